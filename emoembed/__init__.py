@@ -1,0 +1,33 @@
+"""Emotion recognition for any emotion name, from text, speech and face."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emoembed.errors import EmoembedError
+    from emoembed.labels import Label
+    from emoembed.model import EmotionModel
+    from emoembed.recognizer import Recognizer, Result, load, predict
+
+__version__ = "0.1.0"
+__all__ = ["EmoembedError", "EmotionModel", "Label", "Recognizer", "Result", "load", "predict"]
+
+_HOMES = {
+    "EmoembedError": "emoembed.errors",
+    "EmotionModel": "emoembed.model",
+    "Label": "emoembed.labels",
+    "Recognizer": "emoembed.recognizer",
+    "Result": "emoembed.recognizer",
+    "load": "emoembed.recognizer",
+    "predict": "emoembed.recognizer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Public names load their modules, and with them torch, only when first used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'emoembed' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

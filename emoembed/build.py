@@ -1,0 +1,121 @@
+"""Build `checkpoints/base`: `python -m emoembed.build --data DIR --output checkpoints/base`.
+
+Each stage leaves a checkpoint of its own in the working folder and is skipped when that stands, so a stopped build
+goes on where it was: trunk -> words -> text, audio, video -> base.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from emoembed import checkpoint, corpora, recipes, trunk
+from emoembed.data import EmotionData, join
+from emoembed.features.text import tokenize
+from emoembed.labels import table
+from emoembed.model import EmotionModel
+from emoembed.train import fit
+from emoembed.words import WordTable
+
+VOCABULARY = 12_000  # tokens of the trunk: 9 MB at half precision
+TABLE_WORDS, TABLE_DIM = 10_000, 50  # of the word table: 2 MB
+TEXT_CORPORA = ("goemotions", "emocontext", "meld", "emorynlp")
+AUDIO_CORPORA = ("ravdess", "tess", "emodb")
+
+
+def training_texts(data: Path) -> list[str]:
+    """Every training text of the text corpora."""
+    loaded = [corpora.load(name, data).split("train").samples["text"] for name in TEXT_CORPORA]
+    return [text for column in loaded for text in column]
+
+
+def build_trunk(data: Path) -> EmotionModel:
+    """The pruned sentence encoder, with adapters that do nothing yet."""
+    return trunk.prune(trunk.find_minilm(), training_texts(data), VOCABULARY)
+
+
+def distil_words(model: EmotionModel, texts: list[str]) -> WordTable:
+    """Vectors of single words from the sentence encoder, reduced to their leading directions.
+
+    The idea of Model2Vec (Tulkens & van Dongen 2024): a word's vector is the encoder's answer to the word alone.
+    """
+    assert model.phrases is not None
+    counts = Counter(token.lower() for text in texts for token in tokenize(text) if token.isalpha() or "'" in token)
+    labels = [w for label in table().values() for p in (label.name, *label.synonyms) for w in p.lower().split()]
+    words = list(dict.fromkeys([*labels, *(word for word, _ in counts.most_common())]))[:TABLE_WORDS]
+    vectors = model.phrases.phrase_vectors(words)
+    vectors = vectors - vectors.mean(dim=0)
+    _, _, directions = torch.linalg.svd(vectors, full_matrices=False)
+    return WordTable(words, (vectors @ directions[:TABLE_DIM].T).numpy())
+
+
+def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
+    """Adapters of the sentence encoder, on all text corpora; stops on GoEmotions dev."""
+    phrases = untrained.phrases
+    assert phrases is not None
+    model = recipes.build({"text": untrained.config.modalities["text"]}, phrases, seed)
+    train = join([recipes.text_data(corpora.load(name, data).split("train"), phrases) for name in TEXT_CORPORA])
+    valid = recipes.text_data(corpora.load("goemotions", data).split("valid"), phrases)
+    return _fitted(model, train, valid, "text", seed, work)
+
+
+def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
+    """The speech encoder, on RAVDESS actors 1-16, TESS and EMO-DB; stops on RAVDESS actors 17-20."""
+    ravdess = corpora.load("ravdess", data)
+    parts = [ravdess.split("train"), *(corpora.load(name, data) for name in AUDIO_CORPORA if name != "ravdess")]
+    train = join([recipes.audio_data(part) for part in parts])
+    assert untrained.phrases is not None
+    model = recipes.build({"audio": recipes.audio_modality()}, untrained.phrases, seed)
+    return _fitted(model, train, recipes.audio_data(ravdess.split("valid")), "audio", seed, work)
+
+
+def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
+    """The face encoder, on FER2013's training images; stops on its validation images."""
+    faces = corpora.load("fer2013", data)
+    assert untrained.phrases is not None
+    model = recipes.build({"video": recipes.video_modality()}, untrained.phrases, seed)
+    train, valid = (recipes.video_data(faces.split(name)) for name in ("train", "valid"))
+    return _fitted(model, train, valid, "video", seed, work)
+
+
+def _fitted(
+    model: EmotionModel, train: EmotionData, valid: EmotionData, modality: str, seed: int, work: Path
+) -> EmotionModel:
+    """Train one modality, or take up what an earlier run of this stage left in `work`."""
+    finished = work / f"{modality}.safetensors"
+    if not finished.is_file():
+        recipes.prepare(model, train)
+        config = recipes.training(modality, seed)
+        run = work / f"run-{modality}"
+        history = fit(model, train, valid, config, augment=recipes.AUGMENT, resume=run, progress=True)
+        print(modality, "validation", [round(score, 4) for score in history.scores], flush=True)
+        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, finished)
+    model.load_state_dict(load_file(finished))
+    return recipes.described(model, seen=train.labels)
+
+
+def main() -> None:
+    """Build every stage that is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--work", type=Path, default=recipes.cache_folder() / "build", help="where stages are kept")
+    parser.add_argument("--stages", default="text,audio,video,base")
+    parser.add_argument("--seed", type=int, default=0)
+    parsed = parser.parse_args()
+    torch.set_num_threads(2)
+    if not (parsed.work / "trunk").is_dir():
+        checkpoint.save(build_trunk(parsed.data), parsed.work / "trunk")
+    untrained = checkpoint.load(parsed.work / "trunk")
+    stages = {"text": train_text, "audio": train_audio, "video": train_video}
+    for name in parsed.stages.split(","):
+        if name in stages:
+            stages[name](parsed.data, untrained, parsed.seed, parsed.work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Corpora read in their public releases' own layouts, with canonical emotion names."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from emoembed.corpora.corpus import Corpus
+from emoembed.corpora.manifest import SUFFIXES
+from emoembed.errors import CorpusError, InputError, MissingFileError
+
+__all__ = ["NAMES", "Corpus", "load"]
+
+NAMES = (
+    "goemotions",
+    "dair_emotion",
+    "emocontext",
+    "meld",
+    "emorynlp",
+    "semeval2018",
+    "dailydialog",
+    "iemocap_text",
+    "ravdess",
+    "tess",
+    "emodb",
+    "fer2013",
+)
+
+
+def load(name: str, folder: str | Path | None = None) -> Corpus:
+    """Read a corpus, or the user's own data from a manifest.
+
+    Args:
+        name: one of `NAMES`; or `"manifest"`; or the path of a manifest itself (`.csv`, `.jsonl`, `.parquet`).
+        folder: the corpus's own folder, or the one that holds a folder named like the corpus; for `"manifest"` the
+            manifest's path; not needed where `name` is a path.
+
+    Raises:
+        CorpusError: the name is unknown, or the files have another layout.
+        MissingFileError: the folder or a file of it is not there.
+    """
+    if Path(name).suffix in SUFFIXES:
+        name, folder = "manifest", name
+    if name not in (*NAMES, "manifest"):
+        raise CorpusError(
+            f"there is no corpus {name!r}; known are {', '.join(NAMES)}, and manifests ({', '.join(SUFFIXES)})"
+        )
+    if folder is None:
+        raise InputError(f"where is {name}? load({name!r}, folder) needs the folder it lies in")
+    place = Path(folder)
+    if not place.exists():
+        raise MissingFileError(f"there is no {place}, where {name} should lie")
+    if (place / name).is_dir():
+        place = place / name
+    corpus: Corpus = import_module(f"emoembed.corpora.{name}").read(place)
+    return corpus

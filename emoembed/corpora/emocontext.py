@@ -1,0 +1,36 @@
+"""EmoContext: chats of three turns, the emotion of the last: happy, sad, angry or others.
+
+Chatterjee et al. 2019, "SemEval-2019 Task 3: EmoContext". Licence: for research.
+
+Layout: `train.txt`, `valid.txt`, `test.txt`: a header, then id, turn1, turn2, turn3, label, separated by tabs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from emoembed.corpora.corpus import Corpus, gather, make_samples, to_labels
+from emoembed.corpora.files import read_csv
+
+FILES = {"train": "train.txt", "valid": "valid.txt", "test": "test.txt"}
+TURNS = ("turn1", "turn2", "turn3")
+
+
+def read(folder: Path) -> Corpus:
+    """One row a chat: its text is the three turns, one a line, because the last alone is often "Why?" or "ok".
+
+    `others` is no label: `labels` is () there. The numbers start anew in every file, so an id begins with the split.
+    """
+    return gather("emocontext", folder, FILES, _read_split)
+
+
+def _read_split(path: Path, split: str) -> pd.DataFrame:
+    table = read_csv(path, ("id", *TURNS, "label"), sep="\t", quoted=False)
+    return make_samples(
+        [f"{split}_{number}" for number in table["id"]],
+        text=["\n".join(turns) for turns in zip(*(table[turn] for turn in TURNS), strict=True)],
+        labels=to_labels("emocontext", table, "label", path),
+        split=split,
+    )

@@ -1,0 +1,116 @@
+"""Finding and reading a corpus's files, with errors that name the file and the place in it."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import zlib
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+
+from emoembed.errors import CorpusError, MissingFileError
+
+
+def existing(path: Path) -> Path:
+    """The path itself. Raises MissingFileError where nothing is there."""
+    if not path.exists():
+        raise MissingFileError(f"there is no {path}")
+    return path
+
+
+def media_files(folder: Path, suffixes: Sequence[str], pattern: str) -> dict[str, Path]:
+    """The files of these suffixes in a folder and below, by name without suffix, in the order of the names.
+
+    `pattern` is how a name is made up, for the errors. Raises MissingFileError where there is no such file, and
+    CorpusError where two files share a name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(existing(folder).rglob("*"), key=lambda path: (path.stem, path)):
+        if path.suffix.lower() not in suffixes:
+            continue
+        if path.stem in found:
+            raise CorpusError(f"{found[path.stem]} and {path} share a name; keep one of them")
+        found[path.stem] = path
+    if not found:
+        raise MissingFileError(f"{folder} holds no file named {pattern} with suffix {', '.join(suffixes)}")
+    return found
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 text file, gzip-compressed if named `.gz`; a byte order mark is left out."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise CorpusError(f"{path}: cannot be read: {error}") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise CorpusError(f"{path}, line {line}: expected UTF-8 text, found byte {content[error.start]:#x}") from error
+
+
+def read_csv(
+    path: Path, columns: Sequence[str], *, sep: str = ",", header: bool = True, quoted: bool = True
+) -> pd.DataFrame:
+    """A table of strings, "" where a cell is empty; `columns` are those it must have, or has where there is no header.
+
+    Raises CorpusError naming the file and the line: where a row has more or fewer cells than columns (pandas' own
+    reader fills or shifts such rows), or a quotation does not end.
+    """
+    lines = StringIO(read_text(path), newline="")
+    reader = csv.reader(lines, delimiter=sep, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=True)
+    rows: list[list[str]] = []
+    try:
+        found = next(reader, []) if header else list(columns)
+        require_columns(found, columns, path)
+        for cells in reader:
+            if cells and len(cells) != len(found):
+                expected = f"expected {len(found)} ({', '.join(found)})"
+                raise CorpusError(f"{path}, line {reader.line_num}: {len(cells)} cells; {expected}")
+            rows += [cells] if cells else []
+    except csv.Error as error:
+        raise CorpusError(f"{path}, line {reader.line_num}: {error}") from error
+    return pd.DataFrame(rows, columns=found, dtype=object)
+
+
+def require_columns(found: Sequence[str], required: Sequence[str], where: str | Path) -> None:
+    """Raise CorpusError for a column that is there twice, or the first one required that is not, naming those found."""
+    if len(set(found)) != len(found):
+        raise CorpusError(f"{where}: the columns {', '.join(found)} name one twice")
+    for column in required:
+        if column not in found:
+            raise CorpusError(
+                f"{where}: no column {column!r}; the columns found are {', '.join(map(str, found)) or 'none'}"
+            )
+
+
+def numbers(table: pd.DataFrame, column: str, path: Path, *, whole: bool = False) -> pd.Series:
+    """A column of strings as numbers, a missing or empty cell as NaN; `whole` for integers."""
+    given = table[column].where(table[column].notna() & (table[column] != ""))
+    values = pd.to_numeric(given, errors="coerce")
+    wrong = given.notna() & (values.isna() | (whole & (values % 1 != 0)))
+    if wrong.any():
+        row, expected = int(wrong.argmax()), "a whole number" if whole else "a number"
+        raise CorpusError(f"{path}, row {row + 1}, column {column}: expected {expected}, found {given.iloc[row]!r}")
+    return values
+
+
+def read_jsonl(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A file of one JSON object a line, all having `columns`. Raises CorpusError naming the file and the line."""
+    rows = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise CorpusError(f"{path}, line {number}: expected a JSON object: {error}") from error
+        if not isinstance(row, dict):
+            raise CorpusError(f"{path}, line {number}: expected a JSON object, found {line[:40]!r}")
+        require_columns(list(row), columns, f"{path}, line {number}")
+        rows.append(row)
+    return pd.DataFrame(rows, columns=None if rows else list(columns), dtype=object)

@@ -1,0 +1,128 @@
+"""The user's own data: a table of utterances as CSV, JSONL or Parquet.
+
+Columns: `id`, and at least one of `text`, `audio`, `video`. The others of a corpus may be there: `labels` (joined by
+`|`; JSONL and Parquet may hold lists), `split` (train, valid, test; without the column all rows are train), `start`,
+`end`, `speaker`, `dialogue`, `turn`. Further columns are kept as they are. Paths may be relative to the manifest.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from emoembed.corpora.corpus import COLUMNS, SPLITS, Corpus, make_samples, to_splits
+from emoembed.corpora.files import existing, numbers, read_csv, read_jsonl, require_columns
+from emoembed.errors import CorpusError
+from emoembed.features.store import write_atomically
+
+MODALITIES = ("text", "audio", "video")
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+SEPARATOR = "|"
+
+
+def read(path: str | Path) -> Corpus:
+    """The manifest as a corpus, named like the file; an empty cell is a missing value.
+
+    Labels stay as they are written. The corpus's `labels` are those that occur, sorted; it is multi-label if a row
+    bears several.
+    """
+    path = existing(Path(path))
+    table = _read_table(path)
+    if not set(MODALITIES) & set(table.columns):
+        raise CorpusError(
+            f"{path}: no column 'text', 'audio' or 'video', of which one is needed; "
+            f"the columns found are {', '.join(map(str, table.columns))}"
+        )
+    columns: dict[str, Sequence[object]] = {
+        column: [_cell(value) for value in table[column]]
+        for column in ("id", "text", "audio", "video", "speaker", "dialogue")
+        if column in table
+    }
+    ids = _checked_ids(columns.pop("id"), path)
+    for column in ("audio", "video"):
+        if column in table:
+            columns[column] = [_resolve(place, path) for place in columns[column]]
+    for column in ("start", "end", "turn"):
+        if column in table:
+            columns[column] = list(numbers(table, column, path, whole=column == "turn"))
+    columns["labels"] = [_labels(value) for value in table["labels"]] if "labels" in table else [()] * len(table)
+    identity = {split: split for split in SPLITS}
+    columns["split"] = to_splits(table, "split", identity, path) if "split" in table else ["train"] * len(table)
+    samples = make_samples(ids, **columns)
+    further = table[[column for column in table if column not in COLUMNS]]
+    labels = tuple(sorted({label for row in samples["labels"] for label in row}))
+    multi_label = any(len(row) > 1 for row in samples["labels"])
+    return Corpus(path.stem, pd.concat([samples, further], axis=1), labels, multi_label)
+
+
+def write(corpus: Corpus, path: str | Path) -> None:
+    """Write a corpus as a manifest that `read` gives back, whole or not at all; the suffix says the format.
+
+    Paths are written absolute. What a table of rows cannot hold, the corpus's name and labels without rows, is lost.
+    """
+    path = Path(path)
+    table = corpus.samples.copy()
+    for column in ("audio", "video"):
+        table[column] = table[column].map(lambda place: None if _missing(place) else os.path.abspath(place))
+    unwritable = [label for label in corpus.labels if SEPARATOR in label]
+    if unwritable:
+        raise CorpusError(f"label {unwritable[0]!r} holds {SEPARATOR!r}, which separates labels in a manifest")
+    table["labels"] = table["labels"].map(SEPARATOR.join)
+    if path.suffix == ".csv":
+        content = table.to_csv(index=False, lineterminator="\n").encode()
+    elif path.suffix == ".jsonl":
+        content = table.to_json(orient="records", lines=True, force_ascii=False).encode()
+    elif path.suffix == ".parquet":
+        content = table.to_parquet(index=False)
+    else:
+        raise _unknown_format(path)
+    write_atomically(path, content)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    if path.suffix == ".csv":
+        return read_csv(path, ("id",))
+    if path.suffix == ".jsonl":
+        return read_jsonl(path, ("id",))
+    if path.suffix != ".parquet":
+        raise _unknown_format(path)
+    table = pd.read_parquet(path)
+    require_columns(list(table.columns), ("id",), path)
+    return table
+
+
+def _unknown_format(path: Path) -> CorpusError:
+    return CorpusError(f"{path}: a manifest is one of {', '.join(SUFFIXES)}, not {path.suffix!r}")
+
+
+def _cell(value: object) -> str | None:
+    return None if _missing(value) else str(value)
+
+
+def _missing(value: object) -> bool:
+    return value is None or value is pd.NA or value == "" or value != value  # NaN alone differs from itself
+
+
+def _labels(value: object) -> tuple[str, ...]:
+    if isinstance(value, list | tuple | np.ndarray):
+        return tuple(dict.fromkeys(map(str, value)))
+    return () if _missing(value) else tuple(dict.fromkeys(filter(None, str(value).split(SEPARATOR))))
+
+
+def _resolve(place: object, path: Path) -> str | None:
+    return None if place is None else os.path.abspath(path.parent / str(place))
+
+
+def _checked_ids(ids: Sequence[object], path: Path) -> list[str]:
+    seen: dict[str, int] = {}
+    for row, item in enumerate(ids, start=1):
+        if item is None:
+            raise CorpusError(f"{path}, row {row}, column id: empty; every row needs an id")
+        if (name := str(item)) in seen:
+            raise CorpusError(f"{path}, row {row}, column id: {name!r} stands in row {seen[name]} too; ids are unique")
+        seen[name] = row
+    return list(seen)

@@ -1,0 +1,105 @@
+"""The one place where the emotion names of the corpora become canonical names, written out corpus by corpus.
+
+Canonical names are GoEmotions' nouns (`sadness`, not `sad`), and where it has none: anticipation, boredom, calm,
+frustration, peacefulness, pessimism, power, trust. `None` stands for a native name that means no emotion of the
+corpus's own list; `neutral` is a label like any other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from emoembed.errors import CorpusError
+
+GOEMOTIONS = (
+    *("admiration", "amusement", "anger", "annoyance", "approval", "caring", "confusion", "curiosity", "desire"),
+    *("disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief", "joy"),
+    *("love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise", "neutral"),
+)
+
+CANONICAL: dict[str, dict[str, str | None]] = {
+    "goemotions": {name: name for name in GOEMOTIONS},
+    "dair_emotion": {name: name for name in ("sadness", "joy", "love", "anger", "fear", "surprise")},
+    "emocontext": {"happy": "joy", "sad": "sadness", "angry": "anger", "others": None},
+    "meld": {name: name for name in ("neutral", "joy", "surprise", "anger", "sadness", "disgust", "fear")},
+    "emorynlp": {
+        "Neutral": "neutral",
+        "Joyful": "joy",
+        "Scared": "fear",
+        "Mad": "anger",
+        "Peaceful": "peacefulness",
+        "Powerful": "power",
+        "Sad": "sadness",
+    },
+    "semeval2018": {
+        **{name: name for name in ("anger", "anticipation", "disgust", "fear", "joy", "love", "optimism")},
+        **{name: name for name in ("pessimism", "sadness", "surprise", "trust")},
+        "none": None,
+    },
+    "dailydialog": {
+        "neutral": "neutral",
+        "no emotion": "neutral",
+        "happiness": "joy",
+        **{name: name for name in ("surprise", "sadness", "anger", "disgust", "fear")},
+    },
+    "iemocap_text": {
+        "neutral": "neutral",
+        "frustrated": "frustration",
+        "angry": "anger",
+        "sad": "sadness",
+        "excited": "excitement",
+        "happy": "joy",
+    },
+    "ravdess": {
+        "neutral": "neutral",
+        "calm": "calm",
+        "happy": "joy",
+        "sad": "sadness",
+        "angry": "anger",
+        "fearful": "fear",
+        "disgust": "disgust",
+        "surprised": "surprise",
+    },
+    "tess": {
+        "angry": "anger",
+        "disgust": "disgust",
+        "fear": "fear",
+        "happy": "joy",
+        "ps": "surprise",
+        "sad": "sadness",
+        "neutral": "neutral",
+    },
+    # the letters of the file names, from the German words (Wut, Langeweile, Ekel, Angst, Freude, Trauer)
+    "emodb": {
+        "W": "anger",
+        "L": "boredom",
+        "E": "disgust",
+        "A": "fear",
+        "F": "joy",
+        "T": "sadness",
+        "N": "neutral",
+    },
+    "fer2013": {
+        "angry": "anger",
+        "disgust": "disgust",
+        "fear": "fear",
+        "happy": "joy",
+        "sad": "sadness",
+        "surprise": "surprise",
+        "neutral": "neutral",
+    },
+}
+
+
+def corpus_labels(corpus: str) -> tuple[str, ...]:
+    """The canonical names a corpus annotates, in a fixed order."""
+    return tuple(dict.fromkeys(name for name in CANONICAL[corpus].values() if name is not None))
+
+
+def to_labels(corpus: str, native: str, where: str | Path) -> tuple[str, ...]:
+    """The canonical name of a native one, as a row's `labels`: one name, or none. `where` is named in the error."""
+    known = CANONICAL[corpus]
+    if native not in known:
+        raise CorpusError(f"{where}: {native!r} is no emotion of {corpus}; its emotions are {', '.join(known)}")
+    name = known[native]
+    return () if name is None else (name,)

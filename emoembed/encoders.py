@@ -1,0 +1,243 @@
+"""Encoders: a padded batch of feature arrays and its lengths -> one point per item.
+
+Every encoder masks padding itself: what stands behind an item's length never reaches the result.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+
+def padding_mask(lengths: Tensor, time: int) -> Tensor:
+    """`(batch,)` lengths -> `(batch, time)`, True where there is data."""
+    return torch.arange(time, device=lengths.device)[None, :] < lengths[:, None]
+
+
+class Standardize(nn.Module):
+    """Columns to zero mean and unit variance, with statistics of the training data kept as buffers."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, feature_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(feature_dim))
+        self.register_buffer("std", torch.ones(feature_dim))
+
+    def fit(self, frames: Tensor) -> None:
+        """Take the statistics of `(frames, feature_dim)`; a constant column keeps a deviation of one."""
+        self.mean.copy_(frames.mean(dim=0))
+        std = frames.std(dim=0)
+        self.std.copy_(torch.where(std > 1e-5, std, torch.ones_like(std)))
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """`(batch, time, feature_dim)` -> the same shape, padding set to zero (the mean)."""
+        mask = padding_mask(lengths, frames.shape[1])[..., None]
+        return ((frames - self.mean) / self.std).masked_fill(~mask, 0.0)
+
+
+class AttentionPooling(nn.Module):
+    """A sequence -> the mean and the standard deviation of its steps, weighted by learned attention.
+
+    Attentive statistics pooling (Okabe et al. 2018, eq. 2-6).
+    """
+
+    def __init__(self, dim: int, hidden: int = 64) -> None:
+        super().__init__()
+        self.score = nn.Sequential(nn.Linear(dim, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+
+    def forward(self, steps: Tensor, lengths: Tensor) -> Tensor:
+        """`(batch, time, dim)`, `(batch,)` -> `(batch, 2 * dim)`"""
+        mask = padding_mask(lengths, steps.shape[1])[..., None]
+        weights = self.score(steps).float().masked_fill(~mask, float("-inf")).softmax(dim=1)
+        steps = steps.float().masked_fill(~mask, 0.0)
+        mean = (weights * steps).sum(dim=1)
+        variance = (weights * (steps - mean[:, None]).square()).sum(dim=1)
+        return torch.cat([mean, (variance + 1e-6).sqrt()], dim=-1)
+
+
+class RecurrentEncoder(nn.Module):
+    """Bidirectional LSTM or GRU with attention pooling.
+
+    Departs from Dai et al. 2020 (section 3.1), which reads the last step of a padded sequence: there the backward
+    state has seen one step only, and padding is never masked.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        embed_dim: int,
+        hidden: int = 128,
+        layers: int = 1,
+        cell: str = "gru",
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.standardize = Standardize(feature_dim)
+        recurrent = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
+        self.recurrent = recurrent(
+            feature_dim,
+            hidden,
+            layers,
+            batch_first=True,
+            bidirectional=True,
+            dropout=dropout if layers > 1 else 0.0,
+        )
+        self.pool = AttentionPooling(2 * hidden)
+        self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(4 * hidden, embed_dim))
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
+        steps = run_recurrent(self.recurrent, self.standardize(frames, lengths), lengths)
+        return self.out(self.pool(steps, lengths))
+
+
+def run_recurrent(recurrent: nn.RNNBase, frames: Tensor, lengths: Tensor) -> Tensor:
+    """Run a bidirectional RNN so that its backward direction starts at each item's own last step, not in padding."""
+    packed = nn.utils.rnn.pack_padded_sequence(frames, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    steps, _ = recurrent(packed)
+    return nn.utils.rnn.pad_packed_sequence(steps, batch_first=True, total_length=frames.shape[1])[0]
+
+
+class SpectrogramEncoder(nn.Module):
+    """Log-mel bands through a convolutional front end, joined by the other columns, then a BiGRU and attention pooling.
+
+    Args:
+        feature_dim: columns of the input; the first `bands` are mel bands, the rest (prosody) skip the convolutions.
+        embed_dim: size of the result.
+        bands: number of mel bands.
+        channels: of the four convolutional stages; each halves the bands, all but the third halve the time.
+        hidden: of the GRU.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        embed_dim: int,
+        bands: int = 64,
+        channels: tuple[int, ...] = (32, 64, 96, 128),
+        hidden: int = 96,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.bands = bands
+        self.standardize = Standardize(feature_dim)
+        strides = (2, 2, 1, 2)
+        self.time_stride = 8
+        sizes = (1, *channels)
+        self.stages = nn.ModuleList(
+            ResidualStage(sizes[i], sizes[i + 1], (strides[i], 2)) for i in range(len(channels))
+        )
+        width = channels[-1] * (bands // 16) + (feature_dim - bands)
+        self.narrow = nn.Sequential(nn.Linear(width, 2 * hidden), nn.GELU(), nn.Dropout(dropout))
+        self.recurrent = nn.GRU(2 * hidden, hidden, batch_first=True, bidirectional=True)
+        self.pool = AttentionPooling(2 * hidden)
+        self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(4 * hidden, embed_dim))
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
+        frames = self.standardize(frames, lengths)
+        maps, others = frames[..., : self.bands][:, None], frames[..., self.bands :]
+        others = masked_average(others, lengths, self.time_stride)
+        for stage in self.stages:
+            lengths = -(-lengths // stage.stride[0])
+            mask = padding_mask(lengths, -(-maps.shape[2] // stage.stride[0]))
+            maps = stage(maps, mask[:, None, :, None])
+        steps = maps.permute(0, 2, 1, 3).flatten(start_dim=2)
+        steps = self.narrow(torch.cat([steps, others.to(steps.dtype)], dim=-1))
+        return self.out(self.pool(run_recurrent(self.recurrent, steps, lengths), lengths).to(steps.dtype))
+
+
+def masked_average(frames: Tensor, lengths: Tensor, factor: int) -> Tensor:
+    """Average every `factor` steps, padding left out: `(batch, time, dim)` -> `(batch, ceil(time / factor), dim)`."""
+    mask = padding_mask(lengths, frames.shape[1])[..., None].to(frames.dtype)
+    padding = (0, 0, 0, -frames.shape[1] % factor)
+    total = nn.functional.pad(frames * mask, padding).unflatten(1, (-1, factor)).sum(dim=2)
+    count = nn.functional.pad(mask, padding).unflatten(1, (-1, factor)).sum(dim=2)
+    return total / count.clamp(min=1)
+
+
+class ResidualStage(nn.Module):
+    """A strided 3x3 convolution and a plain residual one, each with batch normalisation."""
+
+    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int]) -> None:
+        super().__init__()
+        self.stride = stride
+        self.down = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        self.keep = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.norm_down, self.norm_keep = nn.BatchNorm2d(outputs), nn.BatchNorm2d(outputs)
+
+    def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`(batch, inputs, height, width)` -> `(batch, outputs, height / stride, width / stride)`
+
+        `mask` broadcasts over the output; what it leaves out is zero, as beyond the edge of a map.
+        """
+        down = self.norm_down(self.down(maps)).relu()
+        if mask is not None:
+            down = down * mask
+        kept = (down + self.norm_keep(self.keep(down))).relu()
+        return kept if mask is None else kept * mask
+
+
+class FaceEncoder(nn.Module):
+    """A small residual CNN over each 48x48 grey face, then attention pooling over the frames.
+
+    Args:
+        embed_dim: size of the result.
+        side: pixels of a face's side.
+        channels: of the four stages; the first keeps the size, the others halve it.
+    """
+
+    def __init__(
+        self, embed_dim: int, side: int = 48, channels: tuple[int, ...] = (32, 64, 128, 160), dropout: float = 0.4
+    ) -> None:
+        super().__init__()
+        self.side = side
+        sizes = (1, *channels)
+        self.stages = nn.ModuleList(
+            ResidualStage(sizes[i], sizes[i + 1], (2, 2) if i else (1, 1)) for i in range(len(channels))
+        )
+        self.narrow = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1] * 4, 2 * channels[-1]), nn.GELU())
+        self.pool = AttentionPooling(2 * channels[-1])
+        self.out = nn.Linear(4 * channels[-1], embed_dim)
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """`(batch, time, side * side)` in 0..1, `(batch,)` -> `(batch, embed_dim)`"""
+        mask = padding_mask(lengths, frames.shape[1])
+        maps = frames[mask].view(-1, 1, self.side, self.side)
+        centred = maps - maps.mean(dim=(2, 3), keepdim=True)
+        maps = centred / (centred.square().mean(dim=(2, 3), keepdim=True) + 1e-3).sqrt()
+        maps = maps.contiguous(memory_format=torch.channels_last)
+        for stage in self.stages:
+            maps = stage(maps)
+        maps = nn.functional.adaptive_avg_pool2d(maps, 2)
+        faces = self.narrow(maps.flatten(start_dim=1))
+        steps = faces.new_zeros(*frames.shape[:2], faces.shape[-1]).masked_scatter(mask[..., None], faces)
+        return self.out(self.pool(steps, lengths).to(faces.dtype))
+
+
+class PooledEncoder(nn.Module):
+    """Mean over time, then a two-layer perceptron: for functionals, action units, and little data."""
+
+    def __init__(self, feature_dim: int, embed_dim: int, hidden: int = 128, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.standardize = Standardize(feature_dim)
+        self.out = nn.Sequential(
+            nn.Dropout(dropout / 2),
+            nn.Linear(feature_dim, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, embed_dim),
+        )
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
+        total = self.standardize(frames, lengths).sum(dim=1)
+        return self.out(total / lengths[:, None])
+
+
+def point(encoded: Tensor) -> Tensor:
+    """An encoder's output as a direction: float32, length one."""
+    return normalize(encoded.float(), dim=-1)

@@ -1,0 +1,122 @@
+"""Emotions as objects: a name with its synonyms, definition, cues, and valence, arousal and dominance."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+
+from emoembed.errors import LabelError
+
+TEMPLATES = ("{}", "a feeling of {}", "this expresses {}", "the person feels {}")
+"""Phrasings whose mean embeds a name: an ensemble is better than the bare word (prompt ensembles of CLIP, 2021)."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """An emotion. Only the name is needed; whatever else is known makes its vector better.
+
+    `valence`, `arousal` and `dominance` lie in -1..1 (Russell & Mehrabian 1977), or are all None when unknown.
+    """
+
+    name: str
+    synonyms: tuple[str, ...] = ()
+    definition: str = ""
+    sounds: str = ""
+    looks: str = ""
+    valence: float | None = None
+    arousal: float | None = None
+    dominance: float | None = None
+
+    @property
+    def vad(self) -> tuple[float, float, float] | None:
+        """Valence, arousal and dominance, or None where they are not known."""
+        if self.valence is None or self.arousal is None or self.dominance is None:
+            return None
+        return (self.valence, self.arousal, self.dominance)
+
+    def prompts(self) -> list[str]:
+        """The phrases whose mean vector stands for this label: templates of the name, synonyms, the definition."""
+        phrases = [template.format(self.name) for template in TEMPLATES]
+        return phrases + list(self.synonyms) + ([f"{self.name}: {self.definition}"] if self.definition else [])
+
+
+@cache
+def table() -> dict[str, Label]:
+    """The project's own table of emotions, by canonical name."""
+    labels, _ = _read_table()
+    return labels
+
+
+def canonical(name: str) -> str:
+    """The table's name for an emotion (`"angry"`, `"ang"` -> `"anger"`); any other name comes back tidied."""
+    tidy = " ".join(re.sub(r"[_\s]+", " ", name).split()).lower()
+    _, aliases = _read_table()
+    return aliases.get(tidy, tidy)
+
+
+def find(name: str) -> Label:
+    """The table's label for a name or alias, or a bare `Label` for a name the table lacks."""
+    known = canonical(name)
+    return table().get(known, Label(known))
+
+
+def resolve(labels: Sequence[str | Label] | Mapping[str, str]) -> dict[str, Label]:
+    """Check the labels of a call and look each up, keeping the caller's spelling as the key.
+
+    Args:
+        labels: names or `Label` objects, or a dictionary of name to description. A description takes the place of
+            the table's definition.
+
+    Raises:
+        LabelError: no labels, an empty one, or two that name the same emotion.
+    """
+    if isinstance(labels, str):
+        raise LabelError(f"labels={labels!r} is one string; give a list of names, such as [{labels!r}, 'joy']")
+    described = labels.items() if isinstance(labels, Mapping) else ((label, "") for label in labels)
+    resolved: dict[str, Label] = {}
+    spelled: dict[str, str] = {}
+    for given, description in described:
+        name = given.name if isinstance(given, Label) else given
+        if not isinstance(name, str) or not name.strip():
+            raise LabelError(f"{name!r} is not an emotion name; labels are non-empty strings")
+        label = given if isinstance(given, Label) else find(name)
+        if description:
+            label = replace(label, definition=description)
+        same = spelled.setdefault(canonical(name), name)
+        if name in resolved or same != name:
+            raise LabelError(f"labels {same!r} and {name!r} are the same emotion; give each emotion once")
+        resolved[name] = label
+    if not resolved:
+        raise LabelError("no labels were given; name at least one emotion, such as labels=['joy', 'anger']")
+    return resolved
+
+
+def synonymous(one: str, other: str) -> bool:
+    """Whether two names are the same emotion, or the table lists one as a synonym of the other."""
+    first, second = find(one), find(other)
+    if first.name == second.name:
+        return True
+    return second.name in map(canonical, first.synonyms) or first.name in map(canonical, second.synonyms)
+
+
+def leaks(training: Iterable[str], unseen: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of a training label and an unseen label that are synonyms: a zero-shot figure with one is worthless."""
+    held_out = list(unseen)
+    return [(seen, label) for seen in training for label in held_out if synonymous(seen, label)]
+
+
+@cache
+def _read_table() -> tuple[dict[str, Label], dict[str, str]]:
+    source = resources.files("emoembed").joinpath("data/emotions.json")
+    labels: dict[str, Label] = {}
+    aliases: dict[str, str] = {}
+    for entry in json.loads(source.read_text(encoding="utf-8"))["labels"]:
+        also = entry.pop("aliases")
+        label = Label(**{**entry, "synonyms": tuple(entry["synonyms"])})
+        labels[label.name] = label
+        aliases.update({alias: label.name for alias in also})
+    return labels, aliases

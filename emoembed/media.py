@@ -1,0 +1,113 @@
+"""From what a caller hands in - a sentence, a path, an array - to the float32 array a modality's encoder reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emoembed.errors import CheckpointError, InputError
+from emoembed.features import audio as sound
+from emoembed.features.feature_set import Features
+from emoembed.model import EmotionModel, ModalityConfig
+from emoembed.transformer import SentenceEncoder
+from emoembed.words import WordTable
+
+
+def read(model: EmotionModel, modality: str, source: Any) -> np.ndarray:
+    """One item's features `(time, feature_dim)` for one modality of a model.
+
+    Args:
+        model: whose configuration says which features to extract.
+        modality: `text`, `audio` or `video`.
+        source: a sentence; a path; `(samples, sampling_rate)`; an image or video array; or ready `Features`.
+
+    Raises:
+        InputError: of the wrong type or shape, NaN, empty text.
+        MissingFileError, MediaError: from reading media.
+    """
+    config = model.config.modalities[modality]
+    if isinstance(source, Features):
+        return _ready(source, config, modality)
+    if modality == "text":
+        return _text(model, config, source)
+    if isinstance(source, str) and not source.strip():
+        raise InputError(f"{modality}='' is not a path")
+    if modality == "audio":
+        return _audio(config, source)
+    return _video(config, source)
+
+
+def _text(model: EmotionModel, config: ModalityConfig, source: Any) -> np.ndarray:
+    if not isinstance(source, str):
+        raise InputError(f"text is a string; given {type(source).__name__}")
+    if not source.strip():
+        raise InputError("text is empty; leave it out (None) where there is none")
+    if config.features == "wordpieces" and isinstance(model.phrases, SentenceEncoder):
+        return np.array(model.phrases.tokenizer.encode(source).ids, dtype=np.float32)[:, None]
+    if config.features == "words" and isinstance(model.phrases, WordTable):
+        from emoembed.features.text import words
+
+        return words(source, model.phrases).values
+    raise CheckpointError(f"this model reads {config.features} features as text; hand them in as Features")
+
+
+def _audio(config: ModalityConfig, source: Any) -> np.ndarray:
+    extractors = {"speech": sound.speech, "waveform": sound.waveform}
+    if config.features not in extractors:
+        raise _needs_features("audio", config)
+    extractor = extractors[config.features]
+    if isinstance(source, tuple) and len(source) == 2:
+        return extractor(np.asarray(source[0]), int(source[1])).values
+    if isinstance(source, (str, Path)):
+        return extractor(source).values
+    if isinstance(source, np.ndarray):
+        raise InputError("an audio array comes with its sampling rate: audio=(samples, 16000)")
+    raise InputError(f"audio is a path or (samples, sampling_rate); given {type(source).__name__}")
+
+
+def _video(config: ModalityConfig, source: Any) -> np.ndarray:
+    from emoembed.features import video
+
+    if config.features not in ("faces", "pixels"):
+        raise _needs_features("video", config)
+    if not isinstance(source, (str, Path, np.ndarray)):
+        raise InputError(f"video is a path or an array (time, height, width, 3); given {type(source).__name__}")
+    faces = video.read_faces(source).features.values
+    return faces if config.features == "faces" else _pixels(faces, config)
+
+
+def _pixels(faces: np.ndarray, config: ModalityConfig) -> np.ndarray:
+    """Faces as an image transformer wants them: grey repeated over its channels, at its own size, in -1..1."""
+    import cv2
+
+    trunk = config.settings["trunk_config"]
+    side, channels = int(trunk.get("image_size", 224)), int(trunk.get("num_channels", 3))
+    small = int(faces.shape[1] ** 0.5)
+    resized = [cv2.resize(face.reshape(small, small), (side, side)).ravel() * 2 - 1 for face in faces]
+    return np.tile(np.stack(resized).astype(np.float32), (1, channels))
+
+
+def _ready(source: Features, config: ModalityConfig, modality: str) -> np.ndarray:
+    """Ready features, their columns put in the order the encoder was trained on."""
+    have = source.feature_set.columns
+    missing = [column for column in config.columns if column not in have]
+    if missing:
+        raise InputError(
+            f"{modality} features {source.feature_set.name!r} lack {len(missing)} columns this model reads, "
+            f"{missing[0]!r} first; it reads {config.features} with {len(config.columns)} columns"
+        )
+    values = source.values[:, [have.index(column) for column in config.columns]] if config.columns else source.values
+    if not len(values):
+        raise InputError(f"{modality} features {source.feature_set.name!r} have no rows")
+    if not np.isfinite(values).all():
+        raise InputError(f"{modality} features {source.feature_set.name!r} hold NaN or infinite values")
+    return values.astype(np.float32)
+
+
+def _needs_features(modality: str, config: ModalityConfig) -> InputError:
+    return InputError(
+        f"this model reads {config.features} as {modality}, which are not extracted from files here; hand them in as "
+        f"emoembed.features.feature_set.Features with columns {', '.join(config.columns[:4])}, ..."
+    )

@@ -1,0 +1,254 @@
+"""The model: an encoder and a label projection per modality, cosine scores, and fusion of whatever is present."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from emoembed.encoders import FaceEncoder, PooledEncoder, RecurrentEncoder, SpectrogramEncoder, point
+from emoembed.errors import CheckpointError, InputError
+from emoembed.labels import Label, canonical, resolve
+from emoembed.transformer import TransformerEncoder
+from emoembed.words import VAD_DIM, LabelSpace, PhraseEncoder
+
+MODALITIES = ("text", "audio", "video")
+ENCODERS = {
+    "recurrent": RecurrentEncoder,
+    "spectrogram": SpectrogramEncoder,
+    "face": FaceEncoder,
+    "pooled": PooledEncoder,
+    "transformer": TransformerEncoder,
+}
+
+Batch = Mapping[str, tuple[Tensor, Tensor]]
+"""Modality -> frames `(batch, time, feature_dim)` and lengths `(batch,)`; length 0 means the item lacks it."""
+
+
+@dataclass(frozen=True)
+class ModalityConfig:
+    """One modality: what it reads, with which encoder, into a space of what size."""
+
+    features: str  # name of the feature set, as `features/` names it
+    encoder: str  # a key of ENCODERS
+    embed_dim: int
+    columns: tuple[
+        str, ...
+    ] = ()  # names of the input's columns, in order; empty where they have no meaning of their own
+    settings: dict[str, Any] = field(default_factory=dict)  # further arguments of the encoder
+    vad_share: float = 0.0  # how much of a label's starting vector is valence-arousal-dominance, 0 to 1
+
+    def __post_init__(self) -> None:
+        if self.encoder not in ENCODERS:
+            raise CheckpointError(f"encoder {self.encoder!r} is unknown; there are {', '.join(ENCODERS)}")
+        if not 0.0 <= self.vad_share <= 1.0:
+            raise InputError(f"vad_share is a share, 0 to 1; given {self.vad_share}")
+        if self.embed_dim <= VAD_DIM and self.vad_share < 1.0:
+            raise InputError(f"embed_dim must exceed {VAD_DIM} to hold words beside them; given {self.embed_dim}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that rebuilds a model but its weights. Nothing in it counts classes."""
+
+    modalities: dict[str, ModalityConfig]
+    phrase_dim: int  # size of the vectors labels come from
+    phrases: str = "text"  # "text": the text modality's transformer embeds labels; "table": the word table does
+    labels: tuple[str, ...] = ()  # what `predict` scores when the caller names none
+    seen: tuple[str, ...] = ()  # labels training saw examples of
+    adapted: tuple[str, ...] = ()  # labels with few-shot vectors of their own
+    provenance: dict[str, Any] = field(default_factory=dict)  # corpora, seeds, licence: for the card
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.modalities if name not in MODALITIES]
+        if unknown or not self.modalities:
+            raise InputError(f"modalities are some of {', '.join(MODALITIES)}; given {list(self.modalities)}")
+        if self.phrases not in ("text", "table"):
+            raise InputError(f"phrases is 'text' or 'table'; given {self.phrases!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """The configuration `to_dict` wrote."""
+        modalities = {
+            name: ModalityConfig(**{**settings, "columns": tuple(settings["columns"])})
+            for name, settings in values["modalities"].items()
+        }
+        names = {key: tuple(values[key]) for key in ("labels", "seen", "adapted")}
+        return cls(**{**values, **names, "modalities": modalities})
+
+
+class LabelProjection(nn.Module):
+    """A linear map from label features into a modality's space (Dai et al. 2020, section 3.2).
+
+    It starts as an isometry on the label features' leading directions rather than at random, so that labels lie
+    apart before anything is learned, and `drift` measures how far training has moved it: with few seen labels that
+    has to stay small, or unseen labels land anywhere.
+    """
+
+    start: Tensor
+
+    def __init__(self, phrase_dim: int, embed_dim: int, vad_share: float) -> None:
+        super().__init__()
+        self.phrase_dim, self.embed_dim, self.vad_share = phrase_dim, embed_dim, vad_share
+        self.weight = nn.Parameter(torch.zeros(embed_dim, phrase_dim + VAD_DIM))
+        self.register_buffer("start", torch.zeros(embed_dim, phrase_dim + VAD_DIM), persistent=False)
+        self.reset(torch.eye(phrase_dim))
+
+    def reset(self, directions: Tensor) -> None:
+        """Start anew: `directions` `(n, phrase_dim)` are the word directions to keep, most important first."""
+        words = self.embed_dim if self.vad_share == 0.0 else self.embed_dim - VAD_DIM
+        kept = directions[:words]
+        start = torch.zeros_like(self.start)
+        start[self.embed_dim - words : self.embed_dim - words + len(kept), : self.phrase_dim] = (
+            1.0 - self.vad_share
+        ) ** 0.5 * kept
+        if self.vad_share > 0.0:
+            start[:VAD_DIM, self.phrase_dim :] = self.vad_share**0.5 * torch.eye(VAD_DIM)
+        self.start.copy_(start)
+        with torch.no_grad():
+            self.weight.copy_(start)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`(labels, phrase_dim + 4)` -> `(labels, embed_dim)`, rows of length one."""
+        return normalize(nn.functional.linear(features, self.weight), dim=-1)
+
+    def drift(self) -> Tensor:
+        """Squared distance from the start, summed."""
+        return (self.weight - self.start).square().sum()
+
+
+class EmotionModel(nn.Module):
+    """Scores any labels for a batch of features: cosine of an item's point and a label's, per modality, then fused.
+
+    ```python
+    logits = model(batch, model.embed(["joy", "anger", "awe"]))  # (batch, 3)
+    ```
+    """
+
+    def __init__(self, config: ModelConfig, phrases: PhraseEncoder | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.phrases = phrases
+        self.space = LabelSpace(config.phrase_dim)
+        self.encoders, self.projections = nn.ModuleDict(), nn.ModuleDict()
+        self.log_scale, self.bias, self.log_weight = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
+        for name, modality in config.modalities.items():
+            arguments = dict(modality.settings)
+            if modality.encoder in ("recurrent", "spectrogram", "pooled"):
+                arguments["feature_dim"] = len(modality.columns)
+            self.encoders[name] = ENCODERS[modality.encoder](embed_dim=modality.embed_dim, **arguments)
+            self.projections[name] = LabelProjection(config.phrase_dim, modality.embed_dim, modality.vad_share)
+            self.log_scale[name] = nn.Parameter(torch.tensor(10.0).log())
+            self.bias[name] = nn.Parameter(torch.tensor(-3.0))
+            self.log_weight[name] = nn.Parameter(torch.zeros(()))
+            # temperature of the softmax; slope and offset of the sigmoid: fitted on validation, see evaluation
+            self.register_buffer(f"calibration_{name}", torch.tensor([1.0, 1.0, 0.0]))
+            self.register_buffer(f"background_{name}", torch.zeros(modality.embed_dim))
+            self.register_buffer(f"anchors_{name}", torch.full((len(config.adapted), modality.embed_dim), torch.nan))
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return tuple(self.config.modalities)
+
+    def embed(self, labels: Sequence[str | Label] | Mapping[str, str]) -> Tensor:
+        """Features of labels, `(labels, phrase_dim + 4)`. Raises LabelError as `labels.resolve` does."""
+        if self.phrases is None:
+            raise CheckpointError("this model was built without a phrase encoder; load it with from_pretrained")
+        return self.space.embed(labels, self.phrases)
+
+    def encode(self, batch: Batch) -> dict[str, Tensor]:
+        """Each modality's points, `(batch, embed_dim)` of length one; NaN rows where an item lacks the modality."""
+        points = {}
+        for name, (frames, lengths) in batch.items():
+            present = lengths > 0
+            if bool(present.all()):
+                points[name] = point(self.encoders[name](frames, lengths))
+                continue
+            rows = frames.new_full((len(frames), self.config.modalities[name].embed_dim), torch.nan)
+            if bool(present.any()):
+                rows[present] = point(self.encoders[name](frames[present], lengths[present]))
+            points[name] = rows
+        return points
+
+    def project(self, features: Tensor) -> dict[str, Tensor]:
+        """Label features `(labels, phrase_dim + 4)` -> each modality's label points `(labels, embed_dim)`."""
+        return {name: projection(features) for name, projection in self.projections.items()}
+
+    def label_points(self, labels: Sequence[str | Label] | Mapping[str, str]) -> dict[str, Tensor]:
+        """Each modality's label points, with few-shot vectors in place of words where the model was adapted."""
+        points = self.project(self.embed(labels))
+        names = [canonical(name) for name in resolve(labels)]
+        for row, name in enumerate(names):
+            if name not in self.config.adapted:
+                continue
+            for modality, matrix in points.items():
+                anchor = self.anchors(modality)[self.config.adapted.index(name)]
+                if not bool(anchor.isnan().any()):
+                    matrix[row] = anchor
+        return points
+
+    def anchors(self, modality: str) -> Tensor:
+        """Few-shot label points `(adapted, embed_dim)` of a modality; NaN where a label had no such examples."""
+        return self.get_buffer(f"anchors_{modality}")
+
+    def background(self, modality: str) -> Tensor:
+        """Mean point of a modality's training items, `(embed_dim,)`: what examples of a label are compared with."""
+        return self.get_buffer(f"background_{modality}")
+
+    def calibration(self, modality: str) -> Tensor:
+        """Temperature of the softmax, slope and offset of the sigmoid: `(3,)`."""
+        return self.get_buffer(f"calibration_{modality}")
+
+    def calibrated(self, logits: Mapping[str, Tensor], *, multi_label: bool) -> dict[str, Tensor]:
+        """Logits whose softmax, or whose sigmoid when `multi_label`, is a probability fitted on validation."""
+        scaled = {}
+        for name, matrix in logits.items():
+            temperature, slope, offset = self.calibration(name)
+            scaled[name] = slope * matrix + offset if multi_label else matrix / temperature
+        return scaled
+
+    def score(self, points: Mapping[str, Tensor], label_points: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Each modality's logits `(batch, labels)`: scale * cosine + bias."""
+        return {
+            name: self.log_scale[name].exp() * (items @ label_points[name].T) + self.bias[name]
+            for name, items in points.items()
+        }
+
+    def weights(self, logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Each modality's share of the result, `(batch,)`, summing to one over those an item has."""
+        here = torch.stack([~matrix[:, 0].isnan() for matrix in logits.values()])
+        raw = torch.stack([self.log_weight[name].exp() for name in logits])[:, None] * here
+        return dict(zip(logits, raw / raw.sum(dim=0).clamp(min=1e-9), strict=True))
+
+    def fuse(self, logits: Mapping[str, Tensor]) -> Tensor:
+        """Weighted mean of the modalities' logits over those present, `(batch, labels)`."""
+        weights = self.weights(logits)
+        return torch.stack([weights[name][:, None] * matrix.nan_to_num(0.0) for name, matrix in logits.items()]).sum(0)
+
+    def forward(self, batch: Batch, features: Tensor) -> Tensor:
+        """A batch and label features `(labels, phrase_dim + 4)` -> fused logits `(batch, labels)`."""
+        return self.fuse(self.score(self.encode(batch), self.project(features)))
+
+    def adapted(self, anchors: Mapping[str, Mapping[str, Tensor]], provenance: dict[str, Any]) -> EmotionModel:
+        """A copy in which labels have vectors of their own: label -> modality -> `(embed_dim,)`."""
+        names = tuple(dict.fromkeys((*self.config.adapted, *anchors)))
+        config = replace(self.config, adapted=names, provenance={**self.config.provenance, **provenance})
+        copy = EmotionModel(config, self.phrases)
+        weights = {key: value for key, value in self.state_dict().items() if not key.startswith("anchors_")}
+        for modality in self.modalities:
+            rows = torch.full((len(names), self.config.modalities[modality].embed_dim), torch.nan)
+            rows[: len(self.config.adapted)] = self.anchors(modality)
+            for label, vectors in anchors.items():
+                if modality in vectors:
+                    rows[names.index(label)] = vectors[modality]
+            weights[f"anchors_{modality}"] = rows
+        copy.load_state_dict(weights)
+        return copy.eval()

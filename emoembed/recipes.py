@@ -1,0 +1,161 @@
+"""How each modality's model is made and trained: one place for the shipped checkpoint and for every experiment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from emoembed import augment
+from emoembed.corpora.corpus import Corpus
+from emoembed.data import EmotionData
+from emoembed.errors import InputError
+from emoembed.features import audio
+
+from emoembed.features.store import FeatureStore, extract
+from emoembed.model import EmotionModel, ModalityConfig, ModelConfig
+from emoembed.train import Augment, TrainConfig, fit_standardization
+from emoembed.transformer import SentenceEncoder, TransformerEncoder
+from emoembed.words import PhraseEncoder, WordTable
+
+TEXT_RANK = 16
+AUGMENT: dict[str, Augment] = {"audio": augment.speech, "video": augment.faces}
+
+TRAINING = {
+    "text": TrainConfig(
+        epochs=3, batch_size=64, learning_rate=1e-3, weight_decay=0.0, patience=3, stay_close=1.0, max_frames=64
+    ),
+    "audio": TrainConfig(
+        epochs=40, batch_size=32, learning_rate=1e-3, patience=12, balance=0.5, label_smoothing=0.1, max_frames=400
+    ),
+    "video": TrainConfig(
+        epochs=24, batch_size=128, learning_rate=2e-3, patience=8, balance=0.25, label_smoothing=0.1, weight_decay=0.05
+    ),
+    "action_units": TrainConfig(epochs=60, batch_size=32, learning_rate=2e-3, patience=20, balance=0.5, bf16=False),
+}
+
+
+def training(kind: str, seed: int = 0, **changes: object) -> TrainConfig:
+    """The training settings of a kind of model (a key of `TRAINING`), with a seed and any changes."""
+    return replace(TRAINING[kind], seed=seed, **changes)  # type: ignore[arg-type]
+
+
+def cache_folder() -> Path:
+    """Where features and runs are kept: `EMOEMBED_CACHE`, or `~/.cache/emoembed`."""
+    return Path(os.environ.get("EMOEMBED_CACHE", Path.home() / ".cache" / "emoembed"))
+
+
+def text_modality(trunk_config: dict[str, object], rank: int = TEXT_RANK) -> ModalityConfig:
+    """Sentences: a transformer whose untouched half embeds labels and whose low-rank adapters are trained."""
+    hidden = int(trunk_config["hidden_size"])  # type: ignore[call-overload]
+    return ModalityConfig(
+        "wordpieces", "transformer", hidden, ("token",), {"trunk_config": trunk_config, "rank": rank}, vad_share=0.0
+    )
+
+
+def audio_modality() -> ModalityConfig:
+    """Speech: log-mel bands and prosody through convolutions and a BiGRU."""
+    return ModalityConfig("speech", "spectrogram", 68, audio.SPEECH.columns, vad_share=0.8)
+
+
+def video_modality() -> ModalityConfig:
+    """Faces: a small CNN over each 48x48 face."""
+    return ModalityConfig("faces", "face", 68, vad_share=0.6)
+
+
+def action_unit_modality(columns: Sequence[str]) -> ModalityConfig:
+    """Facial action units, one row a clip or frame by frame, through a perceptron."""
+    return ModalityConfig("action_units", "pooled", 68, tuple(columns), {"hidden": 128}, vad_share=0.8)
+
+
+def build(modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed: int = 0) -> EmotionModel:
+    """An untrained model over a phrase encoder; a transformer text modality shares the phrase encoder's trunk."""
+    torch.manual_seed(seed)
+    config = ModelConfig(
+        dict(modalities), phrase_dim=phrases.dim, phrases="table" if isinstance(phrases, WordTable) else "text"
+    )
+    model = EmotionModel(config, phrases)
+    if isinstance(phrases, SentenceEncoder) and "text" in model.encoders:
+        text = model.encoders["text"]
+        assert isinstance(text, TransformerEncoder)
+        text.trunk.load_state_dict(phrases.encoder.trunk.state_dict())
+        model.phrases = SentenceEncoder(text, phrases.tokenizer)
+    start_projections(model)
+    return model.eval()
+
+
+def start_projections(model: EmotionModel) -> None:
+    """Fit the label space on the label table, and start each projection on the table's leading word directions."""
+    from emoembed.labels import table
+
+    assert model.phrases is not None
+    model.space.fit(model.phrases)
+    names = list(table())
+    words = model.embed(names)[:, : model.config.phrase_dim]
+    _, _, directions = torch.linalg.svd(words.float(), full_matrices=False)
+    for name, projection in model.projections.items():
+        whole = model.config.modalities[name].embed_dim == model.config.phrase_dim
+        projection.reset(torch.eye(model.config.phrase_dim) if whole else directions)
+
+
+def prepare(model: EmotionModel, train: EmotionData) -> EmotionModel:
+    """Fit what must be fitted before training: the columns' statistics."""
+    fit_standardization(model, train)
+    return model
+
+
+def annotate(corpus: Corpus, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> EmotionData:
+    """A corpus's rows with features; rows without features, or without a label where there must be one, are left out.
+
+    Ids become `corpus/id`, so that corpora can be joined.
+    """
+    samples = corpus.samples
+    here = np.array([any(i in store for store in inputs.values()) for i in samples["id"]], dtype=bool)
+    samples = samples[here & (corpus.multi_label | (samples["labels"].map(len) > 0).to_numpy())]
+    if samples.empty:
+        raise InputError(f"no row of {corpus.name} has features")
+    targets = np.zeros((len(samples), len(corpus.labels)), dtype=np.float32)
+    for row, labels in enumerate(samples["labels"]):
+        targets[row, [corpus.labels.index(label) for label in labels]] = 1.0
+    ids = tuple(f"{corpus.name}/{i}" for i in samples["id"])
+    named = {
+        name: {new: store[old] for new, old in zip(ids, samples["id"], strict=True) if old in store}
+        for name, store in inputs.items()
+    }
+    return EmotionData(ids, named, corpus.labels, targets, np.full(len(ids), corpus.multi_label))
+
+
+def text_data(corpus: Corpus, phrases: PhraseEncoder) -> EmotionData:
+    """Rows with token ids, for a sentence encoder."""
+    assert isinstance(phrases, SentenceEncoder)
+    encoded = phrases.tokenizer.encode_batch(list(corpus.samples["text"]))
+    tokens = {i: np.array(e.ids, dtype=np.float32)[:, None] for i, e in zip(corpus.samples["id"], encoded, strict=True)}
+    return annotate(corpus, {"text": tokens})
+
+
+def audio_data(corpus: Corpus, cache: Path | None = None) -> EmotionData:
+    """Rows with speech features, extracted once into the cache."""
+    return annotate(corpus, {"audio": _stored(corpus, "audio", audio.speech, cache)})
+
+
+def video_data(corpus: Corpus, cache: Path | None = None) -> EmotionData:
+    """Rows with faces, extracted once into the cache."""
+    from emoembed.features import video
+
+    return annotate(corpus, {"video": _stored(corpus, "video", lambda path: video.read_faces(path).features, cache)})
+
+
+def _stored(corpus: Corpus, modality: str, extractor, cache: Path | None) -> FeatureStore:  # type: ignore[no-untyped-def]
+    pairs = [(i, path) for i, path in zip(corpus.samples["id"], corpus.samples[modality], strict=True) if path]
+    folder = (cache or cache_folder()) / "features" / f"{corpus.name}-{modality}"
+    return extract(pairs, extractor, folder, dtype="float16", progress=True)
+
+
+def described(model: EmotionModel, **changes: object) -> EmotionModel:
+    """Set fields of a model's configuration: the same weights under a new description."""
+    model.config = replace(model.config, **changes)  # type: ignore[arg-type]
+    return model

@@ -1,0 +1,340 @@
+"""`predict`: from raw text, sound and video to the scores of any emotion names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
+
+from emoembed import adapt as few_shot
+from emoembed import checkpoint, media
+from emoembed.data import collate
+from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
+from emoembed.labels import canonical, resolve
+from emoembed.model import MODALITIES, EmotionModel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Labels = Sequence[str] | Mapping[str, str]
+BATCH_SIZE = 32
+MAX_FRAMES = 3000  # 30 s of speech at 100 frames a second, 5 min of faces at 10
+
+
+@dataclass(frozen=True)
+class ModalityResult:
+    """What one modality said on its own, and how much of the result it is (weights sum to one)."""
+
+    scores: dict[str, float]
+    weight: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer for one item.
+
+    Attributes:
+        label: the name with the highest score.
+        scores: label -> probability, highest first; they sum to one unless `multi_label`.
+        modalities: modality -> its own scores and its weight, for those that were there.
+        absent: modality -> why it could not be used, for those that were given but hold nothing to work on.
+        multi_label: whether each score is a probability of its own.
+    """
+
+    label: str
+    scores: dict[str, float]
+    modalities: dict[str, ModalityResult]
+    absent: dict[str, str] = field(default_factory=dict)
+    multi_label: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `json.dumps` takes them."""
+        return {
+            "label": self.label,
+            "scores": dict(self.scores),
+            "modalities": {
+                name: {"weight": one.weight, "scores": dict(one.scores)} for name, one in self.modalities.items()
+            },
+            "absent": dict(self.absent),
+            "multi_label": self.multi_label,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a label, highest first: the result's score and each modality's."""
+        import pandas as pd
+
+        columns = {"score": self.scores} | {name: one.scores for name, one in self.modalities.items()}
+        return pd.DataFrame(columns, index=list(self.scores)).rename_axis("label")
+
+
+class Recognizer(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="emoembed",
+    tags=["emotion-recognition", "zero-shot-classification"],
+):
+    """A model with everything around it: raw media in, named scores out. What `load` returns."""
+
+    def __init__(self, model: EmotionModel, folder: Path | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self.folder = folder
+        self._label_points: dict[tuple[Any, ...], tuple[tuple[str, ...], dict[str, Tensor]]] = {}
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path = "base", **options: Any) -> Recognizer:  # type: ignore[override]
+        """Load a checkpoint that ships, a folder, or a hub id; strictly, from safetensors, checksums verified."""
+        return super().from_pretrained(str(checkpoint.find_folder(name)), **options)
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, **_: Any) -> Recognizer:  # type: ignore[override]
+        return cls(checkpoint.load(model_id), Path(model_id))
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        card = self.folder / checkpoint.CARD if self.folder else None
+        text = card.read_text() if card and card.is_file() else "# A model made with emoembed\n"
+        few = self.model.config.provenance.get("few_shot")
+        if few:
+            shots = ", ".join(f"{label} ({_shots(counts)})" for label, counts in few.items())
+            text = text.split("\n## Adapted\n")[0].rstrip() + f"\n\n## Adapted\n\nLabels moved by examples: {shots}.\n"
+        licence = self.folder / checkpoint.LICENSE if self.folder else None
+        terms = licence.read_text() if licence and licence.is_file() else ""
+        checkpoint.save(self.model, save_directory, card=text, license_text=terms)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What is scored when the caller names no labels."""
+        return self.model.config.labels
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        text: Any = None,
+        audio: Any = None,
+        video: Any = None,
+        labels: Labels | None = None,
+        *,
+        multi_label: bool = False,
+    ) -> Any:
+        """Score labels for one item, or for a list of items; see `emoembed.predict`."""
+        items, single = _items({"text": text, "audio": audio, "video": video})
+        names, points = self._points(labels)
+        results: list[Result] = []
+        for start in range(0, len(items), BATCH_SIZE):
+            read = [self._read(item, start + i, single) for i, item in enumerate(items[start : start + BATCH_SIZE])]
+            results += self._score(read, names, points, multi_label)
+        return results[0] if single else results
+
+    @torch.inference_mode()
+    def encode(self, text: Any = None, audio: Any = None, video: Any = None) -> dict[str, np.ndarray]:
+        """Each modality's points, `(embed_dim,)` of length one; `(items, embed_dim)` for lists, NaN where absent."""
+        items, single = _items({"text": text, "audio": audio, "video": video})
+        read = [self._read(item, i, single) for i, item in enumerate(items)]
+        points = self.model.encode(self._batch([arrays for arrays, _ in read]))
+        arrays = {name: matrix.float().cpu().numpy() for name, matrix in points.items()}
+        return {name: matrix[0] if single else matrix for name, matrix in arrays.items()}
+
+    def adapt(
+        self,
+        support: Iterable[Mapping[str, Any]] | pd.DataFrame,
+        labels: Labels | None = None,
+        *,
+        steps: int = 0,
+    ) -> Recognizer:
+        """A new recognizer whose labels stand nearer to a few examples; this one stays as it is.
+
+        Args:
+            support: rows with a `label` and any of `text`, `audio`, `video`: dictionaries or a table.
+            labels: names, or name to description, of the labels being taught; those of the support by default. A
+                description goes into the label's starting vector.
+            steps: gradient steps of a light fine-tune of the new labels' vectors; 0 leaves it out.
+
+        Raises:
+            InputError: no support, a row without a label, or a label that `labels` does not name.
+        """
+        rows = _support(support)
+        taught = resolve(labels if labels is not None else list(dict.fromkeys(row["label"] for row in rows)))
+        strange = sorted({row["label"] for row in rows} - set(taught))
+        if strange:
+            raise InputError(f"the support teaches {', '.join(strange)}, which labels does not name")
+        points: dict[str, dict[str, list[Tensor]]] = {}
+        with torch.inference_mode():
+            for i, row in enumerate(rows):
+                arrays, _ = self._read({name: row.get(name) for name in MODALITIES}, i, False)
+                for name, matrix in self.model.encode(self._batch([arrays])).items():
+                    if not bool(matrix.isnan().any()):
+                        points.setdefault(canonical(row["label"]), {}).setdefault(name, []).append(matrix[0])
+            words = self.model.project(self.model.embed(list(taught.values())))
+            others = (
+                self.model.project(self.model.embed(list(self.model.config.seen))) if self.model.config.seen else {}
+            )
+        names = [canonical(name) for name in taught]
+        stacked = {l: {m: torch.stack(v).clone() for m, v in each.items()} for l, each in points.items()}
+        starts = {l: {m: matrix[names.index(l)].clone() for m, matrix in words.items()} for l in stacked}
+        keep = [i for i, seen in enumerate(self.model.config.seen) if canonical(seen) not in stacked]
+        rivals = {name: matrix[keep].clone() for name, matrix in others.items()} if keep else {}
+        return Recognizer(few_shot.adapt(self.model, stacked, starts, steps=steps, others=rivals), self.folder)
+
+    def _points(self, labels: Labels | None) -> tuple[tuple[str, ...], dict[str, Tensor]]:
+        """Names and label points, kept for the next call with the same labels."""
+        if labels is None and not self.labels:
+            raise LabelError("this checkpoint names no default labels; give labels=['joy', 'anger']")
+        wanted = self.labels if labels is None else labels
+        if isinstance(wanted, str):
+            resolve(wanted)
+        key = tuple(wanted.items()) if isinstance(wanted, Mapping) else tuple(wanted)
+        if key not in self._label_points:
+            if len(self._label_points) >= 64:
+                self._label_points.clear()
+            self._label_points[key] = (tuple(resolve(wanted)), self.model.label_points(wanted))
+        return self._label_points[key]
+
+    def _read(
+        self, item: Mapping[str, Any], position: int, single: bool
+    ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+        """One item's arrays by modality, and why others are absent; with none left the first error is raised."""
+        arrays: dict[str, np.ndarray] = {}
+        errors: dict[str, MediaError | MissingFileError | InputError] = {}
+        for name, source in item.items():
+            if source is None:
+                continue
+            if name not in self.model.modalities:
+                errors[name] = InputError(f"this model has no {name}; it reads {', '.join(self.model.modalities)}")
+                continue
+            try:
+                arrays[name] = media.read(self.model, name, source)
+            except (MediaError, MissingFileError) as error:
+                errors[name] = error
+        if arrays:
+            return arrays, {name: str(error) for name, error in errors.items()}
+        place = "" if single else f"item {position}: "
+        if not errors:
+            raise InputError(f"{place}nothing to work on: text, audio and video are all None")
+        first = next(iter(errors.values()))
+        raise type(first)(place + "; ".join(str(error) for error in errors.values())) from first
+
+    def _batch(self, items: Sequence[Mapping[str, np.ndarray]]) -> dict[str, tuple[Tensor, Tensor]]:
+        device = self.model.space.centre.device
+        here = [name for name in self.model.modalities if any(name in arrays for arrays in items)]
+        batch = {name: collate([arrays.get(name) for arrays in items], MAX_FRAMES) for name in here}
+        return {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
+
+    def _score(
+        self,
+        read: Sequence[tuple[Mapping[str, np.ndarray], dict[str, str]]],
+        names: tuple[str, ...],
+        points: dict[str, Tensor],
+        multi_label: bool,
+    ) -> list[Result]:
+        raw = self.model.score(self.model.encode(self._batch([arrays for arrays, _ in read])), points)
+        logits = self.model.calibrated(raw, multi_label=multi_label)
+        weights = self.model.weights(logits)
+        tables = {name: _probabilities(matrix, multi_label) for name, matrix in logits.items()}
+        fused = _probabilities(self.model.fuse(logits), multi_label)
+        results = []
+        for row, (arrays, absent) in enumerate(read):
+            own = {
+                name: ModalityResult(_ranked(names, tables[name][row]), round(float(weights[name][row]), 6))
+                for name in arrays
+            }
+            scores = _ranked(names, fused[row])
+            results.append(Result(next(iter(scores)), scores, own, absent, multi_label))
+        return results
+
+
+def predict(
+    text: Any = None,
+    audio: Any = None,
+    video: Any = None,
+    labels: Labels | None = None,
+    *,
+    model: str | Path = "base",
+    multi_label: bool = False,
+    device: str | None = None,
+) -> Any:
+    """Score any emotion names for a sentence, a recording and a face, alone or together.
+
+    Args:
+        text: a string, or a list of them.
+        audio: the path of a sound file or of a video with a sound track, or `(samples, sampling_rate)`; or a list.
+        video: the path of a video or image, or an array `(time, height, width, 3)` RGB; or a list.
+        labels: names, or a dictionary of name to description; the checkpoint's own list by default.
+        model: a checkpoint that ships, a folder, or a hub id.
+        multi_label: give every label a probability of its own instead of shares of one.
+        device: where to compute, such as "cuda"; the CPU by default.
+
+    Returns:
+        A `Result`; for lists, a list of them. In a list, None means that this item lacks the modality.
+
+    Raises:
+        LabelError: no labels, an empty one, or one emotion twice.
+        InputError: nothing given, lists of different lengths, NaN, or an argument of the wrong type.
+        MediaError, MissingFileError: the only media given holds nothing to work on, or is not there.
+    """
+    return load(model, device=device).predict(text, audio, video, labels, multi_label=multi_label)
+
+
+def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:
+    """The recognizer of a checkpoint, kept for the next call."""
+    return _load(str(name), device or "cpu", os.environ.get("EMOEMBED_OFFLINE", "0"))
+
+
+@lru_cache(maxsize=4)
+def _load(name: str, device: str, _offline: str) -> Recognizer:
+    recognizer = Recognizer.from_pretrained(name)
+    try:
+        recognizer.model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {device!r} cannot be used here: {error}") from error
+    return recognizer
+
+
+def _items(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+    """One dictionary an item, and whether a single item was meant."""
+    lists = {name: value for name, value in given.items() if isinstance(value, list)}
+    if not lists:
+        return [dict(given)], True
+    lengths = {name: len(value) for name, value in lists.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name} has {count}" for name, count in lengths.items())
+        raise InputError(f"lists must be equally long, one entry an item; {listed}")
+    alone = [name for name, value in given.items() if value is not None and name not in lists]
+    if alone:
+        raise InputError(f"{', '.join(alone)} is a single item beside lists; give a list there too, None where absent")
+    return [{name: value[i] for name, value in lists.items()} for i in range(next(iter(lengths.values())))], False
+
+
+def _support(support: Iterable[Mapping[str, Any]] | Any) -> list[dict[str, Any]]:
+    records = support.to_dict("records") if hasattr(support, "to_dict") else [dict(row) for row in support]
+    if not records:
+        raise InputError("the support is empty; give at least one row with a label and a text, audio or video")
+    for i, row in enumerate(records):
+        if not isinstance(row.get("label"), str):
+            raise InputError(f"row {i} of the support has no label; its keys are {', '.join(map(str, row))}")
+        unknown = [key for key in row if key not in (*MODALITIES, "label")]
+        if unknown:
+            raise InputError(f"row {i} of the support has {', '.join(unknown)}; rows hold label, text, audio, video")
+    return records
+
+
+def _probabilities(logits: Tensor, multi_label: bool) -> np.ndarray:
+    logits = logits.float()
+    return (logits.sigmoid() if multi_label else logits.softmax(dim=-1)).cpu().numpy()
+
+
+def _ranked(names: Sequence[str], scores: np.ndarray) -> dict[str, float]:
+    order = np.argsort(-scores, kind="stable")
+    values = scores.tolist()
+    return {names[i]: values[i] for i in order}
+
+
+def _shots(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())

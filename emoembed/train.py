@@ -1,0 +1,332 @@
+"""Training, in one loop."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
+
+from emoembed.data import EmotionData, buckets
+from emoembed.errors import CheckpointError, InputError
+from emoembed.evaluation import metrics
+from emoembed.model import EmotionModel
+from emoembed.transformer import TransformerEncoder
+
+Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. The defaults suit a few thousand clips."""
+
+    epochs: int = 30
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    warmup: float = 0.1  # share of the steps over which the rate rises, before it falls as a cosine
+    patience: int = 10  # epochs without a better validation score before stopping
+    clip: float = 1.0  # largest gradient norm
+    stay_close: float = 0.1  # holds label projections near their start, or unseen labels drift
+    stay_close_text: float = 0.0  # holds adapted transformer weights near the trunk's
+    balance: float = 0.0  # 0 every row alike, 1 every label alike
+    label_smoothing: float = 0.0
+    modality_dropout: float = 0.0  # chance that a row loses a modality it need not have
+    max_frames: int = 600
+    bf16: bool = True  # autocast: two to three times faster on CPUs that have it
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2:
+            raise InputError(f"epochs >= 1 and batch_size >= 2 are needed; given {self.epochs}, {self.batch_size}")
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened: the mean training loss and the validation score of each epoch, and the best epoch."""
+
+    losses: tuple[float, ...]
+    scores: tuple[float, ...]
+    best_epoch: int
+
+
+def fit(
+    model: EmotionModel,
+    train: EmotionData,
+    valid: EmotionData,
+    config: TrainConfig,
+    *,
+    augment: Mapping[str, Augment] | None = None,
+    resume: Path | None = None,
+    progress: bool = False,
+    device: str = "cpu",
+) -> History:
+    """Train a model in place and leave it with the weights of its best epoch on validation.
+
+    The loss is cross-entropy over a row's annotated labels where they exclude each other, and binary cross-entropy
+    where they do not. The validation score is UAR or mean average precision, likewise.
+
+    Args:
+        model: built on features like those of `train`; its standardisation must have been fitted.
+        train, valid: rows; no test data has a way in.
+        augment: modality -> what to do to its training batches.
+        resume: a folder in which the state is kept after every epoch; a killed run goes on from it exactly.
+        progress: show a bar.
+
+    Returns:
+        History of the run.
+    """
+    torch.manual_seed(config.seed)
+    order = np.random.default_rng(config.seed)
+    noise = torch.Generator().manual_seed(config.seed)
+    model.to(device)
+    lengths = train.lengths()
+    total = config.epochs * -(-len(train) // config.batch_size)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step / total, config.warmup))
+    features = model.embed(train.labels).to(device)
+    row_weights = _row_weights(train, config.balance)
+    targets = torch.from_numpy(train.targets)
+    losses: list[float] = []
+    scores: list[float] = []
+    best: dict[str, Tensor] = {}
+    state = RunState(resume, config) if resume else None
+    if state and state.exists():
+        losses, scores, best = state.restore(model, optimizer, schedule, order, noise)
+    for epoch in range(len(losses), config.epochs):
+        if scores and len(scores) - 1 - int(np.argmax(scores)) >= config.patience:
+            break
+        model.train()
+        running, seen = 0.0, 0
+        for rows in _bar(buckets(lengths, config.batch_size, order), progress, epoch, len(lengths), config):
+            if len(rows) < 2:  # batch normalisation needs two
+                continue
+            batch = train.batch(rows, config.max_frames)
+            for name, change in (augment or {}).items():
+                if name in batch:
+                    batch[name] = (change(*batch[name], noise), batch[name][1])
+            batch = _drop_modalities(batch, config.modality_dropout, noise)
+            batch = {name: (frames.to(device), counts.to(device)) for name, (frames, counts) in batch.items()}
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.bf16):
+                points = model.encode(batch)
+            logits = model.score(points, model.project(features))
+            if len(logits) > 1:
+                logits = {**logits, "fused": model.fuse(logits)}
+            loss = sum(
+                (
+                    _loss(
+                        matrix, targets[rows].to(device), train.multi_label[rows], row_weights[rows].to(device), config
+                    )
+                    for matrix in logits.values()
+                ),
+                start=_penalty(model, config),
+            )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, config.clip)
+            optimizer.step()
+            schedule.step()
+            running, seen = running + loss.item() * len(rows), seen + len(rows)
+        losses.append(running / seen)
+        scores.append(validation_score(model, valid, device=device))
+        if scores[-1] == max(scores):
+            best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+        if state:
+            state.keep(model, optimizer, schedule, order, noise, losses, scores, best)
+    model.load_state_dict(best)
+    model.eval()
+    return History(tuple(losses), tuple(scores), int(np.argmax(scores)))
+
+
+@torch.inference_mode()
+def predict_logits(
+    model: EmotionModel,
+    data: EmotionData,
+    labels: tuple[str, ...] | None = None,
+    *,
+    batch_size: int = 64,
+    max_frames: int = 1000,
+    device: str = "cpu",
+) -> dict[str, np.ndarray]:
+    """Logits `(rows, labels)` by modality, and their fusion under `"fused"`; NaN where a row lacks a modality."""
+    model.eval()
+    points = {name: point.to(device) for name, point in model.label_points(labels or data.labels).items()}
+    order = np.argsort(data.lengths(), kind="stable")
+    parts: dict[str, list[np.ndarray]] = {}
+    for start in range(0, len(order), batch_size):
+        batch = data.batch(order[start : start + batch_size], max_frames)
+        batch = {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
+        logits = model.score(model.encode(batch), points)
+        logits["fused"] = model.fuse(logits)
+        for name, matrix in logits.items():
+            parts.setdefault(name, []).append(matrix.float().cpu().numpy())
+    back = np.argsort(order, kind="stable")
+    return {name: np.concatenate(matrices)[back] for name, matrices in parts.items()}
+
+
+def validation_score(model: EmotionModel, data: EmotionData, *, device: str = "cpu") -> float:
+    """UAR where labels exclude each other, mean average precision where they do not; higher is better."""
+    logits = predict_logits(model, data, device=device)["fused"]
+    return metrics.score_of(logits, data.targets, data.multi_label)
+
+
+def fit_standardization(model: EmotionModel, data: EmotionData, rows: int = 500) -> None:
+    """Fit every encoder's column statistics on some training rows."""
+    chosen = np.random.default_rng(0).permutation(len(data))[:rows]
+    for name, store in data.inputs.items():
+        standardize = getattr(model.encoders[name], "standardize", None)
+        if standardize is not None:
+            frames = [np.asarray(store[data.ids[i]], np.float32) for i in chosen if data.ids[i] in store]
+            standardize.fit(torch.from_numpy(np.concatenate(frames)))
+
+
+def _loss(logits: Tensor, targets: Tensor, multi_label: np.ndarray, weights: Tensor, config: TrainConfig) -> Tensor:
+    """Mean loss of the rows that have this modality."""
+    here = ~logits[:, 0].isnan()
+    several = torch.from_numpy(multi_label).to(here.device) & here
+    one = here & ~several
+    total = logits.new_zeros(())
+    if bool(several.any()):
+        known = ~targets[several].isnan()
+        each = binary_cross_entropy_with_logits(logits[several], targets[several].nan_to_num(0.0), reduction="none")
+        total = total + ((each * known).sum(dim=1) / known.sum(dim=1).clamp(min=1) * known.shape[1]).sum() / 4
+    if bool(one.any()):
+        known = ~targets[one].isnan()
+        log_probabilities = log_softmax(logits[one].masked_fill(~known, -1e4), dim=1)
+        smooth = config.label_smoothing / known.sum(dim=1, keepdim=True)
+        goal = targets[one].nan_to_num(0.0) * (1 - config.label_smoothing) + smooth * known
+        bears = (targets[one] == 1).any(dim=1)
+        total = total + (-(goal * log_probabilities).sum(dim=1) * weights[one] * bears).sum()
+    return total / here.sum().clamp(min=1)
+
+
+def _penalty(model: EmotionModel, config: TrainConfig) -> Tensor:
+    """What departs from the start, weighed: label projections always, adapted transformers where asked."""
+    total = torch.zeros((), device=model.space.centre.device)
+    for projection in model.projections.values():
+        total = total + config.stay_close * projection.drift()
+    for encoder in model.encoders.values():
+        if config.stay_close_text and isinstance(encoder, TransformerEncoder) and encoder.adapters is not None:
+            total = total + config.stay_close_text * encoder.adapters.size()
+    return total
+
+
+def _groups(model: EmotionModel, config: TrainConfig) -> list[dict[str, object]]:
+    """Weight matrices decay; biases, norms, scales and the label projections (held by their own penalty) do not."""
+    decayed, kept = [], []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            (decayed if parameter.ndim > 1 and not name.startswith("projections") else kept).append(parameter)
+    return [{"params": decayed, "weight_decay": config.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+
+
+def _rate(progress: float, warmup: float) -> float:
+    """Linear rise, then half a cosine down to 1 %."""
+    if progress < warmup:
+        return progress / warmup
+    return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min((progress - warmup) / (1 - warmup), 1.0))))
+
+
+def _row_weights(data: EmotionData, balance: float) -> Tensor:
+    """Weights of mean one that lift rows of rare labels: (1 / frequency) ** balance."""
+    if balance == 0.0:
+        return torch.ones(len(data))
+    counts = np.nansum(data.targets, axis=0)
+    rarity = (1.0 / np.maximum(counts, 1)) ** balance
+    weights = np.nan_to_num(data.targets) @ rarity / np.maximum(np.nansum(data.targets, axis=1), 1)
+    weights = np.where(weights > 0, weights, weights[weights > 0].mean())
+    return torch.from_numpy((weights / weights.mean()).astype(np.float32))
+
+
+def _drop_modalities(
+    batch: dict[str, tuple[Tensor, Tensor]], chance: float, noise: torch.Generator
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Hide a modality from some rows, never a row's last one."""
+    if chance == 0.0 or len(batch) < 2:
+        return batch
+    present = torch.stack([lengths > 0 for _, lengths in batch.values()])
+    victim = torch.randint(len(batch), present.shape[1:], generator=noise)
+    loses = (torch.rand(present.shape[1], generator=noise) < chance) & (present.sum(dim=0) > 1)
+    return {
+        name: (frames, lengths.masked_fill(loses & (victim == i), 0))
+        for i, (name, (frames, lengths)) in enumerate(batch.items())
+    }
+
+
+def _bar(batches, progress: bool, epoch: int, rows: int, config: TrainConfig):  # type: ignore[no-untyped-def]
+    if not progress:
+        return batches
+    from tqdm import tqdm
+
+    return tqdm(batches, desc=f"epoch {epoch + 1}/{config.epochs}", total=-(-rows // config.batch_size), leave=False)
+
+
+class RunState:
+    """The state of a run on disk, without pickle: tensors as safetensors, the rest as JSON."""
+
+    def __init__(self, folder: Path, config: TrainConfig) -> None:
+        self.folder, self.config = folder, asdict(config)
+
+    def exists(self) -> bool:
+        return (self.folder / "run.json").is_file()
+
+    def keep(self, model, optimizer, schedule, order, noise, losses, scores, best) -> None:  # type: ignore[no-untyped-def]
+        """Write everything the next epoch depends on; the JSON, which names the tensors' file, is renamed last."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tensors = {f"model.{k}": v.cpu() for k, v in model.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in best.items()}
+        for index, entry in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v).cpu() for k, v in entry.items()}
+        tensors |= {"noise": noise.get_state(), "global": torch.get_rng_state()}
+        name = f"run-{len(losses):04d}.safetensors"
+        save_file({k: v.contiguous().clone() for k, v in tensors.items()}, self.folder / name)
+        described = {
+            "config": self.config,
+            "tensors": name,
+            "losses": losses,
+            "scores": scores,
+            "schedule": schedule.last_epoch,
+            "order": order.bit_generator.state,
+        }
+        temporary = self.folder / "run.json.tmp"
+        temporary.write_text(json.dumps(described))
+        os.replace(temporary, self.folder / "run.json")
+        for old in self.folder.glob("run-*.safetensors"):
+            if old.name != name:
+                old.unlink()
+
+    def restore(self, model, optimizer, schedule, order, noise):  # type: ignore[no-untyped-def]
+        """Put a kept state back. Raises CheckpointError when it belongs to another configuration."""
+        described = json.loads((self.folder / "run.json").read_text())
+        if described["config"] != self.config:
+            changed = [k for k, v in self.config.items() if described["config"].get(k) != v]
+            raise CheckpointError(
+                f"{self.folder} holds a run with other settings ({', '.join(changed)}); finish it with those or remove it"
+            )
+        tensors = load_file(self.folder / described["tensors"])
+        part = {kind: {} for kind in ("model", "best", "optimizer")}  # type: dict[str, dict[str, Tensor]]
+        for name, value in tensors.items():
+            kind, _, rest = name.partition(".")
+            if kind in part:
+                part[kind][rest] = value
+        model.load_state_dict(part["model"])
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in part["optimizer"].items():
+            index, _, key = name.partition(".")
+            state.setdefault(int(index), {})[key] = value
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        schedule.last_epoch = described["schedule"]
+        for group, base, rate in zip(optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True):
+            group["lr"] = base * rate(schedule.last_epoch)
+        order.bit_generator.state = described["order"]
+        noise.set_state(tensors["noise"])
+        torch.set_rng_state(tensors["global"])
+        return described["losses"], described["scores"], part["best"]

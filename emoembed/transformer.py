@@ -1,0 +1,187 @@
+"""Transformer encoders from `transformers`, with optional low-rank adapters, one per modality if wanted.
+
+Text takes token ids `(batch, time, 1)`, sound takes samples `(batch, time, 1)` at 16 kHz, and images take pixels
+`(batch, time, channels * side * side)`: the same float32 arrays as every other encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import normalize
+
+from emoembed.encoders import padding_mask
+from emoembed.errors import CheckpointError, InputError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+ADAPTED = ("query", "key", "value", "dense", "q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
+"""Endings of the linear layers that get adapters, over the model families named in `build_trunk`."""
+
+
+class LowRankAdapters(nn.Module):
+    """Low-rank changes to a frozen network's linear layers (LoRA, Hu et al. 2021, section 4.1).
+
+    `strength` scales them all: 0 is the untouched network, 1 the trained one, and between them lies weight
+    interpolation (WiSE-FT, Wortsman et al. 2022).
+    """
+
+    def __init__(self, trunk: nn.Module, rank: int, strength: float = 1.0) -> None:
+        super().__init__()
+        self.strength = strength
+        self.names: dict[str, str] = {}
+        self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
+        for name, module in trunk.named_modules():
+            if isinstance(module, nn.Linear) and name.split(".")[-1] in ADAPTED:
+                key = name.replace(".", "/")
+                self.names[key] = f"{name}.weight"
+                self.down[key] = nn.Parameter(torch.randn(rank, module.in_features) / module.in_features**0.5)
+                self.up[key] = nn.Parameter(torch.zeros(module.out_features, rank))
+
+    def weights(self, trunk: nn.Module) -> dict[str, Tensor]:
+        """The adapted weights by parameter name: W + strength * up @ down."""
+        frozen = dict(trunk.named_parameters())
+        return {
+            name: frozen[name] + self.strength * (self.up[key] @ self.down[key]).to(frozen[name].dtype)
+            for key, name in self.names.items()
+        }
+
+    def size(self) -> Tensor:
+        """Mean squared change of the adapted weights: what a stay-close penalty holds down."""
+        return torch.stack([(self.up[key] @ self.down[key]).square().mean() for key in self.names]).mean()
+
+
+class TransformerEncoder(nn.Module):
+    """A `transformers` model, masked mean over its last hidden states, and a linear map when sizes differ.
+
+    Args:
+        trunk_config: the model's own configuration, as its `config.json` holds it.
+        embed_dim: size of the result.
+        rank: of the low-rank adapters; 0 trains nothing of the trunk.
+        strength: of the adapters, see `LowRankAdapters`.
+    """
+
+    def __init__(self, trunk_config: dict[str, Any], embed_dim: int, rank: int = 0, strength: float = 1.0) -> None:
+        super().__init__()
+        self.trunk = build_trunk(trunk_config).requires_grad_(False)
+        hidden = self.trunk.config.hidden_size
+        self.adapters = LowRankAdapters(self.trunk, rank, strength) if rank else None
+        self.out = nn.Identity() if hidden == embed_dim else nn.Linear(hidden, embed_dim)
+        self._merged: dict[str, Tensor] = {}
+
+    def train(self, mode: bool = True) -> TransformerEncoder:
+        """Training mode for the adapters; merged weights are forgotten, and the trunk never drops units."""
+        self._merged = {}
+        super().train(mode)
+        self.trunk.eval()
+        return self
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
+        return self.out(self.hidden_mean(frames, lengths, adapted=True).to(frames.dtype))
+
+    def hidden_mean(self, frames: Tensor, lengths: Tensor, *, adapted: bool) -> Tensor:
+        """Masked mean of the last hidden states, `(batch, hidden)`, with or without the adapters."""
+        weights = self._weights() if adapted and self.adapters is not None else {}
+        states, counts = _hidden_states(self.trunk, weights, frames, lengths)
+        mask = padding_mask(counts, states.shape[1])[..., None]
+        return states.masked_fill(~mask, 0.0).sum(dim=1) / counts[:, None]
+
+    def _weights(self) -> dict[str, Tensor]:
+        assert self.adapters is not None
+        if self.training or torch.is_grad_enabled():
+            return self.adapters.weights(self.trunk)
+        if not self._merged:
+            self._merged = self.adapters.weights(self.trunk)
+        return self._merged
+
+
+class SentenceEncoder:
+    """A text trunk without its adapters, as the phrase encoder of label names."""
+
+    def __init__(self, encoder: TransformerEncoder, tokenizer: Tokenizer) -> None:
+        self.encoder, self.tokenizer = encoder, tokenizer
+
+    @property
+    def dim(self) -> int:
+        return int(self.encoder.trunk.config.hidden_size)
+
+    @torch.no_grad()
+    def phrase_vectors(self, phrases: Sequence[str]) -> Tensor:
+        """Phrases -> `(len(phrases), hidden)`, rows of length one."""
+        device = next(self.encoder.trunk.parameters()).device
+        rows = []
+        for start in range(0, len(phrases), 256):
+            ids = [encoding.ids for encoding in self.tokenizer.encode_batch(list(phrases[start : start + 256]))]
+            lengths = torch.tensor([len(row) for row in ids], device=device)
+            frames = torch.zeros(len(ids), int(lengths.max()), 1, device=device)
+            for row, tokens in zip(frames, ids, strict=True):
+                row[: len(tokens), 0] = torch.tensor(tokens, dtype=torch.float32)
+            rows.append(self.encoder.hidden_mean(frames, lengths, adapted=False).float())
+        return normalize(torch.cat(rows), dim=-1)
+
+
+def build_trunk(config: dict[str, Any]) -> nn.Module:
+    """A randomly initialised `transformers` model from its configuration.
+
+    Text: any encoder AutoModel builds (BERT, MiniLM, RoBERTa, ...). Sound: wav2vec2, HuBERT, WavLM. Images: ViT, CLIP.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    if "model_type" not in config:
+        raise CheckpointError("a transformer's configuration names its model_type; this one does not")
+    settings = {key: value for key, value in config.items() if key != "model_type"}
+    described = AutoConfig.for_model(config["model_type"], **settings)
+    if config["model_type"] == "bert":
+        from transformers import BertModel
+
+        return BertModel(described, add_pooling_layer=False)
+    if config["model_type"] == "clip_vision_model":
+        from transformers import CLIPVisionModel
+
+        return CLIPVisionModel(described)
+    return AutoModel.from_config(described)
+
+
+def read_trunk(name: str | Path, *, offline: bool = False) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Configuration and weights of a `transformers` model, by hub id or local folder."""
+    from transformers import AutoModel
+
+    try:
+        model = AutoModel.from_pretrained(str(name), local_files_only=offline or Path(name).is_dir())
+    except OSError as error:
+        raise CheckpointError(
+            f"no transformer at {name!s}: give a folder with config.json and weights, or a hub id when online"
+        ) from error
+    config = model.config.to_diff_dict()
+    trunk = build_trunk({**config, "model_type": model.config.model_type})
+    weights = {name: value for name, value in model.state_dict().items() if name in trunk.state_dict()}
+    return {**config, "model_type": model.config.model_type}, weights
+
+
+def _hidden_states(
+    trunk: nn.Module, weights: dict[str, Tensor], frames: Tensor, lengths: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Last hidden states `(batch, steps, hidden)` and how many steps of each item are data."""
+    mask = padding_mask(lengths, frames.shape[1])
+    config = trunk.config
+    if hasattr(config, "vocab_size") and not hasattr(config, "conv_stride"):
+        inputs = {"input_ids": frames[..., 0].long(), "attention_mask": mask.long()}
+        return functional_call(trunk, weights, (), inputs).last_hidden_state, lengths
+    if hasattr(config, "conv_stride"):
+        inputs = {"input_values": frames[..., 0], "attention_mask": mask.long()}
+        states = functional_call(trunk, weights, (), inputs).last_hidden_state
+        return states, trunk._get_feat_extract_output_lengths(lengths)  # type: ignore[operator]
+    if hasattr(config, "image_size"):
+        channels, side = getattr(config, "num_channels", 3), config.image_size
+        pixels = frames[mask].view(-1, channels, side, side)
+        states = functional_call(trunk, weights, (), {"pixel_values": pixels}).last_hidden_state.mean(dim=1)
+        empty = states.new_zeros(*frames.shape[:2], states.shape[-1])
+        return empty.masked_scatter(mask[..., None], states), lengths
+    raise InputError(f"a {config.model_type} model takes neither tokens, samples nor pixels")

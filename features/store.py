@@ -1,0 +1,159 @@
+"""Features of a whole corpus on disk: ragged, memory-mapped, written shard by shard, resumable after a kill.
+
+A store is a folder: `store.json` (the feature set), `shard-00000.npy` (the frames of many items, one after
+another) with `shard-00000.json` (their ids and lengths), and `failures.jsonl` (items that could not be read, with
+the reason). A shard exists only when both its files do; each is written under a temporary name and renamed, the
+`.json` last. No pickle is read or written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from emoembed.errors import EmoembedError, InputError, MissingFileError
+from emoembed.features.feature_set import Features, FeatureSet
+
+Item = TypeVar("Item", bound=Hashable)
+VERSION = 1
+
+
+class FeatureStore(Mapping[str, np.ndarray]):
+    """Read a store: a mapping from item id to its float32 array `(time, feature_dim)`, memory-mapped."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        header = self.folder / "store.json"
+        if not header.is_file():
+            raise MissingFileError(f"{self.folder} is no feature store: it has no store.json")
+        described = json.loads(header.read_text())
+        if described["version"] != VERSION:
+            raise InputError(
+                f"{self.folder} is a store of version {described['version']}; this release reads {VERSION}"
+            )
+        self.feature_set = FeatureSet(described["name"], tuple(described["columns"]), described["rate"])
+        self._places: dict[str, tuple[int, int, int]] = {}
+        self._shards: list[np.ndarray] = []
+        for index in sorted(self.folder.glob("shard-*.json")):
+            listed = json.loads(index.read_text())
+            frames = np.load(index.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
+            ends = np.cumsum(listed["lengths"])
+            if len(frames) != (ends[-1] if len(ends) else 0) or frames.shape[1] != self.feature_set.feature_dim:
+                raise InputError(f"{index.with_suffix('.npy')} does not hold what {index.name} lists; extract it again")
+            for item, end, length in zip(listed["ids"], ends, listed["lengths"], strict=True):
+                self._places[item] = (len(self._shards), int(end - length), int(end))
+            self._shards.append(frames)
+
+    def __getitem__(self, item: str) -> np.ndarray:
+        shard, begin, end = self._places[item]
+        return self._shards[shard][begin:end]
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def length(self, item: str) -> int:
+        """Number of frames of an item, without touching its data."""
+        _, begin, end = self._places[item]
+        return end - begin
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """The items that could not be read, each with the reason."""
+        return _read_failures(self.folder)
+
+
+def extract(
+    items: Iterable[tuple[str, Item]],
+    extractor: Callable[[Item], Features],
+    folder: str | Path,
+    *,
+    shard_size: int = 256,
+    dtype: str = "float32",
+    progress: bool = False,
+) -> FeatureStore:
+    """Extract features of `(id, source)` pairs into a store; what it already holds is not done again.
+
+    A source that raises an `EmoembedError` is recorded in `failures.jsonl` and left out; any other exception is a
+    bug and ends the run, with every finished shard kept. A killed run goes on where its last whole shard ended.
+
+    Args:
+        items: ids (unique) and whatever `extractor` takes.
+        extractor: one source to its `Features`; all of one feature set.
+        folder: where the store is or shall be.
+        shard_size: items per shard.
+        dtype: `float32` or `float16`, as stored.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    done = set(FeatureStore(folder)) if (folder / "store.json").is_file() else set()
+    done |= set(_read_failures(folder))
+    waiting = [(item, source) for item, source in items if item not in done]
+    if len({item for item, _ in waiting}) != len(waiting):
+        raise InputError("the items to extract repeat an id")
+    if progress:
+        from tqdm import tqdm
+
+        waiting = tqdm(waiting, desc=folder.name, unit="item")
+    shard: list[tuple[str, Features]] = []
+    for item, source in waiting:
+        try:
+            shard.append((item, extractor(source)))
+        except EmoembedError as error:
+            _append_failure(folder, item, str(error))
+            continue
+        if len(shard) == shard_size:
+            _write_shard(folder, shard, dtype)
+            shard = []
+    if shard:
+        _write_shard(folder, shard, dtype)
+    if not (folder / "store.json").is_file():
+        reasons = "; ".join(list(_read_failures(folder).values())[:3])
+        raise InputError(f"nothing could be extracted into {folder}: {reasons or 'no items were given'}")
+    return FeatureStore(folder)
+
+
+def _write_shard(folder: Path, shard: list[tuple[str, Features]], dtype: str) -> None:
+    feature_set = shard[0][1].feature_set
+    header = {"version": VERSION, "name": feature_set.name, "columns": feature_set.columns, "rate": feature_set.rate}
+    if (folder / "store.json").is_file():
+        stored = json.loads((folder / "store.json").read_text())
+        if stored != json.loads(json.dumps(header)):
+            raise InputError(f"{folder} holds {stored['name']} features with other columns; use another folder")
+    else:
+        write_atomically(folder / "store.json", json.dumps(header).encode())
+    number = 1 + max((int(p.stem.split("-")[1]) for p in folder.glob("shard-*.json")), default=-1)
+    place = folder / f"shard-{number:05d}.npy"
+    temporary = place.with_suffix(".npy.tmp")
+    with temporary.open("wb") as out:
+        np.save(out, np.concatenate([features.values for _, features in shard]).astype(dtype), allow_pickle=False)
+    os.replace(temporary, place)
+    index = {"ids": [item for item, _ in shard], "lengths": [len(features.values) for _, features in shard]}
+    write_atomically(place.with_suffix(".json"), json.dumps(index).encode())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing: a temporary name beside it, then a rename."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)
+
+
+def _append_failure(folder: Path, item: str, reason: str) -> None:
+    with (folder / "failures.jsonl").open("a") as out:
+        out.write(json.dumps({"id": item, "reason": reason}) + "\n")
+
+
+def _read_failures(folder: Path) -> dict[str, str]:
+    path = folder / "failures.jsonl"
+    if not path.is_file():
+        return {}
+    listed = [json.loads(line) for line in path.read_text().splitlines()]
+    return {entry["id"]: entry["reason"] for entry in listed}

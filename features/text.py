@@ -1,0 +1,99 @@
+"""Text to arrays: tokens as word vectors, through gensim's `KeyedVectors`."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from emoembed.errors import InputError, MissingFileError
+from emoembed.features.feature_set import Features, FeatureSet
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
+
+TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[!?.,]")
+
+
+def tokenize(text: str) -> list[str]:
+    """Words (with inner apostrophes) and the marks ! ? . , in order of appearance; case is kept."""
+    return [token.replace("’", "'") for token in TOKEN.findall(text)]
+
+
+def read_word_vectors(path: str | Path, limit: int | None = None) -> KeyedVectors:
+    """Word vectors of any common form: word2vec or fastText text or binary, GloVe text, each gzipped or not.
+
+    Args:
+        path: the file; `.bin` (also `.bin.gz`) is read as word2vec binary, anything else as text.
+        limit: read only the first so many words.
+
+    Raises:
+        MissingFileError: no such file.
+        InputError: the file is not of one of these forms.
+    """
+    from gensim.models import KeyedVectors
+
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"no word vectors at {path}")
+    binary = ".bin" in path.suffixes[-2:]
+    try:
+        header = not binary and _has_header(path)
+        return KeyedVectors.load_word2vec_format(
+            str(path), binary=binary, limit=limit, no_header=not binary and not header, unicode_errors="replace"
+        )
+    except (ValueError, EOFError, OSError) as error:
+        raise InputError(
+            f"{path} is not word2vec binary (.bin) nor text with a word and its numbers a line: {error}"
+        ) from error
+
+
+class WordVectors(Protocol):
+    """What `words` needs of a table of vectors; gensim's `KeyedVectors` has it."""
+
+    @property
+    def vector_size(self) -> int: ...
+
+    def __contains__(self, word: object) -> bool: ...
+
+    def __getitem__(self, words: list[str]) -> np.ndarray: ...
+
+
+def words(text: str, vectors: WordVectors) -> Features:
+    """The word vectors of a text's tokens, `(tokens, dim)`; tokens without a vector are left out.
+
+    Each token is looked up as written, then in lower case.
+
+    Raises:
+        InputError: the text is empty, or none of its tokens has a vector.
+    """
+    tokens = tokenize(text)
+    found = [key for key in (_key(token, vectors) for token in tokens) if key is not None]
+    if not found:
+        raise InputError(f"no word of {text!r} has a vector" if tokens else f"text {text!r} holds no words")
+    return Features(np.asarray(vectors[found], dtype=np.float32), word_feature_set(vectors.vector_size))
+
+
+@lru_cache
+def word_feature_set(dim: int) -> FeatureSet:
+    """The feature set of word vectors of a size: columns `word_000`, `word_001`, ..."""
+    return FeatureSet("words", tuple(f"word_{i:03d}" for i in range(dim)))
+
+
+def _key(token: str, vectors: WordVectors) -> str | None:
+    for spelling in (token, token.lower()):
+        if spelling in vectors:
+            return spelling
+    return None
+
+
+def _has_header(path: Path) -> bool:
+    """Whether the first line is `count dim` (word2vec, fastText) and not already a vector (GloVe)."""
+    import gzip
+
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rb") as lines:  # type: ignore[operator]
+        return len(lines.readline().split()) == 2

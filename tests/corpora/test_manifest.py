@@ -1,0 +1,120 @@
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emoembed.corpora import manifest
+from emoembed.corpora.corpus import Corpus, make_samples
+from emoembed.errors import CorpusError, MissingFileError
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    samples = make_samples(
+        ["a", "b", "c"],
+        text=['He said, "no"\nand\r went', None, "ça va?"],
+        audio=[str(tmp_path / "a.wav"), None, None],
+        video=[None, str(tmp_path / "b.mp4"), None],
+        start=[0.25, float("nan"), 1.5],
+        end=[1.0, float("nan"), float("nan")],
+        labels=[("Joy", "mild surprise"), (), ("Joy",)],
+        split=["train", "valid", "test"],
+        speaker=["x", None, None],
+        dialogue=[None, "d", "d"],
+        turn=[None, 0, 1],
+    )
+    return Corpus("mine", samples, ("Joy", "mild surprise"), multi_label=True)
+
+
+@pytest.mark.parametrize("suffix", manifest.SUFFIXES)
+def test_what_was_written_is_read(corpus, tmp_path, suffix):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow", reason="Parquet manifests need pyarrow")
+    path = tmp_path / f"mine{suffix}"
+    manifest.write(corpus, path)
+    again = manifest.read(path)
+    pd.testing.assert_frame_equal(again.samples, corpus.samples)
+    assert (again.name, again.labels, again.multi_label) == (corpus.name, corpus.labels, corpus.multi_label)
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_ids_alone_with_text_are_enough(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("id,text,age\n007,hello,33\n")
+    corpus = manifest.read(path)
+    row = corpus.samples.iloc[0]
+    assert (row["id"], row["text"], row["labels"], row["split"], row["age"]) == ("007", "hello", (), "train", "33")
+    assert row["audio"] is None
+    assert np.isnan(row["start"])
+    assert corpus.labels == ()
+    assert not corpus.multi_label
+
+
+def test_paths_are_relative_to_the_manifest(tmp_path, monkeypatch):
+    (tmp_path / "lists").mkdir()
+    path = tmp_path / "lists" / "mine.csv"
+    path.write_text("id,audio,video\na,../a.wav,/videos/a.mp4\n")
+    monkeypatch.chdir(tmp_path)
+    row = manifest.read("lists/mine.csv").samples.iloc[0]
+    assert row["audio"] == str(tmp_path / "a.wav")
+    assert row["video"] == "/videos/a.mp4"
+
+
+def test_labels_stay_as_written_and_repeat_nowhere(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("id,text,labels\na,x,so so|JOY||JOY\nb,x,\nc,x,fear\nd,x,awe\n")
+    corpus = manifest.read(path)
+    assert list(corpus.samples["labels"]) == [("so so", "JOY"), (), ("fear",), ("awe",)]
+    assert corpus.labels == ("JOY", "awe", "fear", "so so")
+
+
+def test_jsonl_may_list_labels_and_leave_fields_out(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"id": 1, "text": "x", "labels": ["joy", "love"]}\n{"id": 2, "audio": "b.wav", "turn": 3}\n')
+    samples = manifest.read(path).samples
+    assert list(samples["id"]) == ["1", "2"]
+    assert list(samples["labels"]) == [("joy", "love"), ()]
+    assert samples["text"].iloc[1] is None
+    assert samples["turn"].iloc[1] == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("name,text\na,x\n", "no column 'id'; the columns found are name, text"),
+        (
+            "id,words\na,x\n",
+            "no column 'text', 'audio' or 'video', of which one is needed; the columns found are id, words",
+        ),
+        ("id,text\na,x\na,y\n", "row 2, column id: 'a' stands in row 1 too"),
+        ("id,text\na,x\n,y\n", "row 2, column id: empty"),
+        ("id,text,start\na,x,soon\n", "row 1, column start: expected a number, found 'soon'"),
+        ("id,text,turn\na,x,1.5\n", "row 1, column turn: expected a whole number, found '1.5'"),
+        ("id,text,split\na,x,dev\n", "row 1, column split: 'dev' is no split; expected train, valid, test"),
+    ],
+)
+def test_a_malformed_manifest_is_named_with_the_place(tmp_path, content, message):
+    path = tmp_path / "mine.csv"
+    path.write_text(content)
+    with pytest.raises(CorpusError, match=message) as caught:
+        manifest.read(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_manifest_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(MissingFileError, match=r"there is no .*mine\.csv"):
+        manifest.read(tmp_path / "mine.csv")
+
+
+def test_another_format_is_refused(corpus, tmp_path):
+    (tmp_path / "mine.xlsx").touch()
+    for call in (lambda path: manifest.read(path), lambda path: manifest.write(corpus, path)):
+        with pytest.raises(CorpusError, match=r"a manifest is one of \.csv, \.jsonl, \.parquet, not '\.xlsx'"):
+            call(tmp_path / "mine.xlsx")
+
+
+def test_a_label_that_holds_the_separator_is_refused(tmp_path):
+    corpus = Corpus("mine", make_samples(["a"], labels=[("a|b",)], split="train"), ("a|b",), multi_label=False)
+    with pytest.raises(CorpusError, match=r"label 'a\|b' holds '\|'"):
+        manifest.write(corpus, tmp_path / "mine.csv")

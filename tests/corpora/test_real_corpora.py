@@ -1,0 +1,93 @@
+"""The sizes of the real corpora, against the figures their papers and releases publish."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from emoembed import corpora
+from emoembed.corpora import emodb, fer2013, manifest, ravdess
+
+DATA = os.environ.get("EMOEMBED_DATA")
+pytestmark = pytest.mark.skipif(DATA is None, reason="EMOEMBED_DATA names no folder with the real corpora")
+
+SIZES = {
+    "goemotions": {"train": 43410, "valid": 5426, "test": 5427},
+    "dair_emotion": {"train": 16000, "valid": 2000, "test": 2000},
+    "emocontext": {"train": 30160, "valid": 2755, "test": 5509},
+    "meld": {"train": 9989, "valid": 1109, "test": 2610},
+    "emorynlp": {"train": 7551, "valid": 954, "test": 984},
+    "semeval2018": {"train": 6838, "valid": 886},
+    "dailydialog": {"valid": 8069, "test": 7740},
+    "iemocap_text": {"train": 5163, "valid": 647, "test": 1623},
+    "ravdess": {"train": 960, "valid": 240, "test": 240},
+    "tess": {"train": 2800},
+    "emodb": {"train": 535},
+    "fer2013": {"train": 28709 - 703, "valid": 3589, "test": 3589},
+}
+
+
+@pytest.mark.parametrize("name", corpora.NAMES)
+def test_sizes_are_the_published_ones_and_every_label_occurs(name):
+    corpus = corpora.load(name, DATA)
+    assert corpus.samples["split"].value_counts().to_dict() == SIZES[name]
+    assert (corpus.counts().sum(axis=1) > 0).all()
+    for modality in ("audio", "video"):
+        paths = corpus.samples[modality].dropna()
+        assert paths.empty or Path(paths.iloc[0]).is_file()
+
+
+def test_dialogues_lie_in_one_split_each():
+    for name, number in {"meld": 1432, "emorynlp": 827, "dailydialog": 2000, "iemocap_text": 151}.items():
+        splits = corpora.load(name, DATA).samples.groupby("dialogue")["split"].nunique()
+        assert len(splits) == number, name
+        assert (splits == 1).all(), name
+
+
+def test_iemocap_is_tested_on_31_dialogues_of_unheard_speakers():
+    samples = corpora.load("iemocap_text", DATA).samples
+    tested = samples["split"] == "test"
+    assert samples["dialogue"][tested].nunique() == 31
+    assert set(samples["speaker"][tested]).isdisjoint(samples["speaker"][~tested])
+
+
+def test_ravdess_has_24_actors_whose_folds_are_disjoint():
+    corpus = corpora.load("ravdess", DATA)
+    assert (corpus.samples.groupby("speaker").size() == 60).all()
+    folds = ravdess.folds(corpus)
+    for fold in folds:
+        actors = [set(fold.split(split).samples["speaker"]) for split in ("train", "valid", "test")]
+        assert sum(map(len, actors)) == len(set.union(*actors)) == 24
+    assert sum(len(fold.split("test").samples) for fold in folds) == 1440
+
+
+def test_ravdess_action_units_belong_to_its_rows():
+    pytest.importorskip("emoembed.features.tables", reason="emoembed.features.tables reads the action units")
+    folder = Path(DATA) / "ravdess_openface"
+    clips = ravdess.read_action_units(folder / "ravdess_openface_au.csv.gz")
+    assert set(clips) == set(corpora.load("ravdess", DATA).samples["id"])
+    frames = ravdess.read_action_units(folder / "ravdess_openface_au_frames_actors01-05.csv.gz", frames=True)
+    assert set(frames) <= set(clips)
+    assert len(frames) == 300
+    assert sum(len(features.values) for features in frames.values()) == 33493
+    assert {features.values.shape[1] for features in (*clips.values(), *frames.values())} == {35}
+
+
+def test_emodb_has_ten_speakers():
+    divided = emodb.leave_one_speaker_out(corpora.load("emodb", DATA))
+    assert len(divided) == 10
+    assert sum(len(corpus.split("test").samples) for corpus in divided) == 535
+
+
+def test_fer2013_is_whole_with_its_duplicates():
+    corpus = fer2013.read(Path(DATA) / "fer2013", drop_duplicates=False)
+    assert len(corpus.samples) == 35887
+    assert list(corpus.counts().loc["disgust"]) == [436, 56, 55]
+
+
+def test_meld_and_goemotions_survive_a_manifest(tmp_path):
+    for name in ("meld", "goemotions"):
+        corpus = corpora.load(name, DATA)
+        manifest.write(corpus, tmp_path / "written.csv")
+        again = manifest.read(tmp_path / "written.csv").samples
+        assert again.equals(corpus.samples), name
