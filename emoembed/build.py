@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from emoembed import checkpoint, corpora, recipes, trunk
 from emoembed.data import EmotionData, join
+from emoembed.evaluation.calibration import calibrate
 from emoembed.features.text import tokenize
 from emoembed.labels import table
 from emoembed.model import EmotionModel
@@ -25,6 +26,7 @@ VOCABULARY = 12_000  # tokens of the trunk: 9 MB at half precision
 TABLE_WORDS, TABLE_DIM = 10_000, 50  # of the word table: 2 MB
 TEXT_CORPORA = ("goemotions", "emocontext", "meld", "emorynlp")
 AUDIO_CORPORA = ("ravdess", "tess", "emodb")
+DEFAULT_LABELS = ("anger", "disgust", "fear", "joy", "love", "neutral", "sadness", "surprise")
 
 
 def training_texts(data: Path) -> list[str]:
@@ -94,27 +96,75 @@ def _fitted(
         history = fit(model, train, valid, config, augment=recipes.AUGMENT, resume=run, progress=True)
         print(modality, "validation", [round(score, 4) for score in history.scores], flush=True)
         save_file({name: value.contiguous() for name, value in model.state_dict().items()}, finished)
-    model.load_state_dict(load_file(finished))
+    weights = {f"background_{modality}": model.background(modality), **load_file(finished)}
+    model.load_state_dict(weights)
+    recipes.fit_background(model, train)
     return recipes.described(model, seen=train.labels)
+
+
+def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel) -> EmotionModel:
+    """One model of all modalities: each part's weights, calibrated and weighted on its own validation rows."""
+    assert untrained.phrases is not None
+    modalities = {name: part.config.modalities[name] for name, part in parts.items()}
+    model = recipes.build(modalities, untrained.phrases)
+    weights = model.state_dict()
+    for part in parts.values():
+        weights |= {name: value for name, value in part.state_dict().items() if not name.startswith("space.")}
+    model.load_state_dict(weights)
+    seen = tuple(dict.fromkeys(label for part in parts.values() for label in part.config.seen))
+    provenance = {
+        "trained_on": {"text": list(TEXT_CORPORA), "audio": list(AUDIO_CORPORA), "video": ["fer2013"]},
+        "seen": {name: list(part.config.seen) for name, part in parts.items()},
+        "sentence_encoder": "all-MiniLM-L6-v2 (Apache-2.0), vocabulary pruned",
+        "licence": "CC BY-NC-SA 4.0 and research use only; see LICENSE",
+    }
+    recipes.described(model, labels=DEFAULT_LABELS, seen=seen, provenance=provenance)
+    for name, valid in validation_rows(data, untrained).items():
+        calibrate(model, name, valid)
+    return model
+
+
+def validation_rows(data: Path, untrained: EmotionModel) -> dict[str, EmotionData]:
+    """The rows each modality stopped on, which its calibration is fitted on as well."""
+    assert untrained.phrases is not None
+    return {
+        "text": recipes.text_data(corpora.load("goemotions", data).split("valid"), untrained.phrases),
+        "audio": recipes.audio_data(corpora.load("ravdess", data).split("valid")),
+        "video": recipes.video_data(corpora.load("fer2013", data).split("valid")),
+    }
 
 
 def main() -> None:
     """Build every stage that is not there yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--work", type=Path, default=recipes.cache_folder() / "build", help="where stages are kept")
-    parser.add_argument("--stages", default="text,audio,video,base")
+    parser.add_argument("--stages", default="text,audio,video,base", help="those to run, comma-separated")
     parser.add_argument("--seed", type=int, default=0)
     parsed = parser.parse_args()
     torch.set_num_threads(2)
     if not (parsed.work / "trunk").is_dir():
         checkpoint.save(build_trunk(parsed.data), parsed.work / "trunk")
     untrained = checkpoint.load(parsed.work / "trunk")
+    if not (parsed.work / checkpoint.WORDS).is_file():
+        table = distil_words(untrained, training_texts(parsed.data))
+        checkpoint.write_word_table(table, parsed.work / checkpoint.WORDS)
+    wanted = parsed.stages.split(",")
     stages = {"text": train_text, "audio": train_audio, "video": train_video}
-    for name in parsed.stages.split(","):
-        if name in stages:
-            stages[name](parsed.data, untrained, parsed.seed, parsed.work)
+    parts = {
+        name: train(parsed.data, untrained, parsed.seed, parsed.work)
+        for name, train in stages.items()
+        if name in wanted or "base" in wanted
+    }
+    if "base" in wanted:
+        words = checkpoint.read_word_table(parsed.work / checkpoint.WORDS)
+        model = assemble(parsed.data, parts, untrained)
+        kept = {name: parsed.output / name for name in (checkpoint.CARD, checkpoint.LICENSE)}
+        texts = {name: path.read_text() if path.is_file() else "" for name, path in kept.items()}
+        checkpoint.save(
+            model, parsed.output, words=words, card=texts[checkpoint.CARD], license_text=texts[checkpoint.LICENSE]
+        )
 
 
 if __name__ == "__main__":

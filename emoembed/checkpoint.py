@@ -63,8 +63,22 @@ def find_folder(name: str | Path) -> Path:
         raise MissingFileError(f"checkpoint {str(name)!r} could not be had from the hub: {reason}") from error
 
 
-def save(model: EmotionModel, folder: str | Path, *, card: str = "", license_text: str = "") -> None:
+def save(
+    model: EmotionModel,
+    folder: str | Path,
+    *,
+    words: WordTable | None = None,
+    card: str = "",
+    license_text: str = "",
+) -> None:
     """Write a checkpoint whole or not at all: into a temporary folder beside it, then a rename.
+
+    Args:
+        model: to write.
+        folder: of its own; a checkpoint there is replaced.
+        words: a word table to ship beside a model whose labels come from its sentence encoder.
+        card: text of its README.md.
+        license_text: text of its LICENSE.
 
     Raises:
         CheckpointError: the folder holds other files, which a checkpoint must not displace.
@@ -81,6 +95,8 @@ def save(model: EmotionModel, folder: str | Path, *, card: str = "", license_tex
         weights = {name: _stored(value) for name, value in model.state_dict().items()}
         save_file(weights, temporary / WEIGHTS)
         _save_phrases(model, temporary)
+        if words is not None:
+            write_word_table(words, temporary / WORDS)
         present = [name for name in CHECKED if (temporary / name).is_file()]
         sums = {name: hashlib.sha256((temporary / name).read_bytes()).hexdigest() for name in present}
         (temporary / CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n")

@@ -23,6 +23,9 @@ from emoembed.transformer import SentenceEncoder, TransformerEncoder
 from emoembed.words import PhraseEncoder, WordTable
 
 TEXT_RANK = 16
+REVISION = 1
+"""Raised when a change to features, encoders or training makes models kept in the cache stale."""
+
 AUGMENT: dict[str, Augment] = {"audio": augment.speech, "video": augment.faces}
 
 TRAINING = {
@@ -106,6 +109,19 @@ def prepare(model: EmotionModel, train: EmotionData) -> EmotionModel:
     """Fit what must be fitted before training: the columns' statistics."""
     fit_standardization(model, train)
     return model
+
+
+@torch.inference_mode()
+def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> None:
+    """Set each modality's mean point, from some of its rows; few-shot examples are compared with it."""
+    chosen = data.rows(np.random.default_rng(0).permutation(len(data))[:rows])
+    order = np.argsort(chosen.lengths(), kind="stable")
+    points: dict[str, list[torch.Tensor]] = {}
+    for start in range(0, len(order), 64):
+        for name, matrix in model.eval().encode(chosen.batch(order[start : start + 64])).items():
+            points.setdefault(name, []).append(matrix[~matrix.isnan().any(dim=1)])
+    for name, parts in points.items():
+        model.background(name).copy_(torch.cat(parts).mean(dim=0))
 
 
 def annotate(corpus: Corpus, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> EmotionData:

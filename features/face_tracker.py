@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 
@@ -40,22 +40,18 @@ class Face:
     side: float
     confidence: float
     roll: float | None = None
-    """Degrees, positive where the face's right-hand eye in the picture is the lower one; None where no eyes were found."""
-
-
-class Detector(Protocol):
-    def detect(self, grey: np.ndarray, near: Face | None = None) -> list[Face]:
-        """Faces in a grey uint8 frame `(height, width)`; around `near` only, where it is given."""
+    """Degrees, positive where the eye on the right of the picture is the lower one; None where no eyes were found."""
 
 
 class HaarDetector:
     """OpenCV's frontal Haar cascade (Viola & Jones 2001), the eyes by its eye cascade."""
 
     def __init__(self, *, patient: bool = False) -> None:
-        """patient: search once more, in finer steps and beyond the border, where nothing was found (stills, tight crops)."""
+        """patient: where nothing was found, search once more in finer steps and beyond the border (for stills)."""
         self.patient = patient
 
     def detect(self, grey: np.ndarray, near: Face | None = None) -> list[Face]:
+        """Faces in a grey uint8 frame `(height, width)`; where `near` is given, only those around it."""
         if near is not None:
             return self._around(grey, near)
         faces = self._search(grey, border=0, scale_step=1.2, neighbours=5)
@@ -128,6 +124,7 @@ class YuNetDetector:
             raise InputError(f"{path} is not a YuNet model OpenCV can load: {error}") from error
 
     def detect(self, grey: np.ndarray, near: Face | None = None) -> list[Face]:
+        """Faces in a grey uint8 frame `(height, width)`; where `near` is given, only those that overlap it."""
         import cv2
 
         scale = min(1.0, SEARCH_SIDE / min(grey.shape))
@@ -139,6 +136,7 @@ class YuNetDetector:
         return [face for face in faces if face.side >= smallest and (near is None or _overlap(face, near) > 0.2)]
 
     def roll(self, grey: np.ndarray, face: Face) -> float | None:
+        """The face's own: its landmarks came with it."""
         return face.roll
 
 
@@ -184,14 +182,15 @@ class FaceTracker:
         if not best >= TRACKED:  # NaN, where the window is flat, is lost too
             return None
         scale = TEMPLATE / last.side
-        column += _vertex(fit[row], column)
-        row += _vertex(fit[:, int(round(column))], row)
-        return replace(last, x=x + column / scale, y=y + row / scale, confidence=min(best, 1.0))
+        across = x + (column + _vertex(fit[row], column)) / scale
+        down = y + (row + _vertex(fit[:, column], row)) / scale
+        return replace(last, x=across, y=down, confidence=min(best, 1.0))
 
     def _detected(self, grey: np.ndarray, tracked: Face | None) -> Face | None:
-        faces = self.detector.detect(grey, near=tracked or self._face) if tracked or self._face else []
-        if faces:
-            previous = tracked or self._face
+        """The face near where it is or was; if it is lost, the largest of the frame."""
+        previous = tracked or self._face
+        faces = self.detector.detect(grey, near=previous) if previous else []
+        if previous and faces:
             face = max(faces, key=lambda candidate: _overlap(candidate, previous))
             # the cascade's squares come in steps of 10 %: halve the jump, about the same centre
             side = round((face.side + previous.side) / 2)
@@ -220,7 +219,8 @@ def crop(grey: np.ndarray, face: Face) -> np.ndarray:
     size = FACE_SIZE * max(1, round(face.side / FACE_SIZE))
     centre = (face.x + (face.side - 1) / 2, face.y + (face.side - 1) / 2)
     turn = cv2.getRotationMatrix2D(centre, face.roll or 0.0, size / face.side)
-    turn[:, 2] += (size - 1) / 2 - np.array(centre)
+    turn[0, 2] += (size - 1) / 2 - centre[0]
+    turn[1, 2] += (size - 1) / 2 - centre[1]
     turned = cv2.warpAffine(grey, turn, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return cv2.resize(turned, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
 
@@ -228,11 +228,12 @@ def crop(grey: np.ndarray, face: Face) -> np.ndarray:
 _loaded = threading.local()  # a cascade keeps its work space inside: one for each thread
 
 
-def _cascade(name: str):  # type: ignore[no-untyped-def]
+def _cascade(name: str) -> Any:
     if not hasattr(_loaded, name):
         import cv2
+        from cv2.data import haarcascades
 
-        setattr(_loaded, name, cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / name)))
+        setattr(_loaded, name, cv2.CascadeClassifier(str(Path(haarcascades) / name)))
     return getattr(_loaded, name)
 
 

@@ -6,13 +6,15 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features.face_tracker import FACE_SIZE, Face, FaceTracker, HaarDetector, YuNetDetector, crop
 from emoembed.features.feature_set import Features, FeatureSet
+
+Frame = TypeVar("Frame")
 
 FACES = FeatureSet(
     "faces",
@@ -60,7 +62,8 @@ def read_faces(
         video: a video file, an image file, or an array of RGB frames `(time, height, width, 3)`, grey frames
             `(time, height, width)`, one RGB `(height, width, 3)` or grey `(height, width)` image; uint8, or float 0..1.
         rate: frames a second that are looked at, at most; files are sampled by the times they carry.
-        frame_rate: frames a second of an array of several frames; required with one, refused with a path.
+        frame_rate: frames a second of an array, refused with a path. Without it the array is taken to have been sampled
+            already, at `rate`: every frame is looked at.
         start, end: seconds to look at; the whole video by default.
         side: look only at the left or right half of the picture (recordings with one speaker on each side).
         detector: a YuNet ONNX file to find faces with; by default the Haar cascade that comes with OpenCV.
@@ -68,7 +71,7 @@ def read_faces(
     Raises:
         MissingFileError: a path is not a file.
         MediaError: the file cannot be decoded, or has no frames, or no face in any frame.
-        InputError: an array of the wrong shape or type, with NaN or infinite values, or without its frame rate.
+        InputError: an array of the wrong shape or type, or with NaN or infinite values; or a bad argument.
     """
     _check_arguments(rate, start, end, side)
     if isinstance(video, np.ndarray):
@@ -82,15 +85,15 @@ def read_faces(
     seen, found = 0, []
     for time, grey in frames:
         seen += 1
-        half = grey.shape[1] // 2
-        offset = half if side == "right" else 0
-        grey = grey[:, half:] if side == "right" else grey[:, :half] if side == "left" else grey
-        row = _face_row(grey, time, tracker)
+        middle = grey.shape[1] // 2
+        offset = middle if side == "right" else 0
+        row = _face_row(grey[:, offset : middle if side == "left" else None], time, tracker)
         if row is not None:
             pixels, (x, y, width, height), confidence = row
             found.append((time, pixels, (x + offset, y, width, height), confidence))
     if not seen:
-        raise MediaError(f"{name}: no frames" + (f" between {start} s and {end} s" if start or end else ""))
+        span = f" from {start or 0} s to {'the end' if end is None else f'{end} s'}" if start or end else ""
+        raise MediaError(f"{name}: no frames{span}")
     if not found:
         raise MediaError(_no_face(seen, name, detector))
     times, faces, boxes, confidences = zip(*found, strict=True)
@@ -133,3 +136,133 @@ def _sampled(
         if slot > last and time >= (start or 0.0) - 1e-6:
             last = slot
             yield time, frame
+
+
+def _array_frames(
+    video: np.ndarray, frame_rate: float | None, rate: float, start: float | None, end: float | None
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Times and grey uint8 frames `(height, width)` of an array."""
+    frames = video[None] if _is_still(video) else video
+    _check_array(video, frames)
+    if frame_rate is not None and not (math.isfinite(frame_rate) and frame_rate > 0):
+        raise InputError(f"frame_rate is frames a second, above 0; given {frame_rate!r}")
+    times = (index / (frame_rate or rate) for index in range(len(frames)))
+    # grey only those that are kept: a generator, so that a long array is not copied whole
+    return ((time, _grey(frame)) for time, frame in _sampled(zip(times, frames, strict=True), rate, start, end))
+
+
+def _is_still(video: np.ndarray) -> bool:
+    """One image, not several frames: `(height, width)` or `(height, width, 3)`."""
+    return video.ndim == 2 or (video.ndim == 3 and video.shape[-1] == 3)
+
+
+def _check_array(video: np.ndarray, frames: np.ndarray) -> None:
+    if frames.ndim not in (3, 4) or (frames.ndim == 4 and frames.shape[3] != 3) or 0 in frames.shape[1:3]:
+        raise InputError(
+            f"a video array is (time, height, width, 3) RGB or (time, height, width) grey, an image (height, width, 3) "
+            f"or (height, width); given shape {video.shape}"
+        )
+    if video.dtype == np.uint8 or not video.size:
+        return
+    if not np.issubdtype(video.dtype, np.floating):
+        raise InputError(f"a video array holds uint8 0..255 or float 0..1; given {video.dtype}")
+    lowest, highest = float(video.min()), float(video.max())  # NaN and infinite values show in these
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
+        bad = video.size - int(np.isfinite(video).sum())
+        raise InputError(f"video array of shape {video.shape} holds {bad} NaN or infinite values")
+    if lowest < 0 or highest > 1:
+        raise InputError(f"a float video array holds values in 0..1; given {lowest:.3g} to {highest:.3g}")
+
+
+def _grey(frame: np.ndarray) -> np.ndarray:
+    import cv2
+
+    if frame.dtype != np.uint8:
+        frame = np.rint(np.asarray(frame, dtype=np.float32) * 255.0).astype(np.uint8)
+    frame = np.ascontiguousarray(frame)
+    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if frame.ndim == 3 else frame
+
+
+def _file_frames(path: Path, rate: float, start: float | None, end: float | None) -> Iterator[tuple[float, np.ndarray]]:
+    """Times and grey uint8 frames of a video file, turned the way its display matrix says.
+
+    PyAV rather than OpenCV: as fast, and it hands over luminance without a detour through RGB, true time stamps, and
+    errors as exceptions.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise MediaError(f"{path} has no pictures: it holds no video track")
+            for time, frame in _sampled(_decoded(container, start), rate, start, end):
+                # to grey means to full range, 0..255, whatever the range of the file
+                grey = frame.reformat(format="gray").to_ndarray()
+                yield time, np.ascontiguousarray(np.rot90(grey, frame.rotation // 90))
+    except (av.FFmpegError, OSError) as error:
+        size = path.stat().st_size
+        raise MediaError(f"{path} ({size} bytes) cannot be read as video: {error.strerror}") from error
+
+
+def _decoded(container: Any, start: float | None) -> Iterator[tuple[float, Any]]:
+    """Seconds since the video's first frame, and the undecoded-to-RGB frame; damaged packets are passed over."""
+    import av
+
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    first = float((stream.start_time or 0) * stream.time_base)
+    timed = stream.start_time is not None  # a bare H.264 stream carries no times, and cannot be wound forward
+    if start and timed:
+        container.seek(round((start + first) / stream.time_base), stream=stream)
+    count = 0
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.InvalidDataError:
+            continue
+        for frame in frames:
+            index = count / float(stream.average_rate or FACES.rate)
+            count += 1
+            yield (frame.time - first if timed and frame.time is not None else index), frame
+
+
+def _read_image(path: Path) -> np.ndarray:
+    """An image file as grey uint8 `(height, width)`, turned the way its EXIF entry says."""
+    import cv2
+
+    # read here and decoded from memory: OpenCV opens no path with letters beyond ASCII on Windows
+    content = np.fromfile(path, dtype=np.uint8)
+    # by way of colour, because the image libraries' own greys differ from the one of arrays
+    colours = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+    if colours is None:
+        raise MediaError(f"{path} cannot be read as an image: {len(content)} bytes that are no {path.suffix} picture")
+    return cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY)
+
+
+def _checked_path(video: str | Path, frame_rate: float | None) -> Path:
+    if not isinstance(video, str | Path):
+        raise InputError(f"video is a path or a NumPy array; given {type(video).__name__}")
+    if frame_rate is not None:
+        raise InputError(f"frame_rate={frame_rate} was given with the file {video}, which states its own")
+    path = Path(video)
+    if not path.is_file():
+        raise MissingFileError(f"no video or image file at {path}")
+    return path
+
+
+def _check_arguments(rate: float, start: float | None, end: float | None, side: str | None) -> None:
+    if not (math.isfinite(rate) and rate > 0):
+        raise InputError(f"rate is frames a second, above 0; given {rate!r}")
+    if not (math.isfinite(start or 0.0) and (start or 0.0) >= 0):
+        raise InputError(f"start is seconds from the beginning, at least 0; given {start!r}")
+    if end is not None and not end > (start or 0.0):
+        raise InputError(f"end is seconds from the beginning, after start; given start={start!r}, end={end!r}")
+    if side not in (None, "left", "right"):
+        raise InputError(f"side is 'left', 'right' or None for the whole picture; given {side!r}")
+
+
+def _no_face(seen: int, name: str, detector: str | Path | None) -> str:
+    advice = "give a recording in which a face looks towards the camera and takes up an eighth of the picture's height"
+    if detector is None:
+        advice += ", or the path of a YuNet ONNX file as detector=, which finds turned faces too"
+    return f"no face found in {seen} frame{'s' if seen > 1 else ''} of {name}; {advice}"

@@ -1,0 +1,88 @@
+"""Probabilities from logits, fitted on validation rows of seen labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from emoembed.data import EmotionData
+from emoembed.evaluation import metrics
+from emoembed.model import EmotionModel
+from emoembed.train import predict_logits
+
+
+def calibrate(model: EmotionModel, modality: str, valid: EmotionData) -> None:
+    """Set a modality's temperature, slope, offset and weight from validation rows.
+
+    The temperature minimises the likelihood loss of the softmax (Guo et al. 2017), slope and offset that of the
+    sigmoid (Platt 1999), the same for every label, so that labels never seen have them too. The weight is how far
+    recall rises above chance: (UAR - 1/labels) / (1 - 1/labels).
+    """
+    logits = torch.from_numpy(predict_logits(model, valid)[modality])
+    targets = torch.from_numpy(valid.targets)
+    rows = (targets.nansum(dim=1) == 1) & ~targets.isnan().any(dim=1)
+    goal = targets[rows].argmax(dim=1)
+    temperature = _temperature(logits[rows], goal)
+    slope, offset = _platt(logits, targets)
+    model.calibration(modality).copy_(torch.tensor([temperature, slope, offset]))
+    recall = metrics.uar(logits[rows].argmax(dim=1).numpy(), goal.numpy())
+    chance = 1.0 / len(valid.labels)
+    with torch.no_grad():
+        model.log_weight[modality].copy_(torch.tensor(max((recall - chance) / (1 - chance), 0.01)).log())
+
+
+def expected_calibration_error(probabilities: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
+    """Mean gap of confidence and accuracy over bins of confidence of equal width (Guo et al. 2017, eq. 3)."""
+    place = np.minimum((probabilities * bins).astype(int), bins - 1)
+    gaps = [
+        (place == b).mean() * abs(probabilities[place == b].mean() - correct[place == b].mean())
+        for b in np.unique(place)
+    ]
+    return float(np.sum(gaps))
+
+
+def seen_offset(logits: np.ndarray, true: np.ndarray, seen: np.ndarray, allowed_loss: float = 0.2) -> float:
+    """What calibrated stacking subtracts from seen labels' logits (Chao et al. 2016), chosen without an unseen example.
+
+    The largest offset at which validation rows, all of seen labels, keep at least `1 - allowed_loss` of the UAR
+    they have when unseen labels cannot be answered.
+
+    Args:
+        logits: `(rows, labels)` of validation rows.
+        true: `(rows,)` columns of their labels.
+        seen: boolean `(labels,)`.
+        allowed_loss: share of seen UAR given up so that unseen labels can be answered at all.
+    """
+    closed = np.where(seen, logits, -np.inf)
+    floor = (1 - allowed_loss) * metrics.uar(closed.argmax(axis=1), true)
+    gaps = closed.max(axis=1) - np.where(seen, -np.inf, logits).max(axis=1)
+    best = float(gaps.min()) - 1e-6
+    for offset in np.quantile(gaps, np.linspace(0, 1, 101)):
+        if metrics.uar((logits - offset * seen).argmax(axis=1), true) >= floor:
+            best = max(best, float(offset))
+    return best
+
+
+def _temperature(logits: Tensor, goal: Tensor) -> float:
+    grid = torch.logspace(-1.5, 1.5, 121)
+    losses = [float(torch.nn.functional.cross_entropy(logits / t, goal)) for t in grid]
+    return float(grid[int(np.argmin(losses))])
+
+
+def _platt(logits: Tensor, targets: Tensor) -> tuple[float, float]:
+    known = ~targets.isnan() & ~logits.isnan()
+    inputs, goal = logits[known].double(), targets[known].double()
+    parameters = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([parameters], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = binary_cross_entropy_with_logits(parameters[0] * inputs + parameters[1], goal)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    slope, offset = parameters.tolist()
+    return slope, offset
