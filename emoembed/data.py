@@ -66,7 +66,7 @@ class EmotionData:
         """Padded frames and lengths by modality for the rows at these positions."""
         wanted = [self.ids[i] for i in rows]
         return {
-            name: collate([store[i] if i in store else None for i in wanted], max_frames)
+            name: collate([store.get(i) for i in wanted], max_frames)
             for name, store in self.inputs.items()
         }
 

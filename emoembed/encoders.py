@@ -142,6 +142,7 @@ class SpectrogramEncoder(nn.Module):
         maps, others = frames[..., : self.bands][:, None], frames[..., self.bands :]
         others = masked_average(others, lengths, self.time_stride)
         for stage in self.stages:
+            assert isinstance(stage, ResidualStage)
             lengths = -(-lengths // stage.stride[0])
             mask = padding_mask(lengths, -(-maps.shape[2] // stage.stride[0]))
             maps = stage(maps, mask[:, None, :, None])

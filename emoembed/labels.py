@@ -118,5 +118,5 @@ def _read_table() -> tuple[dict[str, Label], dict[str, str]]:
         also = entry.pop("aliases")
         label = Label(**{**entry, "synonyms": tuple(entry["synonyms"])})
         labels[label.name] = label
-        aliases.update({alias: label.name for alias in also})
+        aliases.update(dict.fromkeys(also, label.name))
     return labels, aliases

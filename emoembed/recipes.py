@@ -15,9 +15,8 @@ from emoembed.corpora.corpus import Corpus
 from emoembed.data import EmotionData
 from emoembed.errors import InputError
 from emoembed.features import audio
-
 from emoembed.features.store import FeatureStore, extract
-from emoembed.model import EmotionModel, ModalityConfig, ModelConfig
+from emoembed.model import EmotionModel, LabelProjection, ModalityConfig, ModelConfig
 from emoembed.train import Augment, TrainConfig, fit_standardization
 from emoembed.transformer import SentenceEncoder, TransformerEncoder
 from emoembed.words import PhraseEncoder, WordTable
@@ -36,7 +35,7 @@ TRAINING = {
         epochs=40, batch_size=32, learning_rate=1e-3, patience=12, balance=0.5, label_smoothing=0.1, max_frames=400
     ),
     "video": TrainConfig(
-        epochs=24, batch_size=128, learning_rate=2e-3, patience=8, balance=0.25, label_smoothing=0.1, weight_decay=0.05
+        epochs=16, batch_size=128, learning_rate=2e-3, patience=8, balance=0.25, label_smoothing=0.1, weight_decay=0.05
     ),
     "action_units": TrainConfig(epochs=60, batch_size=32, learning_rate=2e-3, patience=20, balance=0.5, bf16=False),
 }
@@ -102,6 +101,7 @@ def start_projections(model: EmotionModel) -> None:
     _, _, directions = torch.linalg.svd(words.float(), full_matrices=False)
     for name, projection in model.projections.items():
         whole = model.config.modalities[name].embed_dim == model.config.phrase_dim
+        assert isinstance(projection, LabelProjection)
         projection.reset(torch.eye(model.config.phrase_dim) if whole else directions)
 
 

@@ -95,7 +95,7 @@ class Recognizer(
         return super().from_pretrained(str(checkpoint.find_folder(name)), **options)
 
     @classmethod
-    def _from_pretrained(cls, *, model_id: str, **_: Any) -> Recognizer:  # type: ignore[override]
+    def _from_pretrained(cls, *, model_id: str, **_: Any) -> Recognizer:
         return cls(checkpoint.load(model_id), Path(model_id))
 
     def _save_pretrained(self, save_directory: Path) -> None:
@@ -177,8 +177,12 @@ class Recognizer(
                 self.model.project(self.model.embed(list(self.model.config.seen))) if self.model.config.seen else {}
             )
         names = [canonical(name) for name in taught]
-        stacked = {l: {m: torch.stack(v).clone() for m, v in each.items()} for l, each in points.items()}
-        starts = {l: {m: matrix[names.index(l)].clone() for m, matrix in words.items()} for l in stacked}
+        stacked = {
+            label: {name: torch.stack(rows).clone() for name, rows in each.items()} for label, each in points.items()
+        }
+        starts = {
+            label: {name: matrix[names.index(label)].clone() for name, matrix in words.items()} for label in stacked
+        }
         keep = [i for i, seen in enumerate(self.model.config.seen) if canonical(seen) not in stacked]
         rivals = {name: matrix[keep].clone() for name, matrix in others.items()} if keep else {}
         return Recognizer(few_shot.adapt(self.model, stacked, starts, steps=steps, others=rivals), self.folder)

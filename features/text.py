@@ -95,5 +95,5 @@ def _has_header(path: Path) -> bool:
     import gzip
 
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as lines:  # type: ignore[operator]
+    with opener(path, "rb") as lines:
         return len(lines.readline().split()) == 2

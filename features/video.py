@@ -221,7 +221,7 @@ def _decoded(container: Any, start: float | None) -> Iterator[tuple[float, Any]]
         except av.InvalidDataError:
             continue
         for frame in frames:
-            index = count / float(stream.average_rate or FACES.rate)
+            index = count / float(stream.average_rate or 25)
             count += 1
             yield (frame.time - first if timed and frame.time is not None else index), frame
 

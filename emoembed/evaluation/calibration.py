@@ -83,6 +83,6 @@ def _platt(logits: Tensor, targets: Tensor) -> tuple[float, float]:
         loss.backward()
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     slope, offset = parameters.tolist()
     return slope, offset

@@ -53,7 +53,7 @@ def best_thresholds(scores: np.ndarray, bears: np.ndarray) -> np.ndarray:
 
 
 def score_of(logits: np.ndarray, targets: np.ndarray, multi_label: np.ndarray) -> float:
-    """One figure for model selection: UAR of single-label rows, mean average precision of multi-label rows, averaged."""
+    """One figure for model selection: UAR of single-label rows and mean average precision of multi-label rows."""
     parts = []
     one = ~multi_label & (targets == 1).any(axis=1)
     if one.any():

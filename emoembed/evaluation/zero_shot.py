@@ -7,18 +7,20 @@ the UAR of rows with seen and with unseen labels, H their harmonic mean.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
+from emoembed import corpora, recipes
 from emoembed.data import EmotionData
 from emoembed.evaluation import held_out, metrics
 from emoembed.evaluation.calibration import seen_offset
 from emoembed.evaluation.held_out import Fold
 from emoembed.model import EmotionModel
-from emoembed.train import TrainConfig, predict_logits
+from emoembed.train import TrainConfig, encode_rows, predict_logits, score_rows
 
 MEASURES = ("seen_uar", "unseen_uar", "harmonic", "auc", "ap", "macro_f1_seen", "macro_f1_unseen")
 
@@ -63,14 +65,30 @@ def evaluate(
 
 
 def measure(
-    model: EmotionModel, fold: Fold, unseen: Sequence[str], split: str, facts: dict[str, object]
+    model: EmotionModel,
+    fold: Fold,
+    unseen: Sequence[str],
+    split: str,
+    facts: dict[str, object],
+    encoded: tuple[Mapping[str, Tensor], Mapping[str, Tensor]] | None = None,
 ) -> list[dict[str, object]]:
-    """The measures of one model, a row per unseen label; `facts` go into each row."""
+    """The measures of one model, a row per unseen label.
+
+    Args:
+        model: trained without the unseen labels.
+        fold: of the corpus.
+        unseen: canonical names.
+        split: what is scored.
+        facts: go into each row (seed, fold, shots).
+        encoded: points of the scored and of the validation rows, where the caller has them already.
+    """
     scored: EmotionData = getattr(fold, split)
-    logits = predict_logits(model, scored)["fused"]
-    valid = predict_logits(model, fold.valid.without(unseen), scored.labels)["fused"]
+    valid_data = fold.valid.without(unseen)
+    points, valid_points = encoded or (encode_rows(model, scored), encode_rows(model, valid_data))
+    logits = score_rows(model, points, scored.labels)["fused"]
+    valid = score_rows(model, valid_points, scored.labels)["fused"]
     several = bool(scored.multi_label.all())
-    shared = (_multi_label if several else _single_label)(logits, scored, valid, fold.valid.without(unseen), unseen)
+    shared = (_multi_label if several else _single_label)(logits, scored, valid, valid_data, unseen)
     rows = []
     for label in unseen:
         column = scored.labels.index(label)
@@ -89,17 +107,21 @@ def measure(
     return rows
 
 
-def untrained_scores(fold: Fold, unseen: Sequence[str], base: EmotionModel, split: str) -> dict[str, float]:
-    """AUC of each unseen label by untrained similarity in the text space: the baseline training has to beat."""
-    from emoembed import recipes
+def untrained_auc(corpus: str, data: Path, labels: Sequence[str], base: EmotionModel, split: str) -> dict[str, float]:
+    """AUC of labels by untrained similarity in the text space, the baseline training has to beat.
 
-    config = {fold.modality: held_out.modality_config(fold.modality, base)}
-    model = recipes.build(config, held_out.phrases_for(fold.modality, base))
-    scored: EmotionData = getattr(fold, split)
-    logits = predict_logits(model, scored, tuple(unseen))["fused"]
+    NaN for sound and faces, whose encoders know nothing before training.
+    """
+    whole = corpora.load(corpus, data)
+    if held_out.modality_of(whole) != "text":
+        return dict.fromkeys(labels, float("nan"))
+    phrases = held_out.phrases_for("text", base)
+    model = recipes.build({"text": held_out.modality_config("text", base)}, phrases)
+    scored = recipes.text_data(whole.split(split), phrases)
+    logits = predict_logits(model, scored, tuple(labels))["fused"]
     return {
         label: metrics.auc(logits[:, i], scored.targets[:, scored.labels.index(label)] == 1)
-        for i, label in enumerate(unseen)
+        for i, label in enumerate(labels)
     }
 
 

@@ -1,0 +1,41 @@
+# make demo and make test set everything up in .venv; nothing else is needed but Python 3.11.
+# TORCH_INDEX picks where torch comes from: outside this default, https://download.pytorch.org/whl/cpu gives the small
+# CPU build, e.g.: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+PYTHON ?= python3.11
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+DATA ?= $(EMOEMBED_DATA)
+
+.PHONY: demo test lint checkpoint report benchmark clean
+
+demo: $(VENV)/demo
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	rm -rf build/types && $(PIP) --no-deps --target build/types .
+	cd build/types && ../../$(BIN)/mypy --config-file ../../setup.cfg -p emoembed
+
+checkpoint: $(VENV)/build
+	$(BIN)/python -m emoembed.build --data "$(DATA)" --output checkpoints/base
+
+benchmark: $(VENV)/test
+	$(BIN)/python benchmarks/speed.py
+
+$(VENV)/torch:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	touch $@
+
+$(VENV)/demo $(VENV)/test $(VENV)/lint $(VENV)/build: $(VENV)/%: $(VENV)/torch setup.cfg constraints.txt
+	$(PIP) -e ".[$*]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build demo-media *.egg-info

@@ -1,0 +1,78 @@
+"""How long things take: `python benchmarks/speed.py`. Medians of repeated runs on this machine, printed, never asserted.
+
+The media are the demonstration's: a 2.5 s synthetic voice and a 2 s 640x480 video.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+
+from make_demo_media import SAMPLING_RATE, make_demo_media, voice  # noqa: E402
+
+import emoembed  # noqa: E402
+from emoembed.features import audio, video  # noqa: E402
+
+LABELS = ["joy", "anger", "nostalgia", "awe"]
+
+
+def median(call: Callable[[], object], runs: int = 15, warm: int = 3) -> float:
+    """Median seconds of a call once warm."""
+    times = []
+    for run in range(runs + warm):
+        begin = time.perf_counter()
+        call()
+        if run >= warm:
+            times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def fresh(code: str, runs: int = 5) -> float:
+    """Median seconds of a whole new process running some code."""
+    command = [sys.executable, "-c", code]
+    return median(lambda: subprocess.run(command, check=True, capture_output=True), runs, 1)
+
+
+def main() -> None:
+    """Measure and print."""
+    torch.set_num_threads(2)
+    with tempfile.TemporaryDirectory() as folder:
+        sound, face = make_demo_media(Path(folder))
+        bare = fresh("pass")
+        rows: list[tuple[str, float, str]] = [
+            ("import emoembed, above a bare interpreter", fresh("import emoembed") - bare, "s"),
+            ("first text prediction, fresh process", fresh(_predict("text='I kept the ticket.'")), "s"),
+            ("first sound prediction, fresh process", fresh(_predict(f"audio={str(sound)!r}")), "s"),
+        ]
+        model = emoembed.load("base")
+        rows.append(("text prediction, warm", median(lambda: model.predict(text="I kept it.", labels=LABELS)) * 1e3, "ms"))
+        two = voice()[: 2 * SAMPLING_RATE]
+        clip = median(lambda: model.predict(audio=(two, SAMPLING_RATE), video=face, labels=LABELS), 7)
+        rows.append(("2 s of sound and 640x480 video, share of 2 s", clip / 2, ""))
+        ten = np.tile(voice(), 4)[: 10 * SAMPLING_RATE]
+        rows.append(("log-mel and prosody, times real time", 10 / median(lambda: audio.speech(ten, SAMPLING_RATE)), "x"))
+        rows.append(("faces of a 2 s video", median(lambda: video.read_faces(face), 7), "s"))
+        many = [f"feeling number {i}" for i in range(10_000)]
+        model.predict(text="once", labels=many)
+        rows.append(("10,000 labels, once embedded", median(lambda: model.predict(text="again", labels=many)) * 1e3, "ms"))
+    for name, value, unit in rows:
+        print(f"{name:48} {value:10.3f} {unit}")
+    print(f"(medians, {torch.get_num_threads()} threads)")
+
+
+def _predict(arguments: str) -> str:
+    return f"import emoembed; emoembed.predict({arguments}, labels={LABELS!r})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Teach held-out emotions with 0, 1, 2, 4, 8, 16 examples each and measure after every step.
+
+    python examples/few_shot_adapt.py --corpus ravdess --data DIR --unseen disgust,surprise
+
+Takes what `zero_shot_eval.py` takes, uses the same held-out models, and scores validation unless `--split test`.
+"""
+
+from __future__ import annotations
+
+import torch
+from zero_shot_eval import arguments
+
+import emoembed
+from emoembed.evaluation import few_shot
+
+
+def main() -> None:
+    """Run and print."""
+    parser = arguments(__doc__ or "")
+    parser.add_argument("--shots", default="0,1,2,4,8,16")
+    parser.add_argument("--draws", type=int, default=5, help="how often the examples are drawn anew")
+    parser.add_argument("--steps", type=int, default=0, help="gradient steps of the light fine-tune; 0 leaves it out")
+    parsed = parser.parse_args()
+    torch.set_num_threads(2)
+    table = few_shot.evaluate(
+        parsed.corpus,
+        parsed.data,
+        parsed.unseen,
+        base=emoembed.load("base").model,
+        shots=[int(count) for count in parsed.shots.split(",")],
+        draws=parsed.draws,
+        seeds=range(parsed.seeds),
+        split=parsed.split,
+        fold=parsed.fold,
+        cache=parsed.cache,
+        steps=parsed.steps,
+        progress=True,
+    )
+    if parsed.output:
+        table.to_csv(parsed.output, index=False)
+    print(
+        f"\n{parsed.corpus}, {parsed.split} split, unseen {parsed.unseen}, {parsed.draws} draws, {parsed.seeds} seed(s)"
+    )
+    print(few_shot.summarize(table).round(3).to_string())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Hold emotions out of training, train, and ask for them by name.
+
+    python examples/zero_shot_eval.py --corpus ravdess --data DIR --unseen disgust,surprise --seeds 3
+    python examples/zero_shot_eval.py --corpus goemotions --data DIR --unseen anger,fear,joy,love,sadness,surprise
+    python examples/zero_shot_eval.py --corpus fer2013 --data DIR --unseen each
+
+Validation rows are scored unless `--split test` is given; that is for a figure one means to print.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+import emoembed
+from emoembed.evaluation import zero_shot
+
+
+def arguments(description: str) -> argparse.ArgumentParser:
+    """What both evaluation scripts take."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", required=True, help="ravdess, goemotions, fer2013, ... or a manifest's path")
+    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpus")
+    parser.add_argument("--unseen", required=True, help="names held out together, comma-separated; or: each")
+    parser.add_argument("--seeds", type=int, default=1, help="run seeds 0 to N-1")
+    parser.add_argument("--split", choices=("valid", "test"), default="valid")
+    parser.add_argument("--fold", type=int, help="one of RAVDESS's four folds (0 to 3); all by default")
+    parser.add_argument("--cache", type=Path, help="where features and trained models are kept")
+    parser.add_argument("--output", type=Path, help="also write every row there as CSV")
+    return parser
+
+
+def main() -> None:
+    """Run and print."""
+    parsed = arguments(__doc__ or "").parse_args()
+    torch.set_num_threads(2)
+    base = emoembed.load("base").model
+    table = zero_shot.evaluate(
+        parsed.corpus,
+        parsed.data,
+        parsed.unseen,
+        base=base,
+        seeds=range(parsed.seeds),
+        split=parsed.split,
+        fold=parsed.fold,
+        cache=parsed.cache,
+        progress=True,
+    )
+    if parsed.output:
+        table.to_csv(parsed.output, index=False)
+    print(f"\n{parsed.corpus}, {parsed.split} split, unseen {parsed.unseen}, {parsed.seeds} seed(s)")
+    print(zero_shot.summarize(table).round(3).to_string())
+    print("\nper unseen label (chance: AUC 0.5, AP the share of rows that bear it)")
+    labels = zero_shot.by_label(table)
+    labels["untrained auc"] = zero_shot.untrained_auc(
+        parsed.corpus, parsed.data, list(labels.index), base, parsed.split
+    )
+    print(labels.round(3).to_string())
+    print(f"mean AUC {labels['auc'].mean():.3f}")
+
+
+if __name__ == "__main__":
+    main()
