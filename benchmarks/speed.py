@@ -1,4 +1,4 @@
-"""How long things take: `python benchmarks/speed.py`. Medians of repeated runs on this machine, printed, never asserted.
+"""How long things take: `python benchmarks/speed.py`. Medians of repeated runs, printed, never asserted.
 
 The media are the demonstration's: a 2.5 s synthetic voice and a 2 s 640x480 video.
 """
@@ -18,10 +18,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 
-from make_demo_media import SAMPLING_RATE, make_demo_media, voice  # noqa: E402
+from make_demo_media import SAMPLING_RATE, make_demo_media, voice
 
-import emoembed  # noqa: E402
-from emoembed.features import audio, video  # noqa: E402
+import emoembed
+from emoembed.features import audio, video
 
 LABELS = ["joy", "anger", "nostalgia", "awe"]
 
@@ -55,16 +55,18 @@ def main() -> None:
             ("first sound prediction, fresh process", fresh(_predict(f"audio={str(sound)!r}")), "s"),
         ]
         model = emoembed.load("base")
-        rows.append(("text prediction, warm", median(lambda: model.predict(text="I kept it.", labels=LABELS)) * 1e3, "ms"))
-        two = voice()[: 2 * SAMPLING_RATE]
-        clip = median(lambda: model.predict(audio=(two, SAMPLING_RATE), video=face, labels=LABELS), 7)
-        rows.append(("2 s of sound and 640x480 video, share of 2 s", clip / 2, ""))
-        ten = np.tile(voice(), 4)[: 10 * SAMPLING_RATE]
-        rows.append(("log-mel and prosody, times real time", 10 / median(lambda: audio.speech(ten, SAMPLING_RATE)), "x"))
-        rows.append(("faces of a 2 s video", median(lambda: video.read_faces(face), 7), "s"))
+        two, ten = voice()[: 2 * SAMPLING_RATE], np.tile(voice(), 4)[: 10 * SAMPLING_RATE]
         many = [f"feeling number {i}" for i in range(10_000)]
         model.predict(text="once", labels=many)
-        rows.append(("10,000 labels, once embedded", median(lambda: model.predict(text="again", labels=many)) * 1e3, "ms"))
+        text = median(lambda: model.predict(text="I kept it.", labels=LABELS))
+        clip = median(lambda: model.predict(audio=(two, SAMPLING_RATE), video=face, labels=LABELS), 7)
+        rows += [
+            ("text prediction, warm", text * 1e3, "ms"),
+            ("2 s of sound and 640x480 video, share of 2 s", clip / 2, ""),
+            ("log-mel and prosody, times real time", 10 / median(lambda: audio.speech(ten, SAMPLING_RATE)), "x"),
+            ("faces of a 2 s video", median(lambda: video.read_faces(face), 7), "s"),
+            ("10,000 labels, once embedded", median(lambda: model.predict(text="again", labels=many)) * 1e3, "ms"),
+        ]
     for name, value, unit in rows:
         print(f"{name:48} {value:10.3f} {unit}")
     print(f"(medians, {torch.get_num_threads()} threads)")

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from emoembed import checkpoint, corpora, recipes, trunk
 from emoembed.data import EmotionData, join
 from emoembed.evaluation.calibration import calibrate
+from emoembed.extraction import cache_folder
 from emoembed.features.text import tokenize
 from emoembed.labels import table
 from emoembed.model import EmotionModel
@@ -139,7 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--work", type=Path, default=recipes.cache_folder() / "build", help="where stages are kept")
+    parser.add_argument("--work", type=Path, default=cache_folder() / "build", help="where stages are kept")
     parser.add_argument("--stages", default="text,audio,video,base", help="those to run, comma-separated")
     parser.add_argument("--seed", type=int, default=0)
     parsed = parser.parse_args()

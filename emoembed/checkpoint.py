@@ -144,18 +144,19 @@ def attach_phrases(model: EmotionModel, folder: Path) -> None:
         return
     encoder = model.encoders["text"]
     assert isinstance(encoder, TransformerEncoder)
-    model.phrases = SentenceEncoder(encoder, read_tokenizer(folder / TOKENIZER))
+    positions = getattr(encoder.trunk.config, "max_position_embeddings", 512)
+    model.phrases = SentenceEncoder(encoder, read_tokenizer(folder / TOKENIZER, positions))
 
 
-def read_tokenizer(path: Path) -> Tokenizer:
-    """A `tokenizers` file, without padding, cut at 128 tokens."""
+def read_tokenizer(path: Path, longest: int) -> Tokenizer:
+    """A `tokenizers` file, without padding, cutting texts at the trunk's longest input."""
     from tokenizers import Tokenizer
 
     if not path.is_file():
         raise MissingFileError(f"no tokenizer at {path}")
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
-    tokenizer.enable_truncation(128)
+    tokenizer.enable_truncation(longest)
     return tokenizer
 
 
@@ -187,8 +188,8 @@ def _save_phrases(model: EmotionModel, folder: Path) -> None:
 
 
 def _stored(value: torch.Tensor) -> torch.Tensor:
-    """Weights are stored in half precision; counters and the small fitted buffers as they are."""
-    half = value.is_floating_point() and value.numel() > 3
+    """Large weights are stored in half precision; counters, statistics and everything small as they are."""
+    half = value.is_floating_point() and value.numel() >= 2048
     return (value.half() if half else value).contiguous()
 
 

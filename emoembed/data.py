@@ -65,10 +65,7 @@ class EmotionData:
     def batch(self, rows: np.ndarray, max_frames: int = 1000) -> dict[str, tuple[Tensor, Tensor]]:
         """Padded frames and lengths by modality for the rows at these positions."""
         wanted = [self.ids[i] for i in rows]
-        return {
-            name: collate([store.get(i) for i in wanted], max_frames)
-            for name, store in self.inputs.items()
-        }
+        return {name: collate([store.get(i) for i in wanted], max_frames) for name, store in self.inputs.items()}
 
 
 def collate(arrays: Sequence[np.ndarray | None], max_frames: int = 1000) -> tuple[Tensor, Tensor]:

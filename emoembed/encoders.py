@@ -200,6 +200,7 @@ class FaceEncoder(nn.Module):
         self.stages = nn.ModuleList(
             ResidualStage(sizes[i], sizes[i + 1], (2, 2) if i else (1, 1)) for i in range(len(channels))
         )
+        self.stages.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # ten times faster in bf16
         self.narrow = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1] * 4, 2 * channels[-1]), nn.GELU())
         self.pool = AttentionPooling(2 * channels[-1])
         self.out = nn.Linear(4 * channels[-1], embed_dim)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,8 @@ from emoembed import augment
 from emoembed.corpora.corpus import Corpus
 from emoembed.data import EmotionData
 from emoembed.errors import InputError
+from emoembed.extraction import cached_features
 from emoembed.features import audio
-from emoembed.features.store import FeatureStore, extract
 from emoembed.model import EmotionModel, LabelProjection, ModalityConfig, ModelConfig
 from emoembed.train import Augment, TrainConfig, fit_standardization
 from emoembed.transformer import SentenceEncoder, TransformerEncoder
@@ -44,11 +43,6 @@ TRAINING = {
 def training(kind: str, seed: int = 0, **changes: object) -> TrainConfig:
     """The training settings of a kind of model (a key of `TRAINING`), with a seed and any changes."""
     return replace(TRAINING[kind], seed=seed, **changes)  # type: ignore[arg-type]
-
-
-def cache_folder() -> Path:
-    """Where features and runs are kept: `EMOEMBED_CACHE`, or `~/.cache/emoembed`."""
-    return Path(os.environ.get("EMOEMBED_CACHE", Path.home() / ".cache" / "emoembed"))
 
 
 def text_modality(trunk_config: dict[str, object], rank: int = TEXT_RANK) -> ModalityConfig:
@@ -146,29 +140,27 @@ def annotate(corpus: Corpus, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> 
 
 
 def text_data(corpus: Corpus, phrases: PhraseEncoder) -> EmotionData:
-    """Rows with token ids, for a sentence encoder."""
-    assert isinstance(phrases, SentenceEncoder)
-    encoded = phrases.tokenizer.encode_batch(list(corpus.samples["text"]))
-    tokens = {i: np.array(e.ids, dtype=np.float32)[:, None] for i, e in zip(corpus.samples["id"], encoded, strict=True)}
+    """Rows with token ids, for a sentence encoder.
+
+    Raises:
+        InputError: the phrase encoder is a word table, which has no tokens.
+    """
+    if not isinstance(phrases, SentenceEncoder):
+        raise InputError("text rows need a model with a sentence encoder, such as 'base'; this one has a word table")
+    there = corpus.where(corpus.samples["text"].notna())
+    encoded = phrases.tokenizer.encode_batch(list(there.samples["text"]))
+    tokens = {i: np.array(e.ids, dtype=np.float32)[:, None] for i, e in zip(there.samples["id"], encoded, strict=True)}
     return annotate(corpus, {"text": tokens})
 
 
 def audio_data(corpus: Corpus, cache: Path | None = None) -> EmotionData:
     """Rows with speech features, extracted once into the cache."""
-    return annotate(corpus, {"audio": _stored(corpus, "audio", audio.speech, cache)})
+    return annotate(corpus, {"audio": cached_features(corpus, "audio", cache, progress=True)[0]})
 
 
 def video_data(corpus: Corpus, cache: Path | None = None) -> EmotionData:
     """Rows with faces, extracted once into the cache."""
-    from emoembed.features import video
-
-    return annotate(corpus, {"video": _stored(corpus, "video", lambda path: video.read_faces(path).features, cache)})
-
-
-def _stored(corpus: Corpus, modality: str, extractor, cache: Path | None) -> FeatureStore:  # type: ignore[no-untyped-def]
-    pairs = [(i, path) for i, path in zip(corpus.samples["id"], corpus.samples[modality], strict=True) if path]
-    folder = (cache or cache_folder()) / "features" / f"{corpus.name}-{modality}"
-    return extract(pairs, extractor, folder, dtype="float16", progress=True)
+    return annotate(corpus, {"video": cached_features(corpus, "video", cache, progress=True)[0]})
 
 
 def described(model: EmotionModel, **changes: object) -> EmotionModel:

@@ -71,7 +71,7 @@ class TransformerEncoder(nn.Module):
 
     def __init__(self, trunk_config: dict[str, Any], embed_dim: int, rank: int = 0, strength: float = 1.0) -> None:
         super().__init__()
-        self.trunk = build_trunk(trunk_config).requires_grad_(False)
+        self.trunk = build_trunk(trunk_config).requires_grad_(False).eval()  # it embeds labels: never with dropout
         hidden = self.trunk.config.hidden_size
         self.adapters = LowRankAdapters(self.trunk, rank, strength) if rank else None
         self.out = nn.Identity() if hidden == embed_dim else nn.Linear(hidden, embed_dim)
@@ -167,9 +167,7 @@ def read_trunk(name: str | Path, *, offline: bool = False) -> tuple[dict[str, An
     return {**config, "model_type": model.config.model_type}, weights
 
 
-def _hidden_states(
-    trunk: Any, weights: dict[str, Tensor], frames: Tensor, lengths: Tensor
-) -> tuple[Tensor, Tensor]:
+def _hidden_states(trunk: Any, weights: dict[str, Tensor], frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Last hidden states `(batch, steps, hidden)` and how many steps of each item are data."""
     mask = padding_mask(lengths, frames.shape[1])
     config = trunk.config

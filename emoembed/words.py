@@ -75,14 +75,28 @@ class WordTable:
         return nn.functional.normalize(torch.from_numpy(np.stack(rows)), dim=-1)
 
     def _phrase(self, phrase: str) -> np.ndarray:
-        words = re.findall(r"[^\W_]+(?:'[^\W_]+)*", phrase)
-        rows = [self._index.get(word, self._index.get(word.lower())) for word in words]
-        known = [row for row in rows if row is not None]
+        known = self._known(phrase)
         if not known:
             close = difflib.get_close_matches(phrase.lower(), self.words, n=5, cutoff=0.6)
             hint = f"nearest known spellings: {', '.join(close)}" if close else "no known spelling is near it"
             raise LabelError(f"{phrase!r} has no vector in {self.name}; {hint}")
         return self.vectors[known].mean(axis=0)
+
+    def _known(self, phrase: str) -> list[int]:
+        """Rows of a phrase's words: each whole where the table has it, else its parts (`tut-tutting`: tut, tutting)."""
+        rows: list[int | None] = []
+        for whole in phrase.split():
+            row = self._row(whole)
+            parts = re.findall(r"[^\W_]+(?:'[^\W_]+)*", whole)
+            rows += [row] if row is not None else [self._row(part) for part in parts]
+        return [row for row in rows if row is not None]
+
+    def _row(self, word: str) -> int | None:
+        return self._index.get(word, self._index.get(word.lower()))
+
+    def knows(self, phrase: str) -> bool:
+        """Whether any word of a phrase has a vector."""
+        return bool(self._known(phrase))
 
 
 class LabelSpace(nn.Module):
@@ -171,7 +185,7 @@ def _label_vectors(labels: Sequence[Label], phrases: PhraseEncoder) -> Tensor:
 
 def _table_vector(label: Label, words: WordTable) -> Tensor:
     """The name and whichever synonyms the table has; the definition speaks only for a name it lacks."""
-    known = [phrase for phrase in (label.name, *label.synonyms) if any(word in words for word in phrase.split())]
+    known = [phrase for phrase in (label.name, *label.synonyms) if words.knows(phrase)]
     if not known and label.definition:
         known = [label.definition]
     return words.phrase_vectors(known or [label.name]).mean(dim=0, keepdim=True)

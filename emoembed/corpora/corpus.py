@@ -14,6 +14,7 @@ import pandas as pd
 from emoembed.corpora import names
 from emoembed.corpora.files import existing
 from emoembed.errors import CorpusError
+from emoembed.labels import canonical
 
 COLUMNS = ("id", "text", "audio", "video", "start", "end", "labels", "split", "speaker", "dialogue", "turn")
 SPLITS = ("train", "valid", "test")
@@ -76,6 +77,12 @@ class Corpus:
         unwanted = {labels} if isinstance(labels, str) else set(labels)
         kept = self.where([unwanted.isdisjoint(row) for row in self.samples["labels"]])
         return replace(kept, labels=tuple(name for name in self.labels if name not in unwanted))
+
+    def canonical(self) -> Corpus:
+        """The corpus under the label table's names: `angry` and `anger` become one label."""
+        rows = [tuple(dict.fromkeys(map(canonical, row))) for row in self.samples["labels"]]
+        samples = self.samples.assign(labels=pd.Series(rows, self.samples.index, dtype=object))
+        return replace(self, samples=samples, labels=tuple(dict.fromkeys(map(canonical, self.labels))))
 
     def with_splits(self, splits: Iterable[str]) -> Corpus:
         """The same rows, newly divided: one split name a row."""

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from emoembed.data import EmotionData
+from emoembed.errors import InputError
 from emoembed.evaluation import metrics
 from emoembed.model import EmotionModel
 from emoembed.train import predict_logits
@@ -23,6 +24,8 @@ def calibrate(model: EmotionModel, modality: str, valid: EmotionData) -> None:
     logits = torch.from_numpy(predict_logits(model, valid)[modality])
     targets = torch.from_numpy(valid.targets)
     rows = (targets.nansum(dim=1) == 1) & ~targets.isnan().any(dim=1)
+    if not bool(rows.any()):
+        raise InputError(f"calibration of {modality} needs validation rows of exactly one label; there are none")
     goal = targets[rows].argmax(dim=1)
     temperature = _temperature(logits[rows], goal)
     slope, offset = _platt(logits, targets)

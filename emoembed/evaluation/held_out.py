@@ -20,9 +20,11 @@ from emoembed.corpora import ravdess
 from emoembed.corpora.corpus import Corpus
 from emoembed.data import EmotionData
 from emoembed.errors import InputError, LabelError
+from emoembed.extraction import cache_folder
 from emoembed.labels import canonical, leaks
 from emoembed.model import EmotionModel, ModalityConfig
 from emoembed.train import TrainConfig, fit
+from emoembed.transformer import SentenceEncoder
 from emoembed.words import PhraseEncoder
 
 AUDIO_CORPORA, VIDEO_CORPORA = ("ravdess", "tess", "emodb"), ("fer2013",)
@@ -60,7 +62,7 @@ def load_folds(
         cache: where features are kept.
         only: one fold alone, by position.
     """
-    corpus = corpora.load(name, data)
+    corpus = corpora.load(name, data).canonical()
     modality = modality_of(corpus)
     make = {"audio": recipes.audio_data, "video": recipes.video_data}
     rows = recipes.text_data(corpus, phrases) if modality == "text" else make[modality](corpus, cache)
@@ -122,7 +124,7 @@ def train_without(
     config = replace(training or HELD_OUT_TRAINING[fold.modality], seed=seed)
     modality, phrases = modality_config(fold.modality, base), phrases_for(fold.modality, base)
     model = recipes.build({fold.modality: modality}, phrases, seed)
-    folder = (cache or recipes.cache_folder()) / "held_out"
+    folder = (cache or cache_folder()) / "held_out"
     place = folder / f"{fold.name}-{_fingerprint(fold, unseen, config, modality)}.safetensors"
     if not place.is_file():
         recipes.prepare(model, train)
@@ -148,7 +150,8 @@ def modality_config(modality: str, base: EmotionModel) -> ModalityConfig:
 def phrases_for(modality: str, base: EmotionModel) -> PhraseEncoder:
     """What embeds labels: the sentence encoder's untouched trunk for text, the word table for sound and faces."""
     if modality == "text":
-        assert base.phrases is not None
+        if not isinstance(base.phrases, SentenceEncoder):
+            raise InputError("text models start from a sentence encoder, such as that of 'base'; this has a word table")
         return base.phrases
     return checkpoint.read_word_table()
 

@@ -1,0 +1,175 @@
+"""A recognizer's scores on a corpus: with its own labels, or with emotions held out of training."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from emoembed import corpora
+from emoembed.bulk import (
+    Summary,
+    as_corpus,
+    predictions_table,
+    present_modalities,
+    score_rows,
+    usable_modalities,
+    write_table,
+)
+from emoembed.corpora import manifest
+from emoembed.corpora.corpus import Corpus
+from emoembed.errors import InputError
+from emoembed.evaluation import metrics, zero_shot
+from emoembed.evaluation.held_out import modality_of
+from emoembed.features.store import write_atomically
+from emoembed.model import EmotionModel
+from emoembed.recognizer import Recognizer, Result
+
+WITHOUT_SPLIT = ("tess", "emodb")  # corpora of which every row is trained on, whatever split it is given
+PROTOCOLS = ("default",)  # the corpus's own splits
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a recognizer on one split of a corpus: figures, a table by label, and every row's prediction."""
+
+    figures: dict[str, Any]
+    by_label: pd.DataFrame
+    predictions: pd.DataFrame
+    summary: Summary
+    trained_on: bool  # the rows were training rows, so that this is no test
+
+
+def evaluate_corpus(
+    recognizer: Recognizer,
+    source: Corpus | str | Path,
+    split: str = "valid",
+    *,
+    batch_size: int = 32,
+    progress: bool = False,
+) -> Evaluation:
+    """The recognizer's own scores on one split of a corpus, over the corpus's labels.
+
+    A known corpus is read in the modality it is evaluated in, a manifest in all that it and the model have. AUC and
+    average precision rank rows by a label's probability. Where rows bear several labels, macro-F1 takes each
+    label's threshold from the valid split.
+
+    Raises:
+        CorpusError: there is no such split; or no valid split for the thresholds.
+    """
+    corpus = as_corpus(source).canonical()
+    scored = corpus.split(split)
+    if not corpus.multi_label:
+        scored = scored.where(scored.samples["labels"].map(len) > 0)
+    if scored.samples.empty:
+        raise InputError(f"{corpus.name} has no labelled row in its split {split!r}")
+    usable = usable_modalities(
+        recognizer, corpus, (modality_of(corpus),) if corpus.name in corpora.NAMES else present_modalities(corpus)
+    )
+    results, summary = score_rows(recognizer, scored, usable, corpus.labels, corpus.multi_label, batch_size, progress)
+    scores, bears = _matrices(scored, results)
+    thresholds = None
+    if corpus.multi_label:
+        valid = corpus.split("valid")
+        same = (results, summary) if split == "valid" else None
+        answered, _ = same or score_rows(recognizer, valid, usable, corpus.labels, True, batch_size, progress)
+        thresholds = metrics.best_thresholds(*_matrices(valid, answered))
+    by_label = _by_label(corpus.labels, scores, bears)
+    figures = {
+        "corpus": corpus.name,
+        "split": split,
+        "modalities": list(usable),
+        "rows": len(results),
+        "failed": len(summary.failures),
+        **_figures(scores, bears, thresholds),
+        "mean_auc": float(by_label["auc"].mean()),
+        "mean_ap": float(by_label["ap"].mean()),
+    }
+    predictions = predictions_table(scored, results, summary.failures, corpus.labels)
+    predictions.insert(1, "true", scored.samples["labels"].map(manifest.SEPARATOR.join))
+    return Evaluation(figures, by_label, predictions, summary, trained_on(recognizer.model, corpus.name, split))
+
+
+def evaluate_unseen(
+    name: str, data: str | Path | None, unseen: str, *, base: EmotionModel, protocol: str = "default", **options: Any
+) -> pd.DataFrame:
+    """`evaluation.zero_shot.evaluate`, once the arguments are known to fit each other; `options` go on to it.
+
+    Raises:
+        InputError: a text corpus with a model that has no sentence encoder, or a protocol that is not known.
+    """
+    corpus = load_corpus(name, data, protocol)
+    if modality_of(corpus) == "text" and base.config.phrases != "text":
+        raise InputError("zero-shot text models start from a sentence encoder, which this model lacks; take 'base'")
+    return zero_shot.evaluate(name, Path(data or name), unseen, base=base, **options)
+
+
+def load_corpus(name: str, data: str | Path | None = None, protocol: str = "default") -> Corpus:
+    """`corpora.load`, under a protocol of how rows are divided; known now is only the corpus's own."""
+    if protocol not in PROTOCOLS:
+        raise InputError(f"there is no protocol {protocol!r}; known are {', '.join(PROTOCOLS)}")
+    return corpora.load(name, data)
+
+
+def trained_on(model: EmotionModel, corpus: str, split: str) -> bool:
+    """Whether a split of a corpus is among what a model was trained on, by what its checkpoint says."""
+    taught = model.config.provenance.get("trained_on", {})
+    names = {name for part in (taught.values() if isinstance(taught, Mapping) else [taught]) for name in part}
+    return corpus in names and (split == "train" or corpus in WITHOUT_SPLIT)
+
+
+def write_evaluation(folder: str | Path, figures: Mapping[str, Any], **tables: pd.DataFrame) -> None:
+    """Write `metrics.json` and a CSV per table into a folder, each whole or not at all."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in tables.items():
+        write_table(frame, folder / f"{name}.csv")
+    content = json.dumps(_plain(figures), indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(folder / "metrics.json", content.encode() + b"\n")
+
+
+def _matrices(corpus: Corpus, results: Mapping[str, Result]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and whether the label is borne, both `(answered rows, labels)`."""
+    answered = corpus.where(corpus.samples["id"].isin(set(results)))
+    if answered.samples.empty:
+        raise InputError(f"no row of {corpus.name} could be scored")
+    scores = np.array([[results[i].scores[label] for label in corpus.labels] for i in answered.samples["id"]])
+    bears = np.array([[label in row for label in corpus.labels] for row in answered.samples["labels"]])
+    return scores, bears
+
+
+def _figures(scores: np.ndarray, bears: np.ndarray, thresholds: np.ndarray | None) -> dict[str, float]:
+    if thresholds is not None:
+        return {"macro_f1": metrics.macro_f1(scores >= thresholds, bears)}
+    true, answered = bears.argmax(axis=1), scores.argmax(axis=1)
+    return {
+        "uar": metrics.uar(answered, true),
+        "accuracy": float((answered == true).mean()),
+        "macro_f1": metrics.macro_f1(np.eye(bears.shape[1], dtype=bool)[answered], bears),
+    }
+
+
+def _by_label(labels: Sequence[str], scores: np.ndarray, bears: np.ndarray) -> pd.DataFrame:
+    columns = {
+        "rows": bears.sum(axis=0),
+        "auc": [metrics.auc(scores[:, i], bears[:, i]) for i in range(len(labels))],
+        "ap": [metrics.average_precision(scores[:, i], bears[:, i]) for i in range(len(labels))],
+        "chance_ap": bears.mean(axis=0),
+    }
+    return pd.DataFrame(columns, index=pd.Index(labels, name="label"))
+
+
+def _plain(value: Any) -> Any:
+    """Values JSON has: NaN becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

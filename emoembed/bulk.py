@@ -1,0 +1,288 @@
+"""Whole manifests: predict their rows, extract their features, adapt to the rows of a table."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from emoembed import extraction
+from emoembed.corpora import manifest
+from emoembed.corpora.corpus import Corpus
+from emoembed.corpora.files import read_csv
+from emoembed.errors import EmoembedError, InputError, LabelError, MediaError, MissingFileError
+from emoembed.extraction import Span
+from emoembed.features import audio
+from emoembed.features.store import FeatureStore, write_atomically
+from emoembed.labels import resolve
+from emoembed.model import MODALITIES
+from emoembed.recognizer import Labels, Recognizer, Result
+
+Source = str | Span | None
+"""What a row has of a modality: a text, or a part of a media file."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the rows: how many there were, which failed, which lacked a modality; each with the reason."""
+
+    rows: int
+    failures: dict[str, str]
+    absent: dict[str, str] = field(default_factory=dict)
+
+
+def predict_manifest(
+    recognizer: Recognizer,
+    source: Corpus | str | Path,
+    labels: Labels | None,
+    output: str | Path,
+    *,
+    multi_label: bool = False,
+    batch_size: int = 32,
+    progress: bool = False,
+) -> Summary:
+    """Score every row of a manifest and write a table: `id`, `label`, a column per label's score, `error`.
+
+    Args:
+        recognizer: whose modalities are read; the manifest's others are left aside.
+        source: a manifest's path, or a corpus.
+        labels: as `predict` takes them.
+        output: `.csv`, `.jsonl` or `.parquet`; written whole or not at all, after the last row.
+        multi_label: as `predict` takes it.
+        batch_size: rows a call; a batch that fails is done again row by row.
+        progress: show a bar.
+
+    Returns:
+        Summary; a row that fails has its reason in `error` there and in `failures` here, and stops nothing.
+    """
+    _check_suffix(Path(output))
+    corpus = as_corpus(source)
+    names = _names(recognizer, labels)
+    clashing = {"id", "label", "error"} & set(names)
+    if clashing:
+        raise LabelError(f"label {clashing.pop()!r} is a column of the output itself; spell it in another way")
+    usable = usable_modalities(recognizer, corpus, present_modalities(corpus))
+    results, summary = score_rows(recognizer, corpus, usable, labels, multi_label, batch_size, progress)
+    write_table(predictions_table(corpus, results, summary.failures, names), output)
+    return summary
+
+
+def extract_features(
+    source: Corpus | str | Path, modality: str, folder: str | Path, *, dtype: str = "float32", progress: bool = False
+) -> FeatureStore:
+    """The features of a manifest's `audio` or `video` as a store; `start` and `end` cut out a part of a file.
+
+    Raises:
+        InputError: no row has the modality, or no row of it can be read.
+    """
+    corpus = as_corpus(source)
+    if modality not in ("audio", "video"):
+        raise InputError(f"features are extracted of audio or video; given {modality!r}")
+    if modality not in present_modalities(corpus):
+        raise InputError(
+            f"{corpus.name} has no {modality}; it has {', '.join(present_modalities(corpus)) or 'nothing'}"
+        )
+    return extraction.extract_features(corpus, modality, folder, dtype=dtype, progress=progress)
+
+
+def adapt_table(
+    recognizer: Recognizer, support: str | Path, output: str | Path, labels: Labels | None = None, *, steps: int = 0
+) -> Recognizer:
+    """`Recognizer.adapt` to the rows of a CSV, and the result saved as a checkpoint."""
+    adapted = recognizer.adapt(read_support(support), labels, steps=steps)
+    adapted.save_pretrained(output)
+    return adapted
+
+
+def read_support(path: str | Path) -> list[dict[str, Any]]:
+    """Rows of a CSV with the column `label` and any of `text`, `audio`, `video`; paths relative to the file."""
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"no support at {path}")
+    rows = read_csv(path, ("label",)).replace("", None).to_dict("records")
+    return [
+        {key: str(path.parent / value) if value and key in ("audio", "video") else value for key, value in row.items()}
+        for row in rows
+    ]
+
+
+def read_labels(path: str | Path) -> dict[str, str]:
+    """Labels from a JSON file: an object of name to description."""
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"no labels at {path}")
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LabelError(f"{path} is not JSON: {error}") from error
+    if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
+        raise LabelError(f'{path} holds no object of name to description, such as {{"awe": "wonder before a thing"}}')
+    return labels
+
+
+def write_table(frame: pd.DataFrame, path: str | Path) -> None:
+    """A table as `.csv`, `.jsonl` or `.parquet` by the suffix, whole or not at all."""
+    path = Path(path)
+    _check_suffix(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        content = frame.to_csv(index=False, lineterminator="\n").encode()
+    elif path.suffix == ".jsonl":
+        content = frame.to_json(orient="records", lines=True, force_ascii=False).encode()
+    else:
+        content = frame.to_parquet(index=False)
+    write_atomically(path, content)
+
+
+def as_corpus(source: Corpus | str | Path) -> Corpus:
+    """A corpus as given, or a manifest read from its path."""
+    return source if isinstance(source, Corpus) else manifest.read(source)
+
+
+def present_modalities(corpus: Corpus) -> tuple[str, ...]:
+    """The modalities that any row has."""
+    return tuple(name for name in MODALITIES if corpus.samples[name].notna().any())
+
+
+def usable_modalities(recognizer: Recognizer, corpus: Corpus, offered: Sequence[str]) -> tuple[str, ...]:
+    """Of the modalities offered, those the model reads. Raises InputError where there is none."""
+    usable = tuple(name for name in offered if name in recognizer.model.modalities)
+    if not usable:
+        have, read = ", ".join(offered) or "no text, audio or video", ", ".join(recognizer.model.modalities)
+        raise InputError(f"{corpus.name} has {have}; this model reads {read}")
+    return usable
+
+
+def score_rows(
+    recognizer: Recognizer,
+    corpus: Corpus,
+    usable: Sequence[str],
+    labels: Labels | None,
+    multi_label: bool,
+    batch_size: int,
+    progress: bool,
+) -> tuple[dict[str, Result], Summary]:
+    """Results by id. A batch that fails is done again row by row, so that only the rows at fault are lost."""
+    if batch_size < 1:
+        raise InputError(f"batch_size >= 1 is needed; given {batch_size}")
+    rows = _sources(corpus, usable)
+    results: dict[str, Result] = {}
+    failures: dict[str, str] = {}
+    absent: dict[str, str] = {}
+    for start in _bar(range(0, len(rows), batch_size), progress, corpus.name):
+        batch = rows[start : start + batch_size]
+        try:
+            answers = _predict(recognizer, batch, labels, multi_label)
+        except Exception:  # whatever it was, it comes again with the row at fault, and is kept there
+            answers = []
+            for item, sources in batch:
+                try:
+                    answers += _predict(recognizer, [(item, sources)], labels, multi_label)
+                except Exception as error:
+                    own = isinstance(error, EmoembedError)
+                    failures[item] = str(error) if own else f"{type(error).__name__}: {error}"
+        for item, result, missing in answers:
+            results[item] = result
+            if missing:
+                absent[item] = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+    return results, Summary(len(rows), failures, absent)
+
+
+def predictions_table(
+    corpus: Corpus, results: Mapping[str, Result], failures: Mapping[str, str], labels: Sequence[str]
+) -> pd.DataFrame:
+    """One row a sample, in the corpus's order: id, label, scores in the labels' order, error."""
+    rows = []
+    for item in corpus.samples["id"]:
+        result = results.get(item)
+        scores = {label: result.scores[label] if result else math.nan for label in labels}
+        rows.append({"id": item, "label": result.label if result else None, **scores, "error": failures.get(item)})
+    return pd.DataFrame(rows, columns=["id", "label", *labels, "error"])
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix not in manifest.SUFFIXES:
+        raise InputError(f"{path}: a table is one of {', '.join(manifest.SUFFIXES)}, not {path.suffix!r}")
+    if path.suffix == ".parquet":
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError as error:
+            raise InputError(f"{path}: Parquet needs pyarrow; install emoembed[parquet], or write .csv") from error
+
+
+def _names(recognizer: Recognizer, labels: Labels | None) -> tuple[str, ...]:
+    """The labels' names, once each is known to have a point, so that a bad one is not every row's failure."""
+    if labels is None and not recognizer.labels:
+        raise LabelError("this checkpoint names no default labels; give labels=['joy', 'anger']")
+    wanted = recognizer.labels if labels is None else labels
+    with torch.inference_mode():
+        recognizer.model.label_points(wanted)
+    return tuple(resolve(wanted))
+
+
+def _sources(corpus: Corpus, usable: Sequence[str]) -> list[tuple[str, dict[str, Source]]]:
+    """Every row's id, and what it has of each usable modality; None where it has nothing."""
+    ids = corpus.samples["id"]
+    columns: dict[str, Mapping[str, Source]] = {
+        name: dict(zip(ids, corpus.samples["text"], strict=True))
+        if name == "text"
+        else dict(extraction.spans(corpus, name))
+        for name in usable
+    }
+    return [(item, {name: column.get(item) for name, column in columns.items()}) for item in ids]
+
+
+def _predict(
+    recognizer: Recognizer, rows: Sequence[tuple[str, dict[str, Source]]], labels: Labels | None, multi_label: bool
+) -> list[tuple[str, Result, dict[str, str]]]:
+    """Id, result and why modalities are absent, by row."""
+    read = [_read(sources) for _, sources in rows]
+    given = {name: [inputs[name] for inputs, _ in read] for name in rows[0][1]}
+    if len(rows) == 1:  # as a single item its errors do not speak of a position in a list
+        results = [recognizer.predict(**{n: v[0] for n, v in given.items()}, labels=labels, multi_label=multi_label)]
+    else:
+        results = recognizer.predict(**given, labels=labels, multi_label=multi_label)
+    return [
+        (item, result, {**reasons, **result.absent})
+        for (item, _), result, (_, reasons) in zip(rows, results, read, strict=True)
+    ]
+
+
+def _read(sources: Mapping[str, Source]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What `predict` takes of a row, None where it has none, and why a part of a file cannot be read."""
+    inputs: dict[str, Any] = {}
+    errors: dict[str, EmoembedError] = {}
+    for name, source in sources.items():
+        try:
+            inputs[name] = _input(name, source)
+        except (MediaError, MissingFileError) as error:
+            inputs[name], errors[name] = None, error
+    if errors and all(given is None for given in inputs.values()):
+        raise next(iter(errors.values()))
+    return inputs, {name: str(error) for name, error in errors.items()}
+
+
+def _input(modality: str, source: Source) -> Any:
+    """A text or a whole file as it stands, for `predict` to read; a part of a file is cut out here."""
+    if source is None or isinstance(source, str):
+        return source
+    path, start, end = source
+    if start is None and end is None:
+        return path
+    if modality == "audio":
+        return audio.read_audio(path, start=start, end=end), audio.SAMPLING_RATE
+    return extraction.read_span(modality, source)
+
+
+def _bar(steps: Sequence[int], progress: bool, name: str) -> Any:
+    if not progress:
+        return steps
+    from tqdm import tqdm
+
+    return tqdm(steps, desc=name, unit="batch")

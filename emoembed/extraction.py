@@ -1,0 +1,83 @@
+"""Features of a corpus's media: extracted once, read from the cache ever after."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from emoembed.corpora.corpus import Corpus
+from emoembed.features import audio
+from emoembed.features.feature_set import Features
+from emoembed.features.store import FeatureStore, extract
+
+REVISION = 1
+"""Raised when a change to the features makes those in the cache stale."""
+
+Span = tuple[str, float | None, float | None]
+"""A media file and the part of it that is meant, in seconds; None for its beginning or end."""
+
+
+def cache_folder() -> Path:
+    """Where features and trained models are kept: `EMOEMBED_CACHE`, or `~/.cache/emoembed`."""
+    return Path(os.environ.get("EMOEMBED_CACHE", Path.home() / ".cache" / "emoembed"))
+
+
+def spans(corpus: Corpus, modality: str) -> Iterator[tuple[str, Span]]:
+    """Row ids and their media, of the rows that have this modality."""
+    samples = corpus.samples
+    for row, path, start, end in zip(samples["id"], samples[modality], samples["start"], samples["end"], strict=True):
+        if path is not None:
+            yield row, (path, _seconds(start), _seconds(end))
+
+
+def read_span(modality: str, span: Span) -> Features:
+    """The features a modality's recipe reads: `speech` of sound, `faces` of video and images."""
+    path, start, end = span
+    if modality == "audio":
+        return audio.speech(path, start=start, end=end)
+    from emoembed.features import video
+
+    return video.read_faces(path, start=start, end=end).features
+
+
+def extract_features(
+    corpus: Corpus, modality: str, folder: str | Path, *, dtype: str = "float32", progress: bool = False
+) -> FeatureStore:
+    """A corpus's features into a store of the caller's, by row id; rows that cannot be read are in its failures."""
+    return extract(
+        spans(corpus, modality), lambda span: read_span(modality, span), folder, dtype=dtype, progress=progress
+    )
+
+
+def cached_features(
+    corpus: Corpus, modality: str, cache: Path | None = None, *, progress: bool = False
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """A corpus's features by row id, and why others are missing.
+
+    The cache is keyed by file, part and time of change, so a file that was mended is read again, and two manifests
+    that share a name share nothing else.
+    """
+    keys = {row: (_key(span), span) for row, span in spans(corpus, modality)}
+    folder = (cache or cache_folder()) / "features" / f"{corpus.name}-{modality}"
+    wanted = list(dict(keys.values()).items())
+    store = extract(
+        wanted, lambda span: read_span(modality, span), folder, dtype="float16", progress=progress and len(wanted) > 99
+    )
+    failures = store.failures
+    found = {row: store[key] for row, (key, _) in keys.items() if key in store}
+    return found, {row: failures[key] for row, (key, _) in keys.items() if key in failures and key not in store}
+
+
+def _key(span: Span) -> str:
+    path = Path(span[0])
+    changed = path.stat().st_mtime_ns if path.is_file() else 0
+    return hashlib.sha256(repr((REVISION, str(path.resolve()), span[1:], changed)).encode()).hexdigest()[:20]
+
+
+def _seconds(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)

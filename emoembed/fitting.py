@@ -1,0 +1,214 @@
+"""Training on a manifest's own labels: rows held out, each modality fitted, one calibrated model of all."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from emoembed import checkpoint, extraction, media, recipes
+from emoembed.bulk import as_corpus, present_modalities
+from emoembed.corpora import manifest
+from emoembed.corpora.corpus import Corpus
+from emoembed.data import EmotionData
+from emoembed.errors import InputError
+from emoembed.evaluation.calibration import calibrate
+from emoembed.features.text import word_feature_set
+from emoembed.model import EmotionModel, ModalityConfig
+from emoembed.recognizer import Recognizer
+from emoembed.train import TrainConfig, fit
+from emoembed.words import PhraseEncoder, WordTable
+
+HELD_OUT_FOLDS = 5  # one of which is held out where a manifest brings no valid rows: 20 %
+FEWEST_ROWS = 10  # that a valid part can be taken from
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A recognizer fresh from training, with what it was made of."""
+
+    recognizer: Recognizer
+    rows: dict[str, tuple[int, int]]  # modality -> training and validation rows
+    scores: dict[str, float]  # modality -> best validation score, see `train.validation_score`
+    held_out: int  # rows taken from training for validation, 0 where the manifest brought its own
+    failures: dict[str, str]
+
+
+def train_manifest(
+    source: Corpus | str | Path,
+    output: str | Path | None = None,
+    modalities: Sequence[str] | None = None,
+    *,
+    base: Recognizer | None = None,
+    phrases: WordTable | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    device: str = "cpu",
+    progress: bool = False,
+) -> Trained:
+    """Train each modality on a manifest's own labels, calibrate it, and put the modalities together.
+
+    Args:
+        source: a manifest's path, or a corpus, with train rows and valid rows; where it has no valid rows, 20 % of
+            the train rows are held out, alike in labels, whole speakers or dialogues where these are given.
+        output: where the checkpoint is saved; nowhere by default.
+        modalities: some of text, audio, video; by default those the rows have.
+        base: whose untouched sentence encoder, or whose word table, embeds labels and reads text.
+        phrases: a word table in its place; text is then read word by word.
+        seed: the same seed gives the same weights.
+        epochs, batch_size: instead of the recipes'.
+        device: where to train.
+        progress: show bars.
+
+    Raises:
+        InputError: too few rows or labels, or a modality that the rows lack.
+    """
+    corpus = as_corpus(source).canonical()
+    wanted = tuple(dict.fromkeys(modalities or present_modalities(corpus)))
+    lacking = [name for name in wanted if name not in present_modalities(corpus)]
+    if lacking:
+        raise InputError(f"{corpus.name} has no {', '.join(lacking)}; it has {', '.join(present_modalities(corpus))}")
+    divided = hold_out(corpus, seed)
+    words = phrases or _phrases(wanted, base)
+    changes = {name: value for name, value in (("epochs", epochs), ("batch_size", batch_size)) if value is not None}
+    parts: dict[str, tuple[EmotionModel, EmotionData, EmotionData]] = {}
+    scores: dict[str, float] = {}
+    failures: dict[str, str] = {}
+    for name in wanted:
+        model = recipes.build({name: _modality(name, words, base)}, words, seed)
+        train, valid, failed = _rows(model, divided, name, progress)
+        config = recipes.training("audio" if name == "text" and isinstance(words, WordTable) else name, seed, **changes)
+        scores[name] = _train(model, train, valid, config, device, progress)
+        parts[name] = (model, train, valid)
+        failures |= failed
+    recognizer = Recognizer(_assemble(parts, words, corpus.name, seed))
+    if output is not None:
+        recognizer.save_pretrained(output)
+    held_out = int((divided.samples["split"] != corpus.samples["split"]).sum())
+    return Trained(recognizer, {n: (len(t), len(v)) for n, (_, t, v) in parts.items()}, scores, held_out, failures)
+
+
+def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
+    """The corpus with a valid split: its own, or 20 % of its train rows, seeded, alike in labels.
+
+    Speakers, or else dialogues, stay whole where there are several.
+
+    Raises:
+        InputError: no valid rows, and fewer than ten train rows to take them from.
+    """
+    train = corpus.samples["split"] == "train"
+    labelled = train & (corpus.multi_label | (corpus.samples["labels"].map(len) > 0))
+    if not train.any() or (corpus.samples["split"] == "valid").any():
+        corpus.split("train")  # raises, naming the splits there are, where there is no such row
+        return corpus
+    if labelled.sum() < FEWEST_ROWS:
+        raise InputError(
+            f"{corpus.name} has no valid rows and {labelled.sum()} labelled train rows; mark rows valid in the column "
+            f"split, or give at least {FEWEST_ROWS} train rows, of which 20 % are then held out"
+        )
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    rows = corpus.samples[labelled]
+    groups = rows["speaker"].fillna(rows["dialogue"]).fillna(rows["id"])
+    groups = rows["id"] if groups.nunique() < 2 else groups
+    folds = StratifiedGroupKFold(min(HELD_OUT_FOLDS, groups.nunique()), shuffle=True, random_state=seed)
+    with warnings.catch_warnings():  # labels of fewer rows than folds are no mistake
+        warnings.simplefilter("ignore", UserWarning)
+        _, chosen = next(folds.split(np.zeros(len(rows)), rows["labels"].map(manifest.SEPARATOR.join), groups))
+    splits = corpus.samples["split"].copy()
+    splits[rows.index[chosen]] = "valid"
+    return corpus.with_splits(splits)
+
+
+def _phrases(wanted: Sequence[str], base: Recognizer | None) -> PhraseEncoder:
+    """The base's word table; else its sentence encoder where there is text, and the table that ships where not."""
+    if base is not None and isinstance(base.model.phrases, WordTable):
+        return base.model.phrases
+    if "text" not in wanted:
+        return checkpoint.read_word_table()
+    if base is None or base.model.phrases is None:
+        raise InputError("training on text needs a base recognizer, whose sentence encoder reads it, or a word table")
+    return base.model.phrases
+
+
+def _modality(name: str, phrases: PhraseEncoder, base: Recognizer | None) -> ModalityConfig:
+    if name == "text" and isinstance(phrases, WordTable):
+        return ModalityConfig("words", "recurrent", 68, word_feature_set(phrases.dim).columns, vad_share=0.5)
+    if name == "text":
+        assert base is not None
+        return base.model.config.modalities["text"]
+    return {"audio": recipes.audio_modality, "video": recipes.video_modality}[name]()
+
+
+def _rows(
+    model: EmotionModel, corpus: Corpus, modality: str, progress: bool
+) -> tuple[EmotionData, EmotionData, dict[str, str]]:
+    """Training and validation rows of one modality, and the rows that could not be read."""
+    used = corpus.where(corpus.samples[modality].notna() & corpus.samples["split"].isin(("train", "valid")))
+    inputs, failures = _inputs(model, used, modality, progress)
+    parts = []
+    for split, fewest in (("train", 2), ("valid", 1)):
+        rows = used.where((used.samples["split"] == split) & used.samples["id"].isin(set(inputs)))
+        if not corpus.multi_label:
+            rows = rows.where(rows.samples["labels"].map(len) > 0)
+        if len(rows.samples) < fewest:
+            first = f"; {next(iter(failures.values()))}" if failures else ""
+            raise InputError(f"{corpus.name} has {len(rows.samples)} usable {split} rows with {modality}{first}")
+        parts.append(recipes.annotate(rows, {modality: inputs}))
+    taught = int((parts[0].targets == 1).any(axis=0).sum())
+    if taught < 2:
+        raise InputError(f"the train rows of {corpus.name} with {modality} bear {taught} label; at least 2 are needed")
+    return parts[0], parts[1], failures
+
+
+def _inputs(
+    model: EmotionModel, corpus: Corpus, modality: str, progress: bool
+) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
+    """Arrays by id, sound and faces from the cache; and why others are missing."""
+    if modality != "text":
+        return extraction.cached_features(corpus, modality, progress=progress)
+    inputs: dict[str, np.ndarray] = {}
+    failures: dict[str, str] = {}
+    for item, text in zip(corpus.samples["id"], corpus.samples["text"], strict=True):
+        try:
+            inputs[item] = media.read(model, "text", text)
+        except InputError as error:
+            failures[item] = str(error)
+    return inputs, failures
+
+
+def _train(
+    model: EmotionModel, train: EmotionData, valid: EmotionData, config: TrainConfig, device: str, progress: bool
+) -> float:
+    """Fit in place; the best validation score."""
+    recipes.prepare(model, train)
+    history = fit(model, train, valid, config, augment=recipes.AUGMENT, progress=progress, device=device)
+    model.to("cpu")
+    recipes.fit_background(model, train)
+    return max(history.scores)
+
+
+def _assemble(
+    parts: Mapping[str, tuple[EmotionModel, EmotionData, EmotionData]], phrases: PhraseEncoder, corpus: str, seed: int
+) -> EmotionModel:
+    """One model of all modalities: each part's weights, calibrated on its own validation rows."""
+    model = recipes.build({name: part.config.modalities[name] for name, (part, _, _) in parts.items()}, phrases, seed)
+    weights = model.state_dict()
+    for part, _, _ in parts.values():
+        weights |= {name: value for name, value in part.state_dict().items() if not name.startswith("space.")}
+    model.load_state_dict(weights)
+    seen = {
+        name: [label for label, borne in zip(train.labels, (train.targets == 1).any(axis=0), strict=True) if borne]
+        for name, (_, train, _) in parts.items()
+    }
+    labels = tuple(dict.fromkeys(label for names in seen.values() for label in names))
+    provenance = {"trained_on": {name: [corpus] for name in parts}, "seen": seen, "seed": seed}
+    recipes.described(model, labels=labels, seen=labels, provenance=provenance)
+    for name, (_, _, valid) in parts.items():
+        if (valid.targets.sum(axis=1) == 1).any():  # temperature and weight are fitted on rows of one label
+            calibrate(model, name, valid)
+    return model

@@ -1,0 +1,92 @@
+"""Tiny models and toy data: everything here is made in milliseconds, offline."""
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from emoembed import recipes
+from emoembed.data import EmotionData
+from emoembed.labels import table
+from emoembed.model import EmotionModel, ModalityConfig, ModelConfig
+from emoembed.transformer import SentenceEncoder
+from emoembed.words import WordTable
+
+TINY_BERT = {
+    "model_type": "bert",
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 64,
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def word_table():
+    phrases = [phrase for label in table().values() for phrase in (label.name, *label.synonyms)]
+    words = list(dict.fromkeys(word for phrase in phrases for word in phrase.split()))
+    return WordTable(words, np.random.default_rng(0).standard_normal((len(words), 16)), "the toy table")
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *(f"##{x}" for x in letters), ".", ",", "'", "joy", "sad"]
+    vocabulary = {token: i for i, token in enumerate(tokens)}
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    made.normalizer = normalizers.Lowercase()
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    made.enable_truncation(64)
+    return made
+
+
+@pytest.fixture
+def text_model(tokenizer):
+    config = recipes.text_modality({**TINY_BERT, "vocab_size": tokenizer.get_vocab_size()}, rank=2)
+    model = EmotionModel(ModelConfig({"text": config}, phrase_dim=16, labels=("joy", "anger"), seen=("joy", "anger")))
+    model.phrases = SentenceEncoder(model.encoders["text"], tokenizer)
+    recipes.start_projections(model)
+    return model.eval()
+
+
+@pytest.fixture
+def three_model(tokenizer, text_model):
+    modalities = {
+        "text": text_model.config.modalities["text"],
+        "audio": recipes.audio_modality(),
+        "video": recipes.video_modality(),
+    }
+    model = recipes.build(modalities, text_model.phrases)
+    return recipes.described(model, labels=("joy", "anger"), seen=("joy", "anger"))
+
+
+@pytest.fixture
+def units_model(word_table):
+    columns = tuple(f"unit_{i}" for i in range(6))
+    modality = ModalityConfig("action_units", "pooled", 24, columns, {"hidden": 16, "dropout": 0.0}, vad_share=0.5)
+    return recipes.build({"video": modality}, word_table)
+
+
+@pytest.fixture
+def toy():
+    """Rows of six columns around one centre a label; `toy(rows, seed)` -> EmotionData."""
+
+    def make(rows=60, seed=0, labels=("joy", "anger", "sadness"), noise=0.3):
+        centres = np.random.default_rng(7).standard_normal((len(labels), 6)) * 2
+        generator = np.random.default_rng(seed)
+        true = np.arange(rows) % len(labels)
+        store = {
+            f"{seed}-{i}": (centres[t] + noise * generator.standard_normal((2 + i % 3, 6))).astype(np.float32)
+            for i, t in enumerate(true)
+        }
+        targets = np.eye(len(labels), dtype=np.float32)[true]
+        return EmotionData(tuple(store), {"video": store}, tuple(labels), targets, np.zeros(rows, bool))
+
+    return make

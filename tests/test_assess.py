@@ -1,0 +1,83 @@
+"""Scores on a corpus: they agree with the metrics, thresholds come from valid, training rows are no test."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emoembed import assess, recipes
+from emoembed.corpora.corpus import Corpus, make_samples
+from emoembed.errors import InputError
+from emoembed.evaluation import metrics
+from emoembed.features.text import word_feature_set
+from emoembed.model import ModalityConfig
+from emoembed.recognizer import Recognizer
+
+
+@pytest.fixture(scope="module")
+def recognizer(word_table):
+    columns = word_feature_set(word_table.dim).columns
+    text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, vad_share=0.5)
+    return Recognizer(recipes.build({"text": text}, word_table))
+
+
+def corpus_of(texts, labels=None, split="train", **columns):
+    labels = [()] * len(texts) if labels is None else [(x,) if isinstance(x, str) else x for x in labels]
+    ids = [f"row{i}" for i in range(len(texts))]
+    samples = make_samples(ids, text=texts, labels=labels, split=split, **columns)
+    names = tuple(sorted({name for row in labels for name in row}))
+    return Corpus("toy", samples, names, any(len(row) > 1 for row in labels))
+
+
+def test_evaluation_agrees_with_the_metrics(recognizer):
+    texts, labels = (
+        ["jubilant", "sunny", "wrathful", "downcast", "blue", "irate"],
+        ["joy", "joy", "anger", "sadness", "sadness", "anger"],
+    )
+    corpus = corpus_of(texts * 4, labels * 4, split=["train", "valid", "valid", "valid"] * 6)
+    found = assess.evaluate_corpus(recognizer, corpus, batch_size=4)
+    scored = corpus.split("valid")
+    results = [recognizer.predict(text, labels=corpus.labels) for text in scored.samples["text"]]
+    true = np.array([row[0] for row in scored.samples["labels"]])
+    answered = np.array([result.label for result in results])
+    assert found.figures["accuracy"] == pytest.approx((true == answered).mean())
+    assert found.figures["uar"] == pytest.approx(metrics.uar(answered, true))
+    joy = np.array([result.scores["joy"] for result in results])
+    assert found.by_label.loc["joy", "auc"] == pytest.approx(metrics.auc(joy, true == "joy"), abs=0.02)
+    assert list(found.predictions["true"]) == list(true)
+    assert not found.trained_on
+
+
+def test_multi_label_thresholds_come_from_valid(recognizer):
+    rows = [("joy",), ("joy", "anger"), ("anger",), ()] * 3
+    corpus = corpus_of(["jubilant", "sunny", "wrathful", "downcast"] * 3, rows, split=["valid"] * 8 + ["test"] * 4)
+    found = assess.evaluate_corpus(recognizer, corpus, "test")
+    assert set(found.figures) >= {"macro_f1", "mean_auc", "mean_ap"}
+    assert "uar" not in found.figures
+    assert found.figures["rows"] == 4
+    with pytest.raises(ValueError, match="no split 'valid'"):
+        assess.evaluate_corpus(recognizer, corpus.split("test"), "test")
+
+
+def test_a_corpus_without_splits_is_trained_on_whole(recognizer):
+    config = replace(recognizer.model.config, provenance={"trained_on": {"audio": ["tess", "ravdess"]}})
+    model = recipes.build(config.modalities, recognizer.model.phrases)
+    model.config = config
+    assert assess.trained_on(model, "tess", "valid")
+    assert assess.trained_on(model, "ravdess", "train")
+    assert not assess.trained_on(model, "ravdess", "test")
+
+
+def test_an_unknown_protocol_is_named_beside_the_known(recognizer):
+    with pytest.raises(InputError, match="no protocol 'speaker'; known are default"):
+        assess.load_corpus("meld", "nowhere", "speaker")
+
+
+def test_written_figures_are_strict_json(tmp_path):
+    assess.write_evaluation(tmp_path / "out", {"auc": float("nan"), "n": np.int64(3)}, runs=pd.DataFrame({"a": [1]}))
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == {"auc": None, "n": 3}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["metrics.json", "runs.csv"]

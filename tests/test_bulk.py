@@ -1,0 +1,142 @@
+"""Whole manifests: what fails is recorded and stops nothing, files come whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from emoembed import bulk, recipes
+from emoembed.corpora.corpus import Corpus, make_samples
+from emoembed.errors import InputError, LabelError
+from emoembed.features.text import word_feature_set
+from emoembed.model import ModalityConfig
+from emoembed.recognizer import Recognizer
+
+LABELS = ["joy", "anger", "sadness"]
+
+
+@pytest.fixture(scope="module")
+def recognizer(word_table):
+    columns = word_feature_set(word_table.dim).columns
+    text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, vad_share=0.5)
+    return Recognizer(recipes.build({"text": text}, word_table))
+
+
+@pytest.fixture(scope="module")
+def hearing(recognizer):
+    """A model of text and sound."""
+    text = recognizer.model.config.modalities["text"]
+    return Recognizer(recipes.build({"text": text, "audio": recipes.audio_modality()}, recognizer.model.phrases))
+
+
+def corpus_of(texts, labels=None, split="train", **columns):
+    labels = [()] * len(texts) if labels is None else [(x,) if isinstance(x, str) else x for x in labels]
+    ids = [f"row{i}" for i in range(len(texts))]
+    samples = make_samples(ids, text=texts, labels=labels, split=split, **columns)
+    names = tuple(sorted({name for row in labels for name in row}))
+    return Corpus("toy", samples, names, any(len(row) > 1 for row in labels))
+
+
+@pytest.fixture
+def tone(tmp_path):
+    """Two seconds: a low tone, then a high one."""
+    time = np.arange(16000) / 16000
+    path = tmp_path / "tone.wav"
+    soundfile.write(path, 0.3 * np.concatenate([np.sin(2 * np.pi * hertz * time) for hertz in (200, 900)]), 16000)
+    return str(path)
+
+
+def test_scores_are_those_of_predict_whatever_the_batch_size(recognizer, tmp_path):
+    corpus = corpus_of(["jubilant", "sunny downcast", "wrathful irate blue"] * 4)
+    summary = bulk.predict_manifest(recognizer, corpus, LABELS, tmp_path / "a.csv", batch_size=5)
+    written = pd.read_csv(tmp_path / "a.csv")
+    assert list(written.columns) == ["id", "label", *LABELS, "error"]
+    assert summary == bulk.Summary(12, {})
+    for row, text in zip(written.to_dict("records"), corpus.samples["text"], strict=True):
+        expected = recognizer.predict(text, labels=LABELS)
+        assert row["label"] == expected.label
+        assert [row[label] for label in LABELS] == pytest.approx([expected.scores[label] for label in LABELS], abs=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_failing_row_is_recorded_and_the_others_are_scored(recognizer, tmp_path, suffix):
+    output = tmp_path / f"out{suffix}"
+    summary = bulk.predict_manifest(recognizer, corpus_of(["joy", "zzzz", None, "downcast"]), LABELS, output)
+    assert summary.failures == {
+        "row1": "no word of 'zzzz' has a vector",
+        "row2": "nothing to work on: text, audio and video are all None",
+    }
+    read = {".csv": pd.read_csv, ".jsonl": lambda path: pd.read_json(path, lines=True), ".parquet": pd.read_parquet}
+    written = read[suffix](output)
+    assert list(written["id"]) == ["row0", "row1", "row2", "row3"]
+    assert list(written["joy"].isna()) == [False, True, True, False]
+    assert written["error"][1] == "no word of 'zzzz' has a vector"
+    assert [path.name for path in tmp_path.iterdir()] == [output.name]
+
+
+def test_an_error_that_is_not_ours_costs_one_row(recognizer, tmp_path, monkeypatch):
+    real = recognizer.predict
+
+    def predict(text=None, **rest):
+        if "downcast" in (text if isinstance(text, list) else [text]):
+            raise RuntimeError("out of memory")
+        return real(text, **rest)
+
+    monkeypatch.setattr(recognizer, "predict", predict)
+    summary = bulk.predict_manifest(recognizer, corpus_of(["joy", "downcast", "sunny"]), LABELS, tmp_path / "out.csv")
+    assert summary.failures == {"row1": "RuntimeError: out of memory"}
+
+
+def test_what_is_wrong_with_the_call_is_no_rows_failure(recognizer, tmp_path):
+    corpus = corpus_of(["joy"])
+    with pytest.raises(LabelError, match="same emotion"):
+        bulk.predict_manifest(recognizer, corpus, ["joy", "Joy"], tmp_path / "out.csv")
+    with pytest.raises(LabelError, match="names no default labels"):
+        bulk.predict_manifest(recognizer, corpus, None, tmp_path / "out.csv")
+    with pytest.raises(LabelError, match="'error' is a column of the output"):
+        bulk.predict_manifest(recognizer, corpus, {"error": "joy"}, tmp_path / "out.csv")
+    with pytest.raises(InputError, match=r"one of \.csv, \.jsonl, \.parquet, not '\.txt'"):
+        bulk.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.txt")
+    only_video = Corpus("toy", make_samples(["a"], video="a.mp4", labels=[()], split="train"), (), False)
+    with pytest.raises(InputError, match="toy has video; this model reads text"):
+        bulk.predict_manifest(recognizer, only_video, LABELS, tmp_path / "out.csv")
+    assert not list(tmp_path.iterdir())
+
+
+def test_start_and_end_choose_the_part_that_is_heard(hearing, tone, tmp_path):
+    corpus = corpus_of([None, None], audio=[tone, tone], start=[0.0, 1.0], end=[1.0, None])
+    bulk.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
+    written = pd.read_csv(tmp_path / "out.csv")
+    samples, rate = soundfile.read(tone, dtype="float32")
+    for row, part in zip(written.to_dict("records"), (samples[:16000], samples[16000:]), strict=True):
+        expected = hearing.predict(audio=(part, rate), labels=LABELS)
+        assert row["joy"] == pytest.approx(expected.scores["joy"], abs=1e-5)
+
+
+def test_a_part_that_cannot_be_read_leaves_the_other_modalities(hearing, tone, tmp_path):
+    corpus = corpus_of(["joy", None], audio=[tone, tone], start=[50.0, 60.0])
+    summary = bulk.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
+    assert list(summary.absent) == ["row0"]
+    assert summary.absent["row0"].startswith("audio: ")
+    assert list(summary.failures) == ["row1"]
+
+
+def test_extraction_cuts_parts_and_keeps_failures(tone, tmp_path):
+    corpus = corpus_of([None] * 3, audio=[tone, tone, str(tmp_path / "no.wav")], start=[0.0, None, None])
+    corpus = Corpus("toy", corpus.samples.assign(end=[0.5, np.nan, np.nan]), (), False)
+    store = bulk.extract_features(corpus, "audio", tmp_path / "store")
+    assert set(store) == {"row0", "row1"}
+    assert store.length("row0") < store.length("row1")
+    assert list(store.failures) == ["row2"]
+    with pytest.raises(InputError, match="toy has no video; it has audio"):
+        bulk.extract_features(corpus, "video", tmp_path / "faces")
+
+
+def test_support_paths_are_relative_to_the_file(tmp_path):
+    (tmp_path / "rows.csv").write_text("label,text,audio\njoy,jubilant,\nanger,,a.wav\n")
+    assert bulk.read_support(tmp_path / "rows.csv") == [
+        {"label": "joy", "text": "jubilant", "audio": None},
+        {"label": "anger", "text": None, "audio": str(tmp_path / "a.wav")},
+    ]

@@ -1,0 +1,93 @@
+import json
+
+import pytest
+import torch
+
+from emoembed import checkpoint
+from emoembed.errors import CheckpointError, MissingFileError
+
+
+@pytest.fixture
+def saved(three_model, tmp_path):
+    checkpoint.save(three_model, tmp_path / "model", card="# card\n", license_text="terms\n")
+    return tmp_path / "model"
+
+
+def test_a_round_trip_changes_no_answer(three_model, saved):
+    again = checkpoint.load(saved)
+    audio = {"audio": (torch.randn(2, 30, 68), torch.tensor([30, 20]))}
+    one, other = (m.encode(audio)["audio"] for m in (three_model, again))
+    assert (one * other).sum(dim=1).min() > 0.999  # large weights are stored in half precision
+    labels, again_labels = (m.embed(["joy", "awe"]) for m in (three_model, again))
+    assert (labels * again_labels).sum(dim=1).min() > 1.999
+    assert (saved / "README.md").read_text() == "# card\n"
+
+
+def test_a_word_table_travels_with_its_model(units_model, tmp_path):
+    checkpoint.save(units_model, tmp_path / "units")
+    again = checkpoint.load(tmp_path / "units")
+    torch.testing.assert_close(again.embed(["joy", "awe"]), units_model.embed(["joy", "awe"]), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_an_altered_or_missing_file_is_refused(saved, name):
+    content = (saved / name).read_bytes()
+    (saved / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match=rf"{name} is not the file that was saved"):
+        checkpoint.load(saved)
+    (saved / name).unlink()
+    with pytest.raises(MissingFileError, match=f"lacks {name}"):
+        checkpoint.load(saved)
+
+
+def test_another_version_is_refused(saved):
+    values = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**values, "version": 99}))
+    (saved / "checksums.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"version 99; this release reads version 1"):
+        checkpoint.load(saved)
+
+
+def test_weights_of_another_model_are_refused(saved, units_model, tmp_path):
+    checkpoint.save(units_model, tmp_path / "other")
+    (saved / "model.safetensors").write_bytes((tmp_path / "other/model.safetensors").read_bytes())
+    (saved / "checksums.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="does not hold the weights"):
+        checkpoint.load(saved)
+
+
+def test_a_folder_with_other_files_is_left_alone(three_model, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(CheckpointError, match=r"holds other files \(thesis.tex\)"):
+        checkpoint.save(three_model, tmp_path)
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_failed_save_leaves_the_old_checkpoint(three_model, saved, monkeypatch):
+    before = (saved / "model.safetensors").read_bytes()
+
+    def full(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="disk full"):
+        checkpoint.save(three_model, saved)
+    assert (saved / "model.safetensors").read_bytes() == before
+    assert sorted(path.name for path in saved.parent.iterdir()) == [saved.name]
+
+
+def test_offline_is_offline(monkeypatch):
+    import socket
+
+    def forbidden(*_):
+        raise AssertionError("a network call")
+
+    monkeypatch.setattr(socket.socket, "connect", forbidden)
+    monkeypatch.setenv("EMOEMBED_OFFLINE", "1")
+    with pytest.raises(MissingFileError, match="EMOEMBED_OFFLINE is set"):
+        checkpoint.find_folder("nobody/nothing")
+
+
+def test_an_unknown_name_lists_what_ships():
+    with pytest.raises(MissingFileError, match=r"no checkpoint 'bsae': it is one of those that ship \(base"):
+        checkpoint.find_folder("bsae")

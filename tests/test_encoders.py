@@ -1,0 +1,110 @@
+import pytest
+import torch
+
+from emoembed.encoders import FaceEncoder, PooledEncoder, RecurrentEncoder, SpectrogramEncoder
+from emoembed.transformer import TransformerEncoder
+
+BERT = {
+    "model_type": "bert",
+    "vocab_size": 50,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 64,
+}
+WAV2VEC2 = {
+    "model_type": "wav2vec2",
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "conv_dim": [8, 8],
+    "conv_stride": [5, 2],
+    "conv_kernel": [10, 3],
+    "num_feat_extract_layers": 2,
+    "feat_extract_norm": "layer",
+    "num_conv_pos_embeddings": 4,
+    "num_conv_pos_embedding_groups": 2,
+    "do_stable_layer_norm": True,
+}
+VIT = {
+    "model_type": "vit",
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "image_size": 16,
+    "patch_size": 8,
+    "num_channels": 3,
+}
+CLIP = {**VIT, "model_type": "clip_vision_model"}
+
+ENCODERS = {
+    "lstm": (lambda: RecurrentEncoder(5, 8, hidden=6, layers=2, cell="lstm"), 5),
+    "gru": (lambda: RecurrentEncoder(5, 8, hidden=6), 5),
+    "spectrogram": (lambda: SpectrogramEncoder(68, 8), 68),
+    "face": (lambda: FaceEncoder(8, side=16, channels=(4, 4, 6, 6)), 256),
+    "pooled": (lambda: PooledEncoder(5, 8), 5),
+    "bert": (lambda: TransformerEncoder(BERT, 8, rank=2), 1),
+    "vit": (lambda: TransformerEncoder(VIT, 8), 3 * 16 * 16),
+    "clip": (lambda: TransformerEncoder(CLIP, 8, rank=2), 3 * 16 * 16),
+}
+
+
+@pytest.fixture(params=list(ENCODERS))
+def encoder_and_frames(request):
+    build, dim = ENCODERS[request.param]
+    encoder = build().eval()
+    if request.param == "bert":
+        return encoder, torch.randint(0, 50, (3, 21, 1)).float()
+    return encoder, torch.rand(3, 21, dim)
+
+
+def test_padding_is_inert(encoder_and_frames):
+    encoder, frames = encoder_and_frames
+    lengths = torch.tensor([21, 13, 6])
+    before = encoder(frames, lengths)
+    for row, length in zip(frames, lengths, strict=True):
+        row[length:] = 7.0
+    torch.testing.assert_close(encoder(frames, lengths), before, rtol=1e-4, atol=1e-5)
+
+
+def test_company_changes_nothing(encoder_and_frames):
+    encoder, frames = encoder_and_frames
+    lengths = torch.tensor([21, 13, 6])
+    together = encoder(frames, lengths)
+    for i, length in enumerate(lengths.tolist()):
+        alone = encoder(frames[i : i + 1, :length], torch.tensor([length]))
+        assert alone.shape == (1, 8)
+        torch.testing.assert_close(alone[0], together[i], rtol=1e-4, atol=1e-4)
+
+
+def test_raw_sound_through_wav2vec2_ignores_padding():
+    encoder = TransformerEncoder(WAV2VEC2, 8, rank=2).eval()
+    samples = torch.randn(2, 400, 1)
+    lengths = torch.tensor([400, 200])
+    samples[1, 200:] = 0
+    together = encoder(samples, lengths)
+    assert together.shape == (2, 8)
+    alone = encoder(samples[:1], lengths[:1])
+    torch.testing.assert_close(alone[0], together[0], rtol=1e-4, atol=1e-5)
+
+
+def test_untrained_adapters_and_strength_zero_leave_the_trunk_alone():
+    encoder = TransformerEncoder(BERT, 16, rank=2).eval()
+    frames, lengths = torch.randint(0, 50, (2, 5, 1)).float(), torch.tensor([5, 3])
+    trunk = encoder.hidden_mean(frames, lengths, adapted=False)
+    torch.testing.assert_close(encoder(frames, lengths), trunk)
+    for parameter in encoder.adapters.up.parameters():
+        torch.nn.init.normal_(parameter)
+    assert not torch.allclose(encoder(frames, lengths), trunk)
+    encoder.adapters.strength = 0.0
+    torch.testing.assert_close(encoder(frames, lengths), trunk)
+
+
+def test_only_adapters_learn():
+    encoder = TransformerEncoder(BERT, 16, rank=2).train()
+    encoder(torch.randint(0, 50, (2, 5, 1)).float(), torch.tensor([5, 3])).sum().backward()
+    assert all(p.grad is None for p in encoder.trunk.parameters())
+    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.adapters.up.parameters())

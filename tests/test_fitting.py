@@ -1,0 +1,108 @@
+"""Training on a manifest: the held-out rows are honest, each modality learns, what is missing is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+
+from emoembed import assess, fitting
+from emoembed.corpora.corpus import Corpus, make_samples
+from emoembed.errors import InputError
+from emoembed.recognizer import Recognizer
+
+LABELS = ["joy", "anger", "sadness"]
+
+
+def corpus_of(texts, labels=None, split="train", **columns):
+    labels = [()] * len(texts) if labels is None else [(x,) if isinstance(x, str) else x for x in labels]
+    ids = [f"row{i}" for i in range(len(texts))]
+    samples = make_samples(ids, text=texts, labels=labels, split=split, **columns)
+    names = tuple(sorted({name for row in labels for name in row}))
+    return Corpus("toy", samples, names, any(len(row) > 1 for row in labels))
+
+
+@pytest.fixture
+def sentences():
+    """24 texts whose words say their label."""
+    kinds = {"joy": ("jubilant", "sunny"), "anger": ("wrathful", "irate"), "sadness": ("downcast", "blue")}
+    labels = [name for name in kinds for _ in range(8)]
+    texts = [f"{kinds[name][i % 2]} {kinds[name][(i + i // 2) % 2]}" for i, name in enumerate(labels)]
+    return corpus_of(texts, labels)
+
+
+def test_hold_out_takes_a_fifth_alike_in_labels_and_is_seeded(sentences):
+    divided = fitting.hold_out(sentences, seed=1)
+    assert divided.counts()["valid"].between(1, 2).all()
+    assert 4 <= (divided.samples["split"] == "valid").sum() <= 6
+    pd.testing.assert_series_equal(divided.samples["split"], fitting.hold_out(sentences, seed=1).samples["split"])
+
+
+def test_hold_out_keeps_speakers_whole(sentences):
+    speakers = [f"speaker{i % 6}" for i in range(24)]
+    divided = fitting.hold_out(Corpus("toy", sentences.samples.assign(speaker=speakers), sentences.labels, False))
+    parts = divided.samples.groupby("speaker")["split"].nunique()
+    assert (parts == 1).all()
+    assert set(divided.samples["split"]) == {"train", "valid"}
+
+
+def test_hold_out_leaves_a_valid_split_alone_and_refuses_too_few_rows(sentences):
+    own = sentences.with_splits(["valid"] * 3 + ["train"] * 21)
+    assert fitting.hold_out(own) is own
+    with pytest.raises(InputError, match="toy has no valid rows and 9 labelled train rows"):
+        fitting.hold_out(sentences.where(np.arange(24) < 9))
+
+
+def test_training_learns_and_comes_back_from_disk(sentences, word_table, tmp_path):
+    trained = fitting.train_manifest(sentences, tmp_path / "model", phrases=word_table, epochs=12, batch_size=8)
+    assert trained.rows["text"][0] + trained.rows["text"][1] == 24
+    assert trained.held_out == trained.rows["text"][1] > 0
+    again = Recognizer.from_pretrained(tmp_path / "model")
+    assert sorted(again.labels) == sorted(LABELS)
+    answers = [result.label for result in again.predict(list(sentences.samples["text"]))]
+    assert np.mean([answer in row for answer, row in zip(answers, sentences.samples["labels"], strict=True)]) > 0.8
+    assert assess.trained_on(again.model, "toy", "train")
+    assert not assess.trained_on(again.model, "toy", "valid")
+
+
+def test_the_same_seed_gives_the_same_weights(sentences, word_table):
+    one, other = (
+        fitting.train_manifest(sentences, phrases=word_table, epochs=1, seed=3).recognizer.model.state_dict()
+        for _ in range(2)
+    )
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], rtol=0, atol=0)
+
+
+def test_labels_as_written_become_one_emotion(sentences, word_table):
+    spelled = sentences.samples["labels"].map(lambda row: ("angry",) if row == ("anger",) else row)
+    corpus = Corpus("toy", sentences.samples.assign(labels=spelled), ("angry", "joy", "sadness"), False)
+    assert "anger" in fitting.train_manifest(corpus, phrases=word_table, epochs=1).recognizer.labels
+
+
+def test_text_and_sound_are_trained_apart_and_weighed_together(word_table, tmp_path, monkeypatch):
+    monkeypatch.setenv("EMOEMBED_CACHE", str(tmp_path / "cache"))
+    labels = ["joy", "anger"] * 6
+    for i, name in enumerate(labels):
+        wave = 0.3 * np.sin(2 * np.pi * (900 if name == "joy" else 150) * np.arange(4800) / 16000)
+        soundfile.write(tmp_path / f"{i}.wav", wave, 16000)
+    paths = [str(tmp_path / f"{i}.wav") for i in range(11)] + [str(tmp_path / "none.wav")]
+    texts = ["jubilant" if name == "joy" else "irate" for name in labels]
+    corpus = corpus_of(texts, labels, audio=paths)
+    trained = fitting.train_manifest(corpus, tmp_path / "model", phrases=word_table, epochs=2, batch_size=4)
+    assert {name: sum(rows) for name, rows in trained.rows.items()} == {"text": 12, "audio": 11}
+    assert list(trained.failures) == ["row11"]
+    result = Recognizer.from_pretrained(tmp_path / "model").predict("jubilant", paths[0])
+    assert sum(one.weight for one in result.modalities.values()) == pytest.approx(1, abs=1e-5)
+    assert set(result.scores) == {"joy", "anger"}
+
+
+def test_training_names_what_is_missing(sentences, word_table):
+    with pytest.raises(InputError, match="toy has no audio; it has text"):
+        fitting.train_manifest(sentences, modalities=["audio"], phrases=word_table)
+    with pytest.raises(InputError, match="bear 1 label; at least 2"):
+        fitting.train_manifest(corpus_of(["joy sunny"] * 12, ["joy"] * 12), phrases=word_table)
+    with pytest.raises(InputError, match="needs a base recognizer"):
+        fitting.train_manifest(sentences)

@@ -1,0 +1,56 @@
+import pytest
+
+from emoembed import labels
+from emoembed.errors import LabelError
+
+
+def test_the_table_is_large_and_whole():
+    entries = labels.table()
+    assert len(entries) >= 150
+    for label in entries.values():
+        assert label.synonyms
+        assert label.definition
+        assert label.sounds
+        assert label.looks
+        assert all(-1 <= value <= 1 for value in label.vad)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [("happy", "joy"), ("ang", "anger"), ("EXC", "excitement"), ("fru", "frustration"), (" Sad ", "sadness")],
+)
+def test_aliases_join(given, name):
+    assert labels.canonical(given) == name
+
+
+def test_a_strange_name_stays_itself():
+    assert labels.find("saudade") == labels.Label("saudade")
+
+
+def test_a_description_takes_the_place_of_the_definition():
+    resolved = labels.resolve({"saudade": "a longing for someone absent", "joy": ""})
+    assert resolved["saudade"].definition == "a longing for someone absent"
+    assert "saudade: a longing for someone absent" in resolved["saudade"].prompts()
+    assert resolved["joy"] == labels.table()["joy"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "no labels were given"),
+        (["joy", " "], "not an emotion name"),
+        (["joy", "joy"], "same emotion"),
+        (["joy", "happy"], "'joy' and 'happy' are the same emotion"),
+        ("joy", "is one string"),
+    ],
+)
+def test_bad_labels_are_told(given, said):
+    with pytest.raises(LabelError, match=said):
+        labels.resolve(given)
+
+
+def test_synonyms_leak():
+    label = labels.table()["nostalgia"]
+    assert labels.synonymous("nostalgia", label.synonyms[0])
+    assert labels.leaks(["joy", "anger"], ["happiness"]) == [("joy", "happiness")]
+    assert labels.leaks(["joy", "anger"], ["fear"]) == []

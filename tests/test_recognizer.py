@@ -1,0 +1,119 @@
+import json
+
+import numpy as np
+import pytest
+
+from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
+from emoembed.features.feature_set import Features, FeatureSet
+from emoembed.recognizer import Recognizer
+
+LABELS = ["joy", "anger", "nostalgia", "awe"]
+
+
+@pytest.fixture
+def recognizer(three_model):
+    return Recognizer(three_model)
+
+
+@pytest.fixture
+def sound():
+    time = np.arange(16_000) / 16_000
+    return sum(np.sin(2 * np.pi * 180 * k * time) / k for k in range(1, 9)).astype(np.float32) * 0.1, 16_000
+
+
+@pytest.fixture
+def face():
+    return np.random.default_rng(0).integers(0, 255, (48, 48), dtype=np.uint8)
+
+
+def test_scores_are_named_sorted_and_sum_to_one(recognizer, sound, face):
+    result = recognizer.predict("we made it", sound, face, LABELS)
+    assert set(result.scores) == set(LABELS)
+    assert list(result.scores.values()) == sorted(result.scores.values(), reverse=True)
+    assert result.label == next(iter(result.scores))
+    assert sum(result.scores.values()) == pytest.approx(1, abs=1e-5)
+    assert set(result.modalities) == {"text", "audio", "video"}
+    for one in result.modalities.values():
+        assert sum(one.scores.values()) == pytest.approx(1, abs=1e-5)
+    assert sum(one.weight for one in result.modalities.values()) == pytest.approx(1, abs=1e-4)
+    assert json.loads(json.dumps(result.to_dict()))["label"] == result.label
+    frame = result.to_frame()
+    assert list(frame.index) == list(result.scores)
+    assert list(frame.columns) == ["score", "text", "audio", "video"]
+    assert frame.loc["awe", "text"] == result.modalities["text"].scores["awe"]
+
+
+def test_a_list_answers_as_each_item_alone(recognizer, sound, face):
+    texts, sounds, faces = ["we made it", None, "oh no, not that again"], [None, sound, sound], [face, face, None]
+    together = recognizer.predict(texts, sounds, faces, LABELS)
+    for i, result in enumerate(together):
+        alone = recognizer.predict(texts[i], sounds[i], faces[i], LABELS)
+        assert result.scores == pytest.approx(alone.scores, abs=1e-4)
+        assert set(result.modalities) == set(alone.modalities)
+
+
+def test_multi_label_scores_are_each_their_own(recognizer):
+    few = recognizer.predict("we made it", labels=["joy", "awe"], multi_label=True).scores
+    many = recognizer.predict("we made it", labels=LABELS, multi_label=True).scores
+    assert many["joy"] == pytest.approx(few["joy"], abs=1e-6)
+    assert all(0 <= score <= 1 for score in many.values())
+
+
+def test_labels_keep_the_callers_spelling_and_take_descriptions(recognizer):
+    result = recognizer.predict("we made it", labels={"Happy": "", "saudade": "a longing for someone absent"})
+    assert set(result.scores) == {"Happy", "saudade"}
+    assert set(recognizer.predict("we made it").scores) == {"joy", "anger"}
+
+
+def test_what_holds_nothing_is_absent_with_the_reason(recognizer, face):
+    result = recognizer.predict("we made it", "nowhere.wav", face, LABELS)
+    assert set(result.modalities) == {"text", "video"}
+    assert "no sound file at nowhere.wav" in result.absent["audio"]
+    silence = (np.zeros(16_000, np.float32), 16_000)
+    assert "silence" in recognizer.predict("we made it", silence, labels=LABELS).absent["audio"]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ({}, InputError, "text, audio and video are all None"),
+        ({"text": "  "}, InputError, "text is empty"),
+        ({"text": 3}, InputError, "text is a string; given int"),
+        ({"audio": "nowhere.wav"}, MissingFileError, "no sound file at nowhere.wav"),
+        ({"audio": (np.zeros(16_000), 16_000)}, MediaError, "silence"),
+        ({"audio": np.zeros(16_000)}, InputError, "comes with its sampling rate"),
+        ({"audio": (np.full(100, np.nan), 16_000)}, InputError, "NaN"),
+        ({"text": ["a", "b"], "audio": ["x.wav"]}, InputError, "text has 2, audio has 1"),
+        ({"text": ["a", "b"], "audio": "x.wav"}, InputError, "audio is a single item beside lists"),
+        ({"text": ["a", None]}, InputError, "item 1: nothing to work on"),
+    ],
+)
+def test_bad_input_is_told(recognizer, given, error, said):
+    with pytest.raises(error, match=said):
+        recognizer.predict(**given, labels=LABELS)
+
+
+def test_labels_are_checked_before_anything_is_read(recognizer):
+    with pytest.raises(LabelError, match="no labels were given"):
+        recognizer.predict("x", labels=[])
+    with pytest.raises(LabelError, match="one string"):
+        recognizer.predict("x", labels="joy")
+
+
+def test_ready_features_are_taken_by_column_name(units_model):
+    recognizer = Recognizer(units_model)
+    values = np.random.default_rng(0).random((5, 7)).astype(np.float32)
+    names = tuple(f"unit_{i}" for i in range(6))
+    ready = Features(values, FeatureSet("units", (*names, "extra")))
+    turned = Features(values[:, ::-1].copy(), FeatureSet("units", ("extra", *names[::-1])))
+    one, other = (recognizer.predict(video=given, labels=LABELS).scores for given in (ready, turned))
+    assert one == pytest.approx(other)
+    with pytest.raises(InputError, match="lack 1 columns this model reads, 'unit_0' first"):
+        recognizer.predict(video=ready.drop(["unit_0"]), labels=LABELS)
+
+
+def test_encode_gives_points_of_length_one(recognizer, sound):
+    points = recognizer.encode(text=["we made it", None], audio=[None, sound])
+    assert np.isnan(points["text"][1]).all()
+    np.testing.assert_allclose(np.linalg.norm(points["audio"][1]), 1, rtol=1e-5)
+    assert recognizer.encode(text="we made it")["text"].shape == (16,)
