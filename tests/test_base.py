@@ -34,7 +34,7 @@ def test_it_reads_all_three_modalities_and_says_its_licence(base):
     [
         ("This is the happiest day of my life, I could dance!", "joy"),
         ("How dare you lie to me again, I'm furious!", "anger"),
-        ("I keep thinking of those golden summers when we were children.", "nostalgia"),
+        ("I miss the old days, nothing feels the same anymore.", "nostalgia"),
         ("I stood beneath the mountains, speechless at how vast they were.", "awe"),
     ],
 )
