@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 DATA ?= $(EMOEMBED_DATA)
 
-.PHONY: demo test lint checkpoint report benchmark clean
+.PHONY: demo test lint checkpoint benchmark clean
 
 demo: $(VENV)/demo
 	$(BIN)/python examples/demo.py
