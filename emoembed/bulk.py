@@ -107,7 +107,10 @@ def read_support(path: str | Path) -> list[dict[str, Any]]:
         raise MissingFileError(f"no support at {path}")
     rows = read_csv(path, ("label",)).replace("", None).to_dict("records")
     return [
-        {key: str(path.parent / value) if value and key in ("audio", "video") else value for key, value in row.items()}
+        {
+            str(key): str(path.parent / value) if value and key in ("audio", "video") else value
+            for key, value in row.items()
+        }
         for row in rows
     ]
 

@@ -27,7 +27,10 @@ def read(folder: Path) -> Corpus:
     samples = make_samples(
         table["ID"],
         text=table["Tweet"],
-        labels=[_labels(cell, f"{path}, row {row + 1}, column labels") for row, cell in table["labels"].items()],
+        labels=[
+            _labels(cell, f"{path}, row {row + 1}, column labels")
+            for row, cell in zip(table.index.tolist(), table["labels"], strict=True)
+        ],
         split=to_splits(table, "split", SPLITS, path),
     )
     return Corpus("semeval2018", samples, names.corpus_labels("semeval2018"), multi_label=True)
