@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+from emoembed.evaluation import metrics
+from emoembed.evaluation.calibration import expected_calibration_error, seen_offset
+
+
+def test_uar_is_the_mean_recall_of_the_classes_there():
+    true, predicted = np.array([0, 0, 0, 0, 2, 2]), np.array([0, 0, 0, 1, 2, 0])
+    assert metrics.uar(predicted, true) == pytest.approx((0.75 + 0.5) / 2)
+    assert np.isnan(metrics.uar(predicted, true, [5]))
+
+
+def test_harmonic_mean():
+    assert metrics.harmonic_mean(0.6, 0.3) == pytest.approx(0.4)
+    assert metrics.harmonic_mean(0.6, 0.0) == 0.0
+
+
+def test_thresholds_separate_what_can_be_separated():
+    bears = np.random.default_rng(0).random((200, 3)) < 0.3
+    scores = bears + 0.4 * np.random.default_rng(1).random((200, 3))
+    assert metrics.macro_f1(scores >= metrics.best_thresholds(scores, bears), bears) == 1.0
+
+
+def test_an_absent_label_has_no_auc():
+    assert np.isnan(metrics.auc(np.arange(3.0), np.zeros(3, bool)))
+    assert metrics.auc(np.arange(4.0), np.array([0, 0, 1, 1])) == 1.0
+
+
+def test_the_bootstrap_redraws_whole_groups():
+    values = np.repeat([0.0, 1.0], 50)
+    low, high = metrics.bootstrap(lambda rows: values[rows].mean(), values, samples=200)
+    assert (low, high) == (0.0, 1.0)
+
+
+def test_calibration_error_by_hand():
+    assert expected_calibration_error(np.array([0.9, 0.9, 0.1]), np.array([1, 0, 0])) == pytest.approx(
+        2 / 3 * 0.4 + 1 / 30
+    )
+
+
+def test_the_seen_offset_gives_up_no_more_than_allowed():
+    generator = np.random.default_rng(0)
+    true = generator.integers(0, 3, 300)
+    logits = generator.standard_normal((300, 4)) + 2 * np.eye(4)[true]
+    seen = np.array([True, True, True, False])
+    closed = metrics.uar(logits[:, :3].argmax(axis=1), true)
+    offset = seen_offset(logits, true, seen, 0.2)
+    assert metrics.uar((logits - offset * seen).argmax(axis=1), true) >= 0.8 * closed
+    assert metrics.uar((logits - (offset + 0.3) * seen).argmax(axis=1), true) < 0.8 * closed

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from emoembed.errors import InputError, MediaError, MissingFileError
+from emoembed.features import audio
+
+RATE = audio.SAMPLING_RATE
+
+
+def tone(hertz=200.0, seconds=1.0, rate=RATE):
+    time = np.arange(int(seconds * rate)) / rate
+    return (0.1 * sum(np.sin(2 * np.pi * hertz * k * time) / k for k in range(1, 10))).astype(np.float32)
+
+
+def test_pitch_and_voicing_of_a_tone():
+    values = dict(zip(audio.SPEECH.columns, audio.speech(tone(), RATE).values.T, strict=True))
+    assert np.median(values["f0"]) == pytest.approx(12 * np.log2(200 / 55), abs=0.5)
+    assert np.median(values["voicing"]) > 0.95
+    noise = 0.1 * np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
+    assert np.median(audio.speech(noise, RATE).values[:, audio.SPEECH.columns.index("voicing")]) < 0.5
+
+
+def test_louder_by_six_decibels():
+    quiet, loud = audio.log_mel(tone()).values, audio.log_mel(2 * tone()).values
+    above = quiet > audio.FLOOR_DB + 1
+    np.testing.assert_allclose((loud - quiet)[above], 20 * np.log10(2), atol=0.01)
+
+
+def test_a_file_an_array_and_another_rate_agree(tmp_path):
+    import soundfile
+
+    soundfile.write(tmp_path / "a.flac", tone(), RATE)
+    soundfile.write(tmp_path / "b.wav", np.stack([tone(rate=44_100)] * 2, axis=1), 44_100)
+    array, file = audio.speech(tone(), RATE).values[:, :64], audio.speech(tmp_path / "a.flac").values[:, :64]
+    np.testing.assert_allclose(file[array > -40], array[array > -40], atol=0.5)  # below lies what 16 bits round away
+    assert len(audio.read_audio(tmp_path / "b.wav")) == pytest.approx(RATE, abs=2)
+    assert len(audio.read_audio(tmp_path / "a.flac", start=0.25, end=0.75)) == RATE // 2
+
+
+def test_silence_at_the_ends_is_trimmed():
+    padded = np.concatenate([np.zeros(RATE, np.float32), tone(), np.zeros(RATE, np.float32)])
+    assert len(audio.speech(padded, RATE).values) == pytest.approx(100, abs=20)
+
+
+@pytest.mark.parametrize(
+    ("source", "rate", "error", "said"),
+    [
+        ("nowhere.wav", None, MissingFileError, "no sound file at nowhere.wav"),
+        (np.zeros(RATE), RATE, MediaError, "1.00 s of silence"),
+        (np.zeros(0), RATE, MediaError, "no samples"),
+        (np.full(RATE, np.nan), RATE, InputError, "NaN or infinite"),
+        (tone(), None, InputError, "needs its sampling_rate"),
+        (np.zeros((2, 2, 2)), RATE, InputError, r"given shape \(2, 2, 2\)"),
+        ("nowhere.wav", RATE, InputError, "states its own"),
+    ],
+)
+def test_bad_sound_is_told(source, rate, error, said):
+    with pytest.raises(error, match=said):
+        audio.read_audio(source, rate)
+
+
+def test_a_text_file_is_no_sound(tmp_path):
+    (tmp_path / "a.wav").write_text("not a sound at all")
+    with pytest.raises(MediaError, match="cannot be read as sound"):
+        audio.read_audio(tmp_path / "a.wav")

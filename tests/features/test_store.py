@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from emoembed.errors import InputError, MediaError, MissingFileError
+from emoembed.features.feature_set import Features, FeatureSet
+from emoembed.features.store import FeatureStore, extract
+
+SET = FeatureSet("toy", ("a", "b"), 10.0)
+
+
+def features(length):
+    return Features(np.full((length, 2), length, np.float32), SET)
+
+
+def test_what_goes_in_comes_out(tmp_path):
+    store = extract([(f"i{n}", n) for n in range(1, 8)], features, tmp_path / "s", shard_size=3)
+    again = FeatureStore(tmp_path / "s")
+    assert again.feature_set == SET
+    assert len(again) == len(store) == 7
+    for n in range(1, 8):
+        np.testing.assert_array_equal(again[f"i{n}"], features(n).values)
+        assert again.length(f"i{n}") == n
+    assert not [path for path in (tmp_path / "s").iterdir() if path.suffix in (".tmp", ".pkl")]
+
+
+def test_a_killed_run_goes_on_where_its_last_shard_ended(tmp_path):
+    done = []
+
+    def dying(n):
+        if n == 5 and 5 not in done:
+            done.append(5)
+            raise KeyboardInterrupt
+        done.append(n)
+        return features(n)
+
+    items = [(f"i{n}", n) for n in range(1, 8)]
+    with pytest.raises(KeyboardInterrupt):
+        extract(items, dying, tmp_path / "s", shard_size=2)
+    assert len(FeatureStore(tmp_path / "s")) == 4
+    store = extract(items, dying, tmp_path / "s", shard_size=2)
+    assert sorted(store) == [item for item, _ in items]
+    assert done.count(1) == 1
+
+
+def test_failures_are_kept_with_their_reason_and_not_tried_again(tmp_path):
+    tried = []
+
+    def failing(n):
+        tried.append(n)
+        if n == 2:
+            raise MediaError("clip 2 is silent")
+        return features(n)
+
+    for _ in range(2):
+        store = extract([("i1", 1), ("i2", 2), ("i3", 3)], failing, tmp_path / "s")
+    assert store.failures == {"i2": "clip 2 is silent"}
+    assert sorted(store) == ["i1", "i3"]
+    assert tried == [1, 2, 3]
+
+
+def test_misuse_is_told(tmp_path):
+    with pytest.raises(MissingFileError, match="is no feature store"):
+        FeatureStore(tmp_path)
+    with pytest.raises(InputError, match="repeat an id"):
+        extract([("a", 1), ("a", 2)], features, tmp_path / "s")
+    extract([("a", 1)], features, tmp_path / "s")
+    other = FeatureSet("other", ("a", "c"), 10.0)
+    with pytest.raises(InputError, match="holds toy features"):
+        extract([("b", 1)], lambda n: Features(np.zeros((n, 2), np.float32), other), tmp_path / "s")
