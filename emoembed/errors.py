@@ -27,3 +27,7 @@ class CorpusError(EmoembedError, ValueError):
 
 class CheckpointError(EmoembedError, ValueError):
     """A checkpoint is incomplete, altered, or of a version this release cannot read."""
+
+
+class TrainingError(EmoembedError, RuntimeError):
+    """Training cannot go on: its loss is no longer a number."""

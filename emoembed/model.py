@@ -216,11 +216,14 @@ class EmotionModel(nn.Module):
         return scaled
 
     def score(self, points: Mapping[str, Tensor], label_points: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each modality's logits `(batch, labels)`: scale * cosine + bias."""
-        return {
-            name: self.log_scale[name].exp() * (items @ label_points[name].T) + self.bias[name]
-            for name, items in points.items()
-        }
+        """Each modality's logits `(batch, labels)`: scale * cosine + bias; NaN rows where an item lacks it."""
+        logits = {}
+        for name, items in points.items():
+            lacking = items.isnan().any(dim=1, keepdim=True)
+            # NaN enters after the product: before it, its gradient would reach every label's vector
+            cosine = items.masked_fill(lacking, 0.0) @ label_points[name].T
+            logits[name] = (self.log_scale[name].exp() * cosine + self.bias[name]).masked_fill(lacking, torch.nan)
+        return logits
 
     def weights(self, logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Each modality's share of the result, `(batch,)`, summing to one over those an item has."""

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from emoembed.data import EmotionData, buckets
-from emoembed.errors import CheckpointError, InputError
+from emoembed.errors import InputError, TrainingError
 from emoembed.evaluation import metrics
 from emoembed.model import EmotionModel, LabelProjection
+from emoembed.run_state import RunState
 from emoembed.transformer import TransformerEncoder
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
@@ -39,6 +38,7 @@ class TrainConfig:
     balance: float = 0.0  # 0 every row alike, 1 every label alike
     label_smoothing: float = 0.0
     modality_dropout: float = 0.0  # chance that a row loses a modality it need not have
+    average: float = 0.0  # decay of the running mean of the weights that is validated and kept; 0 keeps the last ones
     max_frames: int = 600
     bf16: bool = True  # autocast: two to three times faster on CPUs that have it
     seed: int = 0
@@ -98,9 +98,11 @@ def fit(
     losses: list[float] = []
     scores: list[float] = []
     best: dict[str, Tensor] = {}
-    state = RunState(resume, config) if resume else None
+    averaged = _averaged(model, config.average) if config.average else None
+    judged = averaged.module if averaged else model
+    state = RunState(resume, asdict(config)) if resume else None
     if state and state.exists():
-        losses, scores, best = state.restore(model, optimizer, schedule, order, noise)
+        losses, scores, best = state.restore(model, averaged, optimizer, schedule, order, noise)
     for epoch in range(len(losses), config.epochs):
         if scores and len(scores) - 1 - int(np.argmax(scores)) >= config.patience:
             break
@@ -117,6 +119,7 @@ def fit(
             batch = {name: (frames.to(device), counts.to(device)) for name, (frames, counts) in batch.items()}
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.bf16):
                 points = model.encode(batch)
+            _require_finite(points, batch, f"epoch {epoch + 1}", config)
             logits = model.score(points, model.project(features))
             if len(logits) > 1:
                 logits = {**logits, "fused": model.fuse(logits)}
@@ -134,13 +137,15 @@ def fit(
             torch.nn.utils.clip_grad_norm_(parameters, config.clip)
             optimizer.step()
             schedule.step()
+            if averaged:
+                averaged.update_parameters(model)
             running, seen = running + loss.item() * len(rows), seen + len(rows)
         losses.append(running / seen)
-        scores.append(validation_score(model, valid, device=device))
+        scores.append(validation_score(judged, valid, device=device))
         if scores[-1] == max(scores):
-            best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+            best = {name: value.detach().cpu().clone() for name, value in judged.state_dict().items()}
         if state:
-            state.keep(model, optimizer, schedule, order, noise, losses, scores, best)
+            state.keep(model, averaged, optimizer, schedule, order, noise, losses, scores, best)
     model.load_state_dict(best)
     model.eval()
     return History(tuple(losses), tuple(scores), int(np.argmax(scores)))
@@ -227,6 +232,27 @@ def _penalty(model: EmotionModel, config: TrainConfig) -> Tensor:
     return total
 
 
+def _require_finite(
+    points: Mapping[str, Tensor], batch: Mapping[str, tuple[Tensor, Tensor]], when: str, config: TrainConfig
+) -> None:
+    """Raise TrainingError where an encoder has no finite point for an item it was given; NaN would pass as absent."""
+    for name, matrix in points.items():
+        lost = int((~matrix.isfinite().all(dim=1) & (batch[name][1] > 0)).sum())
+        if lost:
+            raise TrainingError(
+                f"training diverged in {when}: the {name} encoder gives NaN for {lost} of {len(matrix)} rows; check "
+                f"the features for NaN or extreme values, or lower the learning rate (now {config.learning_rate})"
+            )
+
+
+def _averaged(model: EmotionModel, decay: float) -> AveragedModel:
+    """An exponential running mean of a model's weights and buffers (Tarvainen & Valpola 2017, eq. 1)."""
+    phrases, model.phrases = model.phrases, None  # labels are embedded once, by the model itself
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    model.phrases = averaged.module.phrases = phrases
+    return averaged
+
+
 def _groups(model: EmotionModel, config: TrainConfig) -> list[dict[str, object]]:
     """Weight matrices decay; biases, norms, scales and the label projections (held by their own penalty) do not."""
     decayed: list[torch.nn.Parameter] = []
@@ -276,66 +302,3 @@ def _bar(batches, progress: bool, epoch: int, rows: int, config: TrainConfig):  
     from tqdm import tqdm
 
     return tqdm(batches, desc=f"epoch {epoch + 1}/{config.epochs}", total=-(-rows // config.batch_size), leave=False)
-
-
-class RunState:
-    """The state of a run on disk, without pickle: tensors as safetensors, the rest as JSON."""
-
-    def __init__(self, folder: Path, config: TrainConfig) -> None:
-        self.folder, self.config = folder, asdict(config)
-
-    def exists(self) -> bool:
-        return (self.folder / "run.json").is_file()
-
-    def keep(self, model, optimizer, schedule, order, noise, losses, scores, best) -> None:  # type: ignore[no-untyped-def]
-        """Write everything the next epoch depends on; the JSON, which names the tensors' file, is renamed last."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        tensors = {f"model.{k}": v.cpu() for k, v in model.state_dict().items()}
-        tensors |= {f"best.{k}": v for k, v in best.items()}
-        for index, entry in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v).cpu() for k, v in entry.items()}
-        tensors |= {"noise": noise.get_state(), "global": torch.get_rng_state()}
-        name = f"run-{len(losses):04d}.safetensors"
-        save_file({k: v.contiguous().clone() for k, v in tensors.items()}, self.folder / name)
-        described = {
-            "config": self.config,
-            "tensors": name,
-            "losses": losses,
-            "scores": scores,
-            "schedule": schedule.last_epoch,
-            "order": order.bit_generator.state,
-        }
-        temporary = self.folder / "run.json.tmp"
-        temporary.write_text(json.dumps(described))
-        os.replace(temporary, self.folder / "run.json")
-        for old in self.folder.glob("run-*.safetensors"):
-            if old.name != name:
-                old.unlink()
-
-    def restore(self, model, optimizer, schedule, order, noise):  # type: ignore[no-untyped-def]
-        """Put a kept state back. Raises CheckpointError when it belongs to another configuration."""
-        described = json.loads((self.folder / "run.json").read_text())
-        if described["config"] != self.config:
-            changed = [k for k, v in self.config.items() if described["config"].get(k) != v]
-            raise CheckpointError(
-                f"{self.folder} holds a run of other settings ({', '.join(changed)}); finish it or remove it"
-            )
-        tensors = load_file(self.folder / described["tensors"])
-        part = {kind: {} for kind in ("model", "best", "optimizer")}  # type: dict[str, dict[str, Tensor]]
-        for name, value in tensors.items():
-            kind, _, rest = name.partition(".")
-            if kind in part:
-                part[kind][rest] = value
-        model.load_state_dict(part["model"])
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in part["optimizer"].items():
-            index, _, key = name.partition(".")
-            state.setdefault(int(index), {})[key] = value
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        schedule.last_epoch = described["schedule"]
-        for group, base, rate in zip(optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas, strict=True):
-            group["lr"] = base * rate(schedule.last_epoch)
-        order.bit_generator.state = described["order"]
-        noise.set_state(tensors["noise"])
-        torch.set_rng_state(tensors["global"])
-        return described["losses"], described["scores"], part["best"]

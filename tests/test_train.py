@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from emoembed import recipes, train
-from emoembed.errors import CheckpointError
+from emoembed.errors import CheckpointError, TrainingError
 from emoembed.model import ModalityConfig
 
 CONFIG = train.TrainConfig(epochs=6, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
@@ -41,9 +43,11 @@ def test_the_seed_decides_the_weights(fresh, toy):
     assert not torch.allclose(run(3), run(4))
 
 
-def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch, average):
+    config = replace(CONFIG, average=average)
     whole = recipes.prepare(fresh(), toy())
-    expected = train.fit(whole, toy(), toy(30, 2, noise=3.0), CONFIG)
+    expected = train.fit(whole, toy(), toy(30, 2, noise=3.0), config)
     real, calls = train.validation_score, []
 
     def dying(*args, **kwargs):
@@ -54,11 +58,11 @@ def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
 
     monkeypatch.setattr(train, "validation_score", dying)
     with pytest.raises(KeyboardInterrupt):
-        train.fit(recipes.prepare(fresh(), toy()), toy(), toy(30, 2, noise=3.0), CONFIG, resume=tmp_path)
+        train.fit(recipes.prepare(fresh(), toy()), toy(), toy(30, 2, noise=3.0), config, resume=tmp_path)
     monkeypatch.setattr(train, "validation_score", real)
     torch.manual_seed(99)
     again = recipes.prepare(fresh(5), toy())
-    history = train.fit(again, toy(), toy(30, 2, noise=3.0), CONFIG, resume=tmp_path)
+    history = train.fit(again, toy(), toy(30, 2, noise=3.0), config, resume=tmp_path)
     assert history == expected
     torch.testing.assert_close(weights(again), weights(whole), rtol=0, atol=0)
     assert not list(tmp_path.glob("*.pt"))
@@ -87,3 +91,33 @@ def test_dropping_modalities_never_takes_the_last():
     left = sum((lengths > 0).long() for _, lengths in dropped.values())
     assert left.min() == 1
     assert (left[1::2] == 1).float().mean() > 0.5
+
+
+def test_joint_training_survives_rows_that_lack_a_modality(word_table, toy):
+    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16, "dropout": 0.1}, vad_share=0.5)
+    model, data = recipes.build({"audio": units, "video": units}, word_table), toy(90, 1)
+    both = replace(data, inputs={"audio": data.inputs["video"], "video": data.inputs["video"]})
+    lacking = replace(
+        both, inputs={"audio": dict(list(data.inputs["video"].items())[:60]), "video": both.inputs["video"]}
+    )
+    recipes.prepare(model, both)
+    train.fit(model, lacking, both, replace(CONFIG, modality_dropout=0.5))
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    for modality in ("audio", "video"):
+        alone = replace(both, inputs={modality: both.inputs[modality]})
+        assert train.validation_score(model, alone) > 0.9
+
+
+def test_divergence_is_an_error_that_names_the_remedy(fresh, toy):
+    data = toy()
+    broken = {i: np.full_like(frames, np.nan) for i, frames in data.inputs["video"].items()}
+    with pytest.raises(TrainingError, match=r"diverged in epoch 1: the video encoder.*lower the learning rate"):
+        train.fit(fresh(), replace(data, inputs={"video": broken}), toy(30, 2), CONFIG)
+
+
+def test_the_running_mean_of_the_weights_is_what_is_kept(fresh, toy):
+    plain, slow = (recipes.prepare(fresh(), toy()) for _ in range(2))
+    start = weights(plain)
+    train.fit(plain, toy(), toy(30, 2), replace(CONFIG, epochs=1))
+    train.fit(slow, toy(), toy(30, 2), replace(CONFIG, epochs=1, average=0.99))
+    assert (weights(slow) - start).norm() < 0.5 * (weights(plain) - start).norm()
