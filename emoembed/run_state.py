@@ -23,12 +23,11 @@ class RunState:
     def exists(self) -> bool:
         return (self.folder / "run.json").is_file()
 
-    def keep(self, model, averaged, optimizer, schedule, order, noise, losses, scores, best) -> None:  # type: ignore[no-untyped-def]
+    def keep(self, model, optimizer, schedule, order, noise, losses, scores, best) -> None:  # type: ignore[no-untyped-def]
         """Write everything the next epoch depends on; the JSON, which names the tensors' file, is renamed last."""
         self.folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"model.{k}": v.cpu() for k, v in model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in best.items()}
-        tensors |= {f"averaged.{k}": v.cpu() for k, v in averaged.state_dict().items()} if averaged else {}
         for index, entry in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v).cpu() for k, v in entry.items()}
         tensors |= {"noise": noise.get_state(), "global": torch.get_rng_state()}
@@ -49,7 +48,7 @@ class RunState:
             if old.name != name:
                 old.unlink()
 
-    def restore(self, model, averaged, optimizer, schedule, order, noise):  # type: ignore[no-untyped-def]
+    def restore(self, model, optimizer, schedule, order, noise):  # type: ignore[no-untyped-def]
         """Put a kept state back. Raises CheckpointError when it belongs to another configuration."""
         described = json.loads((self.folder / "run.json").read_text())
         if described["config"] != self.config:
@@ -58,14 +57,12 @@ class RunState:
                 f"{self.folder} holds a run of other settings ({', '.join(changed)}); finish it or remove it"
             )
         tensors = load_file(self.folder / described["tensors"])
-        part = {kind: {} for kind in ("model", "averaged", "best", "optimizer")}  # type: dict[str, dict[str, Tensor]]
+        part = {kind: {} for kind in ("model", "best", "optimizer")}  # type: dict[str, dict[str, Tensor]]
         for name, value in tensors.items():
             kind, _, rest = name.partition(".")
             if kind in part:
                 part[kind][rest] = value
         model.load_state_dict(part["model"])
-        if averaged:
-            averaged.load_state_dict(part["averaged"])
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in part["optimizer"].items():
             index, _, key = name.partition(".")

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from emoembed.data import EmotionData, buckets
 from emoembed.errors import InputError, TrainingError
@@ -38,7 +37,6 @@ class TrainConfig:
     balance: float = 0.0  # 0 every row alike, 1 every label alike
     label_smoothing: float = 0.0
     modality_dropout: float = 0.0  # chance that a row loses a modality it need not have
-    average: float = 0.0  # decay of the running mean of the weights that is validated and kept; 0 keeps the last ones
     max_frames: int = 600
     bf16: bool = True  # autocast: two to three times faster on CPUs that have it
     seed: int = 0
@@ -98,11 +96,9 @@ def fit(
     losses: list[float] = []
     scores: list[float] = []
     best: dict[str, Tensor] = {}
-    averaged = _averaged(model, config.average) if config.average else None
-    judged = averaged.module if averaged else model
     state = RunState(resume, asdict(config)) if resume else None
     if state and state.exists():
-        losses, scores, best = state.restore(model, averaged, optimizer, schedule, order, noise)
+        losses, scores, best = state.restore(model, optimizer, schedule, order, noise)
     for epoch in range(len(losses), config.epochs):
         if scores and len(scores) - 1 - int(np.argmax(scores)) >= config.patience:
             break
@@ -137,15 +133,13 @@ def fit(
             torch.nn.utils.clip_grad_norm_(parameters, config.clip)
             optimizer.step()
             schedule.step()
-            if averaged:
-                averaged.update_parameters(model)
             running, seen = running + loss.item() * len(rows), seen + len(rows)
         losses.append(running / seen)
-        scores.append(validation_score(judged, valid, device=device))
+        scores.append(validation_score(model, valid, device=device))
         if scores[-1] == max(scores):
-            best = {name: value.detach().cpu().clone() for name, value in judged.state_dict().items()}
+            best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
         if state:
-            state.keep(model, averaged, optimizer, schedule, order, noise, losses, scores, best)
+            state.keep(model, optimizer, schedule, order, noise, losses, scores, best)
     model.load_state_dict(best)
     model.eval()
     return History(tuple(losses), tuple(scores), int(np.argmax(scores)))
@@ -243,14 +237,6 @@ def _require_finite(
                 f"training diverged in {when}: the {name} encoder gives NaN for {lost} of {len(matrix)} rows; check "
                 f"the features for NaN or extreme values, or lower the learning rate (now {config.learning_rate})"
             )
-
-
-def _averaged(model: EmotionModel, decay: float) -> AveragedModel:
-    """An exponential running mean of a model's weights and buffers (Tarvainen & Valpola 2017, eq. 1)."""
-    phrases, model.phrases = model.phrases, None  # labels are embedded once, by the model itself
-    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-    model.phrases = averaged.module.phrases = phrases
-    return averaged
 
 
 def _groups(model: EmotionModel, config: TrainConfig) -> list[dict[str, object]]:
