@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from emoembed.errors import LabelError
 
@@ -96,9 +97,9 @@ def resolve(labels: Sequence[str | Label] | Mapping[str, str]) -> dict[str, Labe
 
 
 def synonymous(one: str, other: str) -> bool:
-    """Whether two names are the same emotion, or the table lists one as a synonym of the other."""
+    """Whether two names are the same emotion, one family (anger, rage), or one is listed as a synonym of the other."""
     first, second = find(one), find(other)
-    if first.name == second.name:
+    if first.name == second.name or any(first.name in f and second.name in f for f in _families()):
         return True
     return second.name in map(canonical, first.synonyms) or first.name in map(canonical, second.synonyms)
 
@@ -110,11 +111,22 @@ def leaks(training: Iterable[str], unseen: Iterable[str]) -> list[tuple[str, str
 
 
 @cache
+def _read_file() -> dict[str, list[Any]]:
+    return json.loads(resources.files("emoembed").joinpath("data/emotions.json").read_text(encoding="utf-8"))
+
+
+@cache
+def _families() -> list[frozenset[str]]:
+    """Emotions of the table that are one feeling at different strengths: knowing one gives the other away."""
+    return [frozenset(family) for family in _read_file()["families"]]
+
+
+@cache
 def _read_table() -> tuple[dict[str, Label], dict[str, str]]:
-    source = resources.files("emoembed").joinpath("data/emotions.json")
     labels: dict[str, Label] = {}
     aliases: dict[str, str] = {}
-    for entry in json.loads(source.read_text(encoding="utf-8"))["labels"]:
+    for source in _read_file()["labels"]:
+        entry = dict(source)
         also = entry.pop("aliases")
         label = Label(**{**entry, "synonyms": tuple(entry["synonyms"])})
         labels[label.name] = label

@@ -53,4 +53,11 @@ def test_synonyms_leak():
     label = labels.table()["nostalgia"]
     assert labels.synonymous("nostalgia", label.synonyms[0])
     assert labels.leaks(["joy", "anger"], ["happiness"]) == [("joy", "happiness")]
+    assert labels.leaks(["joy", "rage", "terror"], ["anger", "surprise"]) == [("rage", "anger")]
     assert labels.leaks(["joy", "anger"], ["fear"]) == []
+
+
+def test_families_are_of_the_table_and_share_no_emotion():
+    named = [name for family in labels._families() for name in family]
+    assert set(named) <= set(labels.table())
+    assert len(named) == len(set(named))
