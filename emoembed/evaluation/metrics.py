@@ -36,7 +36,8 @@ def macro_f1(predicted: np.ndarray, bears: np.ndarray) -> float:
     """Mean F1 over the columns of boolean `(rows, labels)`; a label neither predicted nor borne counts as 0."""
     from sklearn.metrics import f1_score
 
-    return float(f1_score(bears, predicted, average="macro", zero_division=0))
+    columns = range(bears.shape[1])  # one by one: scikit-learn takes a single column for two classes
+    return float(np.mean([f1_score(bears[:, i], predicted[:, i], zero_division=0) for i in columns]))
 
 
 def best_thresholds(scores: np.ndarray, bears: np.ndarray) -> np.ndarray:

@@ -168,7 +168,7 @@ def _multi_label(
     bears = scored.targets == 1
     thresholds = metrics.best_thresholds(valid[:, seen], valid_data.targets == 1)
     rate = float((valid[:, seen] >= thresholds).mean())
-    unseen_thresholds = np.quantile(logits[:, hidden], 1 - rate, axis=0)
+    unseen_thresholds = np.quantile(valid[:, hidden], 1 - rate, axis=0)
     return {
         "macro_f1_seen": metrics.macro_f1(logits[:, seen] >= thresholds, bears[:, seen]),
         "macro_f1_unseen": metrics.macro_f1(logits[:, hidden] >= unseen_thresholds, bears[:, hidden]),

@@ -22,6 +22,13 @@ def test_thresholds_separate_what_can_be_separated():
     assert metrics.macro_f1(scores >= metrics.best_thresholds(scores, bears), bears) == 1.0
 
 
+def test_macro_f1_of_one_label_is_its_f1():
+    bears, predicted = np.array([[1, 1, 0, 0, 0]], bool).T, np.array([[1, 0, 1, 0, 0]], bool).T
+    assert metrics.macro_f1(predicted, bears) == 0.5
+    nothing = np.zeros((5, 1), bool)
+    assert metrics.macro_f1(np.hstack([predicted, nothing]), np.hstack([bears, nothing])) == 0.25
+
+
 def test_an_absent_label_has_no_auc():
     assert np.isnan(metrics.auc(np.arange(3.0), np.zeros(3, bool)))
     assert metrics.auc(np.arange(4.0), np.array([0, 0, 1, 1])) == 1.0

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from emoembed.evaluation import few_shot, held_out, zero_shot
+from emoembed.train import TrainConfig
+
+QUICK = TrainConfig(epochs=1, batch_size=8, bf16=False)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setitem(held_out.HELD_OUT_TRAINING, "text", QUICK)
+
+
+def test_the_support_is_exact_in_number_and_bears_its_label(toy):
+    data = toy(60)
+    support = few_shot.draw_support(data, ["joy", "anger"], 4, seed=1)
+    for label, positions in support.items():
+        assert len(set(positions)) == 4
+        assert (data.targets[positions, data.labels.index(label)] == 1).all()
+    other = few_shot.draw_support(data, ["joy"], 4, seed=2)["joy"]
+    assert set(other) != set(support["joy"])
+    np.testing.assert_array_equal(few_shot.draw_support(data, ["joy", "anger"], 4, seed=1)["joy"], support["joy"])
+    assert len(few_shot.draw_support(data, ["joy"], 99, seed=1)["joy"]) == 20
+
+
+def test_no_shots_are_zero_shot_and_shots_come_from_training_rows(manifest, text_model, tmp_path, monkeypatch):
+    asked = []
+    real = few_shot.draw_support
+    monkeypatch.setattr(few_shot, "draw_support", lambda rows, *a, **k: asked.append(rows.ids) or real(rows, *a, **k))
+    common = {"base": text_model, "cache": tmp_path}
+    table = few_shot.evaluate(
+        str(manifest), manifest.parent, "fear,joy", shots=(0, 2, 8), draws=3, split="test", **common
+    )
+    zero = zero_shot.evaluate(str(manifest), manifest.parent, "fear,joy", split="test", **common)
+    none = table[table["shots"] == 0]
+    np.testing.assert_allclose(none[["auc", "ap"]], zero[["auc", "ap"]])
+    assert table.groupby("shots").size().to_dict() == {0: 2, 2: 6, 8: 6}
+    train = next(held_out.load_folds(str(manifest), manifest.parent, text_model.phrases)).train
+    assert all(ids == train.ids for ids in asked)
+    assert list(few_shot.summarize(table).index) == [0, 2, 8]
+
+
+def test_examples_teach(manifest, text_model, tmp_path):
+    table = few_shot.evaluate(str(manifest), manifest.parent, "fear", base=text_model, shots=(0, 8), cache=tmp_path)
+    mean = table.groupby("shots")["auc"].mean()
+    assert mean[8] > mean[0]

@@ -1,0 +1,76 @@
+import pandas as pd
+import pytest
+
+from emoembed import train
+from emoembed.errors import LabelError
+from emoembed.evaluation import held_out
+
+QUICK = train.TrainConfig(epochs=1, batch_size=8, bf16=False)
+
+
+@pytest.fixture
+def fold(manifest, text_model, tmp_path):
+    return next(held_out.load_folds(str(manifest), manifest.parent, text_model.phrases, cache=tmp_path / "cache"))
+
+
+@pytest.fixture
+def taught(monkeypatch):
+    """The (train, valid) data sets given to `fit`, in order."""
+    given = []
+
+    def spy(model, rows, valid, *args, **kwargs):
+        given.append((rows, valid))
+        return train.fit(model, rows, valid, *args, **kwargs)
+
+    monkeypatch.setattr(held_out, "fit", spy)
+    return given
+
+
+def test_a_fold_holds_the_manifests_own_splits(fold):
+    assert (fold.modality, len(fold.train), len(fold.valid), len(fold.test)) == ("text", 48, 24, 24)
+    assert not set(fold.train.ids) & set(fold.valid.ids) | set(fold.valid.ids) & set(fold.test.ids)
+
+
+def test_neither_training_nor_stopping_sees_a_row_of_an_unseen_emotion(fold, text_model, taught, tmp_path):
+    held_out.train_without(fold, ["fear", "joy"], 0, base=text_model, cache=tmp_path, training=QUICK)
+    ((rows, valid),) = taught
+    for data, whole in ((rows, fold.train), (valid, fold.valid)):
+        unseen = whole.targets[:, [whole.labels.index("fear"), whole.labels.index("joy")]].any(axis=1)
+        assert set(data.labels) == {"anger", "sadness"}
+        assert set(data.ids) == {i for i, bears in zip(whole.ids, unseen, strict=True) if not bears}
+        assert unseen.sum() == len(whole) // 2
+
+
+def test_a_model_is_trained_once_and_then_read(fold, text_model, taught, tmp_path):
+    def make(unseen=("fear",), seed=0, training=QUICK):
+        return held_out.train_without(fold, unseen, seed, base=text_model, cache=tmp_path, training=training)
+
+    first, again = make(), make()
+    assert len(taught) == 1
+    assert all((first.state_dict()[k] == v).all() for k, v in again.state_dict().items() if v.isfinite().all())
+    make(seed=1), make(unseen=("joy",)), make(training=train.TrainConfig(epochs=1, batch_size=16, bf16=False))
+    assert len(taught) == 4
+
+
+def test_a_synonym_among_the_training_labels_is_refused(manifest, text_model, tmp_path):
+    table = pd.read_csv(manifest)
+    table["labels"] = table["labels"].replace("sadness", "dread")
+    table.to_csv(manifest, index=False)
+    fold = next(held_out.load_folds(str(manifest), manifest.parent, text_model.phrases))
+    with pytest.raises(LabelError, match=r"dread is a synonym of fear: .* hold both out"):
+        held_out.train_without(fold, ["fear"], 0, base=text_model, cache=tmp_path, training=QUICK)
+
+
+def test_unseen_takes_names_in_any_spelling_or_each():
+    labels = ("joy", "surprise", "disgust", "fear")
+    assert held_out.parse_unseen("surprised, happy", labels) == [("surprise", "joy")]
+    assert held_out.parse_unseen("each", labels) == [("joy",), ("surprise",), ("disgust",), ("fear",)]
+
+
+@pytest.mark.parametrize(
+    ("unseen", "says"),
+    [("awe", "awe cannot be held out: the corpus annotates joy"), ("joy,fear", "leaves too few to train on")],
+)
+def test_what_cannot_be_held_out_is_refused(unseen, says):
+    with pytest.raises(LabelError, match=says):
+        held_out.parse_unseen(unseen, ("joy", "fear", "anger"))

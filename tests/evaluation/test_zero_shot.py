@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from emoembed.data import EmotionData
+from emoembed.evaluation import metrics, zero_shot
+from emoembed.train import TrainConfig
+
+LABELS = ("joy", "anger", "fear")
+
+
+def rows(targets, several=False):
+    targets = np.asarray(targets, np.float32)
+    ids = tuple(f"r{i}" for i in range(len(targets)))
+    return EmotionData(ids, {}, LABELS[: targets.shape[1]], targets, np.full(len(ids), several))
+
+
+def test_seen_and_unseen_recall_by_hand():
+    logits = np.array([[4.0, 0, 1], [4, 0, 5], [0, 4, 1], [0, 4, 1], [0, 1, 5], [3, 1, 2]])
+    scored = rows(np.eye(3)[[0, 0, 1, 1, 2, 2]])
+    # validation margins of the seen labels over fear are all 9, so the offset must not exceed 9
+    valid_logits = np.array([[9.0, 0, 0], [0, 9, 0]])
+    measured = zero_shot._single_label(logits, scored, valid_logits, rows(np.eye(2)[[0, 1]]), ["fear"])
+    offset = zero_shot.seen_offset(valid_logits, np.array([0, 1]), np.array([True, True, False]))
+    answered = (logits - offset * np.array([1, 1, 0])).argmax(axis=1)
+    assert measured["seen_uar"] == pytest.approx(np.mean([np.mean(answered[:2] == 0), np.mean(answered[2:4] == 1)]))
+    assert measured["unseen_uar"] == pytest.approx(np.mean(answered[4:] == 2))
+    assert measured["harmonic"] == pytest.approx(metrics.harmonic_mean(measured["seen_uar"], measured["unseen_uar"]))
+    assert measured["seen_uar_closed"] == 1.0
+    assert (measured["chance_uar"], measured["majority_uar"]) == (pytest.approx(1 / 3), 0.5)
+
+
+def test_an_unseen_labels_threshold_does_not_depend_on_what_is_scored():
+    generator = np.random.default_rng(0)
+    bears = generator.random((60, 3)) < 0.4
+    valid_logits, logits = (generator.standard_normal((60, 3)) + bears for _ in range(2))
+    valid = rows(bears[:, :2], several=True)
+
+    def unseen_f1(extra):
+        scored = rows(np.concatenate([bears, np.zeros((extra, 3))]), several=True)
+        low = np.full((extra, 3), -9.0)
+        return zero_shot._multi_label(np.concatenate([logits, low]), scored, valid_logits, valid, ["fear"])
+
+    assert unseen_f1(0) == unseen_f1(300)
+
+
+def test_a_run_measures_every_unseen_label_and_seed(manifest, text_model, tmp_path):
+    config = TrainConfig(epochs=2, batch_size=8, bf16=False)
+    table = zero_shot.evaluate(
+        str(manifest), manifest.parent, "fear,joy", base=text_model, seeds=(0, 1), cache=tmp_path, training=config
+    )
+    assert list(table["unseen"]) == ["fear", "joy", "fear", "joy"]
+    assert list(table["seed"]) == [0, 0, 1, 1]
+    assert (table["chance_ap"] == 0.25).all()
+    assert table[["auc", "ap", "seen_uar", "harmonic"]].notna().all(axis=None)
+    summary = zero_shot.summarize(table)
+    assert summary.loc["auc", "mean"] == pytest.approx(table["auc"].mean())
+    by_seed = table.groupby("seed")["auc"].mean()
+    assert summary.loc["auc", "sd over seeds"] == pytest.approx(by_seed.std())
+    assert list(zero_shot.by_label(table).index) == ["fear", "joy"]
+    untrained = zero_shot.untrained_auc(str(manifest), manifest.parent, ["fear", "joy"], text_model, "test")
+    assert all(0 <= value <= 1 for value in untrained.values())
+
+
+def test_each_holds_every_label_out_in_turn(manifest, text_model, tmp_path):
+    config = TrainConfig(epochs=1, batch_size=16, bf16=False)
+    table = zero_shot.evaluate(
+        str(manifest), manifest.parent, "each", base=text_model, cache=tmp_path, training=config, split="test"
+    )
+    assert sorted(table["group"]) == ["anger", "fear", "joy", "sadness"]
