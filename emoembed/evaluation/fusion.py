@@ -1,7 +1,8 @@
-"""Sound and face of the same clip: RAVDESS speech with OpenFace action units, over the four actor folds."""
+"""Sound and face of the same clip, trained jointly: RAVDESS speech and OpenFace action units, over four folds."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,13 @@ from emoembed import checkpoint, corpora, recipes
 from emoembed.corpora import ravdess
 from emoembed.data import EmotionData
 from emoembed.evaluation import metrics
-from emoembed.model import EmotionModel
+from emoembed.features.feature_set import Features
+from emoembed.model import EmotionModel, ModalityConfig
 from emoembed.train import fit, predict_logits
 
 ACTION_UNITS = "ravdess_openface/ravdess_openface_au.csv.gz"
+MODALITY_DROPOUT = 0.3
+RIDGE_PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 
 
 def evaluate(
@@ -28,40 +32,65 @@ def evaluate(
 ) -> pd.DataFrame:
     """UAR of eight emotions from sound, from action units, from both, and from a joint model that lacks one of them.
 
-    One row per fold and seed; every figure of a fold is on the same clips.
+    One row per fold and seed; every figure of a fold is on the same clips. The ridge columns are a linear baseline on
+    each clip's means and deviations.
     """
     rows = []
-    both = read_both(data, cache)
-    splits = [dict(zip(c.samples["id"], c.samples["split"], strict=True)) for c in _folds(data)]
-    for position, split_of in enumerate(splits):
+    both, modalities = read_both(data, cache)
+    for position, divided in enumerate(ravdess.folds(corpora.load("ravdess", data))):
         if fold is not None and position != fold:
             continue
-        named = np.array([split_of[i.partition("/")[2]] for i in both.ids])
-        train, valid, scored = (both.rows(named == name) for name in ("train", "valid", split))
+        train, valid, scored = (part_of(both, divided, name) for name in ("train", "valid", split))
         for seed in seeds:
-            joint = train_on(("audio", "video"), train, valid, seed, progress)
             row: dict[str, object] = {"fold": position, "seed": seed}
-            for name in ("audio", "video"):
-                alone = train_on((name,), only(train, name), only(valid, name), seed, progress)
-                row[f"{name} alone"] = _uar(alone, only(scored, name))
-            row["both"] = _uar(joint, scored)
-            row["joint, video missing"] = _uar(joint, only(scored, "audio"))
-            row["joint, audio missing"] = _uar(joint, only(scored, "video"))
+            for name, modality in modalities.items():
+                alone = train_on({name: modality}, only(train, name), only(valid, name), seed, progress=progress)
+                row[f"{name} alone"] = uar(alone, only(scored, name))
+            joint = train_on(modalities, train, valid, seed, progress=progress)
+            row["both"] = uar(joint, scored)
+            row["joint, video missing"] = uar(joint, only(scored, "audio"))
+            row["joint, audio missing"] = uar(joint, only(scored, "video"))
+            for kept in (("audio",), ("video",), ("audio", "video")):
+                row[f"ridge {' + '.join(kept)}"] = _ridge_uar(kept, train, valid, scored)
             rows.append(row)
             if progress:
-                print(row, flush=True)
+                print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
     return pd.DataFrame(rows)
 
 
-def read_both(data: Path, cache: Path | None = None) -> EmotionData:
-    """RAVDESS rows with speech features and the clip's action units."""
+def evaluate_checkpoint(model: EmotionModel, data: Path, split: str = "valid", cache: Path | None = None) -> pd.Series:
+    """UAR of a joint model on RAVDESS's own split (test is actors 21-24), with both and with either missing.
+
+    The interval is the percentile bootstrap over actors.
+    """
+    both, _ = read_both(data, cache)
+    corpus = corpora.load("ravdess", data)
+    scored = part_of(both, corpus, split)
+    true = scored.targets.argmax(axis=1)
+    answered = predict_logits(model, scored)["fused"].argmax(axis=1)
+    actor = dict(zip(corpus.samples["id"], corpus.samples["speaker"], strict=True))
+    actors = np.array([actor[i.partition("/")[2]] for i in scored.ids])
+    low, high = metrics.bootstrap(lambda rows: metrics.uar(answered[rows], true[rows]), actors)
+    missing = {f"{name} alone": uar(model, only(scored, name)) for name in ("audio", "video")}
+    return pd.Series({"both": metrics.uar(answered, true), "both, low": low, "both, high": high, **missing})
+
+
+def read_both(data: Path, cache: Path | None = None) -> tuple[EmotionData, dict[str, ModalityConfig]]:
+    """RAVDESS rows with speech features and the clip's action units, and the modalities that read them."""
     corpus = corpora.load("ravdess", data)
     speech = recipes.audio_data(corpus, cache)
-    units = ravdess.read_action_units(data / ACTION_UNITS)
+    units: Mapping[str, Features] = ravdess.read_action_units(data / ACTION_UNITS)
     faces = {f"{corpus.name}/{i}": features.values for i, features in units.items()}
-    return EmotionData(
-        speech.ids, {"audio": speech.inputs["audio"], "video": faces}, speech.labels, speech.targets, speech.multi_label
-    )
+    columns = next(iter(units.values())).feature_set.columns
+    inputs = {"audio": speech.inputs["audio"], "video": faces}
+    modalities = {"audio": recipes.audio_modality(), "video": recipes.action_unit_modality(columns)}
+    return EmotionData(speech.ids, inputs, speech.labels, speech.targets, speech.multi_label), modalities
+
+
+def part_of(data: EmotionData, corpus: corpora.Corpus, split: str) -> EmotionData:
+    """The rows of one split of a corpus that was divided."""
+    splits = dict(zip(corpus.samples["id"], corpus.samples["split"], strict=True))
+    return data.rows(np.array([splits[i.partition("/")[2]] == split for i in data.ids]))
 
 
 def only(data: EmotionData, modality: str) -> EmotionData:
@@ -70,30 +99,50 @@ def only(data: EmotionData, modality: str) -> EmotionData:
 
 
 def train_on(
-    modalities: tuple[str, ...], train: EmotionData, valid: EmotionData, seed: int, progress: bool = False
+    modalities: Mapping[str, ModalityConfig],
+    train: EmotionData,
+    valid: EmotionData,
+    seed: int,
+    *,
+    resume: Path | None = None,
+    progress: bool = False,
 ) -> EmotionModel:
     """A model of some modalities of these rows, stopped on the validation rows."""
-    units = next(iter(train.inputs["video"].values())).shape[1] if "video" in train.inputs else 0
-    recipe = {
-        "audio": recipes.audio_modality(),
-        "video": recipes.action_unit_modality([f"unit_{i:02d}" for i in range(units)]) if units else None,
-    }
-    chosen = {name: recipe[name] for name in modalities}
-    model = recipes.build(chosen, checkpoint.read_word_table(), seed)  # type: ignore[arg-type]
+    model = recipes.build(modalities, checkpoint.read_word_table(), seed)
     recipes.prepare(model, train)
     kind = "audio" if "audio" in modalities else "action_units"
-    dropout = 0.3 if len(modalities) > 1 else 0.0
-    config = recipes.training(kind, seed, modality_dropout=dropout)
+    config = recipes.training(kind, seed, modality_dropout=MODALITY_DROPOUT if len(modalities) > 1 else 0.0)
     augment = {"audio": recipes.AUGMENT["audio"]} if "audio" in modalities else {}
-    fit(model, train, valid, config, augment=augment, progress=progress)
+    fit(model, train, valid, config, augment=augment, resume=resume, progress=progress)
     recipes.fit_background(model, train)
     return model
 
 
-def _folds(data: Path) -> list[corpora.Corpus]:
-    return ravdess.folds(corpora.load("ravdess", data))
-
-
-def _uar(model: EmotionModel, data: EmotionData) -> float:
+def uar(model: EmotionModel, data: EmotionData) -> float:
+    """Unweighted average recall of the highest fused score."""
     logits = predict_logits(model, data)["fused"]
     return metrics.uar(logits.argmax(axis=1), data.targets.argmax(axis=1))
+
+
+def _ridge_uar(names: tuple[str, ...], train: EmotionData, valid: EmotionData, scored: EmotionData) -> float:
+    """UAR of a ridge classifier, its penalty chosen on validation."""
+    from sklearn.linear_model import RidgeClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    known, chosen, asked = (_functionals(part, names) for part in (train, valid, scored))
+    fitted = [
+        make_pipeline(StandardScaler(), RidgeClassifier(alpha=penalty)).fit(known, train.targets.argmax(axis=1))
+        for penalty in RIDGE_PENALTIES
+    ]
+    best = max(fitted, key=lambda one: metrics.uar(one.predict(chosen), valid.targets.argmax(axis=1)))
+    return metrics.uar(best.predict(asked), scored.targets.argmax(axis=1))
+
+
+def _functionals(data: EmotionData, names: tuple[str, ...]) -> np.ndarray:
+    """Each column's mean over time and, where there is time, its deviation: `(rows, columns)`."""
+    rows = []
+    for i in data.ids:
+        frames = [np.asarray(data.inputs[name][i], dtype=np.float64) for name in names]
+        rows.append(np.concatenate([np.r_[f.mean(axis=0), f.std(axis=0)[: f.shape[1] * (len(f) > 1)]] for f in frames]))
+    return np.stack(rows)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from emoembed import recipes, train
+from emoembed.data import EmotionData
+from emoembed.evaluation import fusion
+
+LABELS = ("joy", "anger", "sadness")
+
+
+@pytest.fixture
+def both():
+    """Rows whose sound tells joy from the rest and whose face tells anger from the rest: only both tell all three."""
+
+    def make(rows, seed):
+        generator = np.random.default_rng(seed)
+        true = np.arange(rows) % 3
+        audio = {f"{seed}-{i}": generator.standard_normal((12, 68)) + 4.0 * (t == 0) for i, t in enumerate(true)}
+        video = {f"{seed}-{i}": generator.standard_normal((1, 4)) + 4.0 * (t == 1) for i, t in enumerate(true)}
+        targets = np.eye(3, dtype=np.float32)[true]
+        return EmotionData(tuple(audio), {"audio": audio, "video": video}, LABELS, targets, np.zeros(rows, bool))
+
+    return make
+
+
+@pytest.fixture
+def quick(monkeypatch, word_table):
+    config = train.TrainConfig(epochs=15, batch_size=16, learning_rate=0.01, bf16=False)
+    monkeypatch.setitem(recipes.TRAINING, "audio", config)
+    monkeypatch.setitem(recipes.TRAINING, "action_units", config)
+    monkeypatch.setattr(fusion.checkpoint, "read_word_table", lambda: word_table)
+    return {"audio": recipes.audio_modality(), "video": recipes.action_unit_modality(tuple("abcd"))}
+
+
+def test_both_together_beat_either_alone(both, quick):
+    train_rows, valid = both(96, 1), both(48, 2)
+    joint = fusion.train_on(quick, train_rows, valid, 0)
+    alone = [
+        fusion.train_on({name: quick[name]}, fusion.only(train_rows, name), fusion.only(valid, name), 0)
+        for name in ("audio", "video")
+    ]
+    best_alone = max(
+        fusion.uar(model, fusion.only(valid, name)) for model, name in zip(alone, ("audio", "video"), strict=True)
+    )
+    assert fusion.uar(joint, valid) > best_alone + 0.1
+    for name in ("audio", "video"):
+        assert fusion.uar(joint, fusion.only(valid, name)) > 0.5
+
+
+def test_the_ridge_baseline_knows_what_its_modalities_tell(both):
+    parts = both(96, 1), both(48, 2), both(48, 3)
+    assert fusion._ridge_uar(("audio", "video"), *parts) > 0.95
+    assert fusion._ridge_uar(("audio",), *parts) < 0.85
+
+
+def test_functionals_are_means_and_deviations(both):
+    data = both(6, 1)
+    rows = fusion._functionals(data, ("audio", "video"))
+    assert rows.shape == (6, 68 * 2 + 4)
+    first = data.inputs["audio"][data.ids[0]]
+    np.testing.assert_allclose(rows[0, :136], np.r_[first.mean(axis=0), first.std(axis=0)])
+    np.testing.assert_allclose(rows[0, 136:], data.inputs["video"][data.ids[0]][0])
