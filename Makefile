@@ -23,7 +23,7 @@ lint: $(VENV)/lint
 	cd build/types && ../../$(BIN)/mypy --config-file ../../setup.cfg -p emoembed
 
 checkpoint: $(VENV)/build
-	$(BIN)/python -m emoembed.build --data "$(DATA)" --output checkpoints/base
+	$(BIN)/python -m emoembed.build --data "$(DATA)" --output checkpoints
 
 benchmark: $(VENV)/test
 	$(BIN)/python benchmarks/speed.py

@@ -1,7 +1,7 @@
-"""Build `checkpoints/base`: `python -m emoembed.build --data DIR --output checkpoints/base`.
+"""Build the checkpoints that ship: `python -m emoembed.build --data DIR --output checkpoints`.
 
-Each stage leaves a checkpoint of its own in the working folder and is skipped when that stands, so a stopped build
-goes on where it was: trunk -> words -> text, audio, video -> base.
+Each stage leaves its weights in the working folder and is skipped when they stand, so a stopped build goes on where
+it was: trunk -> words -> text, audio, video -> base; and ravdess-av, sound and action units trained jointly.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from emoembed import checkpoint, corpora, recipes, trunk
 from emoembed.data import EmotionData, join
+from emoembed.evaluation import fusion
 from emoembed.evaluation.calibration import calibrate
 from emoembed.extraction import cache_folder
 from emoembed.features.text import tokenize
@@ -27,6 +28,7 @@ VOCABULARY = 12_000  # tokens of the trunk: 9 MB at half precision
 TABLE_WORDS, TABLE_DIM = 10_000, 50  # of the word table: 2 MB
 TEXT_CORPORA = ("goemotions", "emocontext", "meld", "emorynlp")
 AUDIO_CORPORA = ("ravdess", "tess", "emodb")
+AV = "ravdess-av"
 DEFAULT_LABELS = ("anger", "disgust", "fear", "joy", "love", "neutral", "sadness", "surprise")
 
 
@@ -125,6 +127,29 @@ def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel
     return model
 
 
+def build_av(data: Path, seed: int, work: Path) -> EmotionModel:
+    """RAVDESS speech and action units of actors 1-16, trained jointly; stops on actors 17-20."""
+    both, modalities = fusion.read_both(data)
+    corpus = corpora.load("ravdess", data)
+    train, valid = (fusion.part_of(both, corpus, name) for name in ("train", "valid"))
+    model = fusion.train_on(modalities, train, valid, seed, resume=work / f"run-{AV}", progress=True)
+    for name in modalities:
+        calibrate(model, name, fusion.only(valid, name), weigh=False)
+    provenance = {
+        "trained_on": {"audio": ["ravdess"], "video": ["ravdess"]},
+        "seen": {name: list(train.labels) for name in modalities},
+        "licence": "CC BY-NC-SA 4.0; see LICENSE",
+    }
+    return recipes.described(model, labels=train.labels, seen=train.labels, provenance=provenance)
+
+
+def write(model: EmotionModel, folder: Path, words: WordTable | None = None) -> None:
+    """Save a checkpoint, keeping the card and the licence that stand in its folder."""
+    kept = {name: folder / name for name in (checkpoint.CARD, checkpoint.LICENSE)}
+    texts = {name: path.read_text() if path.is_file() else "" for name, path in kept.items()}
+    checkpoint.save(model, folder, words=words, card=texts[checkpoint.CARD], license_text=texts[checkpoint.LICENSE])
+
+
 def validation_rows(data: Path, untrained: EmotionModel) -> dict[str, EmotionData]:
     """The rows each modality stopped on, which its calibration is fitted on as well."""
     assert untrained.phrases is not None
@@ -139,9 +164,9 @@ def main() -> None:
     """Build every stage that is not there yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True, help="the folder of checkpoints")
     parser.add_argument("--work", type=Path, default=cache_folder() / "build", help="where stages are kept")
-    parser.add_argument("--stages", default="text,audio,video,base", help="those to run, comma-separated")
+    parser.add_argument("--stages", default=f"text,audio,video,base,{AV}", help="those to run, comma-separated")
     parser.add_argument("--seed", type=int, default=0)
     parsed = parser.parse_args()
     torch.set_num_threads(2)
@@ -161,11 +186,9 @@ def main() -> None:
     if "base" in wanted:
         words = checkpoint.read_word_table(parsed.work / checkpoint.WORDS)
         model = assemble(parsed.data, parts, untrained)
-        kept = {name: parsed.output / name for name in (checkpoint.CARD, checkpoint.LICENSE)}
-        texts = {name: path.read_text() if path.is_file() else "" for name, path in kept.items()}
-        checkpoint.save(
-            model, parsed.output, words=words, card=texts[checkpoint.CARD], license_text=texts[checkpoint.LICENSE]
-        )
+        write(model, parsed.output / "base", words)
+    if AV in wanted:
+        write(build_av(parsed.data, parsed.seed, parsed.work), parsed.output / AV)
 
 
 if __name__ == "__main__":

@@ -68,8 +68,10 @@ def _audio(config: ModalityConfig, source: Any) -> np.ndarray:
 
 
 def _video(config: ModalityConfig, source: Any) -> np.ndarray:
-    from emoembed.features import video
+    from emoembed.features import tables, video
 
+    if config.features == "action_units" and isinstance(source, (str, Path)):
+        return _ready(tables.read_openface(source), config, "video")
     if config.features not in ("faces", "pixels"):
         raise _needs_features("video", config)
     if not isinstance(source, (str, Path, np.ndarray)):

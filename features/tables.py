@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import warnings
 import zlib
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emoembed.errors import InputError, MissingFileError
+from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features.feature_set import Features, FeatureSet
 
 if TYPE_CHECKING:
@@ -59,6 +60,32 @@ def read_table(
     return {item: Features(rows, feature_set) for item, rows in _grouped(table[key], values)}
 
 
+def read_openface(path: str | Path) -> Features:
+    """The action units of one clip, `(frames, units)`: intensities `AU.._r` (0 to 5) and presences `AU.._c` (0 or 1).
+
+    Args:
+        path: OpenFace 2's CSV of one video, or any table with such columns. Frames in which OpenFace lost the face
+            (`success` is 0) are left out.
+
+    Raises:
+        MissingFileError: the path is not a file.
+        InputError: the file is not a table or has no action units.
+        MediaError: no frame has a face.
+    """
+    path = Path(path)
+    table = _read(path, None, None)
+    columns = [column for column in table.columns if re.fullmatch(r"AU\d\d_[rc]", column)]
+    if not columns:
+        raise InputError(f"{path} has no action units; expected columns such as AU12_r and AU12_c")
+    _numeric_columns(table, None, columns, path)
+    if "success" in table:
+        table = table[table["success"] == 1]
+        if table.empty:
+            raise MediaError(f"no face found in {path}: OpenFace's success is 0 in every frame")
+    values = _finite(table[columns].to_numpy(dtype=np.float32), columns, None, path)
+    return Features(values, FeatureSet("action_units", tuple(columns)))
+
+
 def _grouped(keys: pd.Series, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """(rows,) keys and (rows, columns) values -> each key with its rows; one stable sort, no loop over rows."""
     import pandas as pd
@@ -71,8 +98,8 @@ def _grouped(keys: pd.Series, values: np.ndarray) -> list[tuple[str, np.ndarray]
     return list(zip(map(str, items), np.split(values, ends), strict=True))
 
 
-def _read(path: Path, key: str, columns: Sequence[str] | None) -> pd.DataFrame:
-    """The table with the columns that are needed; the key's as text. Names are stripped: OpenFace pads them."""
+def _read(path: Path, key: str | None, columns: Sequence[str] | None) -> pd.DataFrame:
+    """The table with the columns that are needed, the key's as text. Names are stripped: OpenFace pads them."""
     import pandas as pd
 
     if not path.is_file():
@@ -84,6 +111,8 @@ def _read(path: Path, key: str, columns: Sequence[str] | None) -> pd.DataFrame:
         if suffix == ".parquet":
             table = pd.read_parquet(path).rename(columns=lambda column: str(column).strip())
             _check_columns(table, key, columns, path)
+            if key is None:
+                return table
             missing = table[key].isna()
             return table.assign(**{key: table[key].astype(str).mask(missing, "")})
         header = pd.read_csv(path, nrows=0, sep=SEPARATORS[suffix]).rename(columns=str.strip)
@@ -97,7 +126,7 @@ def _read(path: Path, key: str, columns: Sequence[str] | None) -> pd.DataFrame:
                 header=0,
                 names=names,  # all are parsed: with usecols, pandas lets rows that are too long pass
                 index_col=False,
-                dtype={key: str},
+                dtype={key: str} if key else None,
                 skipinitialspace=True,
                 keep_default_na=False,
                 na_values={column: EMPTY for column in names if column != key},  # a clip may well be called NA
@@ -117,13 +146,13 @@ def _read(path: Path, key: str, columns: Sequence[str] | None) -> pd.DataFrame:
         raise InputError(f"{path} cannot be read as a {suffix} table: {error}") from error
 
 
-def _check_columns(table: pd.DataFrame, key: str, columns: Sequence[str] | None, path: Path) -> None:
+def _check_columns(table: pd.DataFrame, key: str | None, columns: Sequence[str] | None, path: Path) -> None:
     if isinstance(columns, str):
         raise InputError(f"columns is a list of names; given the text {columns!r}")
     if columns is not None and (not columns or key in columns):
         raise InputError(f"columns names the features to take, without the key {key!r}; given {list(columns)}")
     there = [str(column) for column in table.columns]
-    missing = [column for column in [key, *(columns or [])] if column not in there]
+    missing = [column for column in [*([key] if key else []), *(columns or [])] if column not in there]
     if missing:
         close = difflib.get_close_matches(missing[0], there, n=6)
         nearest = f"; nearest spelling: {', '.join(close)}" if close else ""
@@ -131,7 +160,7 @@ def _check_columns(table: pd.DataFrame, key: str, columns: Sequence[str] | None,
         raise InputError(f"{path} has no column {', '.join(map(repr, missing))}{nearest}; it has {listed}")
 
 
-def _numeric_columns(table: pd.DataFrame, key: str, columns: Sequence[str] | None, path: Path) -> list[str]:
+def _numeric_columns(table: pd.DataFrame, key: str | None, columns: Sequence[str] | None, path: Path) -> list[str]:
     import pandas as pd
 
     if not len(table):

@@ -14,8 +14,8 @@ from emoembed.model import EmotionModel
 from emoembed.train import predict_logits
 
 
-def calibrate(model: EmotionModel, modality: str, valid: EmotionData) -> None:
-    """Set a modality's temperature, slope, offset and weight from validation rows.
+def calibrate(model: EmotionModel, modality: str, valid: EmotionData, *, weigh: bool = True) -> None:
+    """Set a modality's temperature, slope, offset and, unless it was learned jointly, weight from validation rows.
 
     The temperature minimises the likelihood loss of the softmax (Guo et al. 2017), slope and offset that of the
     sigmoid (Platt 1999), the same for every label, so that labels never seen have them too. The weight is how far
@@ -30,6 +30,8 @@ def calibrate(model: EmotionModel, modality: str, valid: EmotionData) -> None:
     temperature = _temperature(logits[rows], goal)
     slope, offset = _platt(logits, targets)
     model.calibration(modality).copy_(torch.tensor([temperature, slope, offset]))
+    if not weigh:
+        return
     recall = metrics.uar(logits[rows].argmax(dim=1).numpy(), goal.numpy())
     chance = 1.0 / len(valid.labels)
     with torch.no_grad():

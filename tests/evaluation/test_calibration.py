@@ -48,6 +48,12 @@ def test_a_modality_that_knows_nothing_weighs_almost_nothing(units_model, valid,
     assert units_model.log_weight["video"].exp() < 0.1
 
 
+def test_a_weight_learned_jointly_stays(units_model, valid):
+    calibrate(units_model, "video", valid, weigh=False)
+    assert units_model.log_weight["video"] == 0.0
+    assert units_model.calibration("video")[0] != 1.0
+
+
 def test_rows_of_several_labels_alone_cannot_calibrate(units_model, valid):
     targets = np.ones_like(valid.targets)
     with pytest.raises(InputError, match="validation rows of exactly one label; there are none"):

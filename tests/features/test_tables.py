@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emoembed.errors import InputError, MissingFileError
-from emoembed.features.tables import read_table
+from emoembed.errors import InputError, MediaError, MissingFileError
+from emoembed.features.tables import read_openface, read_table
 
 COLUMNS = ("AU01_r", "AU12_r", "AU45_c")
 
@@ -163,3 +163,26 @@ def test_many_items_are_grouped_without_a_loop_over_rows(tmp_path):
     assert time.perf_counter() - began < 5
     assert sum(len(features.values) for features in found.values()) == 40_000
     assert all((np.diff(features.values[:, 0]) > 0).all() for features in found.values())
+
+
+OPENFACE = "frame, face_id, timestamp, confidence, success, gaze_0_x, AU01_r, AU12_r, AU12_c\n"
+
+
+def test_openface_files_give_action_units_of_the_frames_with_a_face(tmp_path):
+    path = tmp_path / "clip.csv"
+    path.write_text(OPENFACE + "1, 0, 0.0, 0.98, 1, 0.1, 0.5, 2.0, 1\n2, 0, 0.03, 0.1, 0, 0.1, 9, 9, 0\n")
+    features = read_openface(path)
+    np.testing.assert_array_equal(features.values, np.array([[0.5, 2.0, 1.0]], np.float32))
+    assert features.feature_set.columns == ("AU01_r", "AU12_r", "AU12_c")
+
+
+def test_an_openface_file_without_a_face_or_units_is_told(tmp_path):
+    path = tmp_path / "clip.csv"
+    path.write_text(OPENFACE + "1, 0, 0.0, 0.0, 0, 0.1, 0, 0, 0\n")
+    with pytest.raises(MediaError, match=r"no face found in .*clip\.csv: OpenFace's success is 0 in every frame"):
+        read_openface(path)
+    path.write_text("frame, pose\n1, 2\n")
+    with pytest.raises(InputError, match="no action units; expected columns such as AU12_r"):
+        read_openface(path)
+    with pytest.raises(MissingFileError, match="no table at"):
+        read_openface(tmp_path / "absent.csv")
