@@ -43,7 +43,7 @@ def build_trunk(data: Path) -> EmotionModel:
     return trunk.prune(trunk.find_minilm(), training_texts(data), VOCABULARY)
 
 
-def distil_words(model: EmotionModel, texts: list[str]) -> WordTable:
+def distil_words(model: EmotionModel, texts: list[str], count: int = TABLE_WORDS, dim: int = TABLE_DIM) -> WordTable:
     """Vectors of single words from the sentence encoder, reduced to their leading directions.
 
     The idea of Model2Vec (Tulkens & van Dongen 2024): a word's vector is the encoder's answer to the word alone.
@@ -51,11 +51,11 @@ def distil_words(model: EmotionModel, texts: list[str]) -> WordTable:
     assert model.phrases is not None
     counts = Counter(token.lower() for text in texts for token in tokenize(text) if token.isalpha() or "'" in token)
     labels = [w for label in table().values() for p in (label.name, *label.synonyms) for w in p.lower().split()]
-    words = list(dict.fromkeys([*labels, *(word for word, _ in counts.most_common())]))[:TABLE_WORDS]
+    words = list(dict.fromkeys([*labels, *(word for word, _ in counts.most_common())]))[:count]
     vectors = model.phrases.phrase_vectors(words)
     vectors = vectors - vectors.mean(dim=0)
     _, _, directions = torch.linalg.svd(vectors, full_matrices=False)
-    return WordTable(words, (vectors @ directions[:TABLE_DIM].T).numpy())
+    return WordTable(words, (vectors @ directions[:dim].T).numpy())
 
 
 def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:

@@ -46,6 +46,7 @@ def test_evaluation_agrees_with_the_metrics(recognizer):
     answered = np.array([result.label for result in results])
     assert found.figures["accuracy"] == pytest.approx((true == answered).mean())
     assert found.figures["uar"] == pytest.approx(metrics.uar(answered, true))
+    assert found.figures["uar_low"] <= found.figures["uar"] <= found.figures["uar_high"]
     joy = np.array([result.scores["joy"] for result in results])
     assert found.by_label.loc["joy", "auc"] == pytest.approx(metrics.auc(joy, true == "joy"), abs=0.02)
     assert list(found.predictions["true"]) == list(true)
@@ -61,6 +62,12 @@ def test_multi_label_thresholds_come_from_valid(recognizer):
     assert found.figures["rows"] == 4
     with pytest.raises(ValueError, match="no split 'valid'"):
         assess.evaluate_corpus(recognizer, corpus.split("test"), "test")
+
+
+def test_the_interval_redraws_speakers_and_not_rows(recognizer):
+    texts, labels = ["jubilant", "wrathful", "sunny", "irate"] * 10, ["joy", "anger"] * 20
+    alone = assess.evaluate_corpus(recognizer, corpus_of(texts, labels, split="valid", speaker=["anna"] * 40))
+    assert alone.figures["uar_low"] == alone.figures["uar"] == alone.figures["uar_high"]
 
 
 def test_a_corpus_without_splits_is_trained_on_whole(recognizer):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from emoembed.evaluation import metrics
 from emoembed.evaluation.calibration import expected_calibration_error, seen_offset
@@ -20,6 +21,14 @@ def test_thresholds_separate_what_can_be_separated():
     bears = np.random.default_rng(0).random((200, 3)) < 0.3
     scores = bears + 0.4 * np.random.default_rng(1).random((200, 3))
     assert metrics.macro_f1(scores >= metrics.best_thresholds(scores, bears), bears) == 1.0
+
+
+def test_macro_f1_is_scikit_learns():
+    generator = np.random.default_rng(0)
+    predicted, bears = generator.random((2, 80, 5)) < 0.3
+    predicted[:, 4] = bears[:, 4] = False
+    expected = f1_score(bears, predicted, average="macro", zero_division=0)
+    assert metrics.macro_f1(predicted, bears) == pytest.approx(expected)
 
 
 def test_macro_f1_of_one_label_is_its_f1():

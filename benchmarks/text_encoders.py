@@ -1,0 +1,91 @@
+"""Which text encoder to ship: `python benchmarks/text_encoders.py --data DIR` (about 15 minutes on two cores).
+
+Distilled word vectors under a BiGRU, trained on the text corpora of `base`, beside the pruned transformer of `base`
+itself: GoEmotions dev macro-F1 (thresholds from dev, for both), size, and time of a sentence. Never scores test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import emoembed
+from emoembed import build, corpora, recipes
+from emoembed.corpora import Corpus
+from emoembed.data import EmotionData, join
+from emoembed.errors import InputError
+from emoembed.evaluation import metrics
+from emoembed.features.text import words
+from emoembed.model import EmotionModel, ModalityConfig
+from emoembed.train import TrainConfig, fit, predict_logits
+from emoembed.words import WordTable
+
+WORDS, DIM = 20_000, 256  # 10 MB at half precision, as much as the transformer's vocabulary
+TRAINING = TrainConfig(epochs=4, batch_size=64, learning_rate=1e-3, patience=2, stay_close=1.0, max_frames=64)
+
+
+def word_data(corpus: Corpus, table: WordTable) -> EmotionData:
+    """Rows with word vectors; a text of which no word is known becomes one zero vector."""
+
+    def read(text: str) -> np.ndarray:
+        try:
+            return words(text, table).values.astype(np.float16)
+        except InputError:
+            return np.zeros((1, table.dim), np.float16)
+
+    rows = zip(corpus.samples["id"], corpus.samples["text"], strict=True)
+    return recipes.annotate(corpus, {"text": {i: read(text) for i, text in rows}})
+
+
+def train_recurrent(data: Path, table: WordTable) -> EmotionModel:
+    """The BiGRU on what `base` trains on, stopped where it stops."""
+    config = ModalityConfig("words", "recurrent", DIM, tuple(f"word_{i:03d}" for i in range(DIM)), {"hidden": 192})
+    model = recipes.build({"text": config}, table)
+    train = join([word_data(corpora.load(name, data).split("train"), table) for name in build.TEXT_CORPORA])
+    recipes.prepare(model, train)
+    fit(model, train, word_data(corpora.load("goemotions", data).split("valid"), table), TRAINING, progress=True)
+    return model
+
+
+def report(name: str, model: EmotionModel, dev: EmotionData, megabytes: float) -> None:
+    """Print one line."""
+    logits = predict_logits(model, dev)["fused"]
+    bears = dev.targets == 1
+    score = metrics.macro_f1(logits >= metrics.best_thresholds(logits, bears), bears)
+    one = dev.batch(np.arange(1))
+    times = []
+    with torch.inference_mode():
+        for _ in range(40):
+            begin = time.perf_counter()
+            model.encode(one)
+            times.append(time.perf_counter() - begin)
+    print(
+        f"{name:32} macro-F1 {score:.3f}   {megabytes:5.1f} MB   {1e3 * np.median(times):5.2f} ms a sentence",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Train the one, load the other, print both."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    data = parser.parse_args().data
+    torch.set_num_threads(2)
+    base = emoembed.load("base").model
+    dev = corpora.load("goemotions", data).split("valid")
+    assert base.phrases is not None
+    text = base.encoders["text"]
+    size = sum(p.numel() for p in text.parameters()) * 2 / 1e6
+    report("pruned transformer (base)", base, recipes.text_data(dev, base.phrases), size)
+    table = build.distil_words(base, build.training_texts(data), WORDS, DIM)
+    model = train_recurrent(data, table)
+    size = (table.vectors.size + sum(p.numel() for p in model.parameters())) * 2 / 1e6
+    report("distilled words, BiGRU", model, word_data(dev, table), size)
+
+
+if __name__ == "__main__":
+    main()
