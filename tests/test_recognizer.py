@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from emoembed import recipes
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.recognizer import Recognizer
@@ -98,6 +99,20 @@ def test_labels_are_checked_before_anything_is_read(recognizer):
         recognizer.predict("x", labels=[])
     with pytest.raises(LabelError, match="one string"):
         recognizer.predict("x", labels="joy")
+
+
+def test_openface_files_are_read_where_the_model_reads_action_units(word_table, tmp_path):
+    columns = ("AU12_r", "AU01_r")
+    recognizer = Recognizer(recipes.build({"video": recipes.action_unit_modality(columns)}, word_table))
+    path = tmp_path / "clip.csv"
+    path.write_text("frame, success, AU01_r, AU12_r, AU45_c\n1, 1, 0.5, 2.0, 0\n2, 1, 0.7, 1.0, 1\n")
+    values = np.array([[2.0, 0.5], [1.0, 0.7]], np.float32)
+    ready = Features(values, FeatureSet("action_units", columns))
+    labels = ["joy", "anger", "fear"]
+    assert recognizer.predict(video=path, labels=labels) == recognizer.predict(video=ready, labels=labels)
+    path.write_text("frame, success, AU01_r\n1, 1, 0.5\n")
+    with pytest.raises(InputError, match=r"lack 1 columns this model reads, 'AU12_r' first"):
+        recognizer.predict(video=path, labels=labels)
 
 
 def test_ready_features_are_taken_by_column_name(units_model):
