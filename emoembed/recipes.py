@@ -34,7 +34,7 @@ TRAINING = {
         epochs=40, batch_size=32, learning_rate=1e-3, patience=12, balance=0.5, label_smoothing=0.1, max_frames=400
     ),
     "video": TrainConfig(
-        epochs=16, batch_size=128, learning_rate=2e-3, patience=8, balance=0.25, label_smoothing=0.1, weight_decay=0.05
+        epochs=28, batch_size=128, learning_rate=2e-3, patience=12, balance=0.25, label_smoothing=0.1, weight_decay=0.05
     ),
     "action_units": TrainConfig(epochs=60, batch_size=32, learning_rate=2e-3, patience=20, balance=0.5, bf16=False),
 }

@@ -20,6 +20,7 @@ from emoembed.data import collate
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
 from emoembed.labels import canonical, resolve
 from emoembed.model import MODALITIES, EmotionModel
+from emoembed.transformer import TransformerEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -298,6 +299,9 @@ def _load(name: str, device: str, _offline: str) -> Recognizer:
         recognizer.model.to(device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device {device!r} cannot be used here: {error}") from error
+    text = recognizer.model.encoders["text"] if "text" in recognizer.model.modalities else None
+    if device == "cpu" and isinstance(text, TransformerEncoder):
+        text.quicken()
     return recognizer
 
 

@@ -103,6 +103,23 @@ def test_untrained_adapters_and_strength_zero_leave_the_trunk_alone():
     torch.testing.assert_close(encoder(frames, lengths), trunk)
 
 
+def test_a_quickened_encoder_says_the_same_until_it_trains_again(text_model):
+    encoder = text_model.encoders["text"]
+    for parameter in encoder.adapters.up.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    frames, lengths = torch.randint(4, 20, (3, 6, 1)).float(), torch.tensor([6, 4, 1])
+    with torch.no_grad():
+        exact, plain = encoder(frames, lengths), encoder.hidden_mean(frames, lengths, adapted=False)
+        names = list(encoder.state_dict())
+        encoder.quicken()
+        quick = encoder(frames, lengths)
+        assert torch.cosine_similarity(quick, exact).min() > 0.999
+        assert torch.cosine_similarity(quick, plain).min() < 0.99  # the adapters are in it
+        assert list(encoder.state_dict()) == names
+        torch.testing.assert_close(encoder.hidden_mean(frames, lengths, adapted=False), plain)
+        torch.testing.assert_close(encoder.train().eval()(frames, lengths), exact)
+
+
 def test_only_adapters_learn():
     encoder = TransformerEncoder(BERT, 16, rank=2).train()
     encoder(torch.randint(0, 50, (2, 5, 1)).float(), torch.tensor([5, 3])).sum().backward()
