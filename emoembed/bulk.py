@@ -263,7 +263,7 @@ def _read(sources: Mapping[str, Source]) -> tuple[dict[str, Any], dict[str, str]
     errors: dict[str, EmoembedError] = {}
     for name, source in sources.items():
         try:
-            inputs[name] = _input(name, source)
+            inputs[name] = input_of(name, source)
         except (MediaError, MissingFileError) as error:
             inputs[name], errors[name] = None, error
     if errors and all(given is None for given in inputs.values()):
@@ -271,7 +271,7 @@ def _read(sources: Mapping[str, Source]) -> tuple[dict[str, Any], dict[str, str]
     return inputs, {name: str(error) for name, error in errors.items()}
 
 
-def _input(modality: str, source: Source) -> Any:
+def input_of(modality: str, source: Source) -> Any:
     """A text or a whole file as it stands, for `predict` to read; a part of a file is cut out here."""
     if source is None or isinstance(source, str):
         return source

@@ -145,7 +145,7 @@ def attach_phrases(model: EmotionModel, folder: Path) -> None:
     encoder = model.encoders["text"]
     assert isinstance(encoder, TransformerEncoder)
     positions = getattr(encoder.trunk.config, "max_position_embeddings", 512)
-    model.phrases = SentenceEncoder(encoder, read_tokenizer(folder / TOKENIZER, positions))
+    model.phrases = SentenceEncoder(encoder, read_tokenizer(folder / TOKENIZER, min(positions, 512)))
 
 
 def read_tokenizer(path: Path, longest: int) -> Tokenizer:

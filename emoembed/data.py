@@ -62,13 +62,14 @@ class EmotionData:
             [max((len(m[i]) for m in self.inputs.values() if i in m), default=0) for i in self.ids], dtype=np.int64
         )
 
-    def batch(self, rows: np.ndarray, max_frames: int = 1000) -> dict[str, tuple[Tensor, Tensor]]:
-        """Padded frames and lengths by modality for the rows at these positions."""
+    def batch(self, rows: np.ndarray, max_frames: int | Mapping[str, int] = 3000) -> dict[str, tuple[Tensor, Tensor]]:
+        """Padded frames and lengths by modality for the rows at these positions, cut at so many frames."""
         wanted = [self.ids[i] for i in rows]
-        return {name: collate([store.get(i) for i in wanted], max_frames) for name, store in self.inputs.items()}
+        cut = {n: max_frames if isinstance(max_frames, int) else max_frames[n] for n in self.inputs}
+        return {name: collate([store.get(i) for i in wanted], cut[name]) for name, store in self.inputs.items()}
 
 
-def collate(arrays: Sequence[np.ndarray | None], max_frames: int = 1000) -> tuple[Tensor, Tensor]:
+def collate(arrays: Sequence[np.ndarray | None], max_frames: int = 3000) -> tuple[Tensor, Tensor]:
     """Arrays `(time, feature_dim)` -> padded float32 `(batch, time, feature_dim)` and lengths; None has length 0."""
     dim = next((array.shape[1] for array in arrays if array is not None), 1)
     cut = [array[:max_frames] if array is not None else None for array in arrays]

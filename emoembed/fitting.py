@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from emoembed import checkpoint, extraction, media, recipes
-from emoembed.bulk import as_corpus, present_modalities
+from emoembed import checkpoint, extraction, media, pretrained, recipes
+from emoembed.bulk import as_corpus, input_of, present_modalities
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
 from emoembed.data import EmotionData
-from emoembed.errors import InputError
+from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.evaluation.calibration import calibrate
 from emoembed.features.text import word_feature_set
 from emoembed.model import EmotionModel, ModalityConfig
@@ -23,6 +23,7 @@ from emoembed.train import TrainConfig, fit
 from emoembed.words import PhraseEncoder, WordTable
 
 HELD_OUT_FOLDS = 5  # one of which is held out where a manifest brings no valid rows: 20 %
+LONGEST_SOUND = 128_000  # samples of a clip that are trained on: 8 s
 FEWEST_ROWS = 10  # that a valid part can be taken from
 
 
@@ -44,6 +45,7 @@ def train_manifest(
     *,
     base: Recognizer | None = None,
     phrases: WordTable | None = None,
+    encoders: Mapping[str, str | Path] | None = None,
     seed: int = 0,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -59,6 +61,7 @@ def train_manifest(
         modalities: some of text, audio, video; by default those the rows have.
         base: whose untouched sentence encoder, or whose word table, embeds labels and reads text.
         phrases: a word table in its place; text is then read word by word.
+        encoders: modality -> hub id or folder of a transformer to start from, see `pretrained`.
         seed: the same seed gives the same weights.
         epochs, batch_size: instead of the recipes'.
         device: where to train.
@@ -73,15 +76,24 @@ def train_manifest(
     if lacking:
         raise InputError(f"{corpus.name} has no {', '.join(lacking)}; it has {', '.join(present_modalities(corpus))}")
     divided = hold_out(corpus, seed)
-    words = phrases or _phrases(wanted, base)
+    strange = [name for name in encoders or {} if name not in wanted]
+    if strange:
+        raise InputError(f"an encoder was given for {', '.join(strange)}, which is not trained: {', '.join(wanted)}")
+    transformers = {name: pretrained.read(name, place) for name, place in (encoders or {}).items()}
+    words = transformers["text"].sentence_encoder() if "text" in transformers else phrases or _phrases(wanted, base)
     changes = {name: value for name, value in (("epochs", epochs), ("batch_size", batch_size)) if value is not None}
     parts: dict[str, tuple[EmotionModel, EmotionData, EmotionData]] = {}
     scores: dict[str, float] = {}
     failures: dict[str, str] = {}
     for name in wanted:
-        model = recipes.build({name: _modality(name, words, base)}, words, seed)
+        own = transformers.get(name)
+        model = recipes.build({name: own.modality if own else _modality(name, words, base)}, words, seed)
+        if own:
+            own.load_into(model, name)
         train, valid, failed = _rows(model, divided, name, progress)
         config = recipes.training("audio" if name == "text" and isinstance(words, WordTable) else name, seed, **changes)
+        if model.config.modalities[name].features == "waveform":
+            config = replace(config, max_frames=LONGEST_SOUND)
         scores[name] = _train(model, train, valid, config, device, progress)
         parts[name] = (model, train, valid)
         failures |= failed
@@ -169,6 +181,8 @@ def _inputs(
     model: EmotionModel, corpus: Corpus, modality: str, progress: bool
 ) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
     """Arrays by id, sound and faces from the cache; and why others are missing."""
+    if model.config.modalities[modality].features in ("waveform", "pixels"):
+        return _read_media(model, corpus, modality)
     if modality != "text":
         return extraction.cached_features(corpus, modality, progress=progress)
     inputs: dict[str, np.ndarray] = {}
@@ -181,12 +195,26 @@ def _inputs(
     return inputs, failures
 
 
+def _read_media(model: EmotionModel, corpus: Corpus, modality: str) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
+    """Samples or pixels by id, which are too large to keep in the cache; and why others are missing."""
+    inputs: dict[str, np.ndarray] = {}
+    failures: dict[str, str] = {}
+    for item, span in extraction.spans(corpus, modality):
+        try:
+            inputs[item] = media.read(model, modality, input_of(modality, span))
+        except (MediaError, MissingFileError, InputError) as error:
+            failures[item] = str(error)
+    return inputs, failures
+
+
 def _train(
     model: EmotionModel, train: EmotionData, valid: EmotionData, config: TrainConfig, device: str, progress: bool
 ) -> float:
     """Fit in place; the best validation score."""
     recipes.prepare(model, train)
-    history = fit(model, train, valid, config, augment=recipes.AUGMENT, progress=progress, device=device)
+    own = {name for name, one in model.config.modalities.items() if one.features in ("speech", "faces")}
+    augment = {name: change for name, change in recipes.AUGMENT.items() if name in own}
+    history = fit(model, train, valid, config, augment=augment, progress=progress, device=device)
     model.to("cpu")
     recipes.fit_background(model, train)
     return max(history.scores)

@@ -93,6 +93,8 @@ def _pixels(faces: np.ndarray, config: ModalityConfig) -> np.ndarray:
 
 def _ready(source: Features, config: ModalityConfig, modality: str) -> np.ndarray:
     """Ready features, their columns put in the order the encoder was trained on."""
+    if config.features == "pixels" and source.feature_set.name == "faces":
+        return _pixels(source.values, config)
     have = source.feature_set.columns
     missing = [column for column in config.columns if column not in have]
     if missing:

@@ -42,6 +42,11 @@ class ModalityConfig:
     settings: dict[str, Any] = field(default_factory=dict)  # further arguments of the encoder
     vad_share: float = 0.0  # how much of a label's starting vector is valence-arousal-dominance, 0 to 1
 
+    @property
+    def longest(self) -> int:
+        """How many frames of an item are read: 30 s of speech, as samples or at 100 a second; 5 min of faces at 10."""
+        return 480_000 if self.features == "waveform" else 3000
+
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:
             raise CheckpointError(f"encoder {self.encoder!r} is unknown; there are {', '.join(ENCODERS)}")

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 Labels = Sequence[str] | Mapping[str, str]
 BATCH_SIZE = 32
-MAX_FRAMES = 3000  # 30 s of speech at 100 frames a second, 5 min of faces at 10
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,8 @@ class Recognizer(
     def _batch(self, items: Sequence[Mapping[str, np.ndarray]]) -> dict[str, tuple[Tensor, Tensor]]:
         device = self.model.space.centre.device
         here = [name for name in self.model.modalities if any(name in arrays for arrays in items)]
-        batch = {name: collate([arrays.get(name) for arrays in items], MAX_FRAMES) for name in here}
+        longest = {name: self.model.config.modalities[name].longest for name in here}
+        batch = {name: collate([arrays.get(name) for arrays in items], longest[name]) for name in here}
         return {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
 
     def _score(

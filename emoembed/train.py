@@ -147,14 +147,15 @@ def fit(
 
 @torch.inference_mode()
 def encode_rows(
-    model: EmotionModel, data: EmotionData, *, batch_size: int = 64, max_frames: int = 1000, device: str = "cpu"
+    model: EmotionModel, data: EmotionData, *, batch_size: int = 64, device: str = "cpu"
 ) -> dict[str, Tensor]:
     """Each modality's points `(rows, embed_dim)`, in the data's order; NaN where a row lacks the modality."""
     model.eval()
+    longest = {name: model.config.modalities[name].longest for name in data.inputs}
     order = np.argsort(data.lengths(), kind="stable")
     parts: dict[str, list[Tensor]] = {}
     for start in range(0, len(order), batch_size):
-        batch = data.batch(order[start : start + batch_size], max_frames)
+        batch = data.batch(order[start : start + batch_size], longest)
         batch = {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
         for name, points in model.encode(batch).items():
             parts.setdefault(name, []).append(points)

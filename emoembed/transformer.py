@@ -22,8 +22,11 @@ from emoembed.errors import CheckpointError, InputError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-ADAPTED = ("query", "key", "value", "dense", "q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
-"""Endings of the linear layers that get adapters, over the model families named in `build_trunk`."""
+ADAPTED = (
+    *("query", "key", "value", "dense", "q_proj", "k_proj", "v_proj", "out_proj", "o_proj", "fc1", "fc2"),
+    *("q", "k", "v", "o", "q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2", "Wqkv", "Wi", "Wo"),
+)
+"""Endings of the linear layers that get adapters, over the model families named in `build_trunk` and their kin."""
 
 
 class LowRankAdapters(nn.Module):
@@ -44,6 +47,8 @@ class LowRankAdapters(nn.Module):
                 self.names[key] = f"{name}.weight"
                 self.down[key] = nn.Parameter(torch.randn(rank, module.in_features) / module.in_features**0.5)
                 self.up[key] = nn.Parameter(torch.zeros(module.out_features, rank))
+        if not self.names:
+            raise CheckpointError(f"no layer of {type(trunk).__name__} has a name that adapters know; take rank 0")
 
     def weights(self, trunk: nn.Module) -> dict[str, Tensor]:
         """The adapted weights by parameter name: W + strength * up @ down."""
@@ -167,11 +172,14 @@ def build_trunk(config: dict[str, Any]) -> Any:
 
 def read_trunk(name: str | Path, *, offline: bool = False) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Configuration and weights of a `transformers` model, by hub id or local folder."""
-    from transformers import AutoModel
+    from transformers import AutoConfig, AutoModel, CLIPVisionModel
 
+    local = offline or Path(name).is_dir()
     try:
-        model = AutoModel.from_pretrained(str(name), local_files_only=offline or Path(name).is_dir())
-    except OSError as error:
+        described = AutoConfig.from_pretrained(str(name), local_files_only=local)
+        family: Any = CLIPVisionModel if described.model_type.startswith("clip") else AutoModel
+        model = family.from_pretrained(str(name), local_files_only=local)
+    except (OSError, ValueError) as error:
         raise CheckpointError(
             f"no transformer at {name!s}: give a folder with config.json and weights, or a hub id when online"
         ) from error

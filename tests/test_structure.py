@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = ("labels", "words", "encoders", "transformer", "model", "errors", "adapt")
-TOP = ("recognizer", "media", "bulk", "cli")
+TOP = ("recognizer", "media", "bulk", "commands", "cli")
 
 
 def modules():

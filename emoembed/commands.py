@@ -1,0 +1,237 @@
+"""The subcommands: each takes parsed arguments, calls one public function, prints, and returns an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from emoembed.errors import InputError
+
+if TYPE_CHECKING:
+    from emoembed.recognizer import Recognizer, Result
+
+FAILURES_SHOWN = 5
+TABLES = ".csv, .jsonl or .parquet"
+
+
+def predict(parsed: argparse.Namespace) -> int:
+    """One item to a table or JSON, or a manifest to a file."""
+    single = {name: getattr(parsed, name) for name in ("text", "audio", "video")}
+    if parsed.manifest is None:
+        result = _load(parsed).predict(**single, labels=_labels(parsed), multi_label=parsed.multi_label)
+        print(_json(result.to_dict()) if parsed.json else _readable(result))
+        return 0
+    from emoembed import bulk
+
+    if any(single.values()) or parsed.json:
+        raise InputError("--manifest goes with --output, not with --text, --audio, --video or --json")
+    if parsed.output is None:
+        raise InputError(f"--manifest needs --output, a {TABLES} file for the scores")
+    summary = bulk.predict_manifest(
+        _load(parsed),
+        parsed.manifest,
+        _labels(parsed),
+        parsed.output,
+        multi_label=parsed.multi_label,
+        batch_size=parsed.batch_size or 32,
+        progress=sys.stderr.isatty(),
+    )
+    print(f"{summary.rows - len(summary.failures)} of {summary.rows} rows scored -> {parsed.output}")
+    _warn("scored without a modality", summary.absent)
+    return _warn("failed", summary.failures)
+
+
+def train(parsed: argparse.Namespace) -> int:
+    """A manifest to a checkpoint."""
+    from emoembed import fitting
+
+    trained = fitting.train_manifest(
+        parsed.manifest,
+        parsed.output,
+        parsed.modality,
+        base=_load(parsed, device="cpu"),
+        encoders=dict(parsed.encoder),
+        seed=parsed.seed,
+        epochs=parsed.epochs,
+        batch_size=parsed.batch_size,
+        device=parsed.device or "cpu",
+        progress=sys.stderr.isatty(),
+    )
+    if trained.held_out:
+        print(f"no valid rows: {trained.held_out} train rows held out for validation (seed {parsed.seed})")
+    for name, (rows, valid) in trained.rows.items():
+        print(f"{name}: {rows} train and {valid} valid rows, best validation score {trained.scores[name]:.3f}")
+    print(f"labels: {', '.join(trained.recognizer.labels)}\nsaved -> {parsed.output}")
+    return _warn("could not be read", trained.failures)
+
+
+def evaluate(parsed: argparse.Namespace) -> int:
+    """A corpus to figures: the model's own, or with emotions held out of training."""
+    return _evaluate_own(parsed) if parsed.unseen is None else _evaluate_unseen(parsed)
+
+
+def _evaluate_own(parsed: argparse.Namespace) -> int:
+    from emoembed import assess
+
+    if parsed.seeds is not None or parsed.seed is not None:
+        raise InputError("--seed and --seeds go with --unseen; without it nothing is trained")
+    corpus = assess.load_corpus(parsed.corpus, parsed.data, parsed.protocol)
+    result = assess.evaluate_corpus(
+        _load(parsed), corpus, parsed.split, batch_size=parsed.batch_size or 32, progress=sys.stderr.isatty()
+    )
+    if result.trained_on:
+        print(f"emoembed: {parsed.model} was trained on these rows of {corpus.name}: this is no test", file=sys.stderr)
+    for name, value in result.figures.items():
+        print(f"{name:<11} {_figure(value)}")
+    print(f"\n{result.by_label.round(3).to_string()}")
+    if parsed.output:
+        figures = {**result.figures, "trained_on": result.trained_on, "by_label": result.by_label.to_dict("index")}
+        assess.write_evaluation(parsed.output, figures, predictions=result.predictions)
+    return _warn("failed", result.summary.failures)
+
+
+def _evaluate_unseen(parsed: argparse.Namespace) -> int:
+    from emoembed import assess
+    from emoembed.evaluation import zero_shot
+
+    runs = assess.evaluate_unseen(
+        parsed.corpus,
+        parsed.data,
+        parsed.unseen,
+        base=_load(parsed).model,
+        protocol=parsed.protocol,
+        seeds=range(parsed.seeds) if parsed.seeds is not None else (parsed.seed or 0,),
+        split=parsed.split,
+        progress=sys.stderr.isatty(),
+    )
+    summary, by_label = zero_shot.summarize(runs), zero_shot.by_label(runs)
+    print(f"{summary.round(3).to_string()}\n\n{by_label.round(3).to_string()}")
+    if parsed.output:
+        figures = {"summary": summary.to_dict("index"), "by_label": by_label.to_dict("index")}
+        assess.write_evaluation(parsed.output, figures, runs=runs)
+    return 0
+
+
+def adapt(parsed: argparse.Namespace) -> int:
+    """A few labelled rows to a checkpoint whose labels stand nearer to them."""
+    from emoembed import bulk
+
+    adapted = bulk.adapt_table(_load(parsed), parsed.support, parsed.output, _labels(parsed), steps=parsed.steps)
+    print(f"labels moved by examples: {', '.join(adapted.model.config.adapted)}\nsaved -> {parsed.output}")
+    return 0
+
+
+def extract(parsed: argparse.Namespace) -> int:
+    """A manifest's sound or faces to a feature store."""
+    from emoembed import bulk
+
+    progress = sys.stderr.isatty()
+    store = bulk.extract_features(parsed.manifest, parsed.modality, parsed.output, progress=progress)
+    print(f"{len(store)} items of {store.feature_set.name} -> {parsed.output}")
+    return _warn("failed", store.failures)
+
+
+def prepare(parsed: argparse.Namespace) -> int:
+    """A corpus to a manifest."""
+    from emoembed import corpora
+    from emoembed.corpora import manifest
+
+    corpus = corpora.load(parsed.corpus, parsed.data)
+    manifest.write(corpus, parsed.output)
+    print(f"{corpus.counts().to_string()}\n{len(corpus.samples)} rows -> {parsed.output}")
+    return 0
+
+
+def info(parsed: argparse.Namespace) -> int:
+    """What is known of a model, a corpus or a label."""
+    return {"model": _info_model, "corpus": _info_corpus, "label": _info_label}[parsed.subject](parsed)
+
+
+def _info_label(parsed: argparse.Namespace) -> int:
+    from emoembed import describe
+
+    known = describe.describe_label(_load(parsed).model, parsed.name)
+    origin = "" if known["in_table"] else " (not in the table; predicted from the name)"
+    valence, arousal, dominance = known["vad"]
+    print(f"{known['name']}: {known['definition'] or 'no definition'}")
+    print(f"synonyms: {', '.join(known['synonyms']) or 'none'}")
+    print(f"valence {valence:+.2f}, arousal {arousal:+.2f}, dominance {dominance:+.2f}{origin}")
+    print(f"{parsed.model} was {'' if known['seen'] else 'not '}trained on it\nnearest labels:")
+    for near in known["nearest"]:
+        print(f"  {near['name']:<20} {near['cosine']:.3f}{'  trained on' if near['seen'] else ''}")
+    return 0
+
+
+def _info_model(parsed: argparse.Namespace) -> int:
+    from emoembed import describe
+
+    known = describe.describe_model(_load(parsed, name=parsed.name))
+    print(f"{parsed.name}: {known['folder']}")
+    for name, one in known["modalities"].items():
+        print(f"{name + ':':<11} {one['features']} features, {one['encoder']} encoder, {one['embed_dim']} dimensions")
+    print(f"parameters: {known['parameters']:,}\nsize:       {known['bytes'] / 2**20:.1f} MiB")
+    print(f"labels:     {', '.join(known['labels']) or 'none by default'}")
+    print(f"seen:       {', '.join(known['seen']) or 'none'}")
+    if known["adapted"]:
+        print(f"adapted:    {', '.join(known['adapted'])}")
+    print(f"licence:    {known['provenance'].get('licence', 'not stated')}")
+    for line in known["license"]:
+        print(f"            {line}")
+    if known["card"]:
+        print(f"\n{known['card'].rstrip()}")
+    return 0
+
+
+def _info_corpus(parsed: argparse.Namespace) -> int:
+    from emoembed import corpora
+
+    corpus = corpora.load(parsed.name, parsed.data)
+    kind = "several labels a row" if corpus.multi_label else "one label a row"
+    print(f"{corpus.name}: {len(corpus.samples)} rows, {kind}\n{corpus.counts().to_string()}")
+    return 0
+
+
+def _load(parsed: argparse.Namespace, *, name: str | None = None, device: str | None = None) -> Recognizer:
+    from emoembed.recognizer import load
+
+    return load(name or parsed.model, device=device or getattr(parsed, "device", None))
+
+
+def _labels(parsed: argparse.Namespace) -> list[str] | dict[str, str] | None:
+    if parsed.labels_file is None:
+        labels: list[str] | None = parsed.labels
+        return labels
+    from emoembed import bulk
+
+    return bulk.read_labels(parsed.labels_file)
+
+
+def _readable(result: Result) -> str:
+    """The scores, what each modality said and weighs, and which were of no use."""
+    lines = [result.label, "", result.to_frame().round(3).to_string()]
+    lines += ["", "weights: " + ", ".join(f"{name} {one.weight:.2f}" for name, one in result.modalities.items())]
+    return "\n".join(lines + [f"absent: {name}: {reason}" for name, reason in result.absent.items()])
+
+
+def _json(values: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(values, indent=1, ensure_ascii=False)
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _warn(what: str, reasons: dict[str, str]) -> int:
+    """The first few rows and their reasons on stderr; 1 where there are any."""
+    if reasons:
+        print(f"emoembed: {len(reasons)} {'row' if len(reasons) == 1 else 'rows'} {what}", file=sys.stderr)
+    for item in list(reasons)[:FAILURES_SHOWN]:
+        print(f"  {item}: {reasons[item]}", file=sys.stderr)
+    if len(reasons) > FAILURES_SHOWN:
+        print(f"  and {len(reasons) - FAILURES_SHOWN} more", file=sys.stderr)
+    return 1 if reasons else 0

@@ -1,0 +1,132 @@
+"""Transformers from local folders, tiny and random: trained, saved, loaded and asked, one modality at a time."""
+
+import numpy as np
+import pytest
+import soundfile
+from transformers import (
+    BertConfig,
+    BertModel,
+    CLIPConfig,
+    CLIPModel,
+    PreTrainedTokenizerFast,
+    ViTConfig,
+    ViTModel,
+    Wav2Vec2Config,
+    Wav2Vec2Model,
+)
+
+from emoembed import fitting, pretrained
+from emoembed.corpora.corpus import Corpus, make_samples
+from emoembed.errors import CheckpointError, InputError
+from emoembed.recognizer import Recognizer
+
+SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+SIGHT = {**SMALL, "image_size": 16, "patch_size": 8}
+CONVOLUTIONS = {
+    "conv_dim": [8, 8],
+    "conv_stride": [5, 8],
+    "conv_kernel": [10, 8],
+    "num_feat_extract_layers": 2,
+    "num_conv_pos_embeddings": 4,
+    "num_conv_pos_embedding_groups": 2,
+}
+
+
+@pytest.fixture
+def bert(tokenizer, tmp_path):
+    folder = tmp_path / "bert"
+    BertModel(BertConfig(**SMALL, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=64)).save_pretrained(
+        folder
+    )
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def wav2vec2(tmp_path):
+    Wav2Vec2Model(Wav2Vec2Config(**SMALL, **CONVOLUTIONS)).save_pretrained(tmp_path / "wav2vec2")
+    return tmp_path / "wav2vec2"
+
+
+@pytest.fixture(params=["vit", "clip"])
+def sight(request, tmp_path):
+    if request.param == "vit":
+        ViTModel(ViTConfig(**SIGHT)).save_pretrained(tmp_path / "vit")
+    else:
+        text = {**SMALL, "vocab_size": 20}
+        CLIPModel(CLIPConfig(vision_config=SIGHT, text_config=text)).save_pretrained(tmp_path / "clip")
+    return tmp_path / request.param
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Twelve rows of words, tones and pictures that say joy or anger."""
+    import cv2
+
+    labels = ["joy", "anger"] * 6
+    for i, name in enumerate(labels):
+        wave = 0.3 * np.sin(2 * np.pi * (900 if name == "joy" else 150) * np.arange(4800) / 16000)
+        soundfile.write(tmp_path / f"{i}.wav", wave, 16000)
+        face = np.full((48, 48), 60 if name == "joy" else 190, np.uint8)
+        face[::2, ::3] += 40
+        cv2.imwrite(str(tmp_path / f"{i}.png"), face)
+    columns = {
+        "text": [f"so very {name}" for name in labels],
+        "audio": [str(tmp_path / f"{i}.wav") for i in range(12)],
+        "video": [str(tmp_path / f"{i}.png") for i in range(12)],
+    }
+    ids = [f"row{i}" for i in range(12)]
+    splits = ["train"] * 8 + ["valid"] * 4
+    samples = make_samples(ids, labels=[(name,) for name in labels], split=splits, **columns)
+    return Corpus("toy", samples, ("anger", "joy"), False)
+
+
+def trained(corpus, modality, folder, word_table, output):
+    made = fitting.train_manifest(
+        corpus, output, [modality], phrases=word_table, encoders={modality: folder}, epochs=1, batch_size=4
+    )
+    source = corpus.samples[modality].iloc[0]
+    before = made.recognizer.predict(**{modality: source}, labels=["joy", "awe"])
+    after = Recognizer.from_pretrained(output).predict(**{modality: source}, labels=["joy", "awe"])
+    assert after.scores == pytest.approx(before.scores, abs=2e-3)
+    return made
+
+
+def test_a_text_transformer_reads_and_embeds_labels(corpus, bert, word_table, tmp_path):
+    made = trained(corpus, "text", bert, word_table, tmp_path / "out")
+    assert made.recognizer.model.config.phrases == "text"
+    assert made.recognizer.model.config.modalities["text"].encoder == "transformer"
+
+
+def test_a_speech_transformer_reads_samples(corpus, wav2vec2, word_table, tmp_path):
+    made = trained(corpus, "audio", wav2vec2, word_table, tmp_path / "out")
+    assert made.recognizer.model.config.modalities["audio"].features == "waveform"
+    assert made.recognizer.model.config.modalities["audio"].longest == 30 * 16_000
+
+
+def test_an_image_transformer_reads_faces(corpus, sight, word_table, tmp_path):
+    made = trained(corpus, "video", sight, word_table, tmp_path / "out")
+    assert made.recognizer.model.config.modalities["video"].features == "pixels"
+
+
+def test_the_trunk_stays_and_its_adapters_learn(corpus, bert, word_table, tmp_path):
+    made = trained(corpus, "text", bert, word_table, tmp_path / "out")
+    encoder = made.recognizer.model.encoders["text"]
+    for name, value in pretrained.read("text", bert).weights.items():
+        assert (encoder.trunk.state_dict()[name] == value).all()
+    assert any(parameter.abs().sum() > 0 for parameter in encoder.adapters.up.values())
+
+
+def test_what_is_no_encoder_of_the_modality_is_refused(bert, wav2vec2, word_table, corpus, tmp_path, monkeypatch):
+    with pytest.raises(CheckpointError, match=r"is a bert model, an encoder of text; audio was asked"):
+        pretrained.read("audio", bert)
+    BertModel(BertConfig(**SMALL, vocab_size=3000)).save_pretrained(tmp_path / "bare")
+    with pytest.raises(
+        CheckpointError, match=r"tokenizer of .*bare has \d+ tokens and its encoder 3000; is a file missing"
+    ):
+        pretrained.read("text", tmp_path / "bare")
+    monkeypatch.setenv("EMOEMBED_OFFLINE", "1")
+    with pytest.raises(CheckpointError, match="no transformer at nobody/nothing: give a folder"):
+        pretrained.read("text", "nobody/nothing")
+    with pytest.raises(InputError, match="an encoder was given for audio, which is not trained: text"):
+        fitting.train_manifest(corpus, modalities=["text"], phrases=word_table, encoders={"audio": wav2vec2})
