@@ -98,7 +98,7 @@ def extract(
     waiting = [(item, source) for item, source in items if item not in done]
     if len({item for item, _ in waiting}) != len(waiting):
         raise InputError("the items to extract repeat an id")
-    if progress:
+    if progress and waiting:
         from tqdm import tqdm
 
         waiting = tqdm(waiting, desc=folder.name, unit="item")
