@@ -1,8 +1,9 @@
 """Zero-shot evaluation: emotions held out of training, then answered for.
 
 Two readings side by side. Per unseen label, AUC and average precision of its score over all rows: does the score
-rank? Generalised (Xian et al. 2018; Chao et al. 2016): seen and unseen labels compete for every row; S and U are
-the UAR of rows with seen and with unseen labels, H their harmonic mean.
+rank? Where labels exclude each other the score is its probability among all labels, as `predict` gives it; where they
+do not, its logit. Generalised (Xian et al. 2018; Chao et al. 2016): seen and unseen labels compete for every row; S
+and U are the UAR of rows with seen and with unseen labels, H their harmonic mean.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from emoembed import corpora, recipes
@@ -89,6 +91,7 @@ def measure(
     valid = score_rows(model, valid_points, scored.labels)["fused"]
     several = bool(scored.multi_label.all())
     shared = (_multi_label if several else _single_label)(logits, scored, valid, valid_data, unseen)
+    ranks = logits if several else torch.from_numpy(logits).log_softmax(dim=1).numpy()
     rows = []
     for label in unseen:
         column = scored.labels.index(label)
@@ -98,8 +101,8 @@ def measure(
                 **facts,
                 "unseen": label,
                 "group": "+".join(unseen),
-                "auc": metrics.auc(logits[:, column], bears),
-                "ap": metrics.average_precision(logits[:, column], bears),
+                "auc": metrics.auc(ranks[:, column], bears),
+                "ap": metrics.average_precision(ranks[:, column], bears),
                 "chance_ap": float(bears.mean()),
                 **shared,
             }

@@ -3,6 +3,7 @@ import pytest
 
 from emoembed.data import EmotionData
 from emoembed.evaluation import metrics, zero_shot
+from emoembed.evaluation.held_out import Fold
 from emoembed.train import TrainConfig
 
 LABELS = ("joy", "anger", "fear")
@@ -27,6 +28,18 @@ def test_seen_and_unseen_recall_by_hand():
     assert measured["harmonic"] == pytest.approx(metrics.harmonic_mean(measured["seen_uar"], measured["unseen_uar"]))
     assert measured["seen_uar_closed"] == 1.0
     assert (measured["chance_uar"], measured["majority_uar"]) == (pytest.approx(1 / 3), 0.5)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_exclusive_labels_rank_by_probability_and_others_by_logit(several, monkeypatch):
+    # the unseen label's logit is the same in every row; what competes with it is not
+    logits = np.array([[5.0, 0, 1], [0, 5, 1], [0, 0, 1], [0.5, 0, 1]])
+    scored = rows(np.eye(3)[[0, 1, 2, 2]], several)
+    monkeypatch.setattr(zero_shot, "score_rows", lambda model, points, labels: {"fused": points})
+    fold = Fold("toy", "video", scored, rows(np.eye(3)[[0, 1]], several), scored, {})
+    encoded = logits, np.array([[9.0, 0, 0], [0, 9, 0]])
+    (measured,) = zero_shot.measure(None, fold, ["fear"], "test", {}, encoded)
+    assert measured["auc"] == (0.5 if several else 1.0)
 
 
 def test_an_unseen_labels_threshold_does_not_depend_on_what_is_scored():
