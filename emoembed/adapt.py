@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from emoembed.model import EmotionModel
 
-SHRINKAGE = {"text": 32.0, "audio": 2.0, "video": 2.0}
+SHRINKAGE = {"text": 32.0, "audio": 8.0, "video": 8.0}
 """Shots at which examples weigh as much as the word, by modality; see `shrink`."""
 
 
@@ -68,7 +68,10 @@ def adapt(
         for name in model.modalities:
             _refine(model, name, anchors, points, others or {}, steps)
     shots = {label: {name: len(examples) for name, examples in each.items()} for label, each in points.items()}
-    return model.adapted(anchors, {"few_shot": {**model.config.provenance.get("few_shot", {}), **shots}})
+    before = model.config.provenance.get("few_shot", {})
+    return model.adapted(
+        anchors, {"few_shot": before | {label: before.get(label, {}) | n for label, n in shots.items()}}
+    )
 
 
 def _refine(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from emoembed import extraction
+from emoembed import checkpoint, extraction
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.files import read_csv
@@ -61,7 +62,7 @@ def predict_manifest(
     Returns:
         Summary; a row that fails has its reason in `error` there and in `failures` here, and stops nothing.
     """
-    _check_suffix(Path(output))
+    require_output(output, source)
     corpus = as_corpus(source)
     names = _names(recognizer, labels)
     clashing = {"id", "label", "error"} & set(names)
@@ -95,6 +96,7 @@ def adapt_table(
     recognizer: Recognizer, support: str | Path, output: str | Path, labels: Labels | None = None, *, steps: int = 0
 ) -> Recognizer:
     """`Recognizer.adapt` to the rows of a CSV, and the result saved as a checkpoint."""
+    checkpoint.require_own_folder(output)
     adapted = recognizer.adapt(read_support(support), labels, steps=steps)
     adapted.save_pretrained(output)
     return adapted
@@ -132,8 +134,7 @@ def read_labels(path: str | Path) -> dict[str, str]:
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     """A table as `.csv`, `.jsonl` or `.parquet` by the suffix, whole or not at all."""
     path = Path(path)
-    _check_suffix(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    require_output(path)
     if path.suffix == ".csv":
         content = frame.to_csv(index=False, lineterminator="\n").encode()
     elif path.suffix == ".jsonl":
@@ -141,6 +142,24 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     else:
         content = frame.to_parquet(index=False)
     write_atomically(path, content)
+
+
+def require_output(path: str | Path, source: Corpus | str | Path | None = None) -> None:
+    """Make sure, before the work, that a table can be written: its suffix, its folder, and not over its own source.
+
+    Raises:
+        InputError: the suffix is not that of a table, the path is a folder or that of the source.
+        OSError: the folder cannot be made or written to.
+    """
+    path = Path(path)
+    _check_suffix(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name a file in it")
+    if isinstance(source, (str, Path)) and path.resolve() == Path(source).resolve():
+        raise InputError(f"{path} is the manifest itself; its scores go to another file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"cannot write to {path.parent}")
 
 
 def as_corpus(source: Corpus | str | Path) -> Corpus:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from importlib import resources
@@ -48,7 +49,7 @@ def find_folder(name: str | Path) -> Path:
     for folder in (shipped, Path(name)):
         if (folder / CONFIG).is_file():
             return folder
-    if str(name).count("/") != 1 or Path(name).exists():
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", str(name)) or Path(name).exists():
         raise MissingFileError(
             f"no checkpoint {str(name)!r}: it is {_known()}, a folder with {CONFIG}, or a hub id user/name"
         )
@@ -83,10 +84,7 @@ def save(
     Raises:
         CheckpointError: the folder holds other files, which a checkpoint must not displace.
     """
-    folder = Path(folder)
-    others = sorted(path.name for path in folder.glob("*") if path.name not in (*CHECKED, CHECKSUMS, CARD, LICENSE))
-    if others:
-        raise CheckpointError(f"{folder} holds other files ({', '.join(others[:3])}); save into a folder of its own")
+    folder = require_own_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -111,6 +109,17 @@ def save(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def require_own_folder(folder: str | Path) -> Path:
+    """A folder a checkpoint may be saved to, resolved. Raises CheckpointError where it holds anything else."""
+    folder = Path(folder).resolve()
+    if folder.is_file():
+        raise CheckpointError(f"{folder} is a file; a checkpoint is a folder")
+    others = sorted(path.name for path in folder.glob("*") if path.name not in (*CHECKED, CHECKSUMS, CARD, LICENSE))
+    if others:
+        raise CheckpointError(f"{folder} holds other files ({', '.join(others[:3])}); save into a folder of its own")
+    return folder
+
+
 def load(folder: str | Path) -> EmotionModel:
     """Rebuild the model of a checkpoint folder, strictly, in evaluation mode.
 
@@ -119,12 +128,15 @@ def load(folder: str | Path) -> EmotionModel:
         CheckpointError: a file was altered or cut short, or the version is not this release's.
     """
     folder = Path(folder)
-    _verify(folder)
+    verify(folder)
     values = json.loads((folder / CONFIG).read_text())
     version = values.pop("version", None)
     if version != VERSION:
         raise CheckpointError(f"{folder} is a checkpoint of version {version}; this release reads version {VERSION}")
-    model = EmotionModel(ModelConfig.from_dict(values))
+    try:
+        model = EmotionModel(ModelConfig.from_dict(values))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder / CONFIG} does not describe a model of this release: {error!r}") from error
     try:
         weights = load_file(folder / WEIGHTS)
         stored = {name: value.to(model.state_dict()[name].dtype) for name, value in weights.items()}
@@ -193,11 +205,23 @@ def _stored(value: torch.Tensor) -> torch.Tensor:
     return (value.half() if half else value).contiguous()
 
 
-def _verify(folder: Path) -> None:
+def verify(folder: Path) -> None:
+    """Check a checkpoint folder's files against their SHA-256.
+
+    Raises:
+        MissingFileError: a file is missing.
+        CheckpointError: a file was altered or cut short.
+    """
     sums = folder / CHECKSUMS
     if not sums.is_file():
         raise MissingFileError(f"{folder} is no checkpoint: it has no {CHECKSUMS}")
-    for name, expected in json.loads(sums.read_text()).items():
+    try:
+        listed = dict(json.loads(sums.read_text()))
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{sums} is damaged ({error}); fetch the checkpoint again") from error
+    if not {CONFIG, WEIGHTS} <= set(listed):
+        raise CheckpointError(f"{sums} does not list {CONFIG} and {WEIGHTS}; fetch the checkpoint again")
+    for name, expected in listed.items():
         path = folder / name
         if not path.is_file():
             raise MissingFileError(f"{folder} lacks {name}, which its {CHECKSUMS} lists; fetch the checkpoint again")

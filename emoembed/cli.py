@@ -18,12 +18,17 @@ from emoembed.errors import EmoembedError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; its exit code."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # labels may be in letters the terminal lacks
     parsed = _parser().parse_args(argv)
     try:
         code: int = parsed.run(parsed)
     except (EmoembedError, OSError) as error:
         print(f"emoembed: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("emoembed: stopped", file=sys.stderr)
+        return 130
     return code
 
 

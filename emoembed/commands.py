@@ -19,6 +19,8 @@ def predict(parsed: argparse.Namespace) -> int:
     """One item to a table or JSON, or a manifest to a file."""
     single = {name: getattr(parsed, name) for name in ("text", "audio", "video")}
     if parsed.manifest is None:
+        if parsed.output is not None:
+            raise InputError("--output goes with --manifest; for one item, --json prints what a program can read")
         result = _load(parsed).predict(**single, labels=_labels(parsed), multi_label=parsed.multi_label)
         print(_json(result.to_dict()) if parsed.json else _readable(result))
         return 0

@@ -50,7 +50,12 @@ def extract_features(
 ) -> FeatureStore:
     """A corpus's features into a store of the caller's, by row id; rows that cannot be read are in its failures."""
     return extract(
-        spans(corpus, modality), lambda span: read_span(modality, span), folder, dtype=dtype, progress=progress
+        spans(corpus, modality),
+        lambda span: read_span(modality, span),
+        folder,
+        dtype=dtype,
+        progress=progress,
+        retry=True,
     )
 
 

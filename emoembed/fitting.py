@@ -18,7 +18,7 @@ from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.evaluation.calibration import calibrate
 from emoembed.features.text import word_feature_set
 from emoembed.model import EmotionModel, ModalityConfig
-from emoembed.recognizer import Recognizer
+from emoembed.recognizer import Recognizer, check_device
 from emoembed.train import TrainConfig, fit
 from emoembed.words import PhraseEncoder, WordTable
 
@@ -70,6 +70,11 @@ def train_manifest(
     Raises:
         InputError: too few rows or labels, or a modality that the rows lack.
     """
+    if output is not None:
+        checkpoint.require_own_folder(output)  # before the work, not after it
+    check_device(device)
+    if seed < 0:
+        raise InputError(f"seed is at least 0; given {seed}")
     corpus = as_corpus(source).canonical()
     wanted = tuple(dict.fromkeys(modalities or present_modalities(corpus)))
     lacking = [name for name in wanted if name not in present_modalities(corpus)]
@@ -127,10 +132,12 @@ def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
     rows = corpus.samples[labelled]
     groups = rows["speaker"].fillna(rows["dialogue"]).fillna(rows["id"])
     groups = rows["id"] if groups.nunique() < 2 else groups
-    folds = StratifiedGroupKFold(min(HELD_OUT_FOLDS, groups.nunique()), shuffle=True, random_state=seed)
+    kinds = rows["labels"].map(manifest.SEPARATOR.join)
+    count = max(2, min(HELD_OUT_FOLDS, groups.nunique(), kinds.value_counts().max()))
+    folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # labels of fewer rows than folds are no mistake
         warnings.simplefilter("ignore", UserWarning)
-        _, chosen = next(folds.split(np.zeros(len(rows)), rows["labels"].map(manifest.SEPARATOR.join), groups))
+        _, chosen = next(folds.split(np.zeros(len(rows)), kinds, groups))
     splits = corpus.samples["split"].copy()
     splits[rows.index[chosen]] = "valid"
     return corpus.with_splits(splits)

@@ -45,7 +45,10 @@ def _text(model: EmotionModel, config: ModalityConfig, source: Any) -> np.ndarra
     if not source.strip():
         raise InputError("text is empty; leave it out (None) where there is none")
     if config.features == "wordpieces" and isinstance(model.phrases, SentenceEncoder):
-        return np.array(model.phrases.tokenizer.encode(source).ids, dtype=np.float32)[:, None]
+        ids = model.phrases.token_ids([source])[0]
+        if ids is None:
+            raise InputError(f"nothing in the text {source[:40]!r} is known to this model, which reads English")
+        return np.array(ids, dtype=np.float32)[:, None]
     if config.features == "words" and isinstance(model.phrases, WordTable):
         from emoembed.features.text import words
 
@@ -59,7 +62,7 @@ def _audio(config: ModalityConfig, source: Any) -> np.ndarray:
         raise _needs_features("audio", config)
     extractor = extractors[config.features]
     if isinstance(source, tuple) and len(source) == 2:
-        return extractor(np.asarray(source[0]), int(source[1])).values
+        return extractor(np.asarray(source[0]), source[1]).values
     if isinstance(source, (str, Path)):
         return extractor(source).values
     if isinstance(source, np.ndarray):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,7 +19,6 @@ from emoembed.data import collate
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
 from emoembed.labels import canonical, resolve
 from emoembed.model import MODALITIES, EmotionModel
-from emoembed.transformer import TransformerEncoder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +90,9 @@ class Recognizer(
     @classmethod
     def from_pretrained(cls, name: str | Path = "base", **options: Any) -> Recognizer:  # type: ignore[override]
         """Load a checkpoint that ships, a folder, or a hub id; strictly, from safetensors, checksums verified."""
-        return super().from_pretrained(str(checkpoint.find_folder(name)), **options)
+        folder = checkpoint.find_folder(name)
+        checkpoint.verify(folder)  # before anything in it is read
+        return super().from_pretrained(str(folder), **options)
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, **_: Any) -> Recognizer:
@@ -160,15 +160,21 @@ class Recognizer(
         Raises:
             InputError: no support, a row without a label, or a label that `labels` does not name.
         """
+        if not isinstance(steps, int) or steps < 0:
+            raise InputError(f"steps is a whole number of at least 0; given {steps!r}")
         rows = _support(support)
-        taught = resolve(labels if labels is not None else list(dict.fromkeys(row["label"] for row in rows)))
-        strange = sorted({row["label"] for row in rows} - set(taught))
+        given = list({canonical(row["label"]): row["label"] for row in rows}.values())
+        taught = resolve(given if labels is None else _listed(labels))
+        named = {canonical(name) for name in taught}
+        strange = sorted({row["label"] for row in rows if canonical(row["label"]) not in named})
         if strange:
             raise InputError(f"the support teaches {', '.join(strange)}, which labels does not name")
         points: dict[str, dict[str, list[Tensor]]] = {}
         with torch.inference_mode():
             for i, row in enumerate(rows):
-                arrays, _ = self._read({name: row.get(name) for name in MODALITIES}, i, False)
+                arrays, absent = self._read({name: row.get(name) for name in MODALITIES}, i, False)
+                if absent:  # a row that teaches half of what it says would go unnoticed
+                    raise MediaError(f"row {i} of the support: {'; '.join(absent.values())}")
                 for name, matrix in self.model.encode(self._batch([arrays])).items():
                     if not bool(matrix.isnan().any()):
                         points.setdefault(canonical(row["label"]), {}).setdefault(name, []).append(matrix[0])
@@ -191,15 +197,15 @@ class Recognizer(
         """Names and label points, kept for the next call with the same labels."""
         if labels is None and not self.labels:
             raise LabelError("this checkpoint names no default labels; give labels=['joy', 'anger']")
-        wanted = self.labels if labels is None else labels
-        if isinstance(wanted, str):
-            resolve(wanted)
+        wanted = self.labels if labels is None else _listed(labels)
         key = tuple(wanted.items()) if isinstance(wanted, Mapping) else tuple(wanted)
-        if key not in self._label_points:
+        known = self._label_points.get(key)
+        if known is None:
+            known = (tuple(resolve(wanted)), self.model.label_points(wanted))
             if len(self._label_points) >= 64:
-                self._label_points.clear()
-            self._label_points[key] = (tuple(resolve(wanted)), self.model.label_points(wanted))
-        return self._label_points[key]
+                self._label_points = {}
+            self._label_points[key] = known
+        return known
 
     def _read(
         self, item: Mapping[str, Any], position: int, single: bool
@@ -217,6 +223,8 @@ class Recognizer(
                 arrays[name] = media.read(self.model, name, source)
             except (MediaError, MissingFileError) as error:
                 errors[name] = error
+            except InputError as error:
+                raise error if single else type(error)(f"item {position}: {error}") from error
         if arrays:
             return arrays, {name: str(error) for name, error in errors.items()}
         place = "" if single else f"item {position}: "
@@ -289,20 +297,26 @@ def predict(
 
 def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:
     """The recognizer of a checkpoint, kept for the next call."""
-    return _load(str(name), device or "cpu", os.environ.get("EMOEMBED_OFFLINE", "0"))
+    folder = checkpoint.find_folder(name)
+    sums = folder / checkpoint.CHECKSUMS
+    changed = sums.stat().st_mtime_ns if sums.is_file() else 0
+    return _load(str(folder.resolve()), "cpu" if device is None else device, changed)
 
 
 @lru_cache(maxsize=4)
-def _load(name: str, device: str, _offline: str) -> Recognizer:
-    recognizer = Recognizer.from_pretrained(name)
-    try:
-        recognizer.model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device {device!r} cannot be used here: {error}") from error
-    text = recognizer.model.encoders["text"] if "text" in recognizer.model.modalities else None
-    if device == "cpu" and isinstance(text, TransformerEncoder):
-        text.quicken()
+def _load(folder: str, device: str, _changed: int) -> Recognizer:
+    check_device(device)
+    recognizer = Recognizer.from_pretrained(folder)
+    recognizer.model.to(device)
     return recognizer
+
+
+def check_device(device: str) -> None:
+    """Raise InputError where nothing can be computed on a device."""
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise InputError(f"device {device!r} cannot be used here: {error}") from error
 
 
 def _items(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
@@ -320,8 +334,24 @@ def _items(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
     return [{name: value[i] for name, value in lists.items()} for i in range(next(iter(lengths.values())))], False
 
 
+def _listed(labels: Any) -> Labels:
+    """Labels as a list or a mapping, whatever iterable they came as. Raises LabelError for anything else."""
+    if isinstance(labels, str):
+        resolve(labels)  # raises, with advice
+    if isinstance(labels, Mapping):
+        return labels
+    try:
+        return list(labels)
+    except TypeError as error:
+        raise LabelError(f"labels is a list of names or a dictionary of descriptions; given {labels!r}") from error
+
+
 def _support(support: Iterable[Mapping[str, Any]] | Any) -> list[dict[str, Any]]:
-    records = support.to_dict("records") if hasattr(support, "to_dict") else [dict(row) for row in support]
+    if isinstance(support, (str, Mapping)) or not (hasattr(support, "to_dict") or isinstance(support, Iterable)):
+        raise InputError(f"the support is a list of rows or a table; given {type(support).__name__}")
+    if hasattr(support, "to_dict"):
+        support = support.astype(object).where(support.notna(), None).to_dict("records")
+    records = [dict(row) for row in support]
     if not records:
         raise InputError("the support is empty; give at least one row with a label and a text, audio or video")
     for i, row in enumerate(records):

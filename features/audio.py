@@ -13,6 +13,9 @@ from emoembed.features.feature_set import Features, FeatureSet
 SAMPLING_RATE = 16_000
 HOP = 160  # samples: 100 frames a second
 WINDOW = 400  # samples: 25 ms
+SHORTEST = 0.1  # seconds
+LOUDEST = 8.0  # of float samples: clipped or resampled sound may pass 1, integers by another name pass this
+RATES = (4_000, 400_000)  # Hz; anything else is a mistake, such as kilohertz
 N_MELS = 64
 F0_RANGE = (65.0, 500.0)  # Hz: from a low male voice to a shouted female one
 F0_WINDOW = 640  # samples: 40 ms, a little over two periods of the lowest F0
@@ -43,8 +46,8 @@ def read_audio(
 
     Raises:
         MissingFileError: the path is not a file.
-        MediaError: the file cannot be decoded, or holds no sound, or only silence.
-        InputError: an array of the wrong shape, with NaN or infinite values, or without a sampling rate.
+        MediaError: the file cannot be decoded, or holds no sound, less than 0.1 s of it, or only silence.
+        InputError: an array of the wrong shape or scale, with NaN or infinite values, or without a sampling rate.
     """
     if isinstance(source, np.ndarray):
         name = f"audio array of shape {source.shape}"
@@ -61,7 +64,9 @@ def read_audio(
         raise MediaError(f"{name}: no samples" + (f" between {start} s and {end} s" if start or end else ""))
     if not np.isfinite(samples).all():
         raise InputError(f"{name}: NaN or infinite samples")
-    if np.abs(samples).max() < 1e-4:  # -80 dB of full scale
+    if len(samples) < SHORTEST * rate:
+        raise MediaError(f"{name}: {len(samples) / rate:.4f} s of sound; at least {SHORTEST} s are needed")
+    if np.abs(samples - samples.mean()).max() < 1e-4:  # -80 dB of full scale
         raise MediaError(f"{name}: {len(samples) / rate:.2f} s of silence; give a recording with speech in it")
     if rate != SAMPLING_RATE:
         import librosa
@@ -166,12 +171,23 @@ def _periodicity(samples: np.ndarray, hertz: np.ndarray) -> np.ndarray:
 
 
 def _checked_array(samples: np.ndarray, sampling_rate: int | None) -> tuple[np.ndarray, int]:
-    if sampling_rate is None or sampling_rate <= 0:
-        raise InputError(f"an audio array needs its sampling_rate in Hz; given {sampling_rate!r}")
+    known = isinstance(sampling_rate, (int, float, np.number)) and RATES[0] <= sampling_rate <= RATES[1]
+    if sampling_rate is None or not known:
+        raise InputError(
+            f"an audio array needs its sampling_rate, {RATES[0]} to {RATES[1]} Hz; given {sampling_rate!r}"
+        )
+    sampling_rate = int(sampling_rate)
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and samples.shape[1] > samples.shape[0] > 0):
         raise InputError(f"an audio array is (samples,) or (samples, channels); given shape {samples.shape}")
-    if np.issubdtype(samples.dtype, np.integer):
-        return samples.astype(np.float32) / np.iinfo(samples.dtype).max, sampling_rate
+    if samples.dtype == np.uint8:  # as WAV has it: 128 is silence
+        return (samples.astype(np.float32) - 128.0) / 128.0, sampling_rate
+    if samples.dtype in (np.int16, np.int32):
+        return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min), sampling_rate
+    if not np.issubdtype(samples.dtype, np.floating):
+        raise InputError(f"audio samples are floats in -1..1, int16, int32 or uint8; given {samples.dtype}")
+    largest = np.abs(samples).max(initial=0.0)
+    if np.isfinite(largest) and largest > LOUDEST:
+        raise InputError(f"audio samples as floats lie in -1..1; these reach {largest:.4g}: divide by their full scale")
     return samples.astype(np.float32), sampling_rate
 
 

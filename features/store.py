@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from filelock import FileLock
 
 from emoembed.errors import EmoembedError, InputError, MissingFileError
 from emoembed.features.feature_set import Features, FeatureSet
@@ -78,6 +79,7 @@ def extract(
     shard_size: int = 256,
     dtype: str = "float32",
     progress: bool = False,
+    retry: bool = False,
 ) -> FeatureStore:
     """Extract features of `(id, source)` pairs into a store; what it already holds is not done again.
 
@@ -90,9 +92,27 @@ def extract(
         folder: where the store is or shall be.
         shard_size: items per shard.
         dtype: `float32` or `float16`, as stored.
+        retry: whether items that failed in an earlier run are tried again.
+
+    A second extraction into the same folder waits for the first.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        return _extract(items, extractor, folder, shard_size, dtype, progress, retry)
+
+
+def _extract(
+    items: Iterable[tuple[str, Item]],
+    extractor: Callable[[Item], Features],
+    folder: Path,
+    shard_size: int,
+    dtype: str,
+    progress: bool,
+    retry: bool,
+) -> FeatureStore:
+    if retry:
+        (folder / "failures.jsonl").unlink(missing_ok=True)
     done = set(FeatureStore(folder)) if (folder / "store.json").is_file() else set()
     done |= set(_read_failures(folder))
     waiting = [(item, source) for item, source in items if item not in done]
@@ -148,12 +168,18 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _append_failure(folder: Path, item: str, reason: str) -> None:
     with (folder / "failures.jsonl").open("a") as out:
-        out.write(json.dumps({"id": item, "reason": reason}) + "\n")
+        out.write("\n" + json.dumps({"id": item, "reason": reason}) + "\n")
 
 
 def _read_failures(folder: Path) -> dict[str, str]:
     path = folder / "failures.jsonl"
     if not path.is_file():
         return {}
-    listed = [json.loads(line) for line in path.read_text().splitlines()]
-    return {entry["id"]: entry["reason"] for entry in listed}
+    failures = {}
+    for line in path.read_text().splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:  # half a line, left by a killed run: that item is tried again
+            continue
+        failures[entry["id"]] = entry["reason"]
+    return failures

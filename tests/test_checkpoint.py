@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -40,10 +41,39 @@ def test_an_altered_or_missing_file_is_refused(saved, name):
         checkpoint.load(saved)
 
 
+def sum_up(folder):
+    """Checksums for the files as they are now."""
+    names = ("config.json", "model.safetensors", "tokenizer.json")
+    sums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    (folder / "checksums.json").write_text(json.dumps(sums))
+
+
+@pytest.mark.parametrize("sums", ["{", "[1]", "{}", '{"config.json": "0"}'])
+def test_damaged_checksums_are_refused(saved, sums):
+    (saved / "checksums.json").write_text(sums)
+    with pytest.raises(CheckpointError, match=r"checksums\.json (is damaged|does not list)"):
+        checkpoint.load(saved)
+
+
+@pytest.mark.parametrize("change", [{"modalities": {}}, {"phrases": "smoke"}, {"colour": 1}, {"phrase_dim": "x"}])
+def test_a_configuration_of_something_else_is_refused(saved, change):
+    values = json.loads((saved / "config.json").read_text())
+    (saved / "config.json").write_text(json.dumps({**values, **change}))
+    sum_up(saved)
+    with pytest.raises(CheckpointError, match=r"config\.json does not describe a model of this release"):
+        checkpoint.load(saved)
+
+
+@pytest.mark.parametrize("name", ["./nope", "nope/", "../nope", "/nope", "nope", "a/b/c"])
+def test_a_mistyped_folder_is_never_asked_of_the_hub(name):
+    with pytest.raises(MissingFileError, match="no checkpoint"):
+        checkpoint.find_folder(name)
+
+
 def test_another_version_is_refused(saved):
     values = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps({**values, "version": 99}))
-    (saved / "checksums.json").write_text("{}")
+    sum_up(saved)
     with pytest.raises(CheckpointError, match=r"version 99; this release reads version 1"):
         checkpoint.load(saved)
 
@@ -51,7 +81,7 @@ def test_another_version_is_refused(saved):
 def test_weights_of_another_model_are_refused(saved, units_model, tmp_path):
     checkpoint.save(units_model, tmp_path / "other")
     (saved / "model.safetensors").write_bytes((tmp_path / "other/model.safetensors").read_bytes())
-    (saved / "checksums.json").write_text("{}")
+    sum_up(saved)
     with pytest.raises(CheckpointError, match="does not hold the weights"):
         checkpoint.load(saved)
 

@@ -17,6 +17,7 @@ from emoembed.train import predict_logits
 def calibrate(model: EmotionModel, modality: str, valid: EmotionData, *, weigh: bool = True) -> None:
     """Set a modality's temperature, slope, offset and, unless it was learned jointly, weight from validation rows.
 
+    Each fit has a prior as heavy as one row that keeps scales near 1, so that few rows do not make them extreme.
     The temperature minimises the likelihood loss of the softmax (Guo et al. 2017), slope and offset that of the
     sigmoid (Platt 1999), the same for every label, so that labels never seen have them too. The weight is how far
     recall rises above chance: (UAR - 1/labels) / (1 - 1/labels).
@@ -72,22 +73,25 @@ def seen_offset(logits: np.ndarray, true: np.ndarray, seen: np.ndarray, allowed_
 
 def _temperature(logits: Tensor, goal: Tensor) -> float:
     grid = torch.logspace(-1.5, 1.5, 121)
-    losses = [float(torch.nn.functional.cross_entropy(logits / t, goal)) for t in grid]
+    losses = [float(torch.nn.functional.cross_entropy(logits / t, goal) + t.log().square() / len(goal)) for t in grid]
     return float(grid[int(np.argmin(losses))])
 
 
 def _platt(logits: Tensor, targets: Tensor) -> tuple[float, float]:
     known = ~targets.isnan() & ~logits.isnan()
     inputs, goal = logits[known].double(), targets[known].double()
-    parameters = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    rows = len(logits)
+    parameters = torch.tensor([0.0, 0.0], dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([parameters], max_iter=100, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = binary_cross_entropy_with_logits(parameters[0] * inputs + parameters[1], goal)
+        # a slope above 0 keeps the order of the scores; the prior of one row keeps few rows from extremes
+        loss = binary_cross_entropy_with_logits(parameters[0].exp() * inputs + parameters[1], goal)
+        loss = loss + (parameters[0].square() + (parameters[1] / 10).square()) / rows
         loss.backward()
         return loss
 
     optimizer.step(closure)
-    slope, offset = parameters.tolist()
-    return slope, offset
+    log_slope, offset = parameters.detach()
+    return float(log_slope.exp()), float(offset)
