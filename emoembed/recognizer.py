@@ -172,9 +172,13 @@ class Recognizer(
         points: dict[str, dict[str, list[Tensor]]] = {}
         with torch.inference_mode():
             for i, row in enumerate(rows):
-                arrays, absent = self._read({name: row.get(name) for name in MODALITIES}, i, False)
-                if absent:  # a row that teaches half of what it says would go unnoticed
-                    raise MediaError(f"row {i} of the support: {'; '.join(absent.values())}")
+                arrays = {
+                    name: self._read({name: row[name]}, i, False)[0][name]  # each alone: what is given must be usable
+                    for name in MODALITIES
+                    if row.get(name) is not None
+                }
+                if not arrays:
+                    raise InputError(f"row {i} of the support has no text, audio or video")
                 for name, matrix in self.model.encode(self._batch([arrays])).items():
                     if not bool(matrix.isnan().any()):
                         points.setdefault(canonical(row["label"]), {}).setdefault(name, []).append(matrix[0])

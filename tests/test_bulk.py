@@ -140,3 +140,14 @@ def test_support_paths_are_relative_to_the_file(tmp_path):
         {"label": "joy", "text": "jubilant", "audio": None},
         {"label": "anger", "text": None, "audio": str(tmp_path / "a.wav")},
     ]
+
+
+def test_a_manifest_is_not_overwritten_by_its_own_scores(recognizer, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("id,text\na,sunny\n")
+    with pytest.raises(InputError, match="is the manifest itself"):
+        bulk.predict_manifest(recognizer, path, ["joy", "anger"], path)
+    assert path.read_text() == "id,text\na,sunny\n"
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(InputError, match="is a folder; name a file in it"):
+        bulk.predict_manifest(recognizer, path, ["joy", "anger"], tmp_path / "folder.csv")

@@ -106,3 +106,20 @@ def test_training_names_what_is_missing(sentences, word_table):
         fitting.train_manifest(corpus_of(["joy sunny"] * 12, ["joy"] * 12), phrases=word_table)
     with pytest.raises(InputError, match="needs a base recognizer"):
         fitting.train_manifest(sentences)
+
+
+def test_what_stands_in_the_way_is_told_before_the_work(sentences, word_table, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "_train", lambda *_: pytest.fail("it trained first"))
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="holds other files"):
+        fitting.train_manifest(sentences, tmp_path, phrases=word_table)
+    with pytest.raises(InputError, match="device 'nonsense' cannot be used here"):
+        fitting.train_manifest(sentences, phrases=word_table, device="nonsense")
+    with pytest.raises(InputError, match="seed is at least 0"):
+        fitting.train_manifest(sentences, phrases=word_table, seed=-1)
+
+
+def test_ten_rows_of_three_labels_suffice_to_hold_some_out():
+    labels = ["joy"] * 4 + ["anger"] * 3 + ["sadness"] * 3
+    divided = fitting.hold_out(corpus_of([f"text {i}" for i in range(10)], labels))
+    assert 1 <= (divided.samples["split"] == "valid").sum() <= 4

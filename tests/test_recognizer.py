@@ -1,12 +1,13 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from emoembed import recipes
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
 from emoembed.features.feature_set import Features, FeatureSet
-from emoembed.recognizer import Recognizer
+from emoembed.recognizer import Recognizer, predict
 
 LABELS = ["joy", "anger", "nostalgia", "awe"]
 
@@ -132,3 +133,52 @@ def test_encode_gives_points_of_length_one(recognizer, sound):
     assert np.isnan(points["text"][1]).all()
     np.testing.assert_allclose(np.linalg.norm(points["audio"][1]), 1, rtol=1e-5)
     assert recognizer.encode(text="we made it")["text"].shape == (16,)
+
+
+def test_labels_come_as_any_iterable_and_nothing_else(recognizer):
+    one = recognizer.predict("we made it", labels=(name for name in LABELS))
+    assert one.scores == recognizer.predict("we made it", labels=LABELS).scores
+    with pytest.raises(LabelError, match="a list of names or a dictionary of descriptions; given 5"):
+        recognizer.predict("x", labels=5)
+
+
+def test_a_text_or_label_of_unknown_signs_is_refused(recognizer):
+    with pytest.raises(InputError, match="nothing in the text '快乐' is known to this model"):
+        recognizer.predict("快乐", labels=LABELS)
+    with pytest.raises(LabelError, match="nothing in '快乐' is known to this model"):
+        recognizer.predict("joy", labels=["joy", "快乐"])
+
+
+def test_an_error_in_a_list_names_the_item(recognizer):
+    with pytest.raises(InputError, match="item 1: text is empty"):
+        recognizer.predict(["ok", " ", "ok"], labels=LABELS)
+
+
+def test_a_checkpoint_that_was_replaced_is_read_again(recognizer, tmp_path):
+    text = "we made it"
+    recognizer.save_pretrained(tmp_path / "model")
+    before = predict(text, labels=LABELS, model=tmp_path / "model").scores
+    recognizer.adapt([{"text": text, "label": "awe"}] * 40).save_pretrained(tmp_path / "model")
+    assert predict(text, labels=LABELS, model=tmp_path / "model").scores["awe"] > before["awe"]
+
+
+def test_adapting_names_what_it_cannot_use_and_keeps_what_was_taught(recognizer, sound, tmp_path):
+    with pytest.raises(MissingFileError, match="item 0: no sound file at"):
+        recognizer.adapt([{"text": "hi", "audio": tmp_path / "none.wav", "label": "awe"}])
+    table = pd.DataFrame({"label": ["Happy", "joy", "awe"], "text": ["yes", "yay", None], "audio": [None, None, sound]})
+    taught = recognizer.adapt(table)
+    assert taught.model.config.provenance["few_shot"] == {"joy": {"text": 2}, "awe": {"audio": 1}}
+    again = taught.adapt([{"text": "wow", "label": "awe"}])
+    assert again.model.config.provenance["few_shot"]["awe"] == {"audio": 1, "text": 1}
+    for support in (None, "x", {"text": "x", "label": "awe"}):
+        with pytest.raises(InputError, match="a list of rows or a table"):
+            recognizer.adapt(support)
+    with pytest.raises(InputError, match=r"steps is a whole number.*given 1\.5"):
+        recognizer.adapt([{"text": "x", "label": "awe"}], steps=1.5)
+
+
+def test_no_item_changes_another(recognizer):
+    texts = ["we made it", "no", "so very much of everything at once and then some more", "awe"]
+    together = recognizer.predict(texts, labels=LABELS)
+    for text, result in zip(texts, together, strict=True):
+        assert recognizer.predict(text, labels=LABELS).scores == pytest.approx(result.scores, abs=1e-5)

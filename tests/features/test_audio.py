@@ -63,3 +63,41 @@ def test_a_text_file_is_no_sound(tmp_path):
     (tmp_path / "a.wav").write_text("not a sound at all")
     with pytest.raises(MediaError, match="cannot be read as sound"):
         audio.read_audio(tmp_path / "a.wav")
+
+
+def test_integers_are_scaled_by_their_type():
+    wave = tone()
+    exact = audio.read_audio(wave, RATE)
+    for kind, scaled in (
+        (np.int16, wave * 32768),
+        (np.int32, wave * 2.0**31),
+        (np.uint8, wave * 128 + 128),
+    ):
+        found = audio.read_audio(np.round(scaled).astype(kind), RATE)
+        np.testing.assert_allclose(found, exact, atol=0.01 if kind is np.uint8 else 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("samples", "says"),
+    [
+        (np.full(16_000, 3000.0), r"lie in -1\.\.1; these reach 3000"),
+        (np.ones(16_000, np.int64), "floats in -1..1, int16, int32 or uint8; given int64"),
+        (np.array(["a"] * 99), "floats in -1..1"),
+    ],
+)
+def test_samples_without_a_scale_are_refused(samples, says):
+    with pytest.raises(InputError, match=says):
+        audio.read_audio(samples, 16_000)
+
+
+@pytest.mark.parametrize("rate", [None, 16, "x", float("nan"), -1, 10**7])
+def test_a_rate_that_is_none_is_refused(rate):
+    with pytest.raises(InputError, match="needs its sampling_rate, 4000 to 400000 Hz"):
+        audio.read_audio(np.ones(16_000), rate)
+
+
+def test_a_blink_of_sound_and_a_constant_are_told():
+    with pytest.raises(MediaError, match=r"0\.0002 s of sound; at least 0\.1 s"):
+        audio.read_audio(np.ones(3), 16_000)
+    with pytest.raises(MediaError, match="silence"):
+        audio.read_audio(np.full(16_000, 0.3), 16_000)

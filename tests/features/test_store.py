@@ -1,3 +1,6 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -56,6 +59,34 @@ def test_failures_are_kept_with_their_reason_and_not_tried_again(tmp_path):
     assert store.failures == {"i2": "clip 2 is silent"}
     assert sorted(store) == ["i1", "i3"]
     assert tried == [1, 2, 3]
+
+
+def test_failures_are_tried_again_when_asked_and_half_a_line_does_no_harm(tmp_path):
+    def failing(n):
+        raise MediaError("not yet there")
+
+    extract([("i1", 1)], features, tmp_path / "s")
+    extract([("i2", 2)], failing, tmp_path / "s")
+    with (tmp_path / "s" / "failures.jsonl").open("a") as out:
+        out.write('{"id": "i3", "rea')
+    extract([("i4", 4)], failing, tmp_path / "s")
+    assert FeatureStore(tmp_path / "s").failures == {"i2": "not yet there", "i4": "not yet there"}
+    store = extract([("i2", 2), ("i3", 3)], features, tmp_path / "s", retry=True)
+    assert sorted(store) == ["i1", "i2", "i3"]
+    assert store.failures == {}
+
+
+def test_two_extractions_into_one_store_take_turns(tmp_path):
+    def slow(n):
+        time.sleep(0.01)
+        return features(n)
+
+    names = [[(f"{who}{n}", n) for n in range(1, 8)] for who in "ab"]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda items: extract(items, slow, tmp_path / "s", shard_size=2), names))
+    store = FeatureStore(tmp_path / "s")
+    assert sorted(store) == sorted(item for items in names for item, _ in items)
+    np.testing.assert_array_equal(store["a3"], features(3).values)
 
 
 def test_misuse_is_told(tmp_path):
