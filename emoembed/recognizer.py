@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Labels = Sequence[str] | Mapping[str, str]
 BATCH_SIZE = 32
+UNREAD = ("id", "split", "speaker", "dialogue", "turn")  # columns a support table may bring along
 
 
 @dataclass(frozen=True)
@@ -361,7 +362,7 @@ def _support(support: Iterable[Mapping[str, Any]] | Any) -> list[dict[str, Any]]
     for i, row in enumerate(records):
         if not isinstance(row.get("label"), str):
             raise InputError(f"row {i} of the support has no label; its keys are {', '.join(map(str, row))}")
-        unknown = [key for key in row if key not in (*MODALITIES, "label")]
+        unknown = [key for key in row if key not in (*MODALITIES, "label", *UNREAD)]
         if unknown:
             raise InputError(f"row {i} of the support has {', '.join(unknown)}; rows hold label, text, audio, video")
     return records

@@ -264,5 +264,5 @@ def _check_arguments(rate: float, start: float | None, end: float | None, side: 
 def _no_face(seen: int, name: str, detector: str | Path | None) -> str:
     advice = "give a recording in which a face looks towards the camera and takes up an eighth of the picture's height"
     if detector is None:
-        advice += ", or the path of a YuNet ONNX file as detector=, which finds turned faces too"
+        advice += ", or what emoembed.features.video.read_faces(path, detector=FILE) finds with a YuNet ONNX file"
     return f"no face found in {seen} frame{'s' if seen > 1 else ''} of {name}; {advice}"
