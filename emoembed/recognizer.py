@@ -351,7 +351,7 @@ def _listed(labels: Any) -> Labels:
         raise LabelError(f"labels is a list of names or a dictionary of descriptions; given {labels!r}") from error
 
 
-def _support(support: Iterable[Mapping[str, Any]] | Any) -> list[dict[str, Any]]:
+def _support(support: Any) -> list[dict[str, Any]]:
     if isinstance(support, (str, Mapping)) or not (hasattr(support, "to_dict") or isinstance(support, Iterable)):
         raise InputError(f"the support is a list of rows or a table; given {type(support).__name__}")
     if hasattr(support, "to_dict"):
