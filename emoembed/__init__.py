@@ -18,7 +18,7 @@ _HOMES = {
     "EmotionModel": "emoembed.model",
     "Label": "emoembed.labels",
     "Recognizer": "emoembed.recognizer",
-    "Result": "emoembed.recognizer",
+    "Result": "emoembed.result",
     "load": "emoembed.recognizer",
     "predict": "emoembed.recognizer",
 }

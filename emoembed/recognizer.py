@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from emoembed.data import collate
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
 from emoembed.labels import canonical, resolve
 from emoembed.model import MODALITIES, EmotionModel
+from emoembed.result import ModalityResult, Result, probabilities, ranked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,52 +26,6 @@ if TYPE_CHECKING:
 Labels = Sequence[str] | Mapping[str, str]
 BATCH_SIZE = 32
 UNREAD = ("id", "split", "speaker", "dialogue", "turn")  # columns a support table may bring along
-
-
-@dataclass(frozen=True)
-class ModalityResult:
-    """What one modality said on its own, and how much of the result it is (weights sum to one)."""
-
-    scores: dict[str, float]
-    weight: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """The answer for one item.
-
-    Attributes:
-        label: the name with the highest score.
-        scores: label -> probability, highest first; they sum to one unless `multi_label`.
-        modalities: modality -> its own scores and its weight, for those that were there.
-        absent: modality -> why it could not be used, for those that were given but hold nothing to work on.
-        multi_label: whether each score is a probability of its own.
-    """
-
-    label: str
-    scores: dict[str, float]
-    modalities: dict[str, ModalityResult]
-    absent: dict[str, str] = field(default_factory=dict)
-    multi_label: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as `json.dumps` takes them."""
-        return {
-            "label": self.label,
-            "scores": dict(self.scores),
-            "modalities": {
-                name: {"weight": one.weight, "scores": dict(one.scores)} for name, one in self.modalities.items()
-            },
-            "absent": dict(self.absent),
-            "multi_label": self.multi_label,
-        }
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a label, highest first: the result's score and each modality's."""
-        import pandas as pd
-
-        columns = {"score": self.scores} | {name: one.scores for name, one in self.modalities.items()}
-        return pd.DataFrame(columns, index=list(self.scores)).rename_axis("label")
 
 
 class Recognizer(
@@ -255,15 +209,15 @@ class Recognizer(
         raw = self.model.score(self.model.encode(self._batch([arrays for arrays, _ in read])), points)
         logits = self.model.calibrated(raw, multi_label=multi_label)
         weights = self.model.weights(logits)
-        tables = {name: _probabilities(matrix, multi_label) for name, matrix in logits.items()}
-        fused = _probabilities(self.model.fuse(logits), multi_label)
+        tables = {name: probabilities(matrix, multi_label) for name, matrix in logits.items()}
+        fused = probabilities(self.model.fuse(logits), multi_label)
         results = []
         for row, (arrays, absent) in enumerate(read):
             own = {
-                name: ModalityResult(_ranked(names, tables[name][row]), round(float(weights[name][row]), 6))
+                name: ModalityResult(ranked(names, tables[name][row]), round(float(weights[name][row]), 6))
                 for name in arrays
             }
-            scores = _ranked(names, fused[row])
+            scores = ranked(names, fused[row])
             results.append(Result(next(iter(scores)), scores, own, absent, multi_label))
         return results
 
@@ -366,17 +320,6 @@ def _support(support: Any) -> list[dict[str, Any]]:
         if unknown:
             raise InputError(f"row {i} of the support has {', '.join(unknown)}; rows hold label, text, audio, video")
     return records
-
-
-def _probabilities(logits: Tensor, multi_label: bool) -> np.ndarray:
-    logits = logits.float()
-    return (logits.sigmoid() if multi_label else logits.softmax(dim=-1)).cpu().numpy()
-
-
-def _ranked(names: Sequence[str], scores: np.ndarray) -> dict[str, float]:
-    order = np.argsort(-scores, kind="stable")
-    values = scores.tolist()
-    return {names[i]: values[i] for i in order}
 
 
 def _shots(counts: Mapping[str, int]) -> str:

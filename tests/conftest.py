@@ -6,6 +6,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from emoembed import recipes
+from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.data import EmotionData
 from emoembed.labels import table
 from emoembed.model import EmotionModel, ModalityConfig, ModelConfig
@@ -72,6 +73,20 @@ def units_model(word_table):
     columns = tuple(f"unit_{i}" for i in range(6))
     modality = ModalityConfig("action_units", "pooled", 24, columns, {"hidden": 16, "dropout": 0.0}, vad_share=0.5)
     return recipes.build({"video": modality}, word_table)
+
+
+@pytest.fixture
+def corpus_of():
+    """`corpus_of(texts, labels, split, **columns)` -> a corpus of rows row0, row1, ..."""
+
+    def make(texts, labels=None, split="train", **columns):
+        labels = [()] * len(texts) if labels is None else [(x,) if isinstance(x, str) else x for x in labels]
+        ids = [f"row{i}" for i in range(len(texts))]
+        samples = make_samples(ids, text=texts, labels=labels, split=split, **columns)
+        names = tuple(sorted({name for row in labels for name in row}))
+        return Corpus("toy", samples, names, any(len(row) > 1 for row in labels))
+
+    return make
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from emoembed import assess, recipes
-from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.errors import InputError
 from emoembed.evaluation import metrics
 from emoembed.features.text import word_feature_set
@@ -25,15 +24,7 @@ def recognizer(word_table):
     return Recognizer(recipes.build({"text": text}, word_table))
 
 
-def corpus_of(texts, labels=None, split="train", **columns):
-    labels = [()] * len(texts) if labels is None else [(x,) if isinstance(x, str) else x for x in labels]
-    ids = [f"row{i}" for i in range(len(texts))]
-    samples = make_samples(ids, text=texts, labels=labels, split=split, **columns)
-    names = tuple(sorted({name for row in labels for name in row}))
-    return Corpus("toy", samples, names, any(len(row) > 1 for row in labels))
-
-
-def test_evaluation_agrees_with_the_metrics(recognizer):
+def test_evaluation_agrees_with_the_metrics(corpus_of, recognizer):
     texts, labels = (
         ["jubilant", "sunny", "wrathful", "downcast", "blue", "irate"],
         ["joy", "joy", "anger", "sadness", "sadness", "anger"],
@@ -53,7 +44,7 @@ def test_evaluation_agrees_with_the_metrics(recognizer):
     assert not found.trained_on
 
 
-def test_multi_label_thresholds_come_from_valid(recognizer):
+def test_multi_label_thresholds_come_from_valid(corpus_of, recognizer):
     rows = [("joy",), ("joy", "anger"), ("anger",), ()] * 3
     corpus = corpus_of(["jubilant", "sunny", "wrathful", "downcast"] * 3, rows, split=["valid"] * 8 + ["test"] * 4)
     found = assess.evaluate_corpus(recognizer, corpus, "test")
@@ -64,7 +55,7 @@ def test_multi_label_thresholds_come_from_valid(recognizer):
         assess.evaluate_corpus(recognizer, corpus.split("test"), "test")
 
 
-def test_the_interval_redraws_speakers_and_not_rows(recognizer):
+def test_the_interval_redraws_speakers_and_not_rows(corpus_of, recognizer):
     texts, labels = ["jubilant", "wrathful", "sunny", "irate"] * 10, ["joy", "anger"] * 20
     alone = assess.evaluate_corpus(recognizer, corpus_of(texts, labels, split="valid", speaker=["anna"] * 40))
     assert alone.figures["uar_low"] == alone.figures["uar"] == alone.figures["uar_high"]

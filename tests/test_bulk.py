@@ -31,14 +31,6 @@ def hearing(recognizer):
     return Recognizer(recipes.build({"text": text, "audio": recipes.audio_modality()}, recognizer.model.phrases))
 
 
-def corpus_of(texts, labels=None, split="train", **columns):
-    labels = [()] * len(texts) if labels is None else [(x,) if isinstance(x, str) else x for x in labels]
-    ids = [f"row{i}" for i in range(len(texts))]
-    samples = make_samples(ids, text=texts, labels=labels, split=split, **columns)
-    names = tuple(sorted({name for row in labels for name in row}))
-    return Corpus("toy", samples, names, any(len(row) > 1 for row in labels))
-
-
 @pytest.fixture
 def tone(tmp_path):
     """Two seconds: a low tone, then a high one."""
@@ -48,7 +40,7 @@ def tone(tmp_path):
     return str(path)
 
 
-def test_scores_are_those_of_predict_whatever_the_batch_size(recognizer, tmp_path):
+def test_scores_are_those_of_predict_whatever_the_batch_size(corpus_of, recognizer, tmp_path):
     corpus = corpus_of(["jubilant", "sunny downcast", "wrathful irate blue"] * 4)
     summary = bulk.predict_manifest(recognizer, corpus, LABELS, tmp_path / "a.csv", batch_size=5)
     written = pd.read_csv(tmp_path / "a.csv")
@@ -61,7 +53,7 @@ def test_scores_are_those_of_predict_whatever_the_batch_size(recognizer, tmp_pat
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_a_failing_row_is_recorded_and_the_others_are_scored(recognizer, tmp_path, suffix):
+def test_a_failing_row_is_recorded_and_the_others_are_scored(corpus_of, recognizer, tmp_path, suffix):
     output = tmp_path / f"out{suffix}"
     summary = bulk.predict_manifest(recognizer, corpus_of(["joy", "zzzz", None, "downcast"]), LABELS, output)
     assert summary.failures == {
@@ -76,7 +68,7 @@ def test_a_failing_row_is_recorded_and_the_others_are_scored(recognizer, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == [output.name]
 
 
-def test_an_error_that_is_not_ours_costs_one_row(recognizer, tmp_path, monkeypatch):
+def test_an_error_that_is_not_ours_costs_one_row(corpus_of, recognizer, tmp_path, monkeypatch):
     real = recognizer.predict
 
     def predict(text=None, **rest):
@@ -89,7 +81,7 @@ def test_an_error_that_is_not_ours_costs_one_row(recognizer, tmp_path, monkeypat
     assert summary.failures == {"row1": "RuntimeError: out of memory"}
 
 
-def test_what_is_wrong_with_the_call_is_no_rows_failure(recognizer, tmp_path):
+def test_what_is_wrong_with_the_call_is_no_rows_failure(corpus_of, recognizer, tmp_path):
     corpus = corpus_of(["joy"])
     with pytest.raises(LabelError, match="same emotion"):
         bulk.predict_manifest(recognizer, corpus, ["joy", "Joy"], tmp_path / "out.csv")
@@ -105,7 +97,7 @@ def test_what_is_wrong_with_the_call_is_no_rows_failure(recognizer, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_start_and_end_choose_the_part_that_is_heard(hearing, tone, tmp_path):
+def test_start_and_end_choose_the_part_that_is_heard(corpus_of, hearing, tone, tmp_path):
     corpus = corpus_of([None, None], audio=[tone, tone], start=[0.0, 1.0], end=[1.0, None])
     bulk.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
     written = pd.read_csv(tmp_path / "out.csv")
@@ -115,7 +107,7 @@ def test_start_and_end_choose_the_part_that_is_heard(hearing, tone, tmp_path):
         assert row["joy"] == pytest.approx(expected.scores["joy"], abs=1e-5)
 
 
-def test_a_part_that_cannot_be_read_leaves_the_other_modalities(hearing, tone, tmp_path):
+def test_a_part_that_cannot_be_read_leaves_the_other_modalities(corpus_of, hearing, tone, tmp_path):
     corpus = corpus_of(["joy", None], audio=[tone, tone], start=[50.0, 60.0])
     summary = bulk.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
     assert list(summary.absent) == ["row0"]
@@ -123,7 +115,7 @@ def test_a_part_that_cannot_be_read_leaves_the_other_modalities(hearing, tone, t
     assert list(summary.failures) == ["row1"]
 
 
-def test_extraction_cuts_parts_and_keeps_failures(tone, tmp_path):
+def test_extraction_cuts_parts_and_keeps_failures(corpus_of, tone, tmp_path):
     corpus = corpus_of([None] * 3, audio=[tone, tone, str(tmp_path / "no.wav")], start=[0.0, None, None])
     corpus = Corpus("toy", corpus.samples.assign(end=[0.5, np.nan, np.nan]), (), False)
     store = bulk.extract_features(corpus, "audio", tmp_path / "store")

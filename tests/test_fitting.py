@@ -9,23 +9,15 @@ import soundfile
 import torch
 
 from emoembed import assess, fitting
-from emoembed.corpora.corpus import Corpus, make_samples
+from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
 from emoembed.recognizer import Recognizer
 
 LABELS = ["joy", "anger", "sadness"]
 
 
-def corpus_of(texts, labels=None, split="train", **columns):
-    labels = [()] * len(texts) if labels is None else [(x,) if isinstance(x, str) else x for x in labels]
-    ids = [f"row{i}" for i in range(len(texts))]
-    samples = make_samples(ids, text=texts, labels=labels, split=split, **columns)
-    names = tuple(sorted({name for row in labels for name in row}))
-    return Corpus("toy", samples, names, any(len(row) > 1 for row in labels))
-
-
 @pytest.fixture
-def sentences():
+def sentences(corpus_of):
     """24 texts whose words say their label."""
     kinds = {"joy": ("jubilant", "sunny"), "anger": ("wrathful", "irate"), "sadness": ("downcast", "blue")}
     labels = [name for name in kinds for _ in range(8)]
@@ -82,7 +74,7 @@ def test_labels_as_written_become_one_emotion(sentences, word_table):
     assert "anger" in fitting.train_manifest(corpus, phrases=word_table, epochs=1).recognizer.labels
 
 
-def test_text_and_sound_are_trained_apart_and_weighed_together(word_table, tmp_path, monkeypatch):
+def test_text_and_sound_are_trained_apart_and_weighed_together(corpus_of, word_table, tmp_path, monkeypatch):
     monkeypatch.setenv("EMOEMBED_CACHE", str(tmp_path / "cache"))
     labels = ["joy", "anger"] * 6
     for i, name in enumerate(labels):
@@ -99,7 +91,7 @@ def test_text_and_sound_are_trained_apart_and_weighed_together(word_table, tmp_p
     assert set(result.scores) == {"joy", "anger"}
 
 
-def test_training_names_what_is_missing(sentences, word_table):
+def test_training_names_what_is_missing(corpus_of, sentences, word_table):
     with pytest.raises(InputError, match="toy has no audio; it has text"):
         fitting.train_manifest(sentences, modalities=["audio"], phrases=word_table)
     with pytest.raises(InputError, match="bear 1 label; at least 2"):
@@ -119,7 +111,7 @@ def test_what_stands_in_the_way_is_told_before_the_work(sentences, word_table, t
         fitting.train_manifest(sentences, phrases=word_table, seed=-1)
 
 
-def test_ten_rows_of_three_labels_suffice_to_hold_some_out():
+def test_ten_rows_of_three_labels_suffice_to_hold_some_out(corpus_of):
     labels = ["joy"] * 4 + ["anger"] * 3 + ["sadness"] * 3
     divided = fitting.hold_out(corpus_of([f"text {i}" for i in range(10)], labels))
     assert 1 <= (divided.samples["split"] == "valid").sum() <= 4
