@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from emoembed.model import EmotionModel
 
-SHRINKAGE = {"text": 32.0, "audio": 8.0, "video": 8.0}
+SHRINKAGE = {"text": 32.0, "audio": 8.0, "video": 32.0}
 """Shots at which examples weigh as much as the word, by modality; see `shrink`."""
 
 
