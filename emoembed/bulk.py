@@ -294,8 +294,8 @@ def input_of(modality: str, source: Source) -> Any:
     """A text or a whole file as it stands, for `predict` to read; a part of a file is cut out here."""
     if source is None or isinstance(source, str):
         return source
-    path, start, end = source
-    if start is None and end is None:
+    path, start, end, side = source
+    if start is None and end is None and side is None:
         return path
     if modality == "audio":
         return audio.read_audio(path, start=start, end=end), audio.SAMPLING_RATE

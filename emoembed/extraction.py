@@ -18,8 +18,8 @@ from emoembed.features.store import FeatureStore, extract
 REVISION = 1
 """Raised when a change to the features makes those in the cache stale."""
 
-Span = tuple[str, float | None, float | None]
-"""A media file and the part of it that is meant, in seconds; None for its beginning or end."""
+Span = tuple[str, float | None, float | None, str | None]
+"""A media file, the part that is meant in seconds (None for its beginning or end), and the side of the picture."""
 
 
 def cache_folder() -> Path:
@@ -28,21 +28,30 @@ def cache_folder() -> Path:
 
 
 def spans(corpus: Corpus, modality: str) -> Iterator[tuple[str, Span]]:
-    """Row ids and their media, of the rows that have this modality."""
+    """Row ids and their media, of the rows that have this modality.
+
+    A column `side` (left, right) says on which half of the picture a row's speaker is; a true `audio_whole` that its
+    sound is a file of its own, to which `start` and `end` do not apply.
+    """
     samples = corpus.samples
-    for row, path, start, end in zip(samples["id"], samples[modality], samples["start"], samples["end"], strict=True):
+    blank = [None] * len(samples)
+    sides = samples["side"] if "side" in samples and modality == "video" else blank
+    whole = samples["audio_whole"] if "audio_whole" in samples and modality == "audio" else blank
+    columns = (samples["id"], samples[modality], samples["start"], samples["end"], sides, whole)
+    for row, path, start, end, side, own_file in zip(*columns, strict=True):
         if path is not None:
-            yield row, (path, _seconds(start), _seconds(end))
+            part = (None, None) if own_file else (_seconds(start), _seconds(end))
+            yield row, (path, *part, side)
 
 
 def read_span(modality: str, span: Span) -> Features:
     """The features a modality's recipe reads: `speech` of sound, `faces` of video and images."""
-    path, start, end = span
+    path, start, end, side = span
     if modality == "audio":
         return audio.speech(path, start=start, end=end)
     from emoembed.features import video
 
-    return video.read_faces(path, start=start, end=end).features
+    return video.read_faces(path, start=start, end=end, side=side).features  # type: ignore[arg-type]
 
 
 def extract_features(
@@ -81,7 +90,8 @@ def cached_features(
 def _key(span: Span) -> str:
     path = Path(span[0])
     changed = path.stat().st_mtime_ns if path.is_file() else 0
-    return hashlib.sha256(repr((REVISION, str(path.resolve()), span[1:], changed)).encode()).hexdigest()[:20]
+    part = span[1:3] if span[3] is None else span[1:]  # as before there were sides, so that what is cached stays
+    return hashlib.sha256(repr((REVISION, str(path.resolve()), part, changed)).encode()).hexdigest()[:20]
 
 
 def _seconds(value: float | None) -> float | None:

@@ -6,6 +6,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from emoembed import recipes
+from emoembed.corpora import synthetic
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.data import EmotionData
 from emoembed.labels import table
@@ -103,5 +104,22 @@ def toy():
         }
         targets = np.eye(len(labels), dtype=np.float32)[true]
         return EmotionData(tuple(store), {"video": store}, tuple(labels), targets, np.zeros(rows, bool))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory, word_table):
+    """`stand_in("mosei", "csd")` -> its folder."""
+    written = {}
+    writers = {"mosei": synthetic.write_mosei, "iemocap": synthetic.write_iemocap}
+    small = {("mosei", "raw"): {"videos": 6, "segments": 2}, ("iemocap", "raw"): {"dialogues": 2, "turns": 3}}
+
+    def make(name, form):
+        if (name, form) not in written:
+            folder = tmp_path_factory.mktemp(f"{name}-{form}")
+            writers[name](folder, word_table, word_table.words, form=form, **small.get((name, form), {}))
+            written[name, form] = folder
+        return written[name, form]
 
     return make

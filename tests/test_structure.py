@@ -83,9 +83,10 @@ def test_importing_the_package_loads_nothing_heavy():
     assert done.stdout.strip() == ""
 
 
-def test_nothing_reads_or_writes_pickle():
+def test_pickle_is_read_by_the_restricted_reader_alone_and_written_only_into_stand_ins():
+    allowed = {"emoembed.corpora.pickles", "emoembed.corpora.synthetic"}
     for name, path in MODULES.items():
         tree = ast.parse(path.read_text())
-        assert not imports(name) & {"pickle", "joblib", "dill"}, name
+        assert name in allowed or not imports(name) & {"pickle", "joblib", "dill"}, name
         calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-        assert not calls & {"torch.load", "torch.save", "pd.read_pickle"}, name
+        assert not calls & {"torch.load", "torch.save", "pd.read_pickle", "pickle.load", "pickle.loads"}, name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+from emoembed.corpora import prepared
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.manifest import SUFFIXES
 from emoembed.errors import CorpusError, InputError, MissingFileError
@@ -24,6 +25,8 @@ NAMES = (
     "tess",
     "emodb",
     "fer2013",
+    "mosei",
+    "iemocap",
 )
 
 
@@ -52,5 +55,14 @@ def load(name: str, folder: str | Path | None = None) -> Corpus:
         raise MissingFileError(f"there is no {place}, where {name} should lie")
     if (place / name).is_dir():
         place = place / name
+    if prepared.is_prepared(place):
+        return _prepared(name, place)
     corpus: Corpus = import_module(f"emoembed.corpora.{name}").read(place)
+    return corpus
+
+
+def _prepared(name: str, folder: Path) -> Corpus:
+    corpus = prepared.read(folder)
+    if corpus.name != name:
+        raise CorpusError(f"{folder} holds {corpus.name}, not {name}")
     return corpus

@@ -50,6 +50,25 @@ CANONICAL: dict[str, dict[str, str | None]] = {
         "excited": "excitement",
         "happy": "joy",
     },
+    "mosei": {
+        "happy": "joy",
+        "sad": "sadness",
+        **{name: name for name in ("anger", "surprise", "disgust", "fear")},
+    },
+    # the release's three letters; the spellings of the files made from it. xxx: the annotators did not agree
+    "iemocap": {
+        **dict.fromkeys(("neu", "neutral"), "neutral"),
+        **dict.fromkeys(("hap", "happy"), "joy"),
+        **dict.fromkeys(("sad",), "sadness"),
+        **dict.fromkeys(("ang", "angry", "anger"), "anger"),
+        **dict.fromkeys(("exc", "excited"), "excitement"),
+        **dict.fromkeys(("fru", "frustrated"), "frustration"),
+        **dict.fromkeys(("sur", "surprised"), "surprise"),
+        **dict.fromkeys(("fea", "fear"), "fear"),
+        **dict.fromkeys(("dis", "disgust"), "disgust"),
+        "oth": None,
+        "xxx": None,
+    },
     "ravdess": {
         "neutral": "neutral",
         "calm": "calm",

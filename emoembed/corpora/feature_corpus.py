@@ -1,0 +1,55 @@
+"""A corpus whose utterances come with features instead of, or beside, media."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from emoembed.corpora.corpus import Corpus
+from emoembed.features.feature_set import FeatureSet
+
+
+class FeatureTable(Protocol):
+    """Item id -> `(time, feature_dim)`, of one feature set; `features.store.FeatureStore` is one on disk."""
+
+    @property
+    def feature_set(self) -> FeatureSet: ...
+
+    def __getitem__(self, item: str) -> np.ndarray: ...
+
+    def __contains__(self, item: object) -> bool: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def __len__(self) -> int: ...
+
+
+class Arrays(Mapping[str, np.ndarray]):
+    """A feature table in memory."""
+
+    def __init__(self, feature_set: FeatureSet, arrays: Mapping[str, np.ndarray]) -> None:
+        self.feature_set, self._arrays = feature_set, dict(arrays)
+
+    def __getitem__(self, item: str) -> np.ndarray:
+        return self._arrays[item]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureCorpus(Corpus):
+    """A corpus with feature tables; everything a `Corpus` does keeps them."""
+
+    features: Mapping[str, FeatureTable] = field(default_factory=dict)
+    """Modality -> table, by the rows' ids; a row that a table lacks lacks the modality."""
+    form: str = ""
+    """Which file form it was read from."""
+    notes: tuple[str, ...] = ()
+    """What was found in the files that a user should know of: counts, what was left out, what stands in for what."""

@@ -1,0 +1,65 @@
+"""A prepared corpus: one sample table and one feature store a modality, whatever form the corpus came in.
+
+Layout: `corpus.json` (name, form, labels, notes), `samples.jsonl` (a manifest), and `text/`, `audio/`, `video/`, each a
+feature store. `corpus.json` is written last: without it the folder is not finished.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from emoembed.corpora import manifest
+from emoembed.corpora.feature_corpus import FeatureCorpus
+from emoembed.corpora.files import existing
+from emoembed.errors import CorpusError
+from emoembed.features.store import FeatureStore, write_atomically
+
+HEADER, SAMPLES = "corpus.json", "samples.jsonl"
+VERSION = 1
+MODALITIES = ("text", "audio", "video")
+
+
+def is_prepared(folder: Path) -> bool:
+    """Whether a folder is a prepared corpus."""
+    return (folder / HEADER).is_file() and (folder / SAMPLES).is_file()
+
+
+def read(folder: Path) -> FeatureCorpus:
+    """Read a prepared corpus; its features stay on disk until they are asked for.
+
+    Raises:
+        CorpusError: it was written by another version, or is damaged.
+    """
+    try:
+        header = json.loads(existing(folder / HEADER).read_text(encoding="utf-8"))
+        version = header["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorpusError(f"{folder / HEADER} is damaged ({error}); prepare the corpus again") from error
+    if version != VERSION:
+        raise CorpusError(f"{folder} was prepared in version {version}; this release reads {VERSION}: prepare it again")
+    samples = manifest.read(folder / SAMPLES).samples
+    stores = {name: FeatureStore(folder / name) for name in MODALITIES if (folder / name / "store.json").is_file()}
+    return FeatureCorpus(
+        header["name"],
+        samples,
+        tuple(header["labels"]),
+        header["multi_label"],
+        stores,
+        header["form"],
+        tuple(header["notes"]),
+    )
+
+
+def write_table(corpus: FeatureCorpus, folder: Path) -> None:
+    """Finish a prepared corpus whose stores are written: the sample table, then the header."""
+    manifest.write(corpus, folder / SAMPLES)
+    header = {
+        "version": VERSION,
+        "name": corpus.name,
+        "form": corpus.form,
+        "labels": corpus.labels,
+        "multi_label": corpus.multi_label,
+        "notes": corpus.notes,
+    }
+    write_atomically(folder / HEADER, json.dumps(header, indent=1, ensure_ascii=False).encode())
