@@ -90,10 +90,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--modality", choices=("audio", "video"), required=True)
     one.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the store is or shall be")
 
-    one = _command(commands, prepare, "write a corpus as a manifest")
+    one = _command(commands, prepare, "write a corpus as a manifest, or with its features as a folder")
     one.add_argument("corpus", metavar="CORPUS")
     one.add_argument("--data", type=Path, metavar="DIR", help="the folder that holds the corpora")
-    one.add_argument("--output", type=Path, required=True, metavar="FILE", help=TABLES)
+    one.add_argument("--output", type=Path, required=True, metavar="PATH", help=f"{TABLES}; or a folder")
 
     one = _command(commands, info, "say what is known of a model, a corpus or a label")
     one.add_argument("subject", choices=("model", "corpus", "label"))

@@ -135,13 +135,16 @@ def extract(parsed: argparse.Namespace) -> int:
 
 
 def prepare(parsed: argparse.Namespace) -> int:
-    """A corpus to a manifest."""
-    from emoembed import corpora
+    """A corpus to a manifest, or with its features to a folder."""
+    from emoembed import corpora, describe, preparation
     from emoembed.corpora import manifest
 
     corpus = corpora.load(parsed.corpus, parsed.data)
-    manifest.write(corpus, parsed.output)
-    print(f"{corpus.counts().to_string()}\n{len(corpus.samples)} rows -> {parsed.output}")
+    if parsed.output.suffix in manifest.SUFFIXES:
+        manifest.write(corpus, parsed.output)
+    else:
+        corpus = preparation.prepare(corpus, parsed.output, progress=sys.stderr.isatty())
+    print(f"{describe.describe_corpus(corpus)}\n{len(corpus.samples)} rows -> {parsed.output}")
     return 0
 
 
@@ -186,11 +189,16 @@ def _info_model(parsed: argparse.Namespace) -> int:
 
 
 def _info_corpus(parsed: argparse.Namespace) -> int:
-    from emoembed import corpora
+    from pathlib import Path
 
-    corpus = corpora.load(parsed.name, parsed.data)
-    kind = "several labels a row" if corpus.multi_label else "one label a row"
-    print(f"{corpus.name}: {len(corpus.samples)} rows, {kind}\n{corpus.counts().to_string()}")
+    from emoembed import corpora, describe
+
+    folder = Path(parsed.name)
+    if folder.is_dir() and parsed.name not in corpora.NAMES:
+        corpus = corpora.load(corpora.recognize(folder), folder)
+    else:
+        corpus = corpora.load(parsed.name, parsed.data)
+    print(describe.describe_corpus(corpus))
     return 0
 
 

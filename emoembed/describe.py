@@ -1,4 +1,4 @@
-"""What is known of a label, as a model sees it, and of a checkpoint."""
+"""What is known of a label, as a model sees it, of a checkpoint, and of a corpus."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import torch
 
 from emoembed import checkpoint
+from emoembed.corpora import Corpus, feature_names, published
+from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.labels import canonical, find, resolve, table
 from emoembed.model import EmotionModel
 from emoembed.recognizer import Recognizer
@@ -54,3 +56,26 @@ def describe_model(recognizer: Recognizer) -> dict[str, Any]:
         "license": [line for line in texts[checkpoint.LICENSE].splitlines() if line.strip()][:3],
         "card": texts[checkpoint.CARD],
     }
+
+
+def describe_corpus(corpus: Corpus) -> str:
+    """Its form, its rows by label and split beside the published ones where there are any, its columns, its faults."""
+    kind = "several labels a row" if corpus.multi_label else "one label a row"
+    form = corpus.form if isinstance(corpus, FeatureCorpus) else ""
+    counts = corpus.counts()
+    for split, printed in published.LABELS.get((corpus.name, form), {}).items():
+        counts[f"{split}, published"] = [printed.get(label, 0) for label in counts.index]
+    lines = [f"{corpus.name}{f', form {form}' if form else ''}: {len(corpus.samples)} rows, {kind}", counts.to_string()]
+    for split, rows in published.ROWS.get((corpus.name, form), {}).items():
+        here = len(corpus.samples) if split == "all" else int((corpus.samples["split"] == split).sum())
+        lines.append(f"{split}: {here} rows, published {rows}")
+    if isinstance(corpus, FeatureCorpus):
+        for modality, table in corpus.features.items():
+            columns = table.feature_set.columns
+            shown = ", ".join(columns[:6]) + (", ..." if len(columns) > 6 else "")
+            scores = feature_names.emotion_columns(columns)
+            lines.append(f"{modality}: {table.feature_set.name}, {len(columns)} columns ({shown}), {len(table)} rows")
+            if scores:
+                lines.append(f"{modality}: {', '.join(scores)} are emotion scores; evaluation leaves them out")
+        lines += [f"note: {note}" for note in corpus.notes]
+    return "\n".join(lines)

@@ -217,6 +217,22 @@ def test_prepare_writes_what_info_counts(toy, capsys, tmp_path):
     assert re.search(r"sadness +8", printed)
 
 
+def test_prepare_writes_a_folder_that_info_recognizes(stand_in, capsys, tmp_path):
+    assert run("prepare", "mosei", "--data", stand_in("mosei", "csd"), "--output", tmp_path / "out") == 0
+    assert "144 rows -> " in capsys.readouterr().out
+    assert run("info", "corpus", tmp_path / "out") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("mosei, form csd: 144 rows, several labels a row")
+    assert "train: 96 rows, published 16327" in printed
+    assert "video: Anger, Contempt, Disgust" in printed
+    assert "audio: COVAREP, 74 columns (F0, VUV" in printed
+    assert "values were infinite" in printed
+    assert run("info", "corpus", stand_in("iemocap", "nine-class")) == 0
+    assert "published" in capsys.readouterr().out
+    assert run("info", "corpus", tmp_path) == 2
+    assert "holds no corpus that its files would name" in capsys.readouterr().err
+
+
 def test_info_label(tiny, capsys):
     assert run("info", "label", "happiness", "--model", tiny) == 0
     printed = capsys.readouterr().out

@@ -10,7 +10,7 @@ from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.manifest import SUFFIXES
 from emoembed.errors import CorpusError, InputError, MissingFileError
 
-__all__ = ["NAMES", "Corpus", "load"]
+__all__ = ["NAMES", "Corpus", "load", "recognize"]
 
 NAMES = (
     "goemotions",
@@ -59,6 +59,22 @@ def load(name: str, folder: str | Path | None = None) -> Corpus:
         return _prepared(name, place)
     corpus: Corpus = import_module(f"emoembed.corpora.{name}").read(place)
     return corpus
+
+
+def recognize(folder: str | Path) -> str:
+    """Whose corpus a folder holds, by its files: a prepared one, CMU-MOSEI or IEMOCAP in any form.
+
+    Raises:
+        CorpusError: neither.
+    """
+    place = Path(folder)
+    if prepared.is_prepared(place):
+        return prepared.read(place).name
+    found = [name for name in ("mosei", "iemocap") if import_module(f"emoembed.corpora.{name}").forms(place)]
+    if len(found) != 1:
+        holds = " and ".join(found) if found else "no corpus that its files would name"
+        raise CorpusError(f"{folder} holds {holds}; give the corpus's name, and the folder with --data")
+    return found[0]
 
 
 def _prepared(name: str, folder: Path) -> Corpus:

@@ -50,14 +50,8 @@ def read(folder: Path) -> FeatureCorpus:
         MissingFileError: none of the forms is there.
         CorpusError: files of two forms are, or a file is broken.
     """
-    forms = {"raw": _read_raw, "pickle": _read_pickle, "nine-class": _read_nine_class, "merbench": _read_merbench}
-    marks = {
-        "raw": "Session[1-5]",
-        "pickle": "iemocap_data*.pkl",
-        "nine-class": "y_train.p",
-        "merbench": "label_?way.npz",
-    }
-    present = [form for form, mark in marks.items() if any(existing(folder).glob(mark))]
+    readers = {"raw": _read_raw, "pickle": _read_pickle, "nine-class": _read_nine_class, "merbench": _read_merbench}
+    present = forms(existing(folder))
     if not present:
         raise MissingFileError(
             f"{folder} holds IEMOCAP in no known form; expected Session1 to Session5, iemocap_data.pkl, y_train.p or "
@@ -65,7 +59,18 @@ def read(folder: Path) -> FeatureCorpus:
         )
     if len(present) > 1:
         raise CorpusError(f"{folder} holds IEMOCAP as {' and as '.join(present)}; give the folder of one of them")
-    return forms[present[0]](folder)
+    return readers[present[0]](folder)
+
+
+def forms(folder: Path) -> list[str]:
+    """The forms whose files are there."""
+    marks = {
+        "raw": "Session[1-5]",
+        "pickle": "iemocap_data*.pkl",
+        "nine-class": "y_train.p",
+        "merbench": "label_?way.npz",
+    }
+    return [form for form, mark in marks.items() if any(folder.glob(mark))]
 
 
 def session_of(item: str) -> int:

@@ -47,14 +47,14 @@ def read(folder: Path) -> FeatureCorpus:
         MissingFileError: none of the forms is there.
         CorpusError: files of two forms are, or a file is broken or has another order of columns.
     """
-    forms = {
+    readers = {
         "csd": _read_csd,
         "seq-20": _read_seq20,
         "pickle": _read_pickles,
         "merbench": _read_merbench,
         "raw": _read_raw,
     }
-    present = _present(existing(folder))
+    present = forms(existing(folder))
     if not present:
         raise MissingFileError(
             f"{folder} holds CMU-MOSEI in no known form; expected .csd files, ey_train.h5, mosei_senti_data.pkl, "
@@ -62,7 +62,7 @@ def read(folder: Path) -> FeatureCorpus:
         )
     if len(present) > 1:
         raise CorpusError(f"{folder} holds CMU-MOSEI as {' and as '.join(present)}; give the folder of one of them")
-    return forms[present[0]](folder)
+    return readers[present[0]](folder)
 
 
 def read_folds(folder: Path) -> dict[str, str]:
@@ -91,7 +91,7 @@ def _by_video(folds: object, path: Path) -> dict[str, str]:
     return {video: FOLDS[name] for name, videos in folds.items() for video in videos}
 
 
-def _present(folder: Path) -> list[str]:
+def forms(folder: Path) -> list[str]:
     """The forms whose files are there; a labels' `.csd` alone belongs to the pickles or the raw release beside it."""
     found = []
     sequences = [path for path in folder.rglob("*.csd") if "abels" not in path.name]
@@ -99,7 +99,7 @@ def _present(folder: Path) -> list[str]:
         found.append("csd")
     if (folder / "ey_train.h5").is_file():
         found.append("seq-20")
-    if any(folder.glob("*.pkl")):
+    if any("iemocap" not in path.name.lower() for path in folder.glob("*.pkl")):
         found.append("pickle")
     if (folder / "label.npz").is_file():
         found.append("merbench")
