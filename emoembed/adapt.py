@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
+from emoembed.errors import InputError
 from emoembed.model import EmotionModel
 
 SHRINKAGE = {"text": 32.0, "audio": 8.0, "video": 32.0}
@@ -55,6 +56,8 @@ def adapt(
             its own label to every other. Points of other labels never move.
         others: modality -> points `(labels, embed_dim)` of the labels the new ones compete with in that fine-tune.
     """
+    if model.config.similarity != "cosine":
+        raise InputError("few-shot vectors need cosine similarity; this model scores by raw dot products")
     halves = {**SHRINKAGE, **(shrinkage or {})}
     anchors = {
         label: {

@@ -94,6 +94,26 @@ class RecurrentEncoder(nn.Module):
         return self.out(self.pool(steps, lengths))
 
 
+class LastStepEncoder(nn.Module):
+    """Bidirectional LSTM whose two directions are summed and read at an item's last step, features as they are.
+
+    As Dai et al. 2020 (section 3.1) and their code have it, for `ModelConfig.mtee`, but for padding, which is never
+    read: the last step is the item's own. Of the backward direction that step has seen one frame only.
+    """
+
+    def __init__(self, feature_dim: int, embed_dim: int, layers: int = 2, dropout: float = 0.15) -> None:
+        super().__init__()
+        self.recurrent = nn.LSTM(
+            feature_dim, embed_dim, layers, batch_first=True, bidirectional=True, dropout=dropout if layers > 1 else 0.0
+        )
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
+        steps = run_recurrent(self.recurrent, frames, lengths)
+        last = steps[torch.arange(len(steps), device=steps.device), lengths - 1]
+        return last.unflatten(-1, (2, -1)).sum(dim=1)
+
+
 def run_recurrent(recurrent: nn.RNNBase, frames: Tensor, lengths: Tensor) -> Tensor:
     """Run a bidirectional RNN so that its backward direction starts at each item's own last step, not in padding."""
     packed = nn.utils.rnn.pack_padded_sequence(frames, lengths.cpu(), batch_first=True, enforce_sorted=False)

@@ -10,11 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from emoembed.encoders import FaceEncoder, PooledEncoder, RecurrentEncoder, SpectrogramEncoder, point
+from emoembed.encoders import (
+    FaceEncoder,
+    LastStepEncoder,
+    PooledEncoder,
+    RecurrentEncoder,
+    SpectrogramEncoder,
+    point,
+)
 from emoembed.errors import CheckpointError, InputError
 from emoembed.labels import Label, canonical, resolve
 from emoembed.transformer import TransformerEncoder
-from emoembed.words import VAD_DIM, LabelSpace, PhraseEncoder
+from emoembed.words import VAD_DIM, LabelSpace, PhraseEncoder, WordSpace
 
 MODALITIES = ("text", "audio", "video")
 ENCODERS = {
@@ -22,6 +29,7 @@ ENCODERS = {
     "spectrogram": SpectrogramEncoder,
     "face": FaceEncoder,
     "pooled": PooledEncoder,
+    "last-step": LastStepEncoder,
     "transformer": TransformerEncoder,
 }
 
@@ -41,6 +49,7 @@ class ModalityConfig:
     ] = ()  # names of the input's columns, in order; empty where they have no meaning of their own
     settings: dict[str, Any] = field(default_factory=dict)  # further arguments of the encoder
     vad_share: float = 0.0  # how much of a label's starting vector is valence-arousal-dominance, 0 to 1
+    projection: str = "isometry"  # of labels: see LabelProjection; "linear" or "none", without scaling, as in mtee
 
     @property
     def longest(self) -> int:
@@ -52,6 +61,8 @@ class ModalityConfig:
             raise CheckpointError(f"encoder {self.encoder!r} is unknown; there are {', '.join(ENCODERS)}")
         if not 0.0 <= self.vad_share <= 1.0:
             raise InputError(f"vad_share is a share, 0 to 1; given {self.vad_share}")
+        if self.projection not in PROJECTIONS:
+            raise CheckpointError(f"projection {self.projection!r} is unknown; there are {', '.join(PROJECTIONS)}")
         if self.embed_dim <= VAD_DIM and self.vad_share < 1.0:
             raise InputError(f"embed_dim must exceed {VAD_DIM} to hold words beside them; given {self.embed_dim}")
 
@@ -63,6 +74,9 @@ class ModelConfig:
     modalities: dict[str, ModalityConfig]
     phrase_dim: int  # size of the vectors labels come from
     phrases: str = "text"  # "text": the text modality's transformer embeds labels; "table": the word table does
+    similarity: str = "cosine"  # with a learned scale and bias; "dot": the raw product, as in mtee
+    fusion: str = "mean"  # weighted, over the modalities an item has; "linear": a learned sum, as in mtee
+    label_space: str = "meaning"  # LabelSpace: prompts, centred, and valence-arousal-dominance; "words": WordSpace
     labels: tuple[str, ...] = ()  # what `predict` scores when the caller names none
     seen: tuple[str, ...] = ()  # labels training saw examples of
     adapted: tuple[str, ...] = ()  # labels with few-shot vectors of their own
@@ -72,8 +86,44 @@ class ModelConfig:
         unknown = [name for name in self.modalities if name not in MODALITIES]
         if unknown or not self.modalities:
             raise InputError(f"modalities are some of {', '.join(MODALITIES)}; given {list(self.modalities)}")
-        if self.phrases not in ("text", "table"):
-            raise InputError(f"phrases is 'text' or 'table'; given {self.phrases!r}")
+        choices = {
+            "phrases": ("text", "table"),
+            "similarity": ("cosine", "dot"),
+            "fusion": ("mean", "linear"),
+            "label_space": ("meaning", "words"),
+        }
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} is {' or '.join(map(repr, known))}; given {getattr(self, name)!r}")
+
+    @classmethod
+    def mtee(
+        cls, columns: Mapping[str, tuple[str, ...]], phrase_dim: int = 300, audio_dim: int = 200, video_dim: int = 100
+    ) -> ModelConfig:
+        """The model of Dai et al. 2020 as their code has it: modality-transferable emotion embeddings.
+
+        A two-layer BiLSTM a modality (300, 200 and 100 units for text, audio, video), directions summed, read at the
+        last step; frozen word vectors as labels, mapped linearly into the acoustic and the visual space; raw dot
+        products; one linear layer over the modalities, started at equal weights.
+
+        This project's own default departs where that is at fault: every step is read by attention (the last one
+        holds a backward state that has seen one frame), padding is masked, features are standardised, label
+        projections start from and are held near an isometry (with few seen labels a free linear map lands unseen ones
+        anywhere), similarity is a scaled cosine, and fusion passes over modalities an item lacks.
+
+        Args:
+            columns: modality -> names of its features' columns; text are word vectors of the labels' own table.
+            phrase_dim: size of the word vectors, and of the text space.
+            audio_dim, video_dim: sizes of the other spaces.
+        """
+        sizes = {"text": phrase_dim, "audio": audio_dim, "video": video_dim}
+        modalities = {
+            name: ModalityConfig(
+                "sequence", "last-step", sizes[name], tuple(there), projection="none" if name == "text" else "linear"
+            )
+            for name, there in columns.items()
+        }
+        return cls(modalities, phrase_dim, "table", similarity="dot", fusion="linear", label_space="words")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -130,6 +180,36 @@ class LabelProjection(nn.Module):
         return (self.weight - self.start).square().sum()
 
 
+class LinearProjection(nn.Module):
+    """A linear map of word vectors into a modality's space, started at random (Dai et al. 2020, equation 2)."""
+
+    def __init__(self, phrase_dim: int, embed_dim: int, vad_share: float) -> None:
+        super().__init__()
+        self.phrase_dim = phrase_dim
+        self.linear = nn.Linear(phrase_dim, embed_dim)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`(labels, phrase_dim + 4)` -> `(labels, embed_dim)`"""
+        return self.linear(features[:, : self.phrase_dim])
+
+
+class NoProjection(nn.Module):
+    """The word vectors themselves."""
+
+    def __init__(self, phrase_dim: int, embed_dim: int, vad_share: float) -> None:
+        super().__init__()
+        if phrase_dim != embed_dim:
+            raise InputError(f"without a projection embed_dim is the words' {phrase_dim}; given {embed_dim}")
+        self.phrase_dim = phrase_dim
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`(labels, phrase_dim + 4)` -> `(labels, phrase_dim)`"""
+        return features[:, : self.phrase_dim]
+
+
+PROJECTIONS = {"isometry": LabelProjection, "linear": LinearProjection, "none": NoProjection}
+
+
 class EmotionModel(nn.Module):
     """Scores any labels for a batch of features: cosine of an item's point and a label's, per modality, then fused.
 
@@ -142,18 +222,25 @@ class EmotionModel(nn.Module):
         super().__init__()
         self.config = config
         self.phrases = phrases
-        self.space = LabelSpace(config.phrase_dim)
+        self.space = (WordSpace if config.label_space == "words" else LabelSpace)(config.phrase_dim)
         self.encoders, self.projections = nn.ModuleDict(), nn.ModuleDict()
         self.log_scale, self.bias, self.log_weight = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
+        self.share = nn.ParameterDict()  # of linear fusion alone
         for name, modality in config.modalities.items():
             arguments = dict(modality.settings)
-            if modality.encoder in ("recurrent", "spectrogram", "pooled"):
+            if modality.encoder in ("recurrent", "spectrogram", "pooled", "last-step"):
                 arguments["feature_dim"] = len(modality.columns)
             self.encoders[name] = ENCODERS[modality.encoder](embed_dim=modality.embed_dim, **arguments)
-            self.projections[name] = LabelProjection(config.phrase_dim, modality.embed_dim, modality.vad_share)
-            self.log_scale[name] = nn.Parameter(torch.tensor(10.0).log())
-            self.bias[name] = nn.Parameter(torch.tensor(-3.0))
-            self.log_weight[name] = nn.Parameter(torch.zeros(()))
+            self.projections[name] = PROJECTIONS[modality.projection](
+                config.phrase_dim, modality.embed_dim, modality.vad_share
+            )
+            if config.similarity == "cosine":
+                self.log_scale[name] = nn.Parameter(torch.tensor(10.0).log())
+                self.bias[name] = nn.Parameter(torch.tensor(-3.0))
+            if config.fusion == "mean":
+                self.log_weight[name] = nn.Parameter(torch.zeros(()))
+            else:
+                self.share[name] = nn.Parameter(torch.tensor(1.0 / len(config.modalities)))
             # temperature of the softmax; slope and offset of the sigmoid: fitted on validation, see evaluation
             self.register_buffer(f"calibration_{name}", torch.tensor([1.0, 1.0, 0.0]))
             self.register_buffer(f"background_{name}", torch.zeros(modality.embed_dim))
@@ -170,7 +257,11 @@ class EmotionModel(nn.Module):
         return self.space.embed(labels, self.phrases)
 
     def encode(self, batch: Batch) -> dict[str, Tensor]:
-        """Each modality's points, `(batch, embed_dim)` of length one; NaN rows where an item lacks the modality."""
+        """Each modality's points, `(batch, embed_dim)`, of length one unless similarity is `dot`.
+
+        Rows are NaN where an item lacks the modality.
+        """
+        point = self._point
         points = {}
         for name, (frames, lengths) in batch.items():
             present = lengths > 0
@@ -182,6 +273,9 @@ class EmotionModel(nn.Module):
                 rows[present] = point(self.encoders[name](frames[present], lengths[present]))
             points[name] = rows
         return points
+
+    def _point(self, encoded: Tensor) -> Tensor:
+        return encoded.float() if self.config.similarity == "dot" else point(encoded)
 
     def project(self, features: Tensor) -> dict[str, Tensor]:
         """Label features `(labels, phrase_dim + 4)` -> each modality's label points `(labels, embed_dim)`."""
@@ -221,7 +315,12 @@ class EmotionModel(nn.Module):
         return scaled
 
     def score(self, points: Mapping[str, Tensor], label_points: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each modality's logits `(batch, labels)`: scale * cosine + bias; NaN rows where an item lacks it."""
+        """Each modality's logits `(batch, labels)`: scale * cosine + bias, or the raw dot product.
+
+        Rows are NaN where an item lacks the modality.
+        """
+        if self.config.similarity == "dot":
+            return {name: items @ label_points[name].T for name, items in points.items()}
         logits = {}
         for name, items in points.items():
             lacking = items.isnan().any(dim=1, keepdim=True)
@@ -231,8 +330,14 @@ class EmotionModel(nn.Module):
         return logits
 
     def weights(self, logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each modality's share of the result, `(batch,)`, summing to one over those an item has."""
+        """Each modality's share of the result, `(batch,)`, summing to one over those an item has.
+
+        With linear fusion the learned weights as they are, which need not sum to one.
+        """
         here = torch.stack([~matrix[:, 0].isnan() for matrix in logits.values()])
+        if self.config.fusion == "linear":
+            learned = torch.stack([self.share[name] for name in logits])[:, None] * here
+            return dict(zip(logits, learned, strict=True))
         raw = torch.stack([self.log_weight[name].exp() for name in logits])[:, None] * here
         return dict(zip(logits, raw / raw.sum(dim=0).clamp(min=1e-9), strict=True))
 

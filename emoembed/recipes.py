@@ -95,8 +95,8 @@ def start_projections(model: EmotionModel) -> None:
     _, _, directions = torch.linalg.svd(words.float(), full_matrices=False)
     for name, projection in model.projections.items():
         whole = model.config.modalities[name].embed_dim == model.config.phrase_dim
-        assert isinstance(projection, LabelProjection)
-        projection.reset(torch.eye(model.config.phrase_dim) if whole else directions)
+        if isinstance(projection, LabelProjection):
+            projection.reset(torch.eye(model.config.phrase_dim) if whole else directions)
 
 
 def prepare(model: EmotionModel, train: EmotionData) -> EmotionModel:

@@ -219,8 +219,8 @@ def _penalty(model: EmotionModel, config: TrainConfig) -> Tensor:
     """What departs from the start, weighed: label projections always, adapted transformers where asked."""
     total = torch.zeros((), device=model.space.centre.device)
     for projection in model.projections.values():
-        assert isinstance(projection, LabelProjection)
-        total = total + config.stay_close * projection.drift()
+        if isinstance(projection, LabelProjection):
+            total = total + config.stay_close * projection.drift()
     for encoder in model.encoders.values():
         if config.stay_close_text and isinstance(encoder, TransformerEncoder) and encoder.adapters is not None:
             total = total + config.stay_close_text * encoder.adapters.size()

@@ -41,12 +41,15 @@ class WordTable:
         words: the vocabulary, best known first.
         vectors: `(len(words), dim)`.
         name: said in errors.
+        scale: bring every vector to length one; False keeps them as they are, as `ModelConfig.mtee` wants them.
     """
 
-    def __init__(self, words: Sequence[str], vectors: np.ndarray, name: str = "the word table") -> None:
+    def __init__(
+        self, words: Sequence[str], vectors: np.ndarray, name: str = "the word table", *, scale: bool = True
+    ) -> None:
         self.words, self.name = list(words), name
-        scaled = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-        self.vectors = scaled.astype(np.float32)
+        length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9) if scale else 1.0
+        self.vectors = np.asarray(vectors / length, dtype=np.float32)
         self._index = {word: row for row, word in enumerate(self.words)}
 
     @property
@@ -71,10 +74,11 @@ class WordTable:
         Raises:
             LabelError: a phrase of which no word is known; the message gives the nearest known spellings.
         """
-        rows = [self._phrase(phrase) for phrase in phrases]
+        rows = [self.mean_of(phrase) for phrase in phrases]
         return nn.functional.normalize(torch.from_numpy(np.stack(rows)), dim=-1)
 
-    def _phrase(self, phrase: str) -> np.ndarray:
+    def mean_of(self, phrase: str) -> np.ndarray:
+        """Mean of the vectors of a phrase's words, `(dim,)`. Raises LabelError as `phrase_vectors` does."""
         known = self._known(phrase)
         if not known:
             close = difflib.get_close_matches(phrase.lower(), self.words, n=5, cutoff=0.6)
@@ -97,6 +101,35 @@ class WordTable:
     def knows(self, phrase: str) -> bool:
         """Whether any word of a phrase has a vector."""
         return bool(self._known(phrase))
+
+
+class WordSpace(nn.Module):
+    """Labels as their bare word vectors, neither centred nor scaled: the labels of Dai et al. 2020 (section 3.2).
+
+    The vector is that of the name as the caller spells it, else of the table's name for it. The last four features,
+    valence, arousal and dominance in `LabelSpace`, are zero.
+    """
+
+    centre: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = dim
+        self.register_buffer("centre", torch.zeros(dim))
+
+    def fit(self, phrases: PhraseEncoder) -> None:
+        """Nothing is fitted."""
+
+    def embed(self, labels: Sequence[str | Label] | Mapping[str, str], phrases: PhraseEncoder) -> Tensor:
+        """Features of labels, `(labels, dim + 4)`. Raises LabelError as `LabelSpace.embed` does."""
+        if not isinstance(phrases, WordTable):
+            raise LabelError("bare word vectors need a word table; this model has a sentence encoder")
+        rows = []
+        for spelled, label in resolve(labels if isinstance(labels, Mapping) else list(labels)).items():
+            known = next((word for word in (spelled, spelled.lower(), label.name) if word in phrases), None)
+            rows.append(phrases[[known]][0] if known else phrases.mean_of(label.name))
+        words = torch.from_numpy(np.stack(rows)).to(self.centre)
+        return torch.cat([words, words.new_zeros(len(words), VAD_DIM)], dim=-1)
 
 
 class LabelSpace(nn.Module):
