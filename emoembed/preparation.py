@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from emoembed.corpora import prepared
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.feature_corpus import FeatureCorpus, FeatureTable
 from emoembed.errors import InputError
-from emoembed.extraction import extract_features
+from emoembed.extraction import cache_folder, extract_features
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.features.store import FeatureStore, extract
 
@@ -110,6 +111,16 @@ def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False) -> Fe
     done = replace(given, features=stores, notes=tuple(notes))
     prepared.write_table(done, folder)
     return done
+
+
+def cached(corpus: FeatureCorpus, data: Path, cache: Path | None = None, *, progress: bool = False) -> FeatureCorpus:
+    """A corpus prepared into the cache, once for each state of its files; one that is prepared comes back as it is."""
+    if corpus.features and all(isinstance(table, FeatureStore) for table in corpus.features.values()):
+        return corpus
+    rows = "\n".join(f"{i} {labels}" for i, labels in zip(corpus.samples["id"], corpus.samples["labels"], strict=True))
+    times = [path.stat().st_mtime_ns for path in sorted(Path(data).rglob("*")) if path.is_file()]
+    key = hashlib.sha256(repr((str(Path(data).resolve()), corpus.form, times, rows)).encode()).hexdigest()[:16]
+    return prepare(corpus, (cache or cache_folder()) / "prepared" / f"{corpus.name}-{key}", progress=progress)
 
 
 def _copy(table: FeatureTable, folder: Path, progress: bool) -> tuple[FeatureStore, Findings]:

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 
 from emoembed import augment
+from emoembed.corpora import feature_names
 from emoembed.corpora.corpus import Corpus
+from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.data import EmotionData
 from emoembed.errors import InputError
 from emoembed.extraction import cached_features
@@ -35,6 +37,13 @@ TRAINING = {
     ),
     "video": TrainConfig(
         epochs=28, batch_size=128, learning_rate=2e-3, patience=12, balance=0.25, label_smoothing=0.1, weight_decay=0.05
+    ),
+    "sequence": TrainConfig(
+        epochs=30, batch_size=64, learning_rate=1e-3, patience=8, positive_weight=True, modality_dropout=0.2, bf16=False
+    ),
+    # Dai et al. 2020: Adam 1e-3, batches of 64, weighted BCE; there the rate falls on plateaus, here as a cosine
+    "mtee": TrainConfig(
+        epochs=100, batch_size=64, learning_rate=1e-3, weight_decay=0.0, patience=8, positive_weight=True, bf16=False
     ),
     "action_units": TrainConfig(epochs=60, batch_size=32, learning_rate=2e-3, patience=20, balance=0.5, bf16=False),
 }
@@ -66,6 +75,11 @@ def video_modality() -> ModalityConfig:
 def action_unit_modality(columns: Sequence[str]) -> ModalityConfig:
     """Facial action units, one row a clip or frame by frame, through a perceptron."""
     return ModalityConfig("action_units", "pooled", 68, tuple(columns), {"hidden": 128}, vad_share=0.8)
+
+
+def sequence_modality(columns: Sequence[str]) -> ModalityConfig:
+    """Ready features in time order, such as word-aligned COVAREP or FACET, through a BiGRU with attention pooling."""
+    return ModalityConfig("sequence", "recurrent", 68, tuple(columns), {"hidden": 96}, vad_share=0.3)
 
 
 def build(modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed: int = 0) -> EmotionModel:
@@ -147,10 +161,14 @@ def text_data(corpus: Corpus, phrases: PhraseEncoder) -> EmotionData:
     """
     if not isinstance(phrases, SentenceEncoder):
         raise InputError("text rows need a model with a sentence encoder, such as 'base'; this one has a word table")
+    return annotate(corpus, {"text": _tokens(corpus, phrases)})
+
+
+def _tokens(corpus: Corpus, phrases: SentenceEncoder) -> dict[str, np.ndarray]:
+    """Token ids `(tokens, 1)` of the rows that have a text."""
     there = corpus.where(corpus.samples["text"].notna())
     encoded = phrases.tokenizer.encode_batch(list(there.samples["text"]))
-    tokens = {i: np.array(e.ids, dtype=np.float32)[:, None] for i, e in zip(there.samples["id"], encoded, strict=True)}
-    return annotate(corpus, {"text": tokens})
+    return {i: np.array(e.ids, dtype=np.float32)[:, None] for i, e in zip(there.samples["id"], encoded, strict=True)}
 
 
 def audio_data(corpus: Corpus, cache: Path | None = None) -> EmotionData:
@@ -161,6 +179,33 @@ def audio_data(corpus: Corpus, cache: Path | None = None) -> EmotionData:
 def video_data(corpus: Corpus, cache: Path | None = None) -> EmotionData:
     """Rows with faces, extracted once into the cache."""
     return annotate(corpus, {"video": cached_features(corpus, "video", cache, progress=True)[0]})
+
+
+def feature_data(
+    corpus: FeatureCorpus, phrases: PhraseEncoder, text: ModalityConfig | None = None, *, drop: bool = True
+) -> tuple[EmotionData, dict[str, ModalityConfig]]:
+    """Rows with a corpus's own features, and the modalities that read them.
+
+    Args:
+        corpus: with feature tables; raw texts are read where text has no table.
+        phrases: whose tokenizer makes rows of raw texts.
+        text: what reads raw texts, where they shall be read.
+        drop: leave out the columns that are emotion scores themselves (`corpora.feature_names.emotion_columns`).
+    """
+    own = {"speech": audio_modality, "faces": video_modality}
+    inputs: dict[str, Mapping[str, np.ndarray]] = {}
+    modalities: dict[str, ModalityConfig] = {}
+    for name, table in corpus.features.items():
+        columns = table.feature_set.columns
+        if table.feature_set.name in own:
+            inputs[name], modalities[name] = dict(table), own[table.feature_set.name]()
+            continue
+        keep = feature_names.positions(columns, feature_names.emotion_columns(columns) if drop else ())
+        inputs[name] = {i: np.asarray(table[i])[:, keep] for i in table if len(table[i])}
+        modalities[name] = sequence_modality([columns[i] for i in keep])
+    if text is not None and isinstance(phrases, SentenceEncoder) and corpus.samples["text"].notna().any():
+        inputs["text"], modalities["text"] = _tokens(corpus, phrases), text
+    return annotate(corpus, inputs), modalities
 
 
 def described(model: EmotionModel, **changes: object) -> EmotionModel:

@@ -35,6 +35,7 @@ class TrainConfig:
     stay_close: float = 0.1  # holds label projections near their start, or unseen labels drift
     stay_close_text: float = 0.0  # holds adapted transformer weights near the trunk's
     balance: float = 0.0  # 0 every row alike, 1 every label alike
+    positive_weight: bool = False  # of labels that may occur together: negatives / positives, as Dai et al. 2020
     label_smoothing: float = 0.0
     modality_dropout: float = 0.0  # chance that a row loses a modality it need not have
     max_frames: int = 600
@@ -93,6 +94,7 @@ def fit(
     features = model.embed(train.labels).to(device)
     row_weights = _row_weights(train, config.balance)
     targets = torch.from_numpy(train.targets)
+    positive = _positive_weights(train).to(device) if config.positive_weight else None
     losses: list[float] = []
     scores: list[float] = []
     best: dict[str, Tensor] = {}
@@ -122,7 +124,12 @@ def fit(
             loss = sum(
                 (
                     _loss(
-                        matrix, targets[rows].to(device), train.multi_label[rows], row_weights[rows].to(device), config
+                        matrix,
+                        targets[rows].to(device),
+                        train.multi_label[rows],
+                        row_weights[rows].to(device),
+                        config,
+                        positive,
                     )
                     for matrix in logits.values()
                 ),
@@ -195,7 +202,14 @@ def fit_standardization(model: EmotionModel, data: EmotionData, rows: int = 500)
             standardize.fit(torch.from_numpy(np.concatenate(frames)))
 
 
-def _loss(logits: Tensor, targets: Tensor, multi_label: np.ndarray, weights: Tensor, config: TrainConfig) -> Tensor:
+def _loss(
+    logits: Tensor,
+    targets: Tensor,
+    multi_label: np.ndarray,
+    weights: Tensor,
+    config: TrainConfig,
+    positive: Tensor | None = None,
+) -> Tensor:
     """Mean loss of the rows that have this modality."""
     here = ~logits[:, 0].isnan()
     several = torch.from_numpy(multi_label).to(here.device) & here
@@ -203,7 +217,9 @@ def _loss(logits: Tensor, targets: Tensor, multi_label: np.ndarray, weights: Ten
     total = logits.new_zeros(())
     if bool(several.any()):
         known = ~targets[several].isnan()
-        each = binary_cross_entropy_with_logits(logits[several], targets[several].nan_to_num(0.0), reduction="none")
+        each = binary_cross_entropy_with_logits(
+            logits[several], targets[several].nan_to_num(0.0), reduction="none", pos_weight=positive
+        )
         total = total + ((each * known).sum(dim=1) / known.sum(dim=1).clamp(min=1) * known.shape[1]).sum() / 4
     if bool(one.any()):
         known = ~targets[one].isnan()
@@ -266,6 +282,12 @@ def _row_weights(data: EmotionData, balance: float) -> Tensor:
     weights = np.nan_to_num(data.targets) @ rarity / np.maximum(np.nansum(data.targets, axis=1), 1)
     weights = np.where(weights > 0, weights, weights[weights > 0].mean())
     return torch.from_numpy((weights / weights.mean()).astype(np.float32))
+
+
+def _positive_weights(data: EmotionData) -> Tensor:
+    """Negatives over positives of each label, `(labels,)`; one where no row bears it."""
+    positives, negatives = (data.targets == 1).sum(axis=0), (data.targets == 0).sum(axis=0)
+    return torch.from_numpy(np.where(positives > 0, negatives / np.maximum(positives, 1), 1.0).astype(np.float32))
 
 
 def _drop_modalities(

@@ -31,6 +31,7 @@ def evaluate(
     split: str = "valid",
     fold: int | None = None,
     cache: Path | None = None,
+    protocol: str = "default",
     steps: int = 0,
     progress: bool = False,
 ) -> pd.DataFrame:
@@ -42,8 +43,7 @@ def evaluate(
         steps: of the light fine-tune, see `adapt.adapt`.
     """
     rows: list[dict[str, object]] = []
-    phrases = held_out.phrases_for("text", base)
-    for one in held_out.load_folds(corpus, data, phrases, cache=cache, only=fold):
+    for one in held_out.load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol):
         for group in held_out.parse_unseen(unseen, one.train.labels):
             for seed in seeds:
                 model = held_out.train_without(one, group, seed, base=base, cache=cache, progress=progress)

@@ -37,6 +37,7 @@ def evaluate(
     split: str = "valid",
     fold: int | None = None,
     cache: Path | None = None,
+    protocol: str = "default",
     training: TrainConfig | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:
@@ -51,12 +52,12 @@ def evaluate(
         split: what is scored; `"test"` only for a final figure.
         fold: of RAVDESS's four, one alone; all by default.
         cache: where features and trained models are kept.
+        protocol: how the corpus is divided, a key of `protocols.PROTOCOLS`.
         training: other settings than the recipe's.
         progress: show bars.
     """
     rows: list[dict[str, object]] = []
-    phrases = held_out.phrases_for("text", base)
-    for one in held_out.load_folds(corpus, data, phrases, cache=cache, only=fold):
+    for one in held_out.load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol):
         for group in held_out.parse_unseen(unseen, one.train.labels):
             for seed in seeds:
                 model = held_out.train_without(

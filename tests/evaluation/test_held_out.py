@@ -10,7 +10,7 @@ QUICK = train.TrainConfig(epochs=1, batch_size=8, bf16=False)
 
 @pytest.fixture
 def fold(manifest, text_model, tmp_path):
-    return next(held_out.load_folds(str(manifest), manifest.parent, text_model.phrases, cache=tmp_path / "cache"))
+    return next(held_out.load_folds(str(manifest), manifest.parent, text_model, cache=tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def taught(monkeypatch):
 
 
 def test_a_fold_holds_the_manifests_own_splits(fold):
-    assert (fold.modality, len(fold.train), len(fold.valid), len(fold.test)) == ("text", 48, 24, 24)
+    assert (fold.kind, len(fold.train), len(fold.valid), len(fold.test)) == ("text", 48, 24, 24)
     assert not set(fold.train.ids) & set(fold.valid.ids) | set(fold.valid.ids) & set(fold.test.ids)
 
 
@@ -56,7 +56,7 @@ def test_a_synonym_among_the_training_labels_is_refused(manifest, text_model, tm
     table = pd.read_csv(manifest)
     table["labels"] = table["labels"].replace("sadness", "dread")
     table.to_csv(manifest, index=False)
-    fold = next(held_out.load_folds(str(manifest), manifest.parent, text_model.phrases))
+    fold = next(held_out.load_folds(str(manifest), manifest.parent, text_model))
     with pytest.raises(LabelError, match=r"dread is a synonym of fear: .* hold both out"):
         held_out.train_without(fold, ["fear"], 0, base=text_model, cache=tmp_path, training=QUICK)
 

@@ -1,0 +1,183 @@
+"""Protocols by name: which rows, which emotions, which division, what is held out. One definition each.
+
+A figure is comparable with another's only under the same protocol; `Protocol.warning` says where two that look alike
+are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from emoembed.corpora import iemocap, ravdess
+from emoembed.corpora.corpus import Corpus
+from emoembed.errors import CorpusError, InputError
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a corpus is divided and what is asked of it."""
+
+    name: str
+    corpora: tuple[str, ...]
+    """The corpora it divides; empty for any."""
+    about: str
+    labels: tuple[str, ...] = ()
+    """Canonical names, in the order of the published tables; rows of others are left out. Empty: the corpus's own."""
+    merge: Mapping[str, str] = field(default_factory=dict)
+    """Emotions that count as another."""
+    unseen: tuple[str, ...] = ()
+    """Emotions the published zero-shot tables hold out, each in turn; the others train."""
+    divide: Callable[[Corpus], list[Corpus]] = lambda corpus: [corpus]
+    rows: Mapping[str, int] = field(default_factory=dict)
+    """Rows of the whole corpus under it, by split (or `all`), as published."""
+    warning: str = ""
+    forms: tuple[str, ...] = ()
+    """The file forms whose own split it is; empty for any."""
+
+    def apply(self, corpus: Corpus) -> list[Corpus]:
+        """The corpus's folds under this protocol.
+
+        Raises:
+            CorpusError: the corpus is another, or in a form that does not carry this division.
+        """
+        if self.corpora and corpus.name not in self.corpora:
+            raise CorpusError(f"protocol {self.name!r} divides {' or '.join(self.corpora)}, not {corpus.name}")
+        form = getattr(corpus, "form", "")
+        if self.forms and form not in self.forms:
+            raise CorpusError(
+                f"protocol {self.name!r} is the split of the {' or '.join(self.forms)} files, which name no utterances; "
+                f"the {form or 'given'} form cannot be divided so. Protocols for it: {', '.join(names_for(corpus))}"
+            )
+        return self.divide(self._chosen(corpus))
+
+    def _chosen(self, corpus: Corpus) -> Corpus:
+        """The rows and labels this protocol asks for, merged; rows of a multi-label corpus all stay."""
+        if not self.labels:
+            return corpus
+        merged = [
+            tuple(dict.fromkeys(self.merge.get(label, label) for label in row)) for row in corpus.samples["labels"]
+        ]
+        samples = corpus.samples.assign(labels=pd.Series(merged, corpus.samples.index, dtype=object))
+        known = tuple(dict.fromkeys((*self.labels, *corpus.labels)))
+        whole = replace(corpus, samples=samples, labels=known)
+        kept = whole.where([corpus.multi_label or (bool(row) and set(row) <= set(self.labels)) for row in merged])
+        if kept.samples.empty:
+            raise CorpusError(f"{corpus.name} has no row of {', '.join(self.labels)}, which {self.name!r} asks for")
+        return replace(kept, labels=self.labels)
+
+
+def get(name: str) -> Protocol:
+    """A protocol by its name. Raises InputError for a name there is not."""
+    if name not in PROTOCOLS:
+        raise InputError(f"there is no protocol {name!r}; known are {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]
+
+
+def default_of(corpus: str) -> str:
+    """The protocol a corpus is evaluated under when none is named."""
+    return {"mosei": "mosei-6", "iemocap_text": "iemocap-6"}.get(corpus, "default")
+
+
+def names_for(corpus: Corpus) -> list[str]:
+    """The protocols that divide a corpus in its form."""
+    form = getattr(corpus, "form", "")
+    return [
+        name
+        for name, one in PROTOCOLS.items()
+        if (not one.corpora or corpus.name in one.corpora) and (not one.forms or form in one.forms)
+    ]
+
+
+def _default(corpus: Corpus) -> list[Corpus]:
+    return ravdess.folds(corpus) if corpus.name == "ravdess" else [corpus]
+
+
+def _conversation(corpus: Corpus) -> list[Corpus]:
+    """Test is Session 5, valid twelve dialogues of the others; the text release carries the same split itself."""
+    if corpus.name == "iemocap_text":
+        return [corpus]
+    return [corpus.with_splits(iemocap.split_of(dialogue) for dialogue in _dialogues(corpus))]
+
+
+def _sessions(corpus: Corpus) -> list[Corpus]:
+    """Each session tests once; every eighth dialogue of the others validates."""
+    dialogues = _dialogues(corpus)
+    folds = []
+    for session in range(1, 6):
+        others = sorted({name for name in dialogues if iemocap.session_of(name) != session})
+        valid = set(others[::8])
+        splits = [
+            "test" if iemocap.session_of(name) == session else "valid" if name in valid else "train"
+            for name in dialogues
+        ]
+        folds.append(corpus.with_splits(splits))
+    return folds
+
+
+def _dialogues(corpus: Corpus) -> list[str]:
+    dialogues = corpus.samples["dialogue"]
+    if dialogues.isna().any():
+        raise CorpusError(
+            f"{corpus.name} in this form names no dialogues, so that it cannot be divided by session; take the raw "
+            "release or MERBench's files"
+        )
+    return [str(name) for name in dialogues]
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    one.name: one
+    for one in (
+        Protocol("default", (), "the corpus's own split and labels; RAVDESS in its four actor folds", divide=_default),
+        Protocol(
+            "mosei-6",
+            ("mosei",),
+            "present where the intensity is above 0, several emotions a segment, the SDK's standard folds",
+            labels=("anger", "disgust", "fear", "joy", "sadness", "surprise"),
+            unseen=("anger", "disgust", "fear", "joy", "sadness", "surprise"),
+            rows={"train": 16_327, "valid": 1_871, "test": 4_662},
+        ),
+        Protocol(
+            "iemocap-4",
+            ("iemocap",),
+            "four emotions on the MulT line's own split",
+            labels=("neutral", "joy", "sadness", "anger"),
+            rows={"train": 2_717, "valid": 798, "test": 938},
+            forms=("pickle", "nine-class"),
+            warning="happy without excited: not comparable with the 5,531 utterances of iemocap-4-5fold",
+        ),
+        Protocol(
+            "iemocap-4-5fold",
+            ("iemocap",),
+            "happy and excited merged, leave one session out",
+            labels=("neutral", "joy", "sadness", "anger"),
+            merge={"excitement": "joy"},
+            divide=_sessions,
+            rows={"all": 5_531},
+            forms=("raw", "merbench"),
+        ),
+        Protocol(
+            "iemocap-6",
+            ("iemocap", "iemocap_text"),
+            "six emotions on the conversation split: Session 5 tests",
+            labels=("joy", "sadness", "neutral", "anger", "excitement", "frustration"),
+            unseen=("excitement", "frustration"),
+            divide=_conversation,
+            rows={"all": 7_433, "test": 1_623},
+            forms=("", "raw", "merbench"),
+            warning="not comparable with the re-split of arXiv 2103.09666, whose six-emotion figures are on other rows",
+        ),
+        Protocol(
+            "iemocap-9-zero-shot",
+            ("iemocap",),
+            "four emotions train; excited, surprised and frustrated are asked for, each in turn",
+            labels=("neutral", "joy", "sadness", "anger", "excitement", "surprise", "frustration"),
+            unseen=("excitement", "surprise", "frustration"),
+            forms=("nine-class", "raw"),
+            warning="the published code reads the unseen items from another file, cut by one step, so that "
+            "preprocessing alone tells them apart; here all rows come from one file",
+        ),
+    )
+}
