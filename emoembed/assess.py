@@ -25,14 +25,15 @@ from emoembed.bulk import (
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
-from emoembed.evaluation import metrics, zero_shot
-from emoembed.evaluation.held_out import modality_of
+from emoembed.evaluation import metrics, protocols, report, zero_shot
+from emoembed.evaluation.held_out import kind_of, modality_of
 from emoembed.features.store import write_atomically
+from emoembed.features.text import read_word_vectors
 from emoembed.model import EmotionModel
 from emoembed.recognizer import Recognizer, Result
+from emoembed.words import WordTable
 
 WITHOUT_SPLIT = ("tess", "emodb")  # corpora of which every row is trained on, whatever split it is given
-PROTOCOLS = ("default",)  # the corpus's own splits
 
 
 @dataclass(frozen=True)
@@ -106,17 +107,44 @@ def evaluate_unseen(
     Raises:
         InputError: a text corpus with a model that has no sentence encoder, or a protocol that is not known.
     """
-    corpus = load_corpus(name, data, protocol)
-    if modality_of(corpus) == "text" and base.config.phrases != "text":
+    _require_sentences(corpora.load(name, data), base)
+    return zero_shot.evaluate(name, Path(data or name), unseen, base=base, protocol=protocol, **options)
+
+
+def evaluate_protocol(
+    name: str,
+    data: str | Path | None,
+    protocol: str | None = None,
+    *,
+    base: EmotionModel,
+    words: str | Path | None = None,
+    **options: Any,
+) -> report.Report:
+    """`evaluation.report.run` under a protocol, the corpus's own by default; `options` go on to it.
+
+    Args:
+        words: a file of word vectors that embed the labels, in any form `features.text.read_word_vectors` reads.
+    """
+    if protocol is not None:
+        protocols.get(protocol)
+    corpus = corpora.load(name, data)
+    _require_sentences(corpus, base)
+    table = None
+    if words is not None:
+        vectors = read_word_vectors(words)
+        table = WordTable(vectors.index_to_key, vectors.vectors, Path(words).name)
+    chosen = protocol or protocols.default_of(corpus.name)
+    return report.run(name, Path(data or name), chosen, base=base, words=table, **options)
+
+
+def reports_by_default(name: str, unseen: str | None) -> bool:
+    """Whether a corpus is evaluated by a protocol's report where none is named: those whose rows are ready features."""
+    return name in ("mosei", "iemocap") or (unseen is not None and protocols.default_of(name) != "default")
+
+
+def _require_sentences(corpus: Corpus, base: EmotionModel) -> None:
+    if kind_of(corpus) == "text" and base.config.phrases != "text":
         raise InputError("zero-shot text models start from a sentence encoder, which this model lacks; take 'base'")
-    return zero_shot.evaluate(name, Path(data or name), unseen, base=base, **options)
-
-
-def load_corpus(name: str, data: str | Path | None = None, protocol: str = "default") -> Corpus:
-    """`corpora.load`, under a protocol of how rows are divided; known now is only the corpus's own."""
-    if protocol not in PROTOCOLS:
-        raise InputError(f"there is no protocol {protocol!r}; known are {', '.join(PROTOCOLS)}")
-    return corpora.load(name, data)
 
 
 def trained_on(model: EmotionModel, corpus: str, split: str) -> bool:

@@ -22,6 +22,7 @@ from emoembed.features.text import tokenize
 from emoembed.labels import table
 from emoembed.model import EmotionModel
 from emoembed.train import fit
+from emoembed.transformer import SentenceEncoder
 from emoembed.words import WordTable
 
 VOCABULARY = 12_000  # tokens of the trunk: 9 MB at half precision
@@ -48,10 +49,11 @@ def distil_words(model: EmotionModel, texts: list[str], count: int = TABLE_WORDS
 
     The idea of Model2Vec (Tulkens & van Dongen 2024): a word's vector is the encoder's answer to the word alone.
     """
-    assert model.phrases is not None
+    assert isinstance(model.phrases, SentenceEncoder)
     counts = Counter(token.lower() for text in texts for token in tokenize(text) if token.isalpha() or "'" in token)
     labels = [w for label in table().values() for p in (label.name, *label.synonyms) for w in p.lower().split()]
-    words = list(dict.fromkeys([*labels, *(word for word, _ in counts.most_common())]))[:count]
+    listed = list(dict.fromkeys([*labels, *(word for word, _ in counts.most_common(2 * count))]))
+    words = [word for word, ids in zip(listed, model.phrases.token_ids(listed), strict=True) if ids][:count]
     vectors = model.phrases.phrase_vectors(words)
     vectors = vectors - vectors.mean(dim=0)
     _, _, directions = torch.linalg.svd(vectors, full_matrices=False)

@@ -74,7 +74,16 @@ def _parser() -> argparse.ArgumentParser:
     seeds = one.add_mutually_exclusive_group()
     seeds.add_argument("--seed", type=int, metavar="S", help="one run with this seed")
     seeds.add_argument("--seeds", type=_count, metavar="N", help="runs with seeds 0 to N-1")
-    one.add_argument("--protocol", default="default", help="how the corpus is divided: default, its own way")
+    one.add_argument(
+        "--protocol",
+        metavar="NAME",
+        help="train and report under mosei-6, iemocap-4, iemocap-4-5fold, iemocap-6 or iemocap-9-zero-shot; or default",
+    )
+    one.add_argument("--words", type=Path, metavar="FILE", help="word vectors that embed the labels under a protocol")
+    one.add_argument("--epochs", type=_count, metavar="N", help="under a protocol, instead of the recipe's")
+    one.add_argument(
+        "--keep-emotion-columns", action="store_true", help="read columns that are emotion scores, to show their effect"
+    )
     one.add_argument("--output", type=Path, metavar="DIR", help="where metrics.json and a table go")
     _add_common(one, batch_size=True)
 

@@ -70,15 +70,44 @@ def train(parsed: argparse.Namespace) -> int:
 
 def evaluate(parsed: argparse.Namespace) -> int:
     """A corpus to figures: the model's own, or with emotions held out of training."""
+    from emoembed import assess
+
+    if parsed.protocol not in (None, "default") or (
+        parsed.protocol is None and assess.reports_by_default(parsed.corpus, parsed.unseen)
+    ):
+        return _evaluate_protocol(parsed)
     return _evaluate_own(parsed) if parsed.unseen is None else _evaluate_unseen(parsed)
 
 
-def _evaluate_own(parsed: argparse.Namespace) -> int:
+def _evaluate_protocol(parsed: argparse.Namespace) -> int:
     from emoembed import assess
+    from emoembed.evaluation import report
+
+    found = assess.evaluate_protocol(
+        parsed.corpus,
+        parsed.data,
+        parsed.protocol,
+        base=_load(parsed).model,
+        unseen=parsed.unseen,
+        seeds=range(parsed.seeds) if parsed.seeds is not None else (parsed.seed or 0,),
+        split=parsed.split,
+        words=parsed.words,
+        epochs=parsed.epochs,
+        drop=not parsed.keep_emotion_columns,
+        progress=sys.stderr.isatty(),
+    )
+    print(found.markdown(), end="")
+    if parsed.output:
+        report.write(found, parsed.output)
+    return 0
+
+
+def _evaluate_own(parsed: argparse.Namespace) -> int:
+    from emoembed import assess, corpora
 
     if parsed.seeds is not None or parsed.seed is not None:
         raise InputError("--seed and --seeds go with --unseen; without it nothing is trained")
-    corpus = assess.load_corpus(parsed.corpus, parsed.data, parsed.protocol)
+    corpus = corpora.load(parsed.corpus, parsed.data)
     result = assess.evaluate_corpus(
         _load(parsed), corpus, parsed.split, batch_size=parsed.batch_size or 32, progress=sys.stderr.isatty()
     )
@@ -102,7 +131,6 @@ def _evaluate_unseen(parsed: argparse.Namespace) -> int:
         parsed.data,
         parsed.unseen,
         base=_load(parsed).model,
-        protocol=parsed.protocol,
         seeds=range(parsed.seeds) if parsed.seeds is not None else (parsed.seed or 0,),
         split=parsed.split,
         progress=sys.stderr.isatty(),

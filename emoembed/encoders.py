@@ -5,9 +5,13 @@ Every encoder masks padding itself: what stands behind an item's length never re
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+
+from emoembed.errors import InputError
 
 
 def padding_mask(lengths: Tensor, time: int) -> Tensor:
@@ -92,6 +96,26 @@ class RecurrentEncoder(nn.Module):
         """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
         steps = run_recurrent(self.recurrent, self.standardize(frames, lengths), lengths)
         return self.out(self.pool(steps, lengths))
+
+
+class WordEncoder(RecurrentEncoder):
+    """Word vectors of the labels' own space: their mean, and a recurrent correction that starts small.
+
+    Before training it is the untrained baseline, the similarity of the words' mean and the label's word; so unseen
+    labels have somewhere to start from, as a sentence encoder's have.
+    """
+
+    def __init__(self, feature_dim: int, embed_dim: int, **settings: Any) -> None:
+        if feature_dim != embed_dim:
+            raise InputError(f"words are read in their own space: embed_dim is {feature_dim}; given {embed_dim}")
+        super().__init__(feature_dim, embed_dim, **settings)
+        self.gate = nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, feature_dim)`"""
+        mask = padding_mask(lengths, frames.shape[1])[..., None]
+        mean = frames.masked_fill(~mask, 0.0).sum(dim=1) / lengths[:, None] - self.standardize.mean
+        return normalize(mean, dim=-1) + self.gate * super().forward(frames, lengths)
 
 
 class LastStepEncoder(nn.Module):

@@ -16,6 +16,7 @@ from emoembed.encoders import (
     PooledEncoder,
     RecurrentEncoder,
     SpectrogramEncoder,
+    WordEncoder,
     point,
 )
 from emoembed.errors import CheckpointError, InputError
@@ -30,6 +31,7 @@ ENCODERS = {
     "face": FaceEncoder,
     "pooled": PooledEncoder,
     "last-step": LastStepEncoder,
+    "words": WordEncoder,
     "transformer": TransformerEncoder,
 }
 
@@ -222,13 +224,15 @@ class EmotionModel(nn.Module):
         super().__init__()
         self.config = config
         self.phrases = phrases
-        self.space = (WordSpace if config.label_space == "words" else LabelSpace)(config.phrase_dim)
+        self.space: LabelSpace | WordSpace = LabelSpace(config.phrase_dim)
+        if config.label_space == "words":
+            self.space = WordSpace(config.phrase_dim)
         self.encoders, self.projections = nn.ModuleDict(), nn.ModuleDict()
         self.log_scale, self.bias, self.log_weight = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
         self.share = nn.ParameterDict()  # of linear fusion alone
         for name, modality in config.modalities.items():
             arguments = dict(modality.settings)
-            if modality.encoder in ("recurrent", "spectrogram", "pooled", "last-step"):
+            if modality.encoder in ("recurrent", "spectrogram", "pooled", "last-step", "words"):
                 arguments["feature_dim"] = len(modality.columns)
             self.encoders[name] = ENCODERS[modality.encoder](embed_dim=modality.embed_dim, **arguments)
             self.projections[name] = PROJECTIONS[modality.projection](

@@ -82,6 +82,16 @@ def sequence_modality(columns: Sequence[str]) -> ModalityConfig:
     return ModalityConfig("sequence", "recurrent", 68, tuple(columns), {"hidden": 96}, vad_share=0.3)
 
 
+def word_modality(columns: Sequence[str]) -> ModalityConfig:
+    """Word vectors of the table that embeds the labels: their mean with a recurrent correction."""
+    return ModalityConfig("words", "words", len(columns), tuple(columns), {"hidden": 96}, vad_share=0.0)
+
+
+def augment_of(modalities: Mapping[str, ModalityConfig]) -> dict[str, Augment]:
+    """What to do to training batches: only this package's own features of sound and faces are augmented."""
+    return {name: AUGMENT[name] for name, one in modalities.items() if one.features in ("speech", "faces")}
+
+
 def build(modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed: int = 0) -> EmotionModel:
     """An untrained model over a phrase encoder; a transformer text modality shares the phrase encoder's trunk."""
     torch.manual_seed(seed)
@@ -198,11 +208,12 @@ def feature_data(
     for name, table in corpus.features.items():
         columns = table.feature_set.columns
         if table.feature_set.name in own:
-            inputs[name], modalities[name] = dict(table), own[table.feature_set.name]()
+            inputs[name], modalities[name] = {i: table[i] for i in table}, own[table.feature_set.name]()
             continue
         keep = feature_names.positions(columns, feature_names.emotion_columns(columns) if drop else ())
         inputs[name] = {i: np.asarray(table[i])[:, keep] for i in table if len(table[i])}
-        modalities[name] = sequence_modality([columns[i] for i in keep])
+        same_space = name == "text" and isinstance(phrases, WordTable) and phrases.dim == len(keep)
+        modalities[name] = (word_modality if same_space else sequence_modality)([columns[i] for i in keep])
     if text is not None and isinstance(phrases, SentenceEncoder) and corpus.samples["text"].notna().any():
         inputs["text"], modalities["text"] = _tokens(corpus, phrases), text
     return annotate(corpus, inputs), modalities

@@ -248,7 +248,8 @@ def _require_finite(
 ) -> None:
     """Raise TrainingError where an encoder has no finite point for an item it was given; NaN would pass as absent."""
     for name, matrix in points.items():
-        lost = int((~matrix.isfinite().all(dim=1) & (batch[name][1] > 0)).sum())
+        there = batch[name][1] > 0 if name in batch else torch.ones(len(matrix), dtype=torch.bool)
+        lost = int((~matrix.isfinite().all(dim=1) & there.to(matrix.device)).sum())
         if lost:
             raise TrainingError(
                 f"training diverged in {when}: the {name} encoder gives NaN for {lost} of {len(matrix)} rows; check "

@@ -131,6 +131,10 @@ class WordSpace(nn.Module):
         words = torch.from_numpy(np.stack(rows)).to(self.centre)
         return torch.cat([words, words.new_zeros(len(words), VAD_DIM)], dim=-1)
 
+    def vad(self, label: Label, phrases: PhraseEncoder) -> tuple[float, float, float]:
+        """The table's valence, arousal and dominance of a label, which this space does not use; zeros without one."""
+        return label.vad or (0.0, 0.0, 0.0)
+
 
 class LabelSpace(nn.Module):
     """Labels -> their features `(labels, dim + 4)`; the part of a model that knows what names mean.

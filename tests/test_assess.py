@@ -70,9 +70,9 @@ def test_a_corpus_without_splits_is_trained_on_whole(recognizer):
     assert not assess.trained_on(model, "ravdess", "test")
 
 
-def test_an_unknown_protocol_is_named_beside_the_known(recognizer):
-    with pytest.raises(InputError, match="no protocol 'speaker'; known are default"):
-        assess.load_corpus("meld", "nowhere", "speaker")
+def test_an_unknown_protocol_is_named_beside_the_known(text_model):
+    with pytest.raises(InputError, match="no protocol 'speaker'; known are default, mosei-6"):
+        assess.evaluate_protocol("meld", "nowhere", "speaker", base=text_model)
 
 
 def test_written_figures_are_strict_json(tmp_path):

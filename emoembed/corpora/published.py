@@ -1,4 +1,4 @@
-"""What others have printed about CMU-MOSEI and IEMOCAP: rows by label, to hold one's own files against.
+"""What others have printed about CMU-MOSEI and IEMOCAP: rows by label, to hold one's own files against, and figures.
 
 Sources: the release's own evaluation files (IEMOCAP, 10,039 utterances); comments in the code of Dai et al. 2020
 (`src/data.py`) for the pickles; the CMU SDK's standard folds for CMU-MOSEI.
@@ -7,6 +7,7 @@ Sources: the release's own evaluation files (IEMOCAP, 10,039 utterances); commen
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 FOUR = ("neutral", "joy", "sadness", "anger")
 NINE = ("anger", "excitement", "fear", "sadness", "surprise", "frustration", "joy", "neutral", "disgust")
@@ -36,3 +37,55 @@ ROWS: Mapping[tuple[str, str], Mapping[str, int]] = {
     ("iemocap", "raw"): {"all": 10_039},
 }
 """(corpus, form) -> split (or `all`) -> rows."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A printed figure: whose, under which protocol, on what, how much, where it stands."""
+
+    protocol: str
+    system: str
+    reads: str
+    figures: Mapping[str, float]
+    source: str
+    caution: str = ""
+
+
+_RERUN = "arXiv 2103.09666, a later re-run of the first author"
+_RESPLIT = "its own re-split: other rows than the standard folds"
+_PAPERS = "printed in its repository or in later papers; baselines copied between papers drift by 2 to 5 points"
+
+FIGURES: tuple[Figure, ...] = (
+    *(
+        Figure("mosei-6", system, "text, audio, video", {"WAcc": wacc, "F1": f1}, _RERUN, _RESPLIT)
+        for system, wacc, f1 in (
+            ("LF-LSTM", 63.1, 43.3),
+            ("LF-Transformer", 64.1, 44.4),
+            ("EmoEmbs (Dai et al. 2020)", 64.2, 44.2),
+            ("MulT", 65.4, 45.2),
+            ("FE2E", 67.6, 47.4),
+        )
+    ),
+    *(
+        Figure("iemocap-6", system, reads, {"weighted F1": f1}, _PAPERS)
+        for system, reads, f1 in (
+            ("GloVe without context", "text", 52.0),
+            ("past-only LSTM", "text, the turns before", 55.1),
+            ("TL-ERC", "text, the dialogue", 59.56),
+            ("DialogueGCN", "text, the dialogue", 64.4),
+            ("COSMIC", "text, the dialogue", 65.3),
+            ("DAG-ERC", "text, the turns before", 68.0),
+            ("EmoBERTa", "text, the dialogue", 68.6),
+            ("EACL", "text, the dialogue", 70.4),
+            ("TelME", "text, audio, video", 70.5),
+            ("InstructERC", "text, the dialogue", 71.4),
+        )
+    ),
+    *(
+        Figure(
+            "iemocap-9-zero-shot", f"always negative, {label}", "nothing", {"Acc": acc, "weighted F1": f1}, "counted"
+        )
+        for label, acc, f1 in (("excited", 86.9, 80.9), ("surprised", 97.4, 96.1), ("frustrated", 77.1, 67.2))
+    ),
+)
+"""In per cent, as printed."""

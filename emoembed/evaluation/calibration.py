@@ -39,16 +39,6 @@ def calibrate(model: EmotionModel, modality: str, valid: EmotionData, *, weigh: 
         model.log_weight[modality].copy_(torch.tensor(max((recall - chance) / (1 - chance), 0.01)).log())
 
 
-def expected_calibration_error(probabilities: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
-    """Mean gap of confidence and accuracy over bins of confidence of equal width (Guo et al. 2017, eq. 3)."""
-    place = np.minimum((probabilities * bins).astype(int), bins - 1)
-    gaps = [
-        (place == b).mean() * abs(probabilities[place == b].mean() - correct[place == b].mean())
-        for b in np.unique(place)
-    ]
-    return float(np.sum(gaps))
-
-
 def seen_offset(logits: np.ndarray, true: np.ndarray, seen: np.ndarray, allowed_loss: float = 0.2) -> float:
     """What calibrated stacking subtracts from seen labels' logits (Chao et al. 2016), chosen without an unseen example.
 
@@ -69,6 +59,27 @@ def seen_offset(logits: np.ndarray, true: np.ndarray, seen: np.ndarray, allowed_
         if metrics.uar((logits - offset * seen).argmax(axis=1), true) >= floor:
             best = max(best, float(offset))
     return best
+
+
+def best_offset(logits: np.ndarray, true: np.ndarray, seen: np.ndarray) -> float:
+    """What calibrated stacking subtracts from seen labels' logits, where pseudo-unseen labels are there to choose by.
+
+    The offset with the best harmonic mean of seen and unseen UAR on validation rows of a model trained without the
+    pseudo-unseen labels, which are seen labels of the question at hand (Chao et al. 2016, section 3.3).
+
+    Args:
+        logits: `(rows, labels)`.
+        true: `(rows,)` columns of their labels.
+        seen: boolean `(labels,)`, False for the pseudo-unseen.
+    """
+    rows_seen = seen[true]
+    gaps = np.where(seen, logits, -np.inf).max(axis=1) - np.where(seen, -np.inf, logits).max(axis=1)
+    scored = []
+    for offset in np.quantile(gaps, np.linspace(0, 1, 101)):
+        answered = (logits - offset * seen).argmax(axis=1)
+        on_seen, on_unseen = (metrics.uar(answered[rows], true[rows]) for rows in (rows_seen, ~rows_seen))
+        scored.append((metrics.harmonic_mean(on_seen, on_unseen), float(offset)))
+    return max(scored)[1]
 
 
 def _temperature(logits: Tensor, goal: Tensor) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from emoembed import adapt
 from emoembed.data import EmotionData
 from emoembed.evaluation import held_out, zero_shot
+from emoembed.evaluation.held_out import Fold
 from emoembed.model import EmotionModel
 from emoembed.train import encode_rows
 
@@ -25,7 +27,7 @@ def evaluate(
     unseen: str | Sequence[str],
     *,
     base: EmotionModel,
-    shots: Sequence[int] = SHOTS,
+    shots: Sequence[int | str] = SHOTS,
     draws: int = 5,
     seeds: Sequence[int] = (0,),
     split: str = "valid",
@@ -38,32 +40,60 @@ def evaluate(
     """Adapt held-out models with examples from the training split; one row per shots, draw, seed, fold and label.
 
     Arguments are those of `zero_shot.evaluate`, and:
-        shots: numbers of examples of each unseen label.
+        shots: numbers of examples of each unseen label, or shares of its training rows such as `"1%"`.
         draws: how often examples are drawn anew.
         steps: of the light fine-tune, see `adapt.adapt`.
     """
-    rows: list[dict[str, object]] = []
+    rows: list[pd.DataFrame] = []
     for one in held_out.load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol):
         for group in held_out.parse_unseen(unseen, one.train.labels):
             for seed in seeds:
                 model = held_out.train_without(one, group, seed, base=base, cache=cache, progress=progress)
-                encoded = encode_rows(model, getattr(one, split)), encode_rows(model, one.valid.without(group))
-                for count in shots:
-                    for draw in range(draws if count else 1):
-                        support = draw_support(one.train, group, count, seed=1000 * seed + draw)
-                        taught = teach(model, one.train, support, steps=steps) if count else model
-                        facts = {"shots": count, "draw": draw, "seed": seed, "fold": one.name}
-                        rows += zero_shot.measure(taught, one, group, split, facts, encoded)
+                rows.append(curve(model, one, group, split, shots, draws=draws, seed=seed, steps=steps))
+    return pd.concat(rows, ignore_index=True)
+
+
+def curve(
+    model: EmotionModel,
+    fold: Fold,
+    unseen: Sequence[str],
+    split: str,
+    shots: Sequence[int | str],
+    *,
+    draws: int = 5,
+    seed: int = 0,
+    steps: int = 0,
+    offset: float | None = None,
+) -> pd.DataFrame:
+    """One held-out model taught with more and more examples: one row per shots, draw and label.
+
+    Arguments are those of `evaluate` and of `zero_shot.measure`.
+    """
+    rows: list[dict[str, object]] = []
+    encoded = encode_rows(model, getattr(fold, split)), encode_rows(model, fold.valid.without(unseen))
+    for count in shots:
+        for draw in range(draws if count else 1):
+            taught = model
+            if count:
+                taught = teach(
+                    model, fold.train, draw_support(fold.train, unseen, count, 1000 * seed + draw), steps=steps
+                )
+            facts: dict[str, object] = {"shots": count, "draw": draw, "seed": seed, "fold": fold.name}
+            rows += zero_shot.measure(taught, fold, unseen, split, facts, encoded, offset)
     return pd.DataFrame(rows)
 
 
-def draw_support(train: EmotionData, labels: Sequence[str], shots: int, seed: int) -> dict[str, np.ndarray]:
-    """Positions of exactly `shots` training rows of each label, without replacement; all there are where fewer."""
+def draw_support(train: EmotionData, labels: Sequence[str], shots: int | str, seed: int) -> dict[str, np.ndarray]:
+    """Positions of exactly `shots` training rows of each label, without replacement; all there are where fewer.
+
+    A share such as `"1%"` is of the label's training rows, rounded up (Dai et al. 2020, section 4.4, take 1 %).
+    """
     generator = np.random.default_rng(seed)
     support = {}
     for label in labels:
         bears = np.flatnonzero(train.targets[:, train.labels.index(label)] == 1)
-        support[label] = generator.permutation(bears)[:shots]
+        count = math.ceil(float(shots[:-1]) / 100 * len(bears)) if isinstance(shots, str) else shots
+        support[label] = generator.permutation(bears)[:count]
     return support
 
 
@@ -71,7 +101,8 @@ def teach(model: EmotionModel, train: EmotionData, support: dict[str, np.ndarray
     """Adapt a model to the training rows at these positions."""
     points: dict[str, dict[str, Tensor]] = {}
     for label, positions in support.items():
-        points[label] = encode_rows(model, train.rows(positions))
+        encoded = encode_rows(model, train.rows(positions))
+        points[label] = {name: matrix[~matrix.isnan().any(dim=1)] for name, matrix in encoded.items()}
     with torch.no_grad():
         words = model.project(model.embed(list(support)))
         rivals = [label for label in train.labels if label not in support]
@@ -81,9 +112,9 @@ def teach(model: EmotionModel, train: EmotionData, support: dict[str, np.ndarray
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:
-    """By number of shots: mean over labels, folds and draws; standard deviation over draws and seeds."""
+    """By number of shots, in the order they were run: mean over labels, folds and draws; sd over draws and seeds."""
     present = [name for name in zero_shot.MEASURES if name in table]
-    by_draw = table.groupby(["shots", "seed", "draw"])[present].mean()
-    mean = by_draw.groupby("shots").mean()
-    spread = by_draw.groupby("shots").std(ddof=1).add_suffix(" sd")
+    by_draw = table.groupby(["shots", "seed", "draw"], sort=False)[present].mean()
+    mean = by_draw.groupby("shots", sort=False).mean()
+    spread = by_draw.groupby("shots", sort=False).std(ddof=1).add_suffix(" sd")
     return pd.concat([mean, spread[[f"{name} sd" for name in ("auc", "ap")]]], axis=1)

@@ -26,7 +26,7 @@ from emoembed.labels import canonical, leaks
 from emoembed.model import EmotionModel, ModalityConfig
 from emoembed.train import TrainConfig, fit
 from emoembed.transformer import SentenceEncoder
-from emoembed.words import PhraseEncoder
+from emoembed.words import PhraseEncoder, WordTable
 
 AUDIO_CORPORA, VIDEO_CORPORA = ("ravdess", "tess", "emodb"), ("fer2013",)
 
@@ -38,8 +38,8 @@ HELD_OUT_TRAINING = {
 }
 """Fewer epochs than the shipped checkpoint's: unseen emotions suffer when seen ones are learned to the end."""
 
-TEXT_ROWS = 40_000
-"""Rows one epoch of the text recipe was chosen on; a smaller corpus gets as many steps in more epochs."""
+TEXT_ROWS, MOST_EPOCHS = 40_000, 8
+"""Rows one epoch of the text recipe was chosen on: a smaller corpus gets as many steps in more epochs, to a limit."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class Fold:
     """Row id -> what may not be torn apart when rows are redrawn: its speaker or dialogue, else itself."""
     modalities: Mapping[str, ModalityConfig] = field(default_factory=dict)
     corpus: Corpus | None = None
+    phrases: PhraseEncoder | None = None
+    """What embeds labels; by default what fits the kind."""
 
 
 def load_folds(
@@ -67,6 +69,7 @@ def load_folds(
     only: int | None = None,
     protocol: str = "default",
     drop: bool = True,
+    words: WordTable | None = None,
 ) -> Iterator[Fold]:
     """A corpus as the folds of a protocol: by default RAVDESS in four by actor, any other corpus in its own split.
 
@@ -78,13 +81,16 @@ def load_folds(
         only: one fold alone, by position.
         protocol: a key of `protocols.PROTOCOLS`.
         drop: leave out feature columns that are emotion scores themselves.
+        words: the table that embeds labels for models of ready features, by default the shipped one; text given as
+            vectors of the same table is then read in the labels' own space.
     """
     corpus = corpora.load(name, data)
     if isinstance(corpus, FeatureCorpus):
         corpus = preparation.cached(corpus, data, cache)
     divided = protocols.get(protocol).apply(corpus.canonical())
     kind = kind_of(divided[0])
-    phrases = phrases_for("text" if kind == "text" or _reads_texts(divided[0]) else kind, base)
+    reads_texts = kind == "text" or _reads_texts(divided[0])
+    phrases = phrases_for("text", base) if reads_texts else words or phrases_for(kind, base)
     for position, fold in enumerate(divided):
         if only is not None and position != only:
             continue
@@ -95,7 +101,7 @@ def load_folds(
             make = {"audio": recipes.audio_data, "video": recipes.video_data}
             rows = recipes.text_data(fold, phrases) if kind == "text" else make[kind](fold, cache)
             modalities = {kind: modality_config(kind, base)}
-        yield _fold(f"{fold.name}-{position}", kind, fold, rows, modalities)
+        yield replace(_fold(f"{fold.name}-{position}", kind, fold, rows, modalities), phrases=phrases)
 
 
 def kind_of(corpus: Corpus) -> str:
@@ -105,7 +111,11 @@ def kind_of(corpus: Corpus) -> str:
 
 def _reads_texts(corpus: Corpus) -> bool:
     """Whether a corpus with features has its text as raw texts."""
-    return isinstance(corpus, FeatureCorpus) and "text" not in corpus.features and bool(corpus.samples["text"].notna().any())
+    return (
+        isinstance(corpus, FeatureCorpus)
+        and "text" not in corpus.features
+        and bool(corpus.samples["text"].notna().any())
+    )
 
 
 def modality_of(corpus: Corpus) -> str:
@@ -158,13 +168,12 @@ def train_without(
         listed = ", ".join(f"{seen} is a synonym of {label}" for seen, label in leaking)
         raise LabelError(f"{listed}: such a pair makes the zero-shot figure worthless; hold both out")
     config = replace(training or training_of(fold), seed=seed)
-    raw_text = any(one.encoder == "transformer" for one in fold.modalities.values())
-    model = recipes.build(fold.modalities, phrases_for("text" if raw_text else fold.kind, base), seed)
+    model = recipes.build(fold.modalities, fold.phrases or phrases_for(fold.kind, base), seed)
     folder = (cache or cache_folder()) / "held_out"
     place = folder / f"{fold.name}-{_fingerprint(fold, unseen, config)}.safetensors"
     if not place.is_file():
         recipes.prepare(model, train)
-        fit(model, train, valid, config, augment=recipes.AUGMENT, progress=progress)
+        fit(model, train, valid, config, augment=recipes.augment_of(fold.modalities), progress=progress)
         folder.mkdir(parents=True, exist_ok=True)
         temporary = place.with_suffix(".tmp")
         save_file(_trained(model), temporary)
@@ -176,12 +185,12 @@ def train_without(
     return model.eval()
 
 
-def training_of(fold: Fold) -> TrainConfig:
-    """How a fold's models with held-out emotions are trained."""
-    config = HELD_OUT_TRAINING[fold.kind]
+def training_of(fold: Fold, *, seen: bool = False) -> TrainConfig:
+    """How a fold's models are trained: with emotions held out, or with all of them `seen`."""
+    config = recipes.training(fold.kind) if seen else HELD_OUT_TRAINING[fold.kind]
     if fold.kind != "text":
         return config
-    return replace(config, epochs=min(max(round(config.epochs * TEXT_ROWS / len(fold.train)), 1), 8))
+    return replace(config, epochs=min(max(round(config.epochs * TEXT_ROWS / len(fold.train)), 1), MOST_EPOCHS))
 
 
 def modality_config(modality: str, base: EmotionModel) -> ModalityConfig:
@@ -200,9 +209,7 @@ def phrases_for(modality: str, base: EmotionModel) -> PhraseEncoder:
     return checkpoint.read_word_table()
 
 
-def _fold(
-    name: str, kind: str, corpus: Corpus, rows: EmotionData, modalities: Mapping[str, ModalityConfig]
-) -> Fold:
+def _fold(name: str, kind: str, corpus: Corpus, rows: EmotionData, modalities: Mapping[str, ModalityConfig]) -> Fold:
     prefix = f"{corpus.name}/"
     splits = {prefix + i: split for i, split in zip(corpus.samples["id"], corpus.samples["split"], strict=True)}
     groups = corpus.samples["dialogue"].fillna(corpus.samples["speaker"]).fillna(corpus.samples["id"])
@@ -217,6 +224,7 @@ def _fold(
 def _fingerprint(fold: Fold, unseen: Sequence[str], config: TrainConfig) -> str:
     described = [sorted(unseen), asdict(config), hash_of(fold.train), recipes.REVISION]
     described += [{name: asdict(one) for name, one in fold.modalities.items()}]
+    described += [fold.phrases.name] if isinstance(fold.phrases, WordTable) else []
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
 
 

@@ -32,6 +32,57 @@ def harmonic_mean(seen: float, unseen: float) -> float:
     return 2 * seen * unseen / (seen + unseen) if seen + unseen > 0 else 0.0
 
 
+def ausuc(logits: np.ndarray, true: np.ndarray, seen: np.ndarray) -> float:
+    """Area under the curve of seen against unseen UAR as seen labels' logits fall (Chao et al. 2016, section 3.3).
+
+    Args:
+        logits: `(rows, labels)`.
+        true: `(rows,)` columns of the rows' labels.
+        seen: boolean `(labels,)`; rows of both kinds are needed, or the result is NaN.
+    """
+    rows_seen = seen[true]
+    if rows_seen.all() or not rows_seen.any():
+        return float("nan")
+    gaps = np.where(seen, logits, -np.inf).max(axis=1) - np.where(seen, -np.inf, logits).max(axis=1)
+    offsets = np.concatenate([[gaps.min() - 1], np.quantile(gaps, np.linspace(0, 1, 201)), [gaps.max() + 1]])
+    points = []
+    for offset in offsets:
+        answered = (logits - offset * seen).argmax(axis=1)
+        points.append((uar(answered[~rows_seen], true[~rows_seen]), uar(answered[rows_seen], true[rows_seen])))
+    unseen_uar, seen_uar = np.array(sorted(points, key=lambda point: (point[0], -point[1]))).T
+    return float(np.trapezoid(seen_uar, unseen_uar))
+
+
+def balanced_accuracy(predicted: np.ndarray, bears: np.ndarray) -> float:
+    """Mean of the recalls of a label and of its absence, over those that occur: the WAcc of the MOSEI tables.
+
+    Always or never answering a label gives 0.5, however rare it is; NaN where there is no row.
+    """
+    return uar(predicted.astype(int), bears.astype(int))
+
+
+def f1(predicted: np.ndarray, bears: np.ndarray) -> float:
+    """F1 of a label, `(rows,)` booleans; 0 where it is neither answered nor borne."""
+    return macro_f1(predicted[:, None], bears[:, None])
+
+
+def weighted_f1(predicted: np.ndarray, true: np.ndarray) -> float:
+    """Mean F1 of the classes, weighted by their rows: what conversation papers print."""
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(true, predicted, average="weighted", zero_division=0))
+
+
+def expected_calibration_error(probabilities: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
+    """Mean gap of confidence and accuracy over bins of confidence of equal width (Guo et al. 2017, eq. 3)."""
+    place = np.minimum((probabilities * bins).astype(int), bins - 1)
+    gaps = [
+        (place == b).mean() * abs(probabilities[place == b].mean() - correct[place == b].mean())
+        for b in np.unique(place)
+    ]
+    return float(np.sum(gaps))
+
+
 def macro_f1(predicted: np.ndarray, bears: np.ndarray) -> float:
     """Mean F1 over the columns of boolean `(rows, labels)`; a label neither predicted nor borne counts as 0."""
     hits, named = (predicted & bears).sum(axis=0), predicted.sum(axis=0) + bears.sum(axis=0)
@@ -48,6 +99,18 @@ def best_thresholds(scores: np.ndarray, bears: np.ndarray) -> np.ndarray:
             precision, recall, cuts = precision_recall_curve(bears[:, column], scores[:, column])
             f1 = 2 * precision[:-1] * recall[:-1] / np.maximum(precision[:-1] + recall[:-1], 1e-9)
             thresholds[column] = cuts[int(np.argmax(f1))]
+    return thresholds
+
+
+def balanced_thresholds(scores: np.ndarray, bears: np.ndarray) -> np.ndarray:
+    """For each column the threshold with the best balanced accuracy; to be taken from validation only."""
+    from sklearn.metrics import roc_curve
+
+    thresholds = np.full(scores.shape[1], np.inf)
+    for column in range(scores.shape[1]):
+        if 0 < bears[:, column].sum() < len(bears):
+            false, true, cuts = roc_curve(bears[:, column], scores[:, column])
+            thresholds[column] = cuts[int(np.argmax(true - false))]
     return thresholds
 
 
@@ -84,6 +147,8 @@ def bootstrap(
         statistic(np.concatenate([members[i] for i in generator.integers(len(members), size=len(members))]))
         for _ in range(samples)
     ]
+    if np.isnan(values).all():
+        return float("nan"), float("nan")
     tail = 100 * (1 - level) / 2
     low, high = np.nanpercentile(values, [tail, 100 - tail])
     return float(low), float(high)

@@ -48,7 +48,7 @@ class Protocol:
         form = getattr(corpus, "form", "")
         if self.forms and form not in self.forms:
             raise CorpusError(
-                f"protocol {self.name!r} is the split of the {' or '.join(self.forms)} files, which name no utterances; "
+                f"protocol {self.name!r} is the split of the {' or '.join(self.forms)} files; "
                 f"the {form or 'given'} form cannot be divided so. Protocols for it: {', '.join(names_for(corpus))}"
             )
         return self.divide(self._chosen(corpus))

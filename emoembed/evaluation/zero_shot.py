@@ -9,6 +9,7 @@ and U are the UAR of rows with seen and with unseen labels, H their harmonic mea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +20,17 @@ from torch import Tensor
 from emoembed import corpora, recipes
 from emoembed.data import EmotionData
 from emoembed.evaluation import held_out, metrics
-from emoembed.evaluation.calibration import seen_offset
+from emoembed.evaluation.calibration import best_offset, seen_offset
 from emoembed.evaluation.held_out import Fold
+from emoembed.labels import leaks
 from emoembed.model import EmotionModel
 from emoembed.train import TrainConfig, encode_rows, predict_logits, score_rows
+from emoembed.words import WordTable
 
-MEASURES = ("seen_uar", "unseen_uar", "harmonic", "auc", "ap", "macro_f1_seen", "macro_f1_unseen")
+MEASURES = (
+    *("seen_uar", "unseen_uar", "harmonic", "ausuc", "auc", "ap", "wacc", "f1"),
+    *("macro_f1_seen", "macro_f1_unseen"),
+)
 
 
 def evaluate(
@@ -38,7 +44,9 @@ def evaluate(
     fold: int | None = None,
     cache: Path | None = None,
     protocol: str = "default",
+    words: WordTable | None = None,
     training: TrainConfig | None = None,
+    pseudo_unseen: bool = False,
     progress: bool = False,
 ) -> pd.DataFrame:
     """Train with emotions held out and measure; one row per seed, fold and held-out group (and unseen label).
@@ -53,18 +61,48 @@ def evaluate(
         fold: of RAVDESS's four, one alone; all by default.
         cache: where features and trained models are kept.
         protocol: how the corpus is divided, a key of `protocols.PROTOCOLS`.
+        words: the table that embeds labels for models of ready features, by default the shipped one.
         training: other settings than the recipe's.
+        pseudo_unseen: choose the offset of calibrated stacking by a second model from which a seen label is held out
+            as well; by default from the seen labels' own validation rows, which costs nothing.
         progress: show bars.
     """
     rows: list[dict[str, object]] = []
-    for one in held_out.load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol):
+    for one in held_out.load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol, words=words):
         for group in held_out.parse_unseen(unseen, one.train.labels):
             for seed in seeds:
                 model = held_out.train_without(
                     one, group, seed, base=base, cache=cache, training=training, progress=progress
                 )
-                rows += measure(model, one, group, split, {"seed": seed, "fold": one.name})
+                offset = (
+                    pseudo_offset(one, group, seed, base, cache=cache, training=training) if pseudo_unseen else None
+                )
+                rows += measure(model, one, group, split, {"seed": seed, "fold": one.name}, offset=offset)
     return pd.DataFrame(rows)
+
+
+def pseudo_offset(
+    fold: Fold,
+    unseen: Sequence[str],
+    seed: int,
+    base: EmotionModel,
+    *,
+    cache: Path | None = None,
+    training: TrainConfig | None = None,
+) -> float | None:
+    """The offset that serves a seen label best when it too is held out; None where labels do not exclude each other.
+
+    Which seen label plays the part of an unseen one goes by the seed, over those that have no synonym left in training.
+    """
+    if bool(fold.valid.multi_label.all()):
+        return None
+    seen = [label for label in fold.train.labels if label not in unseen]
+    free = [label for label in seen if not leaks([other for other in seen if other != label], [label])]
+    pseudo = free[seed % len(free)]
+    model = held_out.train_without(fold, (*unseen, pseudo), seed, base=base, cache=cache, training=training)
+    rows = fold.valid.without(unseen)
+    logits = predict_logits(model, rows)["fused"]
+    return best_offset(logits, rows.targets.argmax(axis=1), np.array([label != pseudo for label in rows.labels]))
 
 
 def measure(
@@ -74,6 +112,7 @@ def measure(
     split: str,
     facts: dict[str, object],
     encoded: tuple[Mapping[str, Tensor], Mapping[str, Tensor]] | None = None,
+    offset: float | None = None,
 ) -> list[dict[str, object]]:
     """The measures of one model, a row per unseen label.
 
@@ -84,6 +123,7 @@ def measure(
         split: what is scored.
         facts: go into each row (seed, fold, shots).
         encoded: points of the scored and of the validation rows, where the caller has them already.
+        offset: of calibrated stacking; from the seen labels' validation rows by default.
     """
     scored: EmotionData = getattr(fold, split)
     valid_data = fold.valid.without(unseen)
@@ -91,7 +131,10 @@ def measure(
     logits = score_rows(model, points, scored.labels)["fused"]
     valid = score_rows(model, valid_points, scored.labels)["fused"]
     several = bool(scored.multi_label.all())
-    shared = (_multi_label if several else _single_label)(logits, scored, valid, valid_data, unseen)
+    if several:
+        shared, answered = _multi_label(logits, scored, valid, valid_data, unseen)
+    else:
+        shared, answered = _single_label(logits, scored, valid, valid_data, unseen, offset)
     ranks = logits if several else torch.from_numpy(logits).log_softmax(dim=1).numpy()
     rows = []
     for label in unseen:
@@ -105,6 +148,8 @@ def measure(
                 "auc": metrics.auc(ranks[:, column], bears),
                 "ap": metrics.average_precision(ranks[:, column], bears),
                 "chance_ap": float(bears.mean()),
+                "wacc": metrics.balanced_accuracy(answered[:, column], bears),
+                "f1": metrics.f1(answered[:, column], bears),
                 **shared,
             }
         )
@@ -117,16 +162,31 @@ def untrained_auc(corpus: str, data: Path, labels: Sequence[str], base: EmotionM
     NaN for sound and faces, whose encoders know nothing before training.
     """
     whole = corpora.load(corpus, data)
-    if held_out.modality_of(whole) != "text":
+    if held_out.kind_of(whole) != "text":
         return dict.fromkeys(labels, float("nan"))
-    phrases = held_out.phrases_for("text", base)
-    model = recipes.build({"text": held_out.modality_config("text", base)}, phrases)
-    scored = recipes.text_data(whole.split(split), phrases)
-    logits = predict_logits(model, scored, tuple(labels))["fused"]
-    return {
-        label: metrics.auc(logits[:, i], scored.targets[:, scored.labels.index(label)] == 1)
-        for i, label in enumerate(labels)
-    }
+    fold = next(held_out.load_folds(corpus, data, base))
+    return {label: one["auc"] for label, one in untrained_similarity([fold], base, labels, split).items()}
+
+
+def untrained_similarity(
+    folds: Sequence[Fold], base: EmotionModel, labels: Sequence[str], split: str
+) -> dict[str, dict[str, float]]:
+    """AUC and average precision of labels by the untouched sentence encoder, mean over folds; NaN without raw texts."""
+    found: dict[str, dict[str, float]] = {label: {"auc": float("nan"), "ap": float("nan")} for label in labels}
+    if "text" not in folds[0].modalities or folds[0].modalities["text"].encoder != "transformer":
+        return found
+    model = recipes.build({"text": folds[0].modalities["text"]}, held_out.phrases_for("text", base))
+    measured: dict[str, list[tuple[float, float]]] = {label: [] for label in labels}
+    for fold in folds:
+        scored: EmotionData = getattr(fold, split)
+        texts = replace(scored, inputs={"text": scored.inputs["text"]})
+        logits = predict_logits(model, texts, tuple(labels))["fused"]
+        for i, label in enumerate(labels):
+            bears = scored.targets[:, scored.labels.index(label)] == 1
+            measured[label].append((metrics.auc(logits[:, i], bears), metrics.average_precision(logits[:, i], bears)))
+    for label, pairs in measured.items():
+        found[label] = dict(zip(("auc", "ap"), np.mean(pairs, axis=0).tolist(), strict=True))
+    return found
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:
@@ -142,38 +202,53 @@ def by_label(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _single_label(
-    logits: np.ndarray, scored: EmotionData, valid: np.ndarray, valid_data: EmotionData, unseen: Sequence[str]
-) -> dict[str, float]:
+    logits: np.ndarray,
+    scored: EmotionData,
+    valid: np.ndarray,
+    valid_data: EmotionData,
+    unseen: Sequence[str],
+    offset: float | None = None,
+) -> tuple[dict[str, float], np.ndarray]:
+    """Figures, and which label was answered for each row as booleans `(rows, labels)`."""
     seen = np.array([label not in unseen for label in scored.labels])
     true = scored.targets.argmax(axis=1)
     columns = np.array([scored.labels.index(label) for label in valid_data.labels])
-    offset = seen_offset(valid, columns[valid_data.targets.argmax(axis=1)], seen)
+    if offset is None:
+        offset = seen_offset(valid, columns[valid_data.targets.argmax(axis=1)], seen)
     answered = (logits - offset * seen).argmax(axis=1)
     rows_seen = seen[true]
     on_seen = metrics.uar(answered[rows_seen], true[rows_seen])
     on_unseen = metrics.uar(answered[~rows_seen], true[~rows_seen])
     closed = np.where(seen, logits, -np.inf)[rows_seen].argmax(axis=1)
-    return {
+    shared = {
         "seen_uar": on_seen,
         "unseen_uar": on_unseen,
         "harmonic": metrics.harmonic_mean(on_seen, on_unseen),
+        "ausuc": metrics.ausuc(logits, true, seen),
         "seen_uar_closed": metrics.uar(closed, true[rows_seen]),
         "chance_uar": 1.0 / len(seen),
         "majority_uar": 1.0 / seen.sum(),
     }
+    return shared, np.eye(len(seen), dtype=bool)[answered]
 
 
 def _multi_label(
     logits: np.ndarray, scored: EmotionData, valid: np.ndarray, valid_data: EmotionData, unseen: Sequence[str]
-) -> dict[str, float]:
-    """Macro-F1: seen labels with thresholds from validation; an unseen one is answered as often as a seen one is."""
+) -> tuple[dict[str, float], np.ndarray]:
+    """Macro-F1: seen labels with thresholds from validation; an unseen one is answered as often as a seen one is.
+
+    And which labels were answered, booleans `(rows, labels)`.
+    """
     seen = [i for i, label in enumerate(scored.labels) if label not in unseen]
     hidden = [i for i, label in enumerate(scored.labels) if label in unseen]
     bears = scored.targets == 1
     thresholds = metrics.best_thresholds(valid[:, seen], valid_data.targets == 1)
     rate = float((valid[:, seen] >= thresholds).mean())
     unseen_thresholds = np.quantile(valid[:, hidden], 1 - rate, axis=0)
-    return {
-        "macro_f1_seen": metrics.macro_f1(logits[:, seen] >= thresholds, bears[:, seen]),
-        "macro_f1_unseen": metrics.macro_f1(logits[:, hidden] >= unseen_thresholds, bears[:, hidden]),
+    answered = np.zeros_like(bears)
+    answered[:, seen], answered[:, hidden] = logits[:, seen] >= thresholds, logits[:, hidden] >= unseen_thresholds
+    shared = {
+        "macro_f1_seen": metrics.macro_f1(answered[:, seen], bears[:, seen]),
+        "macro_f1_unseen": metrics.macro_f1(answered[:, hidden], bears[:, hidden]),
     }
+    return shared, answered

@@ -5,7 +5,8 @@ from torch.nn.functional import cross_entropy
 
 from emoembed import recipes
 from emoembed.errors import InputError
-from emoembed.evaluation.calibration import calibrate, expected_calibration_error
+from emoembed.evaluation.calibration import calibrate
+from emoembed.evaluation.metrics import expected_calibration_error
 from emoembed.train import TrainConfig, fit, predict_logits
 
 

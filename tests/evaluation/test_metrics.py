@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
+from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from emoembed.evaluation import metrics
-from emoembed.evaluation.calibration import expected_calibration_error, seen_offset
+from emoembed.evaluation.calibration import best_offset, seen_offset
+from emoembed.evaluation.metrics import expected_calibration_error
 
 
 def test_uar_is_the_mean_recall_of_the_classes_there():
@@ -64,3 +65,51 @@ def test_the_seen_offset_gives_up_no_more_than_allowed():
     offset = seen_offset(logits, true, seen, 0.2)
     assert metrics.uar((logits - offset * seen).argmax(axis=1), true) >= 0.8 * closed
     assert metrics.uar((logits - (offset + 0.3) * seen).argmax(axis=1), true) < 0.8 * closed
+
+
+def test_balanced_accuracy_is_scikit_learns_and_defined_when_a_class_is_absent():
+    generator = np.random.default_rng(0)
+    predicted, bears = generator.random((2, 60)) < 0.3
+    assert metrics.balanced_accuracy(predicted, bears) == pytest.approx(balanced_accuracy_score(bears, predicted))
+    none = np.zeros(4, bool)
+    assert metrics.balanced_accuracy(np.array([True, False, False, False]), none) == 0.75
+    assert metrics.balanced_accuracy(none, np.array([True, False, False, False])) == 0.5
+
+
+def test_f1_and_weighted_f1_are_scikit_learns():
+    generator = np.random.default_rng(1)
+    predicted, bears = generator.random((2, 60)) < 0.3
+    assert metrics.f1(predicted, bears) == pytest.approx(f1_score(bears, predicted))
+    assert metrics.f1(np.zeros(3, bool), np.zeros(3, bool)) == 0.0
+    answered, true = generator.integers(0, 4, (2, 60))
+    assert metrics.weighted_f1(answered, true) == pytest.approx(f1_score(true, answered, average="weighted"))
+
+
+def test_balanced_thresholds_have_the_best_balanced_accuracy():
+    generator = np.random.default_rng(2)
+    bears = generator.random((80, 2)) < 0.2
+    scores = bears + generator.standard_normal((80, 2))
+    cuts = metrics.balanced_thresholds(scores, bears)
+    for i in range(2):
+        reached = metrics.balanced_accuracy(scores[:, i] >= cuts[i], bears[:, i])
+        others = [metrics.balanced_accuracy(scores[:, i] >= cut, bears[:, i]) for cut in scores[:, i]]
+        assert reached == pytest.approx(max(others))
+
+
+def test_ausuc_by_hand():
+    seen = np.array([True, False])
+    true = np.array([0, 0, 1, 1])
+    separate = np.array([[2.0, 0], [2, 0], [0, 2], [0, 2]])
+    assert metrics.ausuc(separate, true, seen) == pytest.approx(1.0)
+    # one seen row and one unseen row stand on the wrong side of each other: the curve is (0, 1), (0.5, 0.5), (1, 0)
+    mixed = np.array([[3.0, 0], [0, 0], [1, 0], [-2, 0]])
+    curve = metrics.ausuc(mixed, true, seen)
+    assert curve == pytest.approx(0.75, abs=0.01)
+    assert np.isnan(metrics.ausuc(separate[:2], true[:2], seen))
+
+
+def test_the_best_offset_serves_the_pseudo_unseen_label():
+    logits = np.array([[4.0, 1, 0], [1, 4, 0], [3, 0, 1], [0, 3, 1.5]])
+    true, seen = np.array([0, 1, 2, 2]), np.array([True, True, False])
+    offset = best_offset(logits, true, seen)
+    assert ((logits - offset * seen).argmax(axis=1) == true).all()

@@ -20,13 +20,14 @@ def test_seen_and_unseen_recall_by_hand():
     scored = rows(np.eye(3)[[0, 0, 1, 1, 2, 2]])
     # validation margins of the seen labels over fear are all 9, so the offset must not exceed 9
     valid_logits = np.array([[9.0, 0, 0], [0, 9, 0]])
-    measured = zero_shot._single_label(logits, scored, valid_logits, rows(np.eye(2)[[0, 1]]), ["fear"])
+    measured, predicted = zero_shot._single_label(logits, scored, valid_logits, rows(np.eye(2)[[0, 1]]), ["fear"])
     offset = zero_shot.seen_offset(valid_logits, np.array([0, 1]), np.array([True, True, False]))
     answered = (logits - offset * np.array([1, 1, 0])).argmax(axis=1)
     assert measured["seen_uar"] == pytest.approx(np.mean([np.mean(answered[:2] == 0), np.mean(answered[2:4] == 1)]))
     assert measured["unseen_uar"] == pytest.approx(np.mean(answered[4:] == 2))
     assert measured["harmonic"] == pytest.approx(metrics.harmonic_mean(measured["seen_uar"], measured["unseen_uar"]))
     assert measured["seen_uar_closed"] == 1.0
+    np.testing.assert_array_equal(predicted.argmax(axis=1), answered)
     assert (measured["chance_uar"], measured["majority_uar"]) == (pytest.approx(1 / 3), 0.5)
 
 
@@ -51,7 +52,7 @@ def test_an_unseen_labels_threshold_does_not_depend_on_what_is_scored():
     def unseen_f1(extra):
         scored = rows(np.concatenate([bears, np.zeros((extra, 3))]), several=True)
         low = np.full((extra, 3), -9.0)
-        return zero_shot._multi_label(np.concatenate([logits, low]), scored, valid_logits, valid, ["fear"])
+        return zero_shot._multi_label(np.concatenate([logits, low]), scored, valid_logits, valid, ["fear"])[0]
 
     assert unseen_f1(0) == unseen_f1(300)
 

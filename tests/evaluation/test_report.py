@@ -1,0 +1,95 @@
+import json
+
+import pytest
+
+from emoembed.evaluation import report, zero_shot
+from emoembed.train import TrainConfig
+
+
+def run(folder, name, protocol, text_model, word_table, cache, **options):
+    return report.run(
+        name, folder, protocol, base=text_model, words=word_table, epochs=1, cache=cache, split="test", **options
+    )
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "protocol", "unseen"),
+    [
+        ("mosei", "csd", "mosei-6", "fear"),
+        ("iemocap", "nine-class", "iemocap-9-zero-shot", "surprise"),
+        ("iemocap", "pickle", "iemocap-4", None),
+        ("iemocap", "raw", "iemocap-6", "frustration"),
+    ],
+)
+def test_a_protocol_runs_from_files_to_report(name, form, protocol, unseen, stand_in, text_model, word_table, cache):
+    found = run(stand_in(name, form), name, protocol, text_model, word_table, cache, unseen=unseen, shots=(0, 2))
+    text = found.markdown()
+    assert f"# {name}, {protocol}, test split" in text
+    assert f"- form: {form}" in text
+    systems = found.tables["All emotions seen: means"].index
+    assert list(systems[-3:]) == ["always negative", "majority", "prior"]
+    assert ("MulT" in systems) == (form != "raw")  # raw texts are token ids, which no closed-set network here reads
+    assert (found.tables["All emotions seen: means"]["WAcc"].iloc[-3:-1] == 0.5).all()
+    if unseen:
+        assert "no training label is a synonym of an unseen one" in found.lines["Leak audit"]
+        table = found.tables["Zero-shot: each unseen emotion, its rows left out of training"]
+        assert list(table.index) == [unseen, "mean"]
+        shots = found.tables["With a few examples, mean over emotions (five draws; sd over draws)"]
+        assert list(shots.index) == [0, 2]
+
+
+def test_a_second_run_writes_the_same_report(stand_in, text_model, word_table, tmp_path):
+    written = []
+    for number in range(2):
+        found = run(
+            stand_in("mosei", "seq-20"),
+            "mosei",
+            "mosei-6",
+            text_model,
+            word_table,
+            tmp_path / f"cache{number}",
+            unseen="joy",
+            shots=(),
+        )
+        report.write(found, tmp_path / str(number))
+        written.append(tmp_path / str(number))
+    assert (written[0] / "report.md").read_text() == (written[1] / "report.md").read_text()
+    content = json.loads((written[0] / "report.json").read_text())
+    assert content["tables"]["All emotions seen: means"][0]["system"] == "emoembed"
+    assert content["training"]["epochs"] == 1
+    assert len(content["data fingerprint"]) == 16
+    assert (written[0] / "reliability.png").stat().st_size > 1000
+
+
+def test_zero_shot_finds_what_word_vectors_carry_and_nothing_where_they_were_dealt_anew(
+    tmp_path, text_model, word_table
+):
+    """The truth of a stand-in is known: only where names say what emotions are like can an unseen one be found."""
+    from emoembed.corpora import synthetic
+
+    found = {}
+    for shuffled in (False, True):
+        folder = tmp_path / str(shuffled)
+        synthetic.write_mosei(folder, word_table, word_table.words, form="seq-20", videos=36, seed=1, shuffled=shuffled)
+        runs = [
+            zero_shot.evaluate(
+                "mosei",
+                folder,
+                label,
+                base=text_model,
+                split="test",
+                protocol="mosei-6",
+                words=word_table,
+                cache=tmp_path / "cache",
+                training=TrainConfig(epochs=4, batch_size=16, bf16=False, positive_weight=True, stay_close=1.0),
+            )["auc"].mean()
+            for label in ("joy", "fear", "surprise")
+        ]
+        found[shuffled] = sum(runs) / 3
+    assert found[False] > 0.7
+    assert found[True] < 0.6
