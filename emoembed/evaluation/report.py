@@ -258,6 +258,11 @@ def _unseen(
     present = [name for name in (*zero_shot.MEASURES[:4], "macro_f1_seen", "macro_f1_unseen") if name in table]
     shared = table.groupby(["group", "seed"], sort=False)[present].mean().groupby("group", sort=False).mean()
     shared.loc["mean"] = shared.mean()
+    start = zero_shot.untrained_model(folds[0], base)
+    if start is not None:
+        rows = [row for fold in folds for group in groups for row in zero_shot.measure(start, fold, group, split, {})]
+        for group, row in pd.DataFrame(rows).groupby("group", sort=False)[present].mean().iterrows():
+            shared.loc[f"untrained similarity, {group}"] = row
     report.tables["Generalised zero-shot: seen and unseen compete"] = shared
     if taught:
         report.tables["With a few examples, mean over emotions (five draws; sd over draws)"] = few_shot.summarize(

@@ -9,7 +9,6 @@ and U are the UAR of rows with seen and with unseen labels, H their harmonic mea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,20 +172,26 @@ def untrained_similarity(
 ) -> dict[str, dict[str, float]]:
     """AUC and average precision of labels by the untouched sentence encoder, mean over folds; NaN without raw texts."""
     found: dict[str, dict[str, float]] = {label: {"auc": float("nan"), "ap": float("nan")} for label in labels}
-    if "text" not in folds[0].modalities or folds[0].modalities["text"].encoder != "transformer":
+    model = untrained_model(folds[0], base)
+    if model is None:
         return found
-    model = recipes.build({"text": folds[0].modalities["text"]}, held_out.phrases_for("text", base))
     measured: dict[str, list[tuple[float, float]]] = {label: [] for label in labels}
     for fold in folds:
         scored: EmotionData = getattr(fold, split)
-        texts = replace(scored, inputs={"text": scored.inputs["text"]})
-        logits = predict_logits(model, texts, tuple(labels))["fused"]
+        logits = predict_logits(model, scored, tuple(labels))["fused"]
         for i, label in enumerate(labels):
             bears = scored.targets[:, scored.labels.index(label)] == 1
             measured[label].append((metrics.auc(logits[:, i], bears), metrics.average_precision(logits[:, i], bears)))
     for label, pairs in measured.items():
         found[label] = dict(zip(("auc", "ap"), np.mean(pairs, axis=0).tolist(), strict=True))
     return found
+
+
+def untrained_model(fold: Fold, base: EmotionModel) -> EmotionModel | None:
+    """The untouched sentence encoder as a model of a fold's raw texts alone; None where there are none."""
+    if [one.encoder for one in fold.modalities.values()] != ["transformer"]:
+        return None
+    return recipes.build(fold.modalities, held_out.phrases_for("text", base)).eval()
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:
