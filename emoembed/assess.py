@@ -118,12 +118,14 @@ def evaluate_protocol(
     *,
     base: EmotionModel,
     words: str | Path | None = None,
+    method: str = "emoembed",
     **options: Any,
 ) -> report.Report:
     """`evaluation.report.run` under a protocol, the corpus's own by default; `options` go on to it.
 
     Args:
         words: a file of word vectors that embed the labels, in any form `features.text.read_word_vectors` reads.
+        method: `emoembed`, or `mtee` for the model of Dai et al. 2020, whose word vectors stay as they are.
     """
     if protocol is not None:
         protocols.get(protocol)
@@ -132,9 +134,10 @@ def evaluate_protocol(
     table = None
     if words is not None:
         vectors = read_word_vectors(words)
-        table = WordTable(vectors.index_to_key, vectors.vectors, Path(words).name)
+        file = Path(words).name
+        table = WordTable(vectors.index_to_key, vectors.vectors, file, scale=method != "mtee")
     chosen = protocol or protocols.default_of(corpus.name)
-    return report.run(name, Path(data or name), chosen, base=base, words=table, **options)
+    return report.run(name, Path(data or name), chosen, base=base, words=table, method=method, **options)
 
 
 def reports_by_default(name: str, unseen: str | None) -> bool:

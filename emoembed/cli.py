@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="train and report under mosei-6, iemocap-4, iemocap-4-5fold, iemocap-6 or iemocap-9-zero-shot; or default",
     )
+    one.add_argument("--method", default="emoembed", help="emoembed, or mtee: the model of Dai et al. 2020")
     one.add_argument("--words", type=Path, metavar="FILE", help="word vectors that embed the labels under a protocol")
     one.add_argument("--epochs", type=_count, metavar="N", help="under a protocol, instead of the recipe's")
     one.add_argument(

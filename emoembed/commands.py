@@ -92,6 +92,7 @@ def _evaluate_protocol(parsed: argparse.Namespace) -> int:
         seeds=range(parsed.seeds) if parsed.seeds is not None else (parsed.seed or 0,),
         split=parsed.split,
         words=parsed.words,
+        method=parsed.method,
         epochs=parsed.epochs,
         drop=not parsed.keep_emotion_columns,
         progress=sys.stderr.isatty(),

@@ -108,6 +108,24 @@ def build(modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed
     return model.eval()
 
 
+def build_mtee(modalities: Mapping[str, ModalityConfig], words: WordTable, seed: int = 0) -> EmotionModel:
+    """The model of Dai et al. 2020 over ready features: `ModelConfig.mtee` at the sizes these have.
+
+    Raises:
+        InputError: text is not word vectors of the size of the labels' own.
+    """
+    columns = {name: one.columns for name, one in modalities.items()}
+    if any(not there or modalities[name].encoder == "transformer" for name, there in columns.items()):
+        raise InputError("mtee reads ready features with word vectors as text, not raw texts or media")
+    if "text" in columns and len(columns["text"]) != words.dim:
+        raise InputError(
+            f"mtee compares words with labels in one space: text has {len(columns['text'])} columns, the labels' word "
+            f"vectors {words.dim}; give the vectors the text was made with (--words FILE)"
+        )
+    torch.manual_seed(seed)
+    return EmotionModel(ModelConfig.mtee(columns, words.dim), words).eval()
+
+
 def start_projections(model: EmotionModel) -> None:
     """Fit the label space on the label table, and start each projection on the table's leading word directions."""
     from emoembed.labels import table

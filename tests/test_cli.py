@@ -233,6 +233,22 @@ def test_prepare_writes_a_folder_that_info_recognizes(stand_in, capsys, tmp_path
     assert "holds no corpus that its files would name" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("method", ["emoembed", "mtee"])
+def test_a_protocol_prints_and_writes_a_report(method, stand_in, word_table, tiny, capsys, tmp_path, monkeypatch):
+    vectors = tmp_path / "vectors.txt"
+    lines = [" ".join([word, *map(str, row)]) for word, row in zip(word_table.words, word_table.vectors, strict=True)]
+    vectors.write_text("\n".join([f"{len(lines)} {word_table.dim}", *lines]))
+    monkeypatch.setenv("EMOEMBED_CACHE", str(tmp_path / "cache"))
+    given = f"--unseen fear --epochs 1 --words {vectors} --method {method} --output {tmp_path / 'out'}"
+    assert run("evaluate", "mosei", "--data", stand_in("mosei", "seq-20"), *given.split(), "--model", tiny) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("# mosei, mosei-6, valid split")
+    assert f"| {method} |" in printed
+    assert "video: 10 columns are emotion scores and left out" in printed
+    assert ("With a few examples" in printed) == (method == "emoembed")
+    assert (tmp_path / "out" / "report.md").read_text().startswith(printed[:200])
+
+
 def test_info_label(tiny, capsys):
     assert run("info", "label", "happiness", "--model", tiny) == 0
     printed = capsys.readouterr().out

@@ -38,6 +38,7 @@ HELD_OUT_TRAINING = {
 }
 """Fewer epochs than the shipped checkpoint's: unseen emotions suffer when seen ones are learned to the end."""
 
+METHODS = ("emoembed", "mtee")
 TEXT_ROWS, MOST_EPOCHS = 40_000, 8
 """Rows one epoch of the text recipe was chosen on: a smaller corpus gets as many steps in more epochs, to a limit."""
 
@@ -58,6 +59,8 @@ class Fold:
     corpus: Corpus | None = None
     phrases: PhraseEncoder | None = None
     """What embeds labels; by default what fits the kind."""
+    method: str = "emoembed"
+    """Which model is trained: this project's own, or `mtee`, that of Dai et al. 2020."""
 
 
 def load_folds(
@@ -70,6 +73,7 @@ def load_folds(
     protocol: str = "default",
     drop: bool = True,
     words: WordTable | None = None,
+    method: str = "emoembed",
 ) -> Iterator[Fold]:
     """A corpus as the folds of a protocol: by default RAVDESS in four by actor, any other corpus in its own split.
 
@@ -83,7 +87,10 @@ def load_folds(
         drop: leave out feature columns that are emotion scores themselves.
         words: the table that embeds labels for models of ready features, by default the shipped one; text given as
             vectors of the same table is then read in the labels' own space.
+        method: `emoembed`, or `mtee` for the model of Dai et al. 2020.
     """
+    if method not in METHODS:
+        raise InputError(f"there is no method {method!r}; known are {', '.join(METHODS)}")
     corpus = corpora.load(name, data)
     if isinstance(corpus, FeatureCorpus):
         corpus = preparation.cached(corpus, data, cache)
@@ -101,7 +108,8 @@ def load_folds(
             make = {"audio": recipes.audio_data, "video": recipes.video_data}
             rows = recipes.text_data(fold, phrases) if kind == "text" else make[kind](fold, cache)
             modalities = {kind: modality_config(kind, base)}
-        yield replace(_fold(f"{fold.name}-{position}", kind, fold, rows, modalities), phrases=phrases)
+        made = _fold(f"{fold.name}-{position}", kind, fold, rows, modalities)
+        yield replace(made, phrases=phrases, method=method)
 
 
 def kind_of(corpus: Corpus) -> str:
@@ -168,7 +176,13 @@ def train_without(
         listed = ", ".join(f"{seen} is a synonym of {label}" for seen, label in leaking)
         raise LabelError(f"{listed}: such a pair makes the zero-shot figure worthless; hold both out")
     config = replace(training or training_of(fold), seed=seed)
-    model = recipes.build(fold.modalities, fold.phrases or phrases_for(fold.kind, base), seed)
+    phrases = fold.phrases or phrases_for(fold.kind, base)
+    if fold.method == "mtee":
+        if not isinstance(phrases, WordTable):
+            raise InputError("mtee embeds labels by word vectors; this corpus is read as raw texts")
+        model = recipes.build_mtee(fold.modalities, phrases, seed)
+    else:
+        model = recipes.build(fold.modalities, phrases, seed)
     folder = (cache or cache_folder()) / "held_out"
     place = folder / f"{fold.name}-{_fingerprint(fold, unseen, config)}.safetensors"
     if not place.is_file():
@@ -187,6 +201,8 @@ def train_without(
 
 def training_of(fold: Fold, *, seen: bool = False) -> TrainConfig:
     """How a fold's models are trained: with emotions held out, or with all of them `seen`."""
+    if fold.method == "mtee":
+        return recipes.training("mtee")
     config = recipes.training(fold.kind) if seen else HELD_OUT_TRAINING[fold.kind]
     if fold.kind != "text":
         return config
@@ -224,6 +240,7 @@ def _fold(name: str, kind: str, corpus: Corpus, rows: EmotionData, modalities: M
 def _fingerprint(fold: Fold, unseen: Sequence[str], config: TrainConfig) -> str:
     described = [sorted(unseen), asdict(config), hash_of(fold.train), recipes.REVISION]
     described += [{name: asdict(one) for name, one in fold.modalities.items()}]
+    described += [fold.method] if fold.method != "emoembed" else []
     described += [fold.phrases.name] if isinstance(fold.phrases, WordTable) else []
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
 

@@ -31,7 +31,6 @@ from emoembed.words import WordTable
 
 PACKAGES = ("torch", "numpy", "transformers", "scikit-learn")
 SHOTS: tuple[int | str, ...] = (0, "1%", 1, 2, 4, 8, 16)
-METHOD = "emoembed"
 
 
 @dataclass
@@ -67,6 +66,7 @@ def run(
     closed_set: bool = True,
     drop: bool = True,
     words: WordTable | None = None,
+    method: str = "emoembed",
     epochs: int | None = None,
     cache: Path | None = None,
     progress: bool = False,
@@ -84,13 +84,15 @@ def run(
         shots: numbers of examples; `"1%"` is the paper's share of the training rows that bear the label.
         closed_set: train EF-LSTM, LF-LSTM and MulT beside, where the rows are ready features.
         drop: leave out feature columns that are emotion scores; False shows their effect, and the audit says so.
-        words: the table that embeds labels, as `held_out.load_folds` takes it.
+        words, method: what embeds labels and which model is trained, as `held_out.load_folds` takes them; `mtee`
+            has no few-shot vectors, so that those tables are left out.
         epochs: instead of the recipes'.
         cache: where features and trained models are kept.
         progress: show bars.
     """
     one = protocols.get(protocol)
-    folds = list(held_out.load_folds(corpus, data, base, cache=cache, protocol=protocol, drop=drop, words=words))
+    options = {"cache": cache, "protocol": protocol, "drop": drop, "words": words, "method": method}
+    folds = list(held_out.load_folds(corpus, data, base, **options))  # type: ignore[arg-type]
     groups = _groups(unseen, one, folds[0]) if unseen is not None else []
     config = _shortened(held_out.training_of(folds[0], seen=True), epochs)
     report = Report(
@@ -99,7 +101,8 @@ def run(
     _supervised(report, folds, base, seeds, split, closed_set, config, cache, progress)
     if groups:
         config = _shortened(held_out.training_of(folds[0]), epochs)
-        _unseen(report, folds, groups, base, seeds, split, shots, drop, config, cache)
+        counts = shots if method == "emoembed" else ()
+        _unseen(report, folds, groups, base, seeds, split, counts, drop, config, cache)
     listed = [figure for figure in published.FIGURES if figure.protocol == protocol]
     if listed:
         rows = [
@@ -176,8 +179,9 @@ def _supervised(
     progress: bool,
 ) -> None:
     """All emotions seen: the method, the networks and the answers that look at nothing, on the same rows."""
+    own = folds[0].method
     makers: dict[str, Callable[[Fold, int], Any]] = {
-        METHOD: lambda fold, seed: held_out.train_without(
+        own: lambda fold, seed: held_out.train_without(
             fold, (), seed, base=base, cache=cache, training=config, progress=progress
         )
     }
@@ -194,7 +198,7 @@ def _supervised(
             answers = [_answer(make(fold, seed), fold, split) for fold in folds]
             rows += [{"system": name, "seed": seed, **row} for row in _label_rows(answers, folds, split)]
             summaries.append({"system": name, "seed": seed, **_overall(answers, folds, split)})
-            if name == METHOD and seed == seeds[0]:
+            if name == own and seed == seeds[0]:
                 report.tables["All emotions seen, first seed, with 95 % intervals"] = _with_intervals(
                     answers, folds, split
                 )
