@@ -1,9 +1,10 @@
 """Word-level alignment beside the CMU SDK's own: `python benchmarks/alignment.py --sdk DIR`.
 
 Writes a corpus in the SDK's file form, reads every file with both and compares the arrays, aligns COVAREP and FACET to
-words with both in one process and compares every value, and prints seconds and their ratio. `DIR` is a checkout of github.com/A2Zadeh/CMU-MultimodalSDK; without it only
-this package's own time is printed. `--segments FILE` takes CMU-MOSEI's true segment times (a CSV with video, segment,
-start, end, split); `--full` prepares all of them and prints the peak of memory, which needs 9 GB of disk.
+words with both in one process and compares every value, and prints seconds and their ratio. `DIR` is a checkout of
+github.com/A2Zadeh/CMU-MultimodalSDK; without it only this package's own time is printed. `--segments FILE` takes
+CMU-MOSEI's true segment times (a CSV with video, segment, start, end, split); `--full` prepares all of them and prints
+the peak of memory, which needs 9 GB of disk.
 """
 
 from __future__ import annotations
@@ -74,8 +75,11 @@ def theirs(folder: Path, sdk: Path):  # type: ignore[no-untyped-def]
 
 def same_arrays(folder: Path, dataset) -> None:  # type: ignore[no-untyped-def]
     """Raise where a file read by both gives different arrays."""
-    for name, sequence in csd.open_folder(folder).items():
-        for video in sequence if name in dataset.keys() else ():
+    read_by_both = {
+        name: one for name, one in csd.open_folder(folder).items() if name in dataset.computational_sequences
+    }
+    for name, sequence in read_by_both.items():
+        for video in sequence:
             timed, entry = sequence[video], dataset[name].data[video]
             np.testing.assert_array_equal(timed.values, np.asarray(entry["features"]))
             np.testing.assert_array_equal(timed.intervals, np.asarray(entry["intervals"]))
