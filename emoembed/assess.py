@@ -25,8 +25,9 @@ from emoembed.bulk import (
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
-from emoembed.evaluation import metrics, protocols, report, zero_shot
+from emoembed.evaluation import experiment, metrics, protocols, zero_shot
 from emoembed.evaluation.held_out import kind_of, modality_of
+from emoembed.evaluation.report import Report
 from emoembed.features.store import write_atomically
 from emoembed.features.text import read_word_vectors
 from emoembed.model import EmotionModel
@@ -120,8 +121,8 @@ def evaluate_protocol(
     words: str | Path | None = None,
     method: str = "emoembed",
     **options: Any,
-) -> report.Report:
-    """`evaluation.report.run` under a protocol, the corpus's own by default; `options` go on to it.
+) -> Report:
+    """`evaluation.experiment.run` under a protocol, the corpus's own by default; `options` go on to it.
 
     Args:
         words: a file of word vectors that embed the labels, in any form `features.text.read_word_vectors` reads.
@@ -137,7 +138,7 @@ def evaluate_protocol(
         file = Path(words).name
         table = WordTable(vectors.index_to_key, vectors.vectors, file, scale=method != "mtee")
     chosen = protocol or protocols.default_of(corpus.name)
-    return report.run(name, Path(data or name), chosen, base=base, words=table, method=method, **options)
+    return experiment.run(name, Path(data or name), chosen, base=base, words=table, method=method, **options)
 
 
 def reports_by_default(name: str, unseen: str | None) -> bool:

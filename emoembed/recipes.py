@@ -17,7 +17,8 @@ from emoembed.data import EmotionData
 from emoembed.errors import InputError
 from emoembed.extraction import cached_features
 from emoembed.features import audio
-from emoembed.model import EmotionModel, LabelProjection, ModalityConfig, ModelConfig
+from emoembed.model import EmotionModel, ModalityConfig, ModelConfig
+from emoembed.projections import LabelProjection
 from emoembed.train import Augment, TrainConfig, fit_standardization
 from emoembed.transformer import SentenceEncoder, TransformerEncoder
 from emoembed.words import PhraseEncoder, WordTable

@@ -14,7 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 from emoembed.data import EmotionData, buckets
 from emoembed.errors import InputError, TrainingError
 from emoembed.evaluation import metrics
-from emoembed.model import EmotionModel, LabelProjection
+from emoembed.model import EmotionModel
+from emoembed.projections import LabelProjection
 from emoembed.run_state import RunState
 from emoembed.transformer import TransformerEncoder
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from emoembed.errors import CheckpointError, InputError
-from emoembed.model import LabelProjection, ModalityConfig, ModelConfig
+from emoembed.model import ModalityConfig, ModelConfig
+from emoembed.projections import LabelProjection
 
 
 def batch_of(model, rows=4):

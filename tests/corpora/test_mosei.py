@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from emoembed import corpora
-from emoembed.corpora import feature_names, mosei, synthetic
+from emoembed.corpora import feature_names, mosei, mosei_labels, synthetic
 from emoembed.errors import CorpusError, MissingFileError
 
 SIX = ("joy", "sadness", "anger", "surprise", "disgust", "fear")
@@ -89,7 +89,7 @@ def test_the_sdk_s_own_folds_are_read_and_not_run(tmp_path):
         f"import pathlib; pathlib.Path({str(trace)!r}).touch()\n"
         "standard_train_fold=['a', 'b']\nstandard_valid_fold=['c']\nstandard_test_fold=['d']\n"
     )
-    assert mosei.read_folds(tmp_path) == {"a": "train", "b": "train", "c": "valid", "d": "test"}
+    assert mosei_labels.read_folds(tmp_path) == {"a": "train", "b": "train", "c": "valid", "d": "test"}
     assert not trace.exists()
 
 

@@ -2,12 +2,12 @@ import json
 
 import pytest
 
-from emoembed.evaluation import report, zero_shot
+from emoembed.evaluation import experiment, report, zero_shot
 from emoembed.train import TrainConfig
 
 
 def run(folder, name, protocol, text_model, word_table, cache, **options):
-    return report.run(
+    return experiment.run(
         name, folder, protocol, base=text_model, words=word_table, epochs=1, cache=cache, split="test", **options
     )
 
