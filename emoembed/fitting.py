@@ -76,6 +76,9 @@ def train_manifest(
     if seed < 0:
         raise InputError(f"seed is at least 0; given {seed}")
     corpus = as_corpus(source).canonical()
+    if not corpus.labels:
+        hint = "; its column 'label' has to be named 'labels'" if "label" in corpus.samples else ""
+        raise InputError(f"no row of {corpus.name} bears a label; a manifest's column labels holds them{hint}")
     wanted = tuple(dict.fromkeys(modalities or present_modalities(corpus)))
     lacking = [name for name in wanted if name not in present_modalities(corpus)]
     if lacking:

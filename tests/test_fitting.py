@@ -68,6 +68,13 @@ def test_the_same_seed_gives_the_same_weights(sentences, word_table):
         torch.testing.assert_close(value, other[name], rtol=0, atol=0)
 
 
+def test_a_manifest_without_labels_says_where_they_belong(word_table, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("id,text,label\na,hello,joy\nb,oh no,anger\n")
+    with pytest.raises(InputError, match=r"no row of mine bears a label.*'label' has to be named 'labels'"):
+        fitting.train_manifest(path, phrases=word_table)
+
+
 def test_labels_as_written_become_one_emotion(sentences, word_table):
     spelled = sentences.samples["labels"].map(lambda row: ("angry",) if row == ("anger",) else row)
     corpus = Corpus("toy", sentences.samples.assign(labels=spelled), ("angry", "joy", "sadness"), False)

@@ -54,6 +54,8 @@ class ComputationalSequence(Mapping[str, Timed]):
         self.name = roots[0]
         self._data = self._file[self.name]["data"]
         self.metadata = _metadata(self._file[self.name])
+        if not len(self._data):
+            raise CorpusError(f"{self.path}: {self.name} holds no video; fetch the file again")
         self._entries: dict[str, list[str]] = {}
         for entry in self._data:
             self._entries.setdefault(entry.split("[")[0], []).append(entry)
