@@ -76,6 +76,8 @@ def evaluate(parsed: argparse.Namespace) -> int:
         parsed.protocol is None and assess.reports_by_default(parsed.corpus, parsed.unseen)
     ):
         return _evaluate_protocol(parsed)
+    if parsed.words or parsed.epochs or parsed.keep_emotion_columns or parsed.method != "emoembed":
+        raise InputError("--words, --epochs, --method and --keep-emotion-columns go with --protocol")
     return _evaluate_own(parsed) if parsed.unseen is None else _evaluate_unseen(parsed)
 
 

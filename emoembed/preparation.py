@@ -87,11 +87,13 @@ def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False) -> Fe
         if there.name == corpus.name and set(there.samples["id"]) == set(corpus.samples["id"]):
             return there
         raise InputError(f"{folder} holds {there.name} with other rows; give another folder, or remove it first")
-    strange = (
-        [path.name for path in folder.iterdir() if path.name not in prepared.MODALITIES] if folder.is_dir() else []
-    )
-    if set(strange) - {prepared.SAMPLES}:
-        raise InputError(f"{folder} holds {', '.join(sorted(strange)[:3])}; give an empty folder, or a new one")
+    taken = [name for name in prepared.MODALITIES if not _is_store(folder / name)]
+    if taken:
+        raise InputError(f"{folder / taken[0]} holds files that are not a feature store's; give an empty folder")
+    there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    strange = sorted(set(there) - {*prepared.MODALITIES, prepared.SAMPLES})
+    if strange:
+        raise InputError(f"{folder} holds {', '.join(strange[:3])}; give an empty folder, or a new one")
     folder.mkdir(parents=True, exist_ok=True)
     given = corpus if isinstance(corpus, FeatureCorpus) else FeatureCorpus(**vars(corpus), form="media")
     notes = list(given.notes)
@@ -121,6 +123,12 @@ def cached(corpus: FeatureCorpus, data: Path, cache: Path | None = None, *, prog
     times = [path.stat().st_mtime_ns for path in sorted(Path(data).rglob("*")) if path.is_file()]
     key = hashlib.sha256(repr((str(Path(data).resolve()), corpus.form, times, rows)).encode()).hexdigest()[:16]
     return prepare(corpus, (cache or cache_folder()) / "prepared" / f"{corpus.name}-{key}", progress=progress)
+
+
+def _is_store(folder: Path) -> bool:
+    """Whether a folder is not there, empty, or holds what a feature store is made of and nothing else."""
+    known = ("store.json", "shard-", "failures.jsonl", ".lock")
+    return not folder.exists() or (folder.is_dir() and all(p.name.startswith(known) for p in folder.iterdir()))
 
 
 def _copy(table: FeatureTable, folder: Path, progress: bool) -> tuple[FeatureStore, Findings]:

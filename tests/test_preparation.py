@@ -71,6 +71,14 @@ def test_preparing_again_does_nothing_and_another_corpus_is_refused(tmp_path):
         prepare(toy(arrays), tmp_path / "full")
 
 
+def test_a_folder_of_the_user_s_own_media_is_never_touched(tmp_path):
+    (tmp_path / "out" / "audio").mkdir(parents=True)
+    (tmp_path / "out" / "audio" / "interview.wav").write_text("precious")
+    with pytest.raises(InputError, match="audio holds files that are not a feature store's"):
+        prepare(toy({"x": np.ones((2, 3), np.float32)}), tmp_path / "out")
+    assert (tmp_path / "out" / "audio" / "interview.wav").read_text() == "precious"
+
+
 def test_a_stopped_run_goes_on_and_an_unfinished_folder_is_no_corpus(tmp_path):
     prepare(toy({"x": np.ones((2, 3), np.float32)}), tmp_path / "out")
     (tmp_path / "out" / "corpus.json").unlink()

@@ -94,6 +94,9 @@ def load_folds(
     corpus = corpora.load(name, data)
     if isinstance(corpus, FeatureCorpus):
         corpus = preparation.cached(corpus, data, cache)
+    if not corpus.samples["labels"].map(len).any():
+        said = f" ({'; '.join(corpus.notes)})" if isinstance(corpus, FeatureCorpus) else ""
+        raise InputError(f"no row of {corpus.name} bears an emotion{said}")
     divided = protocols.get(protocol).apply(corpus.canonical())
     kind = kind_of(divided[0])
     reads_texts = kind == "text" or _reads_texts(divided[0])

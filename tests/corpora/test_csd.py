@@ -75,6 +75,13 @@ def test_other_errors_name_file_and_entry(tmp_path):
         ComputationalSequence(tmp_path / "none.csd")
 
 
+def test_a_file_without_a_video_is_refused(tmp_path):
+    with h5py.File(tmp_path / "a.csd", "w") as file:
+        file.create_group("COVAREP/data")
+    with pytest.raises(CorpusError, match="COVAREP holds no video"):
+        ComputationalSequence(tmp_path / "a.csd")
+
+
 def test_two_files_of_one_name_are_refused(tmp_path):
     write(tmp_path / "a.csd", {"v": rows(2)})
     write(tmp_path / "b.csd", {"v": rows(2)})

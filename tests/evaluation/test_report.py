@@ -1,7 +1,9 @@
 import json
+import shutil
 
 import pytest
 
+from emoembed.errors import InputError
 from emoembed.evaluation import experiment, report, zero_shot
 from emoembed.train import TrainConfig
 
@@ -41,6 +43,12 @@ def test_a_protocol_runs_from_files_to_report(name, form, protocol, unseen, stan
         assert list(table.index) == [unseen, "mean"]
         shots = found.tables["With a few examples, mean over emotions (five draws; sd over draws)"]
         assert list(shots.index) == [0, 2]
+
+
+def test_rows_without_emotions_are_refused_with_the_remedy(stand_in, text_model, word_table, cache, tmp_path):
+    shutil.copy(stand_in("mosei", "pickle") / "mosei_senti_data.pkl", tmp_path)
+    with pytest.raises(InputError, match=r"no row of mosei bears an emotion .*put CMU_MOSEI_Labels\.csd beside it"):
+        run(tmp_path, "mosei", "mosei-6", text_model, word_table, cache)
 
 
 def test_a_second_run_writes_the_same_report(stand_in, text_model, word_table, tmp_path):
