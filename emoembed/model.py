@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -288,14 +289,13 @@ class EmotionModel(nn.Module):
         """A copy in which labels have vectors of their own: label -> modality -> `(embed_dim,)`."""
         names = tuple(dict.fromkeys((*self.config.adapted, *anchors)))
         config = replace(self.config, adapted=names, provenance={**self.config.provenance, **provenance})
-        copy = EmotionModel(config, self.phrases)
-        weights = {key: value for key, value in self.state_dict().items() if not key.startswith("anchors_")}
+        copy = deepcopy(self)
+        copy.config = config
         for modality in self.modalities:
             rows = torch.full((len(names), self.config.modalities[modality].embed_dim), torch.nan)
             rows[: len(self.config.adapted)] = self.anchors(modality)
             for label, vectors in anchors.items():
                 if modality in vectors:
                     rows[names.index(label)] = vectors[modality]
-            weights[f"anchors_{modality}"] = rows
-        copy.load_state_dict(weights)
+            copy.register_buffer(f"anchors_{modality}", rows)
         return copy.eval()
