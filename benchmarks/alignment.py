@@ -38,6 +38,7 @@ def write(folder: Path, videos: int, seconds: float, segments: Path | None) -> N
         spans = {f"video{i:04d}": [(0.0, seconds, "train")] for i in range(videos)}
     else:
         known = pd.read_csv(segments).fillna({"split": "train"}).replace({"split": {"validation": "valid"}})
+        known["start"] = known["start"].clip(lower=0.0)  # a few of the published times lie before the beginning
         spans = {
             str(video): list(zip(rows["start"], rows["end"], rows["split"], strict=True))
             for video, rows in list(known[known["end"] > known["start"]].groupby("video"))[:videos]
