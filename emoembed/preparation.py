@@ -90,8 +90,8 @@ def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False) -> Fe
     taken = [name for name in prepared.MODALITIES if not _is_store(folder / name)]
     if taken:
         raise InputError(f"{folder / taken[0]} holds files that are not a feature store's; give an empty folder")
-    there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    strange = sorted(set(there) - {*prepared.MODALITIES, prepared.SAMPLES})
+    held = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    strange = sorted(set(held) - {*prepared.MODALITIES, prepared.SAMPLES})
     if strange:
         raise InputError(f"{folder} holds {', '.join(strange[:3])}; give an empty folder, or a new one")
     folder.mkdir(parents=True, exist_ok=True)

@@ -173,11 +173,11 @@ def _supervised(
         summaries.append({"system": name, "seed": 0, **_overall(answers, folds, split)})
     table = pd.DataFrame(rows)
     order = list(dict.fromkeys(table["system"]))
-    means = table.groupby(["system", "label"], sort=False)[["wacc", "f1", "auc"]].mean().unstack("label")
-    report.tables["All emotions seen: WAcc, F1 and AUC by emotion, mean over seeds"] = _by_emotion(means, order)
-    overall = pd.DataFrame(summaries).groupby("system", sort=False).agg(["mean", "std"]).drop(columns="seed")
-    overall.columns = [name if kind == "mean" else f"{name} sd" for name, kind in overall.columns]
-    report.tables["All emotions seen: means"] = overall.loc[order].dropna(axis=1, how="all")
+    report.tables["All emotions seen: WAcc, F1 and AUC by emotion, mean over seeds"] = _by_emotion(table, order)
+    by_system = pd.DataFrame(summaries).drop(columns="seed").groupby("system", sort=False)
+    mean, spread = by_system.mean(), by_system.std()
+    pairs = {name: column for measure in mean for name, column in _with_spread(mean, spread, str(measure))}
+    report.tables["All emotions seen: means"] = pd.DataFrame(pairs).loc[order].dropna(axis=1, how="all")
 
 
 def _unseen(
@@ -223,8 +223,8 @@ def _unseen(
     start = zero_shot.untrained_model(folds[0], base)
     if start is not None:
         rows = [row for fold in folds for group in groups for row in zero_shot.measure(start, fold, group, split, {})]
-        for group, row in pd.DataFrame(rows).groupby("group", sort=False)[present].mean().iterrows():
-            shared.loc[f"untrained similarity, {group}"] = row
+        for name, row in pd.DataFrame(rows).groupby("group", sort=False)[present].mean().iterrows():
+            shared.loc[f"untrained similarity, {name}"] = row
     report.tables["Generalised zero-shot: seen and unseen compete"] = shared
     if taught:
         report.tables["With a few examples, mean over emotions (five draws; sd over draws)"] = few_shot.summarize(
@@ -346,15 +346,18 @@ def _keep_scores(
     report.lines["Calibration, first seed"] = [f"expected calibration error, uncalibrated: {error:.3f}"]
 
 
-def _by_emotion(means: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
-    """Columns `emotion: WAcc / F1 / AUC` and the mean over emotions."""
-    labels = list(dict.fromkeys(means.columns.get_level_values("label")))
+def _with_spread(mean: pd.DataFrame, spread: pd.DataFrame, measure: str) -> list[tuple[str, pd.Series]]:
+    return [(measure, mean[measure]), (f"{measure} sd", spread[measure])]
+
+
+def _by_emotion(table: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
+    """`WAcc / F1 / AUC` of each emotion, mean over seeds and folds, and their mean over emotions."""
+    measures = ["wacc", "f1", "auc"]
+    means = table.groupby(["system", "label"], sort=False)[measures].mean()
     rows = {}
     for system in order:
-        cells = {
-            label: " / ".join(f"{means.loc[system, (name, label)]:.3f}" for name in ("wacc", "f1", "auc"))
-            for label in labels
-        }
-        mean = " / ".join(f"{means.loc[system, name].mean():.3f}" for name in ("wacc", "f1", "auc"))
-        rows[system] = {**cells, "mean": mean}
+        own = means.xs(system, level="system")
+        values = own.to_numpy()
+        cells = {str(x): " / ".join(f"{v:.3f}" for v in row) for x, row in zip(own.index, values, strict=True)}
+        rows[system] = {**cells, "mean": " / ".join(f"{v:.3f}" for v in np.nanmean(values, axis=0))}
     return pd.DataFrame(rows).T.rename_axis("system")
