@@ -25,7 +25,7 @@ from emoembed.bulk import (
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
-from emoembed.evaluation import experiment, metrics, protocols, zero_shot
+from emoembed.evaluation import experiment, leak_audit, metrics, protocols, zero_shot
 from emoembed.evaluation.held_out import kind_of, modality_of
 from emoembed.evaluation.report import Report
 from emoembed.features.store import write_atomically
@@ -110,6 +110,12 @@ def evaluate_unseen(
     """
     _require_sentences(corpora.load(name, data), base)
     return zero_shot.evaluate(name, Path(data or name), unseen, base=base, protocol=protocol, **options)
+
+
+def audit_unseen(name: str, data: str | Path | None, unseen: str, *, base: EmotionModel, split: str) -> list[str]:
+    """`evaluation.leak_audit.audit_corpus`, once the arguments are known to fit each other."""
+    _require_sentences(corpora.load(name, data), base)
+    return leak_audit.audit_corpus(name, Path(data or name), unseen, base=base, split=split)
 
 
 def evaluate_protocol(

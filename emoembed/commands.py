@@ -129,11 +129,14 @@ def _evaluate_unseen(parsed: argparse.Namespace) -> int:
     from emoembed import assess
     from emoembed.evaluation import zero_shot
 
+    base = _load(parsed).model
+    for line in assess.audit_unseen(parsed.corpus, parsed.data, parsed.unseen, base=base, split=parsed.split):
+        print(f"audit: {line}")
     runs = assess.evaluate_unseen(
         parsed.corpus,
         parsed.data,
         parsed.unseen,
-        base=_load(parsed).model,
+        base=base,
         seeds=range(parsed.seeds) if parsed.seeds is not None else (parsed.seed or 0,),
         split=parsed.split,
         progress=sys.stderr.isatty(),

@@ -11,7 +11,7 @@ import torch
 from zero_shot_eval import arguments
 
 import emoembed
-from emoembed.evaluation import few_shot
+from emoembed.evaluation import few_shot, leak_audit
 
 
 def main() -> None:
@@ -22,11 +22,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=0, help="gradient steps of the light fine-tune; 0 leaves it out")
     parsed = parser.parse_args()
     torch.set_num_threads(2)
+    base = emoembed.load("base").model
+    audited = {"base": base, "split": parsed.split, "fold": parsed.fold, "cache": parsed.cache}
+    for line in leak_audit.audit_corpus(parsed.corpus, parsed.data, parsed.unseen, **audited):
+        print(f"audit: {line}")
     table = few_shot.evaluate(
         parsed.corpus,
         parsed.data,
         parsed.unseen,
-        base=emoembed.load("base").model,
+        base=base,
         shots=[int(count) for count in parsed.shots.split(",")],
         draws=parsed.draws,
         seeds=range(parsed.seeds),

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 import emoembed
-from emoembed.evaluation import zero_shot
+from emoembed.evaluation import leak_audit, zero_shot
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
@@ -37,6 +37,9 @@ def main() -> None:
     parsed = arguments(__doc__ or "").parse_args()
     torch.set_num_threads(2)
     base = emoembed.load("base").model
+    audited = {"base": base, "split": parsed.split, "fold": parsed.fold, "cache": parsed.cache}
+    for line in leak_audit.audit_corpus(parsed.corpus, parsed.data, parsed.unseen, **audited):
+        print(f"audit: {line}")
     table = zero_shot.evaluate(
         parsed.corpus,
         parsed.data,

@@ -172,11 +172,14 @@ def test_evaluate_unseen_prints_means_over_seeds(tiny, capsys, tmp_path, monkeyp
         return pd.DataFrame([{"seed": seed, **row} for seed in options["seeds"]])
 
     monkeypatch.setattr("emoembed.assess.evaluate_unseen", evaluate)
+    monkeypatch.setattr("emoembed.assess.audit_unseen", lambda *a, **k: ["no training label is a synonym"])
     options = ("--unseen", "joy", "--seeds", 3, "--split", "test", "--model", tiny, "--output", tmp_path / "out")
     assert run("evaluate", "meld", "--data", tmp_path, *options) == 0
     assert list(asked["seeds"]) == [0, 1, 2]
     assert (asked["unseen"], asked["split"]) == ("joy", "test")
-    assert re.search(r"auc +0\.750? +0\.0", capsys.readouterr().out)
+    printed = capsys.readouterr().out
+    assert printed.startswith("audit: no training label is a synonym")
+    assert re.search(r"auc +0\.750? +0\.0", printed)
     assert len(pd.read_csv(tmp_path / "out" / "runs.csv")) == 3
 
 

@@ -194,8 +194,9 @@ def _unseen(
 ) -> None:
     """Each held-out group: the audit, zero-shot in both readings, and a few examples."""
     names = tuple(dict.fromkeys(label for group in groups for label in group))
-    said = leak_audit.audit(folds[0], names, split, dropped=drop).lines()
-    report.lines["Leak audit"] = said
+    audits = [leak_audit.audit(folds[0], group, split, dropped=drop) for group in groups]
+    probes = {label: value for one in audits for label, value in one.probes.items()}
+    report.lines["Leak audit"] = replace(audits[0], probes=probes).lines()
     measured: list[dict[str, object]] = []
     taught: list[pd.DataFrame] = []
     for fold in folds:

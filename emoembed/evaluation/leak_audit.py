@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -11,9 +12,10 @@ from emoembed.corpora import feature_names
 from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.data import EmotionData
 from emoembed.errors import LabelError
-from emoembed.evaluation import metrics
+from emoembed.evaluation import held_out, metrics
 from emoembed.evaluation.held_out import Fold
 from emoembed.labels import leaks
+from emoembed.model import EmotionModel
 
 SUSPICIOUS = 0.7  # a probe's AUC from which a figure has to be read with care
 
@@ -39,7 +41,7 @@ class Audit:
         said.append("no training label is a synonym of an unseen one")
         for label, value in self.probes.items():
             found = f"AUC {value:.3f}" if value == value else "too few rows"
-            warning = ": preprocessing alone gives it away" if value >= SUSPICIOUS else ""
+            warning = ": lengths alone tell it, so read its figure with care" if value >= SUSPICIOUS else ""
             said.append(f"probe of lengths and gaps for {label}: {found}{warning}")
         return said
 
@@ -57,7 +59,7 @@ def audit(fold: Fold, unseen: Sequence[str], split: str = "valid", *, dropped: b
         LabelError: a training label is a synonym of an unseen one, and is not held out with it.
     """
     for label in unseen:
-        pairs = leaks([other for other in fold.train.labels if other != label], [label])
+        pairs = leaks([other for other in fold.train.labels if other not in unseen], [label])
         if pairs:
             listed = ", ".join(f"{seen} is a synonym of {hidden}" for seen, hidden in pairs)
             raise LabelError(f"{listed}: such a pair makes the zero-shot figure worthless; hold both out")
@@ -68,6 +70,31 @@ def audit(fold: Fold, unseen: Sequence[str], split: str = "valid", *, dropped: b
     shape = shape_features(rows)
     probes = {label: probe(shape, rows.targets[:, rows.labels.index(label)] == 1) for label in unseen}
     return Audit(found if dropped else {}, {} if dropped else found, probes)
+
+
+def audit_corpus(
+    corpus: str,
+    data: Path,
+    unseen: str | Sequence[str],
+    *,
+    base: EmotionModel,
+    split: str = "valid",
+    fold: int | None = None,
+    cache: Path | None = None,
+    protocol: str = "default",
+) -> list[str]:
+    """What is printed before a zero-shot evaluation: the audit of the first fold it will run on.
+
+    Arguments are those of `zero_shot.evaluate`. Raises LabelError as `audit` and `held_out.parse_unseen` do.
+    """
+    folds = held_out.load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol)
+    first = next(iter(folds))
+    groups = held_out.parse_unseen(unseen, first.train.labels)
+    if len(groups) == 1:
+        return audit(first, groups[0], split).lines()
+    found = [audit(first, group, split) for group in groups]
+    probes = {label: value for one in found for label, value in one.probes.items()}
+    return replace(found[0], probes=probes).lines()
 
 
 def shape_features(data: EmotionData) -> np.ndarray:

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from emoembed.corpora import feature_names
@@ -51,6 +52,19 @@ def test_the_probe_sees_preprocessing_and_nothing_else():
     assert leak_audit.audit(honest, ["joy"]).probes["joy"] < 0.65
     found = leak_audit.audit(cut, ["joy"])
     assert found.probes["joy"] > leak_audit.SUSPICIOUS
-    assert found.lines()[-1].endswith("preprocessing alone gives it away")
+    assert found.lines()[-1].endswith("lengths alone tell it, so read its figure with care")
     few = Fold("toy", "sequence", *[rows(0).rows(np.arange(12))] * 3, {})
     assert leak_audit.audit(few, ["joy"]).lines()[-1].endswith("too few rows")
+
+
+def test_a_corpus_is_audited_before_it_is_evaluated(manifest, text_model):
+    said = leak_audit.audit_corpus(str(manifest), manifest.parent, "each", base=text_model, split="test")
+    assert said[0] == "no training label is a synonym of an unseen one"
+    assert [line.split(":")[0] for line in said[1:]] == [
+        f"probe of lengths and gaps for {label}" for label in ("anger", "fear", "joy", "sadness")
+    ]
+    table = pd.read_csv(manifest)
+    table["labels"] = table["labels"].replace("sadness", "dread")
+    table.to_csv(manifest, index=False)
+    with pytest.raises(LabelError, match="dread is a synonym of fear"):
+        leak_audit.audit_corpus(str(manifest), manifest.parent, "fear", base=text_model)
