@@ -1,12 +1,13 @@
 """The sizes of the real corpora, against the figures their papers and releases publish."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from emoembed import corpora
-from emoembed.corpora import emodb, fer2013, manifest, ravdess
+from emoembed.corpora import emodb, fer2013, iemocap, manifest, mosei_labels, ravdess
 
 DATA = os.environ.get("EMOEMBED_DATA")
 pytestmark = pytest.mark.skipif(DATA is None, reason="EMOEMBED_DATA names no folder with the real corpora")
@@ -27,7 +28,7 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize("name", corpora.NAMES)
+@pytest.mark.parametrize("name", SIZES)
 def test_sizes_are_the_published_ones_and_every_label_occurs(name):
     corpus = corpora.load(name, DATA)
     assert corpus.samples["split"].value_counts().to_dict() == SIZES[name]
@@ -49,6 +50,16 @@ def test_iemocap_is_tested_on_31_dialogues_of_unheard_speakers():
     tested = samples["split"] == "test"
     assert samples["dialogue"][tested].nunique() == 31
     assert set(samples["speaker"][tested]).isdisjoint(samples["speaker"][~tested])
+
+
+def test_the_conversation_split_of_the_release_is_that_of_the_transcripts():
+    samples = corpora.load("iemocap_text", DATA).samples
+    assert [iemocap.split_of(name) for name in samples["dialogue"]] == samples["split"].tolist()
+
+
+def test_mosei_s_standard_folds():
+    folds = Counter(mosei_labels.read_folds(Path(DATA) / "mosei").values())
+    assert folds == {"train": 2249, "valid": 300, "test": 678}
 
 
 def test_ravdess_has_24_actors_whose_folds_are_disjoint():
