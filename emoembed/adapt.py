@@ -13,27 +13,38 @@ from emoembed.model import EmotionModel
 
 SHRINKAGE = {"text": 32.0, "audio": 8.0, "video": 32.0}
 """Shots at which examples weigh as much as the word, by modality; see `shrink`."""
+MAX_HARM = 0.02
 
 
-def shrink(word: Tensor, examples: Tensor, background: Tensor, half: float) -> Tensor:
+SPREAD_PRIOR = 8
+"""Examples that the usual spread of a label counts for, when a label's own is estimated."""
+
+
+def shrink(word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float = 0.0) -> Tensor:
     """A label's point from its word and its examples.
 
     The mean of the examples, less the mean of all items, is a direction; with k examples it gets k / (k + half) of
     the weight and the word the rest: the posterior mean of a normal prior centred on the word, with `half` the
-    ratio of the variance within a label to that of labels about their words (James & Stein's idea).
+    ratio of the variance within a label to that of labels about their words (James & Stein's idea). Examples that
+    differ more among themselves than those of a label usually do weigh less, and the other way round.
 
     Args:
         word: `(embed_dim,)`, length one.
         examples: `(shots, embed_dim)`, rows of length one.
         background: `(embed_dim,)`, mean of the modality's items.
-        half: shots at which both weigh the same.
+        half: shots at which both weigh the same, for a label of the usual spread.
+        spread: mean squared distance of a label's items from their mean, over the labels trained on; 0 if unknown.
 
     Returns:
         `(embed_dim,)`, length one.
     """
-    weight = len(examples) / (len(examples) + half)
-    direction = normalize(examples.mean(dim=0) - background, dim=-1)
-    return normalize((1 - weight) * word + weight * direction, dim=-1)
+    shots = len(examples)
+    mean = examples.mean(dim=0)
+    if spread > 0.0:
+        own = (SPREAD_PRIOR * spread + float((examples - mean).square().sum())) / (SPREAD_PRIOR + shots - 1)
+        half = half * own / spread
+    weight = shots / (shots + half)
+    return normalize((1 - weight) * word + weight * normalize(mean - background, dim=-1), dim=-1)
 
 
 def adapt(
@@ -43,6 +54,7 @@ def adapt(
     *,
     shrinkage: Mapping[str, float] | None = None,
     steps: int = 0,
+    max_harm: float = MAX_HARM,
     others: Mapping[str, Tensor] | None = None,
 ) -> EmotionModel:
     """A copy of a model whose new labels stand nearer to their examples.
@@ -54,6 +66,8 @@ def adapt(
         shrinkage: modality -> shots at which examples weigh as much as the word; `SHRINKAGE` by default.
         steps: of a light fine-tune: gradient steps on the new labels' points alone, so that each example prefers
             its own label to every other. Points of other labels never move.
+        max_harm: the largest share of reference items, of all labels trained on, that the fine-tune may win over for
+            the new labels; it goes only as far as keeps to that.
         others: modality -> points `(labels, embed_dim)` of the labels the new ones compete with in that fine-tune.
     """
     if model.config.similarity != "cosine":
@@ -61,7 +75,13 @@ def adapt(
     halves = {**SHRINKAGE, **(shrinkage or {})}
     anchors = {
         label: {
-            name: shrink(label_points[label][name], examples, model.background(name), halves[name])
+            name: shrink(
+                label_points[label][name],
+                examples,
+                model.background(name),
+                halves[name],
+                float(model.trust(name).spread),
+            )
             for name, examples in by_modality.items()
             if len(examples)
         }
@@ -69,7 +89,7 @@ def adapt(
     }
     if steps:
         for name in model.modalities:
-            _refine(model, name, anchors, points, others or {}, steps)
+            _refine(model, name, anchors, points, others or {}, steps, max_harm)
     shots = {label: {name: len(examples) for name, examples in each.items()} for label, each in points.items()}
     before = model.config.provenance.get("few_shot", {})
     return model.adapted(
@@ -84,8 +104,9 @@ def _refine(
     points: Mapping[str, Mapping[str, Tensor]],
     others: Mapping[str, Tensor],
     steps: int,
+    max_harm: float,
 ) -> None:
-    """Gradient steps on one modality's new label points, held near where shrinkage put them."""
+    """Gradient steps on one modality's new label points, held near where shrinkage put them, as far as harms nobody."""
     labels = [label for label in anchors if name in anchors[label]]
     rivals = others.get(name)
     if not labels or (len(labels) == 1 and rivals is None):
@@ -105,5 +126,19 @@ def _refine(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    for label, row in zip(labels, normalize(moving.detach(), dim=-1), strict=True):
+    reference = model.trust(name).reference
+    before = won(start, rivals, reference)
+    for far in (1.0, 0.5, 0.25, 0.0):  # 0.0 is where shrinkage put them, and harms nobody
+        stepped = normalize(start + far * (moving.detach() - start), dim=-1)
+        if won(stepped, rivals, reference) - before <= max_harm:
+            break
+    for label, row in zip(labels, stepped, strict=True):
         anchors[label][name] = row
+
+
+def won(new: Tensor, rivals: Tensor | None, reference: Tensor) -> float:
+    """Share of reference items `(items, embed_dim)` nearer to one of the new label points than to every rival."""
+    if rivals is None or not bool(reference.any()):
+        return 0.0
+    items = reference[reference.any(dim=1)]
+    return float(((items @ new.T).amax(dim=1) > (items @ rivals.T).amax(dim=1)).float().mean())

@@ -104,7 +104,8 @@ def _fitted(
     weights = {f"background_{modality}": model.background(modality), **load_file(finished)}
     model.load_state_dict(weights)
     recipes.fit_background(model, train)
-    return recipes.described(model, seen=train.labels)
+    model.saw({modality: train.labels})
+    return model
 
 
 def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel) -> EmotionModel:
@@ -116,14 +117,12 @@ def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel
     for part in parts.values():
         weights |= {name: value for name, value in part.state_dict().items() if not name.startswith("space.")}
     model.load_state_dict(weights)
-    seen = tuple(dict.fromkeys(label for part in parts.values() for label in part.config.seen))
     provenance = {
         "trained_on": {"text": list(TEXT_CORPORA), "audio": list(AUDIO_CORPORA), "video": ["fer2013"]},
-        "seen": {name: list(part.config.seen) for name, part in parts.items()},
         "sentence_encoder": "all-MiniLM-L6-v2 (Apache-2.0), vocabulary pruned",
         "licence": "CC BY-NC-SA 4.0 and research use only; see LICENSE",
     }
-    recipes.described(model, labels=DEFAULT_LABELS, seen=seen, provenance=provenance)
+    recipes.described(model, labels=DEFAULT_LABELS, provenance=provenance)
     for name, valid in validation_rows(data, untrained).items():
         calibrate(model, name, valid)
     return model
@@ -139,10 +138,9 @@ def build_av(data: Path, seed: int, work: Path) -> EmotionModel:
         calibrate(model, name, fusion.only(valid, name), weigh=False)
     provenance = {
         "trained_on": {"audio": ["ravdess"], "video": ["ravdess"]},
-        "seen": {name: list(train.labels) for name in modalities},
         "licence": "CC BY-NC-SA 4.0; see LICENSE",
     }
-    return recipes.described(model, labels=train.labels, seen=train.labels, provenance=provenance)
+    return recipes.described(model, labels=train.labels, provenance=provenance)
 
 
 def write(model: EmotionModel, folder: Path, words: WordTable | None = None) -> None:

@@ -45,6 +45,7 @@ def predict_manifest(
     output: str | Path,
     *,
     multi_label: bool = False,
+    abstain: bool | float = False,
     batch_size: int = 32,
     progress: bool = False,
 ) -> Summary:
@@ -55,7 +56,7 @@ def predict_manifest(
         source: a manifest's path, or a corpus.
         labels: as `predict` takes them.
         output: `.csv`, `.jsonl` or `.parquet`; written whole or not at all, after the last row.
-        multi_label: as `predict` takes it.
+        multi_label, abstain: as `predict` takes them; a row that is not answered has no label.
         batch_size: rows a call; a batch that fails is done again row by row.
         progress: show a bar.
 
@@ -69,7 +70,7 @@ def predict_manifest(
     if clashing:
         raise LabelError(f"label {clashing.pop()!r} is a column of the output itself; spell it in another way")
     usable = usable_modalities(recognizer, corpus, present_modalities(corpus))
-    results, summary = score_rows(recognizer, corpus, usable, labels, multi_label, batch_size, progress)
+    results, summary = score_rows(recognizer, corpus, usable, labels, multi_label, batch_size, progress, abstain)
     write_table(predictions_table(corpus, results, summary.failures, names), output)
     return summary
 
@@ -189,6 +190,7 @@ def score_rows(
     multi_label: bool,
     batch_size: int,
     progress: bool,
+    abstain: bool | float = False,
 ) -> tuple[dict[str, Result], Summary]:
     """Results by id. A batch that fails is done again row by row, so that only the rows at fault are lost."""
     if batch_size < 1:
@@ -200,12 +202,12 @@ def score_rows(
     for start in _bar(range(0, len(rows), batch_size), progress, corpus.name):
         batch = rows[start : start + batch_size]
         try:
-            answers = _predict(recognizer, batch, labels, multi_label)
+            answers = _predict(recognizer, batch, labels, multi_label, abstain)
         except Exception:  # whatever it was, it comes again with the row at fault, and is kept there
             answers = []
             for item, sources in batch:
                 try:
-                    answers += _predict(recognizer, [(item, sources)], labels, multi_label)
+                    answers += _predict(recognizer, [(item, sources)], labels, multi_label, abstain)
                 except Exception as error:
                     own = isinstance(error, EmoembedError)
                     failures[item] = str(error) if own else f"{type(error).__name__}: {error}"
@@ -261,15 +263,20 @@ def _sources(corpus: Corpus, usable: Sequence[str]) -> list[tuple[str, dict[str,
 
 
 def _predict(
-    recognizer: Recognizer, rows: Sequence[tuple[str, dict[str, Source]]], labels: Labels | None, multi_label: bool
+    recognizer: Recognizer,
+    rows: Sequence[tuple[str, dict[str, Source]]],
+    labels: Labels | None,
+    multi_label: bool,
+    abstain: bool | float,
 ) -> list[tuple[str, Result, dict[str, str]]]:
     """Id, result and why modalities are absent, by row."""
     read = [_read(sources) for _, sources in rows]
     given = {name: [inputs[name] for inputs, _ in read] for name in rows[0][1]}
+    options: dict[str, Any] = {"labels": labels, "multi_label": multi_label, "abstain": abstain}
     if len(rows) == 1:  # as a single item its errors do not speak of a position in a list
-        results = [recognizer.predict(**{n: v[0] for n, v in given.items()}, labels=labels, multi_label=multi_label)]
+        results = [recognizer.predict(**{n: v[0] for n, v in given.items()}, **options)]
     else:
-        results = recognizer.predict(**given, labels=labels, multi_label=multi_label)
+        results = recognizer.predict(**given, **options)
     return [
         (item, result, {**reasons, **result.absent})
         for (item, _), result, (_, reasons) in zip(rows, results, read, strict=True)

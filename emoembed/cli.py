@@ -44,6 +44,15 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--manifest", type=Path, metavar="FILE", help=f"many rows instead of one: {TABLES}")
     one.add_argument("--output", type=Path, metavar="FILE", help=f"where a manifest's scores go: {TABLES}")
     one.add_argument("--multi-label", action="store_true", help="a probability of its own for every label")
+    one.add_argument(
+        "--abstain",
+        type=float,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="RISK",
+        help="answer 'none of these' where more than this share of answers would be wrong (default 0.2)",
+    )
     one.add_argument("--json", action="store_true", help="print JSON")
     _add_labels(one)
     _add_common(one, batch_size=True)

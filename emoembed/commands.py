@@ -21,7 +21,8 @@ def predict(parsed: argparse.Namespace) -> int:
     if parsed.manifest is None:
         if parsed.output is not None:
             raise InputError("--output goes with --manifest; for one item, --json prints what a program can read")
-        result = _load(parsed).predict(**single, labels=_labels(parsed), multi_label=parsed.multi_label)
+        options = {"multi_label": parsed.multi_label, "abstain": parsed.abstain}
+        result = _load(parsed).predict(**single, labels=_labels(parsed), **options)
         print(_json(result.to_dict()) if parsed.json else _readable(result))
         return 0
     from emoembed import bulk
@@ -36,6 +37,7 @@ def predict(parsed: argparse.Namespace) -> int:
         _labels(parsed),
         parsed.output,
         multi_label=parsed.multi_label,
+        abstain=parsed.abstain,
         batch_size=parsed.batch_size or 32,
         progress=sys.stderr.isatty(),
     )
@@ -199,6 +201,12 @@ def _info_label(parsed: argparse.Namespace) -> int:
     print(f"{parsed.model} was {'' if known['seen'] else 'not '}trained on it\nnearest labels:")
     for near in known["nearest"]:
         print(f"  {near['name']:<20} {near['cosine']:.3f}{'  trained on' if near['seen'] else ''}")
+    for name, one in known["modalities"].items():
+        print(f"{name}: nearest trained on: " + ", ".join(f"{n['name']} {n['cosine']:.2f}" for n in one["nearest"]))
+        if one["expected_auc"] is not None:
+            print(f"  expected AUC {one['expected_auc']:.2f} (+-{one['error']:.2f}), from labels held out in turn")
+        if one["warning"]:
+            print(f"  warning: {one['warning']}")
     return 0
 
 
@@ -253,8 +261,11 @@ def _labels(parsed: argparse.Namespace) -> list[str] | dict[str, str] | None:
 
 def _readable(result: Result) -> str:
     """The scores, what each modality said and weighs, and which were of no use."""
-    lines = [result.label, "", result.to_frame().round(3).to_string()]
+    lines = [result.label or "none of these", "", result.to_frame().round(3).to_string()]
     lines += ["", "weights: " + ", ".join(f"{name} {one.weight:.2f}" for name, one in result.modalities.items())]
+    lines.append(f"confidence: {result.confidence:.2f}")
+    if len(result.modalities) > 1:
+        lines.append(f"disagreement: {result.disagreement:.2f}")
     return "\n".join(lines + [f"absent: {name}: {reason}" for name, reason in result.absent.items()])
 
 

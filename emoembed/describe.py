@@ -9,17 +9,29 @@ import torch
 from emoembed import checkpoint
 from emoembed.corpora import Corpus, feature_names, published
 from emoembed.corpora.feature_corpus import FeatureCorpus
-from emoembed.labels import canonical, find, resolve, table
+from emoembed.labels import Label, canonical, find, resolve, table
 from emoembed.model import EmotionModel
 from emoembed.recognizer import Recognizer
 
+FAR = 0.4
+"""Cosine below which the nearest trained label says little of a label."""
+WEAK = 0.65
+"""AUC below which an answer is little better than chance."""
 
+
+@torch.inference_mode()
 def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str, Any]:
-    """What is known of an emotion name, and the `count` nearest of the table by the model's label features."""
+    """What is known of an emotion name: its place among the table's, and by modality how far to trust it.
+
+    `nearest` are the `count` nearest of the table by their text vectors. Each of `modalities` has the nearest labels
+    its training saw, by their points in its space, the AUC to expect of a label as far from them (None where that was
+    never measured, or where the label was trained on), and a `warning`, empty where there is nothing to warn of.
+    """
     label = next(iter(resolve([name]).values()))
     others = [other for other in table() if other != label.name]
-    features = torch.nn.functional.normalize(model.embed([label, *map(find, others)]), dim=-1)
-    cosines = features[1:] @ features[0]
+    features = model.embed([label, *map(find, others)])
+    text = torch.nn.functional.normalize(features[:, : model.config.phrase_dim], dim=-1)
+    cosines = text[1:] @ text[0]
     seen = {canonical(other) for other in model.config.seen}
     assert model.phrases is not None
     return {
@@ -33,6 +45,33 @@ def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str,
             {"name": others[i], "cosine": round(float(cosines[i]), 4), "seen": others[i] in seen}
             for i in cosines.argsort(descending=True, stable=True)[:count].tolist()
         ],
+        "modalities": {modality: _trusted(model, modality, label) for modality in model.modalities},
+    }
+
+
+def _trusted(model: EmotionModel, modality: str, label: Label) -> dict[str, Any]:
+    """The nearest labels a modality's training saw, what to expect, and what to beware of."""
+    seen = model.config.modalities[modality].seen
+    if not seen:
+        return {"nearest": [], "expected_auc": None, "error": None, "warning": f"{modality}: trained on nothing known"}
+    points = model.label_points([label])[modality]
+    cosines = (model.label_points(seen)[modality] @ points[0]).tolist()
+    order = sorted(range(len(seen)), key=lambda i: -cosines[i])[:3]
+    nearest = [{"name": seen[i], "cosine": round(cosines[i], 4)} for i in order]
+    if label.name in map(canonical, seen) or label.name in model.config.adapted:
+        return {"nearest": nearest, "expected_auc": None, "error": None, "warning": ""}
+    expected, error = model.trust(modality).expected_auc(points)
+    auc = None if bool(expected.isnan().any()) else round(float(expected[0]), 3)
+    warning = ""
+    if nearest[0]["cosine"] < FAR:
+        warning = f"nothing like {label.name} was trained on in {modality}; its scores are hardly more than a guess"
+    elif auc is not None and auc < WEAK:
+        warning = f"labels as far from those trained on in {modality} were told little better than by chance"
+    return {
+        "nearest": nearest,
+        "expected_auc": auc,
+        "error": round(error, 3) if auc is not None else None,
+        "warning": warning,
     }
 
 

@@ -11,7 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from emoembed import augment
 from emoembed.errors import InputError
+from emoembed.statistics import statistics, statistics_dim
+
+BRANCH_DROPOUT = 0.2
+"""Chance in training that an item's point comes from one branch of the speech encoder alone; as much for the other."""
 
 
 def padding_mask(lengths: Tensor, time: int) -> Tensor:
@@ -154,6 +159,8 @@ class SpectrogramEncoder(nn.Module):
         bands: number of mel bands.
         channels: of the four convolutional stages; each halves the bands, all but the third halve the time.
         hidden: of the GRU.
+        statistics: hidden units of a perceptron over the recording's statistics, whose direction is added to the
+            network's; in training one of the two is left out now and then, so that each stands alone. 0 for none.
     """
 
     def __init__(
@@ -164,9 +171,11 @@ class SpectrogramEncoder(nn.Module):
         channels: tuple[int, ...] = (32, 64, 96, 128),
         hidden: int = 96,
         dropout: float = 0.3,
+        statistics: int = 0,
     ) -> None:
         super().__init__()
         self.bands = bands
+        self.overview = _overview(feature_dim, embed_dim, statistics, dropout) if statistics else None
         self.standardize = Standardize(feature_dim)
         strides = (2, 2, 1, 2)
         self.time_stride = 8
@@ -183,6 +192,20 @@ class SpectrogramEncoder(nn.Module):
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
         frames = self.standardize(frames, lengths)
+        if self.overview is None:
+            return self._detail(frames, lengths)
+        with torch.autocast(frames.device.type, enabled=False):
+            overview = self.overview(statistics(frames, lengths, self.bands))
+        both = torch.stack([point(self._detail(frames, lengths)), point(overview)])
+        if self.training:
+            chance = torch.rand(len(frames), device=frames.device)
+            both = both * torch.stack([chance > BRANCH_DROPOUT, chance < 1 - BRANCH_DROPOUT])[..., None]
+        return both.sum(dim=0)
+
+    def _detail(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """What the network over the frames says, of standardised frames."""
+        if self.training:
+            frames = augment.masked(frames, lengths, self.bands)
         maps, others = frames[..., : self.bands][:, None], frames[..., self.bands :]
         others = masked_average(others, lengths, self.time_stride)
         for stage in self.stages:
@@ -193,6 +216,20 @@ class SpectrogramEncoder(nn.Module):
         steps = maps.permute(0, 2, 1, 3).flatten(start_dim=2)
         steps = self.narrow(torch.cat([steps, others.to(steps.dtype)], dim=-1))
         return self.out(self.pool(run_recurrent(self.recurrent, steps, lengths), lengths).to(steps.dtype))
+
+
+def _overview(feature_dim: int, embed_dim: int, hidden: int, dropout: float) -> nn.Sequential:
+    """A perceptron over a recording's statistics."""
+    size = statistics_dim(feature_dim)
+    return nn.Sequential(
+        nn.BatchNorm1d(size, affine=False),
+        nn.Hardtanh(-5.0, 5.0),
+        nn.Dropout(dropout / 2),
+        nn.Linear(size, hidden),
+        nn.GELU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, embed_dim),
+    )
 
 
 def masked_average(frames: Tensor, lengths: Tensor, factor: int) -> Tensor:

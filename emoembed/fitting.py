@@ -18,6 +18,7 @@ from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.evaluation.calibration import calibrate
 from emoembed.features.text import word_feature_set
 from emoembed.model import EmotionModel, ModalityConfig
+from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer, check_device
 from emoembed.train import TrainConfig, fit
 from emoembed.words import PhraseEncoder, WordTable
@@ -159,7 +160,9 @@ def _phrases(wanted: Sequence[str], base: Recognizer | None) -> PhraseEncoder:
 
 def _modality(name: str, phrases: PhraseEncoder, base: Recognizer | None) -> ModalityConfig:
     if name == "text" and isinstance(phrases, WordTable):
-        return ModalityConfig("words", "recurrent", 68, word_feature_set(phrases.dim).columns, vad_share=0.5)
+        return ModalityConfig(
+            "words", "recurrent", 68, word_feature_set(phrases.dim).columns, parts=LabelParts(vad_share=0.5)
+        )
     if name == "text":
         assert base is not None
         return base.model.config.modalities["text"]
@@ -244,8 +247,9 @@ def _assemble(
         for name, (_, train, _) in parts.items()
     }
     labels = tuple(dict.fromkeys(label for names in seen.values() for label in names))
-    provenance = {"trained_on": {name: [corpus] for name in parts}, "seen": seen, "seed": seed}
-    recipes.described(model, labels=labels, seen=labels, provenance=provenance)
+    provenance = {"trained_on": {name: [corpus] for name in parts}, "seed": seed}
+    model.saw(seen)
+    recipes.described(model, labels=labels, provenance=provenance)
     for name, (_, _, valid) in parts.items():
         if (valid.targets.sum(axis=1) == 1).any():  # temperature and weight are fitted on rows of one label
             calibrate(model, name, valid)

@@ -21,9 +21,10 @@ from emoembed.encoders import (
 )
 from emoembed.errors import CheckpointError, InputError
 from emoembed.labels import Label, canonical, resolve
-from emoembed.projections import PROJECTIONS
+from emoembed.projections import PROJECTIONS, LabelParts
+from emoembed.reliability import Reliability
 from emoembed.transformer import TransformerEncoder
-from emoembed.words import VAD_DIM, LabelSpace, PhraseEncoder, WordSpace
+from emoembed.words import CUE_DIM, VAD_DIM, LabelSpace, PhraseEncoder, WordSpace
 
 MODALITIES = ("text", "audio", "video")
 ENCODERS = {
@@ -51,7 +52,10 @@ class ModalityConfig:
         str, ...
     ] = ()  # names of the input's columns, in order; empty where they have no meaning of their own
     settings: dict[str, Any] = field(default_factory=dict)  # further arguments of the encoder
-    vad_share: float = 0.0  # how much of a label's starting vector is valence-arousal-dominance, 0 to 1
+    parts: LabelParts = field(
+        default_factory=LabelParts
+    )  # what of a label's features its point in this modality is made of
+    seen: tuple[str, ...] = ()  # labels this modality's training saw examples of
     projection: str = "isometry"  # of labels: see LabelProjection; "linear" or "none", without scaling, as in mtee
 
     @property
@@ -62,12 +66,18 @@ class ModalityConfig:
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:
             raise CheckpointError(f"encoder {self.encoder!r} is unknown; there are {', '.join(ENCODERS)}")
-        if not 0.0 <= self.vad_share <= 1.0:
-            raise InputError(f"vad_share is a share, 0 to 1; given {self.vad_share}")
         if self.projection not in PROJECTIONS:
             raise CheckpointError(f"projection {self.projection!r} is unknown; there are {', '.join(PROJECTIONS)}")
-        if self.embed_dim <= VAD_DIM and self.vad_share < 1.0:
-            raise InputError(f"embed_dim must exceed {VAD_DIM} to hold words beside them; given {self.embed_dim}")
+        ready = VAD_DIM * (self.parts.vad_share > 0) + CUE_DIM * (self.parts.cue_share > 0)
+        if self.embed_dim <= ready and self.parts.text_share > 0.0:
+            raise InputError(f"embed_dim must exceed {ready} to hold words beside the rest; given {self.embed_dim}")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModalityConfig:
+        """The configuration `dataclasses.asdict` wrote, its tuples as JSON's lists."""
+        parts = {**values["parts"], "vad_weights": tuple(values["parts"]["vad_weights"])}
+        names = {key: tuple(values[key]) for key in ("columns", "seen")}
+        return cls(**{**values, **names, "parts": LabelParts(**parts)})
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,6 @@ class ModelConfig:
     fusion: str = "mean"  # weighted, over the modalities an item has; "linear": a learned sum, as in mtee
     label_space: str = "meaning"  # LabelSpace: prompts, centred, and valence-arousal-dominance; "words": WordSpace
     labels: tuple[str, ...] = ()  # what `predict` scores when the caller names none
-    seen: tuple[str, ...] = ()  # labels training saw examples of
     adapted: tuple[str, ...] = ()  # labels with few-shot vectors of their own
     provenance: dict[str, Any] = field(default_factory=dict)  # corpora, seeds, licence: for the card
 
@@ -128,6 +137,11 @@ class ModelConfig:
         }
         return cls(modalities, phrase_dim, "table", similarity="dot", fusion="linear", label_space="words")
 
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """Labels that training saw examples of, in any modality."""
+        return tuple(dict.fromkeys(label for one in self.modalities.values() for label in one.seen))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
@@ -135,11 +149,8 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         """The configuration `to_dict` wrote."""
-        modalities = {
-            name: ModalityConfig(**{**settings, "columns": tuple(settings["columns"])})
-            for name, settings in values["modalities"].items()
-        }
-        names = {key: tuple(values[key]) for key in ("labels", "seen", "adapted")}
+        modalities = {name: ModalityConfig.from_dict(settings) for name, settings in values["modalities"].items()}
+        names = {key: tuple(values[key]) for key in ("labels", "adapted")}
         return cls(**{**values, **names, "modalities": modalities})
 
 
@@ -161,13 +172,14 @@ class EmotionModel(nn.Module):
         self.encoders, self.projections = nn.ModuleDict(), nn.ModuleDict()
         self.log_scale, self.bias, self.log_weight = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
         self.share = nn.ParameterDict()  # of linear fusion alone
+        self.reliability = nn.ModuleDict()
         for name, modality in config.modalities.items():
             arguments = dict(modality.settings)
             if modality.encoder in ("recurrent", "spectrogram", "pooled", "last-step", "words"):
                 arguments["feature_dim"] = len(modality.columns)
             self.encoders[name] = ENCODERS[modality.encoder](embed_dim=modality.embed_dim, **arguments)
             self.projections[name] = PROJECTIONS[modality.projection](
-                config.phrase_dim, modality.embed_dim, modality.vad_share
+                config.phrase_dim, modality.embed_dim, modality.parts
             )
             if config.similarity == "cosine":
                 self.log_scale[name] = nn.Parameter(torch.tensor(10.0).log())
@@ -176,8 +188,7 @@ class EmotionModel(nn.Module):
                 self.log_weight[name] = nn.Parameter(torch.zeros(()))
             else:
                 self.share[name] = nn.Parameter(torch.tensor(1.0 / len(config.modalities)))
-            # temperature of the softmax; slope and offset of the sigmoid: fitted on validation, see evaluation
-            self.register_buffer(f"calibration_{name}", torch.tensor([1.0, 1.0, 0.0]))
+            self.reliability[name] = Reliability(modality.embed_dim, len(modality.seen))
             self.register_buffer(f"background_{name}", torch.zeros(modality.embed_dim))
             self.register_buffer(f"anchors_{name}", torch.full((len(config.adapted), modality.embed_dim), torch.nan))
 
@@ -186,7 +197,7 @@ class EmotionModel(nn.Module):
         return tuple(self.config.modalities)
 
     def embed(self, labels: Sequence[str | Label] | Mapping[str, str]) -> Tensor:
-        """Features of labels, `(labels, phrase_dim + 4)`. Raises LabelError as `labels.resolve` does."""
+        """Features of labels, `(labels, label_dim)`. Raises LabelError as `labels.resolve` does."""
         if self.phrases is None:
             raise CheckpointError("this model was built without a phrase encoder; load it with from_pretrained")
         return self.space.embed(labels, self.phrases)
@@ -213,7 +224,7 @@ class EmotionModel(nn.Module):
         return encoded.float() if self.config.similarity == "dot" else point(encoded)
 
     def project(self, features: Tensor) -> dict[str, Tensor]:
-        """Label features `(labels, phrase_dim + 4)` -> each modality's label points `(labels, embed_dim)`."""
+        """Label features `(labels, label_dim)` -> each modality's label points `(labels, embed_dim)`."""
         return {name: projection(features) for name, projection in self.projections.items()}
 
     def label_points(self, labels: Sequence[str | Label] | Mapping[str, str]) -> dict[str, Tensor]:
@@ -237,22 +248,40 @@ class EmotionModel(nn.Module):
         """Mean point of a modality's training items, `(embed_dim,)`: what examples of a label are compared with."""
         return self.get_buffer(f"background_{modality}")
 
-    def calibration(self, modality: str) -> Tensor:
-        """Temperature of the softmax, slope and offset of the sigmoid: `(3,)`."""
-        return self.get_buffer(f"calibration_{modality}")
+    def saw(self, seen: Mapping[str, Sequence[str]]) -> None:
+        """Note which labels each modality's training saw. What was known of a modality's reliability is forgotten."""
+        modalities = {
+            name: replace(one, seen=tuple(seen.get(name, one.seen))) for name, one in self.config.modalities.items()
+        }
+        self.config = replace(self.config, modalities=modalities)
+        for name in seen:
+            fresh = Reliability(modalities[name].embed_dim, len(modalities[name].seen))
+            self.reliability[name] = fresh.to(self.space.centre.device)
 
-    def calibrated(self, logits: Mapping[str, Tensor], *, multi_label: bool) -> dict[str, Tensor]:
-        """Logits whose softmax, or whose sigmoid when `multi_label`, is a probability fitted on validation."""
+    def calibrated(
+        self, logits: Mapping[str, Tensor], label_points: Mapping[str, Tensor], *, multi_label: bool
+    ) -> dict[str, Tensor]:
+        """Logits whose softmax, or whose sigmoid when `multi_label`, is a probability.
+
+        Slope and offset are smooth functions of the label's point, fitted on validation rows of seen labels, so that
+        labels never seen have them too (see `reliability`).
+        """
         scaled = {}
         for name, matrix in logits.items():
-            temperature, slope, offset = self.calibration(name)
-            scaled[name] = slope * matrix + offset if multi_label else matrix / temperature
+            slope, offset = self.trust(name).curve(label_points[name], multi_label=multi_label)
+            scaled[name] = slope * matrix + offset
         return scaled
+
+    def trust(self, modality: str) -> Reliability:
+        """What is known of a modality's reliability."""
+        known = self.reliability[modality]
+        assert isinstance(known, Reliability)
+        return known
 
     def score(self, points: Mapping[str, Tensor], label_points: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Each modality's logits `(batch, labels)`: scale * cosine + bias, or the raw dot product.
 
-        Rows are NaN where an item lacks the modality.
+        The label's hubness is taken off where it was measured. Rows are NaN where an item lacks the modality.
         """
         if self.config.similarity == "dot":
             return {name: items @ label_points[name].T for name, items in points.items()}
@@ -261,28 +290,37 @@ class EmotionModel(nn.Module):
             lacking = items.isnan().any(dim=1, keepdim=True)
             # NaN enters after the product: before it, its gradient would reach every label's vector
             cosine = items.masked_fill(lacking, 0.0) @ label_points[name].T
-            logits[name] = (self.log_scale[name].exp() * cosine + self.bias[name]).masked_fill(lacking, torch.nan)
+            scale = self.log_scale[name].exp()
+            hubness = self.trust(name).hubness(label_points[name], scale)
+            logits[name] = (scale * cosine + self.bias[name] - hubness).masked_fill(lacking, torch.nan)
         return logits
 
-    def weights(self, logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Each modality's share of the result, `(batch,)`, summing to one over those an item has.
+    def weights(
+        self, logits: Mapping[str, Tensor], label_points: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Each modality's share of each label's score, `(batch, labels)`, summing to one over those an item has.
 
+        A modality counts by how reliable it is, and, given the labels' points, by how reliable it is for each label.
         With linear fusion the learned weights as they are, which need not sum to one.
         """
-        here = torch.stack([~matrix[:, 0].isnan() for matrix in logits.values()])
+        here = torch.stack([~matrix.isnan() for matrix in logits.values()])
         if self.config.fusion == "linear":
-            learned = torch.stack([self.share[name] for name in logits])[:, None] * here
+            learned = torch.stack([self.share[name] for name in logits])[:, None, None] * here
             return dict(zip(logits, learned, strict=True))
-        raw = torch.stack([self.log_weight[name].exp() for name in logits])[:, None] * here
-        return dict(zip(logits, raw / raw.sum(dim=0).clamp(min=1e-9), strict=True))
+        raw = []
+        for name in logits:
+            by_label = self.trust(name).weight(label_points[name]) if label_points else here.new_ones(1)
+            raw.append(self.log_weight[name].exp() * by_label)
+        weighed = torch.stack(torch.broadcast_tensors(*raw))[:, None, :] * here
+        return dict(zip(logits, weighed / weighed.sum(dim=0).clamp(min=1e-9), strict=True))
 
-    def fuse(self, logits: Mapping[str, Tensor]) -> Tensor:
+    def fuse(self, logits: Mapping[str, Tensor], label_points: Mapping[str, Tensor] | None = None) -> Tensor:
         """Weighted mean of the modalities' logits over those present, `(batch, labels)`."""
-        weights = self.weights(logits)
-        return torch.stack([weights[name][:, None] * matrix.nan_to_num(0.0) for name, matrix in logits.items()]).sum(0)
+        weights = self.weights(logits, label_points)
+        return torch.stack([weights[name] * matrix.nan_to_num(0.0) for name, matrix in logits.items()]).sum(0)
 
     def forward(self, batch: Batch, features: Tensor) -> Tensor:
-        """A batch and label features `(labels, phrase_dim + 4)` -> fused logits `(batch, labels)`."""
+        """A batch and label features `(labels, label_dim)` -> fused logits `(batch, labels)`."""
         return self.fuse(self.score(self.encode(batch), self.project(features)))
 
     def adapted(self, anchors: Mapping[str, Mapping[str, Tensor]], provenance: dict[str, Any]) -> EmotionModel:

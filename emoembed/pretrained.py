@@ -64,10 +64,10 @@ def read(modality: str, name: str | Path, *, rank: int = RANK) -> Pretrained:
     if modality == "audio":
         like = recipes.audio_modality()
         columns = audio.WAVEFORM.columns
-        made = ModalityConfig("waveform", "transformer", like.embed_dim, columns, settings, like.vad_share)
+        made = ModalityConfig("waveform", "transformer", like.embed_dim, columns, settings, like.parts)
     else:
         like = recipes.video_modality()
-        made = ModalityConfig("pixels", "transformer", like.embed_dim, (), settings, like.vad_share)
+        made = ModalityConfig("pixels", "transformer", like.embed_dim, (), settings, like.parts)
     return Pretrained(made, weights)
 
 

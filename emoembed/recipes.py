@@ -18,12 +18,18 @@ from emoembed.errors import InputError
 from emoembed.extraction import cached_features
 from emoembed.features import audio
 from emoembed.model import EmotionModel, ModalityConfig, ModelConfig
-from emoembed.projections import LabelProjection
-from emoembed.train import Augment, TrainConfig, fit_standardization
+from emoembed.projections import LabelParts, LabelProjection
+from emoembed.train import Augment, TrainConfig, encode_rows, fit_standardization
 from emoembed.transformer import SentenceEncoder, TransformerEncoder
-from emoembed.words import PhraseEncoder, WordTable
+from emoembed.words import VAD_DIM, PhraseEncoder, WordTable
 
 TEXT_RANK = 16
+SPACE_DIM = 68
+"""Of the spaces of sound and faces: valence, arousal and dominance 4, a cue 32, words 32."""
+TEXT_PARTS = LabelParts(vad_share=0.1)
+SPEECH_PARTS = LabelParts(vad_share=0.6, cue_share=0.3, cue="sounds", vad_weights=(0.6, 1.0, 1.0, 0.8))
+FACE_PARTS = LabelParts(vad_share=0.5, cue_share=0.4, cue="looks")
+"""Chosen on validation actors of RAVDESS, emotions held out: `benchmarks/label_parts.py`."""
 REVISION = 1
 """Raised when a change to features, encoders or training makes models kept in the cache stale."""
 
@@ -58,34 +64,35 @@ def training(kind: str, seed: int = 0, **changes: object) -> TrainConfig:
 def text_modality(trunk_config: dict[str, object], rank: int = TEXT_RANK) -> ModalityConfig:
     """Sentences: a transformer whose untouched half embeds labels and whose low-rank adapters are trained."""
     hidden = int(trunk_config["hidden_size"])  # type: ignore[call-overload]
-    return ModalityConfig(
-        "wordpieces", "transformer", hidden, ("token",), {"trunk_config": trunk_config, "rank": rank}, vad_share=0.0
-    )
+    settings = {"trunk_config": trunk_config, "rank": rank, "vad_share": TEXT_PARTS.vad_share}
+    return ModalityConfig("wordpieces", "transformer", hidden + VAD_DIM, ("token",), settings, parts=TEXT_PARTS)
 
 
 def audio_modality() -> ModalityConfig:
     """Speech: log-mel bands and prosody through convolutions and a BiGRU."""
-    return ModalityConfig("speech", "spectrogram", 68, audio.SPEECH.columns, vad_share=0.8)
+    return ModalityConfig(
+        "speech", "spectrogram", SPACE_DIM, audio.SPEECH.columns, {"statistics": 128}, parts=SPEECH_PARTS
+    )
 
 
 def video_modality() -> ModalityConfig:
     """Faces: a small CNN over each 48x48 face."""
-    return ModalityConfig("faces", "face", 68, vad_share=0.6)
+    return ModalityConfig("faces", "face", SPACE_DIM, parts=FACE_PARTS)
 
 
 def action_unit_modality(columns: Sequence[str]) -> ModalityConfig:
     """Facial action units, one row a clip or frame by frame, through a perceptron."""
-    return ModalityConfig("action_units", "pooled", 68, tuple(columns), {"hidden": 128}, vad_share=0.8)
+    return ModalityConfig("action_units", "pooled", SPACE_DIM, tuple(columns), {"hidden": 128}, parts=FACE_PARTS)
 
 
 def sequence_modality(columns: Sequence[str]) -> ModalityConfig:
     """Ready features in time order, such as word-aligned COVAREP or FACET, through a BiGRU with attention pooling."""
-    return ModalityConfig("sequence", "recurrent", 68, tuple(columns), {"hidden": 96}, vad_share=0.3)
+    return ModalityConfig("sequence", "recurrent", 68, tuple(columns), {"hidden": 96}, parts=LabelParts(vad_share=0.3))
 
 
 def word_modality(columns: Sequence[str]) -> ModalityConfig:
     """Word vectors of the table that embeds the labels: their mean with a recurrent correction."""
-    return ModalityConfig("words", "words", len(columns), tuple(columns), {"hidden": 96}, vad_share=0.0)
+    return ModalityConfig("words", "words", len(columns), tuple(columns), {"hidden": 96})
 
 
 def augment_of(modalities: Mapping[str, ModalityConfig]) -> dict[str, Augment]:
@@ -137,9 +144,42 @@ def start_projections(model: EmotionModel) -> None:
     words = model.embed(names)[:, : model.config.phrase_dim]
     _, _, directions = torch.linalg.svd(words.float(), full_matrices=False)
     for name, projection in model.projections.items():
-        whole = model.config.modalities[name].embed_dim == model.config.phrase_dim
+        config = model.config.modalities[name]
+        whole = config.embed_dim == model.config.phrase_dim + (VAD_DIM if config.parts.vad_share else 0)
         if isinstance(projection, LabelProjection):
             projection.reset(torch.eye(model.config.phrase_dim) if whole else directions)
+
+
+def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty: float = 3.0) -> EmotionData:
+    """Start a text encoder's valence, arousal and dominance: ridge regression on the untouched trunk.
+
+    What it says of `texts` (those that will be trained on; no label of theirs is read) is then brought to mean 0 and
+    deviation 0.5, the spread of the label table.
+
+    Args:
+        model: whose text encoder has a part for them, and adapters that do nothing yet.
+        rated: sentences with the columns valence, arousal and dominance: `corpora.emobank`.
+        texts: the kind of text the model is for.
+
+    Returns:
+        The rated sentences as rows without labels, their ratings on the same scale: what `TrainConfig.rate` trains on.
+    """
+    encoder = model.encoders["text"]
+    assert isinstance(encoder, TransformerEncoder)
+    assert encoder.ratings is not None
+    assert isinstance(model.phrases, SentenceEncoder)
+    inputs = model.phrases.phrase_vectors(list(rated.samples["text"])).double()
+    known = torch.tensor(rated.samples[["valence", "arousal", "dominance"]].to_numpy(), dtype=torch.float64)
+    centre, middle = inputs.mean(dim=0), known.mean(dim=0)
+    gram = (inputs - centre).T @ (inputs - centre) + penalty * torch.eye(inputs.shape[1], dtype=torch.float64)
+    weight = torch.linalg.solve(gram, (inputs - centre).T @ (known - middle))
+    said = model.phrases.phrase_vectors(list(texts)).double() @ weight
+    scale = 0.5 / said.std(dim=0)
+    with torch.no_grad():
+        encoder.ratings.weight.copy_((weight * scale).T)
+        encoder.ratings.bias.copy_(-said.mean(dim=0) * scale)
+    ratings = (known - middle + centre @ weight - said.mean(dim=0)) * scale
+    return replace(text_data(rated, model.phrases), ratings=ratings.float().numpy())
 
 
 def prepare(model: EmotionModel, train: EmotionData) -> EmotionModel:
@@ -148,17 +188,24 @@ def prepare(model: EmotionModel, train: EmotionData) -> EmotionModel:
     return model
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> None:
-    """Set each modality's mean point, from some of its rows; few-shot examples are compared with it."""
+    """Set what each modality's items look like, from some of its rows: their mean point, a few of them, their spread.
+
+    Few-shot examples are compared with the mean, hubness and harm are measured on the few.
+    """
     chosen = data.rows(np.random.default_rng(0).permutation(len(data))[:rows])
-    order = np.argsort(chosen.lengths(), kind="stable")
-    points: dict[str, list[torch.Tensor]] = {}
-    for start in range(0, len(order), 64):
-        for name, matrix in model.eval().encode(chosen.batch(order[start : start + 64])).items():
-            points.setdefault(name, []).append(matrix[~matrix.isnan().any(dim=1)])
-    for name, parts in points.items():
-        model.background(name).copy_(torch.cat(parts).mean(dim=0))
+    bears = torch.from_numpy(chosen.targets == 1)
+    for name, encoded in encode_rows(model, chosen).items():
+        there = ~encoded.isnan().any(dim=1)
+        points = encoded[there].clone()
+        model.background(name).copy_(points.mean(dim=0))
+        trust = model.trust(name)
+        trust.reference.zero_()
+        trust.reference[: len(points)] = points[: len(trust.reference)]
+        groups = [points[rows] for rows in bears[there].T if int(rows.sum()) > 1]
+        spreads = [(group - group.mean(dim=0)).square().sum(dim=1).mean() for group in groups]
+        trust.spread.copy_(torch.stack(spreads).mean() if spreads else torch.zeros(()))
 
 
 def annotate(corpus: Corpus, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> EmotionData:

@@ -18,13 +18,15 @@ from emoembed.data import collate
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
 from emoembed.labels import canonical, resolve
 from emoembed.model import MODALITIES, EmotionModel
-from emoembed.result import ModalityResult, Result, probabilities, ranked
+from emoembed.reliability import RISKS, confidence
+from emoembed.result import ModalityResult, Result, disagreement, probabilities, ranked
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Labels = Sequence[str] | Mapping[str, str]
 BATCH_SIZE = 32
+DEFAULT_RISK = 0.2
 UNREAD = ("id", "split", "speaker", "dialogue", "turn")  # columns a support table may bring along
 
 
@@ -78,14 +80,16 @@ class Recognizer(
         labels: Labels | None = None,
         *,
         multi_label: bool = False,
+        abstain: bool | float = False,
     ) -> Any:
         """Score labels for one item, or for a list of items; see `emoembed.predict`."""
+        risk = _risk(abstain)
         items, single = _items({"text": text, "audio": audio, "video": video})
         names, points = self._points(labels)
         results: list[Result] = []
         for start in range(0, len(items), BATCH_SIZE):
             read = [self._read(item, start + i, single) for i, item in enumerate(items[start : start + BATCH_SIZE])]
-            results += self._score(read, names, points, multi_label)
+            results += self._score(read, names, points, multi_label, risk)
         return results[0] if single else results
 
     @torch.inference_mode()
@@ -103,14 +107,17 @@ class Recognizer(
         labels: Labels | None = None,
         *,
         steps: int = 0,
+        max_harm: float = few_shot.MAX_HARM,
     ) -> Recognizer:
         """A new recognizer whose labels stand nearer to a few examples; this one stays as it is.
 
         Args:
-            support: rows with a `label` and any of `text`, `audio`, `video`: dictionaries or a table.
+            support: rows with a `label` (a name, or a list of them where a row bears several) and any of `text`,
+                `audio`, `video`: dictionaries or a table.
             labels: names, or name to description, of the labels being taught; those of the support by default. A
                 description goes into the label's starting vector.
             steps: gradient steps of a light fine-tune of the new labels' vectors; 0 leaves it out.
+            max_harm: the largest share of items of other labels that the fine-tune may win over for the new ones.
 
         Raises:
             InputError: no support, a row without a label, or a label that `labels` does not name.
@@ -118,10 +125,10 @@ class Recognizer(
         if not isinstance(steps, int) or steps < 0:
             raise InputError(f"steps is a whole number of at least 0; given {steps!r}")
         rows = _support(support)
-        given = list({canonical(row["label"]): row["label"] for row in rows}.values())
+        given = list({canonical(label): label for row in rows for label in row["label"]}.values())
         taught = resolve(given if labels is None else _listed(labels))
         named = {canonical(name) for name in taught}
-        strange = sorted({row["label"] for row in rows if canonical(row["label"]) not in named})
+        strange = sorted({label for row in rows for label in row["label"] if canonical(label) not in named})
         if strange:
             raise InputError(f"the support teaches {', '.join(strange)}, which labels does not name")
         points: dict[str, dict[str, list[Tensor]]] = {}
@@ -135,8 +142,8 @@ class Recognizer(
                 if not arrays:
                     raise InputError(f"row {i} of the support has no text, audio or video")
                 for name, matrix in self.model.encode(self._batch([arrays])).items():
-                    if not bool(matrix.isnan().any()):
-                        points.setdefault(canonical(row["label"]), {}).setdefault(name, []).append(matrix[0])
+                    for label in row["label"] if not bool(matrix.isnan().any()) else ():
+                        points.setdefault(canonical(label), {}).setdefault(name, []).append(matrix[0])
             words = self.model.project(self.model.embed(list(taught.values())))
             others = (
                 self.model.project(self.model.embed(list(self.model.config.seen))) if self.model.config.seen else {}
@@ -150,7 +157,9 @@ class Recognizer(
         }
         keep = [i for i, seen in enumerate(self.model.config.seen) if canonical(seen) not in stacked]
         rivals = {name: matrix[keep].clone() for name, matrix in others.items()} if keep else {}
-        return Recognizer(few_shot.adapt(self.model, stacked, starts, steps=steps, others=rivals), self.folder)
+        return Recognizer(
+            few_shot.adapt(self.model, stacked, starts, steps=steps, max_harm=max_harm, others=rivals), self.folder
+        )
 
     def _points(self, labels: Labels | None) -> tuple[tuple[str, ...], dict[str, Tensor]]:
         """Names and label points, kept for the next call with the same labels."""
@@ -205,20 +214,42 @@ class Recognizer(
         names: tuple[str, ...],
         points: dict[str, Tensor],
         multi_label: bool,
+        risk: float | None,
     ) -> list[Result]:
         raw = self.model.score(self.model.encode(self._batch([arrays for arrays, _ in read])), points)
-        logits = self.model.calibrated(raw, multi_label=multi_label)
-        weights = self.model.weights(logits)
-        tables = {name: probabilities(matrix, multi_label) for name, matrix in logits.items()}
-        fused = probabilities(self.model.fuse(logits), multi_label)
+        both = {several: self.model.calibrated(raw, points, multi_label=several) for several in (False, True)}
+        weights = {name: matrix.cpu().numpy() for name, matrix in self.model.weights(raw, points).items()}
+        fused = {several: probabilities(self.model.fuse(both[several], points), several) for several in both}
+        shares = {name: probabilities(matrix, False) for name, matrix in both[False].items()}
+        tables = {name: probabilities(matrix, multi_label) for name, matrix in both[multi_label].items()}
+        sure = confidence(*(torch.from_numpy(fused[several]) for several in (False, True))).tolist()
         results = []
         for row, (arrays, absent) in enumerate(read):
+            best = int(fused[multi_label][row].argmax())
             own = {
-                name: ModalityResult(ranked(names, tables[name][row]), round(float(weights[name][row]), 6))
+                name: ModalityResult(
+                    ranked(names, tables[name][row]),
+                    round(float(weights[name][row, best]), 6),
+                    {label: round(float(weights[name][row, i]), 6) for i, label in enumerate(names)},
+                )
                 for name in arrays
             }
-            scores = ranked(names, fused[row])
-            results.append(Result(next(iter(scores)), scores, own, absent, multi_label))
+            bar = (
+                0.0 if risk is None else sum(self.model.trust(n).threshold(risk) * one.weight for n, one in own.items())
+            )
+            abstained = sure[row] < bar
+            results.append(
+                Result(
+                    None if abstained else names[best],
+                    ranked(names, fused[multi_label][row]),
+                    own,
+                    absent,
+                    multi_label,
+                    round(sure[row], 6),
+                    abstained,
+                    round(disagreement([shares[n][row] for n in own], [one.weight for one in own.values()]), 6),
+                )
+            )
         return results
 
 
@@ -230,6 +261,7 @@ def predict(
     *,
     model: str | Path = "base",
     multi_label: bool = False,
+    abstain: bool | float = False,
     device: str | None = None,
 ) -> Any:
     """Score any emotion names for a sentence, a recording and a face, alone or together.
@@ -241,6 +273,9 @@ def predict(
         labels: names, or a dictionary of name to description; the checkpoint's own list by default.
         model: a checkpoint that ships, a folder, or a hub id.
         multi_label: give every label a probability of its own instead of shares of one.
+        abstain: answer "none of these" (`label` None, `abstained` true) where confidence is too low: True where more
+            than a fifth of the answers given would be wrong, a number in 0.05..0.5 for another share. The thresholds
+            are those of validation rows of seen labels, asked with lists of labels that may lack the right one.
         device: where to compute, such as "cuda"; the CPU by default.
 
     Returns:
@@ -251,7 +286,7 @@ def predict(
         InputError: nothing given, lists of different lengths, NaN, or an argument of the wrong type.
         MediaError, MissingFileError: the only media given holds nothing to work on, or is not there.
     """
-    return load(model, device=device).predict(text, audio, video, labels, multi_label=multi_label)
+    return load(model, device=device).predict(text, audio, video, labels, multi_label=multi_label, abstain=abstain)
 
 
 def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:
@@ -276,6 +311,18 @@ def check_device(device: str) -> None:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:
         raise InputError(f"device {device!r} cannot be used here: {error}") from error
+
+
+def _risk(abstain: bool | float) -> float | None:
+    """The share of wrong answers asked for; None where every item is to be answered."""
+    if abstain is False:
+        return None
+    risk = DEFAULT_RISK if abstain is True else abstain
+    if not isinstance(risk, (int, float)) or not RISKS[0] <= risk <= RISKS[-1]:
+        raise InputError(
+            f"abstain is True, False or a share of wrong answers in {RISKS[0]}..{RISKS[-1]}; given {risk!r}"
+        )
+    return float(risk)
 
 
 def _items(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
@@ -314,7 +361,9 @@ def _support(support: Any) -> list[dict[str, Any]]:
     if not records:
         raise InputError("the support is empty; give at least one row with a label and a text, audio or video")
     for i, row in enumerate(records):
-        if not isinstance(row.get("label"), str):
+        label = row.get("label")
+        row["label"] = [label] if isinstance(label, str) else list(label) if isinstance(label, list | tuple) else []
+        if not row["label"] or not all(isinstance(name, str) for name in row["label"]):
             raise InputError(f"row {i} of the support has no label; its keys are {', '.join(map(str, row))}")
         unknown = [key for key in row if key not in (*MODALITIES, "label", *UNREAD)]
         if unknown:

@@ -17,7 +17,7 @@ from emoembed.evaluation import metrics
 from emoembed.model import EmotionModel
 from emoembed.projections import LabelProjection
 from emoembed.run_state import RunState
-from emoembed.transformer import TransformerEncoder
+from emoembed.transformer import TransformerEncoder, ratings_of
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
@@ -35,6 +35,8 @@ class TrainConfig:
     clip: float = 1.0  # largest gradient norm
     stay_close: float = 0.1  # holds label projections near their start, or unseen labels drift
     stay_close_text: float = 0.0  # holds adapted transformer weights near the trunk's
+    pull: float = 0.0  # towards the point of the row's label itself, beside telling labels apart; see `_pull`
+    rate: float = 0.0  # valence, arousal and dominance of rated rows, beside the labels of the others
     balance: float = 0.0  # 0 every row alike, 1 every label alike
     positive_weight: bool = False  # of labels that may occur together: negatives / positives, as Dai et al. 2020
     label_smoothing: float = 0.0
@@ -119,7 +121,8 @@ def fit(
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.bf16):
                 points = model.encode(batch)
             _require_finite(points, batch, f"epoch {epoch + 1}", config)
-            logits = model.score(points, model.project(features))
+            label_points = model.project(features)
+            logits = model.score(points, label_points)
             if len(logits) > 1:
                 logits = {**logits, "fused": model.fuse(logits)}
             loss = sum(
@@ -136,6 +139,14 @@ def fit(
                 ),
                 start=_penalty(model, config),
             )
+            if config.pull:
+                one = torch.from_numpy(~train.multi_label[rows]).to(device)
+                weights = row_weights[rows].to(device) * one
+                loss = loss + config.pull * _pull(points, label_points, targets[rows].to(device), weights)
+            if config.rate and train.ratings is not None:
+                loss = loss + config.rate * _rating_loss(
+                    model, points, torch.from_numpy(train.ratings[rows]).to(device)
+                )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, config.clip)
@@ -230,6 +241,33 @@ def _loss(
         bears = (targets[one] == 1).any(dim=1)
         total = total + (-(goal * log_probabilities).sum(dim=1) * weights[one] * bears).sum()
     return total / here.sum().clamp(min=1)
+
+
+def _pull(points: Mapping[str, Tensor], label_points: Mapping[str, Tensor], targets: Tensor, weights: Tensor) -> Tensor:
+    """Mean squared distance of items from their label's point, as ridge regression to label vectors has it.
+
+    Telling seen labels apart may push an item anywhere that is far from the others; unseen labels are placed by how
+    near it is to the seen ones' own points.
+    """
+    total = weights.new_zeros(())
+    bears = targets.nan_to_num(0.0)
+    goal = bears.argmax(dim=1)
+    for name, items in points.items():
+        here = ~items[:, 0].isnan() & (bears.sum(dim=1) == 1) & (weights > 0)
+        if bool(here.any()):
+            distance = (items[here] - label_points[name][goal[here]]).square().sum(dim=1)
+            total = total + (distance * weights[here]).sum() / here.sum()
+    return total
+
+
+def _rating_loss(model: EmotionModel, points: Mapping[str, Tensor], ratings: Tensor) -> Tensor:
+    """Mean squared error of the valence, arousal and dominance a text's point holds, over rated rows."""
+    total = ratings.new_zeros(())
+    for name, items in points.items():
+        rated = ~ratings.isnan().any(dim=1) & ~items[:, 0].isnan()
+        if getattr(model.encoders[name], "ratings", None) is not None and bool(rated.any()):
+            total = total + (ratings_of(items[rated]) - ratings[rated]).square().mean()
+    return total
 
 
 def _penalty(model: EmotionModel, config: TrainConfig) -> Tensor:

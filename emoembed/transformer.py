@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 
 from emoembed.encoders import padding_mask
 from emoembed.errors import CheckpointError, InputError, LabelError
+from emoembed.words import NEUTRAL_POLE, VAD_DIM
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -71,16 +72,28 @@ class TransformerEncoder(nn.Module):
         embed_dim: size of the result.
         rank: of the low-rank adapters; 0 trains nothing of the trunk.
         strength: of the adapters, see `LowRankAdapters`.
+        vad_share: how much of a point is the text's own valence, arousal and dominance, in its first four columns,
+            read from the mean hidden state by a linear layer; 0 for none of it.
     """
 
     trunk: Any  # a transformers model: its attributes differ by family
 
-    def __init__(self, trunk_config: dict[str, Any], embed_dim: int, rank: int = 0, strength: float = 1.0) -> None:
+    def __init__(
+        self,
+        trunk_config: dict[str, Any],
+        embed_dim: int,
+        rank: int = 0,
+        strength: float = 1.0,
+        vad_share: float = 0.0,
+    ) -> None:
         super().__init__()
+        self.vad_share = vad_share
         self.trunk = build_trunk(trunk_config).requires_grad_(False).eval()  # it embeds labels: never with dropout
         hidden = self.trunk.config.hidden_size
         self.adapters = LowRankAdapters(self.trunk, rank, strength) if rank else None
-        self.out = nn.Identity() if hidden == embed_dim else nn.Linear(hidden, embed_dim)
+        meaning = embed_dim - VAD_DIM if vad_share else embed_dim
+        self.out = nn.Identity() if hidden == meaning else nn.Linear(hidden, meaning)
+        self.ratings = nn.Linear(hidden, 3) if vad_share else None
         self._merged: list[Any] = []  # the adapted trunk, in a list so that it is no part of the weights
 
     def train(self, mode: bool = True) -> TransformerEncoder:
@@ -98,7 +111,14 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
-        return self.out(self.hidden_mean(frames, lengths, adapted=True).to(frames.dtype))
+        mean = self.hidden_mean(frames, lengths, adapted=True).to(frames.dtype)
+        if self.ratings is None:
+            return self.out(mean)
+        with torch.autocast(mean.device.type, enabled=False):
+            rated = self.ratings(normalize(mean.float(), dim=-1))
+        rated = normalize(torch.cat([rated, torch.full_like(rated[:, :1], NEUTRAL_POLE)], dim=-1), dim=-1)
+        meaning = normalize(self.out(mean).float(), dim=-1)
+        return torch.cat([self.vad_share**0.5 * rated, (1 - self.vad_share) ** 0.5 * meaning], dim=-1)
 
     def hidden_mean(self, frames: Tensor, lengths: Tensor, *, adapted: bool) -> Tensor:
         """Masked mean of the last hidden states, `(batch, hidden)`, with or without the adapters."""
@@ -117,6 +137,11 @@ class TransformerEncoder(nn.Module):
             merged.load_state_dict(self.adapters.weights(self.trunk), strict=False)  # all else stays as copied
             self._merged = [merged]
         return self._merged[0], {}
+
+
+def ratings_of(points: Tensor) -> Tensor:
+    """Valence, arousal and dominance `(items, 3)` in points whose first four columns hold their direction."""
+    return NEUTRAL_POLE * points[:, :3] / points[:, 3:4].clamp(min=1e-6)
 
 
 class SentenceEncoder:
@@ -143,21 +168,21 @@ class SentenceEncoder:
     def phrase_vectors(self, phrases: Sequence[str]) -> Tensor:
         """Phrases -> `(len(phrases), hidden)`, rows of length one. Raises LabelError for one of no known word."""
         device = next(self.encoder.trunk.parameters()).device
-        rows = []
-        for start in range(0, len(phrases), 256):
-            ids: list[list[int]] = []
-            for phrase, known in zip(
-                phrases[start : start + 256], self.token_ids(phrases[start : start + 256]), strict=True
-            ):
-                if known is None:
-                    raise LabelError(f"nothing in {phrase!r} is known to this model, which reads English")
-                ids.append(known)
-            lengths = torch.tensor([len(row) for row in ids], device=device)
-            frames = torch.zeros(len(ids), int(lengths.max()), 1, device=device)
-            for row, tokens in zip(frames, ids, strict=True):
-                row[: len(tokens), 0] = torch.tensor(tokens, dtype=torch.float32)
-            rows.append(self.encoder.hidden_mean(frames, lengths, adapted=False).float())
-        return normalize(torch.cat(rows), dim=-1)
+        ids = self.token_ids(phrases)
+        for phrase, known in zip(phrases, ids, strict=True):
+            if known is None:
+                raise LabelError(f"nothing in {phrase!r} is known to this model, which reads English")
+        whole = [known or [] for known in ids]
+        order = sorted(range(len(whole)), key=lambda i: len(whole[i]))  # batches of like length waste least
+        found = torch.zeros(len(whole), self.dim, device=device)
+        for start in range(0, len(order), 256):
+            rows = order[start : start + 256]
+            lengths = torch.tensor([len(whole[i]) for i in rows], device=device)
+            frames = torch.zeros(len(rows), int(lengths.max()), 1, device=device)
+            for row, i in zip(frames, rows, strict=True):
+                row[: len(whole[i]), 0] = torch.tensor(whole[i], dtype=torch.float32)
+            found[rows] = self.encoder.hidden_mean(frames, lengths, adapted=False).float()
+        return normalize(found, dim=-1)
 
 
 def build_trunk(config: dict[str, Any]) -> Any:

@@ -71,7 +71,7 @@ def prune(folder: Path, texts: Iterable[str], size: int, positions: int = 128) -
     config = {**config, "vocab_size": len(kept), "max_position_embeddings": positions, "pad_token_id": 0}
     short = {key: config[key] for key in ARCHITECTURE if key in config}
     modality = recipes.text_modality(short)
-    model = EmotionModel(ModelConfig({"text": modality}, phrase_dim=modality.embed_dim))
+    model = EmotionModel(ModelConfig({"text": modality}, phrase_dim=int(short["hidden_size"])))
     encoder = model.encoders["text"]
     assert isinstance(encoder, TransformerEncoder)
     encoder.trunk.load_state_dict(weights, strict=True)

@@ -1,8 +1,8 @@
 """Label vectors: what an emotion's name means, as numbers shared by every modality.
 
-A label's features are its text vector (the mean of its prompts' vectors, centred on the table's mean and scaled to
-length one) followed by four numbers for valence, arousal and dominance. The word part carries what names mean; the
-second part carries what little of that a voice or a face shows when only a handful of emotions were ever seen.
+A label's features are, side by side: its text vector (the mean of its prompts' vectors, centred on the table's mean
+and scaled to length one); valence, arousal and dominance; how it sounds; and how it looks. The text carries what names
+mean; the other parts carry what of that a voice or a face shows when only a handful of emotions were ever seen.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ from emoembed.errors import LabelError
 from emoembed.labels import Label, resolve, table
 
 VAD_DIM = 4
+"""Valence, arousal, dominance, and a constant 1: without that neutral, at zero, would have no direction."""
 NEUTRAL_POLE = 0.5
-"""Fourth coordinate beside valence, arousal and dominance: without it neutral, at zero, would have no direction."""
+"""What the constant usually weighs beside the three."""
+CUE_DIM = 32
+"""Leading directions kept of how a label sounds and of how it looks."""
+CUES = ("sounds", "looks")
 
 
 class PhraseEncoder(Protocol):
@@ -107,7 +111,7 @@ class WordSpace(nn.Module):
     """Labels as their bare word vectors, neither centred nor scaled: the labels of Dai et al. 2020 (section 3.2).
 
     The vector is that of the name as the caller spells it, else of the table's name for it. The last four features,
-    valence, arousal and dominance in `LabelSpace`, are zero.
+    valence, arousal and dominance in `LabelSpace`, are zero; cues there are none.
     """
 
     centre: Tensor
@@ -137,10 +141,14 @@ class WordSpace(nn.Module):
 
 
 class LabelSpace(nn.Module):
-    """Labels -> their features `(labels, dim + 4)`; the part of a model that knows what names mean.
+    """Labels -> their features `(labels, label_dim)`; the part of a model that knows what names mean.
 
-    Nothing here is learned from examples of emotions: the centre and the map to valence, arousal and dominance are
-    fitted on the project's own label table.
+    Nothing here is learned from examples of emotions: the centres, the leading directions of cues, and the maps by
+    which a label that lacks valence, arousal and dominance or cues gets them from its text vector, are fitted on the
+    project's own label table, the first of these maps on sentences rated for the three as well where there are any.
+
+    Features: text `dim`, then valence, arousal, dominance and a constant 1, then `CUE_DIM` numbers of how the label
+    sounds and as many of how it looks, each of these two of length one.
 
     Args:
         dim: size of the phrase vectors.
@@ -151,30 +159,46 @@ class LabelSpace(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim, self.cue_dim = dim, min(CUE_DIM, dim)
         self.register_buffer("centre", torch.zeros(dim))
         self.register_buffer("vad_map", torch.zeros(dim + 1, 3))
+        for cue in CUES:
+            self.register_buffer(f"{cue}_centre", torch.zeros(dim))
+            self.register_buffer(f"{cue}_directions", torch.zeros(self.cue_dim, dim))
+            self.register_buffer(f"{cue}_map", torch.zeros(dim + 1, self.cue_dim))
         self._cache: dict[Label, Tensor] = {}
 
     @property
     def label_dim(self) -> int:
-        return self.dim + VAD_DIM
+        return self.dim + VAD_DIM + len(CUES) * self.cue_dim
 
-    def fit(self, phrases: PhraseEncoder) -> None:
-        """Set the centre, and the ridge map from text vectors to valence, arousal, dominance, from the table."""
+    def fit(self, phrases: PhraseEncoder, rated: tuple[Tensor, Tensor] | None = None) -> None:
+        """Set centres, directions and maps from the table.
+
+        Args:
+            phrases: what embeds labels.
+            rated: vectors of sentences `(n, dim)`, rows of length one, and their valence, arousal and dominance
+                `(n, 3)`, as EmoBank has them (Buechel & Hahn 2017): with them the map to the three is better.
+        """
         known = list(table().values())
         raw = _label_vectors(known, phrases)
         self.centre.copy_(raw.mean(dim=0))
-        inputs = self._with_one(self._centred(raw)).double()
-        targets = torch.tensor([label.vad for label in known], dtype=torch.float64)
-        gram = inputs.T @ inputs + 1.0 * torch.eye(self.dim + 1, dtype=torch.float64)
-        self.vad_map.copy_(torch.linalg.solve(gram, inputs.T @ targets))
+        meanings = self._centred(raw)
+        vad = torch.tensor([label.vad for label in known])
+        self.vad_map.copy_(_ridge(meanings, vad, 1.0, rated))
+        for cue in CUES:
+            phrased = _phrase_vectors([getattr(label, cue) for label in known], phrases)
+            centre, directions, guess = self._cue(cue)
+            centre.copy_(phrased.mean(dim=0))
+            _, _, leading = torch.linalg.svd(nn.functional.normalize(phrased - centre, dim=-1), full_matrices=False)
+            directions.copy_(leading[: self.cue_dim])
+            guess.copy_(_ridge(meanings, self._along(cue, phrased), 3.0))
         self._cache.clear()
 
     def embed(
         self, labels: Sequence[str | Label] | Mapping[str, str] | Iterable[Label], phrases: PhraseEncoder
     ) -> Tensor:
-        """Features of labels, `(labels, dim + 4)`, kept for the next call.
+        """Features of labels, `(labels, label_dim)`, kept for the next call.
 
         Raises:
             LabelError: from `labels.resolve`, or from a word table that lacks a name.
@@ -182,33 +206,73 @@ class LabelSpace(nn.Module):
         wanted = list(resolve(labels if isinstance(labels, Mapping) else list(labels)).values())
         missing = [label for label in wanted if label not in self._cache]
         if missing:
-            text = self._centred(_label_vectors(missing, phrases))
-            predicted = self._with_one(text) @ self.vad_map
-            known = [label.vad or tuple(guess.tolist()) for label, guess in zip(missing, predicted, strict=True)]
-            features = torch.cat([text, vad_vectors(torch.tensor(known))], dim=-1)
-            self._cache.update(zip(missing, features, strict=True))
+            self._cache.update(zip(missing, self._features(missing, phrases), strict=True))
         return torch.stack([self._cache[label] for label in wanted]).to(self.centre.device)
 
     def vad(self, label: Label, phrases: PhraseEncoder) -> tuple[float, float, float]:
         """Valence, arousal and dominance of a label: the table's, or predicted from its vector."""
-        if label.vad is not None:
-            return label.vad
-        predicted = self._with_one(self._centred(_label_vectors([label], phrases))) @ self.vad_map
-        valence, arousal, dominance = predicted[0].clamp(-1, 1).tolist()
-        return (valence, arousal, dominance)
+        valence, arousal, dominance = self.embed([label], phrases)[0, self.dim : self.dim + 3].tolist()
+        return label.vad or (valence, arousal, dominance)
+
+    def part(self, features: Tensor, name: str) -> Tensor:
+        """One part of features `(labels, label_dim)`: `text`, `vad` (four columns), `sounds` or `looks`."""
+        sizes = {"text": self.dim, "vad": VAD_DIM, **dict.fromkeys(CUES, self.cue_dim)}
+        return dict(zip(sizes, features.split(list(sizes.values()), dim=-1), strict=True))[name]
+
+    def _features(self, labels: Sequence[Label], phrases: PhraseEncoder) -> Tensor:
+        text = self._centred(_label_vectors(labels, phrases))
+        known = [label.vad or tuple(guess.tolist()) for label, guess in zip(labels, self._vad(text), strict=True)]
+        vad = torch.tensor(known, device=text.device)
+        parts = [text, vad, torch.ones(len(vad), 1, device=text.device)]
+        for cue in CUES:
+            said = [getattr(label, cue) for label in labels]
+            rows = nn.functional.normalize(_with_one(text) @ self._cue(cue)[2], dim=-1)
+            there = [i for i, phrase in enumerate(said) if phrase]
+            if there:
+                rows[there] = self._along(cue, _phrase_vectors([said[i] for i in there], phrases).to(rows))
+            parts.append(rows)
+        return torch.cat(parts, dim=-1)
+
+    def _vad(self, text: Tensor) -> Tensor:
+        return (_with_one(text) @ self.vad_map).clamp(-1, 1)
 
     def _centred(self, raw: Tensor) -> Tensor:
         return nn.functional.normalize(raw.to(self.centre) - self.centre, dim=-1)
 
-    @staticmethod
-    def _with_one(vectors: Tensor) -> Tensor:
-        return torch.cat([vectors, torch.ones(len(vectors), 1, device=vectors.device)], dim=-1)
+    def _cue(self, cue: str) -> tuple[Tensor, Tensor, Tensor]:
+        return tuple(self.get_buffer(f"{cue}_{name}") for name in ("centre", "directions", "map"))  # type: ignore[return-value]
+
+    def _along(self, cue: str, phrased: Tensor) -> Tensor:
+        """Phrase vectors of cues along the leading directions, rows of length one."""
+        centre, directions, _ = self._cue(cue)
+        return nn.functional.normalize((phrased.to(centre) - centre) @ directions.T, dim=-1)
 
 
-def vad_vectors(vad: Tensor) -> Tensor:
-    """Valence, arousal, dominance `(labels, 3)` -> directions `(labels, 4)` of length one."""
-    pole = torch.full((len(vad), 1), NEUTRAL_POLE)
-    return nn.functional.normalize(torch.cat([vad.clamp(-1, 1), pole], dim=-1), dim=-1)
+def _with_one(vectors: Tensor) -> Tensor:
+    return torch.cat([vectors, torch.ones(len(vectors), 1, device=vectors.device)], dim=-1)
+
+
+RATED_WEIGHT = 0.003
+"""Of a rated sentence beside an emotion of the table: ten thousand sentences weigh as much as thirty emotions."""
+
+
+def _ridge(inputs: Tensor, targets: Tensor, penalty: float, rated: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    """The linear map, with an intercept as its last row, from inputs to targets."""
+    known, goal = _with_one(inputs).double(), targets.double()
+    gram, cross = known.T @ known, known.T @ goal
+    if rated is not None:
+        sentences, ratings = _with_one(rated[0] - rated[0].mean(dim=0)).double(), rated[1].double()
+        gram = gram + RATED_WEIGHT * sentences.T @ sentences
+        cross = cross + RATED_WEIGHT * sentences.T @ ratings
+    return torch.linalg.solve(gram + penalty * torch.eye(len(gram), dtype=torch.float64), cross).float()
+
+
+def _phrase_vectors(phrases: Sequence[str], encoder: PhraseEncoder) -> Tensor:
+    """Vectors of descriptions; in a word table, one of which no word is known is the mean of all words."""
+    if not isinstance(encoder, WordTable):
+        return encoder.phrase_vectors(phrases)
+    mean = torch.from_numpy(encoder.vectors.mean(axis=0))
+    return torch.stack([torch.from_numpy(encoder.mean_of(p)) if encoder.knows(p) else mean for p in phrases])
 
 
 def _label_vectors(labels: Sequence[Label], phrases: PhraseEncoder) -> Tensor:

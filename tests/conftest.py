@@ -11,6 +11,7 @@ from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.data import EmotionData
 from emoembed.labels import table
 from emoembed.model import EmotionModel, ModalityConfig, ModelConfig
+from emoembed.projections import LabelParts
 from emoembed.transformer import SentenceEncoder
 from emoembed.words import WordTable
 
@@ -52,7 +53,8 @@ def tokenizer():
 @pytest.fixture
 def text_model(tokenizer):
     config = recipes.text_modality({**TINY_BERT, "vocab_size": tokenizer.get_vocab_size()}, rank=2)
-    model = EmotionModel(ModelConfig({"text": config}, phrase_dim=16, labels=("joy", "anger"), seen=("joy", "anger")))
+    model = EmotionModel(ModelConfig({"text": config}, phrase_dim=16, labels=("joy", "anger")))
+    model.saw({"text": ("joy", "anger")})
     model.phrases = SentenceEncoder(model.encoders["text"], tokenizer)
     recipes.start_projections(model)
     return model.eval()
@@ -66,13 +68,15 @@ def three_model(tokenizer, text_model):
         "video": recipes.video_modality(),
     }
     model = recipes.build(modalities, text_model.phrases)
-    return recipes.described(model, labels=("joy", "anger"), seen=("joy", "anger"))
+    model.saw(dict.fromkeys(modalities, ("joy", "anger")))
+    return recipes.described(model, labels=("joy", "anger"))
 
 
 @pytest.fixture
 def units_model(word_table):
     columns = tuple(f"unit_{i}" for i in range(6))
-    modality = ModalityConfig("action_units", "pooled", 24, columns, {"hidden": 16, "dropout": 0.0}, vad_share=0.5)
+    settings = {"hidden": 16, "dropout": 0.0}
+    modality = ModalityConfig("action_units", "pooled", 24, columns, settings, parts=LabelParts(vad_share=0.5))
     return recipes.build({"video": modality}, word_table)
 
 

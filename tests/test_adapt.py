@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from emoembed import adapt
+from emoembed import adapt, recipes
 from emoembed.errors import InputError
 from emoembed.recognizer import Recognizer
 
@@ -15,6 +15,46 @@ def test_shrinkage_goes_from_the_word_to_the_examples():
     assert nearness == sorted(nearness)
     torch.testing.assert_close(adapt.shrink(word, examples, background, 1e9), word, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(adapt.shrink(word, examples, background, 1e-9), goal, rtol=1e-4, atol=1e-4)
+
+
+def test_examples_that_differ_much_weigh_less():
+    draw = torch.Generator().manual_seed(0)
+    word, goal = normalize(torch.randn(8, generator=draw), dim=0), normalize(torch.randn(8, generator=draw), dim=0)
+    away = torch.randn(6, 8, generator=draw)
+    away = away - away.mean(dim=0)
+    near = [
+        float(adapt.shrink(word, goal + width * away, torch.zeros(8), 4.0, spread=1.0) @ goal)
+        for width in (0.1, 1.0, 3.0)
+    ]
+    assert near[0] > near[1] > near[2]
+
+
+def test_a_fine_tune_wins_over_no_more_items_of_others_than_allowed(units_model, toy):
+    recipes.prepare(units_model, toy())
+    recipes.fit_background(units_model, toy(300, 1))
+    word = units_model.label_points(["awe"])["video"][0].detach()
+    rivals = units_model.label_points(["joy", "anger"])["video"].detach()
+    examples = units_model.trust("video").reference[:16].clone()
+    shares = []
+    for bound in (1.0, 0.0):
+        taught = adapt.adapt(
+            units_model,
+            {"awe": {"video": examples}},
+            {"awe": {"video": word}},
+            steps=100,
+            max_harm=bound,
+            others={"video": rivals},
+        )
+        shares.append(adapt.won(taught.anchors("video"), rivals, units_model.trust("video").reference))
+    plain = adapt.adapt(units_model, {"awe": {"video": examples}}, {"awe": {"video": word}})
+    assert shares[0] > shares[1] + 0.02
+    assert shares[1] <= adapt.won(plain.anchors("video"), rivals, units_model.trust("video").reference)
+
+
+def test_a_row_may_teach_several_labels(recognizer):
+    both = recognizer.adapt([{"text": "those were the days", "label": ["nostalgia", "awe"]}])
+    assert both.model.config.adapted == ("nostalgia", "awe")
+    assert both.model.config.provenance["few_shot"] == {"nostalgia": {"text": 1}, "awe": {"text": 1}}
 
 
 @pytest.fixture

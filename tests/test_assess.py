@@ -14,13 +14,14 @@ from emoembed.errors import InputError
 from emoembed.evaluation import metrics
 from emoembed.features.text import word_feature_set
 from emoembed.model import ModalityConfig
+from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer
 
 
 @pytest.fixture(scope="module")
 def recognizer(word_table):
     columns = word_feature_set(word_table.dim).columns
-    text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, vad_share=0.5)
+    text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5))
     return Recognizer(recipes.build({"text": text}, word_table))
 
 

@@ -9,16 +9,36 @@ def noise():
     return torch.Generator().manual_seed(0)
 
 
-def test_speech_shifts_levels_and_hides_stretches(noise):
-    frames, lengths = torch.randn(16, 120, 68), torch.full((16,), 120)
+def test_speech_changes_gain_and_throat_together(noise):
+    frames, lengths = torch.full((16, 120, 68), -70.0), torch.full((16,), 120)
+    frames[..., 20] = 0.0  # one loud band, far above any noise
+    frames[..., 64] = 24.0
+    frames[:, ::2, 64] = 0.0  # unvoiced
     changed = augment.speech(frames, lengths, noise)
     assert changed.shape == frames.shape
-    torch.testing.assert_close(changed[..., [64, 65, 67]], frames[..., [64, 65, 67]])  # pitch, voicing, tilt stay
+    torch.testing.assert_close(changed[..., [65, 67]], frames[..., [65, 67]])  # voicing and tilt stay
     gain = (changed - frames)[..., 66]
-    assert gain.abs().max() <= 6.0
+    assert 3.0 < gain.abs().max() <= 6.0
     torch.testing.assert_close(gain, gain[:, :1].expand_as(gain))
-    shifted = (changed[..., :64] - frames[..., :64] - gain[..., None]).abs() < 1e-4
-    assert 0.3 < shifted.float().mean() < 0.95  # the rest is masked
+    assert bool((changed[:, ::2, 64] == 0.0).all())
+    moved = changed[:, 1, 64] - 24.0  # semitones of F0
+    loudest = changed[:, 0, :64].argmax(dim=1) - 20
+    assert moved.abs().max() <= 12 * torch.log2(torch.tensor(1 / 0.92))
+    assert bool((moved[loudest != 0].sign() == loudest[loudest != 0].sign()).all())
+    quiet = (changed[..., :64] - gain[..., None]).amin(dim=(1, 2))
+    assert bool((quiet >= -70.0 - 1e-3).all())
+    assert quiet.max() > -45.0
+
+
+def test_masks_hide_bands_and_stretches_with_zeros():
+    torch.manual_seed(0)
+    frames = torch.ones(16, 120, 68)
+    hidden = augment.masked(frames, torch.full((16,), 120)) == 0
+    assert not bool(hidden[..., 64:].any())
+    assert 0.05 < hidden[..., :64].float().mean() < 0.5
+    whole = hidden[..., :64].all(dim=2).sum(dim=1), hidden[..., :64].all(dim=1).sum(dim=1)
+    assert 0 < whole[0].max() <= 50
+    assert 0 < whole[1].max() <= 20
 
 
 def test_the_input_itself_stays_as_it_is(noise):

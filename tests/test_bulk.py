@@ -12,6 +12,7 @@ from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.errors import InputError, LabelError
 from emoembed.features.text import word_feature_set
 from emoembed.model import ModalityConfig
+from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer
 
 LABELS = ["joy", "anger", "sadness"]
@@ -20,7 +21,7 @@ LABELS = ["joy", "anger", "sadness"]
 @pytest.fixture(scope="module")
 def recognizer(word_table):
     columns = word_feature_set(word_table.dim).columns
-    text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, vad_share=0.5)
+    text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5))
     return Recognizer(recipes.build({"text": text}, word_table))
 
 

@@ -18,6 +18,7 @@ from emoembed.features.store import FeatureStore
 from emoembed.features.text import word_feature_set
 from emoembed.labels import table
 from emoembed.model import ModalityConfig
+from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer, load
 from emoembed.words import WordTable
 
@@ -33,11 +34,12 @@ def tiny(tmp_path_factory):
     names = {word for phrase in phrases for word in re.findall(r"\w+", phrase.lower())}
     known = sorted(names | {word for pair in TOY.values() for word in pair})
     words = WordTable(known, np.random.default_rng(0).normal(size=(len(known), DIM)).astype(np.float32))
-    text = ModalityConfig("words", "recurrent", 20, word_feature_set(DIM).columns, {"hidden": 8}, vad_share=0.5)
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    model = recipes.described(
-        recipes.build({"text": text}, words), seen=("joy",), provenance={"trained_on": {"text": ["toy"]}}
+    text = ModalityConfig(
+        "words", "recurrent", 20, word_feature_set(DIM).columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5)
     )
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    model = recipes.described(recipes.build({"text": text}, words), provenance={"trained_on": {"text": ["toy"]}})
+    model.saw({"text": ("joy",)})
     Recognizer(model).save_pretrained(folder)
     return str(folder)
 
@@ -258,7 +260,9 @@ def test_info_label(tiny, capsys):
     printed = capsys.readouterr().out
     assert printed.startswith(f"joy: {table()['joy'].definition}")
     assert "was trained on it" in printed
-    assert len(printed.split("nearest labels:\n")[1].splitlines()) == 10
+    after = printed.split("nearest labels:\n")[1].splitlines()
+    assert [line.startswith("  ") for line in after] == [True] * 10 + [False]
+    assert after[10].startswith("text: nearest trained on: joy 1.00")
     assert run("info", "label", "zzzz", "--model", tiny) == 2
     assert "'zzzz' has no vector" in capsys.readouterr().err
 

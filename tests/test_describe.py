@@ -8,13 +8,14 @@ import torch
 from emoembed import describe, recipes
 from emoembed.features.text import word_feature_set
 from emoembed.model import ModalityConfig
+from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer
 
 
 @pytest.fixture(scope="module")
 def recognizer(word_table):
     columns = word_feature_set(word_table.dim).columns
-    text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, vad_share=0.5)
+    text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5))
     return Recognizer(recipes.build({"text": text}, word_table))
 
 
@@ -26,8 +27,28 @@ def test_nearest_labels_are_ordered_by_cosine(recognizer):
     assert len(cosines) == 10
     assert cosines == sorted(cosines, reverse=True)
     assert "anger" not in {near["name"] for near in known["nearest"]}
-    features = torch.nn.functional.normalize(recognizer.model.embed(["anger", known["nearest"][0]["name"]]), dim=-1)
-    assert cosines[0] == pytest.approx(float(features[0] @ features[1]), abs=1e-4)
+    text = recognizer.model.embed(["anger", known["nearest"][0]["name"]])[:, : recognizer.model.config.phrase_dim]
+    assert cosines[0] == pytest.approx(float(text[0] @ text[1]), abs=1e-4)
+
+
+def test_how_far_a_label_is_to_be_trusted(recognizer):
+    model = recognizer.model
+    model.saw({"text": ("joy", "anger", "sadness", "calm")})
+    model.trust("text").familiar.copy_(model.label_points(("joy", "anger", "sadness", "calm"))["text"])
+    unmeasured = describe.describe_label(model, "delight")["modalities"]["text"]
+    points = model.label_points(["delight", *(near["name"] for near in unmeasured["nearest"])])["text"]
+    assert [near["cosine"] for near in unmeasured["nearest"]] == pytest.approx(
+        (points[1:] @ points[0]).tolist(), abs=1e-3
+    )
+    assert unmeasured["expected_auc"] is None
+    model.trust("text").expected.copy_(torch.tensor([0.5, 0.4, 0.05]))
+    known = describe.describe_label(model, "delight")["modalities"]["text"]
+    assert known["expected_auc"] == pytest.approx(0.5 + 0.4 * known["nearest"][0]["cosine"], abs=1e-3)
+    model.trust("text").expected.copy_(torch.tensor([0.55, 0.0, 0.05]))
+    assert "little better than by chance" in describe.describe_label(model, "delight")["modalities"]["text"]["warning"]
+    assert describe.describe_label(model, "joy")["modalities"]["text"]["warning"] == ""
+    model.saw({"text": ("anger",)})
+    assert "nothing like" in describe.describe_label(model, "serenity")["modalities"]["text"]["warning"]
 
 
 def test_a_checkpoint_is_described_by_what_it_holds(recognizer, tmp_path):

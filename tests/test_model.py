@@ -5,7 +5,7 @@ import torch
 
 from emoembed.errors import CheckpointError, InputError
 from emoembed.model import ModalityConfig, ModelConfig
-from emoembed.projections import LabelProjection
+from emoembed.projections import LabelParts, LabelProjection
 
 
 def batch_of(model, rows=4):
@@ -39,16 +39,37 @@ def test_weights_sum_to_one_over_what_is_there(three_model):
     batch["audio"] = (batch["audio"][0], torch.tensor([30, 0, 30, 30]))
     logits = three_model.score(three_model.encode(batch), three_model.label_points(["joy", "anger"]))
     weights = three_model.weights(logits)
-    torch.testing.assert_close(sum(weights.values()), torch.ones(4))
-    assert weights["audio"][1] == 0
+    torch.testing.assert_close(sum(weights.values()), torch.ones(4, 2))
+    assert bool((weights["audio"][1] == 0).all())
 
 
-def test_a_projection_starts_as_an_isometry_of_the_share():
-    projection = LabelProjection(phrase_dim=5, embed_dim=9, vad_share=0.25)
-    words, vad = (torch.nn.functional.normalize(torch.randn(3, dim), dim=1) for dim in (5, 4))
-    cosine = projection(torch.cat([words, vad], dim=1)) @ projection(torch.cat([words, vad], dim=1)).T
-    torch.testing.assert_close(cosine, 0.75 * words @ words.T + 0.25 * vad @ vad.T)
+def test_a_modality_counts_where_it_is_reliable(three_model):
+    batch, points = batch_of(three_model), three_model.label_points(["joy", "anger"])
+    logits = three_model.score(three_model.encode(batch), points)
+    for name in three_model.modalities:
+        three_model.trust(name).familiar.copy_(points[name])
+    three_model.trust("video").trust.copy_(torch.tensor([1.0, 0.05, 0.05]))
+    weights = three_model.weights(logits, points)
+    torch.testing.assert_close(sum(weights.values()), torch.ones(4, 2))
+    assert bool((weights["video"][:, 0] > 0.3).all())
+    assert bool((weights["video"][:, 1] < 0.2).all())
+
+
+def test_a_projection_starts_as_an_isometry_of_the_shares():
+    parts = LabelParts(vad_share=0.25, cue_share=0.25, cue="looks", vad_weights=(1.0, 1.0, 1.0, 1.0))
+    projection = LabelProjection(phrase_dim=5, embed_dim=14, parts=parts)
+    words, vad, sounds, looks = (torch.nn.functional.normalize(torch.randn(3, dim), dim=1) for dim in (5, 4, 5, 5))
+    made = projection(torch.cat([words, vad, sounds, looks], dim=1))
+    torch.testing.assert_close(made @ made.T, 0.5 * words @ words.T + 0.25 * vad @ vad.T + 0.25 * looks @ looks.T)
     assert projection.drift() == 0
+
+
+def test_a_modality_weighs_valence_arousal_and_dominance_its_own_way():
+    deaf_to_valence = LabelParts(vad_share=1.0, vad_weights=(0.0, 1.0, 1.0, 0.5))
+    projection = LabelProjection(phrase_dim=5, embed_dim=4, parts=deaf_to_valence)
+    glad, sad = torch.tensor([[0.9, 0.5, 0.2, 1.0], [-0.9, 0.5, 0.2, 1.0]])
+    features = torch.cat([torch.randn(2, 5), torch.stack([glad, sad])], dim=1)
+    torch.testing.assert_close(*projection(features))
 
 
 def test_a_configuration_survives_json(three_model):
@@ -60,7 +81,7 @@ def test_a_configuration_survives_json(three_model):
 def test_bad_configurations_are_told():
     with pytest.raises(CheckpointError, match="encoder 'psychic' is unknown"):
         ModalityConfig("speech", "psychic", 8)
-    with pytest.raises(InputError, match="vad_share"):
-        ModalityConfig("speech", "pooled", 8, vad_share=2.0)
+    with pytest.raises(InputError, match="vad_share and cue_share are shares of at most 1 together"):
+        ModalityConfig("speech", "pooled", 8, parts=LabelParts(vad_share=0.7, cue_share=0.7))
     with pytest.raises(InputError, match="modalities are some of"):
         ModelConfig({"smell": ModalityConfig("speech", "pooled", 8)}, phrase_dim=4)

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from emoembed import recipes
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
@@ -132,7 +133,7 @@ def test_encode_gives_points_of_length_one(recognizer, sound):
     points = recognizer.encode(text=["we made it", None], audio=[None, sound])
     assert np.isnan(points["text"][1]).all()
     np.testing.assert_allclose(np.linalg.norm(points["audio"][1]), 1, rtol=1e-5)
-    assert recognizer.encode(text="we made it")["text"].shape == (16,)
+    assert recognizer.encode(text="we made it")["text"].shape == (20,)
 
 
 def test_labels_come_as_any_iterable_and_nothing_else(recognizer):
@@ -182,3 +183,27 @@ def test_no_item_changes_another(recognizer):
     together = recognizer.predict(texts, labels=LABELS)
     for text, result in zip(texts, together, strict=True):
         assert recognizer.predict(text, labels=LABELS).scores == pytest.approx(result.scores, abs=1e-5)
+
+
+def test_abstaining_is_a_matter_of_the_risk_asked_for(recognizer):
+    sure = recognizer.predict("we made it", labels=LABELS)
+    assert sure.label == next(iter(sure.scores))
+    assert not sure.abstained
+    for bar, answered in ((0.0, True), (1.01, False)):
+        recognizer.model.trust("text").thresholds.fill_(bar)
+        result = recognizer.predict("we made it", labels=LABELS, abstain=True)
+        assert (result.label is not None) is answered is not result.abstained
+        assert result.scores == sure.scores
+    recognizer.model.trust("text").thresholds.copy_(torch.linspace(1.01, 0.0, 6))
+    assert recognizer.predict("we made it", labels=LABELS, abstain=0.05).abstained
+    assert not recognizer.predict("we made it", labels=LABELS, abstain=0.5).abstained
+    with pytest.raises(InputError, match=r"a share of wrong answers in 0.05..0.5; given 2"):
+        recognizer.predict("we made it", labels=LABELS, abstain=2)
+
+
+def test_disagreement_is_nothing_for_one_modality_and_something_for_two(recognizer, sound):
+    assert recognizer.predict("we made it", labels=LABELS).disagreement == 0.0
+    result = recognizer.predict("we made it", sound, labels=LABELS)
+    assert 0.0 <= result.disagreement <= 1.0
+    for label in LABELS:
+        assert sum(one.weights[label] for one in result.modalities.values()) == pytest.approx(1.0, abs=1e-5)

@@ -7,6 +7,7 @@ import torch
 from emoembed import recipes, train
 from emoembed.errors import CheckpointError, TrainingError
 from emoembed.model import ModalityConfig
+from emoembed.projections import LabelParts
 
 CONFIG = train.TrainConfig(epochs=6, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
 
@@ -14,7 +15,9 @@ CONFIG = train.TrainConfig(epochs=6, batch_size=16, learning_rate=0.02, bf16=Fal
 @pytest.fixture
 def fresh(word_table):
     def make(seed=0):
-        modality = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16, "dropout": 0.1}, vad_share=0.5)
+        modality = ModalityConfig(
+            "units", "pooled", 24, tuple("abcdef"), {"hidden": 16, "dropout": 0.1}, parts=LabelParts(vad_share=0.5)
+        )
         return recipes.build({"video": modality}, word_table, seed)
 
     return make
@@ -92,7 +95,9 @@ def test_dropping_modalities_never_takes_the_last():
 
 
 def test_joint_training_survives_rows_that_lack_a_modality(word_table, toy):
-    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16, "dropout": 0.1}, vad_share=0.5)
+    units = ModalityConfig(
+        "units", "pooled", 24, tuple("abcdef"), {"hidden": 16, "dropout": 0.1}, parts=LabelParts(vad_share=0.5)
+    )
     model, data = recipes.build({"audio": units, "video": units}, word_table), toy(90, 1)
     both = replace(data, inputs={"audio": data.inputs["video"], "video": data.inputs["video"]})
     lacking = replace(

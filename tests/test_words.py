@@ -4,7 +4,7 @@ import torch
 
 from emoembed.errors import LabelError
 from emoembed.labels import Label, table
-from emoembed.words import LabelSpace, WordTable, vad_vectors
+from emoembed.words import CUE_DIM, LabelSpace, WordTable
 
 
 def test_a_phrase_is_the_mean_of_its_words():
@@ -31,14 +31,15 @@ def test_a_label_does_not_depend_on_its_company(word_table):
     torch.testing.assert_close(one.embed(["joy", "awe"], word_table)[1], other.embed(["awe"], word_table)[0])
 
 
-def test_features_are_a_text_vector_and_a_direction(word_table):
+def test_features_are_a_text_vector_valence_arousal_and_dominance_and_two_cues(word_table):
     space = LabelSpace(16)
     space.fit(word_table)
     features = space.embed(list(table()), word_table)
-    assert features.shape == (len(table()), 20)
-    torch.testing.assert_close(features[:, :16].norm(dim=1), torch.ones(len(table())))
+    assert features.shape == (len(table()), space.label_dim) == (len(table()), 16 + 4 + 2 * min(CUE_DIM, 16))
+    for part in ("text", "sounds", "looks"):
+        torch.testing.assert_close(space.part(features, part).norm(dim=1), torch.ones(len(table())))
     joy = list(table()).index("joy")
-    torch.testing.assert_close(features[joy, 16:], vad_vectors(torch.tensor([table()["joy"].vad]))[0])
+    torch.testing.assert_close(space.part(features, "vad")[joy], torch.tensor([*table()["joy"].vad, 1.0]))
 
 
 def test_valence_of_an_unknown_label_comes_from_its_vector():
@@ -51,3 +52,29 @@ def test_valence_of_an_unknown_label_comes_from_its_vector():
     assert space.vad(Label("bright"), words)[0] > 0.2
     assert space.vad(Label("bleak"), words)[0] < -0.2
     assert space.vad(table()["joy"], words) == table()["joy"].vad
+
+
+def test_how_a_label_sounds_and_looks_is_its_own_where_given_and_guessed_elsewhere(word_table):
+    space = LabelSpace(16)
+    space.fit(word_table)
+    joy = table()["joy"]
+    bare, told = Label("nostalgia"), Label("nostalgia", sounds=joy.sounds, looks=joy.looks)
+    features = space.embed([joy], word_table)
+    for cue in ("sounds", "looks"):
+        guessed = space.part(space.embed([bare], word_table), cue)
+        given = space.part(space.embed([told], word_table), cue)
+        torch.testing.assert_close(given, space.part(features, cue))
+        assert torch.cosine_similarity(guessed, given).item() < 0.99
+
+
+def test_rated_sentences_teach_what_an_unknown_label_feels_like():
+    names = list(dict.fromkeys(word for name in table() for word in name.split()))
+    words = WordTable(
+        [*names, "bright"], np.vstack([np.random.default_rng(0).standard_normal((len(names), 8)), np.eye(8)[:1]])
+    )
+    sentences = torch.nn.functional.normalize(torch.randn(20_000, 8, generator=torch.Generator().manual_seed(0)), dim=1)
+    ratings = sentences[:, :1] * torch.tensor([[1.0, 0.0, 0.0]])
+    untaught, taught = LabelSpace(8), LabelSpace(8)
+    untaught.fit(words)
+    taught.fit(words, (sentences, ratings))
+    assert taught.vad(Label("bright"), words)[0] > untaught.vad(Label("bright"), words)[0] + 0.1

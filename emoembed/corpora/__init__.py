@@ -27,6 +27,7 @@ NAMES = (
     "fer2013",
     "mosei",
     "iemocap",
+    "emobank",
 )
 
 

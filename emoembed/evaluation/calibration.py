@@ -9,31 +9,58 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from emoembed.data import EmotionData
 from emoembed.errors import InputError
-from emoembed.evaluation import metrics
+from emoembed.evaluation import abstention, metrics
 from emoembed.model import EmotionModel
-from emoembed.train import predict_logits
+from emoembed.train import encode_rows
+
+SMOOTHNESS = (0.001, 0.01, 0.1, 1.0, 10.0)
+"""Penalties tried on how a label's slope and offset vary with its point; the largest is as good as one for all."""
 
 
 def calibrate(model: EmotionModel, modality: str, valid: EmotionData, *, weigh: bool = True) -> None:
-    """Set a modality's temperature, slope, offset and, unless it was learned jointly, weight from validation rows.
+    """Fit what is known of a modality's reliability, from validation rows of the labels its training saw.
 
-    Each fit has a prior as heavy as one row that keeps scales near 1, so that few rows do not make them extreme.
-    The temperature minimises the likelihood loss of the softmax (Guo et al. 2017), slope and offset that of the
-    sigmoid (Platt 1999), the same for every label, so that labels never seen have them too. The weight is how far
-    recall rises above chance: (UAR - 1/labels) / (1 - 1/labels).
+    Slope and offset of the softmax (Guo et al. 2017, temperature alone) and of the sigmoid (Platt 1999) are linear in
+    the label's point, so that labels never seen have them too. How smooth they are is chosen on labels left out of the
+    fit in turn. A prior as heavy as one row keeps scales near 1, so that few rows do not make them extreme.
+
+    Args:
+        model: trained; its `saw` was called.
+        modality: to be calibrated.
+        valid: rows that no training saw, with the labels it saw.
+        weigh: set the modality's weight too, by how far its recall rises above chance:
+            (UAR - 1/labels) / (1 - 1/labels); not where it was learned jointly.
+
+    Raises:
+        InputError: no row bears exactly one label.
     """
-    logits = torch.from_numpy(predict_logits(model, valid)[modality])
+    points = encode_rows(model, valid)[modality]
+    label_points = model.label_points(valid.labels)[modality].detach()
+    trust = model.trust(modality)
+    seen = model.config.modalities[modality].seen
+    if seen:
+        trust.familiar.copy_(model.label_points(seen)[modality].detach())
+    trust.curves.zero_()
+    logits = model.score({modality: points.clone()}, {modality: label_points})[modality].detach()
     targets = torch.from_numpy(valid.targets)
-    rows = (targets.nansum(dim=1) == 1) & ~targets.isnan().any(dim=1)
-    if not bool(rows.any()):
+    one = (targets.nansum(dim=1) == 1) & ~targets.isnan().any(dim=1) & ~logits[:, 0].isnan()
+    if not bool(one.any()):
         raise InputError(f"calibration of {modality} needs validation rows of exactly one label; there are none")
-    goal = targets[rows].argmax(dim=1)
-    temperature = _temperature(logits[rows], goal)
-    slope, offset = _platt(logits, targets)
-    model.calibration(modality).copy_(torch.tensor([temperature, slope, offset]))
+    several = bool(valid.multi_label.all())
+    trust.curves[:2] = _smooth(logits[one], targets[one], label_points, softmax=True, vary=not several)
+    trust.curves[2:] = _smooth(logits, targets, label_points, softmax=False)
+    trust.thresholds.copy_(abstention.fit_thresholds(model, modality, logits, targets, label_points))
+    for i, label in enumerate(seen):
+        if label in valid.labels:
+            column = valid.labels.index(label)
+            known = ~np.isnan(valid.targets[:, column])
+            auc = metrics.auc(logits[known, column].numpy(), valid.targets[known, column] == 1)
+            trust.trust[i] = 1.0 if np.isnan(auc) else max(2 * auc - 1, 0.05)
+    trust.trust[-1] = trust.trust[:-1].mean() / 2 if seen else 1.0
     if not weigh:
         return
-    recall = metrics.uar(logits[rows].argmax(dim=1).numpy(), goal.numpy())
+    goal = targets[one].argmax(dim=1)
+    recall = metrics.uar(logits[one].argmax(dim=1).numpy(), goal.numpy())
     chance = 1.0 / len(valid.labels)
     with torch.no_grad():
         model.log_weight[modality].copy_(torch.tensor(max((recall - chance) / (1 - chance), 0.01)).log())
@@ -82,27 +109,50 @@ def best_offset(logits: np.ndarray, true: np.ndarray, seen: np.ndarray) -> float
     return max(scored)[1]
 
 
-def _temperature(logits: Tensor, goal: Tensor) -> float:
-    grid = torch.logspace(-1.5, 1.5, 121)
-    losses = [float(torch.nn.functional.cross_entropy(logits / t, goal) + t.log().square() / len(goal)) for t in grid]
-    return float(grid[int(np.argmin(losses))])
+def _smooth(logits: Tensor, targets: Tensor, label_points: Tensor, *, softmax: bool, vary: bool = True) -> Tensor:
+    """Slope and offset as linear functions of the label's point, `(2, embed_dim + 1)`.
+
+    They are as smooth as serves labels left out of the fit best. With `vary` false slope and offset are the same for every label.
+    """
+    groups = np.arange(len(label_points)) % 5
+    if not vary or len(label_points) < 5:
+        return _fit_curves(logits, targets, label_points, 1e6, softmax)
+    losses = []
+    for penalty in SMOOTHNESS:
+        total = 0.0
+        for group in range(5):
+            kept = torch.from_numpy(groups != group)
+            curves = _fit_curves(logits[:, kept], targets[:, kept], label_points[kept], penalty, softmax)
+            total += float(_calibration_loss(curves, logits, targets, label_points, softmax))
+        losses.append(total)
+    return _fit_curves(logits, targets, label_points, SMOOTHNESS[int(np.argmin(losses))], softmax)
 
 
-def _platt(logits: Tensor, targets: Tensor) -> tuple[float, float]:
-    known = ~targets.isnan() & ~logits.isnan()
-    inputs, goal = logits[known].double(), targets[known].double()
+def _fit_curves(logits: Tensor, targets: Tensor, label_points: Tensor, penalty: float, softmax: bool) -> Tensor:
+    curves = torch.zeros(2, label_points.shape[1] + 1, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([curves], max_iter=60, line_search_fn="strong_wolfe")
     rows = len(logits)
-    parameters = torch.tensor([0.0, 0.0], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([parameters], max_iter=100, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        # a slope above 0 keeps the order of the scores; the prior of one row keeps few rows from extremes
-        loss = binary_cross_entropy_with_logits(parameters[0].exp() * inputs + parameters[1], goal)
-        loss = loss + (parameters[0].square() + (parameters[1] / 10).square()) / rows
+        loss = _calibration_loss(curves, logits.double(), targets.double(), label_points.double(), softmax)
+        constants = curves[0, -1].square() + (curves[1, -1] / 10).square()
+        loss = loss + constants / rows + penalty * curves[:, :-1].square().sum() / len(label_points)
         loss.backward()
         return loss
 
-    optimizer.step(closure)
-    log_slope, offset = parameters.detach()
-    return float(log_slope.exp()), float(offset)
+    with torch.enable_grad():
+        optimizer.step(closure)
+    return curves.detach().float()
+
+
+def _calibration_loss(curves: Tensor, logits: Tensor, targets: Tensor, label_points: Tensor, softmax: bool) -> Tensor:
+    """Cross-entropy of rows of one label among those there, or of every label by itself."""
+    curves = curves.to(logits)
+    linear = label_points.to(logits) @ curves[:, :-1].T + curves[:, -1]
+    scaled = linear[:, 0].exp() * logits + linear[:, 1]
+    if softmax:
+        bears = (targets == 1).any(dim=1)
+        return torch.nn.functional.cross_entropy(scaled[bears], targets[bears].argmax(dim=1))
+    known = ~targets.isnan() & ~logits.isnan()
+    return binary_cross_entropy_with_logits(scaled[known], targets[known])

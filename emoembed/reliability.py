@@ -1,0 +1,115 @@
+"""How far one modality's scores can be trusted, label by label: as smooth functions of the label's point.
+
+Fitted on seen labels (`evaluation.calibration`), they hold for labels never seen. Nothing here moves an item's or a
+label's point.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+RISKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+"""Shares of wrong answers among those given, for which `predict(abstain=...)` has a threshold."""
+REFERENCE = 256
+"""Items kept to measure how near a label is to everything (hubness)."""
+WIDTH = 0.1
+"""Of the kernel on cosine distance: seen labels much further than this say little about a label."""
+
+
+class Reliability(nn.Module):
+    """One modality's calibration, thresholds and trust.
+
+    Args:
+        embed_dim: size of the modality's space.
+        seen: how many labels its training saw.
+    """
+
+    curves: Tensor
+    novelty: Tensor
+    familiar: Tensor
+    trust: Tensor
+    expected: Tensor
+    thresholds: Tensor
+    reference: Tensor
+    hub_share: Tensor
+    spread: Tensor
+
+    def __init__(self, embed_dim: int, seen: int) -> None:
+        super().__init__()
+        # slope (as a logarithm) and offset of the softmax, then of the sigmoid: linear in a label's point
+        self.register_buffer("curves", torch.zeros(4, embed_dim + 1))
+        self.register_buffer(
+            "novelty", torch.zeros(4)
+        )  # what is added to those per unit of distance to the nearest seen
+        self.register_buffer("familiar", torch.zeros(seen, embed_dim))  # points of the seen labels
+        self.register_buffer("trust", torch.ones(seen + 1))  # of each seen label 0 to 1, and of one far from all
+        self.register_buffer(
+            "expected", torch.zeros(3)
+        )  # AUC of an unseen label: at cosine 0, slope, error; 0 unmeasured
+        self.register_buffer("thresholds", torch.zeros(len(RISKS)))  # of confidence
+        self.register_buffer("reference", torch.zeros(REFERENCE, embed_dim))
+        self.register_buffer("hub_share", torch.zeros(()))
+        self.register_buffer("spread", torch.zeros(()))  # mean squared distance of a label's items from their mean
+
+    def nearest(self, label_points: Tensor) -> Tensor:
+        """Cosine of each label with the nearest seen one, `(labels,)`; 1 where nothing is known of what was seen."""
+        if not len(self.familiar) or not bool(self.familiar.any()):
+            return label_points.new_ones(len(label_points))
+        return (label_points @ self.familiar.T).amax(dim=1).clamp(-1.0, 1.0)
+
+    def curve(self, label_points: Tensor, *, multi_label: bool) -> tuple[Tensor, Tensor]:
+        """Slope and offset of each label's logits, `(labels,)` each; slopes are positive."""
+        rows = slice(2, 4) if multi_label else slice(0, 2)
+        linear = label_points @ self.curves[rows, :-1].T + self.curves[rows, -1]
+        new = linear + (1.0 - self.nearest(label_points))[:, None] * self.novelty[rows]
+        return new[:, 0].exp(), new[:, 1]
+
+    def weight(self, label_points: Tensor) -> Tensor:
+        """How much this modality is worth for each label, `(labels,)`, 0 to 1.
+
+        The mean trust of the seen labels weighed by nearness (Nadaraya-Watson), and of an unknown one as a prior.
+        """
+        if not len(self.familiar):
+            return self.trust[-1].expand(len(label_points))
+        kernel = (((label_points @ self.familiar.T) - 1.0) / WIDTH).exp()
+        far = torch.exp(torch.tensor(-5.0))
+        return (kernel @ self.trust[:-1] + far * self.trust[-1]) / (kernel.sum(dim=1) + far)
+
+    def hubness(self, label_points: Tensor, scale: Tensor) -> Tensor:
+        """How near each label is to everything, in logits, `(labels,)`, less its mean over the seen labels.
+
+        Inverted softmax (Smith et al. 2017, section 2.2) over a reference of training items: a label near to all of
+        them is the answer to none.
+        """
+        if not bool(self.hub_share) or not bool(self.reference.any()):
+            return label_points.new_zeros(len(label_points))
+        both = torch.cat([label_points, self.familiar.to(label_points)])
+        level = torch.logsumexp(scale * (both @ self.reference.T), dim=1)
+        return self.hub_share * (level[: len(label_points)] - level[len(label_points) :].mean())
+
+    def threshold(self, risk: float) -> float:
+        """The confidence from which on at most a share `risk` of answers was wrong; between `RISKS` a straight line."""
+        known = self.thresholds.tolist()
+        for low, high, at_low, at_high in zip(RISKS, RISKS[1:], known, known[1:], strict=False):
+            if risk <= high:
+                return at_low + (at_high - at_low) * (risk - low) / (high - low)
+        return known[-1]
+
+    def expected_auc(self, label_points: Tensor) -> tuple[Tensor, float]:
+        """AUC to expect of labels never seen, `(labels,)`, and its standard error; NaN where none was measured.
+
+        A straight line in the cosine with the nearest seen label, fitted on labels held out in turn.
+        """
+        start, slope, error = self.expected if bool(self.expected.any()) else torch.full((3,), torch.nan)
+        return (start + slope * self.nearest(label_points)).clamp(0.5, 1.0), float(error)
+
+
+def confidence(softmax: Tensor, sigmoid: Tensor) -> Tensor:
+    """Confidence of the best answer `(items,)`, of probabilities `(items, labels)` among the labels and by themselves.
+
+    Their product at the best label: it has to beat the others, and to be there at all. The second does not depend on
+    which labels are asked for, so that a list without the right one can be told.
+    """
+    best = softmax.argmax(dim=1, keepdim=True)
+    return (softmax.gather(1, best) * sigmoid.gather(1, best))[:, 0]

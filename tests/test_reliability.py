@@ -1,0 +1,52 @@
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from emoembed.reliability import Reliability
+
+
+@pytest.fixture
+def known():
+    made = Reliability(4, 3)
+    made.familiar.copy_(torch.eye(4)[:3])
+    made.trust.copy_(torch.tensor([0.9, 0.3, 0.6, 0.2]))
+    return made
+
+
+def test_a_seen_label_is_trusted_as_it_was_measured_and_a_far_one_as_unknown_ones(known):
+    torch.testing.assert_close(known.weight(torch.eye(4)), known.trust, atol=0.01, rtol=0)
+
+
+def test_a_label_between_two_is_trusted_in_between(known):
+    between = known.weight(normalize(torch.tensor([[1.0, 1.0, 0.0, 0.0]]), dim=1))
+    assert 0.3 < between.item() < 0.9
+
+
+def test_what_is_new_is_calibrated_by_how_far_it_is(known):
+    known.novelty.copy_(torch.tensor([0.0, 2.0, 0.0, -1.0]))
+    seen, near, far = normalize(torch.tensor([[1.0, 0, 0, 0], [1, 0, 0, 0.5], [0, 0, 0, 1.0]]), dim=1).split(1)
+    offsets = [known.curve(one, multi_label=False)[1].item() for one in (seen, near, far)]
+    assert offsets[0] == 0.0
+    assert 0.0 < offsets[1] < offsets[2] == pytest.approx(2.0)
+    assert known.curve(far, multi_label=True)[1].item() == pytest.approx(-1.0)
+
+
+def test_a_hub_loses_what_it_has_over_others(known):
+    known.reference.copy_(
+        normalize(torch.randn(256, 4, generator=torch.Generator().manual_seed(0)) + torch.tensor([0, 0, 0, 3.0]), dim=1)
+    )
+    assert not bool(known.hubness(torch.eye(4), torch.tensor(10.0)).any())
+    known.hub_share.fill_(1.0)
+    level = known.hubness(torch.eye(4), torch.tensor(10.0))
+    assert level.argmax() == 3
+    assert level[:3].mean() == pytest.approx(0.0, abs=1e-4)
+    known.hub_share.fill_(0.5)
+    torch.testing.assert_close(known.hubness(torch.eye(4), torch.tensor(10.0)), level / 2)
+
+
+def test_expected_auc_falls_with_distance_and_is_unknown_where_never_measured(known):
+    assert bool(known.expected_auc(torch.eye(4))[0].isnan().all())
+    known.expected.copy_(torch.tensor([0.6, 0.3, 0.05]))
+    expected, error = known.expected_auc(torch.eye(4))
+    torch.testing.assert_close(expected, torch.tensor([0.9, 0.9, 0.9, 0.6]))
+    assert error == pytest.approx(0.05)

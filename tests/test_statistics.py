@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import scipy.fft
+import torch
+
+from emoembed.encoders import SpectrogramEncoder
+from emoembed.statistics import CEPSTRA, QUANTILES, statistics, statistics_dim
+
+
+@pytest.fixture
+def frames():
+    return torch.randn(2, 30, 68), torch.tensor([30, 12])
+
+
+def test_padding_is_inert(frames):
+    frames, lengths = frames
+    before = statistics(frames, lengths)
+    frames[1, 12:] = 1e4
+    torch.testing.assert_close(statistics(frames, lengths), before)
+
+
+def test_an_item_does_not_depend_on_its_company(frames):
+    frames, lengths = frames
+    alone = statistics(frames[1:, :12], lengths[1:])
+    torch.testing.assert_close(statistics(frames, lengths)[1:], alone)
+
+
+def test_it_is_what_numpy_says(frames):
+    frames, lengths = frames
+    found = statistics(frames, lengths)[1].numpy()
+    item = frames[1, :12].numpy().astype(np.float64)
+    ordered = np.sort(item, axis=0)
+    cepstra = scipy.fft.dct(item[:, :64], norm="ortho", axis=1)[:, :CEPSTRA]
+    expected = [item.mean(axis=0), item.std(axis=0), *(ordered[int(11 * q)] for q in QUANTILES)]
+    expected += [np.abs(np.diff(item, axis=0)).mean(axis=0), np.diff(item, axis=0).std(axis=0)]
+    expected += [cepstra.std(axis=0), np.abs(np.diff(cepstra, axis=0)).mean(axis=0), [0.12]]
+    np.testing.assert_allclose(found, np.concatenate(expected), atol=1e-4)
+    assert len(found) == statistics_dim(68)
+
+
+def test_a_single_frame_has_statistics():
+    assert bool(statistics(torch.randn(1, 1, 68), torch.tensor([1])).isfinite().all())
+
+
+def test_the_speech_encoder_joins_both_and_padding_stays_inert(frames):
+    frames, lengths = frames
+    encoder = SpectrogramEncoder(68, 12, hidden=8, statistics=16).eval()
+    before = encoder(frames, lengths)
+    torch.testing.assert_close(before, encoder(frames[:, :], lengths))
+    frames[1, 12:] = 1e4
+    torch.testing.assert_close(encoder(frames, lengths), before)
+    without = encoder._detail(encoder.standardize(frames, lengths), lengths)
+    assert torch.cosine_similarity(before, without).min() < 0.99
+
+
+def test_in_training_each_branch_stands_alone_now_and_then(frames):
+    frames, lengths = frames[0].repeat(64, 1, 1), frames[1].repeat(64)
+    encoder = SpectrogramEncoder(68, 12, hidden=8, statistics=16).train()
+    length = encoder(frames, lengths).norm(dim=1)
+    alone = ((length - 1).abs() < 1e-4).float().mean()
+    assert 0.2 < alone < 0.6
