@@ -27,6 +27,7 @@ from emoembed.words import WordTable
 
 VOCABULARY = 12_000  # tokens of the trunk: 9 MB at half precision
 TABLE_WORDS, TABLE_DIM = 10_000, 50  # of the word table: 2 MB
+RATED_TEXTS = 4000  # of GoEmotions, that say how far valence, arousal and dominance of texts spread
 TEXT_CORPORA = ("goemotions", "emocontext", "meld", "emorynlp")
 AUDIO_CORPORA = ("ravdess", "tess", "emodb")
 AV = "ravdess-av"
@@ -40,8 +41,11 @@ def training_texts(data: Path) -> list[str]:
 
 
 def build_trunk(data: Path) -> EmotionModel:
-    """The pruned sentence encoder, with adapters that do nothing yet."""
-    return trunk.prune(trunk.find_minilm(), training_texts(data), VOCABULARY)
+    """The pruned sentence encoder, with adapters that do nothing yet; EmoBank says what valence of texts is."""
+    texts = training_texts(data)
+    model = trunk.prune(trunk.find_minilm(), texts, VOCABULARY)
+    recipes.rate_texts(model, corpora.load("emobank", data).split("train"), texts[:RATED_TEXTS])
+    return model
 
 
 def distil_words(model: EmotionModel, texts: list[str], count: int = TABLE_WORDS, dim: int = TABLE_DIM) -> WordTable:
@@ -64,7 +68,7 @@ def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> Em
     """Adapters of the sentence encoder, on all text corpora; stops on GoEmotions dev."""
     phrases = untrained.phrases
     assert phrases is not None
-    model = recipes.build({"text": untrained.config.modalities["text"]}, phrases, seed)
+    model = recipes.build({"text": untrained.config.modalities["text"]}, phrases, seed, untrained)
     train = join([recipes.text_data(corpora.load(name, data).split("train"), phrases) for name in TEXT_CORPORA])
     valid = recipes.text_data(corpora.load("goemotions", data).split("valid"), phrases)
     return _fitted(model, train, valid, "text", seed, work)
@@ -76,7 +80,7 @@ def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path) -> E
     parts = [ravdess.split("train"), *(corpora.load(name, data) for name in AUDIO_CORPORA if name != "ravdess")]
     train = join([recipes.audio_data(part) for part in parts])
     assert untrained.phrases is not None
-    model = recipes.build({"audio": recipes.audio_modality()}, untrained.phrases, seed)
+    model = recipes.build({"audio": recipes.audio_modality()}, untrained.phrases, seed, untrained)
     return _fitted(model, train, recipes.audio_data(ravdess.split("valid")), "audio", seed, work)
 
 
@@ -84,7 +88,7 @@ def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path) -> E
     """The face encoder, on FER2013's training images; stops on its validation images."""
     faces = corpora.load("fer2013", data)
     assert untrained.phrases is not None
-    model = recipes.build({"video": recipes.video_modality()}, untrained.phrases, seed)
+    model = recipes.build({"video": recipes.video_modality()}, untrained.phrases, seed, untrained)
     train, valid = (recipes.video_data(faces.split(name)) for name in ("train", "valid"))
     return _fitted(model, train, valid, "video", seed, work)
 
@@ -112,7 +116,7 @@ def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel
     """One model of all modalities: each part's weights, calibrated and weighted on its own validation rows."""
     assert untrained.phrases is not None
     modalities = {name: part.config.modalities[name] for name, part in parts.items()}
-    model = recipes.build(modalities, untrained.phrases)
+    model = recipes.build(modalities, untrained.phrases, like=untrained)
     weights = model.state_dict()
     for part in parts.values():
         weights |= {name: value for name, value in part.state_dict().items() if not name.startswith("space.")}

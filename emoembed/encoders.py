@@ -218,11 +218,21 @@ class SpectrogramEncoder(nn.Module):
         return self.out(self.pool(run_recurrent(self.recurrent, steps, lengths), lengths).to(steps.dtype))
 
 
+class RunningScale(nn.BatchNorm1d):
+    """Batch normalisation; a batch of one, which has no deviation, is scaled by what is known from others."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """`(batch, columns)` -> the same shape"""
+        if self.training and len(values) < 2:
+            return nn.functional.batch_norm(values, self.running_mean, self.running_var, eps=self.eps)
+        return super().forward(values)
+
+
 def _overview(feature_dim: int, embed_dim: int, hidden: int, dropout: float) -> nn.Sequential:
     """A perceptron over a recording's statistics."""
     size = statistics_dim(feature_dim)
     return nn.Sequential(
-        nn.BatchNorm1d(size, affine=False),
+        RunningScale(size, affine=False),
         nn.Hardtanh(-5.0, 5.0),
         nn.Dropout(dropout / 2),
         nn.Linear(size, hidden),

@@ -21,7 +21,7 @@ from emoembed.model import EmotionModel, ModalityConfig, ModelConfig
 from emoembed.projections import LabelParts, LabelProjection
 from emoembed.train import Augment, TrainConfig, encode_rows, fit_standardization
 from emoembed.transformer import SentenceEncoder, TransformerEncoder
-from emoembed.words import VAD_DIM, PhraseEncoder, WordTable
+from emoembed.words import VAD_DIM, LabelSpace, PhraseEncoder, WordTable
 
 TEXT_RANK = 16
 SPACE_DIM = 68
@@ -30,7 +30,7 @@ TEXT_PARTS = LabelParts(vad_share=0.1)
 SPEECH_PARTS = LabelParts(vad_share=0.6, cue_share=0.3, cue="sounds", vad_weights=(0.6, 1.0, 1.0, 0.8))
 FACE_PARTS = LabelParts(vad_share=0.5, cue_share=0.4, cue="looks")
 """Chosen on validation actors of RAVDESS, emotions held out: `benchmarks/label_parts.py`."""
-REVISION = 1
+REVISION = 2
 """Raised when a change to features, encoders or training makes models kept in the cache stale."""
 
 AUGMENT: dict[str, Augment] = {"audio": augment.speech, "video": augment.faces}
@@ -100,8 +100,14 @@ def augment_of(modalities: Mapping[str, ModalityConfig]) -> dict[str, Augment]:
     return {name: AUGMENT[name] for name, one in modalities.items() if one.features in ("speech", "faces")}
 
 
-def build(modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed: int = 0) -> EmotionModel:
-    """An untrained model over a phrase encoder; a transformer text modality shares the phrase encoder's trunk."""
+def build(
+    modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed: int = 0, like: EmotionModel | None = None
+) -> EmotionModel:
+    """An untrained model over a phrase encoder; a transformer text modality shares the phrase encoder's trunk.
+
+    With `like`, a model over the same phrase encoder, what needs rated sentences to be fitted is taken from it: the
+    label space, and how texts are read for valence, arousal and dominance. Neither ever saw an emotion label.
+    """
     torch.manual_seed(seed)
     config = ModelConfig(
         dict(modalities), phrase_dim=phrases.dim, phrases="table" if isinstance(phrases, WordTable) else "text"
@@ -112,7 +118,14 @@ def build(modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed
         assert isinstance(text, TransformerEncoder)
         text.trunk.load_state_dict(phrases.encoder.trunk.state_dict())
         model.phrases = SentenceEncoder(text, phrases.tokenizer)
-    start_projections(model)
+    if like is None:
+        start_projections(model)
+        return model.eval()
+    model.space.load_state_dict(like.space.state_dict())
+    start_projections(model, fit=False)
+    if "text" in model.encoders and "text" in like.encoders:
+        theirs = {n: v for n, v in like.encoders["text"].state_dict().items() if n.startswith("ratings.")}
+        model.encoders["text"].load_state_dict(theirs, strict=False)
     return model.eval()
 
 
@@ -134,12 +147,13 @@ def build_mtee(modalities: Mapping[str, ModalityConfig], words: WordTable, seed:
     return EmotionModel(ModelConfig.mtee(columns, words.dim), words).eval()
 
 
-def start_projections(model: EmotionModel) -> None:
+def start_projections(model: EmotionModel, *, fit: bool = True) -> None:
     """Fit the label space on the label table, and start each projection on the table's leading word directions."""
     from emoembed.labels import table
 
     assert model.phrases is not None
-    model.space.fit(model.phrases)
+    if fit:
+        model.space.fit(model.phrases)
     names = list(table())
     words = model.embed(names)[:, : model.config.phrase_dim]
     _, _, directions = torch.linalg.svd(words.float(), full_matrices=False)
@@ -151,7 +165,7 @@ def start_projections(model: EmotionModel) -> None:
 
 
 def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty: float = 3.0) -> EmotionData:
-    """Start a text encoder's valence, arousal and dominance: ridge regression on the untouched trunk.
+    """Fit a text encoder's valence, arousal and dominance, and the label space's: ridge on the untouched trunk.
 
     What it says of `texts` (those that will be trained on; no label of theirs is read) is then brought to mean 0 and
     deviation 0.5, the spread of the label table.
@@ -178,6 +192,8 @@ def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty
     with torch.no_grad():
         encoder.ratings.weight.copy_((weight * scale).T)
         encoder.ratings.bias.copy_(-said.mean(dim=0) * scale)
+    assert isinstance(model.space, LabelSpace)
+    model.space.fit(model.phrases, (inputs.float(), ((known - middle) * 0.5 / known.std(dim=0)).float()))
     ratings = (known - middle + centre @ weight - said.mean(dim=0)) * scale
     return replace(text_data(rated, model.phrases), ratings=ratings.float().numpy())
 

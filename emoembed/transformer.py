@@ -93,7 +93,7 @@ class TransformerEncoder(nn.Module):
         self.adapters = LowRankAdapters(self.trunk, rank, strength) if rank else None
         meaning = embed_dim - VAD_DIM if vad_share else embed_dim
         self.out = nn.Identity() if hidden == meaning else nn.Linear(hidden, meaning)
-        self.ratings = nn.Linear(hidden, 3) if vad_share else None
+        self.ratings = nn.Linear(hidden, 3).requires_grad_(False) if vad_share else None  # see `recipes.rate_texts`
         self._merged: list[Any] = []  # the adapted trunk, in a list so that it is no part of the weights
 
     def train(self, mode: bool = True) -> TransformerEncoder:

@@ -59,3 +59,8 @@ def test_in_training_each_branch_stands_alone_now_and_then(frames):
     length = encoder(frames, lengths).norm(dim=1)
     alone = ((length - 1).abs() < 1e-4).float().mean()
     assert 0.2 < alone < 0.6
+
+
+def test_a_single_recording_trains(frames):
+    encoder = SpectrogramEncoder(68, 12, hidden=8, statistics=16).train()
+    assert bool(encoder(frames[0][:1], frames[1][:1]).isfinite().all())

@@ -185,7 +185,8 @@ def train_without(
             raise InputError("mtee embeds labels by word vectors; this corpus is read as raw texts")
         model = recipes.build_mtee(fold.modalities, phrases, seed)
     else:
-        model = recipes.build(fold.modalities, phrases, seed)
+        like = base if phrases is base.phrases else None
+        model = recipes.build(fold.modalities, phrases, seed, like)
     folder = (cache or cache_folder()) / "held_out"
     place = folder / f"{fold.name}-{_fingerprint(fold, unseen, config)}.safetensors"
     if not place.is_file():
@@ -220,11 +221,11 @@ def modality_config(modality: str, base: EmotionModel) -> ModalityConfig:
 
 
 def phrases_for(modality: str, base: EmotionModel) -> PhraseEncoder:
-    """What embeds labels: the sentence encoder's untouched trunk for text, the word table for sound and faces."""
-    if modality == "text":
-        if not isinstance(base.phrases, SentenceEncoder):
-            raise InputError("text models start from a sentence encoder, such as that of 'base'; this has a word table")
+    """What embeds labels: the sentence encoder's untouched trunk, the word table for ready features."""
+    if modality in ("text", "audio", "video") and isinstance(base.phrases, SentenceEncoder):
         return base.phrases
+    if modality == "text":
+        raise InputError("text models start from a sentence encoder, such as that of 'base'; this has a word table")
     return checkpoint.read_word_table()
 
 

@@ -191,7 +191,7 @@ def untrained_model(fold: Fold, base: EmotionModel) -> EmotionModel | None:
     """The untouched sentence encoder as a model of a fold's raw texts alone; None where there are none."""
     if [one.encoder for one in fold.modalities.values()] != ["transformer"]:
         return None
-    return recipes.build(fold.modalities, held_out.phrases_for("text", base)).eval()
+    return recipes.build(fold.modalities, held_out.phrases_for("text", base), like=base).eval()
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,0 +1,34 @@
+import pytest
+import torch
+
+from emoembed.errors import InputError
+from emoembed.evaluation import novelty
+from emoembed.evaluation.novelty import HeldOut
+
+
+def test_what_is_expected_is_the_line_through_what_was_held_out(units_model):
+    found = [HeldOut(str(i), x, 0.5 + 0.4 * x, 2.0 * (1 - x), -3.0 * (1 - x)) for i, x in enumerate((0.1, 0.5, 0.9))]
+    units_model.saw({"video": ("joy",)})
+    novelty.apply(units_model, "video", found * 5)
+    trust = units_model.trust("video")
+    torch.testing.assert_close(trust.novelty, torch.tensor([0.0, 2.0, 0.0, -3.0]))
+    start, slope, error = trust.expected.tolist()
+    assert slope == pytest.approx(0.4, abs=0.02)
+    assert start + slope * 0.5 == pytest.approx(0.7, abs=0.005)
+    assert error < 0.02
+
+
+def test_the_offset_that_lacks_is_found():
+    draw = torch.Generator().manual_seed(0)
+    logits = torch.randn(4000, 3, generator=draw)
+    shifted = torch.cat([logits[:, :2], logits[:, 2:] + 1.5], dim=1)
+    chosen = torch.distributions.Categorical(logits=shifted).sample()
+    bears = torch.nn.functional.one_hot(chosen, 3).float()
+    assert novelty._missing(logits, bears, softmax=True) == pytest.approx(1.5, abs=0.2)
+    alone = (torch.rand(4000, 1, generator=draw) < (logits[:, 2:] - 1.0).sigmoid()).float()
+    assert novelty._missing(logits, torch.cat([bears[:, :2], alone], 1), softmax=False) == pytest.approx(-1.0, abs=0.2)
+
+
+def test_too_few_labels_tell_nothing(units_model):
+    with pytest.raises(InputError, match="three held-out labels at least"):
+        novelty.apply(units_model, "video", [HeldOut("joy", 0.5, 0.7, 0.0, 0.0)])
