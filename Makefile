@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 DATA ?= $(EMOEMBED_DATA)
 
-.PHONY: demo test lint checkpoint benchmark clean
+.PHONY: demo test lint checkpoint report report-full benchmark clean
 
 demo: $(VENV)/demo
 	$(BIN)/python examples/demo.py
@@ -24,6 +24,12 @@ lint: $(VENV)/lint
 
 checkpoint: $(VENV)/build
 	$(BIN)/python -m emoembed.build --data "$(DATA)" --output checkpoints
+
+report: $(VENV)/test
+	$(BIN)/python benchmarks/report.py --data "$(DATA)" --split test
+
+report-full: $(VENV)/test
+	$(BIN)/python benchmarks/report.py --data "$(DATA)" --split test --full text,audio,video
 
 benchmark: $(VENV)/test
 	$(BIN)/python benchmarks/speed.py

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from emoembed import checkpoint, corpora, recipes, trunk
 from emoembed.data import EmotionData, join
-from emoembed.evaluation import fusion
+from emoembed.evaluation import fusion, novelty
 from emoembed.evaluation.calibration import calibrate
 from emoembed.extraction import cache_folder
 from emoembed.features.text import tokenize
@@ -129,6 +129,9 @@ def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel
     recipes.described(model, labels=DEFAULT_LABELS, provenance=provenance)
     for name, valid in validation_rows(data, untrained).items():
         calibrate(model, name, valid)
+        held_out = novelty.read(cache_folder(), name)
+        if held_out:
+            novelty.apply(model, name, held_out)
     return model
 
 

@@ -37,13 +37,34 @@ AUGMENT: dict[str, Augment] = {"audio": augment.speech, "video": augment.faces}
 
 TRAINING = {
     "text": TrainConfig(
-        epochs=3, batch_size=64, learning_rate=1e-3, weight_decay=0.0, patience=3, stay_close=1.0, max_frames=64
+        epochs=2,
+        batch_size=64,
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        patience=3,
+        stay_close=1.0,
+        stay_close_text=100.0,
+        max_frames=64,
     ),
     "audio": TrainConfig(
-        epochs=40, batch_size=32, learning_rate=1e-3, patience=12, balance=0.5, label_smoothing=0.1, max_frames=400
+        epochs=30,
+        batch_size=32,
+        learning_rate=1e-3,
+        patience=12,
+        pull=1.0,
+        balance=0.5,
+        label_smoothing=0.1,
+        max_frames=400,
     ),
     "video": TrainConfig(
-        epochs=28, batch_size=128, learning_rate=2e-3, patience=12, balance=0.25, label_smoothing=0.1, weight_decay=0.05
+        epochs=28,
+        batch_size=128,
+        learning_rate=2e-3,
+        patience=12,
+        pull=0.5,
+        balance=0.25,
+        label_smoothing=0.1,
+        weight_decay=0.05,
     ),
     "sequence": TrainConfig(
         epochs=30, batch_size=64, learning_rate=1e-3, patience=8, positive_weight=True, modality_dropout=0.2, bf16=False
@@ -52,7 +73,9 @@ TRAINING = {
     "mtee": TrainConfig(
         epochs=100, batch_size=64, learning_rate=1e-3, weight_decay=0.0, patience=8, positive_weight=True, bf16=False
     ),
-    "action_units": TrainConfig(epochs=60, batch_size=32, learning_rate=2e-3, patience=20, balance=0.5, bf16=False),
+    "action_units": TrainConfig(
+        epochs=60, batch_size=32, learning_rate=2e-3, patience=20, pull=1.0, balance=0.5, bf16=False
+    ),
 }
 
 

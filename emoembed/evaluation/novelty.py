@@ -7,9 +7,11 @@ near the nearest label seen is; the straight lines through them go into the ship
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
@@ -18,9 +20,12 @@ from emoembed.errors import InputError
 from emoembed.evaluation import metrics
 from emoembed.evaluation.calibration import calibrate
 from emoembed.evaluation.held_out import Fold
+from emoembed.features.store import write_atomically
 from emoembed.model import EmotionModel
 from emoembed.train import encode_rows
 
+FILE = "held-out-{}.csv"
+"""Where a modality's held-out labels are kept, in the cache folder: written by `benchmarks/report.py --full`."""
 OFFSETS = torch.linspace(-6.0, 6.0, 121)
 
 
@@ -83,6 +88,20 @@ def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
     error = float(np.sqrt(np.mean((aucs - start - slope * nearest) ** 2) * len(found) / (len(found) - 2)))
     trust.expected.copy_(torch.tensor([start, slope, error]))
     trust.trust[-1] = max(2.0 * float(aucs.mean()) - 1.0, 0.05)
+
+
+def write(found: Sequence[HeldOut], folder: Path, modality: str) -> None:
+    """Keep what was found for `build`."""
+    table = pd.DataFrame([asdict(one) for one in found])
+    write_atomically(folder / FILE.format(modality), table.to_csv(index=False).encode())
+
+
+def read(folder: Path, modality: str) -> list[HeldOut]:
+    """What `write` kept; nothing where there is nothing."""
+    path = folder / FILE.format(modality)
+    if not path.is_file():
+        return []
+    return [HeldOut(**row) for row in pd.read_csv(path).to_dict("records")]
 
 
 def _missing(logits: Tensor, bears: Tensor, *, softmax: bool) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from emoembed.evaluation import plots
 from emoembed.features.store import write_atomically
 
 
@@ -67,41 +68,13 @@ def _markdown(table: pd.DataFrame) -> str:
 
 def _draw(report: Report, folder: Path) -> list[str]:
     """The figures there is something for; their names."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     drawn = []
     scores: Mapping[str, np.ndarray] = report.scores
     if "confusion" in scores:
-        figure, axes = pyplot.subplots(figsize=(6, 5))
-        shares = scores["confusion"] / np.maximum(scores["confusion"].sum(axis=1, keepdims=True), 1)
-        image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-        axes.set_xticks(range(len(shares)), scores["labels"], rotation=45, ha="right")
-        axes.set_yticks(range(len(shares)), scores["labels"])
-        axes.set(xlabel="answered", ylabel="annotated", title="share of each emotion's rows")
-        figure.colorbar(image)
-        drawn.append(_save(figure, folder, "confusion"))
+        plots.confusion(scores["confusion"], list(scores["labels"]), folder / "confusion.png")
+        drawn.append("confusion")
     if "probabilities" in scores:
-        figure, axes = pyplot.subplots(figsize=(5, 5))
-        place = np.minimum((scores["probabilities"] * 10).astype(int), 9)
-        bins = [b for b in range(10) if (place == b).any()]
-        axes.plot([0, 1], [0, 1], color="0.7")
-        axes.plot(
-            [scores["probabilities"][place == b].mean() for b in bins],
-            [scores["correct"][place == b].mean() for b in bins],
-            marker="o",
-        )
-        axes.set(xlabel="probability", ylabel="share that is right", title="reliability, all emotions seen")
-        drawn.append(_save(figure, folder, "reliability"))
+        lines = {"all emotions seen": (scores["probabilities"], scores["correct"])}
+        plots.reliability(lines, folder / "reliability.png")
+        drawn.append("reliability")
     return drawn
-
-
-def _save(figure: Any, folder: Path, name: str) -> str:
-    from matplotlib import pyplot
-
-    figure.tight_layout()
-    figure.savefig(folder / f"{name}.png", dpi=120, metadata={"Software": None})
-    pyplot.close(figure)
-    return name
