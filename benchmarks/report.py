@@ -38,7 +38,9 @@ def untrained(base: EmotionModel) -> EmotionModel:
 
 def supervised(recognizer: Recognizer, data: Path, split: str) -> pd.DataFrame:
     """The labels that were trained on, corpus by corpus."""
-    rows = {name: assess.evaluate_corpus(recognizer, corpora.load(name, data), split).figures for name in CORPORA.values()}
+    rows = {
+        name: assess.evaluate_corpus(recognizer, corpora.load(name, data), split).figures for name in CORPORA.values()
+    }
     return pd.DataFrame(rows).T.drop(columns=["corpus", "modalities"]).rename_axis("corpus")
 
 

@@ -21,7 +21,7 @@ from emoembed.errors import EmoembedError, InputError, LabelError, MediaError, M
 from emoembed.extraction import Span
 from emoembed.features import audio
 from emoembed.features.store import FeatureStore, write_atomically
-from emoembed.labels import resolve
+from emoembed.labels import Description, resolve
 from emoembed.model import MODALITIES
 from emoembed.recognizer import Labels, Recognizer, Result
 
@@ -118,8 +118,8 @@ def read_support(path: str | Path) -> list[dict[str, Any]]:
     ]
 
 
-def read_labels(path: str | Path) -> dict[str, str]:
-    """Labels from a JSON file: an object of name to description."""
+def read_labels(path: str | Path) -> dict[str, Description]:
+    """Labels from a JSON file: an object of name to description, as `predict` takes them."""
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"no labels at {path}")
@@ -127,7 +127,7 @@ def read_labels(path: str | Path) -> dict[str, str]:
         labels = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise LabelError(f"{path} is not JSON: {error}") from error
-    if not isinstance(labels, dict) or not all(isinstance(text, str) for text in labels.values()):
+    if not isinstance(labels, dict) or not all(isinstance(said, str | dict) for said in labels.values()):
         raise LabelError(f'{path} holds no object of name to description, such as {{"awe": "wonder before a thing"}}')
     return labels
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from emoembed.errors import InputError
 
 if TYPE_CHECKING:
+    from emoembed.labels import Description
     from emoembed.recognizer import Recognizer, Result
 
 FAILURES_SHOWN = 5
@@ -250,7 +251,7 @@ def _load(parsed: argparse.Namespace, *, name: str | None = None, device: str | 
     return load(name or parsed.model, device=device or getattr(parsed, "device", None))
 
 
-def _labels(parsed: argparse.Namespace) -> list[str] | dict[str, str] | None:
+def _labels(parsed: argparse.Namespace) -> list[str] | dict[str, Description] | None:
     if parsed.labels_file is None:
         labels: list[str] | None = parsed.labels
         return labels

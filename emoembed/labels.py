@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -65,15 +66,19 @@ def find(name: str) -> Label:
     return table().get(known, Label(known))
 
 
-def resolve(labels: Sequence[str | Label] | Mapping[str, str]) -> dict[str, Label]:
+Description = str | Mapping[str, Any]
+"""A definition; or any of `Label`'s fields but its name, such as how the emotion sounds and looks."""
+
+
+def resolve(labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[str, Label]:
     """Check the labels of a call and look each up, keeping the caller's spelling as the key.
 
     Args:
         labels: names or `Label` objects, or a dictionary of name to description. A description takes the place of
-            the table's definition.
+            the table's definition, or is a dictionary of the fields it takes the place of.
 
     Raises:
-        LabelError: no labels, an empty one, or two that name the same emotion.
+        LabelError: no labels, an empty one, two that name the same emotion, or a field `Label` does not have.
     """
     if isinstance(labels, str):
         raise LabelError(f"labels={labels!r} is one string; give a list of names, such as [{labels!r}, 'joy']")
@@ -86,7 +91,7 @@ def resolve(labels: Sequence[str | Label] | Mapping[str, str]) -> dict[str, Labe
             raise LabelError(f"{name!r} is not an emotion name; labels are non-empty strings")
         label = given if isinstance(given, Label) else find(name)
         if description:
-            label = replace(label, definition=description)
+            label = _described(label, description)
         same = spelled.setdefault(canonical(name), name)
         if name in resolved or same != name:
             raise LabelError(f"labels {same!r} and {name!r} are the same emotion; give each emotion once")
@@ -94,6 +99,18 @@ def resolve(labels: Sequence[str | Label] | Mapping[str, str]) -> dict[str, Labe
     if not resolved:
         raise LabelError("no labels were given; name at least one emotion, such as labels=['joy', 'anger']")
     return resolved
+
+
+def _described(label: Label, description: Description) -> Label:
+    """A label with what a caller said of it."""
+    fields = {"definition": description} if isinstance(description, str) else dict(description)
+    if "synonyms" in fields:
+        fields["synonyms"] = tuple(fields["synonyms"])
+    try:
+        return replace(label, **fields, name=label.name)
+    except TypeError as error:
+        known = ", ".join(field.name for field in dataclass_fields(Label) if field.name != "name")
+        raise LabelError(f"{label.name!r} is described by {', '.join(fields)}; known are {known}") from error
 
 
 def synonymous(one: str, other: str) -> bool:

@@ -20,7 +20,7 @@ from emoembed.encoders import (
     point,
 )
 from emoembed.errors import CheckpointError, InputError
-from emoembed.labels import Label, canonical, resolve
+from emoembed.labels import Description, Label, canonical, resolve
 from emoembed.projections import PROJECTIONS, LabelParts
 from emoembed.reliability import Reliability
 from emoembed.transformer import TransformerEncoder
@@ -196,7 +196,7 @@ class EmotionModel(nn.Module):
     def modalities(self) -> tuple[str, ...]:
         return tuple(self.config.modalities)
 
-    def embed(self, labels: Sequence[str | Label] | Mapping[str, str]) -> Tensor:
+    def embed(self, labels: Sequence[str | Label] | Mapping[str, Description]) -> Tensor:
         """Features of labels, `(labels, label_dim)`. Raises LabelError as `labels.resolve` does."""
         if self.phrases is None:
             raise CheckpointError("this model was built without a phrase encoder; load it with from_pretrained")
@@ -227,7 +227,7 @@ class EmotionModel(nn.Module):
         """Label features `(labels, label_dim)` -> each modality's label points `(labels, embed_dim)`."""
         return {name: projection(features) for name, projection in self.projections.items()}
 
-    def label_points(self, labels: Sequence[str | Label] | Mapping[str, str]) -> dict[str, Tensor]:
+    def label_points(self, labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[str, Tensor]:
         """Each modality's label points, with few-shot vectors in place of words where the model was adapted."""
         points = self.project(self.embed(labels))
         names = [canonical(name) for name in resolve(labels)]

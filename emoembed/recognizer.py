@@ -16,7 +16,7 @@ from emoembed import adapt as few_shot
 from emoembed import checkpoint, media
 from emoembed.data import collate
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
-from emoembed.labels import canonical, resolve
+from emoembed.labels import Description, Label, canonical, resolve
 from emoembed.model import MODALITIES, EmotionModel
 from emoembed.reliability import RISKS, confidence
 from emoembed.result import ModalityResult, Result, disagreement, probabilities, ranked
@@ -24,7 +24,7 @@ from emoembed.result import ModalityResult, Result, disagreement, probabilities,
 if TYPE_CHECKING:
     import pandas as pd
 
-Labels = Sequence[str] | Mapping[str, str]
+Labels = Sequence[str | Label] | Mapping[str, Description]
 BATCH_SIZE = 32
 DEFAULT_RISK = 0.2
 UNREAD = ("id", "split", "speaker", "dialogue", "turn")  # columns a support table may bring along
@@ -166,10 +166,11 @@ class Recognizer(
         if labels is None and not self.labels:
             raise LabelError("this checkpoint names no default labels; give labels=['joy', 'anger']")
         wanted = self.labels if labels is None else _listed(labels)
-        key = tuple(wanted.items()) if isinstance(wanted, Mapping) else tuple(wanted)
+        resolved = resolve(wanted)
+        key = tuple(resolved.items())
         known = self._label_points.get(key)
         if known is None:
-            known = (tuple(resolve(wanted)), self.model.label_points(wanted))
+            known = (tuple(resolved), self.model.label_points(wanted))
             if len(self._label_points) >= 64:
                 self._label_points = {}
             self._label_points[key] = known
@@ -270,7 +271,9 @@ def predict(
         text: a string, or a list of them.
         audio: the path of a sound file or of a video with a sound track, or `(samples, sampling_rate)`; or a list.
         video: the path of a video or image, or an array `(time, height, width, 3)` RGB; or a list.
-        labels: names, or a dictionary of name to description; the checkpoint's own list by default.
+        labels: names or `Label` objects, or a dictionary of name to description (a definition, or a dictionary with
+            any of definition, synonyms, sounds, looks, valence, arousal, dominance); the checkpoint's own list by
+            default.
         model: a checkpoint that ships, a folder, or a hub id.
         multi_label: give every label a probability of its own instead of shares of one.
         abstain: answer "none of these" (`label` None, `abstained` true) where confidence is too low: True where more

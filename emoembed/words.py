@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from emoembed.errors import LabelError
-from emoembed.labels import Label, resolve, table
+from emoembed.labels import Description, Label, resolve, table
 
 VAD_DIM = 4
 """Valence, arousal, dominance, and a constant 1: without that neutral, at zero, would have no direction."""
@@ -124,7 +124,7 @@ class WordSpace(nn.Module):
     def fit(self, phrases: PhraseEncoder) -> None:
         """Nothing is fitted."""
 
-    def embed(self, labels: Sequence[str | Label] | Mapping[str, str], phrases: PhraseEncoder) -> Tensor:
+    def embed(self, labels: Sequence[str | Label] | Mapping[str, Description], phrases: PhraseEncoder) -> Tensor:
         """Features of labels, `(labels, dim + 4)`. Raises LabelError as `LabelSpace.embed` does."""
         if not isinstance(phrases, WordTable):
             raise LabelError("bare word vectors need a word table; this model has a sentence encoder")
@@ -196,7 +196,7 @@ class LabelSpace(nn.Module):
         self._cache.clear()
 
     def embed(
-        self, labels: Sequence[str | Label] | Mapping[str, str] | Iterable[Label], phrases: PhraseEncoder
+        self, labels: Sequence[str | Label] | Mapping[str, Description] | Iterable[Label], phrases: PhraseEncoder
     ) -> Tensor:
         """Features of labels, `(labels, label_dim)`, kept for the next call.
 

@@ -61,3 +61,12 @@ def test_families_are_of_the_table_and_share_no_emotion():
     named = [name for family in labels._families() for name in family]
     assert set(named) <= set(labels.table())
     assert len(named) == len(set(named))
+
+
+def test_a_description_may_say_how_an_emotion_sounds_and_looks():
+    said = {"definition": "a longing", "sounds": "a soft, slow voice", "synonyms": ["yearning"]}
+    told = labels.resolve({"saudade": said})
+    assert told["saudade"] == labels.Label("saudade", ("yearning",), "a longing", "a soft, slow voice")
+    assert labels.resolve({"joy": {"looks": "a grin"}})["joy"].definition == labels.table()["joy"].definition
+    with pytest.raises(LabelError, match="'awe' is described by smells; known are synonyms, definition, sounds, looks"):
+        labels.resolve({"awe": {"smells": "of incense"}})

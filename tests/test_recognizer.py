@@ -8,6 +8,7 @@ import torch
 from emoembed import recipes
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
 from emoembed.features.feature_set import Features, FeatureSet
+from emoembed.labels import Label
 from emoembed.recognizer import Recognizer, predict
 
 LABELS = ["joy", "anger", "nostalgia", "awe"]
@@ -207,3 +208,11 @@ def test_disagreement_is_nothing_for_one_modality_and_something_for_two(recogniz
     assert 0.0 <= result.disagreement <= 1.0
     for label in LABELS:
         assert sum(one.weights[label] for one in result.modalities.values()) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_how_a_label_sounds_changes_what_a_voice_says_of_it(recognizer, sound):
+    bare = recognizer.predict(audio=sound, labels={"saudade": "a longing", "joy": ""})
+    told = recognizer.predict(audio=sound, labels={"saudade": {"definition": "a longing", "sounds": "loud"}, "joy": ""})
+    assert bare.scores["saudade"] != told.scores["saudade"]
+    by_object = [Label("saudade", definition="a longing", sounds="loud"), "joy"]
+    assert recognizer.predict(audio=sound, labels=by_object).scores == told.scores

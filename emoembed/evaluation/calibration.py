@@ -112,7 +112,7 @@ def best_offset(logits: np.ndarray, true: np.ndarray, seen: np.ndarray) -> float
 def _smooth(logits: Tensor, targets: Tensor, label_points: Tensor, *, softmax: bool, vary: bool = True) -> Tensor:
     """Slope and offset as linear functions of the label's point, `(2, embed_dim + 1)`.
 
-    They are as smooth as serves labels left out of the fit best. With `vary` false slope and offset are the same for every label.
+    They are as smooth as serves labels left out of the fit best; without `vary`, the same for every label.
     """
     groups = np.arange(len(label_points)) % 5
     if not vary or len(label_points) < 5:

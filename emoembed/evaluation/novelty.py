@@ -55,7 +55,9 @@ def measure(model: EmotionModel, fold: Fold, label: str) -> HeldOut:
     encoded = {modality: encode_rows(model, rows)[modality].clone()}
     raw = model.score(encoded, points)
     bears = torch.from_numpy(rows.targets)
-    softmax, sigmoid = (model.calibrated(raw, points, multi_label=several)[modality].detach() for several in (False, True))
+    softmax, sigmoid = (
+        model.calibrated(raw, points, multi_label=several)[modality].detach() for several in (False, True)
+    )
     several = bool(rows.multi_label.all())
     ranks = sigmoid if several else softmax.log_softmax(dim=1)
     return HeldOut(

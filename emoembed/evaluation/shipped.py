@@ -69,7 +69,9 @@ def by_name(
     modality, rows = rows_of(model, corpus, cache)
     shares, _ = probabilities(model, modality, rows, tuple(labels))
     kept = {i.partition("/")[2] for i in rows.ids}
-    chosen = [row[0] for i, row in zip(corpus.samples["id"], (r for r in borne if len(r) == 1), strict=True) if i in kept]
+    chosen = [
+        row[0] for i, row in zip(corpus.samples["id"], (r for r in borne if len(r) == 1), strict=True) if i in kept
+    ]
     true = np.array([list(labels).index(label) for label in chosen])
     groups = corpus.samples["dialogue"].fillna(corpus.samples["speaker"]).fillna(corpus.samples["id"])
     groups = groups[corpus.samples["id"].isin(kept)].to_numpy()

@@ -38,7 +38,7 @@ def _one_label(manifest):
 
 
 def test_labels_no_row_bears_are_told(text_model, manifest):
-    with pytest.raises(InputError, match="no row of .* bears exactly one of awe, relief"):
+    with pytest.raises(InputError, match=r"no row of .* bears exactly one of awe, relief"):
         shipped.by_name(text_model, str(manifest), manifest.parent, ("awe", "relief"), "valid")
 
 
