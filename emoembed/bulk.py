@@ -276,7 +276,7 @@ def _predict(
     if len(rows) == 1:  # as a single item its errors do not speak of a position in a list
         results = [recognizer.predict(**{n: v[0] for n, v in given.items()}, **options)]
     else:
-        results = recognizer.predict(**given, **options)
+        results = recognizer.predict(**{**given, **options})
     return [
         (item, result, {**reasons, **result.absent})
         for (item, _), result, (_, reasons) in zip(rows, results, read, strict=True)

@@ -48,8 +48,8 @@ class EmotionData:
         positions = np.flatnonzero(keep) if keep.dtype == bool else keep
         ids = tuple(self.ids[i] for i in positions)
         ratings = None if self.ratings is None else self.ratings[positions]
-        kept = {"targets": self.targets[positions], "multi_label": self.multi_label[positions], "ratings": ratings}
-        return replace(self, ids=ids, **kept)
+        targets, multi_label = self.targets[positions], self.multi_label[positions]
+        return replace(self, ids=ids, targets=targets, multi_label=multi_label, ratings=ratings)
 
     def columns(self, labels: Sequence[str]) -> EmotionData:
         """The same rows with only these labels, in this order."""

@@ -103,7 +103,7 @@ def resolve(labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[s
 
 def _described(label: Label, description: Description) -> Label:
     """A label with what a caller said of it."""
-    fields = {"definition": description} if isinstance(description, str) else dict(description)
+    fields: dict[str, Any] = {"definition": description} if isinstance(description, str) else dict(description)
     if "synonyms" in fields:
         fields["synonyms"] = tuple(fields["synonyms"])
     try:

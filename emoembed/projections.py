@@ -44,6 +44,7 @@ class LabelProjection(nn.Module):
     """
 
     start: Tensor
+    vad_weights: Tensor
 
     def __init__(self, phrase_dim: int, embed_dim: int, parts: LabelParts) -> None:
         super().__init__()

@@ -103,7 +103,9 @@ def read(folder: Path, modality: str) -> list[HeldOut]:
     path = folder / FILE.format(modality)
     if not path.is_file():
         return []
-    return [HeldOut(**row) for row in pd.read_csv(path).to_dict("records")]
+    table = pd.read_csv(path)
+    numbers = table[["nearest", "auc", "softmax_offset", "sigmoid_offset"]].to_numpy(np.float64).tolist()
+    return [HeldOut(str(label), *row) for label, row in zip(table["label"], numbers, strict=True)]
 
 
 def _missing(logits: Tensor, bears: Tensor, *, softmax: bool) -> float:

@@ -74,11 +74,11 @@ def by_name(
     ]
     true = np.array([list(labels).index(label) for label in chosen])
     groups = corpus.samples["dialogue"].fillna(corpus.samples["speaker"]).fillna(corpus.samples["id"])
-    groups = groups[corpus.samples["id"].isin(kept)].to_numpy()
+    drawn = groups[corpus.samples["id"].isin(kept)].to_numpy()
     answered = shares.argmax(axis=1)
     right = answered == true
-    low, high = metrics.bootstrap(lambda at: float(right[at].mean()), groups)
-    uar_low, uar_high = metrics.bootstrap(lambda at: metrics.uar(answered[at], true[at]), groups)
+    low, high = metrics.bootstrap(lambda at: float(right[at].mean()), drawn)
+    uar_low, uar_high = metrics.bootstrap(lambda at: metrics.uar(answered[at], true[at]), drawn)
     figures = {
         "rows": len(true),
         "accuracy": float(right.mean()),
