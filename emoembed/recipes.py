@@ -47,7 +47,7 @@ TRAINING = {
         max_frames=64,
     ),
     "audio": TrainConfig(
-        epochs=30,
+        epochs=18,
         batch_size=32,
         learning_rate=1e-3,
         patience=12,
