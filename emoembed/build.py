@@ -71,7 +71,9 @@ def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> Em
     model = recipes.build({"text": untrained.config.modalities["text"]}, phrases, seed, untrained)
     train = join([recipes.text_data(corpora.load(name, data).split("train"), phrases) for name in TEXT_CORPORA])
     valid = recipes.text_data(corpora.load("goemotions", data).split("valid"), phrases)
-    return _fitted(model, train, valid, "text", seed, work)
+    model = recipes.temper(_fitted(model, train, valid, "text", seed, work))
+    recipes.fit_background(model, train)
+    return model
 
 
 def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:

@@ -24,6 +24,9 @@ from emoembed.transformer import SentenceEncoder, TransformerEncoder
 from emoembed.words import VAD_DIM, LabelSpace, PhraseEncoder, WordTable
 
 TEXT_RANK = 16
+TEXT_STRENGTH = 0.8
+"""Of the trained adapters in `base`, between the untouched encoder (0) and the trained one (1): on validation rows of
+semeval2018 six emotions are told by name better than at 1 (accuracy 0.739, not 0.730), GoEmotions a little worse."""
 SPACE_DIM = 68
 """Of the spaces of sound and faces: valence, arousal and dominance 4, a cue 32, words 32."""
 TEXT_PARTS = LabelParts(vad_share=0.1)
@@ -219,6 +222,18 @@ def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty
     model.space.fit(model.phrases, (inputs.float(), ((known - middle) * 0.5 / known.std(dim=0)).float()))
     ratings = (known - middle + centre @ weight - said.mean(dim=0)) * scale
     return replace(text_data(rated, model.phrases), ratings=ratings.float().numpy())
+
+
+def temper(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel:
+    """Let the text encoder's adapters count so much: weights between untrained and trained (WiSE-FT)."""
+    config = model.config.modalities["text"]
+    encoder = model.encoders["text"]
+    assert isinstance(encoder, TransformerEncoder)
+    assert encoder.adapters is not None
+    encoder.adapters.strength = strength
+    encoder.train(encoder.training)  # forgets the weights merged before
+    changed = replace(config, settings={**config.settings, "strength": strength})
+    return described(model, modalities={**model.config.modalities, "text": changed})
 
 
 def prepare(model: EmotionModel, train: EmotionData) -> EmotionModel:
