@@ -214,12 +214,14 @@ def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty
     gram = (inputs - centre).T @ (inputs - centre) + penalty * torch.eye(inputs.shape[1], dtype=torch.float64)
     weight = torch.linalg.solve(gram, (inputs - centre).T @ (known - middle))
     said = model.phrases.phrase_vectors(list(texts)).double() @ weight
-    scale = 0.5 / said.std(dim=0)
+    scale = 0.5 / said.std(dim=0).clamp(min=1e-6)
     with torch.no_grad():
         encoder.ratings.weight.copy_((weight * scale).T)
         encoder.ratings.bias.copy_(-said.mean(dim=0) * scale)
     assert isinstance(model.space, LabelSpace)
-    model.space.fit(model.phrases, (inputs.float(), ((known - middle) * 0.5 / known.std(dim=0)).float()))
+    model.space.fit(
+        model.phrases, (inputs.float(), ((known - middle) * 0.5 / known.std(dim=0).clamp(min=1e-6)).float())
+    )
     ratings = (known - middle + centre @ weight - said.mean(dim=0)) * scale
     return replace(text_data(rated, model.phrases), ratings=ratings.float().numpy())
 
