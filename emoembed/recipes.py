@@ -50,7 +50,7 @@ TRAINING = {
         max_frames=64,
     ),
     "audio": TrainConfig(
-        epochs=18,
+        epochs=36,
         batch_size=32,
         learning_rate=1e-3,
         patience=12,
