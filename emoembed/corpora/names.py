@@ -107,6 +107,7 @@ CANONICAL: dict[str, dict[str, str | None]] = {
         "surprise": "surprise",
         "neutral": "neutral",
     },
+    "emobank": {},  # ratings, no names
 }
 
 
