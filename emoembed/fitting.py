@@ -96,7 +96,8 @@ def train_manifest(
     failures: dict[str, str] = {}
     for name in wanted:
         own = transformers.get(name)
-        model = recipes.build({name: own.modality if own else _modality(name, words, base)}, words, seed)
+        like = base.model if base is not None and words is base.model.phrases else None
+        model = recipes.build({name: own.modality if own else _modality(name, words, base)}, words, seed, like)
         if own:
             own.load_into(model, name)
         train, valid, failed = _rows(model, divided, name, progress)
@@ -165,7 +166,8 @@ def _modality(name: str, phrases: PhraseEncoder, base: Recognizer | None) -> Mod
         )
     if name == "text":
         assert base is not None
-        return base.model.config.modalities["text"]
+        known = base.model.config.modalities["text"]
+        return replace(known, seen=(), settings={**known.settings, "strength": 1.0})  # its adapters start anew
     return {"audio": recipes.audio_modality, "video": recipes.video_modality}[name]()
 
 
@@ -240,7 +242,7 @@ def _assemble(
     model = recipes.build({name: part.config.modalities[name] for name, (part, _, _) in parts.items()}, phrases, seed)
     weights = model.state_dict()
     for part, _, _ in parts.values():
-        weights |= {name: value for name, value in part.state_dict().items() if not name.startswith("space.")}
+        weights |= part.state_dict()
     model.load_state_dict(weights)
     seen = {
         name: [label for label, borne in zip(train.labels, (train.targets == 1).any(axis=0), strict=True) if borne]

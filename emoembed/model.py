@@ -249,13 +249,18 @@ class EmotionModel(nn.Module):
         return self.get_buffer(f"background_{modality}")
 
     def saw(self, seen: Mapping[str, Sequence[str]]) -> None:
-        """Note which labels each modality's training saw. What was known of a modality's reliability is forgotten."""
+        """Note which labels each modality's training saw.
+
+        What was known of a modality's reliability is forgotten, but for what its items look like.
+        """
         modalities = {
             name: replace(one, seen=tuple(seen.get(name, one.seen))) for name, one in self.config.modalities.items()
         }
         self.config = replace(self.config, modalities=modalities)
         for name in seen:
             fresh = Reliability(modalities[name].embed_dim, len(modalities[name].seen))
+            for kept in ("reference", "spread"):
+                fresh.get_buffer(kept).copy_(self.trust(name).get_buffer(kept))
             self.reliability[name] = fresh.to(self.space.centre.device)
 
     def calibrated(

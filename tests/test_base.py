@@ -68,3 +68,12 @@ def test_it_answers_on_a_real_clip_face_and_sentence_together_and_alone(base):
         alone = base.predict(**{name: source}, labels=LABELS)
         assert alone.scores == pytest.approx(together.modalities[name].scores, abs=1e-3)
         assert sum(alone.scores.values()) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_every_modality_knows_what_it_saw_and_what_its_items_look_like(base):
+    for model in (base.model, emoembed.load("ravdess-av").model):
+        for name, one in model.config.modalities.items():
+            trust = model.trust(name)
+            assert len(one.seen) >= 7
+            for known in (trust.familiar, trust.reference, trust.spread, trust.curves, trust.thresholds):
+                assert bool(known.any()), name

@@ -122,3 +122,18 @@ def test_ten_rows_of_three_labels_suffice_to_hold_some_out(corpus_of):
     labels = ["joy"] * 4 + ["anger"] * 3 + ["sadness"] * 3
     divided = fitting.hold_out(corpus_of([f"text {i}" for i in range(10)], labels))
     assert 1 <= (divided.samples["split"] == "valid").sum() <= 4
+
+
+def test_text_taught_on_a_base_reads_valence_as_it_does(corpus_of, text_model):
+    with torch.no_grad():
+        text_model.encoders["text"].ratings.weight.normal_()
+    text_model.space.vad_map.fill_(0.25)
+    corpus = corpus_of(["joy", "sad", "joy a", "sad b"] * 6, ["joy", "sadness"] * 12)
+    made = fitting.train_manifest(corpus, base=Recognizer(text_model), epochs=1).recognizer.model
+    for one, other in (
+        (made.encoders["text"].ratings.weight, text_model.encoders["text"].ratings.weight),
+        (made.space.vad_map, text_model.space.vad_map),
+    ):
+        torch.testing.assert_close(one, other)
+    assert set(made.config.modalities["text"].seen) == {"joy", "sadness"}
+    assert bool(made.trust("text").reference.any())

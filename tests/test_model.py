@@ -85,3 +85,16 @@ def test_bad_configurations_are_told():
         ModalityConfig("speech", "pooled", 8, parts=LabelParts(vad_share=0.7, cue_share=0.7))
     with pytest.raises(InputError, match="modalities are some of"):
         ModelConfig({"smell": ModalityConfig("speech", "pooled", 8)}, phrase_dim=4)
+
+
+def test_what_items_look_like_does_not_depend_on_which_labels_were_seen(three_model):
+    trust = three_model.trust("audio")
+    trust.reference.fill_(0.5)
+    trust.spread.fill_(0.7)
+    trust.trust.fill_(0.1)
+    three_model.saw({"audio": ("joy", "anger", "awe")})
+    again = three_model.trust("audio")
+    assert three_model.config.modalities["audio"].seen == ("joy", "anger", "awe")
+    assert bool((again.reference == 0.5).all())
+    assert again.spread == pytest.approx(0.7)
+    assert again.trust.tolist() == [1.0] * 4
