@@ -25,8 +25,8 @@ from emoembed.words import VAD_DIM, LabelSpace, PhraseEncoder, WordTable
 
 TEXT_RANK = 16
 TEXT_STRENGTH = 0.8
-"""Of the trained adapters in `base`, between the untouched encoder (0) and the trained one (1); chosen on validation rows
-of semeval2018, six emotions by name, a corpus that is not trained on."""
+"""Of the trained adapters in `base`, between the untouched encoder (0) and the trained one (1); chosen on validation
+rows of semeval2018, six emotions by name, a corpus that is not trained on."""
 SPACE_DIM = 68
 """Of the spaces of sound and faces: valence, arousal and dominance 4, a cue 32, words 32."""
 TEXT_PARTS = LabelParts(vad_share=0.1)
