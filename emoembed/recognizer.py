@@ -14,20 +14,18 @@ from torch import Tensor, nn
 
 from emoembed import adapt as few_shot
 from emoembed import checkpoint, media
+from emoembed.arguments import Labels, items_of, listed, risk_of, support_rows
 from emoembed.data import collate
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
-from emoembed.labels import Description, Label, canonical, resolve
+from emoembed.labels import canonical, resolve
 from emoembed.model import MODALITIES, EmotionModel
-from emoembed.reliability import RISKS, confidence
+from emoembed.reliability import confidence
 from emoembed.result import ModalityResult, Result, disagreement, probabilities, ranked
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Labels = Sequence[str | Label] | Mapping[str, Description]
 BATCH_SIZE = 32
-DEFAULT_RISK = 0.2
-UNREAD = ("id", "split", "speaker", "dialogue", "turn")  # columns a support table may bring along
 
 
 class Recognizer(
@@ -83,8 +81,8 @@ class Recognizer(
         abstain: bool | float = False,
     ) -> Any:
         """Score labels for one item, or for a list of items; see `emoembed.predict`."""
-        risk = _risk(abstain)
-        items, single = _items({"text": text, "audio": audio, "video": video})
+        risk = risk_of(abstain)
+        items, single = items_of({"text": text, "audio": audio, "video": video})
         names, points = self._points(labels)
         results: list[Result] = []
         for start in range(0, len(items), BATCH_SIZE):
@@ -95,7 +93,7 @@ class Recognizer(
     @torch.inference_mode()
     def encode(self, text: Any = None, audio: Any = None, video: Any = None) -> dict[str, np.ndarray]:
         """Each modality's points, `(embed_dim,)` of length one; `(items, embed_dim)` for lists, NaN where absent."""
-        items, single = _items({"text": text, "audio": audio, "video": video})
+        items, single = items_of({"text": text, "audio": audio, "video": video})
         read = [self._read(item, i, single) for i, item in enumerate(items)]
         points = self.model.encode(self._batch([arrays for arrays, _ in read]))
         arrays = {name: matrix.float().cpu().numpy() for name, matrix in points.items()}
@@ -124,9 +122,9 @@ class Recognizer(
         """
         if not isinstance(steps, int) or steps < 0:
             raise InputError(f"steps is a whole number of at least 0; given {steps!r}")
-        rows = _support(support)
+        rows = support_rows(support)
         given = list({canonical(label): label for row in rows for label in row["label"]}.values())
-        taught = resolve(given if labels is None else _listed(labels))
+        taught = resolve(given if labels is None else listed(labels))
         named = {canonical(name) for name in taught}
         strange = sorted({label for row in rows for label in row["label"] if canonical(label) not in named})
         if strange:
@@ -165,7 +163,7 @@ class Recognizer(
         """Names and label points, kept for the next call with the same labels."""
         if labels is None and not self.labels:
             raise LabelError("this checkpoint names no default labels; give labels=['joy', 'anger']")
-        wanted = self.labels if labels is None else _listed(labels)
+        wanted = self.labels if labels is None else listed(labels)
         resolved = resolve(wanted)
         key = tuple(resolved.items())
         known = self._label_points.get(key)
@@ -314,64 +312,6 @@ def check_device(device: str) -> None:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:
         raise InputError(f"device {device!r} cannot be used here: {error}") from error
-
-
-def _risk(abstain: bool | float) -> float | None:
-    """The share of wrong answers asked for; None where every item is to be answered."""
-    if abstain is False:
-        return None
-    risk = DEFAULT_RISK if abstain is True else abstain
-    if not isinstance(risk, (int, float)) or not RISKS[0] <= risk <= RISKS[-1]:
-        raise InputError(
-            f"abstain is True, False or a share of wrong answers in {RISKS[0]}..{RISKS[-1]}; given {risk!r}"
-        )
-    return float(risk)
-
-
-def _items(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
-    """One dictionary an item, and whether a single item was meant."""
-    lists = {name: value for name, value in given.items() if isinstance(value, list)}
-    if not lists:
-        return [dict(given)], True
-    lengths = {name: len(value) for name, value in lists.items()}
-    if len(set(lengths.values())) > 1:
-        listed = ", ".join(f"{name} has {count}" for name, count in lengths.items())
-        raise InputError(f"lists must be equally long, one entry an item; {listed}")
-    alone = [name for name, value in given.items() if value is not None and name not in lists]
-    if alone:
-        raise InputError(f"{', '.join(alone)} is a single item beside lists; give a list there too, None where absent")
-    return [{name: value[i] for name, value in lists.items()} for i in range(next(iter(lengths.values())))], False
-
-
-def _listed(labels: Any) -> Labels:
-    """Labels as a list or a mapping, whatever iterable they came as. Raises LabelError for anything else."""
-    if isinstance(labels, str):
-        resolve(labels)  # raises, with advice
-    if isinstance(labels, Mapping):
-        return labels
-    try:
-        return list(labels)
-    except TypeError as error:
-        raise LabelError(f"labels is a list of names or a dictionary of descriptions; given {labels!r}") from error
-
-
-def _support(support: Any) -> list[dict[str, Any]]:
-    if isinstance(support, (str, Mapping)) or not (hasattr(support, "to_dict") or isinstance(support, Iterable)):
-        raise InputError(f"the support is a list of rows or a table; given {type(support).__name__}")
-    if hasattr(support, "to_dict"):
-        support = support.astype(object).where(support.notna(), None).to_dict("records")
-    records = [dict(row) for row in support]
-    if not records:
-        raise InputError("the support is empty; give at least one row with a label and a text, audio or video")
-    for i, row in enumerate(records):
-        label = row.get("label")
-        row["label"] = [label] if isinstance(label, str) else list(label) if isinstance(label, list | tuple) else []
-        if not row["label"] or not all(isinstance(name, str) for name in row["label"]):
-            raise InputError(f"row {i} of the support has no label; its keys are {', '.join(map(str, row))}")
-        unknown = [key for key in row if key not in (*MODALITIES, "label", *UNREAD)]
-        if unknown:
-            raise InputError(f"row {i} of the support has {', '.join(unknown)}; rows hold label, text, audio, video")
-    return records
 
 
 def _shots(counts: Mapping[str, int]) -> str:

@@ -1,0 +1,74 @@
+"""What callers give: items, labels, examples, a share of wrong answers; checked, and brought into one form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from emoembed.errors import InputError, LabelError
+from emoembed.labels import Description, Label, resolve
+from emoembed.model import MODALITIES
+from emoembed.reliability import RISKS
+
+Labels = Sequence[str | Label] | Mapping[str, Description]
+DEFAULT_RISK = 0.2
+UNREAD = ("id", "split", "speaker", "dialogue", "turn")  # columns a support table may bring along
+
+
+def risk_of(abstain: bool | float) -> float | None:
+    """The share of wrong answers asked for; None where every item is to be answered."""
+    if abstain is False:
+        return None
+    risk = DEFAULT_RISK if abstain is True else abstain
+    if not isinstance(risk, (int, float)) or not RISKS[0] <= risk <= RISKS[-1]:
+        raise InputError(
+            f"abstain is True, False or a share of wrong answers in {RISKS[0]}..{RISKS[-1]}; given {risk!r}"
+        )
+    return float(risk)
+
+
+def items_of(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+    """One dictionary an item, and whether a single item was meant."""
+    lists = {name: value for name, value in given.items() if isinstance(value, list)}
+    if not lists:
+        return [dict(given)], True
+    lengths = {name: len(value) for name, value in lists.items()}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name} has {count}" for name, count in lengths.items())
+        raise InputError(f"lists must be equally long, one entry an item; {listed}")
+    alone = [name for name, value in given.items() if value is not None and name not in lists]
+    if alone:
+        raise InputError(f"{', '.join(alone)} is a single item beside lists; give a list there too, None where absent")
+    return [{name: value[i] for name, value in lists.items()} for i in range(next(iter(lengths.values())))], False
+
+
+def listed(labels: Any) -> Labels:
+    """Labels as a list or a mapping, whatever iterable they came as. Raises LabelError for anything else."""
+    if isinstance(labels, str):
+        resolve(labels)  # raises, with advice
+    if isinstance(labels, Mapping):
+        return labels
+    try:
+        return list(labels)
+    except TypeError as error:
+        raise LabelError(f"labels is a list of names or a dictionary of descriptions; given {labels!r}") from error
+
+
+def support_rows(support: Any) -> list[dict[str, Any]]:
+    """Rows of examples, each with a list of labels. Raises InputError for none, or for a row that teaches nothing."""
+    if isinstance(support, (str, Mapping)) or not (hasattr(support, "to_dict") or isinstance(support, Iterable)):
+        raise InputError(f"the support is a list of rows or a table; given {type(support).__name__}")
+    if hasattr(support, "to_dict"):
+        support = support.astype(object).where(support.notna(), None).to_dict("records")
+    records = [dict(row) for row in support]
+    if not records:
+        raise InputError("the support is empty; give at least one row with a label and a text, audio or video")
+    for i, row in enumerate(records):
+        label = row.get("label")
+        row["label"] = [label] if isinstance(label, str) else list(label) if isinstance(label, list | tuple) else []
+        if not row["label"] or not all(isinstance(name, str) for name in row["label"]):
+            raise InputError(f"row {i} of the support has no label; its keys are {', '.join(map(str, row))}")
+        unknown = [key for key in row if key not in (*MODALITIES, "label", *UNREAD)]
+        if unknown:
+            raise InputError(f"row {i} of the support has {', '.join(unknown)}; rows hold label, text, audio, video")
+    return records
