@@ -17,7 +17,7 @@ import torch
 
 import emoembed
 from emoembed import assess, corpora
-from emoembed.evaluation import few_shot, held_out, novelty, plots, shipped, zero_shot
+from emoembed.evaluation import few_shot, fusion, held_out, novelty, plots, shipped, unseen
 from emoembed.evaluation.report import Report, write
 from emoembed.extraction import cache_folder
 from emoembed.model import EmotionModel
@@ -25,7 +25,6 @@ from emoembed.recognizer import Recognizer
 
 CORPORA = {"text": "goemotions", "audio": "ravdess", "video": "fer2013"}
 SEEDS = {"text": 3, "audio": 3, "video": 1}
-SHOTS = (0, 1, 2, 4, 8, 16)
 
 
 def untrained(base: EmotionModel) -> EmotionModel:
@@ -51,21 +50,40 @@ def named(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
     return pd.concat([shipped.by_name(m, corpus, data, shipped.SIX, split, system=n) for n, m in systems.items()])
 
 
-def held_out_labels(base: EmotionModel, data: Path, split: str, modality: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Each label of a modality's corpus held out in turn, and taught with examples: zero-shot and few-shot rows."""
-    found, taught, expected = [], [], []
-    for fold in held_out.load_folds(CORPORA[modality], data, base):
-        labels = [label for label in fold.train.labels if modality != "text" or label != "neutral"]
-        for label in labels:
-            for seed in range(SEEDS[modality]):
-                model = held_out.train_without(fold, (label,), seed, base=base)
-                found += zero_shot.measure(model, fold, (label,), split, {"seed": seed, "fold": fold.name})
-                if seed == 0:
-                    taught.append(few_shot.curve(model, fold, (label,), split, SHOTS, draws=5))
-                    expected.append(novelty.measure(model, fold, label))
-                print(f"{fold.name} without {label}, seed {seed}: AUC {found[-1]['auc']:.3f}", flush=True)
-    novelty.write(expected, cache_folder(), modality)
-    return pd.DataFrame(found), pd.concat(taught, ignore_index=True)
+def held_out_labels(base: EmotionModel, data: Path, split: str, modality: str, report: Report) -> unseen.Found:
+    """Each label of a modality's corpus held out in turn, and taught with examples; its tables go into the report."""
+    named = {"text": "text", "audio": "sound", "video": "faces"}[modality]
+    if modality == "audio":
+        folds = list(fusion.held_out_folds(data, base))
+    else:
+        folds = list(held_out.load_folds(CORPORA[modality], data, base))
+    found = unseen.each(folds, modality, base, seeds=SEEDS[modality], split=split, progress=True)
+    novelty.write(found.expected, cache_folder(), modality)
+    report.tables[f"{named}: each label held out"] = unseen.beside_untrained(found, folds, base, split)
+    several = modality == "text"
+    measures = ("auc", "ap") if several else ("auc", "ap", "seen_uar", "unseen_uar", "harmonic", "seen_uar_closed")
+    report.tables[f"{named}: mean over labels held out"] = unseen.over_labels(found.alone, measures)
+    if len(folds[0].modalities) > 1:
+        report.tables["sound and action units: mean over labels held out"] = unseen.over_labels(found.zero, measures)
+    errors = pd.Series(found.calibration, name="ECE").to_frame()
+    report.tables[f"{named}: calibration of labels held out"] = errors
+    report.tables[f"{named}: a few examples"] = few_shot.summarize(found.few)
+    gains = pd.DataFrame([few_shot.gain(found.few, shots) for shots in unseen.SHOTS[1:]]).set_index("shots")
+    report.tables[f"{named}: gain in average precision over no example"] = gains
+    return found
+
+
+def more(base: EmotionModel, data: Path, split: str, modality: str) -> dict[str, pd.DataFrame]:
+    """What else is asked of models trained anew."""
+    if modality == "text":
+        corpus = "dair_emotion" if split == "test" else "semeval2018"
+        pair = ("excitement", "frustration")
+        iemocap = unseen.together("iemocap_text", data, pair, base, protocol="iemocap-6", seeds=3, split=split)
+        absent = unseen.six_absent(base, data, corpus, seeds=3, split=split)
+        return {"Six emotions absent from training": absent, "IEMOCAP's text, one emotion held out": iemocap}
+    if modality == "audio" and split == "test":
+        return {"EMO-DB by models of RAVDESS and TESS": unseen.other_corpus(base, data, seeds=3)}
+    return {}
 
 
 def draw(base: EmotionModel, folder: Path) -> None:
@@ -80,11 +98,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
     parser.add_argument("--output", type=Path, default=Path("build/report"))
     parser.add_argument("--split", choices=("valid", "test"), default="valid")
+    parser.add_argument("--base", default="base", help="the checkpoint that is measured")
     parser.add_argument("--full", default="", metavar="MODALITIES", help="also train anew: text,audio,video")
     parsed = parser.parse_args()
     torch.set_num_threads(2)
     begin = time.monotonic()
-    recognizer = emoembed.load("base")
+    recognizer = emoembed.load(parsed.base)
     base, data, split = recognizer.model, parsed.data, parsed.split
     report = Report(f"emoembed base, {split} split", {"split": split})
     sections: dict[str, Callable[[], pd.DataFrame]] = {
@@ -102,18 +121,17 @@ def main() -> None:
     parsed.output.mkdir(parents=True, exist_ok=True)
     draw(base, parsed.output)
     curves = {}
+    known = {}
     for modality in [name for name in parsed.full.split(",") if name]:
-        zero, few = held_out_labels(base, data, split, modality)
-        report.tables[f"{modality}: each held out"] = zero_shot.by_label(zero)
-        report.tables[f"{modality}: mean of those"] = zero_shot.summarize(zero)
-        summary = few_shot.summarize(few)
-        report.tables[f"{modality}: a few examples"] = summary
+        found = held_out_labels(base, data, split, modality, report)
+        summary = few_shot.summarize(found.few)
         curves[modality] = list(summary.index), list(summary["ap"])
+        known[modality] = [one.nearest for one in found.expected], [one.auc for one in found.expected]
+        report.tables |= more(base, data, split, modality)
+        write(report, parsed.output)
     if curves:
         plots.shots(curves, parsed.output / "shots.png")
-        known = {name: novelty.read(cache_folder(), name) for name in curves}
-        points = {name: ([one.nearest for one in each], [one.auc for one in each]) for name, each in known.items()}
-        plots.nearness(points, parsed.output / "nearness.png")
+        plots.nearness(known, parsed.output / "nearness.png")
     write(report, parsed.output)
     print(f"\n{parsed.output}/report.md, {(time.monotonic() - begin) / 60:.0f} minutes")
 

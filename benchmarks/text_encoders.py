@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import emoembed
-from emoembed import build, corpora, recipes
+from emoembed import build, corpora, corpus_data, recipes
 from emoembed.corpora import Corpus
 from emoembed.data import EmotionData, join
 from emoembed.errors import InputError
@@ -38,7 +38,7 @@ def word_data(corpus: Corpus, table: WordTable) -> EmotionData:
             return np.zeros((1, table.dim), np.float16)
 
     rows = zip(corpus.samples["id"], corpus.samples["text"], strict=True)
-    return recipes.annotate(corpus, {"text": {i: read(text) for i, text in rows}})
+    return corpus_data.annotate(corpus, {"text": {i: read(text) for i, text in rows}})
 
 
 def train_recurrent(data: Path, table: WordTable) -> EmotionModel:
@@ -80,7 +80,7 @@ def main() -> None:
     assert base.phrases is not None
     text = base.encoders["text"]
     size = sum(p.numel() for p in text.parameters()) * 2 / 1e6
-    report("pruned transformer (base)", base, recipes.text_data(dev, base.phrases), size)
+    report("pruned transformer (base)", base, corpus_data.text_data(dev, base.phrases), size)
     table = build.distil_words(base, build.training_texts(data), WORDS, DIM)
     model = train_recurrent(data, table)
     size = (table.vectors.size + sum(p.numel() for p in model.parameters())) * 2 / 1e6

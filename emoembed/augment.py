@@ -9,11 +9,15 @@ from torch import Tensor
 def speech(frames: Tensor, lengths: Tensor, generator: torch.Generator, bands: int = 64) -> Tensor:
     """Another microphone and another throat: gain of +-6 dB, some noise, and the bands stretched by up to 8 %.
 
+    Every other recording stays as it is, or what is heard in earnest would be unlike all that was trained on.
     The stretch is vocal tract length perturbation (Jaitly & Hinton 2013), with F0 moved as far; noise is a floor of up
     to 30 dB below the loudest band. `(batch, time, columns)` -> the same shape; the first `bands` columns are decibels,
     and where four follow they are f0 in semitones, voicing, energy in decibels and tilt.
     """
-    frames = frames.clone()
+    changed = torch.rand(len(frames), generator=generator) < 0.5
+    if not bool(changed.any()):
+        return frames
+    whole, frames = frames, frames[changed]
     batch, _, columns = frames.shape
 
     def spread(amount: float) -> Tensor:
@@ -27,7 +31,9 @@ def speech(frames: Tensor, lengths: Tensor, generator: torch.Generator, bands: i
         voiced = frames[..., bands] > 0
         frames[..., bands] += torch.where(voiced, 12 * torch.log2(warp)[:, None], 0.0)
         frames[..., bands + 2] += gain[..., 0]
-    return frames
+    result = whole.clone()
+    result[changed] = frames
+    return result
 
 
 def _warped(maps: Tensor, factor: Tensor) -> Tensor:

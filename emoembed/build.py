@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from emoembed import checkpoint, corpora, recipes, trunk
+from emoembed import checkpoint, corpora, corpus_data, recipes, trunk
 from emoembed.data import EmotionData, join
 from emoembed.evaluation import fusion, novelty
 from emoembed.evaluation.calibration import calibrate
@@ -69,8 +69,8 @@ def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> Em
     phrases = untrained.phrases
     assert phrases is not None
     model = recipes.build({"text": untrained.config.modalities["text"]}, phrases, seed, untrained)
-    train = join([recipes.text_data(corpora.load(name, data).split("train"), phrases) for name in TEXT_CORPORA])
-    valid = recipes.text_data(corpora.load("goemotions", data).split("valid"), phrases)
+    train = join([corpus_data.text_data(corpora.load(name, data).split("train"), phrases) for name in TEXT_CORPORA])
+    valid = corpus_data.text_data(corpora.load("goemotions", data).split("valid"), phrases)
     model = recipes.temper(_fitted(model, train, valid, "text", seed, work))
     recipes.fit_background(model, train)
     return model
@@ -80,10 +80,10 @@ def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path) -> E
     """The speech encoder, on RAVDESS actors 1-16, TESS and EMO-DB; stops on RAVDESS actors 17-20."""
     ravdess = corpora.load("ravdess", data)
     parts = [ravdess.split("train"), *(corpora.load(name, data) for name in AUDIO_CORPORA if name != "ravdess")]
-    train = join([recipes.audio_data(part) for part in parts])
+    train = join([corpus_data.audio_data(part) for part in parts])
     assert untrained.phrases is not None
     model = recipes.build({"audio": recipes.audio_modality()}, untrained.phrases, seed, untrained)
-    return _fitted(model, train, recipes.audio_data(ravdess.split("valid")), "audio", seed, work)
+    return _fitted(model, train, corpus_data.audio_data(ravdess.split("valid")), "audio", seed, work)
 
 
 def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
@@ -91,7 +91,7 @@ def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path) -> E
     faces = corpora.load("fer2013", data)
     assert untrained.phrases is not None
     model = recipes.build({"video": recipes.video_modality()}, untrained.phrases, seed, untrained)
-    train, valid = (recipes.video_data(faces.split(name)) for name in ("train", "valid"))
+    train, valid = (corpus_data.video_data(faces.split(name)) for name in ("train", "valid"))
     return _fitted(model, train, valid, "video", seed, work)
 
 
@@ -164,9 +164,9 @@ def validation_rows(data: Path, untrained: EmotionModel) -> dict[str, EmotionDat
     """The rows each modality stopped on, which its calibration is fitted on as well."""
     assert untrained.phrases is not None
     return {
-        "text": recipes.text_data(corpora.load("goemotions", data).split("valid"), untrained.phrases),
-        "audio": recipes.audio_data(corpora.load("ravdess", data).split("valid")),
-        "video": recipes.video_data(corpora.load("fer2013", data).split("valid")),
+        "text": corpus_data.text_data(corpora.load("goemotions", data).split("valid"), untrained.phrases),
+        "audio": corpus_data.audio_data(corpora.load("ravdess", data).split("valid")),
+        "video": corpus_data.video_data(corpora.load("fer2013", data).split("valid")),
     }
 
 

@@ -13,10 +13,11 @@ from torch.nn.functional import normalize
 
 from emoembed import augment
 from emoembed.errors import InputError
-from emoembed.statistics import statistics, statistics_dim
+from emoembed.ridge import RidgeMap
+from emoembed.statistics import moments, statistics, statistics_dim
 
-BRANCH_DROPOUT = 0.2
-"""Chance in training that an item's point comes from one branch of the speech encoder alone; as much for the other."""
+SUMMARY_NOISE = 0.1
+"""Deviation of the noise on standardised statistics in training."""
 
 
 def padding_mask(lengths: Tensor, time: int) -> Tensor:
@@ -159,8 +160,7 @@ class SpectrogramEncoder(nn.Module):
         bands: number of mel bands.
         channels: of the four convolutional stages; each halves the bands, all but the third halve the time.
         hidden: of the GRU.
-        statistics: hidden units of a perceptron over the recording's statistics, whose direction is added to the
-            network's; in training one of the two is left out now and then, so that each stands alone. 0 for none.
+        overview: share of what a map in closed form says of the recording's statistics; see `joined`.
     """
 
     def __init__(
@@ -171,11 +171,12 @@ class SpectrogramEncoder(nn.Module):
         channels: tuple[int, ...] = (32, 64, 96, 128),
         hidden: int = 96,
         dropout: float = 0.3,
-        statistics: int = 0,
+        overview: float = 0.0,
     ) -> None:
         super().__init__()
         self.bands = bands
-        self.overview = _overview(feature_dim, embed_dim, statistics, dropout) if statistics else None
+        self.overview_share = overview
+        self.overview = RidgeMap(statistics_dim(feature_dim), embed_dim) if overview else None
         self.standardize = Standardize(feature_dim)
         strides = (2, 2, 1, 2)
         self.time_stride = 8
@@ -191,16 +192,12 @@ class SpectrogramEncoder(nn.Module):
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
-        frames = self.standardize(frames, lengths)
-        if self.overview is None:
-            return self._detail(frames, lengths)
+        return joined(self, self._detail(self.standardize(frames, lengths), lengths), frames, lengths)
+
+    def summarize(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """What the overview reads: `(batch, statistics)`"""
         with torch.autocast(frames.device.type, enabled=False):
-            overview = self.overview(statistics(frames, lengths, self.bands))
-        both = torch.stack([point(self._detail(frames, lengths)), point(overview)])
-        if self.training:
-            chance = torch.rand(len(frames), device=frames.device)
-            both = both * torch.stack([chance > BRANCH_DROPOUT, chance < 1 - BRANCH_DROPOUT])[..., None]
-        return both.sum(dim=0)
+            return statistics(self.standardize(frames, lengths), lengths, self.bands)
 
     def _detail(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """What the network over the frames says, of standardised frames."""
@@ -216,30 +213,6 @@ class SpectrogramEncoder(nn.Module):
         steps = maps.permute(0, 2, 1, 3).flatten(start_dim=2)
         steps = self.narrow(torch.cat([steps, others.to(steps.dtype)], dim=-1))
         return self.out(self.pool(run_recurrent(self.recurrent, steps, lengths), lengths).to(steps.dtype))
-
-
-class RunningScale(nn.BatchNorm1d):
-    """Batch normalisation; a batch of one, which has no deviation, is scaled by what is known from others."""
-
-    def forward(self, values: Tensor) -> Tensor:
-        """`(batch, columns)` -> the same shape"""
-        if self.training and len(values) < 2:
-            return nn.functional.batch_norm(values, self.running_mean, self.running_var, eps=self.eps)
-        return super().forward(values)
-
-
-def _overview(feature_dim: int, embed_dim: int, hidden: int, dropout: float) -> nn.Sequential:
-    """A perceptron over a recording's statistics."""
-    size = statistics_dim(feature_dim)
-    return nn.Sequential(
-        RunningScale(size, affine=False),
-        nn.Hardtanh(-5.0, 5.0),
-        nn.Dropout(dropout / 2),
-        nn.Linear(size, hidden),
-        nn.GELU(),
-        nn.Dropout(dropout),
-        nn.Linear(hidden, embed_dim),
-    )
 
 
 def masked_average(frames: Tensor, lengths: Tensor, factor: int) -> Tensor:
@@ -276,6 +249,8 @@ class ResidualStage(nn.Module):
 class FaceEncoder(nn.Module):
     """A small residual CNN over each 48x48 grey face, then attention pooling over the frames.
 
+    Outside training each face is read mirrored as well, and the mean of both counts.
+
     Args:
         embed_dim: size of the result.
         side: pixels of a face's side.
@@ -302,24 +277,49 @@ class FaceEncoder(nn.Module):
         maps = frames[mask].view(-1, 1, self.side, self.side)
         centred = maps - maps.mean(dim=(2, 3), keepdim=True)
         maps = centred / (centred.square().mean(dim=(2, 3), keepdim=True) + 1e-3).sqrt()
-        maps = maps.contiguous(memory_format=torch.channels_last)
-        for stage in self.stages:
-            maps = stage(maps)
-        maps = nn.functional.adaptive_avg_pool2d(maps, 2)
-        faces = self.narrow(maps.flatten(start_dim=1))
+        faces = self._read(maps)
+        if not self.training:
+            faces = (faces + self._read(maps.flip(-1))) / 2
         steps = faces.new_zeros(*frames.shape[:2], faces.shape[-1]).masked_scatter(mask[..., None], faces)
         return self.out(self.pool(steps, lengths).to(faces.dtype))
 
+    def _read(self, maps: Tensor) -> Tensor:
+        """Standardised faces `(faces, 1, side, side)` -> `(faces, 2 * channels[-1])`"""
+        maps = maps.contiguous(memory_format=torch.channels_last)
+        for stage in self.stages:
+            maps = stage(maps)
+        return self.narrow(nn.functional.adaptive_avg_pool2d(maps, 2).flatten(start_dim=1))
+
 
 class PooledEncoder(nn.Module):
-    """Mean over time, then a two-layer perceptron: for functionals, action units, and little data."""
+    """What an item is like over time, through a two-layer perceptron: for action units, functionals, and little data.
 
-    def __init__(self, feature_dim: int, embed_dim: int, hidden: int = 128, dropout: float = 0.3) -> None:
+    Args:
+        feature_dim: columns of the input.
+        embed_dim: size of the result.
+        hidden: of the perceptron.
+        summary: what is read of the columns: their `mean`; their means and deviations (`moments`); or `functionals`
+            of speech, as `statistics` has them.
+        overview: share of what a map in closed form says of the same numbers; see `joined`.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        embed_dim: int,
+        hidden: int = 128,
+        dropout: float = 0.3,
+        summary: str = "mean",
+        overview: float = 0.0,
+    ) -> None:
         super().__init__()
+        self.summary, self.overview_share = summary, overview
+        size = {"mean": feature_dim, "moments": 2 * feature_dim, "functionals": statistics_dim(feature_dim)}[summary]
         self.standardize = Standardize(feature_dim)
+        self.overview = RidgeMap(size, embed_dim)
         self.out = nn.Sequential(
             nn.Dropout(dropout / 2),
-            nn.Linear(feature_dim, hidden),
+            nn.Linear(size, hidden),
             nn.GELU(),
             nn.Dropout(dropout),
             nn.Linear(hidden, embed_dim),
@@ -327,8 +327,33 @@ class PooledEncoder(nn.Module):
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
-        total = self.standardize(frames, lengths).sum(dim=1)
-        return self.out(total / lengths[:, None])
+        with torch.autocast(frames.device.type, enabled=False):
+            scaled = self.overview.scaled(self.summarize(frames, lengths))
+            if self.training:
+                scaled = scaled + SUMMARY_NOISE * torch.randn_like(scaled)
+        return joined(self, self.out(scaled), frames, lengths)
+
+    def summarize(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """What the perceptron and the overview read: `(batch, numbers)`"""
+        frames = self.standardize(frames, lengths)
+        if self.summary == "functionals":
+            return statistics(frames, lengths)
+        mean, deviation = moments(frames, lengths)
+        return mean if self.summary == "mean" else torch.cat([mean, deviation], dim=1)
+
+
+def joined(encoder: SpectrogramEncoder | PooledEncoder, detail: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
+    """A network's points and its overview's, as the sum of their directions; the network's alone in training.
+
+    The network learns the emotions it sees best, the overview places those it never saw: neither is trained on what
+    the other says.
+    """
+    if encoder.overview is None or encoder.overview_share == 0.0 or encoder.training:
+        return detail
+    with torch.autocast(frames.device.type, enabled=False):
+        overview = encoder.overview(encoder.summarize(frames, lengths))
+    share = encoder.overview_share
+    return (1 - share) * point(detail) + share * point(overview)
 
 
 def point(encoded: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emoembed import checkpoint, extraction, media, pretrained, recipes
+from emoembed import checkpoint, corpus_data, extraction, media, pretrained, recipes
 from emoembed.bulk import as_corpus, input_of, present_modalities
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
@@ -97,11 +97,12 @@ def train_manifest(
     for name in wanted:
         own = transformers.get(name)
         like = base.model if base is not None and words is base.model.phrases else None
-        model = recipes.build({name: own.modality if own else _modality(name, words, base)}, words, seed, like)
+        rows = int((divided.samples[name].notna() & (divided.samples["split"] == "train")).sum())
+        model = recipes.build({name: own.modality if own else _modality(name, words, base, rows)}, words, seed, like)
         if own:
             own.load_into(model, name)
         train, valid, failed = _rows(model, divided, name, progress)
-        config = recipes.training("audio" if name == "text" and isinstance(words, WordTable) else name, seed, **changes)
+        config = recipes.training(recipes.kind_of(name, model.config.modalities[name]), seed, **changes)
         if model.config.modalities[name].features == "waveform":
             config = replace(config, max_frames=LONGEST_SOUND)
         scores[name] = _train(model, train, valid, config, device, progress)
@@ -159,7 +160,7 @@ def _phrases(wanted: Sequence[str], base: Recognizer | None) -> PhraseEncoder:
     return base.model.phrases
 
 
-def _modality(name: str, phrases: PhraseEncoder, base: Recognizer | None) -> ModalityConfig:
+def _modality(name: str, phrases: PhraseEncoder, base: Recognizer | None, rows: int) -> ModalityConfig:
     if name == "text" and isinstance(phrases, WordTable):
         return ModalityConfig(
             "words", "recurrent", 68, word_feature_set(phrases.dim).columns, parts=LabelParts(vad_share=0.5)
@@ -168,7 +169,7 @@ def _modality(name: str, phrases: PhraseEncoder, base: Recognizer | None) -> Mod
         assert base is not None
         known = base.model.config.modalities["text"]
         return replace(known, seen=(), settings={**known.settings, "strength": 1.0})  # its adapters start anew
-    return {"audio": recipes.audio_modality, "video": recipes.video_modality}[name]()
+    return recipes.speech_modality(rows) if name == "audio" else recipes.video_modality()
 
 
 def _rows(
@@ -185,7 +186,7 @@ def _rows(
         if len(rows.samples) < fewest:
             first = f"; {next(iter(failures.values()))}" if failures else ""
             raise InputError(f"{corpus.name} has {len(rows.samples)} usable {split} rows with {modality}{first}")
-        parts.append(recipes.annotate(rows, {modality: inputs}))
+        parts.append(corpus_data.annotate(rows, {modality: inputs}))
     taught = int((parts[0].targets == 1).any(axis=0).sum())
     if taught < 2:
         raise InputError(f"the train rows of {corpus.name} with {modality} bear {taught} label; at least 2 are needed")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from emoembed import augment
+from emoembed import augment, corpus_data, ridge
 from emoembed.corpora import feature_names
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.data import EmotionData
+from emoembed.encoders import PooledEncoder, SpectrogramEncoder
 from emoembed.errors import InputError
-from emoembed.extraction import cached_features
 from emoembed.features import audio
 from emoembed.model import EmotionModel, ModalityConfig, ModelConfig
 from emoembed.projections import LabelParts, LabelProjection
@@ -33,7 +33,11 @@ TEXT_PARTS = LabelParts(vad_share=0.1)
 SPEECH_PARTS = LabelParts(vad_share=0.6, cue_share=0.3, cue="sounds", vad_weights=(0.6, 1.0, 1.0, 0.8))
 FACE_PARTS = LabelParts(vad_share=0.5, cue_share=0.4, cue="looks")
 """Chosen on validation actors of RAVDESS, emotions held out: `benchmarks/label_parts.py`."""
-REVISION = 2
+FEW_RECORDINGS = 2000
+"""Below so many training rows speech is read by its statistics alone."""
+MODALITY_DROPOUT = 0.3
+"""Chance that a clip of sound and face loses one of them in training, so that either stands alone."""
+REVISION = 3
 """Raised when a change to features, encoders or training makes models kept in the cache stale."""
 
 AUGMENT: dict[str, Augment] = {"audio": augment.speech, "video": augment.faces}
@@ -59,12 +63,15 @@ TRAINING = {
         label_smoothing=0.1,
         max_frames=400,
     ),
+    "functionals": TrainConfig(
+        epochs=25, batch_size=32, learning_rate=2e-3, patience=25, pull=1.0, label_smoothing=0.1, max_frames=400
+    ),
     "video": TrainConfig(
-        epochs=28,
+        epochs=60,
         batch_size=128,
         learning_rate=2e-3,
-        patience=12,
-        pull=0.5,
+        patience=20,
+        pull=0.1,
         balance=0.25,
         label_smoothing=0.1,
         weight_decay=0.05,
@@ -87,6 +94,13 @@ def training(kind: str, seed: int = 0, **changes: object) -> TrainConfig:
     return replace(TRAINING[kind], seed=seed, **changes)  # type: ignore[arg-type]
 
 
+def kind_of(modality: str, config: ModalityConfig) -> str:
+    """The key of `TRAINING` for a modality that is read so."""
+    if config.features == "speech" and config.encoder == "pooled":
+        return "functionals"
+    return "audio" if config.features == "words" else modality
+
+
 def text_modality(trunk_config: dict[str, object], rank: int = TEXT_RANK) -> ModalityConfig:
     """Sentences: a transformer whose untouched half embeds labels and whose low-rank adapters are trained."""
     hidden = int(trunk_config["hidden_size"])  # type: ignore[call-overload]
@@ -97,8 +111,19 @@ def text_modality(trunk_config: dict[str, object], rank: int = TEXT_RANK) -> Mod
 def audio_modality() -> ModalityConfig:
     """Speech: log-mel bands and prosody through convolutions and a BiGRU."""
     return ModalityConfig(
-        "speech", "spectrogram", SPACE_DIM, audio.SPEECH.columns, {"statistics": 128}, parts=SPEECH_PARTS
+        "speech", "spectrogram", SPACE_DIM, audio.SPEECH.columns, {"overview": 0.5}, parts=SPEECH_PARTS
     )
+
+
+def speech_modality(recordings: int) -> ModalityConfig:
+    """What reads speech, given how many recordings there are to train on."""
+    return functionals_modality() if recordings < FEW_RECORDINGS else audio_modality()
+
+
+def functionals_modality() -> ModalityConfig:
+    """Speech by its statistics alone: with a thousand recordings a network over their frames learns less."""
+    settings = {"summary": "functionals", "overview": 0.5}
+    return ModalityConfig("speech", "pooled", SPACE_DIM, audio.SPEECH.columns, settings, parts=SPEECH_PARTS)
 
 
 def video_modality() -> ModalityConfig:
@@ -108,7 +133,9 @@ def video_modality() -> ModalityConfig:
 
 def action_unit_modality(columns: Sequence[str]) -> ModalityConfig:
     """Facial action units, one row a clip or frame by frame, through a perceptron."""
-    return ModalityConfig("action_units", "pooled", SPACE_DIM, tuple(columns), {"hidden": 128}, parts=FACE_PARTS)
+    return ModalityConfig(
+        "action_units", "pooled", SPACE_DIM, tuple(columns), {"hidden": 128, "overview": 0.5}, parts=FACE_PARTS
+    )
 
 
 def sequence_modality(columns: Sequence[str]) -> ModalityConfig:
@@ -211,8 +238,7 @@ def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty
     inputs = model.phrases.phrase_vectors(list(rated.samples["text"])).double()
     known = torch.tensor(rated.samples[["valence", "arousal", "dominance"]].to_numpy(), dtype=torch.float64)
     centre, middle = inputs.mean(dim=0), known.mean(dim=0)
-    gram = (inputs - centre).T @ (inputs - centre) + penalty * torch.eye(inputs.shape[1], dtype=torch.float64)
-    weight = torch.linalg.solve(gram, (inputs - centre).T @ (known - middle))
+    weight = ridge.solve(inputs - centre, known - middle, penalty).T
     said = model.phrases.phrase_vectors(list(texts)).double() @ weight
     scale = 0.5 / said.std(dim=0).clamp(min=1e-6)
     with torch.no_grad():
@@ -223,7 +249,7 @@ def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty
         model.phrases, (inputs.float(), ((known - middle) * 0.5 / known.std(dim=0).clamp(min=1e-6)).float())
     )
     ratings = (known - middle + centre @ weight - said.mean(dim=0)) * scale
-    return replace(text_data(rated, model.phrases), ratings=ratings.float().numpy())
+    return replace(corpus_data.text_data(rated, model.phrases), ratings=ratings.float().numpy())
 
 
 def temper(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel:
@@ -239,9 +265,31 @@ def temper(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel
 
 
 def prepare(model: EmotionModel, train: EmotionData) -> EmotionModel:
-    """Fit what must be fitted before training: the columns' statistics."""
+    """Fit what must be fitted before training: the columns' statistics, and the maps in closed form."""
     fit_standardization(model, train)
+    fit_overviews(model, train)
     return model
+
+
+@torch.no_grad()
+def fit_overviews(model: EmotionModel, data: EmotionData, frames: int = 400) -> None:
+    """Fit each encoder's map from statistics to label points.
+
+    A row with several labels is drawn to their mean. Corpora count alike, however many rows they have: rows of one
+    have few speakers, rows of another many.
+    """
+    bears = torch.from_numpy(data.targets == 1).float()
+    for name, label_points in model.label_points(data.labels).items():
+        encoder = model.encoders[name]
+        if not isinstance(encoder, SpectrogramEncoder | PooledEncoder) or encoder.overview is None:
+            continue
+        rows = [i for i, row in enumerate(data.ids) if row in data.inputs[name] and bool(bears[i].any())]
+        corpora = [data.ids[i].partition("/")[0] for i in rows]
+        counts = Counter(corpora)
+        weights = torch.tensor([1.0 / counts[corpus] for corpus in corpora])
+        batches = [data.batch(np.array(rows[i : i + 64]), frames)[name] for i in range(0, len(rows), 64)]
+        inputs = torch.cat([encoder.summarize(*batch) for batch in batches])
+        encoder.overview.fit(inputs, bears[rows] @ label_points / bears[rows].sum(dim=1, keepdim=True), weights)
 
 
 @torch.no_grad()
@@ -262,55 +310,6 @@ def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> 
         groups = [points[rows] for rows in bears[there].T if int(rows.sum()) > 1]
         spreads = [(group - group.mean(dim=0)).square().sum(dim=1).mean() for group in groups]
         trust.spread.copy_(torch.stack(spreads).mean() if spreads else torch.zeros(()))
-
-
-def annotate(corpus: Corpus, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> EmotionData:
-    """A corpus's rows with features; rows without features, or without a label where there must be one, are left out.
-
-    Ids become `corpus/id`, so that corpora can be joined.
-    """
-    samples = corpus.samples
-    here = np.array([any(i in store for store in inputs.values()) for i in samples["id"]], dtype=bool)
-    samples = samples[here & (corpus.multi_label | (samples["labels"].map(len) > 0).to_numpy())]
-    if samples.empty:
-        raise InputError(f"no row of {corpus.name} has features")
-    targets = np.zeros((len(samples), len(corpus.labels)), dtype=np.float32)
-    for row, labels in enumerate(samples["labels"]):
-        targets[row, [corpus.labels.index(label) for label in labels]] = 1.0
-    ids = tuple(f"{corpus.name}/{i}" for i in samples["id"])
-    named = {
-        name: {new: store[old] for new, old in zip(ids, samples["id"], strict=True) if old in store}
-        for name, store in inputs.items()
-    }
-    return EmotionData(ids, named, corpus.labels, targets, np.full(len(ids), corpus.multi_label))
-
-
-def text_data(corpus: Corpus, phrases: PhraseEncoder) -> EmotionData:
-    """Rows with token ids, for a sentence encoder.
-
-    Raises:
-        InputError: the phrase encoder is a word table, which has no tokens.
-    """
-    if not isinstance(phrases, SentenceEncoder):
-        raise InputError("text rows need a model with a sentence encoder, such as 'base'; this one has a word table")
-    return annotate(corpus, {"text": _tokens(corpus, phrases)})
-
-
-def _tokens(corpus: Corpus, phrases: SentenceEncoder) -> dict[str, np.ndarray]:
-    """Token ids `(tokens, 1)` of the rows that have a text."""
-    there = corpus.where(corpus.samples["text"].notna())
-    encoded = phrases.tokenizer.encode_batch(list(there.samples["text"]))
-    return {i: np.array(e.ids, dtype=np.float32)[:, None] for i, e in zip(there.samples["id"], encoded, strict=True)}
-
-
-def audio_data(corpus: Corpus, cache: Path | None = None) -> EmotionData:
-    """Rows with speech features, extracted once into the cache."""
-    return annotate(corpus, {"audio": cached_features(corpus, "audio", cache, progress=True)[0]})
-
-
-def video_data(corpus: Corpus, cache: Path | None = None) -> EmotionData:
-    """Rows with faces, extracted once into the cache."""
-    return annotate(corpus, {"video": cached_features(corpus, "video", cache, progress=True)[0]})
 
 
 def feature_data(
@@ -337,8 +336,8 @@ def feature_data(
         same_space = name == "text" and isinstance(phrases, WordTable) and phrases.dim == len(keep)
         modalities[name] = (word_modality if same_space else sequence_modality)([columns[i] for i in keep])
     if text is not None and isinstance(phrases, SentenceEncoder) and corpus.samples["text"].notna().any():
-        inputs["text"], modalities["text"] = _tokens(corpus, phrases), text
-    return annotate(corpus, inputs), modalities
+        inputs["text"], modalities["text"] = corpus_data.tokens(corpus, phrases), text
+    return corpus_data.annotate(corpus, inputs), modalities
 
 
 def described(model: EmotionModel, **changes: object) -> EmotionModel:

@@ -28,7 +28,7 @@ def statistics(frames: Tensor, lengths: Tensor, bands: int = 64) -> Tensor:
     deviation and mean absolute change of each cepstral coefficient of the first `bands` columns; and the length in
     hundreds of frames. Padding is never read.
     """
-    mask = (torch.arange(frames.shape[1], device=frames.device)[None, :] < lengths[:, None])[..., None]
+    mask = _mask(frames, lengths)
     frames = frames.float()
     cepstra = frames[..., :bands] @ _cosines(bands).to(frames).T
     mean, deviation = _moments(frames, mask)
@@ -36,6 +36,16 @@ def statistics(frames: Tensor, lengths: Tensor, bands: int = 64) -> Tensor:
     parts = [mean, deviation, *_quantiles(frames, mask, lengths), change, change_deviation]
     parts += [_moments(cepstra, mask)[1], _changes(cepstra, mask)[0], lengths[:, None] / 100.0]
     return torch.cat(parts, dim=1)
+
+
+def moments(frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of frames `(batch, time, columns)` over time, `(batch, columns)` each."""
+    return _moments(frames.float(), _mask(frames, lengths))
+
+
+def _mask(frames: Tensor, lengths: Tensor) -> Tensor:
+    """True where there is data, `(batch, time, 1)`."""
+    return (torch.arange(frames.shape[1], device=frames.device)[None, :] < lengths[:, None])[..., None]
 
 
 def _moments(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,45 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 from emoembed.data import EmotionData, buckets
-from emoembed.errors import InputError, TrainingError
+from emoembed.errors import TrainingError
 from emoembed.evaluation import metrics
 from emoembed.model import EmotionModel
-from emoembed.projections import LabelProjection
+from emoembed.objectives import Objective
 from emoembed.run_state import RunState
-from emoembed.transformer import TransformerEncoder, ratings_of
+from emoembed.train_config import TrainConfig
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train. The defaults suit a few thousand clips."""
-
-    epochs: int = 30
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    warmup: float = 0.1  # share of the steps over which the rate rises, before it falls as a cosine
-    patience: int = 10  # epochs without a better validation score before stopping
-    clip: float = 1.0  # largest gradient norm
-    stay_close: float = 0.1  # holds label projections near their start, or unseen labels drift
-    stay_close_text: float = 0.0  # holds adapted transformer weights near the trunk's
-    pull: float = 0.0  # towards the point of the row's label itself, beside telling labels apart; see `_pull`
-    rate: float = 0.0  # valence, arousal and dominance of rated rows, beside the labels of the others
-    balance: float = 0.0  # 0 every row alike, 1 every label alike
-    positive_weight: bool = False  # of labels that may occur together: negatives / positives, as Dai et al. 2020
-    label_smoothing: float = 0.0
-    modality_dropout: float = 0.0  # chance that a row loses a modality it need not have
-    max_frames: int = 600
-    bf16: bool = True  # autocast: two to three times faster on CPUs that have it
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2:
-            raise InputError(f"epochs >= 1 and batch_size >= 2 are needed; given {self.epochs}, {self.batch_size}")
 
 
 @dataclass(frozen=True)
@@ -73,7 +44,8 @@ def fit(
     """Train a model in place and leave it with the weights of its best epoch on validation.
 
     The loss is cross-entropy over a row's annotated labels where they exclude each other, and binary cross-entropy
-    where they do not. The validation score is UAR or mean average precision, likewise.
+    where they do not, and what else the settings ask for (`objectives`). The validation score is UAR or mean average
+    precision, likewise.
 
     Args:
         model: built on features like those of `train`; its standardisation must have been fitted.
@@ -91,13 +63,12 @@ def fit(
     model.to(device)
     lengths = train.lengths()
     total = config.epochs * -(-len(train) // config.batch_size)
+    if config.lock_labels:
+        model.projections.requires_grad_(False)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step / total, config.warmup))
-    features = model.embed(train.labels).to(device)
-    row_weights = _row_weights(train, config.balance)
-    targets = torch.from_numpy(train.targets)
-    positive = _positive_weights(train).to(device) if config.positive_weight else None
+    objective = Objective(model, train, config, noise)
     losses: list[float] = []
     scores: list[float] = []
     best: dict[str, Tensor] = {}
@@ -121,32 +92,7 @@ def fit(
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.bf16):
                 points = model.encode(batch)
             _require_finite(points, batch, f"epoch {epoch + 1}", config)
-            label_points = model.project(features)
-            logits = model.score(points, label_points)
-            if len(logits) > 1:
-                logits = {**logits, "fused": model.fuse(logits)}
-            loss = sum(
-                (
-                    _loss(
-                        matrix,
-                        targets[rows].to(device),
-                        train.multi_label[rows],
-                        row_weights[rows].to(device),
-                        config,
-                        positive,
-                    )
-                    for matrix in logits.values()
-                ),
-                start=_penalty(model, config),
-            )
-            if config.pull:
-                one = torch.from_numpy(~train.multi_label[rows]).to(device)
-                weights = row_weights[rows].to(device) * one
-                loss = loss + config.pull * _pull(points, label_points, targets[rows].to(device), weights)
-            if config.rate and train.ratings is not None:
-                loss = loss + config.rate * _rating_loss(
-                    model, points, torch.from_numpy(train.ratings[rows]).to(device)
-                )
+            loss = objective(points, rows)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, config.clip)
@@ -214,74 +160,6 @@ def fit_standardization(model: EmotionModel, data: EmotionData, rows: int = 500)
             standardize.fit(torch.from_numpy(np.concatenate(frames)))
 
 
-def _loss(
-    logits: Tensor,
-    targets: Tensor,
-    multi_label: np.ndarray,
-    weights: Tensor,
-    config: TrainConfig,
-    positive: Tensor | None = None,
-) -> Tensor:
-    """Mean loss of the rows that have this modality."""
-    here = ~logits[:, 0].isnan()
-    several = torch.from_numpy(multi_label).to(here.device) & here
-    one = here & ~several
-    total = logits.new_zeros(())
-    if bool(several.any()):
-        known = ~targets[several].isnan()
-        each = binary_cross_entropy_with_logits(
-            logits[several], targets[several].nan_to_num(0.0), reduction="none", pos_weight=positive
-        )
-        total = total + ((each * known).sum(dim=1) / known.sum(dim=1).clamp(min=1) * known.shape[1]).sum() / 4
-    if bool(one.any()):
-        known = ~targets[one].isnan()
-        log_probabilities = log_softmax(logits[one].masked_fill(~known, -1e4), dim=1)
-        smooth = config.label_smoothing / known.sum(dim=1, keepdim=True)
-        goal = targets[one].nan_to_num(0.0) * (1 - config.label_smoothing) + smooth * known
-        bears = (targets[one] == 1).any(dim=1)
-        total = total + (-(goal * log_probabilities).sum(dim=1) * weights[one] * bears).sum()
-    return total / here.sum().clamp(min=1)
-
-
-def _pull(points: Mapping[str, Tensor], label_points: Mapping[str, Tensor], targets: Tensor, weights: Tensor) -> Tensor:
-    """Mean squared distance of items from their label's point, as ridge regression to label vectors has it.
-
-    Telling seen labels apart may push an item anywhere that is far from the others; unseen labels are placed by how
-    near it is to the seen ones' own points.
-    """
-    total = weights.new_zeros(())
-    bears = targets.nan_to_num(0.0)
-    goal = bears.argmax(dim=1)
-    for name, items in points.items():
-        here = ~items[:, 0].isnan() & (bears.sum(dim=1) == 1) & (weights > 0)
-        if bool(here.any()):
-            distance = (items[here] - label_points[name][goal[here]]).square().sum(dim=1)
-            total = total + (distance * weights[here]).sum() / here.sum()
-    return total
-
-
-def _rating_loss(model: EmotionModel, points: Mapping[str, Tensor], ratings: Tensor) -> Tensor:
-    """Mean squared error of the valence, arousal and dominance a text's point holds, over rated rows."""
-    total = ratings.new_zeros(())
-    for name, items in points.items():
-        rated = ~ratings.isnan().any(dim=1) & ~items[:, 0].isnan()
-        if getattr(model.encoders[name], "ratings", None) is not None and bool(rated.any()):
-            total = total + (ratings_of(items[rated]) - ratings[rated]).square().mean()
-    return total
-
-
-def _penalty(model: EmotionModel, config: TrainConfig) -> Tensor:
-    """What departs from the start, weighed: label projections always, adapted transformers where asked."""
-    total = torch.zeros((), device=model.space.centre.device)
-    for projection in model.projections.values():
-        if isinstance(projection, LabelProjection):
-            total = total + config.stay_close * projection.drift()
-    for encoder in model.encoders.values():
-        if config.stay_close_text and isinstance(encoder, TransformerEncoder) and encoder.adapters is not None:
-            total = total + config.stay_close_text * encoder.adapters.size()
-    return total
-
-
 def _require_finite(
     points: Mapping[str, Tensor], batch: Mapping[str, tuple[Tensor, Tensor]], when: str, config: TrainConfig
 ) -> None:
@@ -311,23 +189,6 @@ def _rate(progress: float, warmup: float) -> float:
     if progress < warmup:
         return progress / warmup
     return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min((progress - warmup) / (1 - warmup), 1.0))))
-
-
-def _row_weights(data: EmotionData, balance: float) -> Tensor:
-    """Weights of mean one that lift rows of rare labels: (1 / frequency) ** balance."""
-    if balance == 0.0:
-        return torch.ones(len(data))
-    counts = np.nansum(data.targets, axis=0)
-    rarity = (1.0 / np.maximum(counts, 1)) ** balance
-    weights = np.nan_to_num(data.targets) @ rarity / np.maximum(np.nansum(data.targets, axis=1), 1)
-    weights = np.where(weights > 0, weights, weights[weights > 0].mean())
-    return torch.from_numpy((weights / weights.mean()).astype(np.float32))
-
-
-def _positive_weights(data: EmotionData) -> Tensor:
-    """Negatives over positives of each label, `(labels,)`; one where no row bears it."""
-    positives, negatives = (data.targets == 1).sum(axis=0), (data.targets == 0).sum(axis=0)
-    return torch.from_numpy(np.where(positives > 0, negatives / np.maximum(positives, 1), 1.0).astype(np.float32))
 
 
 def _drop_modalities(

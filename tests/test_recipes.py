@@ -2,9 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from emoembed import recipes
+from emoembed.data import join
+from emoembed.model import ModalityConfig
+from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer
 from emoembed.transformer import ratings_of
 
@@ -39,3 +43,46 @@ def test_texts_are_rated_as_the_rated_sentences_were(text_model, corpus_of):
     copy = recipes.build(text_model.config.modalities, text_model.phrases, 3, like=text_model)
     torch.testing.assert_close(copy.encoders["text"].ratings.weight, before)
     torch.testing.assert_close(copy.space.vad_map, text_model.space.vad_map)
+
+
+def test_few_recordings_are_read_as_statistics_and_many_by_a_network():
+    few, many = recipes.speech_modality(recipes.FEW_RECORDINGS - 1), recipes.speech_modality(recipes.FEW_RECORDINGS)
+    assert (few.encoder, recipes.kind_of("audio", few)) == ("pooled", "functionals")
+    assert (many.encoder, recipes.kind_of("audio", many)) == ("spectrogram", "audio")
+
+
+@pytest.fixture
+def summed(word_table):
+    """An untrained model of means and deviations whose answers are those of its map in closed form alone."""
+    units = ModalityConfig(
+        "units", "pooled", 24, tuple("abcdef"), {"summary": "moments", "overview": 1.0}, parts=LabelParts(vad_share=0.5)
+    )
+    return recipes.build({"video": units}, word_table)
+
+
+def test_a_map_in_closed_form_answers_before_any_training(summed, toy):
+    data = toy(90)
+    recipes.prepare(summed, data)
+    points = summed.encode(toy(60, 2).batch(range(60)))["video"]
+    answered = (points @ summed.label_points(data.labels)["video"].T).argmax(dim=1)
+    assert (answered.numpy() == toy(60, 2).targets.argmax(axis=1)).mean() > 0.9
+
+
+def test_corpora_count_alike_however_many_rows_they_have(summed, toy):
+    def named(corpus, label):
+        data = toy(30)
+        data = data.rows(data.targets[:, data.labels.index(label)] == 1)
+        ids = tuple(f"{corpus}/{i}" for i in data.ids)
+        inputs = {"video": {new: data.inputs["video"][old] for new, old in zip(ids, data.ids, strict=True)}}
+        return replace(data, ids=ids, inputs=inputs)
+
+    few, many = named("few", "joy"), named("many", "anger")
+    copies = [replace(many, ids=tuple(f"{i}-{n}" for i in many.ids)) for n in range(10)]
+    for n, copy in enumerate(copies):
+        own = {f"{i}-{n}": frames for i, frames in many.inputs["video"].items()}
+        copies[n] = replace(copy, inputs={"video": own})
+    answers = []
+    for parts in ([few, many], [few, *copies]):
+        recipes.fit_overviews(summed, join(parts))
+        answers.append(summed.encoders["video"].overview(torch.zeros(1, 12)))
+    torch.testing.assert_close(answers[0], answers[1], atol=0.12, rtol=0)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from emoembed import adapt
 from emoembed.data import EmotionData
-from emoembed.evaluation import held_out, zero_shot
+from emoembed.evaluation import held_out, metrics, zero_shot
 from emoembed.evaluation.held_out import Fold
 from emoembed.model import EmotionModel
 from emoembed.train import encode_rows
@@ -109,6 +109,17 @@ def teach(model: EmotionModel, train: EmotionData, support: dict[str, np.ndarray
         others = model.project(model.embed(rivals))
     starts = {label: {name: matrix[i] for name, matrix in words.items()} for i, label in enumerate(support)}
     return adapt.adapt(model, points, starts, steps=steps, others=others)
+
+
+def gain(table: pd.DataFrame, shots: int, measure: str = "ap") -> dict[str, float]:
+    """Mean gain over zero-shot of each label at some shots, with its 95 % interval when labels are redrawn."""
+    keys = ["unseen", "fold", "seed"]
+    before = table[table["shots"] == 0].set_index(keys)[measure]
+    after = table[table["shots"] == shots].groupby(keys, sort=False)[measure].mean()
+    gains = (after - before.loc[after.index]).reset_index()
+    values = gains[measure].to_numpy()
+    low, high = metrics.bootstrap(lambda at: float(values[at].mean()), gains["unseen"].to_numpy())
+    return {"shots": shots, "gain": float(values.mean()), "low": low, "high": high, "labels": gains["unseen"].nunique()}
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from emoembed import checkpoint, corpora, recipes
+from emoembed import checkpoint, corpora, corpus_data, recipes
 from emoembed.corpora import ravdess
 from emoembed.data import EmotionData
-from emoembed.evaluation import metrics
+from emoembed.evaluation import held_out, metrics
+from emoembed.evaluation.held_out import Fold
 from emoembed.features.feature_set import Features
 from emoembed.model import EmotionModel, ModalityConfig
 from emoembed.train import fit, predict_logits
 
 ACTION_UNITS = "ravdess_openface/ravdess_openface_au.csv.gz"
-MODALITY_DROPOUT = 0.3
 RIDGE_PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 
 
@@ -78,13 +79,21 @@ def evaluate_checkpoint(model: EmotionModel, data: Path, split: str = "valid", c
 def read_both(data: Path, cache: Path | None = None) -> tuple[EmotionData, dict[str, ModalityConfig]]:
     """RAVDESS rows with speech features and the clip's action units, and the modalities that read them."""
     corpus = corpora.load("ravdess", data)
-    speech = recipes.audio_data(corpus, cache)
+    speech = corpus_data.audio_data(corpus, cache)
     units: Mapping[str, Features] = ravdess.read_action_units(data / ACTION_UNITS)
     faces = {f"{corpus.name}/{i}": features.values for i, features in units.items()}
     columns = next(iter(units.values())).feature_set.columns
     inputs = {"audio": speech.inputs["audio"], "video": faces}
-    modalities = {"audio": recipes.audio_modality(), "video": recipes.action_unit_modality(columns)}
+    modalities = {"audio": recipes.functionals_modality(), "video": recipes.action_unit_modality(columns)}
     return EmotionData(speech.ids, inputs, speech.labels, speech.targets, speech.multi_label), modalities
+
+
+def held_out_folds(data: Path, base: EmotionModel, cache: Path | None = None) -> Iterator[Fold]:
+    """RAVDESS's four folds with speech and action units, for joint models with emotions held out."""
+    both, modalities = read_both(data, cache)
+    for position, divided in enumerate(ravdess.folds(corpora.load("ravdess", data))):
+        fold = held_out.as_fold(f"ravdess-av-{position}", "audio", divided, both, modalities)
+        yield replace(fold, phrases=held_out.phrases_for("audio", base))
 
 
 def part_of(data: EmotionData, corpus: corpora.Corpus, split: str) -> EmotionData:
@@ -110,10 +119,9 @@ def train_on(
     """A model of some modalities of these rows, stopped on the validation rows."""
     model = recipes.build(modalities, checkpoint.read_word_table(), seed)
     recipes.prepare(model, train)
-    kind = "audio" if "audio" in modalities else "action_units"
-    config = recipes.training(kind, seed, modality_dropout=MODALITY_DROPOUT if len(modalities) > 1 else 0.0)
-    augment = {"audio": recipes.AUGMENT["audio"]} if "audio" in modalities else {}
-    fit(model, train, valid, config, augment=augment, resume=resume, progress=progress)
+    kind = "functionals" if "audio" in modalities else "action_units"
+    config = recipes.training(kind, seed, modality_dropout=recipes.MODALITY_DROPOUT if len(modalities) > 1 else 0.0)
+    fit(model, train, valid, config, augment=recipes.augment_of(modalities), resume=resume, progress=progress)
     recipes.fit_background(model, train)
     return model
 

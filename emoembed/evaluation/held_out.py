@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from emoembed import checkpoint, corpora, preparation, recipes
+from emoembed import checkpoint, corpora, corpus_data, preparation, recipes
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.data import EmotionData
@@ -32,11 +32,13 @@ AUDIO_CORPORA, VIDEO_CORPORA = ("ravdess", "tess", "emodb"), ("fer2013",)
 
 HELD_OUT_TRAINING = {
     "text": recipes.training("text", epochs=1, stay_close_text=300.0),
-    "audio": recipes.training("audio", epochs=12, patience=12),
+    "audio": recipes.training("audio"),
+    "functionals": recipes.training("functionals"),
     "video": recipes.training("video", epochs=4, patience=4),
     "sequence": recipes.training("sequence", epochs=12, patience=12),
 }
-"""Fewer epochs than the shipped checkpoint's: unseen emotions suffer when seen ones are learned to the end."""
+"""In text and faces fewer epochs than the shipped checkpoint's: unseen emotions suffer when seen ones are learned to
+the end."""
 
 METHODS = ("emoembed", "mtee")
 TEXT_ROWS, MOST_EPOCHS = 40_000, 8
@@ -105,13 +107,13 @@ def load_folds(
         if only is not None and position != only:
             continue
         if isinstance(fold, FeatureCorpus):
-            text = modality_config("text", base) if _reads_texts(fold) else None
+            text = modality_config("text", base, 0) if _reads_texts(fold) else None
             rows, modalities = recipes.feature_data(fold, phrases, text, drop=drop)
         else:
-            make = {"audio": recipes.audio_data, "video": recipes.video_data}
-            rows = recipes.text_data(fold, phrases) if kind == "text" else make[kind](fold, cache)
-            modalities = {kind: modality_config(kind, base)}
-        made = _fold(f"{fold.name}-{position}", kind, fold, rows, modalities)
+            make = {"audio": corpus_data.audio_data, "video": corpus_data.video_data}
+            rows = corpus_data.text_data(fold, phrases) if kind == "text" else make[kind](fold, cache)
+            modalities = {kind: modality_config(kind, base, int((fold.samples["split"] == "train").sum()))}
+        made = as_fold(f"{fold.name}-{position}", kind, fold, rows, modalities)
         yield replace(made, phrases=phrases, method=method)
 
 
@@ -166,9 +168,20 @@ def train_without(
     base: EmotionModel,
     cache: Path | None = None,
     training: TrainConfig | None = None,
+    augmented: bool = True,
     progress: bool = False,
 ) -> EmotionModel:
     """A model of one fold trained, and stopped, without the unseen emotions; kept in the cache.
+
+    Args:
+        fold: of a corpus.
+        unseen: labels held out together.
+        seed: of the training.
+        base: whose untouched sentence encoder text models start from.
+        cache: the folder in which the model is kept.
+        training: other settings than the recipe's.
+        augmented: whether training batches are changed as `recipes.AUGMENT` has it.
+        progress: show a bar.
 
     Raises:
         LabelError: a training label is a synonym of an unseen one.
@@ -188,10 +201,11 @@ def train_without(
         like = base if phrases is base.phrases else None
         model = recipes.build(fold.modalities, phrases, seed, like)
     folder = (cache or cache_folder()) / "held_out"
-    place = folder / f"{fold.name}-{_fingerprint(fold, unseen, config)}.safetensors"
+    place = folder / f"{fold.name}-{_fingerprint(fold, unseen, config, augmented)}.safetensors"
     if not place.is_file():
         recipes.prepare(model, train)
-        fit(model, train, valid, config, augment=recipes.augment_of(fold.modalities), progress=progress)
+        augment = recipes.augment_of(fold.modalities) if augmented else {}
+        fit(model, train, valid, config, augment=augment, progress=progress)
         folder.mkdir(parents=True, exist_ok=True)
         temporary = place.with_suffix(".tmp")
         save_file(_trained(model), temporary)
@@ -207,17 +221,20 @@ def training_of(fold: Fold, *, seen: bool = False) -> TrainConfig:
     """How a fold's models are trained: with emotions held out, or with all of them `seen`."""
     if fold.method == "mtee":
         return recipes.training("mtee")
-    config = recipes.training(fold.kind) if seen else HELD_OUT_TRAINING[fold.kind]
+    kind = recipes.kind_of("audio", fold.modalities["audio"]) if fold.kind == "audio" else fold.kind
+    config = recipes.training(kind) if seen else HELD_OUT_TRAINING[kind]
+    if len(fold.modalities) > 1 and fold.kind == "audio":
+        config = replace(config, modality_dropout=recipes.MODALITY_DROPOUT)
     if fold.kind != "text":
         return config
     return replace(config, epochs=min(max(round(config.epochs * TEXT_ROWS / len(fold.train)), 1), MOST_EPOCHS))
 
 
-def modality_config(modality: str, base: EmotionModel) -> ModalityConfig:
-    """The recipe of one modality; text takes the trunk of the given model."""
+def modality_config(modality: str, base: EmotionModel, rows: int) -> ModalityConfig:
+    """The recipe of one modality for so many training rows; text takes the trunk of the given model."""
     if modality == "text":
         return recipes.text_modality(base.config.modalities["text"].settings["trunk_config"])
-    return {"audio": recipes.audio_modality, "video": recipes.video_modality}[modality]()
+    return recipes.speech_modality(rows) if modality == "audio" else recipes.video_modality()
 
 
 def phrases_for(modality: str, base: EmotionModel) -> PhraseEncoder:
@@ -229,7 +246,8 @@ def phrases_for(modality: str, base: EmotionModel) -> PhraseEncoder:
     return checkpoint.read_word_table()
 
 
-def _fold(name: str, kind: str, corpus: Corpus, rows: EmotionData, modalities: Mapping[str, ModalityConfig]) -> Fold:
+def as_fold(name: str, kind: str, corpus: Corpus, rows: EmotionData, modalities: Mapping[str, ModalityConfig]) -> Fold:
+    """A divided corpus's rows with features, by split."""
     prefix = f"{corpus.name}/"
     splits = {prefix + i: split for i, split in zip(corpus.samples["id"], corpus.samples["split"], strict=True)}
     groups = corpus.samples["dialogue"].fillna(corpus.samples["speaker"]).fillna(corpus.samples["id"])
@@ -241,9 +259,18 @@ def _fold(name: str, kind: str, corpus: Corpus, rows: EmotionData, modalities: M
     return Fold(name, kind, parts["train"], parts["valid"], parts["test"], named, modalities, corpus)
 
 
-def _fingerprint(fold: Fold, unseen: Sequence[str], config: TrainConfig) -> str:
+def alone(fold: Fold, modality: str) -> Fold:
+    """The same rows with one modality alone, to score or teach a model of several by it."""
+    train, valid, test = (
+        replace(rows, inputs={modality: rows.inputs[modality]}) for rows in (fold.train, fold.valid, fold.test)
+    )
+    return replace(fold, train=train, valid=valid, test=test)
+
+
+def _fingerprint(fold: Fold, unseen: Sequence[str], config: TrainConfig, augmented: bool = True) -> str:
     described = [sorted(unseen), asdict(config), hash_of(fold.train), recipes.REVISION]
     described += [{name: asdict(one) for name, one in fold.modalities.items()}]
+    described += [] if augmented else ["not augmented"]
     described += [fold.method] if fold.method != "emoembed" else []
     described += [fold.phrases.name] if isinstance(fold.phrases, WordTable) else []
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]

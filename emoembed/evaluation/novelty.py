@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from emoembed.data import EmotionData
 from emoembed.errors import InputError
 from emoembed.evaluation import metrics
 from emoembed.evaluation.calibration import calibrate
@@ -43,30 +44,86 @@ class HeldOut:
     """The same of the probability of its own."""
 
 
-def measure(model: EmotionModel, fold: Fold, label: str) -> HeldOut:
-    """Calibrate a model trained without a label on validation rows without it, and look at those with it."""
-    (modality,) = model.modalities
+@dataclass(frozen=True)
+class Scores:
+    """What a model trained without a label says of rows, calibrated on the labels it saw."""
+
+    softmax: Tensor
+    """Logits among the labels `(rows, labels)`, the label held out last."""
+    sigmoid: Tensor
+    """Logits of each label by itself, likewise."""
+    bears: Tensor
+    """Which labels the rows bear, likewise."""
+    several: bool
+    """Whether labels occur together."""
+
+
+def score(model: EmotionModel, fold: Fold, label: str, modality: str, split: str = "valid") -> Scores:
+    """Calibrate one modality of a model trained without a label on validation rows without it, and score rows."""
     seen = [other for other in fold.train.labels if other != label]
     model.saw({modality: seen})
     calibrate(model, modality, fold.valid.without((label,)))
     labels = (*seen, label)
     points = model.label_points(labels)
-    rows = fold.valid.columns(labels)
-    encoded = {modality: encode_rows(model, rows)[modality].clone()}
-    raw = model.score(encoded, points)
-    bears = torch.from_numpy(rows.targets)
+    rows: EmotionData = getattr(fold, split).columns(labels)
+    raw = model.score({modality: encode_rows(model, rows)[modality].clone()}, points)
     softmax, sigmoid = (
         model.calibrated(raw, points, multi_label=several)[modality].detach() for several in (False, True)
     )
-    several = bool(rows.multi_label.all())
-    ranks = sigmoid if several else softmax.log_softmax(dim=1)
+    return Scores(softmax, sigmoid, torch.from_numpy(rows.targets), bool(rows.multi_label.all()))
+
+
+def measure(model: EmotionModel, fold: Fold, label: str, modality: str) -> HeldOut:
+    """How far validation rows say of a label held out what calibration on the others promised."""
+    said = score(model, fold, label, modality)
+    ranks = said.sigmoid if said.several else said.softmax.log_softmax(dim=1)
     return HeldOut(
         label,
-        float(model.trust(modality).nearest(points[modality][-1:])),
-        metrics.auc(ranks[:, -1].numpy(), rows.targets[:, -1] == 1),
-        _missing(softmax, bears, softmax=True),
-        _missing(sigmoid, bears, softmax=False),
+        float(model.trust(modality).nearest(model.label_points((label,))[modality].detach())),
+        metrics.auc(ranks[:, -1].numpy(), said.bears[:, -1].numpy() == 1),
+        _missing(said.softmax, said.bears, softmax=True),
+        _missing(said.sigmoid, said.bears, softmax=False),
     )
+
+
+def calibration_error(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[str, float]:
+    """Expected calibration error of the probabilities of labels never seen, pooled over labels held out in turn.
+
+    What is added to a new label's logit is the straight line through the other labels held out, not through itself.
+
+    Args:
+        found: the labels held out, each once or once a fold.
+        said: what the same models say of rows, in the same order.
+
+    Returns:
+        `among labels` (softmax), `by itself` (sigmoid), each `calibrated` with that line or `as seen labels are`.
+    """
+    pooled: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for one, scores in zip(found, said, strict=True):
+        others = [other for other in found if other.label != one.label]
+        bears = scores.bears[:, -1].numpy() == 1
+        for known in (others, []):
+            way = "calibrated" if known else "as seen labels are"
+            add = [per_distance(known, name) * (1.0 - one.nearest) for name in ("softmax_offset", "sigmoid_offset")]
+            moved = torch.cat([scores.softmax[:, :-1], scores.softmax[:, -1:] + add[0]], dim=1)
+            pooled.setdefault(f"by itself, {way}", []).append(
+                ((scores.sigmoid[:, -1] + add[1]).sigmoid().numpy(), bears)
+            )
+            if not scores.several:
+                pooled.setdefault(f"among labels, {way}", []).append((moved.softmax(dim=1)[:, -1].numpy(), bears))
+    errors = {}
+    for name, parts in pooled.items():
+        shares, borne = (np.concatenate(each) for each in zip(*parts, strict=True))
+        errors[name] = metrics.expected_calibration_error(shares, borne)
+    return errors
+
+
+def per_distance(found: Sequence[HeldOut], name: str) -> float:
+    """By how much an offset grows with the distance from the nearest label seen: least squares through zero."""
+    distance, off = (
+        np.array(values) for values in ([1.0 - x.nearest for x in found], [getattr(x, name) for x in found])
+    )
+    return float(distance @ off / max(distance @ distance, 1e-9)) if found else 0.0
 
 
 def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
@@ -80,8 +137,7 @@ def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
     distance = np.array([1.0 - one.nearest for one in found])
     trust = model.trust(modality)
     for place, name in ((1, "softmax_offset"), (3, "sigmoid_offset")):
-        off = np.array([getattr(one, name) for one in found])
-        trust.novelty[place] = float(distance @ off / max(distance @ distance, 1e-9))
+        trust.novelty[place] = per_distance(found, name)
     nearest, aucs = 1.0 - distance, np.array([one.auc for one in found])
     centred = nearest - nearest.mean()
     # a prior as heavy as three labels keeps the line level where the cosines hardly differ

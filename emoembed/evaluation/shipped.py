@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from emoembed import corpora, recipes
+from emoembed import corpora, corpus_data
 from emoembed.corpora.corpus import Corpus
 from emoembed.data import EmotionData
 from emoembed.errors import InputError
@@ -35,8 +35,8 @@ def rows_of(model: EmotionModel, corpus: Corpus, cache: Path | None = None) -> t
     modality = modality_of(corpus)
     if modality == "text":
         assert model.phrases is not None
-        return modality, recipes.text_data(corpus, model.phrases)
-    return modality, {"audio": recipes.audio_data, "video": recipes.video_data}[modality](corpus, cache)
+        return modality, corpus_data.text_data(corpus, model.phrases)
+    return modality, {"audio": corpus_data.audio_data, "video": corpus_data.video_data}[modality](corpus, cache)
 
 
 def by_name(

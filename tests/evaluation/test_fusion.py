@@ -26,10 +26,10 @@ def both():
 @pytest.fixture
 def quick(monkeypatch, word_table):
     config = train.TrainConfig(epochs=15, batch_size=16, learning_rate=0.01, bf16=False)
-    monkeypatch.setitem(recipes.TRAINING, "audio", config)
+    monkeypatch.setitem(recipes.TRAINING, "functionals", config)
     monkeypatch.setitem(recipes.TRAINING, "action_units", config)
     monkeypatch.setattr(fusion.checkpoint, "read_word_table", lambda: word_table)
-    return {"audio": recipes.audio_modality(), "video": recipes.action_unit_modality(tuple("abcd"))}
+    return {"audio": recipes.functionals_modality(), "video": recipes.action_unit_modality(tuple("abcd"))}
 
 
 def test_both_together_beat_either_alone(both, quick):

@@ -1,0 +1,189 @@
+"""Emotions never seen, study by study: which models are trained without which emotions, and what they are asked.
+
+Every model stays in the cache, so that a study goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from emoembed import corpora, corpus_data, recipes
+from emoembed.data import join
+from emoembed.evaluation import few_shot, held_out, metrics, novelty, shipped, zero_shot
+from emoembed.evaluation.held_out import Fold
+from emoembed.model import EmotionModel
+
+SHOTS = (0, 1, 2, 4, 8, 16)
+
+
+@dataclass
+class Found:
+    """What a study of labels held out in turn found."""
+
+    zero: pd.DataFrame
+    """A row per label, fold and seed, of all modalities together."""
+    alone: pd.DataFrame
+    """The same of one modality."""
+    few: pd.DataFrame
+    """The same modality taught with examples, of the first seed."""
+    expected: list[novelty.HeldOut] = field(default_factory=list)
+    calibration: dict[str, float] = field(default_factory=dict)
+
+
+def each(
+    folds: Iterable[Fold],
+    modality: str,
+    base: EmotionModel,
+    *,
+    seeds: int = 1,
+    split: str = "valid",
+    draws: int = 5,
+    cache: Path | None = None,
+    progress: bool = False,
+) -> Found:
+    """Each label of a corpus held out in turn; `neutral` only where labels exclude each other.
+
+    Args:
+        folds: of the corpus.
+        modality: which one is scored alone, taught, and looked at for what to expect of new labels.
+        base: whose untouched sentence encoder models start from.
+        seeds: trainings of each.
+        split: what is scored.
+        draws: how often examples are drawn.
+        cache: the folder in which models are kept.
+        progress: print a line per model.
+    """
+    zero: list[dict[str, object]] = []
+    alone: list[dict[str, object]] = []
+    few, expected, said = [], [], []
+    for fold in folds:
+        single = held_out.alone(fold, modality)
+        for label in fold.train.labels:
+            if label == "neutral" and bool(fold.train.multi_label.all()):
+                continue
+            for seed in range(seeds):
+                model = held_out.train_without(fold, (label,), seed, base=base, cache=cache)
+                facts: dict[str, object] = {"seed": seed, "fold": fold.name}
+                alone += zero_shot.measure(model, single, (label,), split, facts)
+                zero += (
+                    zero_shot.measure(model, fold, (label,), split, facts) if len(fold.modalities) > 1 else alone[-1:]
+                )
+                if seed == 0:
+                    few.append(few_shot.curve(model, single, (label,), split, SHOTS, draws=draws))
+                    expected.append(novelty.measure(model, single, label, modality))
+                    said.append(novelty.score(model, single, label, modality, split))
+                if progress:
+                    both = f", with all modalities {zero[-1]['auc']:.3f}" if len(fold.modalities) > 1 else ""
+                    print(f"{fold.name} without {label}, seed {seed}: AUC {alone[-1]['auc']:.3f}{both}", flush=True)
+    calibration = novelty.calibration_error(expected, said)
+    return Found(pd.DataFrame(zero), pd.DataFrame(alone), pd.concat(few, ignore_index=True), expected, calibration)
+
+
+def six_absent(
+    base: EmotionModel, data: Path, corpus: str, *, seeds: int = 1, split: str = "valid", cache: Path | None = None
+) -> pd.DataFrame:
+    """Six emotions by name on a corpus never trained on, by models of GoEmotions without them and their synonyms."""
+    fold = next(held_out.load_folds("goemotions", data, base, cache=cache))
+    rows = []
+    for seed in range(seeds):
+        model = held_out.train_without(fold, shipped.SIX, seed, base=base, cache=cache)
+        rows.append(shipped.by_name(model, corpus, data, shipped.SIX, split, system=f"without them, seed {seed}"))
+    untrained = zero_shot.untrained_model(fold, base)
+    assert untrained is not None
+    rows.append(shipped.by_name(untrained, corpus, data, shipped.SIX, split, system="untrained"))
+    return pd.concat(rows)
+
+
+def other_corpus(base: EmotionModel, data: Path, *, seeds: int = 1, cache: Path | None = None) -> pd.DataFrame:
+    """EMO-DB, German, with boredom, by speech models of RAVDESS and TESS: all rows of its seven emotions."""
+    fold, model_of = speech_without_emodb(base, data, cache), {}
+    asked = corpora.load("emodb", data).canonical()
+    rows = corpus_data.audio_data(asked, cache)
+    found = []
+    for seed in range(seeds):
+        model_of[seed] = held_out.train_without(
+            fold, (), seed, base=base, cache=cache, training=recipes.training("audio")
+        )
+        shares, _ = shipped.probabilities(model_of[seed], "audio", rows, rows.labels)
+        one = shipped.by_name(model_of[seed], "emodb", data, rows.labels, None, cache=cache, system=f"seed {seed}")
+        column = rows.labels.index("boredom")
+        ranks, bears = np.log(shares[:, column] + 1e-12), rows.targets[:, column] == 1
+        groups = asked.samples["speaker"].to_numpy()
+        low, high = metrics.bootstrap(partial(_auc_at, ranks, bears), groups)
+        found.append(one.assign(**{"AUC of boredom": metrics.auc(ranks, bears), "AUC low": low, "AUC high": high}))
+    return pd.concat(found)
+
+
+def speech_without_emodb(base: EmotionModel, data: Path, cache: Path | None = None) -> Fold:
+    """RAVDESS in its own split, with TESS beside its training rows."""
+    corpus = corpora.load("ravdess", data).canonical()
+    own = held_out.as_fold(
+        "speech-without-emodb",
+        "audio",
+        corpus,
+        corpus_data.audio_data(corpus, cache),
+        {"audio": recipes.audio_modality()},
+    )
+    train = join([own.train, corpus_data.audio_data(corpora.load("tess", data), cache)])
+    return replace(own, train=train, phrases=held_out.phrases_for("audio", base))
+
+
+def together(
+    corpus: str,
+    data: Path,
+    unseen: Sequence[str],
+    base: EmotionModel,
+    *,
+    protocol: str = "default",
+    seeds: int = 1,
+    split: str = "valid",
+    cache: Path | None = None,
+) -> pd.DataFrame:
+    """The generalised reading of emotions held out one by one, beside the untouched sentence encoder's."""
+    found = []
+    for fold in held_out.load_folds(corpus, data, base, cache=cache, protocol=protocol):
+        for label in unseen:
+            for seed in range(seeds):
+                model = held_out.train_without(fold, (label,), seed, base=base, cache=cache)
+                offset = zero_shot.pseudo_offset(fold, (label,), seed, base, cache=cache)
+                found += zero_shot.measure(
+                    model, fold, (label,), split, {"system": "trained", "seed": seed}, offset=offset
+                )
+            untrained = zero_shot.untrained_model(fold, base)
+            if untrained is not None:
+                found += zero_shot.measure(untrained, fold, (label,), split, {"system": "untrained", "seed": 0})
+    columns = ["auc", "ap", "seen_uar", "unseen_uar", "harmonic", "ausuc"]
+    return pd.DataFrame(found).groupby(["system", "unseen"])[columns].mean()
+
+
+def over_labels(table: pd.DataFrame, measures: Sequence[str] = ("auc", "ap")) -> pd.DataFrame:
+    """Mean of measures over labels, folds and seeds, with its 95 % interval when labels are redrawn."""
+    rows = {}
+    for name in measures:
+        values = table[name].to_numpy()
+        low, high = metrics.bootstrap(partial(_mean_at, values), table["unseen"].to_numpy())
+        by_seed = table.groupby("seed")[name].mean()
+        rows[name] = {"mean": float(values.mean()), "low": low, "high": high, "sd over seeds": by_seed.std(ddof=1)}
+    return pd.DataFrame(rows).T
+
+
+def beside_untrained(found: Found, folds: Sequence[Fold], base: EmotionModel, split: str) -> pd.DataFrame:
+    """AUC of each label held out, and what the untouched sentence encoder has; NaN without texts."""
+    labels = list(dict.fromkeys(found.alone["unseen"]))
+    untrained = zero_shot.untrained_similarity(folds, base, labels, split)
+    table = zero_shot.by_label(found.alone)
+    return table.assign(untrained=[untrained[label]["auc"] for label in table.index])
+
+
+def _auc_at(ranks: np.ndarray, bears: np.ndarray, at: np.ndarray) -> float:
+    return metrics.auc(ranks[at], bears[at])
+
+
+def _mean_at(values: np.ndarray, at: np.ndarray) -> float:
+    return float(values[at].mean())

@@ -1,0 +1,87 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from emoembed.evaluation import few_shot, held_out, novelty, unseen
+from emoembed.evaluation.novelty import HeldOut, Scores
+from emoembed.train import TrainConfig
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setitem(held_out.HELD_OUT_TRAINING, "text", TrainConfig(epochs=1, batch_size=8, bf16=False))
+
+
+@pytest.fixture
+def folds(manifest, text_model):
+    return list(held_out.load_folds(str(manifest), manifest.parent, text_model))
+
+
+def test_each_label_is_held_out_taught_and_looked_at(folds, text_model, tmp_path):
+    found = unseen.each(folds, "text", text_model, seeds=2, draws=2, cache=tmp_path)
+    assert sorted(found.alone["unseen"]) == sorted(list(folds[0].train.labels) * 2)
+    assert found.zero.equals(found.alone)
+    assert [one.label for one in found.expected] == list(folds[0].train.labels)
+    assert set(found.few["shots"]) == set(unseen.SHOTS)
+    assert {name.split(",")[0] for name in found.calibration} == {"by itself", "among labels"}
+    beside = unseen.beside_untrained(found, folds, text_model, "valid")
+    assert not beside.isna().any().any()
+
+
+def test_the_interval_of_a_mean_holds_it_and_knows_the_spread():
+    draw = np.random.default_rng(0)
+    labels = [f"l{i}" for i in range(20)]
+    table = pd.DataFrame({"unseen": labels * 2, "seed": [0] * 20 + [1] * 20, "fold": "f", "auc": draw.random(40)})
+    row = unseen.over_labels(table.assign(ap=0.5), ("auc", "ap"))
+    assert row.loc["auc", "low"] < row.loc["auc", "mean"] < row.loc["auc", "high"]
+    assert row.loc["auc", "mean"] == pytest.approx(table["auc"].mean())
+    assert row.loc["ap", ["low", "high"]].tolist() == [0.5, 0.5]
+
+
+def test_a_gain_is_over_the_same_label_without_examples():
+    rows = [("a", 0, 0.2), ("a", 8, 0.4), ("a", 8, 0.6), ("b", 0, 0.5), ("b", 8, 0.6), ("b", 8, 0.6)]
+    table = pd.DataFrame([{"unseen": u, "shots": n, "ap": v, "fold": "f", "seed": 0} for u, n, v in rows])
+    found = few_shot.gain(table, 8)
+    assert found["gain"] == pytest.approx((0.3 + 0.1) / 2)
+    assert found["low"] == pytest.approx(0.1)
+    assert found["high"] == pytest.approx(0.3)
+
+
+def test_what_others_lacked_mends_the_probabilities_of_a_new_label():
+    draw = torch.Generator().manual_seed(0)
+
+    def one(label, distance):
+        true = torch.randn(3000, 2, generator=draw)
+        bears = torch.distributions.Categorical(logits=true).sample()
+        said = true - torch.tensor([0.0, 3.0 * distance])  # a new label's logit lacks three per unit of distance
+        scores = Scores(said, said, torch.nn.functional.one_hot(bears, 2).float(), several=False)
+        return HeldOut(label, 1 - distance, 0.7, 3.0 * distance, 0.0), scores
+
+    found, said = zip(*[one("a", 0.3), one("b", 0.6), one("c", 0.9)], strict=True)
+    errors = novelty.calibration_error(found, said)
+    assert errors["among labels, calibrated"] < 0.03 < 0.15 < errors["among labels, as seen labels are"]
+
+
+def test_emotions_absent_from_training_are_answered_by_name(folds, manifest, text_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(unseen.held_out, "load_folds", lambda *a, **k: iter(folds))
+    monkeypatch.setattr(unseen.shipped, "SIX", ("joy", "anger"))
+    asked = []
+    real = unseen.held_out.train_without
+    monkeypatch.setattr(
+        unseen.held_out, "train_without", lambda fold, out, *a, **k: asked.append(out) or real(fold, out, *a, **k)
+    )
+    table = unseen.six_absent(text_model, manifest.parent, str(manifest), seeds=2, cache=tmp_path)
+    assert list(table.index) == ["without them, seed 0", "without them, seed 1", "untrained"]
+    assert asked == [("joy", "anger")] * 2
+    assert (
+        table["rows"]
+        == (folds[0].valid.targets[:, [folds[0].valid.labels.index(x) for x in ("joy", "anger")]] == 1).sum()
+    ).all()
+
+
+def test_an_emotion_held_out_competes_with_those_seen(folds, manifest, text_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(unseen.held_out, "load_folds", lambda *a, **k: iter(folds))
+    table = unseen.together(str(manifest), manifest.parent, ("joy",), text_model, cache=tmp_path)
+    assert list(table.index) == [("trained", "joy"), ("untrained", "joy")]
+    assert table[["seen_uar", "unseen_uar", "harmonic"]].notna().all().all()

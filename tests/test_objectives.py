@@ -1,0 +1,101 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from emoembed import objectives, recipes, train
+from emoembed.model import ModalityConfig
+from emoembed.objectives import Objective
+from emoembed.projections import LabelParts
+
+CONFIG = train.TrainConfig(epochs=3, batch_size=16, learning_rate=0.02, bf16=False, stay_close=0.0)
+
+
+@pytest.fixture
+def setting(word_table, toy):
+    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
+    return recipes.build({"video": units}, word_table), toy(30)
+
+
+def objective(setting, **changes):
+    model, data = setting
+    return Objective(model, data, replace(CONFIG, **changes), torch.Generator().manual_seed(0))
+
+
+def points_of(setting):
+    model, data = setting
+    return {"video": model.label_points(data.labels)["video"][data.targets.argmax(axis=1)].detach()}
+
+
+def test_only_some_labels_are_asked_for_in_an_episode(setting, toy):
+    found = objective(setting, episode=2 / 3)
+    targets = torch.eye(3)
+    hidden = {tuple(found._episode(targets).isnan().any(dim=0).tolist()) for _ in range(40)}
+    assert hidden == {(True, False, False), (False, True, False), (False, False, True)}
+    assert not objective(setting)._episode(targets).isnan().any()
+
+
+def test_label_noise_moves_points_by_its_share_and_they_stay_directions(setting):
+    label_points = setting[0].label_points(setting[1].labels)
+    moved = objective(setting, label_noise=0.3)._noisy(label_points)["video"]
+    torch.testing.assert_close(moved.norm(dim=1), torch.ones(3))
+    cosine = (moved * label_points["video"]).sum(dim=1)
+    assert 0.9 < cosine.min() < 0.99
+    assert objective(setting)._noisy(label_points) is label_points
+
+
+def test_items_and_labels_are_mixed_alike(setting):
+    found = objective(setting, mix=0.5)
+    points = points_of(setting)
+    targets = torch.from_numpy(setting[1].targets)
+    mixed, goals = found._mixed(points, targets)
+    torch.testing.assert_close(goals.sum(dim=1), torch.ones(len(goals)))
+    assert 0.5 <= goals.max(dim=1).values.min() < 0.9
+    label_points = setting[0].label_points(setting[1].labels)["video"]
+    expected = torch.nn.functional.normalize(goals @ label_points, dim=1)
+    torch.testing.assert_close(mixed["video"], expected, atol=1e-4, rtol=0)
+
+
+def test_a_row_between_two_labels_counts():
+    logits, between = torch.randn(2, 3), torch.tensor([[0.6, 0.4, 0.0]]).repeat(2, 1)
+    loss = objectives.label_loss(logits, between, torch.zeros(2).bool().numpy(), torch.ones(2), CONFIG)
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, between))
+
+
+def test_contrast_is_least_where_rows_of_a_label_lie_together():
+    targets = torch.eye(2).repeat_interleave(4, dim=0)
+    together = torch.eye(8)[[0] * 4 + [1] * 4]
+    apart = torch.eye(8)
+    mixed = torch.eye(8)[[0, 1] * 4]
+    losses = [float(objectives.contrast({"video": points}, targets)) for points in (together, apart, mixed)]
+    assert losses[0] < losses[1] < losses[2]
+    assert float(objectives.contrast({"video": apart[:1]}, targets[:1])) == 0.0
+
+
+def test_each_label_by_itself_where_asked(setting):
+    rows = torch.arange(6).numpy()
+    points = {"video": points_of(setting)["video"][:6]}
+    among, alone = (objective(setting, sigmoid=value)(points, rows) for value in (False, True))
+    logits = setting[0].score(points, setting[0].label_points(setting[1].labels))["video"]
+    targets = torch.from_numpy(setting[1].targets[:6])
+    torch.testing.assert_close(among, torch.nn.functional.cross_entropy(logits, targets))
+    each = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(dim=1).mean()
+    torch.testing.assert_close(alone, each / 4)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"episode": 0.5}, {"label_noise": 0.3}, {"mix": 0.5}, {"contrast": 0.3}, {"sigmoid": True}]
+)
+def test_every_choice_still_learns(setting, toy, changes):
+    model, data = setting
+    recipes.prepare(model, data)
+    history = train.fit(model, toy(90, 1), toy(60, 2), replace(CONFIG, epochs=12, **changes))
+    assert max(history.scores) > 0.9
+
+
+def test_locked_labels_stay(setting, toy):
+    model, data = setting
+    before = model.label_points(data.labels)["video"].clone()
+    recipes.prepare(model, data)
+    train.fit(model, data, toy(30, 2), replace(CONFIG, lock_labels=True))
+    torch.testing.assert_close(model.label_points(data.labels)["video"], before)
