@@ -26,15 +26,20 @@ VOICE = (0.6, 1.0, 1.0, 0.8)
 PARTS = {
     "text alone": LabelParts(),
     "valence, arousal, dominance alone": LabelParts(vad_share=1.0),
-    "the same, valence at 0.6": LabelParts(vad_share=1.0, vad_weights=VOICE),
+    "the same with valence at 0.6": LabelParts(vad_share=1.0, vad_weights=VOICE),
     "VAD 0.8, text 0.2": LabelParts(vad_share=0.8),
     "sounds alone": LabelParts(cue_share=1.0, cue="sounds"),
     "looks alone": LabelParts(cue_share=1.0, cue="looks"),
     "VAD 0.6, sounds 0.3, text 0.1": LabelParts(vad_share=0.6, cue_share=0.3, cue="sounds"),
-    "the same, valence at 0.6 (speech of base)": LabelParts(0.6, 0.3, "sounds", VOICE),
-    "VAD 0.5, looks 0.4, text 0.1 (faces of base)": LabelParts(0.5, 0.4, "looks"),
+    "the same, valence at 0.6": LabelParts(0.6, 0.3, "sounds", VOICE),
+    "VAD 0.5, sounds 0.4, text 0.1, valence at 0.6 (speech)": LabelParts(0.5, 0.4, "sounds", VOICE),
+    "VAD 0.4, sounds 0.5, text 0.1, valence at 0.6": LabelParts(0.4, 0.5, "sounds", VOICE),
+    "VAD 0.5, sounds 0.5, valence at 0.6": LabelParts(0.5, 0.5, "sounds", VOICE),
+    "VAD 0.6, looks 0.3, text 0.1": LabelParts(0.6, 0.3, "looks"),
+    "VAD 0.5, looks 0.4, text 0.1 (faces)": LabelParts(0.5, 0.4, "looks"),
+    "VAD 0.4, looks 0.5, text 0.1": LabelParts(0.4, 0.5, "looks"),
 }
-PENALTY, SCALE = 300.0, 10.0
+PENALTY, SCALE = 1000.0, 10.0
 
 
 def label_points(model: EmotionModel, labels: tuple[str, ...], parts: LabelParts) -> np.ndarray:
@@ -82,16 +87,18 @@ def main() -> None:
     """Print a line for each way to make label points."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    folder = parser.parse_args().data
+    parser.add_argument("--base", default="base", help="the checkpoint whose phrase encoder embeds labels")
+    parsed = parser.parse_args()
+    folder = parsed.data
     torch.set_num_threads(2)
-    model = emoembed.load("base").model
+    model = emoembed.load(parsed.base).model
     data, _ = fusion.read_both(folder)
     true, splits, inputs = data.targets.argmax(axis=1), splits_of(data, folder), inputs_of(data)
-    print(f"{'':46}" + "".join(f"{name:>14}" for name in inputs))
+    print(f"{'':56}" + "".join(f"{name:>14}" for name in inputs))
     for name, parts in PARTS.items():
         points = label_points(model, data.labels, parts)
         found = [mean_auc(points, one, true, splits) for one in inputs.values()]
-        print(f"{name:46}" + "".join(f"{one:14.3f}" for one in found), flush=True)
+        print(f"{name:56}" + "".join(f"{one:14.3f}" for one in found), flush=True)
 
 
 if __name__ == "__main__":

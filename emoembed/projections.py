@@ -49,7 +49,7 @@ class LabelProjection(nn.Module):
     def __init__(self, phrase_dim: int, embed_dim: int, parts: LabelParts) -> None:
         super().__init__()
         self.phrase_dim, self.embed_dim, self.parts = phrase_dim, embed_dim, parts
-        self.cue_dim = min(CUE_DIM, phrase_dim) if parts.cue_share > 0.0 else 0
+        self.cue_dim = CUE_DIM if parts.cue_share > 0.0 else 0
         self.register_buffer("vad_weights", torch.tensor(parts.vad_weights), persistent=False)
         columns = phrase_dim + VAD_DIM + self.cue_dim
         self.weight = nn.Parameter(torch.zeros(embed_dim, columns))

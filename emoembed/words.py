@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from emoembed import cues
 from emoembed.errors import LabelError
 from emoembed.labels import Description, Label, resolve, table
 
@@ -24,7 +25,8 @@ VAD_DIM = 4
 NEUTRAL_POLE = 0.5
 """What the constant usually weighs beside the three."""
 CUE_DIM = 32
-"""Leading directions kept of how a label sounds and of how it looks."""
+"""Numbers of how a label sounds, and of how it looks: what its description says outright (`cues`), then the leading
+directions of the description's vector, half of the length each."""
 CUES = ("sounds", "looks")
 
 
@@ -159,18 +161,18 @@ class LabelSpace(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.dim, self.cue_dim = dim, min(CUE_DIM, dim)
+        self.dim = dim
         self.register_buffer("centre", torch.zeros(dim))
         self.register_buffer("vad_map", torch.zeros(dim + 1, 3))
         for cue in CUES:
             self.register_buffer(f"{cue}_centre", torch.zeros(dim))
-            self.register_buffer(f"{cue}_directions", torch.zeros(self.cue_dim, dim))
-            self.register_buffer(f"{cue}_map", torch.zeros(dim + 1, self.cue_dim))
+            self.register_buffer(f"{cue}_directions", torch.zeros(CUE_DIM - cues.count(cue), dim))
+            self.register_buffer(f"{cue}_map", torch.zeros(dim + 1, CUE_DIM))
         self._cache: dict[Label, Tensor] = {}
 
     @property
     def label_dim(self) -> int:
-        return self.dim + VAD_DIM + len(CUES) * self.cue_dim
+        return self.dim + VAD_DIM + len(CUES) * CUE_DIM
 
     def fit(self, phrases: PhraseEncoder, rated: tuple[Tensor, Tensor] | None = None) -> None:
         """Set centres, directions and maps from the table.
@@ -187,12 +189,13 @@ class LabelSpace(nn.Module):
         vad = torch.tensor([label.vad for label in known])
         self.vad_map.copy_(_ridge(meanings, vad, 1.0, rated))
         for cue in CUES:
-            phrased = _phrase_vectors([getattr(label, cue) for label in known], phrases)
+            said = [getattr(label, cue) for label in known]
+            phrased = _phrase_vectors(said, phrases)
             centre, directions, guess = self._cue(cue)
             centre.copy_(phrased.mean(dim=0))
             _, _, leading = torch.linalg.svd(nn.functional.normalize(phrased - centre, dim=-1), full_matrices=False)
-            directions.copy_(leading[: self.cue_dim])
-            guess.copy_(_ridge(meanings, self._along(cue, phrased), 3.0))
+            directions.zero_()[: len(leading)] = leading[: len(directions)]
+            guess.copy_(_ridge(meanings, self._along(cue, said, phrases), 3.0))
         self._cache.clear()
 
     def embed(
@@ -216,7 +219,7 @@ class LabelSpace(nn.Module):
 
     def part(self, features: Tensor, name: str) -> Tensor:
         """One part of features `(labels, label_dim)`: `text`, `vad` (four columns), `sounds` or `looks`."""
-        sizes = {"text": self.dim, "vad": VAD_DIM, **dict.fromkeys(CUES, self.cue_dim)}
+        sizes = {"text": self.dim, "vad": VAD_DIM, **dict.fromkeys(CUES, CUE_DIM)}
         return dict(zip(sizes, features.split(list(sizes.values()), dim=-1), strict=True))[name]
 
     def _features(self, labels: Sequence[Label], phrases: PhraseEncoder) -> Tensor:
@@ -229,7 +232,7 @@ class LabelSpace(nn.Module):
             rows = nn.functional.normalize(_with_one(text) @ self._cue(cue)[2], dim=-1)
             there = [i for i, phrase in enumerate(said) if phrase]
             if there:
-                rows[there] = self._along(cue, _phrase_vectors([said[i] for i in there], phrases).to(rows))
+                rows[there] = self._along(cue, [said[i] for i in there], phrases)
             parts.append(rows)
         return torch.cat(parts, dim=-1)
 
@@ -242,10 +245,13 @@ class LabelSpace(nn.Module):
     def _cue(self, cue: str) -> tuple[Tensor, Tensor, Tensor]:
         return tuple(self.get_buffer(f"{cue}_{name}") for name in ("centre", "directions", "map"))  # type: ignore[return-value]
 
-    def _along(self, cue: str, phrased: Tensor) -> Tensor:
-        """Phrase vectors of cues along the leading directions, rows of length one."""
+    def _along(self, cue: str, said: Sequence[str], phrases: PhraseEncoder) -> Tensor:
+        """Descriptions as features: what they say outright beside their vectors' directions, rows of length one."""
         centre, directions, _ = self._cue(cue)
-        return nn.functional.normalize((phrased.to(centre) - centre) @ directions.T, dim=-1)
+        outright = torch.stack([cues.attributes(cue, one) for one in said]).to(centre)
+        vectors = _phrase_vectors(said, phrases).to(centre)
+        along = nn.functional.normalize((vectors - centre) @ directions.T, dim=-1)
+        return nn.functional.normalize(torch.cat([outright, along], dim=-1), dim=-1)
 
 
 def _with_one(vectors: Tensor) -> Tensor:

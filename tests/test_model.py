@@ -6,6 +6,7 @@ import torch
 from emoembed.errors import CheckpointError, InputError
 from emoembed.model import ModalityConfig, ModelConfig
 from emoembed.projections import LabelParts, LabelProjection
+from emoembed.words import CUE_DIM
 
 
 def batch_of(model, rows=4):
@@ -57,8 +58,9 @@ def test_a_modality_counts_where_it_is_reliable(three_model):
 
 def test_a_projection_starts_as_an_isometry_of_the_shares():
     parts = LabelParts(vad_share=0.25, cue_share=0.25, cue="looks", vad_weights=(1.0, 1.0, 1.0, 1.0))
-    projection = LabelProjection(phrase_dim=5, embed_dim=14, parts=parts)
-    words, vad, sounds, looks = (torch.nn.functional.normalize(torch.randn(3, dim), dim=1) for dim in (5, 4, 5, 5))
+    projection = LabelProjection(phrase_dim=5, embed_dim=9 + CUE_DIM, parts=parts)
+    sizes = (5, 4, CUE_DIM, CUE_DIM)
+    words, vad, sounds, looks = (torch.nn.functional.normalize(torch.randn(3, dim), dim=1) for dim in sizes)
     made = projection(torch.cat([words, vad, sounds, looks], dim=1))
     torch.testing.assert_close(made @ made.T, 0.5 * words @ words.T + 0.25 * vad @ vad.T + 0.25 * looks @ looks.T)
     assert projection.drift() == 0

@@ -35,7 +35,7 @@ def test_features_are_a_text_vector_valence_arousal_and_dominance_and_two_cues(w
     space = LabelSpace(16)
     space.fit(word_table)
     features = space.embed(list(table()), word_table)
-    assert features.shape == (len(table()), space.label_dim) == (len(table()), 16 + 4 + 2 * min(CUE_DIM, 16))
+    assert features.shape == (len(table()), space.label_dim) == (len(table()), 16 + 4 + 2 * CUE_DIM)
     for part in ("text", "sounds", "looks"):
         torch.testing.assert_close(space.part(features, part).norm(dim=1), torch.ones(len(table())))
     joy = list(table()).index("joy")
