@@ -7,7 +7,7 @@ near the nearest label seen is; the straight lines through them go into the ship
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,8 @@ from emoembed.train import encode_rows
 FILE = "held-out-{}.csv"
 """Where a modality's held-out labels are kept, in the cache folder: written by `benchmarks/report.py --full`."""
 OFFSETS = torch.linspace(-6.0, 6.0, 121)
+STEP = 5
+"""Places of `OFFSETS` to either side by which the curvature of a loss is measured."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,9 @@ class HeldOut:
     """What its logit lacks among the labels seen, for the likeliest probabilities."""
     sigmoid_offset: float
     """The same of the probability of its own."""
+    softmax_certainty: float = 1.0
+    """How sharply the likelihood falls beside that offset: its curvature."""
+    sigmoid_certainty: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,16 @@ def measure(model: EmotionModel, fold: Fold, label: str, modality: str) -> HeldO
     """How far validation rows say of a label held out what calibration on the others promised."""
     said = score(model, fold, label, modality)
     ranks = said.sigmoid if said.several else said.softmax.log_softmax(dim=1)
+    softmax = _missing(said.softmax, said.bears, softmax=True)
+    sigmoid = _missing(said.sigmoid, said.bears, softmax=False)
     return HeldOut(
         label,
         float(model.trust(modality).nearest(model.label_points((label,))[modality].detach())),
         metrics.auc(ranks[:, -1].numpy(), said.bears[:, -1].numpy() == 1),
-        _missing(said.softmax, said.bears, softmax=True),
-        _missing(said.sigmoid, said.bears, softmax=False),
+        softmax[0],
+        sigmoid[0],
+        softmax[1],
+        sigmoid[1],
     )
 
 
@@ -104,7 +113,7 @@ def calibration_error(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[
         bears = scores.bears[:, -1].numpy() == 1
         for known in (others, []):
             way = "calibrated" if known else "as seen labels are"
-            add = [per_distance(known, name) * (1.0 - one.nearest) for name in ("softmax_offset", "sigmoid_offset")]
+            add = [per_distance(known, kind) * (1.0 - one.nearest) for kind in ("softmax", "sigmoid")]
             moved = torch.cat([scores.softmax[:, :-1], scores.softmax[:, -1:] + add[0]], dim=1)
             pooled.setdefault(f"by itself, {way}", []).append(
                 ((scores.sigmoid[:, -1] + add[1]).sigmoid().numpy(), bears)
@@ -118,12 +127,19 @@ def calibration_error(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[
     return errors
 
 
-def per_distance(found: Sequence[HeldOut], name: str) -> float:
-    """By how much an offset grows with the distance from the nearest label seen: least squares through zero."""
-    distance, off = (
-        np.array(values) for values in ([1.0 - x.nearest for x in found], [getattr(x, name) for x in found])
-    )
-    return float(distance @ off / max(distance @ distance, 1e-9)) if found else 0.0
+def per_distance(found: Sequence[HeldOut], kind: str) -> float:
+    """By how much an offset grows with the distance from the nearest label seen.
+
+    Least squares through zero, each label counting by how certain its offset is: the likeliest line for all of their
+    rows together, to second order.
+
+    Args:
+        found: the labels held out.
+        kind: `softmax` or `sigmoid`.
+    """
+    distance = np.array([1.0 - one.nearest for one in found])
+    off, certain = (np.array([getattr(one, f"{kind}_{name}") for one in found]) for name in ("offset", "certainty"))
+    return float((certain * distance) @ off / max((certain * distance) @ distance, 1e-9))
 
 
 def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
@@ -136,8 +152,8 @@ def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
         raise InputError(f"three held-out labels at least tell what to expect of new ones; given {len(found)}")
     distance = np.array([1.0 - one.nearest for one in found])
     trust = model.trust(modality)
-    for place, name in ((1, "softmax_offset"), (3, "sigmoid_offset")):
-        trust.novelty[place] = per_distance(found, name)
+    for place, kind in ((1, "softmax"), (3, "sigmoid")):
+        trust.novelty[place] = per_distance(found, kind)
     nearest, aucs = 1.0 - distance, np.array([one.auc for one in found])
     centred = nearest - nearest.mean()
     # a prior as heavy as three labels keeps the line level where the cosines hardly differ
@@ -160,12 +176,16 @@ def read(folder: Path, modality: str) -> list[HeldOut]:
     if not path.is_file():
         return []
     table = pd.read_csv(path)
-    numbers = table[["nearest", "auc", "softmax_offset", "sigmoid_offset"]].to_numpy(np.float64).tolist()
+    names = [one.name for one in fields(HeldOut)[1:]]
+    numbers = table[names].to_numpy(np.float64).tolist()
     return [HeldOut(str(label), *row) for label, row in zip(table["label"], numbers, strict=True)]
 
 
-def _missing(logits: Tensor, bears: Tensor, *, softmax: bool) -> float:
-    """The offset of the last label with the likeliest probabilities, a prior as heavy as one row keeping it near 0."""
+def _missing(logits: Tensor, bears: Tensor, *, softmax: bool) -> tuple[float, float]:
+    """The offset of the last label with the likeliest probabilities, and the curvature of the loss there.
+
+    A prior as heavy as one row keeps the offset near 0.
+    """
     losses = []
     for offset in OFFSETS:
         moved = torch.cat([logits[:, :-1], logits[:, -1:] + offset], dim=1)
@@ -175,4 +195,7 @@ def _missing(logits: Tensor, bears: Tensor, *, softmax: bool) -> float:
         else:
             loss = binary_cross_entropy_with_logits(moved[:, -1], bears[:, -1])
         losses.append(float(loss + (offset / 10).square() / len(logits)))
-    return float(OFFSETS[int(np.argmin(losses))])
+    best = int(np.argmin(losses))
+    beside = min(max(best, STEP), len(losses) - 1 - STEP)
+    bend = losses[beside - STEP] - 2 * losses[beside] + losses[beside + STEP]
+    return float(OFFSETS[best]), max(bend, 0.0) * len(logits)

@@ -24,9 +24,17 @@ def test_the_offset_that_lacks_is_found():
     shifted = torch.cat([logits[:, :2], logits[:, 2:] + 1.5], dim=1)
     chosen = torch.distributions.Categorical(logits=shifted).sample()
     bears = torch.nn.functional.one_hot(chosen, 3).float()
-    assert novelty._missing(logits, bears, softmax=True) == pytest.approx(1.5, abs=0.2)
+    assert novelty._missing(logits, bears, softmax=True)[0] == pytest.approx(1.5, abs=0.2)
     alone = (torch.rand(4000, 1, generator=draw) < (logits[:, 2:] - 1.0).sigmoid()).float()
-    assert novelty._missing(logits, torch.cat([bears[:, :2], alone], 1), softmax=False) == pytest.approx(-1.0, abs=0.2)
+    offset, certain = novelty._missing(logits, torch.cat([bears[:, :2], alone], 1), softmax=False)
+    assert offset == pytest.approx(-1.0, abs=0.2)
+    assert novelty._missing(logits[:400], torch.cat([bears, alone], 1)[:400, [0, 1, 3]], softmax=False)[1] < certain / 5
+
+
+def test_an_uncertain_offset_counts_little():
+    sure, unsure = HeldOut("a", 0.5, 0.7, 1.0, 0.0, 50.0, 1.0), HeldOut("b", 0.5, 0.7, 6.0, 0.0, 0.5, 1.0)
+    assert novelty.per_distance([sure, unsure], "softmax") == pytest.approx(2.0, abs=0.15)
+    assert novelty.per_distance([], "softmax") == 0.0
 
 
 def test_too_few_labels_tell_nothing(units_model):
