@@ -154,7 +154,7 @@ def measure(base: EmotionModel, data: Path, modality: str, variant: Variant) -> 
             rows = zero_shot.measure(model, fold, unseen, "valid", {})
             named = shipped.by_name(model, "semeval2018", data, unseen, "valid") if modality == "text" else None
             for row in rows:
-                yield row if named is None else {**row, "by name": named["accuracy"].iloc[0]}
+                yield row if named is None else {**row, **by_name(named)}
 
 
 def untrained(base: EmotionModel, data: Path) -> pd.Series:
@@ -166,13 +166,23 @@ def untrained(base: EmotionModel, data: Path) -> pd.Series:
         ["auc", "ap", "macro_f1_seen"]
     ].mean()
     named = shipped.by_name(model, "semeval2018", data, shipped.SIX, "valid")
-    return pd.concat([means, pd.Series({"by name": named["accuracy"].iloc[0]})])
+    return pd.concat([means, pd.Series(by_name(named))])
+
+
+def by_name(table: pd.DataFrame) -> dict[str, float]:
+    """Accuracy and UAR of a table of `shipped.by_name`."""
+    return {"by name": table["accuracy"].iloc[0], "by name, UAR": table["UAR"].iloc[0]}
 
 
 def table(base: EmotionModel, data: Path, modality: str) -> pd.DataFrame:
     """A row per variant, each printed as it is found."""
-    seen, rest = ("macro_f1_seen", ["by name"]) if modality == "text" else ("seen_uar_closed", ["harmonic"])
-    found = {} if modality != "text" else {"untrained": untrained(base, data)}
+    seen, rest = (
+        ("macro_f1_seen", ["by name", "by name, UAR"]) if modality == "text" else ("seen_uar_closed", ["harmonic"])
+    )
+    found = {}
+    if modality == "text":
+        found["untrained"] = untrained(base, data)
+        print(found["untrained"].to_string())
     for name, variant in VARIANTS[modality].items():
         means = pd.DataFrame(measure(base, data, modality, variant))[["auc", "ap", *rest, seen]].mean()
         found[name] = means
