@@ -16,11 +16,15 @@ SHRINKAGE = {"text": 32.0, "audio": 8.0, "video": 32.0}
 MAX_HARM = 0.02
 
 
+DETAIL_WEIGHT = 1.5
+"""Of what no word says of an item, beside what words say, once examples have shown it."""
 SPREAD_PRIOR = 8
 """Examples that the usual spread of a label counts for, when a label's own is estimated."""
 
 
-def shrink(word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float = 0.0) -> Tensor:
+def shrink(
+    word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float = 0.0, detail: int = 0
+) -> Tensor:
     """A label's point from its word and its examples.
 
     The mean of the examples, less the mean of all items, is a direction; with k examples it gets k / (k + half) of
@@ -28,23 +32,36 @@ def shrink(word: Tensor, examples: Tensor, background: Tensor, half: float, spre
     ratio of the variance within a label to that of labels about their words (James & Stein's idea). Examples that
     differ more among themselves than those of a label usually do weigh less, and the other way round.
 
+    Of the `detail` last numbers, which no word says, the word knows nothing: there the examples speak alone, with the
+    same weight.
+
     Args:
-        word: `(embed_dim,)`, length one.
-        examples: `(shots, embed_dim)`, rows of length one.
-        background: `(embed_dim,)`, mean of the modality's items.
+        word: `(point_dim,)`.
+        examples: `(shots, point_dim)`.
+        background: `(point_dim,)`, mean of the modality's items.
         half: shots at which both weigh the same, for a label of the usual spread.
         spread: mean squared distance of a label's items from their mean, over the labels trained on; 0 if unknown.
+        detail: how many of the numbers no word says.
 
     Returns:
-        `(embed_dim,)`, length one.
+        `(point_dim,)`, of length one but for the detail.
     """
+    if detail:
+        said, unsaid = (values[..., :-detail] for values in (word, examples)), examples[:, -detail:].mean(dim=0)
+        place, weight = _shrunk(*said, background[:-detail], half, spread)
+        return torch.cat([place, DETAIL_WEIGHT * weight * normalize(unsaid - background[-detail:], dim=-1)])
+    return _shrunk(word, examples, background, half, spread)[0]
+
+
+def _shrunk(word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float) -> tuple[Tensor, float]:
+    """The label's point, and what the examples weigh in it."""
     shots = len(examples)
     mean = examples.mean(dim=0)
     if spread > 0.0:
         own = (SPREAD_PRIOR * spread + float((examples - mean).square().sum())) / (SPREAD_PRIOR + shots - 1)
         half = half * own / spread
     weight = shots / (shots + half)
-    return normalize((1 - weight) * word + weight * normalize(mean - background, dim=-1), dim=-1)
+    return normalize((1 - weight) * word + weight * normalize(mean - background, dim=-1), dim=-1), weight
 
 
 def adapt(
@@ -61,14 +78,14 @@ def adapt(
 
     Args:
         model: left as it is.
-        points: label -> modality -> its examples' points `(shots, embed_dim)`.
-        label_points: label -> modality -> the point of its word `(embed_dim,)`.
+        points: label -> modality -> its examples' points `(shots, point_dim)`.
+        label_points: label -> modality -> the point of its word `(point_dim,)`.
         shrinkage: modality -> shots at which examples weigh as much as the word; `SHRINKAGE` by default.
         steps: of a light fine-tune: gradient steps on the new labels' points alone, so that each example prefers
             its own label to every other. Points of other labels never move.
         max_harm: the largest share of reference items, of all labels trained on, that the fine-tune may win over for
             the new labels; it goes only as far as keeps to that.
-        others: modality -> points `(labels, embed_dim)` of the labels the new ones compete with in that fine-tune.
+        others: modality -> points `(labels, point_dim)` of the labels the new ones compete with in that fine-tune.
     """
     if model.config.similarity != "cosine":
         raise InputError("few-shot vectors need cosine similarity; this model scores by raw dot products")
@@ -81,6 +98,7 @@ def adapt(
                 model.background(name),
                 halves[name],
                 float(model.trust(name).spread),
+                model.config.modalities[name].detail,
             )
             for name, examples in by_modality.items()
             if len(examples)
@@ -111,25 +129,27 @@ def _refine(
     rivals = others.get(name)
     if not labels or (len(labels) == 1 and rivals is None):
         return
-    start = torch.stack([anchors[label][name] for label in labels])
+    said = model.config.modalities[name].embed_dim  # what no word says stays where the examples put it
+    whole = torch.stack([anchors[label][name] for label in labels])
+    start, unsaid = whole[:, :said], whole[:, said:]
     moving = start.clone().requires_grad_(True)
-    examples = torch.cat([points[label][name] for label in labels])
+    examples = torch.cat([points[label][name][:, :said] for label in labels])
     goal = torch.cat([torch.full((len(points[label][name]),), i) for i, label in enumerate(labels)])
     optimizer = torch.optim.Adam([moving], lr=0.01)
     with torch.enable_grad():
         for _ in range(steps):
             candidates = normalize(moving, dim=-1)
             if rivals is not None:
-                candidates = torch.cat([candidates, rivals])
+                candidates = torch.cat([candidates, rivals[:, :said]])
             logits = model.log_scale[name].detach().exp() * (examples @ candidates.T)
             loss = cross_entropy(logits, goal) + 5.0 * (moving - start).square().sum(dim=1).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
     reference = model.trust(name).reference
-    before = won(start, rivals, reference)
+    before = won(whole, rivals, reference)
     for far in (1.0, 0.5, 0.25, 0.0):  # 0.0 is where shrinkage put them, and harms nobody
-        stepped = normalize(start + far * (moving.detach() - start), dim=-1)
+        stepped = torch.cat([normalize(start + far * (moving.detach() - start), dim=-1), unsaid], dim=1)
         if won(stepped, rivals, reference) - before <= max_harm:
             break
     for label, row in zip(labels, stepped, strict=True):
@@ -137,7 +157,7 @@ def _refine(
 
 
 def won(new: Tensor, rivals: Tensor | None, reference: Tensor) -> float:
-    """Share of reference items `(items, embed_dim)` nearer to one of the new label points than to every rival."""
+    """Share of reference items `(items, point_dim)` nearer to one of the new label points than to every rival."""
     if rivals is None or not bool(reference.any()):
         return 0.0
     items = reference[reference.any(dim=1)]

@@ -28,7 +28,7 @@ from emoembed.words import WordTable
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-VERSION = 2
+VERSION = 3
 CONFIG, WEIGHTS, TOKENIZER, WORDS = "config.json", "model.safetensors", "tokenizer.json", "words.bin"
 CHECKSUMS, CARD, LICENSE = "checksums.json", "README.md", "LICENSE"
 CHECKED = (CONFIG, WEIGHTS, TOKENIZER, WORDS)

@@ -96,12 +96,20 @@ class RecurrentEncoder(nn.Module):
             dropout=dropout if layers > 1 else 0.0,
         )
         self.pool = AttentionPooling(2 * hidden)
-        self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(4 * hidden, embed_dim))
+        self.features_dim = 4 * hidden
+        self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.features_dim, embed_dim))
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
-        steps = run_recurrent(self.recurrent, self.standardize(frames, lengths), lengths)
-        return self.out(self.pool(steps, lengths))
+        return self.place(self.read(frames, lengths))
+
+    def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """What is known of each item before it is placed: `(batch, features)`"""
+        return self.pool(run_recurrent(self.recurrent, self.standardize(frames, lengths), lengths), lengths)
+
+    def place(self, features: Tensor) -> Tensor:
+        """`(batch, features)` -> `(batch, embed_dim)`"""
+        return self.out(features)
 
 
 class WordEncoder(RecurrentEncoder):
@@ -188,19 +196,34 @@ class SpectrogramEncoder(nn.Module):
         self.narrow = nn.Sequential(nn.Linear(width, 2 * hidden), nn.GELU(), nn.Dropout(dropout))
         self.recurrent = nn.GRU(2 * hidden, hidden, batch_first=True, bidirectional=True)
         self.pool = AttentionPooling(2 * hidden)
-        self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(4 * hidden, embed_dim))
+        self.pooled_dim = 4 * hidden
+        self.features_dim = self.pooled_dim + (statistics_dim(feature_dim) if overview else 0)
+        self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.pooled_dim, embed_dim))
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
-        return joined(self, self._detail(self.standardize(frames, lengths), lengths), frames, lengths)
+        return self.place(self.read(frames, lengths))
+
+    def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """What is known of each item before it is placed: `(batch, features)`, the network's and the statistics."""
+        frames = self.standardize(frames, lengths)
+        pooled = self._pooled(frames, lengths)
+        if self.overview is None:
+            return pooled
+        with torch.autocast(frames.device.type, enabled=False):
+            return torch.cat([pooled.float(), self.overview.scaled(statistics(frames, lengths, self.bands))], dim=1)
+
+    def place(self, features: Tensor) -> Tensor:
+        """`(batch, features)` -> `(batch, embed_dim)`"""
+        pooled = features[:, : self.pooled_dim]
+        return joined(self, self.out(pooled), features[:, self.pooled_dim :])
 
     def summarize(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """What the overview reads: `(batch, statistics)`"""
-        with torch.autocast(frames.device.type, enabled=False):
-            return statistics(self.standardize(frames, lengths), lengths, self.bands)
+        """What the overview is fitted on: `(batch, statistics)`"""
+        return statistics(self.standardize(frames, lengths), lengths, self.bands)
 
-    def _detail(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """What the network over the frames says, of standardised frames."""
+    def _pooled(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """What the network over the frames hears, of standardised frames: `(batch, pooled_dim)`"""
         if self.training:
             frames = augment.masked(frames, lengths, self.bands)
         maps, others = frames[..., : self.bands][:, None], frames[..., self.bands :]
@@ -212,7 +235,7 @@ class SpectrogramEncoder(nn.Module):
             maps = stage(maps, mask[:, None, :, None])
         steps = maps.permute(0, 2, 1, 3).flatten(start_dim=2)
         steps = self.narrow(torch.cat([steps, others.to(steps.dtype)], dim=-1))
-        return self.out(self.pool(run_recurrent(self.recurrent, steps, lengths), lengths).to(steps.dtype))
+        return self.pool(run_recurrent(self.recurrent, steps, lengths), lengths).to(steps.dtype)
 
 
 def masked_average(frames: Tensor, lengths: Tensor, factor: int) -> Tensor:
@@ -276,10 +299,15 @@ class FaceEncoder(nn.Module):
         self.stages.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # ten times faster in bf16
         self.narrow = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1] * 4, 2 * channels[-1]), nn.GELU())
         self.pool = AttentionPooling(2 * channels[-1])
-        self.out = nn.Linear(4 * channels[-1], embed_dim)
+        self.features_dim = 4 * channels[-1]
+        self.out = nn.Linear(self.features_dim, embed_dim)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """`(batch, time, side * side)` in 0..1, `(batch,)` -> `(batch, embed_dim)`"""
+        return self.place(self.read(frames, lengths))
+
+    def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """What is known of each item before it is placed: `(batch, features)`"""
         mask = padding_mask(lengths, frames.shape[1])
         maps = frames[mask].view(-1, 1, self.side, self.side)
         centred = maps - maps.mean(dim=(2, 3), keepdim=True)
@@ -288,7 +316,11 @@ class FaceEncoder(nn.Module):
         if not self.training:
             faces = (faces + self._read(maps.flip(-1))) / 2
         steps = faces.new_zeros(*frames.shape[:2], faces.shape[-1]).masked_scatter(mask[..., None], faces)
-        return self.out(self.pool(steps, lengths).to(faces.dtype))
+        return self.pool(steps, lengths).to(faces.dtype)
+
+    def place(self, features: Tensor) -> Tensor:
+        """`(batch, features)` -> `(batch, embed_dim)`"""
+        return self.out(features)
 
     def _read(self, maps: Tensor) -> Tensor:
         """Standardised faces `(faces, 1, side, side)` -> `(faces, 2 * channels[-1])`"""
@@ -322,6 +354,7 @@ class PooledEncoder(nn.Module):
         super().__init__()
         self.summary, self.overview_share = summary, overview
         size = {"mean": feature_dim, "moments": 2 * feature_dim, "functionals": statistics_dim(feature_dim)}[summary]
+        self.features_dim = size
         self.standardize = Standardize(feature_dim)
         self.overview = RidgeMap(size, embed_dim)
         self.out = nn.Sequential(
@@ -334,11 +367,17 @@ class PooledEncoder(nn.Module):
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
+        return self.place(self.read(frames, lengths))
+
+    def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """What is known of each item before it is placed: `(batch, features)`, standardised."""
         with torch.autocast(frames.device.type, enabled=False):
             scaled = self.overview.scaled(self.summarize(frames, lengths))
-            if self.training:
-                scaled = scaled + SUMMARY_NOISE * torch.randn_like(scaled)
-        return joined(self, self.out(scaled), frames, lengths)
+            return scaled + SUMMARY_NOISE * torch.randn_like(scaled) if self.training else scaled
+
+    def place(self, features: Tensor) -> Tensor:
+        """`(batch, features)` -> `(batch, embed_dim)`"""
+        return joined(self, self.out(features), features)
 
     def summarize(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """What the perceptron and the overview read: `(batch, numbers)`"""
@@ -349,18 +388,17 @@ class PooledEncoder(nn.Module):
         return mean if self.summary == "mean" else torch.cat([mean, deviation], dim=1)
 
 
-def joined(encoder: SpectrogramEncoder | PooledEncoder, detail: Tensor, frames: Tensor, lengths: Tensor) -> Tensor:
+def joined(encoder: SpectrogramEncoder | PooledEncoder, detail: Tensor, scaled: Tensor) -> Tensor:
     """A network's points and its overview's, as the sum of their directions; the network's alone in training.
 
     The network learns the emotions it sees best, the overview places those it never saw: neither is trained on what
     the other says.
     """
-    if encoder.overview is None or encoder.overview_share == 0.0 or encoder.training:
-        return detail
-    with torch.autocast(frames.device.type, enabled=False):
-        overview = encoder.overview(encoder.summarize(frames, lengths))
     share = encoder.overview_share
-    return (1 - share) * point(detail) + share * point(overview)
+    if encoder.overview is None or share == 0.0 or encoder.training:
+        return detail
+    with torch.autocast(detail.device.type, enabled=False):
+        return (1 - share) * point(detail) + share * point(encoder.overview(scaled))
 
 
 def point(encoded: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from emoembed.detail import Detail
 from emoembed.encoders import (
     FaceEncoder,
     LastStepEncoder,
@@ -57,6 +58,12 @@ class ModalityConfig:
     )  # what of a label's features its point in this modality is made of
     seen: tuple[str, ...] = ()  # labels this modality's training saw examples of
     projection: str = "isometry"  # of labels: see LabelProjection; "linear" or "none", without scaling, as in mtee
+    detail: int = 0  # directions of an item that no word says, for examples to be told by: see Detail
+
+    @property
+    def point_dim(self) -> int:
+        """Size of an item's and of a label's point: what words say, and what only examples do."""
+        return self.embed_dim + self.detail
 
     @property
     def longest(self) -> int:
@@ -173,6 +180,7 @@ class EmotionModel(nn.Module):
         self.log_scale, self.bias, self.log_weight = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
         self.share = nn.ParameterDict()  # of linear fusion alone
         self.reliability = nn.ModuleDict()
+        self.details = nn.ModuleDict()
         for name, modality in config.modalities.items():
             arguments = dict(modality.settings)
             if modality.encoder in ("recurrent", "spectrogram", "pooled", "last-step", "words"):
@@ -188,9 +196,11 @@ class EmotionModel(nn.Module):
                 self.log_weight[name] = nn.Parameter(torch.zeros(()))
             else:
                 self.share[name] = nn.Parameter(torch.tensor(1.0 / len(config.modalities)))
-            self.reliability[name] = Reliability(modality.embed_dim, len(modality.seen))
-            self.register_buffer(f"background_{name}", torch.zeros(modality.embed_dim))
-            self.register_buffer(f"anchors_{name}", torch.full((len(config.adapted), modality.embed_dim), torch.nan))
+            if modality.detail:
+                self.details[name] = Detail(self.encoders[name].features_dim, modality.detail)  # type: ignore[arg-type]
+            self.reliability[name] = Reliability(modality.point_dim, len(modality.seen))
+            self.register_buffer(f"background_{name}", torch.zeros(modality.point_dim))
+            self.register_buffer(f"anchors_{name}", torch.full((len(config.adapted), modality.point_dim), torch.nan))
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -203,29 +213,45 @@ class EmotionModel(nn.Module):
         return self.space.embed(labels, self.phrases)
 
     def encode(self, batch: Batch) -> dict[str, Tensor]:
-        """Each modality's points, `(batch, embed_dim)`, of length one unless similarity is `dot`.
+        """Each modality's points, `(batch, point_dim)`; in training `(batch, embed_dim)`, without what no word says.
 
-        Rows are NaN where an item lacks the modality.
+        Their first `embed_dim` numbers are of length one unless similarity is `dot`, and so are the others. Rows are
+        NaN where an item lacks the modality.
         """
-        point = self._point
         points = {}
         for name, (frames, lengths) in batch.items():
             present = lengths > 0
             if bool(present.all()):
-                points[name] = point(self.encoders[name](frames, lengths))
+                points[name] = self._points(name, frames, lengths)
                 continue
-            rows = frames.new_full((len(frames), self.config.modalities[name].embed_dim), torch.nan)
+            rows = frames.new_full((len(frames), self._point_dim(name)), torch.nan)
             if bool(present.any()):
-                rows[present] = point(self.encoders[name](frames[present], lengths[present]))
+                rows[present] = self._points(name, frames[present], lengths[present])
             points[name] = rows
         return points
 
-    def _point(self, encoded: Tensor) -> Tensor:
-        return encoded.float() if self.config.similarity == "dot" else point(encoded)
+    def _points(self, name: str, frames: Tensor, lengths: Tensor) -> Tensor:
+        encoder = self.encoders[name]
+        if self.training or name not in self.details:
+            encoded = encoder(frames, lengths)
+            return encoded.float() if self.config.similarity == "dot" else point(encoded)
+        features = encoder.read(frames, lengths)  # type: ignore[operator]
+        return torch.cat([point(encoder.place(features)), self.details[name](features)], dim=1)  # type: ignore[operator]
+
+    def _point_dim(self, name: str) -> int:
+        modality = self.config.modalities[name]
+        return modality.embed_dim if self.training else modality.point_dim
 
     def project(self, features: Tensor) -> dict[str, Tensor]:
-        """Label features `(labels, label_dim)` -> each modality's label points `(labels, embed_dim)`."""
-        return {name: projection(features) for name, projection in self.projections.items()}
+        """Label features `(labels, label_dim)` -> each modality's label points, of the size of items' points.
+
+        What no word says is zero in them.
+        """
+        points = {}
+        for name, projection in self.projections.items():
+            said = projection(features)
+            points[name] = torch.nn.functional.pad(said, (0, self._point_dim(name) - said.shape[1]))
+        return points
 
     def label_points(self, labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[str, Tensor]:
         """Each modality's label points, with few-shot vectors in place of words where the model was adapted."""
@@ -241,11 +267,11 @@ class EmotionModel(nn.Module):
         return points
 
     def anchors(self, modality: str) -> Tensor:
-        """Few-shot label points `(adapted, embed_dim)` of a modality; NaN where a label had no such examples."""
+        """Few-shot label points `(adapted, point_dim)` of a modality; NaN where a label had no such examples."""
         return self.get_buffer(f"anchors_{modality}")
 
     def background(self, modality: str) -> Tensor:
-        """Mean point of a modality's training items, `(embed_dim,)`: what examples of a label are compared with."""
+        """Mean point of a modality's training items, `(point_dim,)`: what examples of a label are compared with."""
         return self.get_buffer(f"background_{modality}")
 
     def saw(self, seen: Mapping[str, Sequence[str]]) -> None:
@@ -258,7 +284,7 @@ class EmotionModel(nn.Module):
         }
         self.config = replace(self.config, modalities=modalities)
         for name in seen:
-            fresh = Reliability(modalities[name].embed_dim, len(modalities[name].seen))
+            fresh = Reliability(modalities[name].point_dim, len(modalities[name].seen))
             for kept in ("reference", "spread"):
                 fresh.get_buffer(kept).copy_(self.trust(name).get_buffer(kept))
             self.reliability[name] = fresh.to(self.space.centre.device)
@@ -329,13 +355,13 @@ class EmotionModel(nn.Module):
         return self.fuse(self.score(self.encode(batch), self.project(features)))
 
     def adapted(self, anchors: Mapping[str, Mapping[str, Tensor]], provenance: dict[str, Any]) -> EmotionModel:
-        """A copy in which labels have vectors of their own: label -> modality -> `(embed_dim,)`."""
+        """A copy in which labels have vectors of their own: label -> modality -> `(point_dim,)`."""
         names = tuple(dict.fromkeys((*self.config.adapted, *anchors)))
         config = replace(self.config, adapted=names, provenance={**self.config.provenance, **provenance})
         copy = deepcopy(self)
         copy.config = config
         for modality in self.modalities:
-            rows = torch.full((len(names), self.config.modalities[modality].embed_dim), torch.nan)
+            rows = torch.full((len(names), self.config.modalities[modality].point_dim), torch.nan)
             rows[: len(self.config.adapted)] = self.anchors(modality)
             for label, vectors in anchors.items():
                 if modality in vectors:

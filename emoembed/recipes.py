@@ -27,6 +27,8 @@ TEXT_RANK = 16
 TEXT_STRENGTH = 0.8
 """Of the trained adapters in `base`, between the untouched encoder (0) and the trained one (1); chosen on validation
 rows of semeval2018, six emotions by name, a corpus that is not trained on."""
+DETAIL = 64
+"""Directions of sounds and faces that no word says, for examples to be told by."""
 SPACE_DIM = 68
 """Of the spaces of sound and faces: valence, arousal and dominance 4, a cue 32, words 32."""
 TEXT_PARTS = LabelParts(vad_share=0.1)
@@ -111,7 +113,7 @@ def text_modality(trunk_config: dict[str, object], rank: int = TEXT_RANK) -> Mod
 def audio_modality() -> ModalityConfig:
     """Speech: log-mel bands and prosody through convolutions and a BiGRU."""
     return ModalityConfig(
-        "speech", "spectrogram", SPACE_DIM, audio.SPEECH.columns, {"overview": 0.5}, parts=SPEECH_PARTS
+        "speech", "spectrogram", SPACE_DIM, audio.SPEECH.columns, {"overview": 0.5}, parts=SPEECH_PARTS, detail=DETAIL
     )
 
 
@@ -123,12 +125,14 @@ def speech_modality(recordings: int) -> ModalityConfig:
 def functionals_modality() -> ModalityConfig:
     """Speech by its statistics alone: with a thousand recordings a network over their frames learns less."""
     settings = {"summary": "functionals", "overview": 0.5}
-    return ModalityConfig("speech", "pooled", SPACE_DIM, audio.SPEECH.columns, settings, parts=SPEECH_PARTS)
+    return ModalityConfig(
+        "speech", "pooled", SPACE_DIM, audio.SPEECH.columns, settings, parts=SPEECH_PARTS, detail=DETAIL
+    )
 
 
 def video_modality() -> ModalityConfig:
     """Faces: a small CNN over each 48x48 face."""
-    return ModalityConfig("faces", "face", SPACE_DIM, parts=FACE_PARTS)
+    return ModalityConfig("faces", "face", SPACE_DIM, parts=FACE_PARTS, detail=DETAIL)
 
 
 def action_unit_modality(columns: Sequence[str]) -> ModalityConfig:
@@ -140,7 +144,9 @@ def action_unit_modality(columns: Sequence[str]) -> ModalityConfig:
 
 def sequence_modality(columns: Sequence[str]) -> ModalityConfig:
     """Ready features in time order, such as word-aligned COVAREP or FACET, through a BiGRU with attention pooling."""
-    return ModalityConfig("sequence", "recurrent", 68, tuple(columns), {"hidden": 96}, parts=LabelParts(vad_share=0.3))
+    return ModalityConfig(
+        "sequence", "recurrent", 68, tuple(columns), {"hidden": 96}, parts=LabelParts(vad_share=0.3), detail=DETAIL
+    )
 
 
 def word_modality(columns: Sequence[str]) -> ModalityConfig:
@@ -289,7 +295,20 @@ def fit_overviews(model: EmotionModel, data: EmotionData, frames: int = 400) -> 
         weights = torch.tensor([1.0 / counts[corpus] for corpus in corpora])
         batches = [data.batch(np.array(rows[i : i + 64]), frames)[name] for i in range(0, len(rows), 64)]
         inputs = torch.cat([encoder.summarize(*batch) for batch in batches])
-        encoder.overview.fit(inputs, bears[rows] @ label_points / bears[rows].sum(dim=1, keepdim=True), weights)
+        goals = bears[rows] @ label_points[:, : model.config.modalities[name].embed_dim]
+        encoder.overview.fit(inputs, goals / bears[rows].sum(dim=1, keepdim=True), weights)
+
+
+@torch.no_grad()
+def fit_details(model: EmotionModel, data: EmotionData) -> None:
+    """Fit what of an item no word says, on rows whatever their labels; after training, for encoders change in it."""
+    model.eval()
+    for name, detail in model.details.items():
+        here = np.array([row in data.inputs[name] for row in data.ids])
+        rows, longest = data.rows(here), model.config.modalities[name].longest
+        places = [np.arange(i, min(i + 64, len(rows))) for i in range(0, len(rows), 64)]
+        features = [model.encoders[name].read(*rows.batch(at, longest)[name]) for at in places]  # type: ignore[operator]
+        detail.fit(torch.cat(features))  # type: ignore[operator]
 
 
 @torch.no_grad()
@@ -299,6 +318,7 @@ def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> 
     Few-shot examples are compared with the mean, hubness and harm are measured on the few.
     """
     chosen = data.rows(np.random.default_rng(0).permutation(len(data))[:rows])
+    fit_details(model, chosen)
     bears = torch.from_numpy(chosen.targets == 1)
     for name, encoded in encode_rows(model, chosen).items():
         there = ~encoded.isnan().any(dim=1)
@@ -308,6 +328,8 @@ def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> 
         trust.reference.zero_()
         trust.reference[: len(points)] = points[: len(trust.reference)]
         groups = [points[rows] for rows in bears[there].T if int(rows.sum()) > 1]
+        said = model.config.modalities[name].embed_dim
+        groups = [group[:, :said] for group in groups]
         spreads = [(group - group.mean(dim=0)).square().sum(dim=1).mean() for group in groups]
         trust.spread.copy_(torch.stack(spreads).mean() if spreads else torch.zeros(()))
 

@@ -96,7 +96,8 @@ class Recognizer(
         items, single = items_of({"text": text, "audio": audio, "video": video})
         read = [self._read(item, i, single) for i, item in enumerate(items)]
         points = self.model.encode(self._batch([arrays for arrays, _ in read]))
-        arrays = {name: matrix.float().cpu().numpy() for name, matrix in points.items()}
+        sizes = {name: one.embed_dim for name, one in self.model.config.modalities.items()}
+        arrays = {name: matrix[:, : sizes[name]].float().cpu().numpy() for name, matrix in points.items()}
         return {name: matrix[0] if single else matrix for name, matrix in arrays.items()}
 
     def adapt(

@@ -57,9 +57,9 @@ class RidgeMap(nn.Module):
         self.weight.copy_(solve(root * (scaled - middle), root * (goals - centre), penalty))
         self.bias.copy_(centre - self.weight @ middle)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """`(rows, columns)` -> `(rows, embed_dim)`"""
-        return self.scaled(inputs) @ self.weight.T + self.bias
+    def forward(self, scaled: Tensor) -> Tensor:
+        """Statistics as `scaled` gives them, `(rows, columns)` -> `(rows, embed_dim)`"""
+        return scaled @ self.weight.T + self.bias
 
     def scaled(self, inputs: Tensor) -> Tensor:
         """Columns of mean 0 and deviation 1, as they were fitted, within `LARGEST`."""
