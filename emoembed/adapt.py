@@ -46,11 +46,11 @@ def shrink(
     Returns:
         `(point_dim,)`, of length one but for the detail.
     """
-    if detail:
-        said, unsaid = (values[..., :-detail] for values in (word, examples)), examples[:, -detail:].mean(dim=0)
-        place, weight = _shrunk(*said, background[:-detail], half, spread)
-        return torch.cat([place, DETAIL_WEIGHT * weight * normalize(unsaid - background[-detail:], dim=-1)])
-    return _shrunk(word, examples, background, half, spread)[0]
+    if not detail:
+        return _shrunk(word, examples, background, half, spread)[0]
+    place, weight = _shrunk(word[:-detail], examples[:, :-detail], background[:-detail], half, spread)
+    unsaid = normalize(examples[:, -detail:].mean(dim=0) - background[-detail:], dim=-1)
+    return torch.cat([place, DETAIL_WEIGHT * weight * unsaid])
 
 
 def _shrunk(word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float) -> tuple[Tensor, float]:

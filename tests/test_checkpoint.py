@@ -74,7 +74,7 @@ def test_another_version_is_refused(saved):
     values = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps({**values, "version": 99}))
     sum_up(saved)
-    with pytest.raises(CheckpointError, match=r"version 99; this release reads version 2"):
+    with pytest.raises(CheckpointError, match=r"version 99; this release reads version 3"):
         checkpoint.load(saved)
 
 
