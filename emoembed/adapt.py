@@ -11,13 +11,11 @@ from torch.nn.functional import cross_entropy, normalize
 from emoembed.errors import InputError
 from emoembed.model import EmotionModel
 
-SHRINKAGE = {"text": 32.0, "audio": 8.0, "video": 32.0}
+SHRINKAGE = {"text": 64.0, "audio": 8.0, "video": 32.0}
 """Shots at which examples weigh as much as the word, by modality; see `shrink`."""
 MAX_HARM = 0.02
-
-
-DETAIL_WEIGHT = 1.5
-"""Of what no word says of an item, beside what words say, once examples have shown it."""
+DETAIL_WEIGHT, DETAIL_SHRINKAGE = 1.5, 8.0
+"""Of what no word says of an item, beside what words say, once examples have shown it; shots at which half of it."""
 SPREAD_PRIOR = 8
 """Examples that the usual spread of a label counts for, when a label's own is estimated."""
 
@@ -32,8 +30,8 @@ def shrink(
     ratio of the variance within a label to that of labels about their words (James & Stein's idea). Examples that
     differ more among themselves than those of a label usually do weigh less, and the other way round.
 
-    Of the `detail` last numbers, which no word says, the word knows nothing: there the examples speak alone, with the
-    same weight.
+    Of the `detail` last numbers, which no word says, the word knows nothing: there the examples speak alone, with a
+    weight of their own.
 
     Args:
         word: `(point_dim,)`.
@@ -47,21 +45,22 @@ def shrink(
         `(point_dim,)`, of length one but for the detail.
     """
     if not detail:
-        return _shrunk(word, examples, background, half, spread)[0]
-    place, weight = _shrunk(word[:-detail], examples[:, :-detail], background[:-detail], half, spread)
+        return _shrunk(word, examples, background, half, spread)
+    place = _shrunk(word[:-detail], examples[:, :-detail], background[:-detail], half, spread)
     unsaid = normalize(examples[:, -detail:].mean(dim=0) - background[-detail:], dim=-1)
+    weight = len(examples) / (len(examples) + DETAIL_SHRINKAGE)
     return torch.cat([place, DETAIL_WEIGHT * weight * unsaid])
 
 
-def _shrunk(word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float) -> tuple[Tensor, float]:
-    """The label's point, and what the examples weigh in it."""
+def _shrunk(word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float) -> Tensor:
+    """The label's point where words speak too."""
     shots = len(examples)
     mean = examples.mean(dim=0)
     if spread > 0.0:
         own = (SPREAD_PRIOR * spread + float((examples - mean).square().sum())) / (SPREAD_PRIOR + shots - 1)
         half = half * own / spread
     weight = shots / (shots + half)
-    return normalize((1 - weight) * word + weight * normalize(mean - background, dim=-1), dim=-1), weight
+    return normalize((1 - weight) * word + weight * normalize(mean - background, dim=-1), dim=-1)
 
 
 def adapt(

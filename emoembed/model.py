@@ -285,7 +285,7 @@ class EmotionModel(nn.Module):
         self.config = replace(self.config, modalities=modalities)
         for name in seen:
             fresh = Reliability(modalities[name].point_dim, len(modalities[name].seen))
-            for kept in ("reference", "spread"):
+            for kept in ("reference", "spread", "hub_share"):
                 fresh.get_buffer(kept).copy_(self.trust(name).get_buffer(kept))
             self.reliability[name] = fresh.to(self.space.centre.device)
 

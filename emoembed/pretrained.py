@@ -64,10 +64,12 @@ def read(modality: str, name: str | Path, *, rank: int = RANK) -> Pretrained:
     if modality == "audio":
         like = recipes.audio_modality()
         columns = audio.WAVEFORM.columns
-        made = ModalityConfig("waveform", "transformer", like.embed_dim, columns, settings, like.parts)
+        made = ModalityConfig(
+            "waveform", "transformer", like.embed_dim, columns, settings, like.parts, detail=like.detail
+        )
     else:
         like = recipes.video_modality()
-        made = ModalityConfig("pixels", "transformer", like.embed_dim, (), settings, like.parts)
+        made = ModalityConfig("pixels", "transformer", like.embed_dim, (), settings, like.parts, detail=like.detail)
     return Pretrained(made, weights)
 
 

@@ -27,8 +27,10 @@ TEXT_RANK = 16
 TEXT_STRENGTH = 0.8
 """Of the trained adapters in `base`, between the untouched encoder (0) and the trained one (1); chosen on validation
 rows of semeval2018, six emotions by name, a corpus that is not trained on."""
-DETAIL = 64
-"""Directions of sounds and faces that no word says, for examples to be told by."""
+TEXT_DETAIL, DETAIL = 128, 64
+"""Directions of texts, and of sounds and faces, that no word says, for examples to be told by."""
+HUB_SHARE = {"text": 1.0}
+"""How much of a label's nearness to items in general is taken off its score: `benchmarks/ablation.py`."""
 SPACE_DIM = 68
 """Of the spaces of sound and faces: valence, arousal and dominance 4, a cue 32, words 32."""
 TEXT_PARTS = LabelParts(vad_share=0.1)
@@ -107,7 +109,9 @@ def text_modality(trunk_config: dict[str, object], rank: int = TEXT_RANK) -> Mod
     """Sentences: a transformer whose untouched half embeds labels and whose low-rank adapters are trained."""
     hidden = int(trunk_config["hidden_size"])  # type: ignore[call-overload]
     settings = {"trunk_config": trunk_config, "rank": rank, "vad_share": TEXT_PARTS.vad_share}
-    return ModalityConfig("wordpieces", "transformer", hidden + VAD_DIM, ("token",), settings, parts=TEXT_PARTS)
+    return ModalityConfig(
+        "wordpieces", "transformer", hidden + VAD_DIM, ("token",), settings, parts=TEXT_PARTS, detail=TEXT_DETAIL
+    )
 
 
 def audio_modality() -> ModalityConfig:
@@ -327,6 +331,7 @@ def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> 
         trust = model.trust(name)
         trust.reference.zero_()
         trust.reference[: len(points)] = points[: len(trust.reference)]
+        trust.hub_share.fill_(HUB_SHARE.get(name, 0.0))
         groups = [points[rows] for rows in bears[there].T if int(rows.sum()) > 1]
         said = model.config.modalities[name].embed_dim
         groups = [group[:, :said] for group in groups]

@@ -92,6 +92,7 @@ class TransformerEncoder(nn.Module):
         hidden = self.trunk.config.hidden_size
         self.adapters = LowRankAdapters(self.trunk, rank, strength) if rank else None
         meaning = embed_dim - VAD_DIM if vad_share else embed_dim
+        self.features_dim = hidden
         self.out = nn.Identity() if hidden == meaning else nn.Linear(hidden, meaning)
         self.ratings = nn.Linear(hidden, 3).requires_grad_(False) if vad_share else None  # see `recipes.rate_texts`
         if self.ratings is not None:  # until it is fitted every text is as neutral as the next
@@ -114,7 +115,14 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
-        mean = self.hidden_mean(frames, lengths, adapted=True).to(frames.dtype)
+        return self.place(self.read(frames, lengths))
+
+    def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """What the point is made from: the mean hidden state `(batch, features_dim)`."""
+        return self.hidden_mean(frames, lengths, adapted=True).to(frames.dtype)
+
+    def place(self, mean: Tensor) -> Tensor:
+        """`(batch, features_dim)` -> `(batch, embed_dim)`"""
         if self.ratings is None:
             return self.out(mean)
         with torch.autocast(mean.device.type, enabled=False):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from emoembed import recipes
+from emoembed import corpus_data, recipes
 from emoembed.data import join
 from emoembed.model import ModalityConfig
 from emoembed.projections import LabelParts
@@ -43,6 +43,20 @@ def test_texts_are_rated_as_the_rated_sentences_were(text_model, corpus_of):
     copy = recipes.build(text_model.config.modalities, text_model.phrases, 3, like=text_model)
     torch.testing.assert_close(copy.encoders["text"].ratings.weight, before)
     torch.testing.assert_close(copy.space.vad_map, text_model.space.vad_map)
+
+
+def test_texts_hold_what_no_word_says_and_centre_their_scores(text_model, corpus_of):
+    texts = ["so sunny", "how grey", "a b c", "d e f g", "joy", "sad"] * 4
+    data = corpus_data.text_data(corpus_of(texts, ["joy", "anger"] * 12), text_model.phrases)
+    recipes.fit_background(text_model, data)
+    points = text_model.encode(data.batch(range(len(data))))["text"]
+    said = text_model.config.modalities["text"].embed_dim
+    assert points.shape[1] == said + recipes.TEXT_DETAIL
+    assert bool(points[:, said:].any())
+    with torch.no_grad():
+        words = text_model.label_points(("joy", "anger", "awe"))
+        scores = text_model.score({"text": points}, words)["text"]
+    assert (scores - text_model.bias["text"]).mean(dim=0).diff().abs().max() < 1e-3
 
 
 def test_few_recordings_are_read_as_statistics_and_many_by_a_network():
