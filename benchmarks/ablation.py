@@ -35,7 +35,7 @@ class Variant:
     training: Mapping[str, object] = field(default_factory=dict)
     parts: LabelParts | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
-    strength: float = 1.0
+    strength: float | None = None
     rated: bool = False
     hubness: str = ""
     modality: ModalityConfig | None = None
@@ -46,7 +46,6 @@ COMMON = {
     "as it is": Variant(),
     "hubs taken off by inverted softmax": Variant(hubness="inverted softmax"),
     "hubs taken off by CSLS, 10 neighbours": Variant(hubness="CSLS"),
-    "hubs taken off by the mean over items": Variant(hubness="mean"),
     "label side locked": Variant({"lock_labels": True}),
     "label side free": Variant({"stay_close": 0.0}),
     "told apart among half of the labels, drawn anew": Variant({"episode": 0.5}),
@@ -56,6 +55,7 @@ COMMON = {
 }
 MEDIA = {
     **COMMON,
+    "hubs taken off by the mean over items": Variant(hubness="mean"),
     "softmax alone, no pull to label points": Variant({"pull": 0.0}),
     "each label by itself (sigmoid)": Variant({"sigmoid": True}),
     "labels by their text alone": Variant(parts=LabelParts()),
@@ -63,12 +63,15 @@ MEDIA = {
 VARIANTS = {
     "text": {
         **COMMON,
+        "hubs left": Variant(hubness="none"),
+        "adapters at full strength": Variant(strength=1.0),
+        "adapters at strength 0.8 (WiSE-FT)": Variant(strength=0.8),
+        "adapters at strength 0.4 (WiSE-FT)": Variant(strength=0.4),
+        "two epochs, adapters at strength 0.4": Variant({"epochs": 2}, strength=0.4),
         "adapters not held": Variant({"stay_close_text": 0.0}),
         "adapters held at 100": Variant({"stay_close_text": 100.0}),
         "adapters held at 1000": Variant({"stay_close_text": 1000.0}),
         "two epochs": Variant({"epochs": 2}),
-        "adapters at strength 0.8 (WiSE-FT)": Variant(strength=0.8),
-        "adapters at strength 0.5 (WiSE-FT)": Variant(strength=0.5),
         "no valence, arousal, dominance": Variant(parts=LabelParts(), settings={"vad_share": 0.0}),
         "EmoBank's ratings beside, 0.3": Variant({"rate": 0.3}, rated=True),
     },
@@ -124,18 +127,19 @@ def correct_hubs(model: EmotionModel, method: str) -> None:
     """Take off each label's logit how near it is to items in general, the 256 kept from training rows.
 
     Inverted softmax: Smith et al. 2017, section 2.2. CSLS, whose share of the label alone moves an answer: Conneau et
-    al. 2018, section 2.3. The mean over items: a prior that makes all labels as likely.
+    al. 2018, section 2.3. The mean over items: `Reliability.hubness`.
     """
     for name in model.modalities:
         trust = model.trust(name)
+        trust.hub_share.fill_(float(method == "mean"))
+        if method in ("mean", "none"):
+            continue
 
         def hubness(label_points: Tensor, scale: Tensor, trust: Reliability = trust) -> Tensor:
             cosines = label_points @ trust.reference.T
             if method == "inverted softmax":
                 return torch.logsumexp(scale * cosines, dim=1)
-            if method == "CSLS":
-                return scale * cosines.topk(10, dim=1).values.mean(dim=1) / 2
-            return scale * cosines.mean(dim=1)
+            return scale * cosines.topk(10, dim=1).values.mean(dim=1) / 2
 
         trust.hubness = hubness  # type: ignore[method-assign, assignment]
 
@@ -146,9 +150,9 @@ def measure(base: EmotionModel, data: Path, modality: str, variant: Variant) -> 
         one = changed(with_ratings(fold, base, data) if variant.rated else fold, variant)
         training = replace(held_out.training_of(one), **dict(variant.training))  # type: ignore[arg-type]
         for unseen in groups(modality, fold, position):
-            model = held_out.train_without(one, unseen, 0, base=base, training=training, augmented=variant.augmented)
-            if variant.strength < 1.0:
-                recipes.temper(model, variant.strength)
+            model = held_out.train_without(
+                one, unseen, 0, base=base, training=training, augmented=variant.augmented, strength=variant.strength
+            )
             if variant.hubness:
                 correct_hubs(model, variant.hubness)
             rows = zero_shot.measure(model, fold, unseen, "valid", {})

@@ -40,6 +40,8 @@ HELD_OUT_TRAINING = {
 """In text and faces fewer epochs than the shipped checkpoint's: unseen emotions suffer when seen ones are learned to
 the end."""
 
+UNSEEN_STRENGTH = 0.6
+"""Of trained text adapters where emotions are held out, between untouched (0) and trained (1): `recipes.temper`."""
 METHODS = ("emoembed", "mtee")
 TEXT_ROWS, MOST_EPOCHS = 40_000, 8
 """Rows one epoch of the text recipe was chosen on: a smaller corpus gets as many steps in more epochs, to a limit."""
@@ -169,6 +171,7 @@ def train_without(
     cache: Path | None = None,
     training: TrainConfig | None = None,
     augmented: bool = True,
+    strength: float | None = None,
     progress: bool = False,
 ) -> EmotionModel:
     """A model of one fold trained, and stopped, without the unseen emotions; kept in the cache.
@@ -181,6 +184,7 @@ def train_without(
         cache: the folder in which the model is kept.
         training: other settings than the recipe's.
         augmented: whether training batches are changed as `recipes.AUGMENT` has it.
+        strength: of text adapters; `UNSEEN_STRENGTH` where emotions are held out, by default.
         progress: show a bar.
 
     Raises:
@@ -213,6 +217,8 @@ def train_without(
     missing, unexpected = model.load_state_dict(load_file(place), strict=False)  # the trunk is not kept with each
     if unexpected or any(not name.startswith("encoders.text.trunk.") for name in missing):
         raise InputError(f"{place} was written by another release; remove it")
+    if fold.kind == "text":
+        recipes.temper(model, strength or (UNSEEN_STRENGTH if unseen else 1.0))
     recipes.fit_background(model, train)
     return model.eval()
 

@@ -52,6 +52,19 @@ def test_a_model_is_trained_once_and_then_read(fold, text_model, taught, tmp_pat
     assert len(taught) == 4
 
 
+def test_text_adapters_count_in_part_where_emotions_are_held_out(fold, text_model, tmp_path):
+    def strength(unseen, **changes):
+        model = held_out.train_without(
+            fold, unseen, 0, base=text_model, cache=tmp_path, training=QUICK, augmented=True, **changes
+        )
+        assert model.trust("text").hub_share == 1.0
+        return model.encoders["text"].adapters.strength
+
+    assert strength(["fear"]) == held_out.UNSEEN_STRENGTH < 1.0
+    assert strength(["fear"], strength=0.9) == 0.9
+    assert strength([]) == 1.0
+
+
 def test_a_synonym_among_the_training_labels_is_refused(manifest, text_model, tmp_path):
     table = pd.read_csv(manifest)
     table["labels"] = table["labels"].replace("sadness", "dread")
