@@ -13,6 +13,8 @@ RISKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Shares of wrong answers among those given, for which `predict(abstain=...)` has a threshold."""
 REFERENCE = 256
 """Items kept to measure how near a label is to everything (hubness)."""
+NEW = 0.5
+"""Distance (one less the cosine) from the nearest seen label at which a label is quite new."""
 WIDTH = 0.1
 """Of the kernel on cosine distance: seen labels much further than this say little about a label."""
 
@@ -77,18 +79,21 @@ class Reliability(nn.Module):
         return (kernel @ self.trust[:-1] + far * self.trust[-1]) / (kernel.sum(dim=1) + far)
 
     def hubness(self, label_points: Tensor, scale: Tensor) -> Tensor:
-        """How near each label is to items in general, in logits, `(labels,)`, less its mean over the seen labels.
+        """How near each new label is to items in general, in logits, `(labels,)`, less that of the seen labels.
 
         The mean over a reference of training items, so that a label near to all of them is the answer to none. It is
         what centring the items takes off (Suzuki et al. 2013), and measured better on labels held out than inverted
-        softmax (Smith et al. 2017) and CSLS (Conneau et al. 2018): `benchmarks/ablation.py`.
+        softmax (Smith et al. 2017) and CSLS (Conneau et al. 2018): `benchmarks/ablation.py`. Labels trained on have
+        learned how likely they are and keep it; where nothing is known of what was seen, every label is new.
         """
         if not bool(self.hub_share) or not bool(self.reference.any()):
             return label_points.new_zeros(len(label_points))
         middle = self.reference[self.reference.any(dim=1)].mean(dim=0)
         level = scale * (label_points @ middle)
-        usual = scale * (self.familiar.to(label_points) @ middle).mean() if len(self.familiar) else 0.0
-        return self.hub_share * (level - usual)
+        if not bool(self.familiar.any()):
+            return self.hub_share * level
+        newness = ((1.0 - self.nearest(label_points)) / NEW).clamp(max=1.0)
+        return self.hub_share * newness * (level - scale * (self.familiar @ middle).mean())
 
     def threshold(self, risk: float) -> float:
         """The confidence from which on at most a share `risk` of answers was wrong; between `RISKS` a straight line."""

@@ -31,17 +31,23 @@ def test_what_is_new_is_calibrated_by_how_far_it_is(known):
     assert known.curve(far, multi_label=True)[1].item() == pytest.approx(-1.0)
 
 
-def test_a_hub_loses_what_it_has_over_others(known):
+def test_a_new_label_loses_what_it_has_over_others_as_a_hub(known):
     known.reference.copy_(
         normalize(torch.randn(256, 4, generator=torch.Generator().manual_seed(0)) + torch.tensor([0, 0, 0, 3.0]), dim=1)
     )
-    assert not bool(known.hubness(torch.eye(4), torch.tensor(10.0)).any())
+    scale = torch.tensor(10.0)
+    assert not bool(known.hubness(torch.eye(4), scale).any())
     known.hub_share.fill_(1.0)
-    level = known.hubness(torch.eye(4), torch.tensor(10.0))
-    assert level.argmax() == 3
-    assert level[:3].mean() == pytest.approx(0.0, abs=1e-4)
+    seen, near, far = normalize(torch.tensor([[1.0, 0, 0, 0], [1, 0, 0, 0.5], [0, 0, 0, 1.0]]), dim=1).split(1)
+    taken = [known.hubness(one, scale).item() for one in (seen, near, far)]
+    assert taken[0] == pytest.approx(0.0, abs=1e-5)
+    assert 0.1 < taken[1] < taken[2]
+    over = scale * (known.reference[:, 3].mean() - known.reference[:, :3].mean())
+    assert taken[2] == pytest.approx(over.item(), rel=1e-4)
     known.hub_share.fill_(0.5)
-    torch.testing.assert_close(known.hubness(torch.eye(4), torch.tensor(10.0)), level / 2)
+    assert known.hubness(far, scale).item() == pytest.approx(taken[2] / 2)
+    known.familiar.zero_()
+    assert known.hubness(seen, scale).item() == pytest.approx((scale * known.reference[:, 0].mean() / 2).item())
 
 
 def test_expected_auc_falls_with_distance_and_is_unknown_where_never_measured(known):
