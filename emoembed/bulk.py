@@ -1,11 +1,11 @@
-"""Whole manifests: predict their rows, extract their features, adapt to the rows of a table."""
+"""Whole manifests: predict their rows, extract their features, attune or adapt to them."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from emoembed import checkpoint, extraction
+from emoembed import attune, checkpoint, extraction, media
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.files import read_csv
@@ -22,7 +22,7 @@ from emoembed.extraction import Span
 from emoembed.features import audio
 from emoembed.features.store import FeatureStore, write_atomically
 from emoembed.labels import Description, resolve
-from emoembed.model import MODALITIES
+from emoembed.model import MODALITIES, Batch
 from emoembed.recognizer import Labels, Recognizer, Result
 
 Source = str | Span | None
@@ -101,6 +101,34 @@ def adapt_table(
     adapted = recognizer.adapt(read_support(support), labels, steps=steps)
     adapted.save_pretrained(output)
     return adapted
+
+
+def attune_manifest(
+    recognizer: Recognizer, source: Corpus | str | Path, output: str | Path
+) -> tuple[Recognizer, dict[str, str]]:
+    """`Recognizer.attune` to a manifest's sound and faces, no label read, and the result saved as a checkpoint.
+
+    Returns:
+        The new recognizer, and why rows were left out, by id.
+    """
+    checkpoint.require_own_folder(output)
+    corpus = as_corpus(source)
+    usable = usable_modalities(recognizer, corpus, [n for n in present_modalities(corpus) if n in attune.MODALITIES])
+    failures: dict[str, str] = {}
+
+    def batches() -> Iterator[Batch]:
+        for item, sources in _sources(corpus, usable):
+            for name, given in sources.items():
+                try:
+                    if given is not None:
+                        array = media.read(recognizer.model, name, input_of(name, given))
+                        yield recognizer.batch_of([{name: array}])
+                except EmoembedError as error:
+                    failures[item] = str(error)
+
+    attuned = Recognizer(attune.attune(recognizer.model, batches()), recognizer.folder)
+    attuned.save_pretrained(output)
+    return attuned, failures
 
 
 def read_support(path: str | Path) -> list[dict[str, Any]]:

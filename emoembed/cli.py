@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emoembed import __version__
-from emoembed.commands import TABLES, adapt, evaluate, extract, info, predict, prepare, train
+from emoembed.commands import TABLES, adapt, attune, evaluate, extract, info, predict, prepare, train
 from emoembed.errors import EmoembedError
 
 
@@ -102,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the checkpoint goes")
     one.add_argument("--steps", type=int, default=0, help="gradient steps of a light fine-tune")
     _add_labels(one)
+    _add_common(one)
+
+    one = _command(commands, attune, "make a model at home among unlabelled sound or faces of your own")
+    one.add_argument("--manifest", type=Path, required=True, metavar="FILE")
+    one.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the checkpoint goes")
     _add_common(one)
 
     one = _command(commands, extract, "extract features into a store")

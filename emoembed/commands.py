@@ -161,6 +161,16 @@ def adapt(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def attune(parsed: argparse.Namespace) -> int:
+    """Unlabelled sound or faces to a checkpoint that is at home among them."""
+    from emoembed import bulk
+
+    attuned, failures = bulk.attune_manifest(_load(parsed), parsed.manifest, parsed.output)
+    counts = attuned.model.config.provenance["attuned"]
+    print(f"attuned to: {', '.join(f'{count} {name}' for name, count in counts.items())}\nsaved -> {parsed.output}")
+    return _warn("could not be read", failures)
+
+
 def extract(parsed: argparse.Namespace) -> int:
     """A manifest's sound or faces to a feature store."""
     from emoembed import bulk

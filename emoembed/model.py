@@ -200,6 +200,7 @@ class EmotionModel(nn.Module):
                 self.details[name] = Detail(self.encoders[name].features_dim, modality.detail)  # type: ignore[arg-type]
             self.reliability[name] = Reliability(modality.point_dim, len(modality.seen))
             self.register_buffer(f"background_{name}", torch.zeros(modality.point_dim))
+            self.register_buffer(f"shift_{name}", torch.zeros(modality.embed_dim))
             self.register_buffer(f"anchors_{name}", torch.full((len(config.adapted), modality.point_dim), torch.nan))
 
     @property
@@ -232,11 +233,15 @@ class EmotionModel(nn.Module):
 
     def _points(self, name: str, frames: Tensor, lengths: Tensor) -> Tensor:
         encoder = self.encoders[name]
-        if self.training or name not in self.details:
-            encoded = encoder(frames, lengths)
-            return encoded.float() if self.config.similarity == "dot" else point(encoded)
+        if self.config.similarity == "dot":
+            return encoder(frames, lengths).float()
+        if self.training:
+            return point(encoder(frames, lengths))
+        if name not in self.details:
+            return point(point(encoder(frames, lengths)) - self.shift(name))
         features = encoder.read(frames, lengths)  # type: ignore[operator]
-        return torch.cat([point(encoder.place(features)), self.details[name](features)], dim=1)  # type: ignore[operator]
+        said = point(point(encoder.place(features)) - self.shift(name))  # type: ignore[operator]
+        return torch.cat([said, self.details[name](features)], dim=1)
 
     def _point_dim(self, name: str) -> int:
         modality = self.config.modalities[name]
@@ -273,6 +278,10 @@ class EmotionModel(nn.Module):
     def background(self, modality: str) -> Tensor:
         """Mean point of a modality's training items, `(point_dim,)`: what examples of a label are compared with."""
         return self.get_buffer(f"background_{modality}")
+
+    def shift(self, modality: str) -> Tensor:
+        """How far a modality's items lie from those of training, `(embed_dim,)`: see `attune`; zero until then."""
+        return self.get_buffer(f"shift_{modality}")
 
     def saw(self, seen: Mapping[str, Sequence[str]]) -> None:
         """Note which labels each modality's training saw.

@@ -13,6 +13,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from emoembed import adapt as few_shot
+from emoembed import attune as own_items
 from emoembed import checkpoint, media
 from emoembed.arguments import Labels, items_of, listed, risk_of, support_rows
 from emoembed.data import collate
@@ -60,6 +61,12 @@ class Recognizer(
         if few:
             shots = ", ".join(f"{label} ({_shots(counts)})" for label, counts in few.items())
             text = text.split("\n## Adapted\n")[0].rstrip() + f"\n\n## Adapted\n\nLabels moved by examples: {shots}.\n"
+        own = self.model.config.provenance.get("attuned")
+        if own:
+            text = (
+                text.split("\n## Attuned\n")[0].rstrip()
+                + f"\n\n## Attuned\n\nTo items without labels: {_shots(own)}.\n"
+            )
         licence = self.folder / checkpoint.LICENSE if self.folder else None
         terms = licence.read_text() if licence and licence.is_file() else ""
         checkpoint.save(self.model, save_directory, card=text, license_text=terms)
@@ -95,7 +102,7 @@ class Recognizer(
         """Each modality's points, `(embed_dim,)` of length one; `(items, embed_dim)` for lists, NaN where absent."""
         items, single = items_of({"text": text, "audio": audio, "video": video})
         read = [self._read(item, i, single) for i, item in enumerate(items)]
-        points = self.model.encode(self._batch([arrays for arrays, _ in read]))
+        points = self.model.encode(self.batch_of([arrays for arrays, _ in read]))
         sizes = {name: one.embed_dim for name, one in self.model.config.modalities.items()}
         arrays = {name: matrix[:, : sizes[name]].float().cpu().numpy() for name, matrix in points.items()}
         return {name: matrix[0] if single else matrix for name, matrix in arrays.items()}
@@ -140,7 +147,7 @@ class Recognizer(
                 }
                 if not arrays:
                     raise InputError(f"row {i} of the support has no text, audio or video")
-                for name, matrix in self.model.encode(self._batch([arrays])).items():
+                for name, matrix in self.model.encode(self.batch_of([arrays])).items():
                     for label in row["label"] if not bool(matrix.isnan().any()) else ():
                         points.setdefault(canonical(label), {}).setdefault(name, []).append(matrix[0])
             words = self.model.project(self.model.embed(list(taught.values())))
@@ -159,6 +166,28 @@ class Recognizer(
         return Recognizer(
             few_shot.adapt(self.model, stacked, starts, steps=steps, max_harm=max_harm, others=rivals), self.folder
         )
+
+    def attune(self, audio: Any = None, video: Any = None) -> Recognizer:
+        """A new recognizer at home among recordings or faces of your own, which nobody has labelled.
+
+        Thirty of one microphone, room or speaker, of whatever emotions, take off what all of them share. Attune
+        first, then `adapt`. `attune.attune` says how and why; texts gain nothing.
+
+        Args:
+            audio: a list of what `predict` takes as sound.
+            video: a list of what `predict` takes as a face.
+
+        Raises:
+            InputError: nothing given, or a modality this model does not read.
+            MediaError, MissingFileError: an item that cannot be used.
+        """
+        given = {"audio": audio, "video": video}
+        for name, items in given.items():
+            if items is not None and (not isinstance(items, list | tuple) or any(one is None for one in items)):
+                raise InputError(f"attuning takes a list of {name}, each an item; given {items!r:.80}")
+        rows = [{name: one} for name, items in given.items() for one in items or ()]
+        read = (self.batch_of([self._read(row, i, False)[0]]) for i, row in enumerate(rows))
+        return Recognizer(own_items.attune(self.model, read), self.folder)
 
     def _points(self, labels: Labels | None) -> tuple[tuple[str, ...], dict[str, Tensor]]:
         """Names and label points, kept for the next call with the same labels."""
@@ -201,7 +230,8 @@ class Recognizer(
         first = next(iter(errors.values()))
         raise type(first)(place + "; ".join(str(error) for error in errors.values())) from first
 
-    def _batch(self, items: Sequence[Mapping[str, np.ndarray]]) -> dict[str, tuple[Tensor, Tensor]]:
+    def batch_of(self, items: Sequence[Mapping[str, np.ndarray]]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Items' arrays by modality, as `media.read` gives them, padded to one batch on the model's device."""
         device = self.model.space.centre.device
         here = [name for name in self.model.modalities if any(name in arrays for arrays in items)]
         longest = {name: self.model.config.modalities[name].longest for name in here}
@@ -216,7 +246,7 @@ class Recognizer(
         multi_label: bool,
         risk: float | None,
     ) -> list[Result]:
-        raw = self.model.score(self.model.encode(self._batch([arrays for arrays, _ in read])), points)
+        raw = self.model.score(self.model.encode(self.batch_of([arrays for arrays, _ in read])), points)
         both = {several: self.model.calibrated(raw, points, multi_label=several) for several in (False, True)}
         weights = {name: matrix.cpu().numpy() for name, matrix in self.model.weights(raw, points).items()}
         fused = {several: probabilities(self.model.fuse(both[several], points), several) for several in both}

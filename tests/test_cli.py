@@ -23,7 +23,7 @@ from emoembed.recognizer import Recognizer, load
 from emoembed.words import WordTable
 
 DIM = 16
-COMMANDS = ("predict", "train", "evaluate", "adapt", "extract", "prepare", "info")
+COMMANDS = ("predict", "train", "evaluate", "adapt", "attune", "extract", "prepare", "info")
 TOY = {"joy": ("party", "gift"), "anger": ("shout", "fight"), "sadness": ("rain", "alone")}
 
 

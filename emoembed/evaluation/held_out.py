@@ -43,6 +43,7 @@ the end."""
 UNSEEN_STRENGTH = 0.6
 """Of trained text adapters where emotions are held out, between untouched (0) and trained (1): `recipes.temper`."""
 METHODS = ("emoembed", "mtee")
+TRAINED = ("encoders", "projections", "log_scale", "bias", "log_weight", "share")
 TEXT_ROWS, MOST_EPOCHS = 40_000, 8
 """Rows one epoch of the text recipe was chosen on: a smaller corpus gets as many steps in more epochs, to a limit."""
 
@@ -214,8 +215,8 @@ def train_without(
         temporary = place.with_suffix(".tmp")
         save_file(_trained(model), temporary)
         temporary.replace(place)
-    missing, unexpected = model.load_state_dict(load_file(place), strict=False)  # the trunk is not kept with each
-    if unexpected or any(not name.startswith("encoders.text.trunk.") for name in missing):
+    missing, unexpected = model.load_state_dict(load_file(place), strict=False)
+    if unexpected or any(_is_trained(name) for name in missing):
         raise InputError(f"{place} was written by another release; remove it")
     if fold.kind == "text":
         recipes.temper(model, strength or (UNSEEN_STRENGTH if unseen else 1.0))
@@ -290,8 +291,10 @@ def hash_of(data: EmotionData) -> str:
 
 
 def _trained(model: EmotionModel) -> dict[str, torch.Tensor]:
-    return {
-        name: value.contiguous()
-        for name, value in model.state_dict().items()
-        if not name.startswith("encoders.text.trunk.")
-    }
+    return {name: value.contiguous() for name, value in model.state_dict().items() if _is_trained(name)}
+
+
+def _is_trained(name: str) -> bool:
+    """Whether a weight is kept with a model in the cache: not the trunk, nor what is fitted after training."""
+    part = name.partition(".")[0]
+    return part in ("space", *TRAINED) and not name.startswith("encoders.text.trunk.")

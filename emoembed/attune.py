@@ -1,0 +1,56 @@
+"""Unlabelled recordings of one's own: a model moved to where they lie.
+
+Another microphone, room, speaker or camera moves all of a modality's points alike, whatever the emotion. The mean of
+a few items nobody has labelled says by how much, and it is taken off: the speaker and corpus normalisation of speech
+emotion recognition (Schuller et al. 2010, section 3), done where items are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from emoembed.errors import InputError
+from emoembed.model import Batch, EmotionModel
+
+MODALITIES = ("audio", "video")
+"""Not text: the mean of texts says what is written about more than how; measured, it gained nothing."""
+HALF = 8
+"""Items at which half of what they differ by is taken off."""
+
+
+@torch.no_grad()
+def attune(model: EmotionModel, items: Iterable[Batch]) -> EmotionModel:
+    """A copy of a model in which such items have the mean point of those it was trained on.
+
+    Args:
+        model: left as it is; what it was attuned to before counts no longer, for the modalities the items have.
+        items: batches of sound or faces, of any emotions, best of several; no label is read.
+
+    Raises:
+        InputError: no item of sound or faces, or a model that scores by raw dot products.
+    """
+    if model.config.similarity != "cosine":
+        raise InputError("attuning needs cosine similarity; this model scores by raw dot products")
+    attuned = deepcopy(model).eval()
+    for name in model.modalities:
+        attuned.shift(name).zero_()
+    encoded: dict[str, list[Tensor]] = {}
+    for batch in items:
+        for name, points in attuned.encode({n: one for n, one in batch.items() if n in MODALITIES}).items():
+            encoded.setdefault(name, []).append(points[~points.isnan().any(dim=1)])
+    found = {name: torch.cat(points) for name, points in encoded.items()}
+    counts = {name: len(points) for name, points in found.items() if len(points)}
+    if not counts:
+        raise InputError("attuning needs recordings or faces of your own; given none")
+    for name in model.modalities:
+        count, said = counts.get(name, 0), model.config.modalities[name].embed_dim
+        shift = count / (count + HALF) * (found[name].mean(dim=0) - model.background(name)) if count else None
+        attuned.shift(name).copy_(model.shift(name) if shift is None else shift[:said])
+    known = {**model.config.provenance.get("attuned", {}), **counts}
+    attuned.config = replace(model.config, provenance={**model.config.provenance, "attuned": known})
+    return attuned
