@@ -75,11 +75,22 @@ def by_name(
     true = np.array([list(labels).index(label) for label in chosen])
     groups = corpus.samples["dialogue"].fillna(corpus.samples["speaker"]).fillna(corpus.samples["id"])
     drawn = groups[corpus.samples["id"].isin(kept)].to_numpy()
+    return pd.DataFrame([answers(shares, true, drawn)], index=pd.Index([system], name=f"{name}, {split or 'all'}"))
+
+
+def answers(shares: np.ndarray, true: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
+    """Accuracy and UAR of the likeliest labels with their 95 % intervals, and calibration error.
+
+    Args:
+        shares: probabilities `(rows, labels)`.
+        true: column of each row's label.
+        drawn: what rows are redrawn by: speakers, dialogues, or the rows themselves.
+    """
     answered = shares.argmax(axis=1)
     right = answered == true
     low, high = metrics.bootstrap(lambda at: float(right[at].mean()), drawn)
     uar_low, uar_high = metrics.bootstrap(lambda at: metrics.uar(answered[at], true[at]), drawn)
-    figures = {
+    return {
         "rows": len(true),
         "accuracy": float(right.mean()),
         "accuracy low": low,
@@ -89,7 +100,6 @@ def by_name(
         "UAR high": uar_high,
         "ECE": metrics.expected_calibration_error(shares.max(axis=1), right),
     }
-    return pd.DataFrame([figures], index=pd.Index([system], name=f"{name}, {split or 'all'}"))
 
 
 @torch.no_grad()

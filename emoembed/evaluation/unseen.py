@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from emoembed import corpora, corpus_data, recipes
-from emoembed.data import join
+from emoembed.attune import attune
+from emoembed.data import EmotionData, join
 from emoembed.evaluation import few_shot, held_out, metrics, novelty, shipped, zero_shot
 from emoembed.evaluation.held_out import Fold
 from emoembed.model import EmotionModel
@@ -100,38 +101,56 @@ def six_absent(
     return pd.concat(rows)
 
 
-def other_corpus(base: EmotionModel, data: Path, *, seeds: int = 1, cache: Path | None = None) -> pd.DataFrame:
-    """EMO-DB, German, with boredom, by speech models of RAVDESS and TESS: all rows of its seven emotions."""
-    fold, model_of = speech_without_emodb(base, data, cache), {}
-    asked = corpora.load("emodb", data).canonical()
-    rows = corpus_data.audio_data(asked, cache)
+def other_corpus(
+    base: EmotionModel, data: Path, asked: str, *, seeds: int = 1, cache: Path | None = None
+) -> pd.DataFrame:
+    """All rows of a corpus of speech, by models of the other ones: as they are, and attuned to it without labels.
+
+    Labels none of the others have, such as EMO-DB's boredom, are scored by AUC as well.
+    """
+    fold = speech_without(asked, base, data, cache)
+    corpus = corpora.load(asked, data).canonical()
+    rows = corpus_data.audio_data(corpus, cache)
+    speakers = corpus.samples["speaker"].to_numpy()
+    true = rows.targets.argmax(axis=1)
+    training = held_out.training_of(fold, seen=True)
     found = []
     for seed in range(seeds):
-        model_of[seed] = held_out.train_without(
-            fold, (), seed, base=base, cache=cache, training=recipes.training("audio")
-        )
-        shares, _ = shipped.probabilities(model_of[seed], "audio", rows, rows.labels)
-        one = shipped.by_name(model_of[seed], "emodb", data, rows.labels, None, cache=cache, system=f"seed {seed}")
-        column = rows.labels.index("boredom")
-        ranks, bears = np.log(shares[:, column] + 1e-12), rows.targets[:, column] == 1
-        groups = asked.samples["speaker"].to_numpy()
-        low, high = metrics.bootstrap(partial(_auc_at, ranks, bears), groups)
-        found.append(one.assign(**{"AUC of boredom": metrics.auc(ranks, bears), "AUC low": low, "AUC high": high}))
-    return pd.concat(found)
+        model = held_out.train_without(fold, (), seed, base=base, cache=cache, training=training)
+        at_home = {"as it is": None, "attuned": np.zeros(len(rows), int), "attuned, each speaker": speakers}
+        for way, groups in at_home.items():
+            shares = _attuned(model, rows, groups)
+            figures = {"seed": seed, "way": way, **shipped.answers(shares, true, speakers)}
+            for column, label in enumerate(rows.labels):
+                if label not in fold.train.labels:
+                    ranks, bears = np.log(shares[:, column] + 1e-12), rows.targets[:, column] == 1
+                    low, high = metrics.bootstrap(partial(_auc_at, ranks, bears), speakers)
+                    named = {"": metrics.auc(ranks, bears), " low": low, " high": high}
+                    figures |= {f"AUC of {label}{end}": value for end, value in named.items()}
+            found.append(figures)
+    return pd.DataFrame(found).set_index(["way", "seed"])
 
 
-def speech_without_emodb(base: EmotionModel, data: Path, cache: Path | None = None) -> Fold:
-    """RAVDESS in its own split, with TESS beside its training rows."""
+def speech_without(asked: str, base: EmotionModel, data: Path, cache: Path | None = None) -> Fold:
+    """RAVDESS in its own split, with the other corpora of speech but one beside its training rows."""
     corpus = corpora.load("ravdess", data).canonical()
-    own = held_out.as_fold(
-        "speech-without-emodb",
-        "audio",
-        corpus,
-        corpus_data.audio_data(corpus, cache),
-        {"audio": recipes.audio_modality()},
-    )
-    train = join([own.train, corpus_data.audio_data(corpora.load("tess", data), cache)])
-    return replace(own, train=train, phrases=held_out.phrases_for("audio", base))
+    others = [name for name in held_out.AUDIO_CORPORA if name not in (asked, "ravdess")]
+    own = held_out.as_fold(f"speech-without-{asked}", "audio", corpus, corpus_data.audio_data(corpus, cache), {})
+    train = join([own.train, *(corpus_data.audio_data(corpora.load(name, data).canonical(), cache) for name in others)])
+    modality = recipes.speech_modality(len(train))
+    return replace(own, train=train, modalities={"audio": modality}, phrases=held_out.phrases_for("audio", base))
+
+
+def _attuned(model: EmotionModel, rows: EmotionData, groups: np.ndarray | None) -> np.ndarray:
+    """Probabilities of sound `(rows, labels)`, by a model attuned to each group of rows in turn."""
+    if groups is None:
+        return shipped.probabilities(model, "audio", rows, rows.labels)[0]
+    shares = np.zeros(rows.targets.shape)
+    for group in np.unique(groups):
+        own = rows.rows(groups == group)
+        batches = (own.batch(np.arange(i, min(i + 64, len(own)))) for i in range(0, len(own), 64))
+        shares[groups == group] = shipped.probabilities(attune(model, batches), "audio", own, rows.labels)[0]
+    return shares
 
 
 def together(

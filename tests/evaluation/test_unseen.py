@@ -1,8 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 
+from emoembed import recipes
+from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.evaluation import few_shot, held_out, novelty, unseen
 from emoembed.evaluation.novelty import HeldOut, Scores
 from emoembed.train import TrainConfig
@@ -85,3 +88,44 @@ def test_an_emotion_held_out_competes_with_those_seen(folds, manifest, text_mode
     table = unseen.together(str(manifest), manifest.parent, ("joy",), text_model, cache=tmp_path)
     assert list(table.index) == [("trained", "joy"), ("untrained", "joy")]
     assert table[["seen_uar", "unseen_uar", "harmonic"]].notna().all().all()
+
+
+@pytest.fixture
+def speech(monkeypatch, tmp_path):
+    """Three corpora of tones whose pitch says the emotion, heard through microphones of their own."""
+
+    def load(name, _):
+        labels = {"ravdess": ("joy", "sadness"), "tess": ("joy", "sadness"), "emodb": ("joy", "sadness", "boredom")}[
+            name
+        ]
+        loud = {"ravdess": 0.05, "tess": 0.1, "emodb": 0.4}[name]
+        rows = [(label, n) for n in range(4) for label in labels]
+        for label, n in rows:
+            time = np.arange(8000) / 16_000
+            pitch = {"joy": 300, "sadness": 120, "boredom": 180}[label] + 5 * n
+            soundfile.write(tmp_path / f"{name}-{label}-{n}.wav", loud * np.sin(2 * np.pi * pitch * time), 16_000)
+        samples = make_samples(
+            [f"{label}{n}" for label, n in rows],
+            audio=[str(tmp_path / f"{name}-{label}-{n}.wav") for label, n in rows],
+            labels=[(label,) for label, _ in rows],
+            split=["valid" if n == 3 else "train" for _, n in rows],
+            speaker=[f"s{n % 2}" for _, n in rows],
+        )
+        return Corpus(name, samples, labels, False)
+
+    monkeypatch.setattr(unseen.corpora, "load", load)
+    monkeypatch.setitem(recipes.TRAINING, "functionals", TrainConfig(epochs=1, batch_size=4, bf16=False))
+
+
+def test_a_corpus_of_speech_is_asked_of_models_of_the_others(speech, text_model, tmp_path):
+    fold = unseen.speech_without("emodb", text_model, tmp_path, tmp_path)
+    assert {i.partition("/")[0] for i in fold.train.ids} == {"ravdess", "tess"}
+    assert {i.partition("/")[0] for i in fold.valid.ids} == {"ravdess"}
+    found = unseen.other_corpus(text_model, tmp_path, "emodb", seeds=2, cache=tmp_path)
+    assert list(found.index.get_level_values("way").unique()) == ["as it is", "attuned", "attuned, each speaker"]
+    assert (found["rows"] == 12).all()
+    assert found["AUC of boredom"].between(0, 1).all()
+    assert "AUC of joy" not in found
+    means = found.groupby("way")[["UAR", "ECE"]].mean()
+    assert not means.loc["as it is"].equals(means.loc["attuned"])
+    assert "AUC of boredom" not in unseen.other_corpus(text_model, tmp_path, "tess", cache=tmp_path)
