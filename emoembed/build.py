@@ -26,7 +26,7 @@ from emoembed.transformer import SentenceEncoder
 from emoembed.words import WordTable
 
 VOCABULARY = 12_000  # tokens of the trunk: 9 MB at half precision
-TABLE_WORDS, TABLE_DIM = 10_000, 50  # of the word table: 2 MB
+TABLE_WORDS, TABLE_DIM = 9_000, 50  # of the word table: 1.9 MB
 RATED_TEXTS = 4000  # of GoEmotions, that say how far valence, arousal and dominance of texts spread
 TEXT_CORPORA = ("goemotions", "emocontext", "meld", "emorynlp")
 AUDIO_CORPORA = ("ravdess", "tess", "emodb")
