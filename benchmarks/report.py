@@ -65,12 +65,18 @@ def held_out_labels(base: EmotionModel, data: Path, split: str, modality: str, r
     report.tables[f"{named}: mean over labels held out"] = unseen.over_labels(found.alone, measures)
     if len(folds[0].modalities) > 1:
         report.tables["sound and action units: mean over labels held out"] = unseen.over_labels(found.zero, measures)
-    errors = pd.Series(found.calibration, name="ECE").to_frame()
+    errors = pd.Series(found.calibration, name="ECE").rename_axis("probability of a label never seen").to_frame()
     report.tables[f"{named}: calibration of labels held out"] = errors
     report.tables[f"{named}: a few examples"] = few_shot.summarize(found.few)
     gains = pd.DataFrame([few_shot.gain(found.few, shots) for shots in unseen.SHOTS[1:]]).set_index("shots")
     report.tables[f"{named}: gain in average precision over no example"] = gains
     return found
+
+
+def joint(data: Path, split: str) -> pd.DataFrame:
+    """Voice and face of one clip, by the checkpoint trained on both."""
+    scores = fusion.evaluate_checkpoint(emoembed.load("ravdess-av").model, data, split)
+    return scores.rename("UAR").rename_axis("ravdess-av").to_frame()
 
 
 def more(base: EmotionModel, data: Path, split: str, modality: str) -> dict[str, pd.DataFrame]:
@@ -83,12 +89,18 @@ def more(base: EmotionModel, data: Path, split: str, modality: str) -> dict[str,
         return {"Six emotions absent from training": absent, "IEMOCAP's text, one emotion held out": iemocap}
     if modality == "audio":
         asked = "emodb" if split == "test" else "tess"
-        return {f"{asked} by models of other speech": unseen.other_corpus(base, data, asked, seeds=3)}
+        folds = fusion.evaluate(data, split=split).drop(columns="seed").set_index("fold").T
+        return {
+            f"{asked} by models of other speech": unseen.other_corpus(base, data, asked, seeds=3),
+            "Voice and face of one clip, four folds, UAR": folds.assign(mean=folds.mean(axis=1)),
+        }
     return {}
 
 
-def draw(base: EmotionModel, folder: Path) -> None:
-    """The label maps."""
+def draw(base: EmotionModel, data: Path, split: str, folder: Path) -> None:
+    """The label maps, and how often probabilities of labels trained on come true."""
+    seen = {name: shipped.judged(base, name, data, split)["among labels"] for name in CORPORA.values()}
+    plots.reliability(seen, folder / "reliability-seen.png")
     for modality in base.modalities:
         plots.label_map(shipped.label_map(base, modality), folder / f"labels-{modality}.png", f"emotions in {modality}")
 
@@ -111,6 +123,7 @@ def main() -> None:
         "Labels trained on": lambda: supervised(recognizer, data, split),
         "Six emotions by name": lambda: named(base, data, split),
         "Calibration": lambda: pd.concat([shipped.calibration(base, name, data, split) for name in CORPORA.values()]),
+        "Voice and face of one clip, trained jointly": lambda: joint(data, split),
         **{
             f"Abstention, {modality}": lambda name=name: shipped.abstention(base, name, data, split)
             for modality, name in CORPORA.items()
@@ -120,19 +133,20 @@ def main() -> None:
         report.tables[heading] = section()
         print(f"\n{heading}\n{report.tables[heading].to_string()}", flush=True)
     parsed.output.mkdir(parents=True, exist_ok=True)
-    draw(base, parsed.output)
-    curves = {}
-    known = {}
+    draw(base, data, split, parsed.output)
+    curves, known, probabilities = {}, {}, {}
     for modality in [name for name in parsed.full.split(",") if name]:
         found = held_out_labels(base, data, split, modality, report)
         summary = few_shot.summarize(found.few)
         curves[modality] = list(summary.index), list(summary["ap"])
         known[modality] = [one.nearest for one in found.expected], [one.auc for one in found.expected]
+        probabilities |= {f"{modality}, {way}": one for way, one in found.pooled.items() if "calibrated" in way}
         report.tables |= more(base, data, split, modality)
         write(report, parsed.output)
     if curves:
         plots.shots(curves, parsed.output / "shots.png")
         plots.nearness(known, parsed.output / "nearness.png")
+        plots.reliability(probabilities, parsed.output / "reliability-unseen.png")
     write(report, parsed.output)
     print(f"\n{parsed.output}/report.md, {(time.monotonic() - begin) / 60:.0f} minutes")
 

@@ -95,8 +95,8 @@ def measure(model: EmotionModel, fold: Fold, label: str, modality: str) -> HeldO
     )
 
 
-def calibration_error(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[str, float]:
-    """Expected calibration error of the probabilities of labels never seen, pooled over labels held out in turn.
+def pooled(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Probabilities of labels never seen and which rows bear them, pooled over labels held out in turn.
 
     What is added to a new label's logit is the straight line through the other labels held out, not through itself.
 
@@ -105,9 +105,9 @@ def calibration_error(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[
         said: what the same models say of rows, in the same order.
 
     Returns:
-        `among labels` (softmax), `by itself` (sigmoid), each `calibrated` with that line or `as seen labels are`.
+        `among labels` (softmax) and `by itself` (sigmoid), each `calibrated` with that line or `as seen labels are`.
     """
-    pooled: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for one, scores in zip(found, said, strict=True):
         others = [other for other in found if other.label != one.label]
         bears = scores.bears[:, -1].numpy() == 1
@@ -115,16 +115,13 @@ def calibration_error(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[
             way = "calibrated" if known else "as seen labels are"
             add = [per_distance(known, kind) * (1.0 - one.nearest) for kind in ("softmax", "sigmoid")]
             moved = torch.cat([scores.softmax[:, :-1], scores.softmax[:, -1:] + add[0]], dim=1)
-            pooled.setdefault(f"by itself, {way}", []).append(
+            parts.setdefault(f"by itself, {way}", []).append(
                 ((scores.sigmoid[:, -1] + add[1]).sigmoid().numpy(), bears)
             )
             if not scores.several:
-                pooled.setdefault(f"among labels, {way}", []).append((moved.softmax(dim=1)[:, -1].numpy(), bears))
-    errors = {}
-    for name, parts in pooled.items():
-        shares, borne = (np.concatenate(each) for each in zip(*parts, strict=True))
-        errors[name] = metrics.expected_calibration_error(shares, borne)
-    return errors
+                parts.setdefault(f"among labels, {way}", []).append((moved.softmax(dim=1)[:, -1].numpy(), bears))
+    shares = {name: np.concatenate([share for share, _ in each]) for name, each in parts.items()}
+    return {name: (shares[name], np.concatenate([bears for _, bears in each])) for name, each in parts.items()}
 
 
 def per_distance(found: Sequence[HeldOut], kind: str) -> float:

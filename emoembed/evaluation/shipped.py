@@ -113,19 +113,28 @@ def probabilities(
     return scaled[0].softmax(dim=1).numpy(), scaled[1].sigmoid().numpy()
 
 
-def calibration(model: EmotionModel, name: str, data: Path, split: str, cache: Path | None = None) -> pd.DataFrame:
-    """Expected calibration error of the labels of a corpus: among them, over rows of one label, and each by itself."""
+def judged(
+    model: EmotionModel, name: str, data: Path, split: str, cache: Path | None = None
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Probabilities and whether they came true: of the best answer to rows of one label, and of each label by itself.
+
+    Returns:
+        `among labels` and `each label` -> probabilities `(n,)` and booleans `(n,)`.
+    """
     corpus = corpora.load(name, data).canonical().split(split)
     modality, rows = rows_of(model, corpus, cache)
     shares, each = probabilities(model, modality, rows, rows.labels)
     one = (rows.targets == 1).sum(axis=1) == 1
     right = shares[one].argmax(axis=1) == rows.targets[one].argmax(axis=1)
-    figures = {
-        "rows": len(rows),
-        "ECE among labels": metrics.expected_calibration_error(shares[one].max(axis=1), right),
-        "ECE of each label": metrics.expected_calibration_error(each.ravel(), (rows.targets == 1).ravel()),
-    }
-    return pd.DataFrame([figures], index=pd.Index([modality], name=f"{name}, {split}"))
+    return {"among labels": (shares[one].max(axis=1), right), "each label": (each.ravel(), (rows.targets == 1).ravel())}
+
+
+def calibration(model: EmotionModel, name: str, data: Path, split: str, cache: Path | None = None) -> pd.DataFrame:
+    """Expected calibration error of the labels of a corpus: among them, over rows of one label, and each by itself."""
+    found = judged(model, name, data, split, cache)
+    errors = {f"ECE, {way}": metrics.expected_calibration_error(*one) for way, one in found.items()}
+    figures = {"rows of one label": len(found["among labels"][0]), **errors}
+    return pd.DataFrame([figures], index=pd.Index([name], name=f"corpus, {split}"))
 
 
 def abstention(

@@ -34,7 +34,13 @@ class Found:
     few: pd.DataFrame
     """The same modality taught with examples, of the first seed."""
     expected: list[novelty.HeldOut] = field(default_factory=list)
-    calibration: dict[str, float] = field(default_factory=dict)
+    pooled: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    """Probabilities of labels never seen and which rows bear them: `novelty.pooled`."""
+
+    @property
+    def calibration(self) -> dict[str, float]:
+        """Expected calibration error of those probabilities."""
+        return {name: metrics.expected_calibration_error(*one) for name, one in self.pooled.items()}
 
 
 def each(
@@ -82,8 +88,8 @@ def each(
                 if progress:
                     both = f", with all modalities {zero[-1]['auc']:.3f}" if len(fold.modalities) > 1 else ""
                     print(f"{fold.name} without {label}, seed {seed}: AUC {alone[-1]['auc']:.3f}{both}", flush=True)
-    calibration = novelty.calibration_error(expected, said)
-    return Found(pd.DataFrame(zero), pd.DataFrame(alone), pd.concat(few, ignore_index=True), expected, calibration)
+    pooled = novelty.pooled(expected, said)
+    return Found(pd.DataFrame(zero), pd.DataFrame(alone), pd.concat(few, ignore_index=True), expected, pooled)
 
 
 def six_absent(

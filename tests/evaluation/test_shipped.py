@@ -60,9 +60,14 @@ def test_abstaining_leaves_fewer_answers_at_less_risk(text_model, manifest):
 
 def test_calibration_is_measured_in_both_readings(text_model, manifest):
     found = shipped.calibration(text_model, str(manifest), manifest.parent, "valid")
-    assert found["rows"].item() == 60
-    assert 0 <= found["ECE among labels"].item() <= 1
-    assert 0 <= found["ECE of each label"].item() <= 1
+    assert 0 < found["rows of one label"].item() <= 60
+    assert 0 <= found["ECE, among labels"].item() <= 1
+    assert 0 <= found["ECE, each label"].item() <= 1
+    judged = shipped.judged(text_model, str(manifest), manifest.parent, "valid")
+    shares, right = judged["among labels"]
+    assert len(shares) == found["rows of one label"].item()
+    assert set(np.unique(right)) <= {False, True}
+    assert found["ECE, among labels"].item() == pytest.approx(metrics.expected_calibration_error(shares, right))
 
 
 def test_plots_are_written_whole(text_model, tmp_path):

@@ -62,7 +62,7 @@ def test_what_others_lacked_mends_the_probabilities_of_a_new_label():
         return HeldOut(label, 1 - distance, 0.7, 3.0 * distance, 0.0), scores
 
     found, said = zip(*[one("a", 0.3), one("b", 0.6), one("c", 0.9)], strict=True)
-    errors = novelty.calibration_error(found, said)
+    errors = unseen.Found(*[pd.DataFrame()] * 3, pooled=novelty.pooled(found, said)).calibration
     assert errors["among labels, calibrated"] < 0.03 < 0.15 < errors["among labels, as seen labels are"]
 
 
