@@ -73,7 +73,7 @@ def adapt(
     max_harm: float = MAX_HARM,
     others: Mapping[str, Tensor] | None = None,
 ) -> EmotionModel:
-    """A copy of a model whose new labels stand nearer to their examples.
+    """A copy of a model whose new labels stand nearer to their examples; what they were taught before counts on.
 
     Args:
         model: left as it is.
@@ -88,7 +88,13 @@ def adapt(
     """
     if model.config.similarity != "cosine":
         raise InputError("few-shot vectors need cosine similarity; this model scores by raw dot products")
+    if not 0.0 <= max_harm <= 1.0:
+        raise InputError(f"max_harm is a share of items, 0 to 1; given {max_harm!r}")
     halves = {**SHRINKAGE, **(shrinkage or {})}
+    points = {
+        label: {name: torch.cat([model.examples(label, name), new]) for name, new in by_modality.items()}
+        for label, by_modality in points.items()
+    }
     anchors = {
         label: {
             name: shrink(
@@ -107,11 +113,7 @@ def adapt(
     if steps:
         for name in model.modalities:
             _refine(model, name, anchors, points, others or {}, steps, max_harm)
-    shots = {label: {name: len(examples) for name, examples in each.items()} for label, each in points.items()}
-    before = model.config.provenance.get("few_shot", {})
-    return model.adapted(
-        anchors, {"few_shot": before | {label: before.get(label, {}) | n for label, n in shots.items()}}
-    )
+    return model.adapted(anchors, {label: {n: points[label][n] for n in each} for label, each in anchors.items()})
 
 
 def _refine(

@@ -60,6 +60,12 @@ def support_rows(support: Any) -> list[dict[str, Any]]:
         raise InputError(f"the support is a list of rows or a table; given {type(support).__name__}")
     if hasattr(support, "to_dict"):
         support = support.astype(object).where(support.notna(), None).to_dict("records")
+    support = list(support)
+    strange = next((row for row in support if not isinstance(row, Mapping)), None)
+    if strange is not None:
+        raise InputError(
+            f"a row of the support is a dictionary such as {{'text': ..., 'label': 'awe'}}; given {strange!r:.60}"
+        )
     records = [dict(row) for row in support]
     if not records:
         raise InputError("the support is empty; give at least one row with a label and a text, audio or video")
@@ -67,7 +73,10 @@ def support_rows(support: Any) -> list[dict[str, Any]]:
         label = row.get("label")
         row["label"] = [label] if isinstance(label, str) else list(label) if isinstance(label, list | tuple) else []
         if not row["label"] or not all(isinstance(name, str) for name in row["label"]):
-            raise InputError(f"row {i} of the support has no label; its keys are {', '.join(map(str, row))}")
+            said = (
+                f"its label is {label!r:.40}" if "label" in support[i] else f"it has {', '.join(map(str, support[i]))}"
+            )
+            raise InputError(f"row {i} of the support has no label, a name or a list of names under 'label'; {said}")
         unknown = [key for key in row if key not in (*MODALITIES, "label", *UNREAD)]
         if unknown:
             raise InputError(f"row {i} of the support has {', '.join(unknown)}; rows hold label, text, audio, video")

@@ -7,6 +7,7 @@ emotion recognition (Schuller et al. 2010, section 3), done where items are comp
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
@@ -21,6 +22,8 @@ MODALITIES = ("audio", "video")
 """Not text: the mean of texts says what is written about more than how; measured, it gained nothing."""
 HALF = 8
 """Items at which half of what they differ by is taken off."""
+FEWEST = 5
+"""Items below which what they share may as well be their emotion: a warning."""
 
 
 @torch.no_grad()
@@ -47,6 +50,9 @@ def attune(model: EmotionModel, items: Iterable[Batch]) -> EmotionModel:
     counts = {name: len(points) for name, points in found.items() if len(points)}
     if not counts:
         raise InputError("attuning needs recordings or faces of your own; given none")
+    few = [f"{count} of {name}" for name, count in counts.items() if count < FEWEST]
+    if few:
+        warnings.warn(f"attuned to {', '.join(few)}; thirty items of different emotions tell more", stacklevel=2)
     for name in model.modalities:
         count, said = counts.get(name, 0), model.config.modalities[name].embed_dim
         shift = count / (count + HALF) * (found[name].mean(dim=0) - model.background(name)) if count else None

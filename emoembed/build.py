@@ -125,7 +125,8 @@ def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel
     model.load_state_dict(weights)
     provenance = {
         "trained_on": {"text": list(TEXT_CORPORA), "audio": list(AUDIO_CORPORA), "video": ["fer2013"]},
-        "sentence_encoder": "all-MiniLM-L6-v2 (Apache-2.0), vocabulary pruned",
+        "sentence_encoder": "sentence encoder all-MiniLM-L6-v2 (Apache-2.0), vocabulary pruned",
+        "label_space": "valence, arousal and dominance of EmoBank (CC BY-SA 4.0)",
         "licence": "CC BY-NC-SA 4.0 and research use only; see LICENSE",
     }
     recipes.described(model, labels=DEFAULT_LABELS, provenance=provenance)

@@ -113,7 +113,13 @@ def attune_manifest(
     """
     checkpoint.require_own_folder(output)
     corpus = as_corpus(source)
-    usable = usable_modalities(recognizer, corpus, [n for n in present_modalities(corpus) if n in attune.MODALITIES])
+    present = present_modalities(corpus)
+    offered = [name for name in present if name in attune.MODALITIES]
+    if present and not offered:
+        raise InputError(
+            f"attuning needs {' or '.join(attune.MODALITIES)}; {corpus.name} has {', '.join(present)} alone"
+        )
+    usable = usable_modalities(recognizer, corpus, offered)
     failures: dict[str, str] = {}
 
     def batches() -> Iterator[Batch]:
@@ -205,6 +211,8 @@ def usable_modalities(recognizer: Recognizer, corpus: Corpus, offered: Sequence[
     """Of the modalities offered, those the model reads. Raises InputError where there is none."""
     usable = tuple(name for name in offered if name in recognizer.model.modalities)
     if not usable:
+        if corpus.samples.empty:
+            raise InputError(f"{corpus.name} has no rows")
         have, read = ", ".join(offered) or "no text, audio or video", ", ".join(recognizer.model.modalities)
         raise InputError(f"{corpus.name} has {have}; this model reads {read}")
     return usable
@@ -330,6 +338,8 @@ def input_of(modality: str, source: Source) -> Any:
     if source is None or isinstance(source, str):
         return source
     path, start, end, side = source
+    if not Path(path).is_file():
+        raise MissingFileError(f"no {modality} file at {path}")
     if start is None and end is None and side is None:
         return path
     if modality == "audio":

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 VERSION = 3
 CONFIG, WEIGHTS, TOKENIZER, WORDS = "config.json", "model.safetensors", "tokenizer.json", "words.bin"
 CHECKSUMS, CARD, LICENSE = "checksums.json", "README.md", "LICENSE"
+TAKEN = ("sentence_encoder", "label_space")  # of a card: what models trained on a base take from it, with its terms
 CHECKED = (CONFIG, WEIGHTS, TOKENIZER, WORDS)
 
 

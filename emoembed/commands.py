@@ -209,7 +209,10 @@ def _info_label(parsed: argparse.Namespace) -> int:
     print(f"{known['name']}: {known['definition'] or 'no definition'}")
     print(f"synonyms: {', '.join(known['synonyms']) or 'none'}")
     print(f"valence {valence:+.2f}, arousal {arousal:+.2f}, dominance {dominance:+.2f}{origin}")
-    print(f"{parsed.model} was {'' if known['seen'] else 'not '}trained on it\nnearest labels:")
+    print(f"{parsed.model} was {'' if known['seen'] else 'not '}trained on it")
+    if known["examples"]:
+        print(f"moved by examples: {', '.join(f'{count} {name}' for name, count in known['examples'].items())}")
+    print("nearest labels:")
     for near in known["nearest"]:
         print(f"  {near['name']:<20} {near['cosine']:.3f}{'  trained on' if near['seen'] else ''}")
     for name, one in known["modalities"].items():

@@ -41,6 +41,7 @@ def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str,
         "synonyms": list(label.synonyms),
         "vad": [round(value, 3) for value in model.space.vad(label, model.phrases)],
         "seen": label.name in seen,
+        "examples": dict(model.config.few_shot.get(label.name, {})),
         "nearest": [
             {"name": others[i], "cosine": round(float(cosines[i]), 4), "seen": others[i] in seen}
             for i in cosines.argsort(descending=True, stable=True)[:count].tolist()

@@ -109,6 +109,8 @@ def train_manifest(
         parts[name] = (model, train, valid)
         failures |= failed
     recognizer = Recognizer(_assemble(parts, words, corpus.name, seed))
+    if base is not None and words is base.model.phrases:
+        _keep_terms(recognizer.model, base.model, corpus.name)
     if output is not None:
         recognizer.save_pretrained(output)
     held_out = int((divided.samples["split"] != corpus.samples["split"]).sum())
@@ -221,6 +223,13 @@ def _read_media(model: EmotionModel, corpus: Corpus, modality: str) -> tuple[Map
         except (MediaError, MissingFileError, InputError) as error:
             failures[item] = str(error)
     return inputs, failures
+
+
+def _keep_terms(model: EmotionModel, base: EmotionModel, corpus: str) -> None:
+    """Note whose terms a model carries beside those of its own training data: what it took from its base."""
+    taken = {name: base.config.provenance[name] for name in checkpoint.TAKEN if name in base.config.provenance}
+    licence = "; ".join([f"that of {corpus}", *taken.values()])
+    recipes.described(model, provenance={**model.config.provenance, **taken, "licence": licence})
 
 
 def _train(

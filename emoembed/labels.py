@@ -81,14 +81,17 @@ def resolve(labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[s
         LabelError: no labels, an empty one, two that name the same emotion, or a field `Label` does not have.
     """
     if isinstance(labels, str):
-        raise LabelError(f"labels={labels!r} is one string; give a list of names, such as [{labels!r}, 'joy']")
+        names = [name.strip() for name in labels.split(",") if name.strip()] or ["joy"]
+        raise LabelError(f"labels={labels!r:.60} is one string; give a list of names: labels={names!r:.80}")
     described = labels.items() if isinstance(labels, Mapping) else ((label, "") for label in labels)
     resolved: dict[str, Label] = {}
     spelled: dict[str, str] = {}
     for given, description in described:
         name = given.name if isinstance(given, Label) else given
         if not isinstance(name, str) or not name.strip():
-            raise LabelError(f"{name!r} is not an emotion name; labels are non-empty strings")
+            raise LabelError(
+                f"label {len(spelled) + 1}, {name!r}, is not an emotion name; labels are non-empty strings"
+            )
         label = given if isinstance(given, Label) else find(name)
         if description:
             label = _described(label, description)

@@ -145,6 +145,12 @@ class ModelConfig:
         return cls(modalities, phrase_dim, "table", similarity="dot", fusion="linear", label_space="words")
 
     @property
+    def few_shot(self) -> dict[str, dict[str, int]]:
+        """Of each label moved by examples, how many there were by modality."""
+        counts: dict[str, dict[str, int]] = self.provenance.get("few_shot", {})
+        return counts
+
+    @property
     def seen(self) -> tuple[str, ...]:
         """Labels that training saw examples of, in any modality."""
         return tuple(dict.fromkeys(label for one in self.modalities.values() for label in one.seen))
@@ -202,6 +208,8 @@ class EmotionModel(nn.Module):
             self.register_buffer(f"background_{name}", torch.zeros(modality.point_dim))
             self.register_buffer(f"shift_{name}", torch.zeros(modality.embed_dim))
             self.register_buffer(f"anchors_{name}", torch.full((len(config.adapted), modality.point_dim), torch.nan))
+            shots = sum(counts.get(name, 0) for counts in config.few_shot.values())
+            self.register_buffer(f"examples_{name}", torch.zeros(shots, modality.point_dim))
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -274,6 +282,14 @@ class EmotionModel(nn.Module):
     def anchors(self, modality: str) -> Tensor:
         """Few-shot label points `(adapted, point_dim)` of a modality; NaN where a label had no such examples."""
         return self.get_buffer(f"anchors_{modality}")
+
+    def examples(self, label: str, modality: str) -> Tensor:
+        """The points of a label's examples `(shots, point_dim)`, which further ones join."""
+        counts = [counts.get(modality, 0) for counts in self.config.few_shot.values()]
+        if label not in self.config.few_shot:
+            return self.get_buffer(f"examples_{modality}")[:0]
+        at = list(self.config.few_shot).index(label)
+        return self.get_buffer(f"examples_{modality}")[sum(counts[:at]) : sum(counts[: at + 1])]
 
     def background(self, modality: str) -> Tensor:
         """Mean point of a modality's training items, `(point_dim,)`: what examples of a label are compared with."""
@@ -363,12 +379,29 @@ class EmotionModel(nn.Module):
         """A batch and label features `(labels, label_dim)` -> fused logits `(batch, labels)`."""
         return self.fuse(self.score(self.encode(batch), self.project(features)))
 
-    def adapted(self, anchors: Mapping[str, Mapping[str, Tensor]], provenance: dict[str, Any]) -> EmotionModel:
-        """A copy in which labels have vectors of their own: label -> modality -> `(point_dim,)`."""
+    def adapted(
+        self, anchors: Mapping[str, Mapping[str, Tensor]], examples: Mapping[str, Mapping[str, Tensor]]
+    ) -> EmotionModel:
+        """A copy in which labels have vectors of their own, and know all the examples those come from.
+
+        Args:
+            anchors: label -> modality -> `(point_dim,)`.
+            examples: label -> modality -> `(shots, point_dim)`.
+        """
         names = tuple(dict.fromkeys((*self.config.adapted, *anchors)))
-        config = replace(self.config, adapted=names, provenance={**self.config.provenance, **provenance})
+        kept = {
+            label: {m: self.examples(label, m) for m in self.modalities if m in self.config.few_shot.get(label, {})}
+            | dict(examples.get(label, {}))
+            for label in names
+        }
+        counts = {label: {name: len(points) for name, points in each.items()} for label, each in kept.items()}
         copy = deepcopy(self)
-        copy.config = config
+        copy.config = replace(
+            self.config,
+            adapted=names,
+            labels=tuple(dict.fromkeys((*self.config.labels, *names))) if self.config.labels else (),
+            provenance={**self.config.provenance, "few_shot": counts},
+        )
         for modality in self.modalities:
             rows = torch.full((len(names), self.config.modalities[modality].point_dim), torch.nan)
             rows[: len(self.config.adapted)] = self.anchors(modality)
@@ -376,4 +409,6 @@ class EmotionModel(nn.Module):
                 if modality in vectors:
                     rows[names.index(label)] = vectors[modality]
             copy.register_buffer(f"anchors_{modality}", rows)
+            known = [each[modality] for each in kept.values() if modality in each]
+            copy.register_buffer(f"examples_{modality}", torch.cat([rows[:0], *known]))
         return copy.eval()

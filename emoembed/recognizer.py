@@ -56,7 +56,7 @@ class Recognizer(
 
     def _save_pretrained(self, save_directory: Path) -> None:
         card = self.folder / checkpoint.CARD if self.folder else None
-        text = card.read_text() if card and card.is_file() else "# A model made with emoembed\n"
+        text = card.read_text() if card and card.is_file() else _card(self.model)
         few = self.model.config.provenance.get("few_shot")
         if few:
             shots = ", ".join(f"{label} ({_shots(counts)})" for label, counts in few.items())
@@ -183,8 +183,10 @@ class Recognizer(
         """
         given = {"audio": audio, "video": video}
         for name, items in given.items():
-            if items is not None and (not isinstance(items, list | tuple) or any(one is None for one in items)):
+            if items is not None and not isinstance(items, list | tuple):
                 raise InputError(f"attuning takes a list of {name}, each an item; given {items!r:.80}")
+            if any(one is None for one in items or ()):
+                raise InputError(f"{name} {next(i for i, one in enumerate(items) if one is None)} to attune to is None")
         rows = [{name: one} for name, items in given.items() for one in items or ()]
         read = (self.batch_of([self._read(row, i, False)[0]]) for i, row in enumerate(rows))
         return Recognizer(own_items.attune(self.model, read), self.folder)
@@ -207,9 +209,12 @@ class Recognizer(
     def _read(
         self, item: Mapping[str, Any], position: int, single: bool
     ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-        """One item's arrays by modality, and why others are absent; with none left the first error is raised."""
+        """One item's arrays by modality, and why others are absent; with none left the first error is raised.
+
+        What a file does not hold, such as a face, is absent. What the caller got wrong, such as a path, is an error.
+        """
         arrays: dict[str, np.ndarray] = {}
-        errors: dict[str, MediaError | MissingFileError | InputError] = {}
+        errors: dict[str, MediaError | InputError] = {}
         for name, source in item.items():
             if source is None:
                 continue
@@ -218,9 +223,9 @@ class Recognizer(
                 continue
             try:
                 arrays[name] = media.read(self.model, name, source)
-            except (MediaError, MissingFileError) as error:
+            except MediaError as error:
                 errors[name] = error
-            except InputError as error:
+            except (InputError, MissingFileError) as error:
                 raise error if single else type(error)(f"item {position}: {error}") from error
         if arrays:
             return arrays, {name: str(error) for name, error in errors.items()}
@@ -343,6 +348,16 @@ def check_device(device: str) -> None:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:
         raise InputError(f"device {device!r} cannot be used here: {error}") from error
+
+
+def _card(model: EmotionModel) -> str:
+    """What is known of a model that has no card of its own."""
+    known = model.config.provenance
+    lines = ["# A model made with emoembed", ""]
+    lines += [f"- {name}: trained on {', '.join(names)}" for name, names in known.get("trained_on", {}).items()]
+    lines += [f"- Labels: {', '.join(model.config.labels)}"] if model.config.labels else []
+    lines += [f"- Seed: {known['seed']}"] if "seed" in known else []
+    return "\n".join([*lines, f"- Terms: {known.get('licence', 'not stated')}"]) + "\n"
 
 
 def _shots(counts: Mapping[str, int]) -> str:

@@ -75,6 +75,7 @@ def read_faces(
     """
     _check_arguments(rate, start, end, side)
     if isinstance(video, np.ndarray):
+        video = _without_alpha(video)
         name, still = f"video array of shape {video.shape}", _is_still(video)
         frames = _array_frames(video, frame_rate, rate, start, end)
     else:
@@ -151,12 +152,24 @@ def _array_frames(
     return ((time, _grey(frame)) for time, frame in _sampled(zip(times, frames, strict=True), rate, start, end))
 
 
+def _without_alpha(video: np.ndarray) -> np.ndarray:
+    """RGBA as RGB, and a grey last axis of one left out."""
+    if video.ndim in (3, 4) and video.shape[-1] in (1, 4):
+        return video[..., :3] if video.shape[-1] == 4 else video[..., 0]
+    return video
+
+
 def _is_still(video: np.ndarray) -> bool:
     """One image, not several frames: `(height, width)` or `(height, width, 3)`."""
     return video.ndim == 2 or (video.ndim == 3 and video.shape[-1] == 3)
 
 
 def _check_array(video: np.ndarray, frames: np.ndarray) -> None:
+    if video.ndim == 3 and video.shape[0] in (3, 4) and min(video.shape[1:]) > 4 * video.shape[0]:
+        raise InputError(
+            f"a video array of shape {video.shape} looks like one image with its channels first; give (height, width, "
+            "3), or of that many grey frames (time, height, width, 1)"
+        )
     if frames.ndim not in (3, 4) or (frames.ndim == 4 and frames.shape[3] != 3) or 0 in frames.shape[1:3]:
         raise InputError(
             f"a video array is (time, height, width, 3) RGB or (time, height, width) grey, an image (height, width, 3) "

@@ -51,6 +51,23 @@ def test_a_fine_tune_wins_over_no_more_items_of_others_than_allowed(units_model,
     assert shares[1] <= adapt.won(plain.anchors("video"), rivals, units_model.trust("video").reference)
 
 
+def test_further_examples_join_those_taught_before(recognizer, tmp_path):
+    rows = [{"text": text, "label": "awe"} for text in ("so vast", "speechless there", "the whole sky", "oh my")]
+    at_once = recognizer.adapt(rows).model
+    recognizer.adapt(rows[:3]).save_pretrained(tmp_path / "three")
+    later = (
+        Recognizer.from_pretrained(tmp_path / "three").adapt([*rows[3:], {"text": "go away", "label": "anger"}]).model
+    )
+    torch.testing.assert_close(later.anchors("text")[0], at_once.anchors("text")[0], rtol=0, atol=2e-3)
+    assert later.config.provenance["few_shot"] == {"awe": {"text": 4}, "anger": {"text": 1}}
+    assert later.examples("awe", "text").shape == (4, recognizer.model.config.modalities["text"].point_dim)
+    torch.testing.assert_close(later.examples("anger", "text")[0], later.get_buffer("examples_text")[4])
+
+
+def test_a_taught_label_joins_those_scored_by_default(recognizer):
+    assert recognizer.adapt(SUPPORT).labels == (*recognizer.labels, "nostalgia")
+
+
 def test_a_row_may_teach_several_labels(recognizer):
     both = recognizer.adapt([{"text": "those were the days", "label": ["nostalgia", "awe"]}])
     assert both.model.config.adapted == ("nostalgia", "awe")
@@ -93,7 +110,9 @@ def test_an_adapted_model_saves_and_teaches_further(recognizer, tmp_path):
     ("support", "labels", "said"),
     [
         ([], None, "the support is empty"),
-        ([{"text": "x"}], None, "row 0 of the support has no label"),
+        ([{"text": "x"}], None, "row 0 of the support has no label, .* under 'label'; it has text"),
+        ([{"text": "x", "label": 3}], None, "its label is 3"),
+        (["abc"], None, r"a row of the support is a dictionary .* given 'abc'"),
         ([{"text": "x", "label": "awe"}], ["joy"], "teaches awe, which labels does not name"),
         ([{"text": "x", "label": "awe", "sound": "a.wav"}], None, "row 0 of the support has sound"),
     ],

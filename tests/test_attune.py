@@ -32,7 +32,9 @@ def test_items_of_another_place_are_brought_home(at_home, toy):
         frames += 1.5
     home = model.background("video")
     before = (mean_point(model, away) - home).norm()
-    few, many = (attune.attune(model, batches(away, range(n))) for n in (2, 60))
+    with pytest.warns(UserWarning, match="attuned to 2 of video; thirty items"):
+        few = attune.attune(model, batches(away, range(2)))
+    many = attune.attune(model, batches(away, range(60)))
     left = [float((mean_point(m, away) - home).norm() / before) for m in (few, many)]
     assert left[1] < 0.5 < left[0] < 1.0
     assert many.config.provenance["attuned"] == {"video": 60}
@@ -66,12 +68,14 @@ def test_nothing_to_attune_to_is_told(at_home, three_model):
         recognizer.attune()
     with pytest.raises(InputError, match=r"a list of audio, each an item; given 'a\.wav'"):
         recognizer.attune(audio="a.wav")
+    with pytest.raises(InputError, match="audio 1 to attune to is None"):
+        recognizer.attune(audio=["a.wav", None])
 
 
 @pytest.fixture
 def sounds():
     time = np.arange(16_000) / 16_000
-    return [(0.1 * np.sin(2 * np.pi * pitch * time).astype(np.float32), 16_000) for pitch in (120, 180, 240)]
+    return [(0.1 * np.sin(2 * np.pi * pitch * time).astype(np.float32), 16_000) for pitch in (120, 150, 180, 210, 240)]
 
 
 def test_sounds_attune_sound_alone(three_model, sounds):
@@ -79,10 +83,11 @@ def test_sounds_attune_sound_alone(three_model, sounds):
     attuned = recognizer.attune(audio=sounds).model
     assert bool(attuned.shift("audio").any())
     assert not bool(attuned.shift("video").any())
-    assert attuned.config.provenance["attuned"] == {"audio": 3}
-    later = Recognizer(attuned).attune(video=[np.random.default_rng(0).integers(0, 255, (48, 48), dtype=np.uint8)])
+    assert attuned.config.provenance["attuned"] == {"audio": 5}
+    faces = list(np.random.default_rng(0).integers(0, 255, (5, 48, 48), dtype=np.uint8))
+    later = Recognizer(attuned).attune(video=faces)
     torch.testing.assert_close(later.model.shift("audio"), attuned.shift("audio"))
-    assert later.model.config.provenance["attuned"] == {"audio": 3, "video": 1}
+    assert later.model.config.provenance["attuned"] == {"audio": 5, "video": 5}
 
 
 def test_a_manifest_attunes_by_the_rows_that_can_be_read(three_model, sounds, tmp_path):
@@ -90,9 +95,17 @@ def test_a_manifest_attunes_by_the_rows_that_can_be_read(three_model, sounds, tm
 
     for i, (samples, rate) in enumerate(sounds):
         soundfile.write(tmp_path / f"{i}.wav", samples, rate)
-    (tmp_path / "mine.csv").write_text("id,audio,text\na,0.wav,x\nb,1.wav,y\nc,2.wav,z\nd,none.wav,\n")
+    (tmp_path / "mine.csv").write_text(
+        "id,audio,text\na,0.wav,x\nb,1.wav,y\nc,2.wav,z\nd,none.wav,\ne,3.wav,\nf,4.wav,\n"
+    )
     attuned, failures = bulk.attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model")
     assert list(failures) == ["d"]
-    direct = Recognizer(three_model).attune(audio=[tmp_path / f"{i}.wav" for i in range(3)])
+    direct = Recognizer(three_model).attune(audio=[tmp_path / f"{i}.wav" for i in range(5)])
     torch.testing.assert_close(attuned.model.shift("audio"), direct.model.shift("audio"))
     assert (tmp_path / "model/config.json").is_file()
+
+
+def test_a_manifest_of_texts_alone_is_refused(three_model, tmp_path):
+    (tmp_path / "mine.csv").write_text("id,text\na,x\n")
+    with pytest.raises(InputError, match="attuning needs audio or video; mine has text alone"):
+        bulk.attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model")

@@ -109,7 +109,7 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
     ("arguments", "message"),
     [
         (("predict", "--text", "party", "--labels", "joy,Joy"), "labels 'joy' and 'Joy' are the same emotion"),
-        (("predict", "--text", "party", "--labels", "joy,,anger"), "'' is not an emotion name"),
+        (("predict", "--text", "party", "--labels", "joy,,anger"), "label 2, '', is not an emotion name"),
         (("predict", "--text", "party"), "this checkpoint names no default labels"),
         (("predict", "--labels", "joy"), "nothing to work on"),
         (("predict", "--text", "party", "--labels-file", "no.json"), "no labels at no.json"),

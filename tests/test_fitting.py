@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from emoembed import assess, fitting
+from emoembed import assess, fitting, recipes
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
 from emoembed.recognizer import Recognizer
@@ -122,6 +122,18 @@ def test_ten_rows_of_three_labels_suffice_to_hold_some_out(corpus_of):
     labels = ["joy"] * 4 + ["anger"] * 3 + ["sadness"] * 3
     divided = fitting.hold_out(corpus_of([f"text {i}" for i in range(10)], labels))
     assert 1 <= (divided.samples["split"] == "valid").sum() <= 4
+
+
+def test_what_was_taken_from_a_base_keeps_its_terms(corpus_of, text_model, tmp_path):
+    base = Recognizer(recipes.described(text_model, provenance={"sentence_encoder": "an encoder (Apache-2.0)"}))
+    texts, labels = ["so sunny", "how grey", "merry days", "sad rain"] * 5, ["joy", "sadness"] * 10
+    fitting.train_manifest(corpus_of(texts, labels), tmp_path / "mine", base=base, epochs=1)
+    again = Recognizer.from_pretrained(tmp_path / "mine")
+    assert again.model.config.provenance["licence"] == "that of toy; an encoder (Apache-2.0)"
+    card = (tmp_path / "mine/README.md").read_text()
+    assert "- text: trained on toy" in card
+    assert "- Labels: joy, sadness" in card
+    assert "an encoder (Apache-2.0)" in card
 
 
 def test_text_taught_on_a_base_reads_valence_as_it_does(corpus_of, text_model):

@@ -70,11 +70,12 @@ def test_labels_keep_the_callers_spelling_and_take_descriptions(recognizer):
 
 
 def test_what_holds_nothing_is_absent_with_the_reason(recognizer, face):
-    result = recognizer.predict("we made it", "nowhere.wav", face, LABELS)
-    assert set(result.modalities) == {"text", "video"}
-    assert "no sound file at nowhere.wav" in result.absent["audio"]
     silence = (np.zeros(16_000, np.float32), 16_000)
-    assert "silence" in recognizer.predict("we made it", silence, labels=LABELS).absent["audio"]
+    result = recognizer.predict("we made it", silence, face, LABELS)
+    assert set(result.modalities) == {"text", "video"}
+    assert "silence" in result.absent["audio"]
+    with pytest.raises(MissingFileError, match=r"no sound file at nowhere\.wav"):
+        recognizer.predict("we made it", "nowhere.wav", face, LABELS)
 
 
 @pytest.mark.parametrize(

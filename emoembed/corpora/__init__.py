@@ -50,7 +50,9 @@ def load(name: str, folder: str | Path | None = None) -> Corpus:
             f"there is no corpus {name!r}; known are {', '.join(NAMES)}, and manifests ({', '.join(SUFFIXES)})"
         )
     if folder is None:
-        raise InputError(f"where is {name}? load({name!r}, folder) needs the folder it lies in")
+        raise InputError(
+            f"where is {name}? give the folder it lies in: load({name!r}, folder), on the command line --data"
+        )
     place = Path(folder)
     if not place.exists():
         raise MissingFileError(f"there is no {place}, where {name} should lie")

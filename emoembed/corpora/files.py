@@ -83,9 +83,10 @@ def require_columns(found: Sequence[str], required: Sequence[str], where: str | 
         raise CorpusError(f"{where}: the columns {', '.join(found)} name one twice")
     for column in required:
         if column not in found:
-            raise CorpusError(
-                f"{where}: no column {column!r}; the columns found are {', '.join(map(str, found)) or 'none'}"
-            )
+            names = ", ".join(map(str, found)) or "none"
+            one = len(found) == 1 and next((mark for mark in ";\t" if mark in str(found[0])), None)
+            hint = f"; cells are separated by commas, here by {one!r}" if one else ""
+            raise CorpusError(f"{where}: no column {column!r}; the columns found are {names}{hint}")
 
 
 def numbers(table: pd.DataFrame, column: str, path: Path, *, whole: bool = False) -> pd.Series:

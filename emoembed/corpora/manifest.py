@@ -55,6 +55,9 @@ def read(path: str | Path) -> Corpus:
     samples = make_samples(ids, **columns)
     further = table[[column for column in table if column not in COLUMNS]]
     labels = tuple(sorted({label for row in samples["labels"] for label in row}))
+    joined = [label for label in labels if ";" in label or "," in label]
+    if joined:
+        raise CorpusError(f"{path}: label {joined[0]!r} names several; labels are joined by {SEPARATOR!r}: joy|hope")
     multi_label = any(len(row) > 1 for row in samples["labels"])
     return Corpus(path.stem, pd.concat([samples, further], axis=1), labels, multi_label)
 

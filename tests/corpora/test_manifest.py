@@ -69,6 +69,19 @@ def test_labels_stay_as_written_and_repeat_nowhere(tmp_path):
     assert corpus.labels == ("JOY", "awe", "fear", "so so")
 
 
+@pytest.mark.parametrize("cell", ["joy;hope", '"joy,hope"'])
+def test_labels_joined_by_another_mark_are_refused(tmp_path, cell):
+    (tmp_path / "m.csv").write_text(f"id,text,labels\na,x,{cell}\n")
+    with pytest.raises(CorpusError, match=r"label 'joy.hope' names several; labels are joined by '\|': joy\|hope"):
+        manifest.read(tmp_path / "m.csv")
+
+
+def test_a_table_of_semicolons_is_told_what_separates_cells(tmp_path):
+    (tmp_path / "m.csv").write_text("id;text\na;x\n")
+    with pytest.raises(CorpusError, match=r"no column 'id'.* cells are separated by commas, here by ';'"):
+        manifest.read(tmp_path / "m.csv")
+
+
 def test_jsonl_may_list_labels_and_leave_fields_out(tmp_path):
     path = tmp_path / "mine.jsonl"
     path.write_text('{"id": 1, "text": "x", "labels": ["joy", "love"]}\n{"id": 2, "audio": "b.wav", "turn": 3}\n')

@@ -181,6 +181,9 @@ def test_number_formats_and_grey_make_no_difference(astronaut):
     grey = cv2.cvtColor(astronaut, cv2.COLOR_RGB2GRAY)
     for same in (astronaut / 255.0, (astronaut / 255.0).astype(np.float32), grey, grey[None], astronaut[None]):
         np.testing.assert_allclose(read_faces(same).features.values, expected, atol=0.005)
+    opaque = np.dstack([astronaut, np.full_like(grey, 255)])
+    for same in (grey[..., None], np.stack([grey] * 3)[..., None][:1], opaque, opaque[None]):
+        np.testing.assert_allclose(read_faces(same).features.values, expected, atol=0.005)
 
 
 def test_an_image_file_is_read_like_its_array(astronaut, tmp_path):
@@ -309,7 +312,8 @@ def test_files_without_pictures_and_missing_files(media, tmp_path):
         (np.full((80, 80), np.inf, np.float32), "holds 6400 NaN or infinite"),
         (np.full((80, 80), 255.0), r"values in 0\.\.1; given 255 to 255"),
         (np.zeros((80, 80), np.int64), "uint8 0..255 or float 0..1; given int64"),
-        (np.zeros((2, 80, 80, 4), np.uint8), r"given shape \(2, 80, 80, 4\)"),
+        (np.zeros((2, 80, 80, 5), np.uint8), r"given shape \(2, 80, 80, 5\)"),
+        (np.zeros((3, 80, 80), np.uint8), r"\(3, 80, 80\) looks like one image with its channels first"),
         (np.zeros(80, np.uint8), r"given shape \(80,\)"),
         (np.zeros((0, 80, 3), np.uint8), r"given shape \(0, 80, 3\)"),
         ([1, 2], "a path or a NumPy array; given list"),
