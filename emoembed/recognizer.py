@@ -183,10 +183,13 @@ class Recognizer(
         """
         given = {"audio": audio, "video": video}
         for name, items in given.items():
-            if items is not None and not isinstance(items, list | tuple):
+            if items is None:
+                continue
+            if not isinstance(items, list | tuple):
                 raise InputError(f"attuning takes a list of {name}, each an item; given {items!r:.80}")
-            if any(one is None for one in items or ()):
-                raise InputError(f"{name} {next(i for i, one in enumerate(items) if one is None)} to attune to is None")
+            nothing = [i for i, one in enumerate(items) if one is None]
+            if nothing:
+                raise InputError(f"{name} {nothing[0]} to attune to is None")
         rows = [{name: one} for name, items in given.items() for one in items or ()]
         read = (self.batch_of([self._read(row, i, False)[0]]) for i, row in enumerate(rows))
         return Recognizer(own_items.attune(self.model, read), self.folder)
