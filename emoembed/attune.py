@@ -2,7 +2,7 @@
 
 Another microphone, room, speaker or camera moves all of a modality's points alike, whatever the emotion. The mean of
 a few items nobody has labelled says by how much, and it is taken off: the speaker and corpus normalisation of speech
-emotion recognition (Schuller et al. 2010, section 3), done where items are compared.
+emotion recognition (Schuller et al. 2010), done where items are compared.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from emoembed.errors import InputError
 from emoembed.model import Batch, EmotionModel
 
 MODALITIES = ("audio", "video")
-"""Not text: the mean of texts says what is written about more than how; measured, it gained nothing."""
+"""Not text: what texts have in common is what they are about, and which emotions that calls for."""
 HALF = 8
 """Items at which half of what they differ by is taken off."""
 FEWEST = 5

@@ -171,7 +171,7 @@ class Recognizer(
         """A new recognizer at home among recordings or faces of your own, which nobody has labelled.
 
         Thirty of one microphone, room or speaker, of whatever emotions, take off what all of them share. Attune
-        first, then `adapt`. `attune.attune` says how and why; texts gain nothing.
+        first, then `adapt`. `attune.attune` says how and why, and why not for texts.
 
         Args:
             audio: a list of what `predict` takes as sound.

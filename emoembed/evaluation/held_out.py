@@ -219,7 +219,8 @@ def train_without(
     if unexpected or any(_is_trained(name) for name in missing):
         raise InputError(f"{place} was written by another release; remove it")
     if fold.kind == "text":
-        recipes.temper(model, strength or (UNSEEN_STRENGTH if unseen else 1.0))
+        usual = UNSEEN_STRENGTH if unseen else 1.0
+        recipes.temper(model, usual if strength is None else strength)
     recipes.fit_background(model, train)
     return model.eval()
 

@@ -61,7 +61,7 @@ def test_text_adapters_count_in_part_where_emotions_are_held_out(fold, text_mode
         return model.encoders["text"].adapters.strength
 
     assert strength(["fear"]) == held_out.UNSEEN_STRENGTH < 1.0
-    assert strength(["fear"], strength=0.9) == 0.9
+    assert [strength(["fear"], strength=given) for given in (0.9, 0.0)] == [0.9, 0.0]
     assert strength([]) == 1.0
 
 
