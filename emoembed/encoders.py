@@ -280,6 +280,7 @@ class FaceEncoder(nn.Module):
         side: pixels of a face's side.
         channels: of the four stages; the first keeps the size, the others halve it.
         depth: residual convolutions of each stage.
+        overview: share of what a map in closed form says of what the network has learned to see; see `joined`.
     """
 
     def __init__(
@@ -289,9 +290,10 @@ class FaceEncoder(nn.Module):
         channels: tuple[int, ...] = (32, 64, 128, 160),
         depth: tuple[int, ...] = (1, 1, 2, 2),
         dropout: float = 0.4,
+        overview: float = 0.0,
     ) -> None:
         super().__init__()
-        self.side = side
+        self.side, self.overview_share = side, overview
         sizes = (1, *channels)
         self.stages = nn.ModuleList(
             ResidualStage(sizes[i], sizes[i + 1], (2, 2) if i else (1, 1), depth[i]) for i in range(len(channels))
@@ -300,6 +302,7 @@ class FaceEncoder(nn.Module):
         self.narrow = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1] * 4, 2 * channels[-1]), nn.GELU())
         self.pool = AttentionPooling(2 * channels[-1])
         self.features_dim = 4 * channels[-1]
+        self.overview = RidgeMap(self.features_dim, embed_dim) if overview else None
         self.out = nn.Linear(self.features_dim, embed_dim)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
@@ -320,7 +323,7 @@ class FaceEncoder(nn.Module):
 
     def place(self, features: Tensor) -> Tensor:
         """`(batch, features)` -> `(batch, embed_dim)`"""
-        return self.out(features)
+        return joined(self, self.out(features), features if self.overview is None else self.overview.scaled(features))
 
     def _read(self, maps: Tensor) -> Tensor:
         """Standardised faces `(faces, 1, side, side)` -> `(faces, 2 * channels[-1])`"""
@@ -388,7 +391,7 @@ class PooledEncoder(nn.Module):
         return mean if self.summary == "mean" else torch.cat([mean, deviation], dim=1)
 
 
-def joined(encoder: SpectrogramEncoder | PooledEncoder, detail: Tensor, scaled: Tensor) -> Tensor:
+def joined(encoder: SpectrogramEncoder | PooledEncoder | FaceEncoder, detail: Tensor, scaled: Tensor) -> Tensor:
     """A network's points and its overview's, as the sum of their directions; the network's alone in training.
 
     The network learns the emotions it sees best, the overview places those it never saw: neither is trained on what

@@ -14,7 +14,7 @@ from emoembed.corpora import feature_names
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.data import EmotionData
-from emoembed.encoders import PooledEncoder, SpectrogramEncoder
+from emoembed.encoders import FaceEncoder, PooledEncoder, SpectrogramEncoder
 from emoembed.errors import InputError
 from emoembed.features import audio
 from emoembed.model import EmotionModel, ModalityConfig, ModelConfig
@@ -37,6 +37,8 @@ TEXT_PARTS = LabelParts(vad_share=0.1)
 SPEECH_PARTS = LabelParts(vad_share=0.5, cue_share=0.4, cue="sounds", vad_weights=(0.6, 1.0, 1.0, 0.8))
 FACE_PARTS = LabelParts(vad_share=0.5, cue_share=0.4, cue="looks")
 """Chosen on validation actors of RAVDESS, emotions held out: `benchmarks/label_parts.py`."""
+FACE_OVERVIEW = 0.5
+"""Share of the map in closed form beside the face network; see `encoders.joined`."""
 FEW_RECORDINGS = 2000
 """Below so many training rows speech is read by its statistics alone."""
 MODALITY_DROPOUT = 0.3
@@ -135,8 +137,10 @@ def functionals_modality() -> ModalityConfig:
 
 
 def video_modality() -> ModalityConfig:
-    """Faces: a small CNN over each 48x48 face."""
-    return ModalityConfig("faces", "face", SPACE_DIM, parts=FACE_PARTS, detail=DETAIL)
+    """Faces: a small CNN over each 48x48 face, joined by a map in closed form of what it has learned to see."""
+    return ModalityConfig(
+        "faces", "face", SPACE_DIM, settings={"overview": FACE_OVERVIEW}, parts=FACE_PARTS, detail=DETAIL
+    )
 
 
 def action_unit_modality(columns: Sequence[str]) -> ModalityConfig:
@@ -282,6 +286,27 @@ def prepare(model: EmotionModel, train: EmotionData) -> EmotionModel:
 
 
 @torch.no_grad()
+def fit_late_overviews(model: EmotionModel, data: EmotionData, rows: int = 6000) -> None:
+    """Fit the maps in closed form that read what an encoder has learned, after its training: faces'.
+
+    Every label counts alike, for some are rare.
+    """
+    model.eval()
+    for name, label_points in model.label_points(data.labels).items():
+        encoder = model.encoders[name]
+        if not isinstance(encoder, FaceEncoder) or encoder.overview is None:
+            continue
+        here = np.array([row in data.inputs[name] for row in data.ids]) & (data.targets == 1).any(axis=1)
+        chosen = data.rows(np.random.default_rng(0).permutation(np.flatnonzero(here))[:rows])
+        bears = torch.from_numpy(chosen.targets == 1).float()
+        longest = model.config.modalities[name].longest
+        places = [np.arange(i, min(i + 64, len(chosen))) for i in range(0, len(chosen), 64)]
+        features = torch.cat([encoder.read(*chosen.batch(at, longest)[name]).float() for at in places])
+        goals = bears @ label_points[:, : model.config.modalities[name].embed_dim] / bears.sum(dim=1, keepdim=True)
+        encoder.overview.fit(features, goals, bears @ (1.0 / bears.sum(dim=0).clamp(min=1.0)))
+
+
+@torch.no_grad()
 def fit_overviews(model: EmotionModel, data: EmotionData, frames: int = 400) -> None:
     """Fit each encoder's map from statistics to label points.
 
@@ -322,6 +347,7 @@ def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> 
     Few-shot examples are compared with the mean, hubness and harm are measured on the few.
     """
     chosen = data.rows(np.random.default_rng(0).permutation(len(data))[:rows])
+    fit_late_overviews(model, data)
     fit_details(model, chosen)
     bears = torch.from_numpy(chosen.targets == 1)
     for name, encoded in encode_rows(model, chosen).items():

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from emoembed import corpus_data, recipes
-from emoembed.data import join
+from emoembed.data import EmotionData, join
+from emoembed.evaluation import metrics
 from emoembed.model import ModalityConfig
 from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer
@@ -80,6 +82,39 @@ def test_a_map_in_closed_form_answers_before_any_training(summed, toy):
     points = summed.encode(toy(60, 2).batch(range(60)))["video"]
     answered = (points @ summed.label_points(data.labels)["video"].T).argmax(dim=1)
     assert (answered.numpy() == toy(60, 2).targets.argmax(axis=1)).mean() > 0.9
+
+
+def faces(rows, seed=0):
+    """Faces whose brightness from side to side says their label; joy is rare."""
+    draw = np.random.default_rng(seed)
+    labels = ("anger", "joy", "sadness")
+    which = draw.choice(3, rows, p=[0.45, 0.1, 0.45])
+    slope = np.linspace(-1, 1, 48)[None, :] * np.ones((48, 1))
+    kinds = (slope, slope.T, -slope.T)
+    frames = {
+        f"r{i}": (0.5 + 0.2 * kinds[k] + 0.05 * draw.standard_normal((48, 48))).clip(0, 1).reshape(1, -1).astype("f4")
+        for i, k in enumerate(which)
+    }
+    return EmotionData(
+        tuple(frames), {"video": frames}, labels, np.eye(3, dtype=np.float32)[which], np.zeros(rows, bool)
+    )
+
+
+def test_faces_are_placed_by_what_the_network_has_learned_to_see(word_table):
+    model = recipes.build({"video": recipes.video_modality()}, word_table)
+    encoder = model.encoders["video"]
+    recipes.prepare(model, faces(120))
+    assert not bool(encoder.overview.weight.any())
+    recipes.fit_background(model, faces(120))
+    encoder.overview_share = 1.0
+    scored = faces(60, 1)
+    with torch.no_grad():
+        points = model.encode(scored.batch(np.arange(60)))["video"]
+        answered = (points @ model.label_points(scored.labels)["video"].T).argmax(dim=1).numpy()
+    true = scored.targets.argmax(axis=1)
+    assert metrics.uar(answered, true) > 0.9
+    model.train()
+    assert not torch.allclose(model.encode(scored.batch(np.arange(60)))["video"], points[:, :68], atol=1e-2)
 
 
 def test_corpora_count_alike_however_many_rows_they_have(summed, toy):
