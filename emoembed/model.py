@@ -23,7 +23,7 @@ from emoembed.encoders import (
 from emoembed.errors import CheckpointError, InputError
 from emoembed.labels import Description, Label, canonical, resolve
 from emoembed.projections import PROJECTIONS, LabelParts
-from emoembed.reliability import Reliability
+from emoembed.reliability import LabelTrust, Reliability
 from emoembed.transformer import TransformerEncoder
 from emoembed.words import CUE_DIM, VAD_DIM, LabelSpace, PhraseEncoder, WordSpace
 
@@ -315,18 +315,25 @@ class EmotionModel(nn.Module):
             self.reliability[name] = fresh.to(self.space.centre.device)
 
     def calibrated(
-        self, logits: Mapping[str, Tensor], label_points: Mapping[str, Tensor], *, multi_label: bool
+        self, logits: Mapping[str, Tensor], known: Mapping[str, LabelTrust], *, multi_label: bool
     ) -> dict[str, Tensor]:
         """Logits whose softmax, or whose sigmoid when `multi_label`, is a probability.
 
         Slope and offset are smooth functions of the label's point, fitted on validation rows of seen labels, so that
         labels never seen have them too (see `reliability`).
         """
-        scaled = {}
-        for name, matrix in logits.items():
-            slope, offset = self.trust(name).curve(label_points[name], multi_label=multi_label)
-            scaled[name] = slope * matrix + offset
-        return scaled
+        return {
+            name: known[name].slopes[multi_label] * matrix + known[name].offsets[multi_label]
+            for name, matrix in logits.items()
+        }
+
+    def label_trust(self, label_points: Mapping[str, Tensor]) -> dict[str, LabelTrust]:
+        """What each modality knows of labels, of their points `(labels, point_dim)`."""
+        return {name: self.trust(name).of(points, self.scale(name)) for name, points in label_points.items()}
+
+    def scale(self, modality: str) -> Tensor:
+        """What a modality's cosines are multiplied with."""
+        return self.log_scale[modality].exp() if modality in self.log_scale else self.space.centre.new_ones(())
 
     def trust(self, modality: str) -> Reliability:
         """What is known of a modality's reliability."""
@@ -334,29 +341,35 @@ class EmotionModel(nn.Module):
         assert isinstance(known, Reliability)
         return known
 
-    def score(self, points: Mapping[str, Tensor], label_points: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def score(
+        self,
+        points: Mapping[str, Tensor],
+        label_points: Mapping[str, Tensor],
+        known: Mapping[str, LabelTrust] | None = None,
+    ) -> dict[str, Tensor]:
         """Each modality's logits `(batch, labels)`: scale * cosine + bias, or the raw dot product.
 
-        The label's hubness is taken off where it was measured. Rows are NaN where an item lacks the modality.
+        Outside training the label's hubness is taken off where it was measured. Rows are NaN where an item lacks the
+        modality. `known` is the labels' `label_trust`, where the caller has it.
         """
         if self.config.similarity == "dot":
             return {name: items @ label_points[name].T for name, items in points.items()}
+        if known is None and not self.training:
+            known = self.label_trust({name: label_points[name] for name in points})
         logits = {}
         for name, items in points.items():
             lacking = items.isnan().any(dim=1, keepdim=True)
             # NaN enters after the product: before it, its gradient would reach every label's vector
             cosine = items.masked_fill(lacking, 0.0) @ label_points[name].T
-            scale = self.log_scale[name].exp()
-            hubness = self.trust(name).hubness(label_points[name], scale)
-            logits[name] = (scale * cosine + self.bias[name] - hubness).masked_fill(lacking, torch.nan)
+            raw = self.scale(name) * cosine + self.bias[name]
+            raw = raw - known[name].hubness if known else raw
+            logits[name] = raw.masked_fill(lacking, torch.nan)
         return logits
 
-    def weights(
-        self, logits: Mapping[str, Tensor], label_points: Mapping[str, Tensor] | None = None
-    ) -> dict[str, Tensor]:
+    def weights(self, logits: Mapping[str, Tensor], known: Mapping[str, LabelTrust] | None = None) -> dict[str, Tensor]:
         """Each modality's share of each label's score, `(batch, labels)`, summing to one over those an item has.
 
-        A modality counts by how reliable it is, and, given the labels' points, by how reliable it is for each label.
+        A modality counts by how reliable it is, and, given the labels' trust, by how reliable it is for each label.
         With linear fusion the learned weights as they are, which need not sum to one.
         """
         here = torch.stack([~matrix.isnan() for matrix in logits.values()])
@@ -365,14 +378,14 @@ class EmotionModel(nn.Module):
             return dict(zip(logits, learned, strict=True))
         raw = []
         for name in logits:
-            by_label = self.trust(name).weight(label_points[name]) if label_points else here.new_ones(1)
+            by_label = known[name].weight if known else here.new_ones(1)
             raw.append(self.log_weight[name].exp() * by_label)
         weighed = torch.stack(torch.broadcast_tensors(*raw))[:, None, :] * here
         return dict(zip(logits, weighed / weighed.sum(dim=0).clamp(min=1e-9), strict=True))
 
-    def fuse(self, logits: Mapping[str, Tensor], label_points: Mapping[str, Tensor] | None = None) -> Tensor:
+    def fuse(self, logits: Mapping[str, Tensor], known: Mapping[str, LabelTrust] | None = None) -> Tensor:
         """Weighted mean of the modalities' logits over those present, `(batch, labels)`."""
-        weights = self.weights(logits, label_points)
+        weights = self.weights(logits, known)
         return torch.stack([weights[name] * matrix.nan_to_num(0.0) for name, matrix in logits.items()]).sum(0)
 
     def forward(self, batch: Batch, features: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,22 @@ from emoembed.data import collate
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
 from emoembed.labels import canonical, resolve
 from emoembed.model import MODALITIES, EmotionModel
-from emoembed.reliability import confidence
+from emoembed.reliability import LabelTrust, confidence
 from emoembed.result import ModalityResult, Result, disagreement, probabilities, ranked
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Labels of a call: their names, and their points and trust by modality."""
+
+    names: tuple[str, ...]
+    points: dict[str, Tensor]
+    known: dict[str, LabelTrust]
 
 
 class Recognizer(
@@ -41,7 +51,7 @@ class Recognizer(
         super().__init__()
         self.model = model
         self.folder = folder
-        self._label_points: dict[tuple[Any, ...], tuple[tuple[str, ...], dict[str, Tensor]]] = {}
+        self._label_sets: dict[tuple[Any, ...], LabelSet] = {}
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "base", **options: Any) -> Recognizer:  # type: ignore[override]
@@ -90,11 +100,11 @@ class Recognizer(
         """Score labels for one item, or for a list of items; see `emoembed.predict`."""
         risk = risk_of(abstain)
         items, single = items_of({"text": text, "audio": audio, "video": video})
-        names, points = self._points(labels)
+        asked = self._label_set(labels)
         results: list[Result] = []
         for start in range(0, len(items), BATCH_SIZE):
             read = [self._read(item, start + i, single) for i, item in enumerate(items[start : start + BATCH_SIZE])]
-            results += self._score(read, names, points, multi_label, risk)
+            results += self._score(read, asked, multi_label, risk)
         return results[0] if single else results
 
     @torch.inference_mode()
@@ -194,19 +204,20 @@ class Recognizer(
         read = (self.batch_of([self._read(row, i, False)[0]]) for i, row in enumerate(rows))
         return Recognizer(own_items.attune(self.model, read), self.folder)
 
-    def _points(self, labels: Labels | None) -> tuple[tuple[str, ...], dict[str, Tensor]]:
-        """Names and label points, kept for the next call with the same labels."""
+    def _label_set(self, labels: Labels | None) -> LabelSet:
+        """Labels of a call, kept for the next one with the same."""
         if labels is None and not self.labels:
             raise LabelError("this checkpoint names no default labels; give labels=['joy', 'anger']")
         wanted = self.labels if labels is None else listed(labels)
-        resolved = resolve(wanted)
-        key = tuple(resolved.items())
-        known = self._label_points.get(key)
+        plain = not isinstance(wanted, Mapping) and all(isinstance(label, str) for label in wanted)
+        key = tuple(wanted) if plain else tuple(resolve(wanted).items())
+        known = self._label_sets.get(key)
         if known is None:
-            known = (tuple(resolved), self.model.label_points(wanted))
-            if len(self._label_points) >= 64:
-                self._label_points = {}
-            self._label_points[key] = known
+            points = self.model.label_points(wanted)
+            known = LabelSet(tuple(resolve(wanted)), points, self.model.label_trust(points))
+            if len(self._label_sets) >= 64:
+                self._label_sets = {}
+            self._label_sets[key] = known
         return known
 
     def _read(
@@ -249,15 +260,15 @@ class Recognizer(
     def _score(
         self,
         read: Sequence[tuple[Mapping[str, np.ndarray], dict[str, str]]],
-        names: tuple[str, ...],
-        points: dict[str, Tensor],
+        asked: LabelSet,
         multi_label: bool,
         risk: float | None,
     ) -> list[Result]:
-        raw = self.model.score(self.model.encode(self.batch_of([arrays for arrays, _ in read])), points)
-        both = {several: self.model.calibrated(raw, points, multi_label=several) for several in (False, True)}
-        weights = {name: matrix.cpu().numpy() for name, matrix in self.model.weights(raw, points).items()}
-        fused = {several: probabilities(self.model.fuse(both[several], points), several) for several in both}
+        names, known = asked.names, asked.known
+        raw = self.model.score(self.model.encode(self.batch_of([arrays for arrays, _ in read])), asked.points, known)
+        both = {several: self.model.calibrated(raw, known, multi_label=several) for several in (False, True)}
+        weights = {name: matrix.cpu().numpy() for name, matrix in self.model.weights(raw, known).items()}
+        fused = {several: probabilities(self.model.fuse(both[several], known), several) for several in both}
         shares = {name: probabilities(matrix, False) for name, matrix in both[False].items()}
         tables = {name: probabilities(matrix, multi_label) for name, matrix in both[multi_label].items()}
         sure = confidence(*(torch.from_numpy(fused[several]) for several in (False, True))).tolist()

@@ -6,6 +6,8 @@ label's point.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,23 @@ NEW = 0.5
 """Distance (one less the cosine) from the nearest seen label at which a label is quite new."""
 WIDTH = 0.1
 """Of the kernel on cosine distance: seen labels much further than this say little about a label."""
+
+
+@dataclass(frozen=True)
+class LabelTrust:
+    """What one modality knows of labels, each `(labels,)`; smooth functions of their points, so that all have it.
+
+    Args:
+        slopes: of the logits whose softmax, and of those whose sigmoid, is a probability; positive.
+        offsets: of the same.
+        weight: how much the modality is worth for the label, 0 to 1.
+        hubness: how near each new label is to items in general, in logits, less that of the seen labels.
+    """
+
+    slopes: tuple[Tensor, Tensor]
+    offsets: tuple[Tensor, Tensor]
+    weight: Tensor
+    hubness: Tensor
 
 
 class Reliability(nn.Module):
@@ -54,37 +73,46 @@ class Reliability(nn.Module):
         self.register_buffer("hub_share", torch.zeros(()))
         self.register_buffer("spread", torch.zeros(()))  # mean squared distance of a label's items from their mean
 
+    def of(self, label_points: Tensor, scale: Tensor) -> LabelTrust:
+        """What is known of labels, seen or not.
+
+        Args:
+            label_points: `(labels, point_dim)`.
+            scale: what cosines are multiplied with for logits.
+        """
+        kinship = label_points @ self.familiar.T
+        nearest = self._nearest(kinship)
+        curves = label_points @ self.curves[:, :-1].T + self.curves[:, -1] + (1.0 - nearest)[:, None] * self.novelty
+        return LabelTrust(
+            slopes=(curves[:, 0].exp(), curves[:, 2].exp()),
+            offsets=(curves[:, 1], curves[:, 3]),
+            weight=self._weight(kinship),
+            hubness=self._hubness(label_points, nearest, scale),
+        )
+
     def nearest(self, label_points: Tensor) -> Tensor:
         """Cosine of each label with the nearest seen one, `(labels,)`; 1 where nothing is known of what was seen."""
+        return self._nearest(label_points @ self.familiar.T)
+
+    def _nearest(self, kinship: Tensor) -> Tensor:
         if not len(self.familiar) or not bool(self.familiar.any()):
-            return label_points.new_ones(len(label_points))
-        return (label_points @ self.familiar.T).amax(dim=1).clamp(-1.0, 1.0)
+            return kinship.new_ones(len(kinship))
+        return kinship.amax(dim=1).clamp(-1.0, 1.0)
 
-    def curve(self, label_points: Tensor, *, multi_label: bool) -> tuple[Tensor, Tensor]:
-        """Slope and offset of each label's logits, `(labels,)` each; slopes are positive."""
-        rows = slice(2, 4) if multi_label else slice(0, 2)
-        linear = label_points @ self.curves[rows, :-1].T + self.curves[rows, -1]
-        new = linear + (1.0 - self.nearest(label_points))[:, None] * self.novelty[rows]
-        return new[:, 0].exp(), new[:, 1]
-
-    def weight(self, label_points: Tensor) -> Tensor:
-        """How much this modality is worth for each label, `(labels,)`, 0 to 1.
-
-        The mean trust of the seen labels weighed by nearness (Nadaraya-Watson), and of an unknown one as a prior.
-        """
+    def _weight(self, kinship: Tensor) -> Tensor:
+        """The mean trust of the seen labels weighed by nearness (Nadaraya-Watson), and of an unknown one as a prior."""
         if not len(self.familiar):
-            return self.trust[-1].expand(len(label_points))
-        kernel = (((label_points @ self.familiar.T) - 1.0) / WIDTH).exp()
+            return self.trust[-1].expand(len(kinship))
+        kernel = ((kinship - 1.0) / WIDTH).exp()
         far = torch.exp(torch.tensor(-5.0))
         return (kernel @ self.trust[:-1] + far * self.trust[-1]) / (kernel.sum(dim=1) + far)
 
-    def hubness(self, label_points: Tensor, scale: Tensor) -> Tensor:
-        """How near each new label is to items in general, in logits, `(labels,)`, less that of the seen labels.
+    def _hubness(self, label_points: Tensor, nearest: Tensor, scale: Tensor) -> Tensor:
+        """The mean over a reference of training items, so that a label near to all of them is the answer to none.
 
-        The mean over a reference of training items, so that a label near to all of them is the answer to none. It is
-        what centring the items takes off (Suzuki et al. 2013), and measured better on labels held out than inverted
-        softmax (Smith et al. 2017) and CSLS (Conneau et al. 2018): `benchmarks/ablation.py`. Labels trained on have
-        learned how likely they are and keep it; where nothing is known of what was seen, every label is new.
+        It is what centring the items takes off (Suzuki et al. 2013), and measured better on labels held out than
+        inverted softmax (Smith et al. 2017) and CSLS (Conneau et al. 2018): `benchmarks/ablation.py`. Labels trained
+        on have learned how likely they are and keep it; where nothing is known of what was seen, every label is new.
         """
         if not bool(self.hub_share) or not bool(self.reference.any()):
             return label_points.new_zeros(len(label_points))
@@ -92,7 +120,7 @@ class Reliability(nn.Module):
         level = scale * (label_points @ middle)
         if not bool(self.familiar.any()):
             return self.hub_share * level
-        newness = ((1.0 - self.nearest(label_points)) / NEW).clamp(max=1.0)
+        newness = ((1.0 - nearest) / NEW).clamp(max=1.0)
         return self.hub_share * newness * (level - scale * (self.familiar @ middle).mean())
 
     def threshold(self, risk: float) -> float:

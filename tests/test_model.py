@@ -50,7 +50,7 @@ def test_a_modality_counts_where_it_is_reliable(three_model):
     for name in three_model.modalities:
         three_model.trust(name).familiar.copy_(points[name])
     three_model.trust("video").trust.copy_(torch.tensor([1.0, 0.05, 0.05]))
-    weights = three_model.weights(logits, points)
+    weights = three_model.weights(logits, three_model.label_trust(points))
     torch.testing.assert_close(sum(weights.values()), torch.ones(4, 2))
     assert bool((weights["video"][:, 0] > 0.3).all())
     assert bool((weights["video"][:, 1] < 0.2).all())

@@ -217,3 +217,16 @@ def test_how_a_label_sounds_changes_what_a_voice_says_of_it(recognizer, sound):
     assert bare.scores["saudade"] != told.scores["saudade"]
     by_object = [Label("saudade", definition="a longing", sounds="loud"), "joy"]
     assert recognizer.predict(audio=sound, labels=by_object).scores == told.scores
+
+
+def test_labels_once_embedded_cost_nothing_more(recognizer, monkeypatch):
+    labels = ["joy", "anger", "awe"]
+    first = recognizer.predict("we made it", labels=labels)
+
+    def never(*_):
+        raise AssertionError("looked up again")
+
+    monkeypatch.setattr("emoembed.recognizer.resolve", never)
+    monkeypatch.setattr("emoembed.model.EmotionModel.label_points", never)
+    monkeypatch.setattr("emoembed.reliability.Reliability.of", never)
+    assert recognizer.predict("we made it", labels=labels) == first

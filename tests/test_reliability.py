@@ -4,6 +4,8 @@ from torch.nn.functional import normalize
 
 from emoembed.reliability import Reliability
 
+SCALE = torch.tensor(10.0)
+
 
 @pytest.fixture
 def known():
@@ -14,40 +16,39 @@ def known():
 
 
 def test_a_seen_label_is_trusted_as_it_was_measured_and_a_far_one_as_unknown_ones(known):
-    torch.testing.assert_close(known.weight(torch.eye(4)), known.trust, atol=0.01, rtol=0)
+    torch.testing.assert_close(known.of(torch.eye(4), SCALE).weight, known.trust, atol=0.01, rtol=0)
 
 
 def test_a_label_between_two_is_trusted_in_between(known):
-    between = known.weight(normalize(torch.tensor([[1.0, 1.0, 0.0, 0.0]]), dim=1))
+    between = known.of(normalize(torch.tensor([[1.0, 1.0, 0.0, 0.0]]), dim=1), SCALE).weight
     assert 0.3 < between.item() < 0.9
 
 
 def test_what_is_new_is_calibrated_by_how_far_it_is(known):
     known.novelty.copy_(torch.tensor([0.0, 2.0, 0.0, -1.0]))
     seen, near, far = normalize(torch.tensor([[1.0, 0, 0, 0], [1, 0, 0, 0.5], [0, 0, 0, 1.0]]), dim=1).split(1)
-    offsets = [known.curve(one, multi_label=False)[1].item() for one in (seen, near, far)]
+    offsets = [known.of(one, SCALE).offsets[0].item() for one in (seen, near, far)]
     assert offsets[0] == 0.0
     assert 0.0 < offsets[1] < offsets[2] == pytest.approx(2.0)
-    assert known.curve(far, multi_label=True)[1].item() == pytest.approx(-1.0)
+    assert known.of(far, SCALE).offsets[1].item() == pytest.approx(-1.0)
 
 
 def test_a_new_label_loses_what_it_has_over_others_as_a_hub(known):
     known.reference.copy_(
         normalize(torch.randn(256, 4, generator=torch.Generator().manual_seed(0)) + torch.tensor([0, 0, 0, 3.0]), dim=1)
     )
-    scale = torch.tensor(10.0)
-    assert not bool(known.hubness(torch.eye(4), scale).any())
+    assert not bool(known.of(torch.eye(4), SCALE).hubness.any())
     known.hub_share.fill_(1.0)
     seen, near, far = normalize(torch.tensor([[1.0, 0, 0, 0], [1, 0, 0, 0.5], [0, 0, 0, 1.0]]), dim=1).split(1)
-    taken = [known.hubness(one, scale).item() for one in (seen, near, far)]
+    taken = [known.of(one, SCALE).hubness.item() for one in (seen, near, far)]
     assert taken[0] == pytest.approx(0.0, abs=1e-5)
     assert 0.1 < taken[1] < taken[2]
-    over = scale * (known.reference[:, 3].mean() - known.reference[:, :3].mean())
+    over = SCALE * (known.reference[:, 3].mean() - known.reference[:, :3].mean())
     assert taken[2] == pytest.approx(over.item(), rel=1e-4)
     known.hub_share.fill_(0.5)
-    assert known.hubness(far, scale).item() == pytest.approx(taken[2] / 2)
+    assert known.of(far, SCALE).hubness.item() == pytest.approx(taken[2] / 2)
     known.familiar.zero_()
-    assert known.hubness(seen, scale).item() == pytest.approx((scale * known.reference[:, 0].mean() / 2).item())
+    assert known.of(seen, SCALE).hubness.item() == pytest.approx((SCALE * known.reference[:, 0].mean() / 2).item())
 
 
 def test_expected_auc_falls_with_distance_and_is_unknown_where_never_measured(known):

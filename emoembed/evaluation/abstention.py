@@ -20,9 +20,9 @@ def fit_thresholds(model: EmotionModel, modality: str, logits: Tensor, targets: 
     (selective classification, Geifman & El-Yaniv 2017, with lists that may lack the right answer).
     """
     draw = np.random.default_rng(0)
+    known = model.label_trust({modality: label_points})
     scaled = {
-        several: model.calibrated({modality: logits}, {modality: label_points}, multi_label=several)[modality]
-        for several in (False, True)
+        several: model.calibrated({modality: logits}, known, multi_label=several)[modality] for several in (False, True)
     }
     rows = (~targets.isnan()).all(dim=1) & (targets == 1).any(dim=1) & ~logits[:, 0].isnan()
     confidences, wrong = [], []

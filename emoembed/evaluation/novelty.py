@@ -71,9 +71,10 @@ def score(model: EmotionModel, fold: Fold, label: str, modality: str, split: str
     labels = (*seen, label)
     points = model.label_points(labels)
     rows: EmotionData = getattr(fold, split).columns(labels)
-    raw = model.score({modality: encode_rows(model, rows)[modality].clone()}, points)
+    known = model.label_trust(points)
+    raw = model.score({modality: encode_rows(model, rows)[modality].clone()}, points, known)
     softmax, sigmoid = (
-        model.calibrated(raw, points, multi_label=several)[modality].detach() for several in (False, True)
+        model.calibrated(raw, known, multi_label=several)[modality].detach() for several in (False, True)
     )
     return Scores(softmax, sigmoid, torch.from_numpy(rows.targets), bool(rows.multi_label.all()))
 

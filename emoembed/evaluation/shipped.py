@@ -108,8 +108,9 @@ def probabilities(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Calibrated probabilities among the labels, and of each by itself, `(rows, labels)` both, of one modality."""
     points = model.label_points(labels)
-    raw = model.score({modality: encode_rows(model, rows)[modality].clone()}, points)
-    scaled = [model.calibrated(raw, points, multi_label=several)[modality] for several in (False, True)]
+    known = model.label_trust(points)
+    raw = model.score({modality: encode_rows(model, rows)[modality].clone()}, points, known)
+    scaled = [model.calibrated(raw, known, multi_label=several)[modality] for several in (False, True)]
     return scaled[0].softmax(dim=1).numpy(), scaled[1].sigmoid().numpy()
 
 

@@ -26,7 +26,7 @@ def trained(units_model, toy):
 def of(model, valid, multi_label):
     logits = {"video": torch.from_numpy(predict_logits(model, valid)["video"])}
     points = {"video": model.label_points(valid.labels)["video"].detach()}
-    return model.calibrated(logits, points, multi_label=multi_label)["video"]
+    return model.calibrated(logits, model.label_trust(points), multi_label=multi_label)["video"]
 
 
 def test_the_softmax_is_as_likely_as_slopes_and_offsets_can_make_it(trained, valid):
@@ -62,12 +62,12 @@ def test_labels_near_each_other_are_calibrated_alike_seen_or_not():
 def test_few_and_misleading_rows_neither_turn_the_order_nor_make_it_extreme(trained, toy):
     few = toy(3, 5)
     calibrate(trained, "video", few)
-    points = trained.label_points(few.labels)["video"].detach()
-    told = {several: trained.trust("video").curve(points, multi_label=several) for several in (False, True)}
+    points = {"video": trained.label_points(few.labels)["video"].detach()}
+    told = trained.label_trust(points)["video"]
     turned = type(few)(few.ids, few.inputs, few.labels, few.targets[::-1].copy(), few.multi_label)
     calibrate(trained, "video", turned)
-    for several in (False, True):
-        for slope, offset in (told[several], trained.trust("video").curve(points, multi_label=several)):
+    for said in (told, trained.label_trust(points)["video"]):
+        for slope, offset in zip(said.slopes, said.offsets, strict=True):
             assert bool(((slope > 0.05) & (slope < 10)).all())
             assert bool((offset.abs() < 10).all())
 
