@@ -7,14 +7,15 @@ Text takes token ids `(batch, time, 1)`, sound takes samples `(batch, time, 1)` 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn.functional import normalize
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import linear, normalize
 
 from emoembed.encoders import padding_mask
 from emoembed.errors import CheckpointError, InputError, LabelError
@@ -61,7 +62,26 @@ class LowRankAdapters(nn.Module):
 
     def size(self) -> Tensor:
         """Mean squared change of the adapted weights: what a stay-close penalty holds down."""
-        return torch.stack([(self.up[key] @ self.down[key]).square().mean() for key in self.names]).mean()
+        return torch.stack([_mean_square(self.up[key], self.down[key]) for key in self.names]).mean()
+
+    @contextmanager
+    def beside(self, trunk: nn.Module) -> Iterator[None]:
+        """Within it each adapted layer's output has its adapter's added: W x + strength * up (down x).
+
+        The same as `weights` in place of the layers' own, without a gradient of their size.
+        """
+        handles = []
+        for key, name in self.names.items():
+
+            def add(_: nn.Module, given: tuple[Tensor, ...], out: Tensor, key: str = key) -> Tensor:
+                return out + self.strength * linear(linear(given[0], self.down[key]), self.up[key])
+
+            handles.append(trunk.get_submodule(name.removesuffix(".weight")).register_forward_hook(add))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
 class TransformerEncoder(nn.Module):
@@ -133,21 +153,24 @@ class TransformerEncoder(nn.Module):
 
     def hidden_mean(self, frames: Tensor, lengths: Tensor, *, adapted: bool) -> Tensor:
         """Masked mean of the last hidden states, `(batch, hidden)`, with or without the adapters."""
-        trunk, weights = self._adapted() if adapted and self.adapters is not None else (self.trunk, {})
-        states, counts = _hidden_states(trunk, weights, frames, lengths)
+        if not adapted or self.adapters is None:
+            states, counts = _hidden_states(self.trunk, frames, lengths)
+        elif self.training or torch.is_grad_enabled():
+            with self.adapters.beside(self.trunk), _attention_to_learn_with(frames.device):
+                states, counts = _hidden_states(self.trunk, frames, lengths)
+        else:
+            states, counts = _hidden_states(self._merged_trunk(), frames, lengths)
         mask = padding_mask(counts, states.shape[1])[..., None]
         return states.float().masked_fill(~mask, 0.0).sum(dim=1) / counts[:, None]
 
-    def _adapted(self) -> tuple[Any, dict[str, Tensor]]:
-        """The trunk with the adapters in it: as weights to call it with while they learn, else merged once."""
+    def _merged_trunk(self) -> Any:
+        """The trunk with the adapters in its weights, made once."""
         assert self.adapters is not None
-        if self.training or torch.is_grad_enabled():
-            return self.trunk, self.adapters.weights(self.trunk)
         if not self._merged:
             merged = copy.deepcopy(self.trunk)
             merged.load_state_dict(self.adapters.weights(self.trunk), strict=False)  # all else stays as copied
             self._merged = [merged]
-        return self._merged[0], {}
+        return self._merged[0]
 
 
 def ratings_of(points: Tensor) -> Tensor:
@@ -237,13 +260,23 @@ def read_trunk(name: str | Path, *, offline: bool = False) -> tuple[dict[str, An
     return {**config, "model_type": model.config.model_type}, weights
 
 
-def _hidden_states(trunk: Any, weights: dict[str, Tensor], frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+def _mean_square(up: Tensor, down: Tensor) -> Tensor:
+    """Mean of the squared numbers of `up @ down`, without making it: the trace of two products of the rank's size."""
+    return ((up.T @ up) * (down @ down.T)).sum() / (len(up) * down.shape[1])
+
+
+def _attention_to_learn_with(device: torch.device) -> AbstractContextManager[Any]:
+    """Plain attention on a CPU, where the fused one's gradient takes longer than all else in short sequences."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+
+
+def _hidden_states(trunk: Any, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Last hidden states `(batch, steps, hidden)` and how many steps of each item are data."""
     mask = padding_mask(lengths, frames.shape[1])
     config = trunk.config
 
     def call(**inputs: Tensor) -> Tensor:
-        return (functional_call(trunk, weights, (), inputs) if weights else trunk(**inputs)).last_hidden_state
+        return trunk(**inputs).last_hidden_state
 
     if hasattr(config, "vocab_size") and not hasattr(config, "conv_stride"):
         return call(input_ids=frames[..., 0].long(), attention_mask=mask.long()), lengths
