@@ -335,7 +335,8 @@ def fit_details(model: EmotionModel, data: EmotionData) -> None:
     for name, detail in model.details.items():
         here = np.array([row in data.inputs[name] for row in data.ids])
         rows, longest = data.rows(here), model.config.modalities[name].longest
-        places = [np.arange(i, min(i + 64, len(rows))) for i in range(0, len(rows), 64)]
+        order = np.argsort(rows.lengths(), kind="stable")
+        places = [order[i : i + 64] for i in range(0, len(order), 64)]
         features = [model.encoders[name].read(*rows.batch(at, longest)[name]) for at in places]  # type: ignore[operator]
         detail.fit(torch.cat(features))  # type: ignore[operator]
 

@@ -128,6 +128,13 @@ def encode_rows(
     return {name: torch.cat(points)[back.to(points[0].device)] for name, points in parts.items()}
 
 
+def picked(points: Mapping[str, Tensor], whole: EmotionData, part: EmotionData) -> dict[str, Tensor]:
+    """Those of encoded rows that are in `part`, in its order."""
+    place = {row: i for i, row in enumerate(whole.ids)}
+    at = torch.tensor([place[row] for row in part.ids], dtype=torch.long)
+    return {name: matrix[at] for name, matrix in points.items()}
+
+
 @torch.inference_mode()
 def score_rows(model: EmotionModel, points: Mapping[str, Tensor], labels: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Logits `(rows, labels)` of encoded rows by modality, and their fusion under `"fused"`."""

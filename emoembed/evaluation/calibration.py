@@ -17,7 +17,9 @@ SMOOTHNESS = (0.001, 0.01, 0.1, 1.0, 10.0)
 """Penalties tried on how a label's slope and offset vary with its point; the largest is as good as one for all."""
 
 
-def calibrate(model: EmotionModel, modality: str, valid: EmotionData, *, weigh: bool = True) -> None:
+def calibrate(
+    model: EmotionModel, modality: str, valid: EmotionData, *, weigh: bool = True, points: Tensor | None = None
+) -> None:
     """Fit what is known of a modality's reliability, from validation rows of the labels its training saw.
 
     Slope and offset of the softmax (Guo et al. 2017, temperature alone) and of the sigmoid (Platt 1999) are linear in
@@ -30,11 +32,12 @@ def calibrate(model: EmotionModel, modality: str, valid: EmotionData, *, weigh: 
         valid: rows that no training saw, with the labels it saw.
         weigh: set the modality's weight too, by how far its recall rises above chance:
             (UAR - 1/labels) / (1 - 1/labels); not where it was learned jointly.
+        points: of those rows `(rows, point_dim)`, where the caller has them already.
 
     Raises:
         InputError: no row bears exactly one label.
     """
-    points = encode_rows(model, valid)[modality]
+    points = encode_rows(model, valid)[modality] if points is None else points
     label_points = model.label_points(valid.labels)[modality].detach()
     trust = model.trust(modality)
     seen = model.config.modalities[modality].seen

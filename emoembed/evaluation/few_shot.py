@@ -15,6 +15,7 @@ from emoembed import adapt
 from emoembed.data import EmotionData
 from emoembed.evaluation import held_out, metrics, zero_shot
 from emoembed.evaluation.held_out import Fold
+from emoembed.evaluation.zero_shot import Encoded
 from emoembed.model import EmotionModel
 from emoembed.train import encode_rows
 
@@ -64,13 +65,14 @@ def curve(
     seed: int = 0,
     steps: int = 0,
     offset: float | None = None,
+    encoded: Encoded | None = None,
 ) -> pd.DataFrame:
     """One held-out model taught with more and more examples: one row per shots, draw and label.
 
     Arguments are those of `evaluate` and of `zero_shot.measure`.
     """
     rows: list[dict[str, object]] = []
-    encoded = encode_rows(model, getattr(fold, split)), encode_rows(model, fold.valid.without(unseen))
+    encoded = encoded or zero_shot.encode(model, fold, split)
     for count in shots:
         for draw in range(draws if count else 1):
             taught = model

@@ -18,12 +18,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from emoembed.data import EmotionData
 from emoembed.errors import InputError
-from emoembed.evaluation import metrics
+from emoembed.evaluation import metrics, zero_shot
 from emoembed.evaluation.calibration import calibrate
 from emoembed.evaluation.held_out import Fold
+from emoembed.evaluation.zero_shot import Encoded
 from emoembed.features.store import write_atomically
 from emoembed.model import EmotionModel
-from emoembed.train import encode_rows
+from emoembed.train import picked
 
 FILE = "held-out-{}.csv"
 """Where a modality's held-out labels are kept, in the cache folder: written by `benchmarks/report.py --full`."""
@@ -63,25 +64,32 @@ class Scores:
     """Whether labels occur together."""
 
 
-def score(model: EmotionModel, fold: Fold, label: str, modality: str, split: str = "valid") -> Scores:
-    """Calibrate one modality of a model trained without a label on validation rows without it, and score rows."""
+def score(
+    model: EmotionModel, fold: Fold, label: str, modality: str, split: str = "valid", encoded: Encoded | None = None
+) -> Scores:
+    """Calibrate one modality of a model trained without a label on validation rows without it, and score rows.
+
+    `encoded` is what `zero_shot.encode` says of the fold, where the caller has it already.
+    """
+    encoded = encoded or zero_shot.encode(model, fold, split)
     seen = [other for other in fold.train.labels if other != label]
     model.saw({modality: seen})
-    calibrate(model, modality, fold.valid.without((label,)))
+    without = fold.valid.without((label,))
+    calibrate(model, modality, without, points=picked(encoded["valid"], fold.valid, without)[modality])
     labels = (*seen, label)
     points = model.label_points(labels)
     rows: EmotionData = getattr(fold, split).columns(labels)
     known = model.label_trust(points)
-    raw = model.score({modality: encode_rows(model, rows)[modality].clone()}, points, known)
+    raw = model.score({modality: encoded[split][modality].clone()}, points, known)
     softmax, sigmoid = (
         model.calibrated(raw, known, multi_label=several)[modality].detach() for several in (False, True)
     )
     return Scores(softmax, sigmoid, torch.from_numpy(rows.targets), bool(rows.multi_label.all()))
 
 
-def measure(model: EmotionModel, fold: Fold, label: str, modality: str) -> HeldOut:
+def measure(model: EmotionModel, fold: Fold, label: str, modality: str, encoded: Encoded | None = None) -> HeldOut:
     """How far validation rows say of a label held out what calibration on the others promised."""
-    said = score(model, fold, label, modality)
+    said = score(model, fold, label, modality, encoded=encoded)
     ranks = said.sigmoid if said.several else said.softmax.log_softmax(dim=1)
     softmax = _missing(said.softmax, said.bears, softmax=True)
     sigmoid = _missing(said.sigmoid, said.bears, softmax=False)

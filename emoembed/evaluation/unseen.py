@@ -77,14 +77,14 @@ def each(
             for seed in range(seeds):
                 model = held_out.train_without(fold, (label,), seed, base=base, cache=cache)
                 facts: dict[str, object] = {"seed": seed, "fold": fold.name}
-                alone += zero_shot.measure(model, single, (label,), split, facts)
-                zero += (
-                    zero_shot.measure(model, fold, (label,), split, facts) if len(fold.modalities) > 1 else alone[-1:]
-                )
+                encoded = zero_shot.encode(model, fold, split)
+                one = {part: {modality: points[modality]} for part, points in encoded.items()}
+                alone += zero_shot.measure(model, single, (label,), split, facts, one)
+                zero += zero_shot.measure(model, fold, (label,), split, facts, encoded)
                 if seed == 0:
-                    few.append(few_shot.curve(model, single, (label,), split, SHOTS, draws=draws))
-                    expected.append(novelty.measure(model, single, label, modality))
-                    said.append(novelty.score(model, single, label, modality, split))
+                    few.append(few_shot.curve(model, single, (label,), split, SHOTS, draws=draws, encoded=one))
+                    expected.append(novelty.measure(model, single, label, modality, one))
+                    said.append(novelty.score(model, single, label, modality, split, one))
                 if progress:
                     both = f", with all modalities {zero[-1]['auc']:.3f}" if len(fold.modalities) > 1 else ""
                     print(f"{fold.name} without {label}, seed {seed}: AUC {alone[-1]['auc']:.3f}{both}", flush=True)

@@ -23,13 +23,16 @@ from emoembed.evaluation.calibration import best_offset, seen_offset
 from emoembed.evaluation.held_out import Fold
 from emoembed.labels import leaks
 from emoembed.model import EmotionModel
-from emoembed.train import TrainConfig, encode_rows, predict_logits, score_rows
+from emoembed.train import TrainConfig, encode_rows, picked, predict_logits, score_rows
 from emoembed.words import WordTable
 
 MEASURES = (
     *("seen_uar", "unseen_uar", "harmonic", "ausuc", "auc", "ap", "wacc", "f1"),
     *("macro_f1_seen", "macro_f1_unseen"),
 )
+
+Encoded = Mapping[str, Mapping[str, Tensor]]
+"""Points of rows `(rows, point_dim)` by split and modality."""
 
 
 def evaluate(
@@ -104,13 +107,18 @@ def pseudo_offset(
     return best_offset(logits, rows.targets.argmax(axis=1), np.array([label != pseudo for label in rows.labels]))
 
 
+def encode(model: EmotionModel, fold: Fold, split: str) -> Encoded:
+    """Points of all that is asked of one model: validation rows, and those of the split that is scored."""
+    return {name: encode_rows(model, getattr(fold, name)) for name in dict.fromkeys(("valid", split))}
+
+
 def measure(
     model: EmotionModel,
     fold: Fold,
     unseen: Sequence[str],
     split: str,
     facts: dict[str, object],
-    encoded: tuple[Mapping[str, Tensor], Mapping[str, Tensor]] | None = None,
+    encoded: Encoded | None = None,
     offset: float | None = None,
 ) -> list[dict[str, object]]:
     """The measures of one model, a row per unseen label.
@@ -121,12 +129,13 @@ def measure(
         unseen: canonical names.
         split: what is scored.
         facts: go into each row (seed, fold, shots).
-        encoded: points of the scored and of the validation rows, where the caller has them already.
+        encoded: what `encode` says of the fold, where the caller has it already.
         offset: of calibrated stacking; from the seen labels' validation rows by default.
     """
     scored: EmotionData = getattr(fold, split)
     valid_data = fold.valid.without(unseen)
-    points, valid_points = encoded or (encode_rows(model, scored), encode_rows(model, valid_data))
+    encoded = encoded or encode(model, fold, split)
+    points, valid_points = encoded[split], picked(encoded["valid"], fold.valid, valid_data)
     logits = score_rows(model, points, scored.labels)["fused"]
     valid = score_rows(model, valid_points, scored.labels)["fused"]
     several = bool(scored.multi_label.all())

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from emoembed.data import EmotionData
 from emoembed.evaluation import metrics, zero_shot
@@ -36,9 +37,10 @@ def test_exclusive_labels_rank_by_probability_and_others_by_logit(several, monke
     # the unseen label's logit is the same in every row; what competes with it is not
     logits = np.array([[5.0, 0, 1], [0, 5, 1], [0, 0, 1], [0.5, 0, 1]])
     scored = rows(np.eye(3)[[0, 1, 2, 2]], several)
-    monkeypatch.setattr(zero_shot, "score_rows", lambda model, points, labels: {"fused": points})
+    monkeypatch.setattr(zero_shot, "score_rows", lambda model, points, labels: {"fused": points["video"].numpy()})
     fold = Fold("toy", "video", scored, rows(np.eye(3)[[0, 1]], several), scored, {})
-    encoded = logits, np.array([[9.0, 0, 0], [0, 9, 0]])
+    valid = np.array([[9.0, 0, 0], [0, 9, 0]])
+    encoded = {"test": {"video": torch.tensor(logits)}, "valid": {"video": torch.tensor(valid)}}
     (measured,) = zero_shot.measure(None, fold, ["fear"], "test", {}, encoded)
     assert measured["auc"] == (0.5 if several else 1.0)
 
