@@ -23,7 +23,8 @@ from emoembed.data import join
 from emoembed.evaluation import held_out, shipped, zero_shot
 from emoembed.evaluation.held_out import Fold
 from emoembed.evaluation.report import Report, write
-from emoembed.model import EmotionModel, ModalityConfig
+from emoembed.model import EmotionModel
+from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
 from emoembed.reliability import Reliability
 

@@ -20,7 +20,8 @@ from emoembed.data import EmotionData, join
 from emoembed.errors import InputError
 from emoembed.evaluation import metrics
 from emoembed.features.text import words
-from emoembed.model import EmotionModel, ModalityConfig
+from emoembed.model import EmotionModel
+from emoembed.model_config import ModalityConfig
 from emoembed.train import TrainConfig, fit, predict_logits
 from emoembed.words import WordTable
 

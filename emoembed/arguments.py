@@ -7,7 +7,7 @@ from typing import Any
 
 from emoembed.errors import InputError, LabelError
 from emoembed.labels import Description, Label, resolve
-from emoembed.model import MODALITIES
+from emoembed.model_config import MODALITIES
 from emoembed.reliability import RISKS
 
 Labels = Sequence[str | Label] | Mapping[str, Description]

@@ -22,7 +22,8 @@ from emoembed.extraction import Span
 from emoembed.features import audio
 from emoembed.features.store import FeatureStore, write_atomically
 from emoembed.labels import Description, resolve
-from emoembed.model import MODALITIES, Batch
+from emoembed.model import Batch
+from emoembed.model_config import MODALITIES
 from emoembed.recognizer import Labels, Recognizer, Result
 
 Source = str | Span | None

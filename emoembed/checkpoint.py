@@ -21,7 +21,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from emoembed.errors import CheckpointError, MissingFileError
-from emoembed.model import EmotionModel, ModelConfig
+from emoembed.model import EmotionModel
+from emoembed.model_config import ModelConfig
 from emoembed.transformer import SentenceEncoder, TransformerEncoder
 from emoembed.words import WordTable
 

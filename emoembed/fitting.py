@@ -17,7 +17,8 @@ from emoembed.data import EmotionData
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.evaluation.calibration import calibrate
 from emoembed.features.text import word_feature_set
-from emoembed.model import EmotionModel, ModalityConfig
+from emoembed.model import EmotionModel
+from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer, check_device
 from emoembed.train import TrainConfig, fit

@@ -10,7 +10,8 @@ import numpy as np
 from emoembed.errors import CheckpointError, InputError
 from emoembed.features import audio as sound
 from emoembed.features.feature_set import Features
-from emoembed.model import EmotionModel, ModalityConfig
+from emoembed.model import EmotionModel
+from emoembed.model_config import ModalityConfig
 from emoembed.transformer import SentenceEncoder
 from emoembed.words import WordTable
 

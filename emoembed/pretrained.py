@@ -16,7 +16,8 @@ from torch import Tensor
 from emoembed import checkpoint, recipes
 from emoembed.errors import CheckpointError
 from emoembed.features import audio
-from emoembed.model import EmotionModel, ModalityConfig
+from emoembed.model import EmotionModel
+from emoembed.model_config import ModalityConfig
 from emoembed.transformer import SentenceEncoder, TransformerEncoder, read_trunk
 
 if TYPE_CHECKING:

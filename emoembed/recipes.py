@@ -17,7 +17,8 @@ from emoembed.data import EmotionData
 from emoembed.encoders import FaceEncoder, PooledEncoder, SpectrogramEncoder
 from emoembed.errors import InputError
 from emoembed.features import audio
-from emoembed.model import EmotionModel, ModalityConfig, ModelConfig
+from emoembed.model import EmotionModel
+from emoembed.model_config import ModalityConfig, ModelConfig
 from emoembed.projections import LabelParts, LabelProjection
 from emoembed.train import Augment, TrainConfig, encode_rows, fit_standardization
 from emoembed.transformer import SentenceEncoder, TransformerEncoder

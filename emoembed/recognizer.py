@@ -20,7 +20,8 @@ from emoembed.arguments import Labels, items_of, listed, risk_of, support_rows
 from emoembed.data import collate
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
 from emoembed.labels import canonical, resolve
-from emoembed.model import MODALITIES, EmotionModel
+from emoembed.model import EmotionModel
+from emoembed.model_config import MODALITIES
 from emoembed.reliability import LabelTrust, confidence
 from emoembed.result import ModalityResult, Result, disagreement, probabilities, ranked
 

@@ -18,7 +18,8 @@ from tokenizers import Tokenizer
 from emoembed import recipes
 from emoembed.errors import MissingFileError
 from emoembed.labels import table
-from emoembed.model import EmotionModel, ModelConfig
+from emoembed.model import EmotionModel
+from emoembed.model_config import ModelConfig
 from emoembed.transformer import SentenceEncoder, TransformerEncoder, read_trunk
 
 ARCHITECTURE = (

@@ -10,7 +10,8 @@ from emoembed.corpora import synthetic
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.data import EmotionData
 from emoembed.labels import table
-from emoembed.model import EmotionModel, ModalityConfig, ModelConfig
+from emoembed.model import EmotionModel
+from emoembed.model_config import ModalityConfig, ModelConfig
 from emoembed.projections import LabelParts
 from emoembed.transformer import SentenceEncoder
 from emoembed.words import WordTable

@@ -13,7 +13,7 @@ from emoembed import assess, recipes
 from emoembed.errors import InputError
 from emoembed.evaluation import metrics
 from emoembed.features.text import word_feature_set
-from emoembed.model import ModalityConfig
+from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer
 

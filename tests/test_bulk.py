@@ -11,7 +11,7 @@ from emoembed import bulk, recipes
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.errors import InputError, LabelError
 from emoembed.features.text import word_feature_set
-from emoembed.model import ModalityConfig
+from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer
 

@@ -17,7 +17,7 @@ from emoembed.cli import main
 from emoembed.features.store import FeatureStore
 from emoembed.features.text import word_feature_set
 from emoembed.labels import table
-from emoembed.model import ModalityConfig
+from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer, load
 from emoembed.words import WordTable

@@ -7,7 +7,7 @@ import torch
 
 from emoembed import describe, recipes
 from emoembed.features.text import word_feature_set
-from emoembed.model import ModalityConfig
+from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer
 

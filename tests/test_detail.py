@@ -5,7 +5,7 @@ import torch
 
 from emoembed import adapt, recipes
 from emoembed.detail import Detail
-from emoembed.model import ModalityConfig
+from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from emoembed.errors import CheckpointError, InputError
-from emoembed.model import ModalityConfig, ModelConfig
+from emoembed.model_config import ModalityConfig, ModelConfig
 from emoembed.projections import LabelParts, LabelProjection
 from emoembed.words import CUE_DIM
 

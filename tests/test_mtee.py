@@ -12,7 +12,8 @@ import torch
 
 from emoembed import adapt
 from emoembed.errors import InputError, LabelError
-from emoembed.model import EmotionModel, ModelConfig
+from emoembed.model import EmotionModel
+from emoembed.model_config import ModelConfig
 from emoembed.words import VAD_DIM, WordTable
 
 RECORDED = np.load(Path(__file__).parent / "data" / "mtee.npz")

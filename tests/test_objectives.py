@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from emoembed import objectives, recipes, train
-from emoembed.model import ModalityConfig
+from emoembed.model_config import ModalityConfig
 from emoembed.objectives import Objective
 from emoembed.projections import LabelParts
 

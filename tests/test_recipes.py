@@ -9,7 +9,7 @@ import torch
 from emoembed import corpus_data, recipes
 from emoembed.data import EmotionData, join
 from emoembed.evaluation import metrics
-from emoembed.model import ModalityConfig
+from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer
 from emoembed.transformer import ratings_of

@@ -6,7 +6,7 @@ import torch
 
 from emoembed import objectives, recipes, train
 from emoembed.errors import CheckpointError, TrainingError
-from emoembed.model import ModalityConfig
+from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
 
 CONFIG = train.TrainConfig(epochs=6, batch_size=16, learning_rate=0.02, bf16=False, patience=6)

@@ -18,7 +18,8 @@ from emoembed.data import EmotionData
 from emoembed.encoders import RecurrentEncoder, Standardize, padding_mask
 from emoembed.errors import LabelError
 from emoembed.evaluation import metrics
-from emoembed.model import Batch, ModalityConfig
+from emoembed.model import Batch
+from emoembed.model_config import ModalityConfig
 
 WIDTH = 64
 

@@ -15,7 +15,8 @@ from emoembed.data import EmotionData
 from emoembed.evaluation import held_out, metrics
 from emoembed.evaluation.held_out import Fold
 from emoembed.features.feature_set import Features
-from emoembed.model import EmotionModel, ModalityConfig
+from emoembed.model import EmotionModel
+from emoembed.model_config import ModalityConfig
 from emoembed.train import fit, predict_logits
 
 ACTION_UNITS = "ravdess_openface/ravdess_openface_au.csv.gz"

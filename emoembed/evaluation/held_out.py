@@ -23,7 +23,8 @@ from emoembed.errors import InputError, LabelError
 from emoembed.evaluation import protocols
 from emoembed.extraction import cache_folder
 from emoembed.labels import canonical, leaks
-from emoembed.model import EmotionModel, ModalityConfig
+from emoembed.model import EmotionModel
+from emoembed.model_config import ModalityConfig
 from emoembed.train import TrainConfig, fit
 from emoembed.transformer import SentenceEncoder
 from emoembed.words import PhraseEncoder, WordTable

@@ -5,7 +5,7 @@ import torch
 from emoembed.data import EmotionData
 from emoembed.errors import LabelError
 from emoembed.evaluation import baselines
-from emoembed.model import ModalityConfig
+from emoembed.model_config import ModalityConfig
 from emoembed.train import TrainConfig, fit, predict_logits
 
 
