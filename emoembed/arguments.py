@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from emoembed.errors import InputError, LabelError
 from emoembed.labels import Description, Label, resolve
@@ -29,6 +32,7 @@ def risk_of(abstain: bool | float) -> float | None:
 
 def items_of(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
     """One dictionary an item, and whether a single item was meant."""
+    given = {name: _entries(value) for name, value in given.items()}
     lists = {name: value for name, value in given.items() if isinstance(value, list)}
     if not lists:
         return [dict(given)], True
@@ -40,6 +44,17 @@ def items_of(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
     if alone:
         raise InputError(f"{', '.join(alone)} is a single item beside lists; give a list there too, None where absent")
     return [{name: value[i] for name, value in lists.items()} for i in range(next(iter(lengths.values())))], False
+
+
+def _entries(value: Any) -> Any:
+    """A list, or a column of a table, with None where an entry is missing; anything else as it is."""
+    if hasattr(value, "notna"):
+        value = value.astype(object).where(value.notna(), None).tolist()
+    elif isinstance(value, np.ndarray) and value.dtype.kind in "OU":
+        value = value.tolist()
+    if not isinstance(value, list):
+        return value
+    return [None if isinstance(entry, float) and math.isnan(entry) else entry for entry in value]
 
 
 def listed(labels: Any) -> Labels:

@@ -20,7 +20,7 @@ import safetensors
 import torch
 from safetensors.torch import load_file, save_file
 
-from emoembed.errors import CheckpointError, MissingFileError
+from emoembed.errors import CheckpointError, InputError, MissingFileError
 from emoembed.model import EmotionModel
 from emoembed.model_config import ModelConfig
 from emoembed.transformer import SentenceEncoder, TransformerEncoder
@@ -46,7 +46,10 @@ def find_folder(name: str | Path) -> Path:
 
     Raises:
         MissingFileError: none of these.
+        InputError: not a name at all.
     """
+    if not isinstance(name, str | Path):
+        raise InputError(f"a checkpoint is a name, a folder or a hub id; given {name!r}")
     shipped = Path(str(resources.files("emoembed.checkpoints"))) / str(name)
     for folder in (shipped, Path(name)):
         if (folder / CONFIG).is_file():

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BATCH_SIZE = 32
+Read = tuple[dict[str, np.ndarray], dict[str, str]]
+"""An item's arrays by modality, and why others are absent."""
 
 
 @dataclass(frozen=True)
@@ -97,15 +99,29 @@ class Recognizer(
         *,
         multi_label: bool = False,
         abstain: bool | float = False,
+        errors: str = "raise",
     ) -> Any:
         """Score labels for one item, or for a list of items; see `emoembed.predict`."""
         risk = risk_of(abstain)
+        if errors not in ("raise", "skip"):
+            raise InputError(f"errors is 'raise' or 'skip'; given {errors!r}")
         items, single = items_of({"text": text, "audio": audio, "video": video})
         asked = self._label_set(labels)
         results: list[Result] = []
         for start in range(0, len(items), BATCH_SIZE):
-            read = [self._read(item, start + i, single) for i, item in enumerate(items[start : start + BATCH_SIZE])]
-            results += self._score(read, asked, multi_label, risk)
+            read: dict[int, Read] = {}
+            answers: dict[int, Result] = {}
+            for i, item in enumerate(items[start : start + BATCH_SIZE], start):
+                try:
+                    read[i] = self._read(item, i, single)
+                except (InputError, MediaError, MissingFileError) as error:
+                    if errors == "raise":
+                        raise
+                    answers[i] = Result(None, {}, {}, dict.fromkeys(item, str(error)), multi_label)
+            if read:
+                scored = self._score(list(read.values()), asked, multi_label, risk)
+                answers.update(zip(read, scored, strict=True))
+            results += [answers[i] for i in sorted(answers)]
         return results[0] if single else results
 
     @torch.inference_mode()
@@ -221,9 +237,7 @@ class Recognizer(
             self._label_sets[key] = known
         return known
 
-    def _read(
-        self, item: Mapping[str, Any], position: int, single: bool
-    ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    def _read(self, item: Mapping[str, Any], position: int, single: bool) -> Read:
         """One item's arrays by modality, and why others are absent; with none left the first error is raised.
 
         What a file does not hold, such as a face, is absent. What the caller got wrong, such as a path, is an error.
@@ -260,7 +274,7 @@ class Recognizer(
 
     def _score(
         self,
-        read: Sequence[tuple[Mapping[str, np.ndarray], dict[str, str]]],
+        read: Sequence[Read],
         asked: LabelSet,
         multi_label: bool,
         risk: float | None,
@@ -312,12 +326,13 @@ def predict(
     model: str | Path = "base",
     multi_label: bool = False,
     abstain: bool | float = False,
+    errors: str = "raise",
     device: str | None = None,
 ) -> Any:
     """Score any emotion names for a sentence, a recording and a face, alone or together.
 
     Args:
-        text: a string, or a list of them.
+        text: a string, or a list of them. A column of a table is a list as well.
         audio: the path of a sound file or of a video with a sound track, or `(samples, sampling_rate)`; or a list.
         video: the path of a video or image, or an array `(time, height, width, 3)` RGB; or a list.
         labels: names or `Label` objects, or a dictionary of name to description (a definition, or a dictionary with
@@ -328,17 +343,21 @@ def predict(
         abstain: answer "none of these" (`label` None, `abstained` true) where confidence is too low: True where more
             than a fifth of the answers given would be wrong, a number in 0.05..0.5 for another share. The thresholds
             are those of validation rows of seen labels, asked with lists of labels that may lack the right one.
+        errors: "skip" answers an item that cannot be used with no label and no scores, and says why in `absent`,
+            where "raise" ends the call.
         device: where to compute, such as "cuda"; the CPU by default.
 
     Returns:
-        A `Result`; for lists, a list of them. In a list, None means that this item lacks the modality.
+        A `Result`; for lists, a list of them. In a list, None or NaN means that this item lacks the modality.
 
     Raises:
         LabelError: no labels, an empty one, or one emotion twice.
         InputError: nothing given, lists of different lengths, NaN, or an argument of the wrong type.
         MediaError, MissingFileError: the only media given holds nothing to work on, or is not there.
     """
-    return load(model, device=device).predict(text, audio, video, labels, multi_label=multi_label, abstain=abstain)
+    return load(model, device=device).predict(
+        text, audio, video, labels, multi_label=multi_label, abstain=abstain, errors=errors
+    )
 
 
 def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:

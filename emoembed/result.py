@@ -33,7 +33,8 @@ class Result:
     """The answer for one item.
 
     Attributes:
-        label: the name with the highest score; None where the answer is "none of these", see `abstained`.
+        label: the name with the highest score; None where the answer is "none of these", see `abstained`, and where
+            the item could not be used and was skipped.
         scores: label -> probability, highest first; they sum to one unless `multi_label`.
         modalities: modality -> its own scores and its weight, for those that were there.
         absent: modality -> why it could not be used, for those that were given but hold nothing to work on.

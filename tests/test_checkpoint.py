@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from emoembed import checkpoint
-from emoembed.errors import CheckpointError, MissingFileError
+from emoembed.errors import CheckpointError, InputError, MissingFileError
 
 
 @pytest.fixture
@@ -121,3 +121,5 @@ def test_offline_is_offline(monkeypatch):
 def test_an_unknown_name_lists_what_ships():
     with pytest.raises(MissingFileError, match=r"no checkpoint 'bsae': it is one of those that ship \(base"):
         checkpoint.find_folder("bsae")
+    with pytest.raises(InputError, match="a checkpoint is a name, a folder or a hub id; given None"):
+        checkpoint.find_folder(None)

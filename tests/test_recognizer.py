@@ -230,3 +230,23 @@ def test_labels_once_embedded_cost_nothing_more(recognizer, monkeypatch):
     monkeypatch.setattr("emoembed.model.EmotionModel.label_points", never)
     monkeypatch.setattr("emoembed.reliability.Reliability.of", never)
     assert recognizer.predict("we made it", labels=labels) == first
+
+
+def test_skipping_answers_the_others_and_says_why(recognizer, sound):
+    kept = recognizer.predict(["we made it", "oh no"], labels=LABELS)
+    first, empty, second = recognizer.predict(["we made it", " ", "oh no"], labels=LABELS, errors="skip")
+    assert [first.label, second.label] == [one.label for one in kept]
+    assert (empty.label, empty.scores, empty.modalities) == (None, {}, {})
+    assert "item 1: text is empty" in empty.absent["text"]
+    assert len(empty.to_frame()) == 0
+    (none,) = recognizer.predict(audio=["nowhere.wav"], labels=LABELS, errors="skip")
+    assert "no sound file at" in none.absent["audio"]
+    with pytest.raises(InputError, match="errors is 'raise' or 'skip'; given 'ignore'"):
+        recognizer.predict("ok", labels=LABELS, errors="ignore")
+
+
+def test_columns_of_a_table_are_lists(recognizer, sound):
+    table = pd.DataFrame({"text": ["we made it", None, "oh no"], "audio": [np.nan, sound, sound]})
+    for texts, sounds in ((table["text"], table["audio"]), (table["text"].to_numpy(object), table["audio"].tolist())):
+        results = recognizer.predict(texts, sounds, labels=LABELS)
+        assert [list(one.modalities) for one in results] == [["text"], ["audio"], ["text", "audio"]]
