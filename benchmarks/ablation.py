@@ -136,7 +136,7 @@ def correct_hubs(model: EmotionModel, method: str) -> None:
         if method in ("mean", "none"):
             continue
 
-        def hubness(label_points: Tensor, scale: Tensor, trust: Reliability = trust) -> Tensor:
+        def hubness(label_points: Tensor, nearest: Tensor, scale: Tensor, trust: Reliability = trust) -> Tensor:
             cosines = label_points @ trust.reference.T
             if method == "inverted softmax":
                 return torch.logsumexp(scale * cosines, dim=1)

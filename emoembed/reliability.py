@@ -87,7 +87,7 @@ class Reliability(nn.Module):
             slopes=(curves[:, 0].exp(), curves[:, 2].exp()),
             offsets=(curves[:, 1], curves[:, 3]),
             weight=self._weight(kinship),
-            hubness=self._hubness(label_points, nearest, scale),
+            hubness=self.hubness(label_points, nearest, scale),
         )
 
     def nearest(self, label_points: Tensor) -> Tensor:
@@ -107,8 +107,8 @@ class Reliability(nn.Module):
         far = torch.exp(torch.tensor(-5.0))
         return (kernel @ self.trust[:-1] + far * self.trust[-1]) / (kernel.sum(dim=1) + far)
 
-    def _hubness(self, label_points: Tensor, nearest: Tensor, scale: Tensor) -> Tensor:
-        """The mean over a reference of training items, so that a label near to all of them is the answer to none.
+    def hubness(self, label_points: Tensor, nearest: Tensor, scale: Tensor) -> Tensor:
+        """Of each new label, the mean over a reference of training items: one near to all is the answer to none.
 
         It is what centring the items takes off (Suzuki et al. 2013), and measured better on labels held out than
         inverted softmax (Smith et al. 2017) and CSLS (Conneau et al. 2018): `benchmarks/ablation.py`. Labels trained
