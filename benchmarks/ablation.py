@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import emoembed
-from emoembed import corpora, recipes
+from emoembed import closed_form, corpora, recipes
 from emoembed.data import join
 from emoembed.evaluation import held_out, shipped, zero_shot
 from emoembed.evaluation.held_out import Fold
@@ -120,7 +120,7 @@ def with_ratings(fold: Fold, base: EmotionModel, data: Path) -> Fold:
     untrained = zero_shot.untrained_model(fold, base)
     assert untrained is not None
     texts = list(fold.corpus.split("train").samples["text"])[:4000]
-    rated = recipes.rate_texts(untrained, corpora.load("emobank", data).split("train"), texts)
+    rated = closed_form.rate_texts(untrained, corpora.load("emobank", data).split("train"), texts)
     return replace(fold, train=join([fold.train, rated]))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import emoembed
-from emoembed import build, corpora, corpus_data, recipes
+from emoembed import build, closed_form, corpora, corpus_data, recipes
 from emoembed.corpora import Corpus
 from emoembed.data import EmotionData, join
 from emoembed.errors import InputError
@@ -47,7 +47,7 @@ def train_recurrent(data: Path, table: WordTable) -> EmotionModel:
     config = ModalityConfig("words", "recurrent", DIM, tuple(f"word_{i:03d}" for i in range(DIM)), {"hidden": 192})
     model = recipes.build({"text": config}, table)
     train = join([word_data(corpora.load(name, data).split("train"), table) for name in build.TEXT_CORPORA])
-    recipes.prepare(model, train)
+    closed_form.prepare(model, train)
     fit(model, train, word_data(corpora.load("goemotions", data).split("valid"), table), TRAINING, progress=True)
     return model
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from emoembed import checkpoint, corpora, corpus_data, recipes, trunk
+from emoembed import checkpoint, closed_form, corpora, corpus_data, recipes, trunk
 from emoembed.data import EmotionData, join
 from emoembed.evaluation import fusion, novelty
 from emoembed.evaluation.calibration import calibrate
@@ -44,7 +44,7 @@ def build_trunk(data: Path) -> EmotionModel:
     """The pruned sentence encoder, with adapters that do nothing yet; EmoBank says what valence of texts is."""
     texts = training_texts(data)
     model = trunk.prune(trunk.find_minilm(), texts, VOCABULARY)
-    recipes.rate_texts(model, corpora.load("emobank", data).split("train"), texts[:RATED_TEXTS])
+    closed_form.rate_texts(model, corpora.load("emobank", data).split("train"), texts[:RATED_TEXTS])
     return model
 
 
@@ -72,7 +72,7 @@ def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> Em
     train = join([corpus_data.text_data(corpora.load(name, data).split("train"), phrases) for name in TEXT_CORPORA])
     valid = corpus_data.text_data(corpora.load("goemotions", data).split("valid"), phrases)
     model = recipes.temper(_fitted(model, train, valid, "text", seed, work))
-    recipes.fit_background(model, train)
+    closed_form.fit_background(model, train)
     return model
 
 
@@ -101,7 +101,7 @@ def _fitted(
     """Train one modality, or take up what an earlier run of this stage left in `work`."""
     finished = work / f"{modality}.safetensors"
     if not finished.is_file():
-        recipes.prepare(model, train)
+        closed_form.prepare(model, train)
         config = recipes.training(modality, seed)
         run = work / f"run-{modality}"
         history = fit(model, train, valid, config, augment=recipes.AUGMENT, resume=run, progress=True)
@@ -109,7 +109,7 @@ def _fitted(
         save_file({name: value.contiguous() for name, value in model.state_dict().items()}, finished)
     weights = {f"background_{modality}": model.background(modality), **load_file(finished)}
     model.load_state_dict(weights)
-    recipes.fit_background(model, train)
+    closed_form.fit_background(model, train)
     model.saw({modality: train.labels})
     return model
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from emoembed import checkpoint, corpus_data, extraction, media, pretrained, recipes
+from emoembed import checkpoint, closed_form, corpus_data, extraction, media, pretrained, recipes
 from emoembed.bulk import as_corpus, input_of, present_modalities
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
@@ -237,12 +237,12 @@ def _train(
     model: EmotionModel, train: EmotionData, valid: EmotionData, config: TrainConfig, device: str, progress: bool
 ) -> float:
     """Fit in place; the best validation score."""
-    recipes.prepare(model, train)
+    closed_form.prepare(model, train)
     own = {name for name, one in model.config.modalities.items() if one.features in ("speech", "faces")}
     augment = {name: change for name, change in recipes.AUGMENT.items() if name in own}
     history = fit(model, train, valid, config, augment=augment, progress=progress, device=device)
     model.to("cpu")
-    recipes.fit_background(model, train)
+    closed_form.fit_background(model, train)
     return max(history.scores)
 
 

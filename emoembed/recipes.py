@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
-from emoembed import augment, corpus_data, ridge
+from emoembed import augment, corpus_data
 from emoembed.corpora import feature_names
-from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.data import EmotionData
-from emoembed.encoders import FaceEncoder, PooledEncoder, SpectrogramEncoder
 from emoembed.errors import InputError
 from emoembed.features import audio
 from emoembed.model import EmotionModel
 from emoembed.model_config import ModalityConfig, ModelConfig
 from emoembed.projections import LabelParts, LabelProjection
-from emoembed.train import Augment, TrainConfig, encode_rows, fit_standardization
+from emoembed.train import Augment, TrainConfig
 from emoembed.transformer import SentenceEncoder, TransformerEncoder
 from emoembed.words import VAD_DIM, LabelSpace, PhraseEncoder, WordTable
 
@@ -30,8 +27,6 @@ TEXT_STRENGTH = 0.8
 rows of semeval2018, six emotions by name, a corpus that is not trained on."""
 TEXT_DETAIL, DETAIL = 128, 64
 """Directions of texts, and of sounds and faces, that no word says, for examples to be told by."""
-HUB_SHARE = {"text": 1.0}
-"""How much of a label's nearness to items in general is taken off its score: `benchmarks/ablation.py`."""
 SPACE_DIM = 68
 """Of the spaces of sound and faces: valence, arousal and dominance 4, a cue 32, words 32."""
 TEXT_PARTS = LabelParts(vad_share=0.1)
@@ -232,41 +227,6 @@ def start_projections(model: EmotionModel, *, fit: bool = True) -> None:
             projection.reset(torch.eye(model.config.phrase_dim) if whole else directions)
 
 
-def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty: float = 3.0) -> EmotionData:
-    """Fit a text encoder's valence, arousal and dominance, and the label space's: ridge on the untouched trunk.
-
-    What it says of `texts` (those that will be trained on; no label of theirs is read) is then brought to mean 0 and
-    deviation 0.5, the spread of the label table.
-
-    Args:
-        model: whose text encoder has a part for them, and adapters that do nothing yet.
-        rated: sentences with the columns valence, arousal and dominance: `corpora.emobank`.
-        texts: the kind of text the model is for.
-
-    Returns:
-        The rated sentences as rows without labels, their ratings on the same scale: what `TrainConfig.rate` trains on.
-    """
-    encoder = model.encoders["text"]
-    assert isinstance(encoder, TransformerEncoder)
-    assert encoder.ratings is not None
-    assert isinstance(model.phrases, SentenceEncoder)
-    inputs = model.phrases.phrase_vectors(list(rated.samples["text"])).double()
-    known = torch.tensor(rated.samples[["valence", "arousal", "dominance"]].to_numpy(), dtype=torch.float64)
-    centre, middle = inputs.mean(dim=0), known.mean(dim=0)
-    weight = ridge.solve(inputs - centre, known - middle, penalty).T
-    said = model.phrases.phrase_vectors(list(texts)).double() @ weight
-    scale = 0.5 / said.std(dim=0).clamp(min=1e-6)
-    with torch.no_grad():
-        encoder.ratings.weight.copy_((weight * scale).T)
-        encoder.ratings.bias.copy_(-said.mean(dim=0) * scale)
-    assert isinstance(model.space, LabelSpace)
-    model.space.fit(
-        model.phrases, (inputs.float(), ((known - middle) * 0.5 / known.std(dim=0).clamp(min=1e-6)).float())
-    )
-    ratings = (known - middle + centre @ weight - said.mean(dim=0)) * scale
-    return replace(corpus_data.text_data(rated, model.phrases), ratings=ratings.float().numpy())
-
-
 def temper(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel:
     """Let the text encoder's adapters count so much: weights between untrained and trained (WiSE-FT)."""
     config = model.config.modalities["text"]
@@ -277,94 +237,6 @@ def temper(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel
     encoder.train(encoder.training)  # forgets the weights merged before
     changed = replace(config, settings={**config.settings, "strength": strength})
     return described(model, modalities={**model.config.modalities, "text": changed})
-
-
-def prepare(model: EmotionModel, train: EmotionData) -> EmotionModel:
-    """Fit what must be fitted before training: the columns' statistics, and the maps in closed form."""
-    fit_standardization(model, train)
-    fit_overviews(model, train)
-    return model
-
-
-@torch.no_grad()
-def fit_late_overviews(model: EmotionModel, data: EmotionData, rows: int = 6000) -> None:
-    """Fit the maps in closed form that read what an encoder has learned, after its training: faces'.
-
-    Every label counts alike, for some are rare.
-    """
-    model.eval()
-    for name, label_points in model.label_points(data.labels).items():
-        encoder = model.encoders[name]
-        if not isinstance(encoder, FaceEncoder) or encoder.overview is None:
-            continue
-        here = np.array([row in data.inputs[name] for row in data.ids]) & (data.targets == 1).any(axis=1)
-        chosen = data.rows(np.random.default_rng(0).permutation(np.flatnonzero(here))[:rows])
-        bears = torch.from_numpy(chosen.targets == 1).float()
-        longest = model.config.modalities[name].longest
-        places = [np.arange(i, min(i + 64, len(chosen))) for i in range(0, len(chosen), 64)]
-        features = torch.cat([encoder.read(*chosen.batch(at, longest)[name]).float() for at in places])
-        goals = bears @ label_points[:, : model.config.modalities[name].embed_dim] / bears.sum(dim=1, keepdim=True)
-        encoder.overview.fit(features, goals, bears @ (1.0 / bears.sum(dim=0).clamp(min=1.0)))
-
-
-@torch.no_grad()
-def fit_overviews(model: EmotionModel, data: EmotionData, frames: int = 400) -> None:
-    """Fit each encoder's map from statistics to label points.
-
-    A row with several labels is drawn to their mean. Corpora count alike, however many rows they have: rows of one
-    have few speakers, rows of another many.
-    """
-    bears = torch.from_numpy(data.targets == 1).float()
-    for name, label_points in model.label_points(data.labels).items():
-        encoder = model.encoders[name]
-        if not isinstance(encoder, SpectrogramEncoder | PooledEncoder) or encoder.overview is None:
-            continue
-        rows = [i for i, row in enumerate(data.ids) if row in data.inputs[name] and bool(bears[i].any())]
-        corpora = [data.ids[i].partition("/")[0] for i in rows]
-        counts = Counter(corpora)
-        weights = torch.tensor([1.0 / counts[corpus] for corpus in corpora])
-        batches = [data.batch(np.array(rows[i : i + 64]), frames)[name] for i in range(0, len(rows), 64)]
-        inputs = torch.cat([encoder.summarize(*batch) for batch in batches])
-        goals = bears[rows] @ label_points[:, : model.config.modalities[name].embed_dim]
-        encoder.overview.fit(inputs, goals / bears[rows].sum(dim=1, keepdim=True), weights)
-
-
-@torch.no_grad()
-def fit_details(model: EmotionModel, data: EmotionData) -> None:
-    """Fit what of an item no word says, on rows whatever their labels; after training, for encoders change in it."""
-    model.eval()
-    for name, detail in model.details.items():
-        here = np.array([row in data.inputs[name] for row in data.ids])
-        rows, longest = data.rows(here), model.config.modalities[name].longest
-        order = np.argsort(rows.lengths(), kind="stable")
-        places = [order[i : i + 64] for i in range(0, len(order), 64)]
-        features = [model.encoders[name].read(*rows.batch(at, longest)[name]) for at in places]  # type: ignore[operator]
-        detail.fit(torch.cat(features))  # type: ignore[operator]
-
-
-@torch.no_grad()
-def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> None:
-    """Set what each modality's items look like, from some of its rows: their mean point, a few of them, their spread.
-
-    Few-shot examples are compared with the mean, hubness and harm are measured on the few.
-    """
-    chosen = data.rows(np.random.default_rng(0).permutation(len(data))[:rows])
-    fit_late_overviews(model, data)
-    fit_details(model, chosen)
-    bears = torch.from_numpy(chosen.targets == 1)
-    for name, encoded in encode_rows(model, chosen).items():
-        there = ~encoded.isnan().any(dim=1)
-        points = encoded[there].clone()
-        model.background(name).copy_(points.mean(dim=0))
-        trust = model.trust(name)
-        trust.reference.zero_()
-        trust.reference[: len(points)] = points[: len(trust.reference)]
-        trust.hub_share.fill_(HUB_SHARE.get(name, 0.0))
-        groups = [points[rows] for rows in bears[there].T if int(rows.sum()) > 1]
-        said = model.config.modalities[name].embed_dim
-        groups = [group[:, :said] for group in groups]
-        spreads = [(group - group.mean(dim=0)).square().sum(dim=1).mean() for group in groups]
-        trust.spread.copy_(torch.stack(spreads).mean() if spreads else torch.zeros(()))
 
 
 def feature_data(

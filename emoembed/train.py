@@ -157,16 +157,6 @@ def validation_score(model: EmotionModel, data: EmotionData, *, device: str = "c
     return metrics.score_of(logits, data.targets, data.multi_label)
 
 
-def fit_standardization(model: EmotionModel, data: EmotionData, rows: int = 500) -> None:
-    """Fit every encoder's column statistics on some training rows."""
-    chosen = np.random.default_rng(0).permutation(len(data))[:rows]
-    for name, store in data.inputs.items():
-        standardize = getattr(model.encoders[name], "standardize", None)
-        if standardize is not None:
-            frames = [np.asarray(store[data.ids[i]], np.float32) for i in chosen if data.ids[i] in store]
-            standardize.fit(torch.from_numpy(np.concatenate(frames)))
-
-
 def _require_finite(
     points: Mapping[str, Tensor], batch: Mapping[str, tuple[Tensor, Tensor]], when: str, config: TrainConfig
 ) -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from emoembed import adapt, recipes
+from emoembed import adapt, closed_form
 from emoembed.errors import InputError
 from emoembed.recognizer import Recognizer
 
@@ -30,8 +30,8 @@ def test_examples_that_differ_much_weigh_less():
 
 
 def test_a_fine_tune_wins_over_no_more_items_of_others_than_allowed(units_model, toy):
-    recipes.prepare(units_model, toy())
-    recipes.fit_background(units_model, toy(300, 1))
+    closed_form.prepare(units_model, toy())
+    closed_form.fit_background(units_model, toy(300, 1))
     word = units_model.label_points(["awe"])["video"][0].detach()
     rivals = units_model.label_points(["joy", "anger"])["video"].detach()
     examples = units_model.trust("video").reference[:16].clone()

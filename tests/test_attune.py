@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from emoembed import attune, bulk, recipes
+from emoembed import attune, bulk, closed_form
 from emoembed.errors import InputError
 from emoembed.recognizer import Recognizer
 
@@ -11,8 +11,8 @@ from emoembed.recognizer import Recognizer
 def at_home(units_model, toy):
     """A model, and rows like those it was trained on: `(model, data)`."""
     data = toy(90)
-    recipes.prepare(units_model, data)
-    recipes.fit_background(units_model, data)
+    closed_form.prepare(units_model, data)
+    closed_form.fit_background(units_model, data)
     return units_model, data
 
 

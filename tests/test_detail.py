@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from emoembed import adapt, recipes
+from emoembed import adapt, closed_form, recipes
 from emoembed.detail import Detail
 from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
@@ -41,8 +41,8 @@ def model(word_table):
 
 def test_points_hold_what_no_word_says_outside_training_alone(model, toy):
     data = toy(60)
-    recipes.prepare(model, data)
-    recipes.fit_background(model, data)
+    closed_form.prepare(model, data)
+    closed_form.fit_background(model, data)
     batch, features = data.batch(range(8)), model.embed(("joy", "awe"))
     assert model.encode(batch)["video"].shape == (8, 29)
     torch.testing.assert_close(model.encode(batch)["video"][:, 24:].norm(dim=1), torch.ones(8))
@@ -55,12 +55,12 @@ def test_points_hold_what_no_word_says_outside_training_alone(model, toy):
 
 def test_examples_teach_what_words_cannot_say(model, toy):
     seen = toy(90)
-    recipes.prepare(model, seen)
+    closed_form.prepare(model, seen)
     unlike = replace(seen, inputs={"video": {i: f.copy() for i, f in seen.inputs["video"].items()}})
     draw = torch.Generator().manual_seed(0)
     for n, frames in enumerate(unlike.inputs["video"].values()):
         frames[:, 5] = (3.0 if n % 2 else -3.0) + 0.1 * float(torch.randn(1, generator=draw))
-    recipes.fit_background(model, unlike)
+    closed_form.fit_background(model, unlike)
     points = model.encode(unlike.batch(range(90)))["video"]
     word = model.label_points(("awe",))["video"][0]
     taught = adapt.shrink(word, points[1:17:2], model.background("video"), 8.0, detail=5)
@@ -73,8 +73,8 @@ def test_examples_teach_what_words_cannot_say(model, toy):
 
 def test_a_model_with_detail_is_saved_whole(model, toy, tmp_path):
     data = toy(60)
-    recipes.prepare(model, data)
-    recipes.fit_background(model, data)
+    closed_form.prepare(model, data)
+    closed_form.fit_background(model, data)
     Recognizer(model).save_pretrained(tmp_path / "m")
     again = Recognizer.from_pretrained(tmp_path / "m").model
     batch = data.batch(range(8))

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from emoembed import objectives, recipes, train
+from emoembed import closed_form, objectives, recipes, train
 from emoembed.model_config import ModalityConfig
 from emoembed.objectives import Objective
 from emoembed.projections import LabelParts
@@ -88,7 +88,7 @@ def test_each_label_by_itself_where_asked(setting):
 )
 def test_every_choice_still_learns(setting, toy, changes):
     model, data = setting
-    recipes.prepare(model, data)
+    closed_form.prepare(model, data)
     history = train.fit(model, toy(90, 1), toy(60, 2), replace(CONFIG, epochs=12, **changes))
     assert max(history.scores) > 0.9
 
@@ -96,6 +96,6 @@ def test_every_choice_still_learns(setting, toy, changes):
 def test_locked_labels_stay(setting, toy):
     model, data = setting
     before = model.label_points(data.labels)["video"].clone()
-    recipes.prepare(model, data)
+    closed_form.prepare(model, data)
     train.fit(model, data, toy(30, 2), replace(CONFIG, lock_labels=True))
     torch.testing.assert_close(model.label_points(data.labels)["video"], before)

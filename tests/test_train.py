@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from emoembed import objectives, recipes, train
+from emoembed import closed_form, objectives, recipes, train
 from emoembed.errors import CheckpointError, TrainingError
 from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
@@ -28,7 +28,7 @@ def weights(model):
 
 
 def test_it_learns_what_can_be_learned(fresh, toy):
-    model, data = recipes.prepare(fresh(), toy(90, 1)), toy(60, 2)
+    model, data = closed_form.prepare(fresh(), toy(90, 1)), toy(60, 2)
     assert train.validation_score(model, data) < 0.75
     history = train.fit(model, toy(90, 1), data, CONFIG)
     assert train.validation_score(model, data) > 0.95
@@ -38,7 +38,7 @@ def test_it_learns_what_can_be_learned(fresh, toy):
 
 def test_the_seed_decides_the_weights(fresh, toy):
     def run(seed):
-        model = recipes.prepare(fresh(seed), toy())
+        model = closed_form.prepare(fresh(seed), toy())
         train.fit(model, toy(), toy(30, 2), train.TrainConfig(epochs=2, batch_size=16, bf16=False, seed=seed))
         return weights(model)
 
@@ -47,7 +47,7 @@ def test_the_seed_decides_the_weights(fresh, toy):
 
 
 def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
-    whole = recipes.prepare(fresh(), toy())
+    whole = closed_form.prepare(fresh(), toy())
     expected = train.fit(whole, toy(), toy(30, 2, noise=3.0), CONFIG)
     real, calls = train.validation_score, []
 
@@ -59,10 +59,10 @@ def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
 
     monkeypatch.setattr(train, "validation_score", dying)
     with pytest.raises(KeyboardInterrupt):
-        train.fit(recipes.prepare(fresh(), toy()), toy(), toy(30, 2, noise=3.0), CONFIG, resume=tmp_path)
+        train.fit(closed_form.prepare(fresh(), toy()), toy(), toy(30, 2, noise=3.0), CONFIG, resume=tmp_path)
     monkeypatch.setattr(train, "validation_score", real)
     torch.manual_seed(99)
-    again = recipes.prepare(fresh(5), toy())
+    again = closed_form.prepare(fresh(5), toy())
     history = train.fit(again, toy(), toy(30, 2, noise=3.0), CONFIG, resume=tmp_path)
     assert history == expected
     torch.testing.assert_close(weights(again), weights(whole), rtol=0, atol=0)
@@ -70,7 +70,7 @@ def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
 
 
 def test_a_run_of_other_settings_is_not_taken_up(fresh, toy, tmp_path):
-    train.fit(recipes.prepare(fresh(), toy()), toy(), toy(30, 2), CONFIG, resume=tmp_path)
+    train.fit(closed_form.prepare(fresh(), toy()), toy(), toy(30, 2), CONFIG, resume=tmp_path)
     other = train.TrainConfig(epochs=7, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
     with pytest.raises(CheckpointError, match=r"a run of other settings \(epochs\)"):
         train.fit(fresh(), toy(), toy(30, 2), other, resume=tmp_path)
@@ -103,7 +103,7 @@ def test_joint_training_survives_rows_that_lack_a_modality(word_table, toy):
     lacking = replace(
         both, inputs={"audio": dict(list(data.inputs["video"].items())[:60]), "video": both.inputs["video"]}
     )
-    recipes.prepare(model, both)
+    closed_form.prepare(model, both)
     train.fit(model, lacking, both, replace(CONFIG, modality_dropout=0.5))
     assert all(parameter.isfinite().all() for parameter in model.parameters())
     for modality in ("audio", "video"):

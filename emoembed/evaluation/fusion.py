@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from emoembed import checkpoint, corpora, corpus_data, recipes
+from emoembed import checkpoint, closed_form, corpora, corpus_data, recipes
 from emoembed.corpora import ravdess
 from emoembed.data import EmotionData
 from emoembed.evaluation import held_out, metrics
@@ -119,11 +119,11 @@ def train_on(
 ) -> EmotionModel:
     """A model of some modalities of these rows, stopped on the validation rows."""
     model = recipes.build(modalities, checkpoint.read_word_table(), seed)
-    recipes.prepare(model, train)
+    closed_form.prepare(model, train)
     kind = "functionals" if "audio" in modalities else "action_units"
     config = recipes.training(kind, seed, modality_dropout=recipes.MODALITY_DROPOUT if len(modalities) > 1 else 0.0)
     fit(model, train, valid, config, augment=recipes.augment_of(modalities), resume=resume, progress=progress)
-    recipes.fit_background(model, train)
+    closed_form.fit_background(model, train)
     return model
 
 

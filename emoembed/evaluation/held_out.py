@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from emoembed import checkpoint, corpora, corpus_data, preparation, recipes
+from emoembed import checkpoint, closed_form, corpora, corpus_data, preparation, recipes
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.data import EmotionData
@@ -209,7 +209,7 @@ def train_without(
     folder = (cache or cache_folder()) / "held_out"
     place = folder / f"{fold.name}-{_fingerprint(fold, unseen, config, augmented)}.safetensors"
     if not place.is_file():
-        recipes.prepare(model, train)
+        closed_form.prepare(model, train)
         augment = recipes.augment_of(fold.modalities) if augmented else {}
         fit(model, train, valid, config, augment=augment, progress=progress)
         folder.mkdir(parents=True, exist_ok=True)
@@ -222,7 +222,7 @@ def train_without(
     if fold.kind == "text":
         usual = UNSEEN_STRENGTH if unseen else 1.0
         recipes.temper(model, usual if strength is None else strength)
-    recipes.fit_background(model, train)
+    closed_form.fit_background(model, train)
     return model.eval()
 
 

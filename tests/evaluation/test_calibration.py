@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from emoembed import recipes
+from emoembed import closed_form
 from emoembed.errors import InputError
 from emoembed.evaluation.calibration import _smooth, calibrate
 from emoembed.evaluation.metrics import expected_calibration_error
@@ -18,7 +18,7 @@ def valid(toy):
 @pytest.fixture
 def trained(units_model, toy):
     config = TrainConfig(epochs=8, batch_size=16, learning_rate=0.02, bf16=False)
-    recipes.prepare(units_model, toy(90, 1))
+    closed_form.prepare(units_model, toy(90, 1))
     fit(units_model, toy(90, 1), toy(60, 2), config)
     return units_model
 

@@ -1,0 +1,116 @@
+"""How models are made: what tempering and rating do to them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from emoembed import closed_form, corpus_data, recipes
+from emoembed.data import EmotionData, join
+from emoembed.evaluation import metrics
+from emoembed.model_config import ModalityConfig
+from emoembed.projections import LabelParts
+from emoembed.transformer import ratings_of
+
+
+def test_texts_are_rated_as_the_rated_sentences_were(text_model, corpus_of):
+    texts = [f"{word} {end}" for word in ("joy", "sad") for end in "abcdefghijkl"]
+    rated = replace(corpus_of(texts), multi_label=True)
+    rated.samples["valence"] = [1.0] * 12 + [-1.0] * 12
+    rated.samples["arousal"] = rated.samples["dominance"] = 0.0
+    data = closed_form.rate_texts(text_model, rated, texts, penalty=0.01)
+    with torch.no_grad():
+        points = text_model.encode(data.batch(range(24)))["text"]
+    valence = ratings_of(points)[:, 0]
+    assert valence[:12].min() > valence[12:].max()
+    assert data.ratings[:12, 0].min() > 0 > data.ratings[12:, 0].max()
+    before = text_model.encoders["text"].ratings.weight.clone()
+    copy = recipes.build(text_model.config.modalities, text_model.phrases, 3, like=text_model)
+    torch.testing.assert_close(copy.encoders["text"].ratings.weight, before)
+    torch.testing.assert_close(copy.space.vad_map, text_model.space.vad_map)
+
+
+def test_texts_hold_what_no_word_says_and_centre_their_scores(text_model, corpus_of):
+    texts = ["so sunny", "how grey", "a b c", "d e f g", "joy", "sad"] * 4
+    data = corpus_data.text_data(corpus_of(texts, ["joy", "anger"] * 12), text_model.phrases)
+    closed_form.fit_background(text_model, data)
+    points = text_model.encode(data.batch(range(len(data))))["text"]
+    said = text_model.config.modalities["text"].embed_dim
+    assert points.shape[1] == said + recipes.TEXT_DETAIL
+    assert bool(points[:, said:].any())
+    with torch.no_grad():
+        words = text_model.label_points(("joy", "anger", "awe"))
+        scores = text_model.score({"text": points}, words)["text"]
+    assert (scores - text_model.bias["text"]).mean(dim=0).diff().abs().max() < 1e-3
+
+
+@pytest.fixture
+def summed(word_table):
+    """An untrained model of means and deviations whose answers are those of its map in closed form alone."""
+    units = ModalityConfig(
+        "units", "pooled", 24, tuple("abcdef"), {"summary": "moments", "overview": 1.0}, parts=LabelParts(vad_share=0.5)
+    )
+    return recipes.build({"video": units}, word_table)
+
+
+def test_a_map_in_closed_form_answers_before_any_training(summed, toy):
+    data = toy(90)
+    closed_form.prepare(summed, data)
+    points = summed.encode(toy(60, 2).batch(range(60)))["video"]
+    answered = (points @ summed.label_points(data.labels)["video"].T).argmax(dim=1)
+    assert (answered.numpy() == toy(60, 2).targets.argmax(axis=1)).mean() > 0.9
+
+
+def faces(rows, seed=0):
+    """Faces whose brightness from side to side says their label; joy is rare."""
+    draw = np.random.default_rng(seed)
+    labels = ("anger", "joy", "sadness")
+    which = draw.choice(3, rows, p=[0.45, 0.1, 0.45])
+    slope = np.linspace(-1, 1, 48)[None, :] * np.ones((48, 1))
+    kinds = (slope, slope.T, -slope.T)
+    frames = {
+        f"r{i}": (0.5 + 0.2 * kinds[k] + 0.05 * draw.standard_normal((48, 48))).clip(0, 1).reshape(1, -1).astype("f4")
+        for i, k in enumerate(which)
+    }
+    return EmotionData(
+        tuple(frames), {"video": frames}, labels, np.eye(3, dtype=np.float32)[which], np.zeros(rows, bool)
+    )
+
+
+def test_faces_are_placed_by_what_the_network_has_learned_to_see(word_table):
+    model = recipes.build({"video": recipes.video_modality()}, word_table)
+    encoder = model.encoders["video"]
+    closed_form.prepare(model, faces(120))
+    assert not bool(encoder.overview.weight.any())
+    closed_form.fit_background(model, faces(120))
+    encoder.overview_share = 1.0
+    scored = faces(60, 1)
+    with torch.no_grad():
+        points = model.encode(scored.batch(np.arange(60)))["video"]
+        answered = (points @ model.label_points(scored.labels)["video"].T).argmax(dim=1).numpy()
+    true = scored.targets.argmax(axis=1)
+    assert metrics.uar(answered, true) > 0.9
+    model.train()
+    assert not torch.allclose(model.encode(scored.batch(np.arange(60)))["video"], points[:, :68], atol=1e-2)
+
+
+def test_corpora_count_alike_however_many_rows_they_have(summed, toy):
+    def named(corpus, label):
+        data = toy(30)
+        data = data.rows(data.targets[:, data.labels.index(label)] == 1)
+        ids = tuple(f"{corpus}/{i}" for i in data.ids)
+        inputs = {"video": {new: data.inputs["video"][old] for new, old in zip(ids, data.ids, strict=True)}}
+        return replace(data, ids=ids, inputs=inputs)
+
+    few, many = named("few", "joy"), named("many", "anger")
+    copies = [replace(many, ids=tuple(f"{i}-{n}" for i in many.ids)) for n in range(10)]
+    for n, copy in enumerate(copies):
+        own = {f"{i}-{n}": frames for i, frames in many.inputs["video"].items()}
+        copies[n] = replace(copy, inputs={"video": own})
+    answers = []
+    for parts in ([few, many], [few, *copies]):
+        closed_form.fit_overviews(summed, join(parts))
+        overview = summed.encoders["video"].overview
+        answers.append(overview(overview.scaled(torch.zeros(1, 12))))
+    torch.testing.assert_close(answers[0], answers[1], atol=0.12, rtol=0)
