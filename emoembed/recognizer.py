@@ -17,6 +17,7 @@ from emoembed import adapt as few_shot
 from emoembed import attune as own_items
 from emoembed import checkpoint, media
 from emoembed.arguments import Labels, items_of, listed, risk_of, support_rows
+from emoembed.card import card_of
 from emoembed.data import collate
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
 from emoembed.labels import canonical, resolve
@@ -68,21 +69,9 @@ class Recognizer(
         return cls(checkpoint.load(model_id), Path(model_id))
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        card = self.folder / checkpoint.CARD if self.folder else None
-        text = card.read_text() if card and card.is_file() else _card(self.model)
-        few = self.model.config.provenance.get("few_shot")
-        if few:
-            shots = ", ".join(f"{label} ({_shots(counts)})" for label, counts in few.items())
-            text = text.split("\n## Adapted\n")[0].rstrip() + f"\n\n## Adapted\n\nLabels moved by examples: {shots}.\n"
-        own = self.model.config.provenance.get("attuned")
-        if own:
-            text = (
-                text.split("\n## Attuned\n")[0].rstrip()
-                + f"\n\n## Attuned\n\nTo items without labels: {_shots(own)}.\n"
-            )
         licence = self.folder / checkpoint.LICENSE if self.folder else None
         terms = licence.read_text() if licence and licence.is_file() else ""
-        checkpoint.save(self.model, save_directory, card=text, license_text=terms)
+        checkpoint.save(self.model, save_directory, card=card_of(self.model, self.folder), license_text=terms)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -382,17 +371,3 @@ def check_device(device: str) -> None:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:
         raise InputError(f"device {device!r} cannot be used here: {error}") from error
-
-
-def _card(model: EmotionModel) -> str:
-    """What is known of a model that has no card of its own."""
-    known = model.config.provenance
-    lines = ["# A model made with emoembed", ""]
-    lines += [f"- {name}: trained on {', '.join(names)}" for name, names in known.get("trained_on", {}).items()]
-    lines += [f"- Labels: {', '.join(model.config.labels)}"] if model.config.labels else []
-    lines += [f"- Seed: {known['seed']}"] if "seed" in known else []
-    return "\n".join([*lines, f"- Terms: {known.get('licence', 'not stated')}"]) + "\n"
-
-
-def _shots(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -1,4 +1,4 @@
-"""How models are made: what tempering and rating do to them."""
+"""What is fitted without gradients, before training and after it."""
 
 from dataclasses import replace
 
