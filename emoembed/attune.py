@@ -35,7 +35,8 @@ def attune(model: EmotionModel, items: Iterable[Batch]) -> EmotionModel:
         items: batches of sound or faces, of any emotions, best of several; no label is read.
 
     Raises:
-        InputError: no item of sound or faces, or a model that scores by raw dot products.
+        InputError: no item of sound or faces, a model that scores by raw dot products, or one that was taught labels
+            by sounds or faces, whose examples cannot be moved afterwards.
     """
     if model.config.similarity != "cosine":
         raise InputError("attuning needs cosine similarity; this model scores by raw dot products")
@@ -50,6 +51,11 @@ def attune(model: EmotionModel, items: Iterable[Batch]) -> EmotionModel:
     counts = {name: len(points) for name, points in found.items() if len(points)}
     if not counts:
         raise InputError("attuning needs recordings or faces of your own; given none")
+    taught = sorted({label for label, own in model.config.few_shot.items() if set(own) & set(counts)})
+    if taught:
+        raise InputError(
+            f"attune first, then adapt: the examples of {', '.join(taught)} were heard or seen before, and stay there"
+        )
     few = [f"{count} of {name}" for name, count in counts.items() if count < FEWEST]
     if few:
         warnings.warn(f"attuned to {', '.join(few)}; thirty items of different emotions tell more", stacklevel=2)

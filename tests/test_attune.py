@@ -50,6 +50,14 @@ def test_attuning_anew_forgets_what_it_was_attuned_to_before(at_home, toy):
     torch.testing.assert_close(attune.attune(once, away).shift("video"), once.shift("video"))
 
 
+def test_what_was_heard_before_cannot_be_attuned(three_model, sounds):
+    taught = Recognizer(three_model).adapt([{"audio": sounds[0], "label": "awe"}])
+    with pytest.raises(InputError, match="attune first, then adapt: the examples of awe"):
+        taught.attune(audio=sounds)
+    by_text = Recognizer(three_model).adapt([{"text": "wow", "label": "awe"}])  # which is not in the way
+    assert bool(by_text.attune(audio=sounds).model.shift("audio").any())
+
+
 def test_an_attuned_model_is_saved_whole(at_home, toy, tmp_path):
     model, _ = at_home
     attuned = Recognizer(attune.attune(model, batches(toy(30, 1), range(30))))
