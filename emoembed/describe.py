@@ -59,7 +59,7 @@ def _trusted(model: EmotionModel, modality: str, label: Label) -> dict[str, Any]
     cosines = (model.label_points(seen)[modality] @ points[0]).tolist()
     order = sorted(range(len(seen)), key=lambda i: -cosines[i])[:3]
     nearest = [{"name": seen[i], "cosine": round(cosines[i], 4)} for i in order]
-    if label.name in map(canonical, seen) or label.name in model.config.adapted:
+    if label.name in map(canonical, seen) or modality in model.config.few_shot.get(label.name, {}):
         return {"nearest": nearest, "expected_auc": None, "error": None, "warning": ""}
     expected, error = model.trust(modality).expected_auc(points)
     auc = None if bool(expected.isnan().any()) else round(float(expected[0]), 3)

@@ -51,6 +51,18 @@ def test_how_far_a_label_is_to_be_trusted(recognizer):
     assert "nothing like" in describe.describe_label(model, "serenity")["modalities"]["text"]["warning"]
 
 
+def test_a_label_taught_in_one_modality_is_as_far_in_the_others_as_before(three_model):
+    three_model.saw(dict.fromkeys(three_model.modalities, ("anger",)))
+    taught = Recognizer(three_model).adapt([{"text": "so calm", "label": "serenity"}]).model
+    told = describe.describe_label(taught, "serenity")["modalities"]
+    untaught = describe.describe_label(three_model, "serenity")["modalities"]
+    assert told["text"]["warning"] == ""
+    assert [told[name]["warning"] for name in ("audio", "video")] == [
+        untaught[name]["warning"] for name in ("audio", "video")
+    ]
+    assert any(untaught[name]["warning"] for name in ("audio", "video"))
+
+
 def test_a_checkpoint_is_described_by_what_it_holds(recognizer, tmp_path):
     recognizer.save_pretrained(tmp_path / "model")
     known = describe.describe_model(Recognizer.from_pretrained(tmp_path / "model"))
