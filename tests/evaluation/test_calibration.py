@@ -78,6 +78,15 @@ def test_a_modality_that_knows_nothing_weighs_almost_nothing(units_model, valid,
     assert units_model.log_weight["video"].exp() < 0.1
 
 
+def test_a_label_no_validation_row_bears_is_trusted_like_the_others(trained, valid):
+    trained.saw({"video": (*valid.labels, "boredom")})
+    calibrate(trained, "video", valid)
+    *known, unmeasured, unknown = trained.trust("video").trust.tolist()
+    assert len(known) == len(valid.labels)
+    assert unmeasured == pytest.approx(np.mean(known), abs=1e-5)
+    assert unknown == pytest.approx(np.mean(known) / 2, abs=1e-5)
+
+
 def test_a_weight_learned_jointly_stays(units_model, valid):
     calibrate(units_model, "video", valid, weigh=False)
     assert units_model.log_weight["video"] == 0.0
