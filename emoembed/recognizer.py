@@ -106,7 +106,8 @@ class Recognizer(
                 except (InputError, MediaError, MissingFileError) as error:
                     if errors == "raise":
                         raise
-                    answers[i] = Result(None, {}, {}, dict.fromkeys(item, str(error)), multi_label)
+                    given = [name for name, source in item.items() if source is not None] or list(item)
+                    answers[i] = Result(None, {}, {}, dict.fromkeys(given, str(error)), multi_label)
             if read:
                 scored = self._score(list(read.values()), asked, multi_label, risk)
                 answers.update(zip(read, scored, strict=True))
@@ -216,7 +217,8 @@ class Recognizer(
             raise LabelError("this checkpoint names no default labels; give labels=['joy', 'anger']")
         wanted = self.labels if labels is None else listed(labels)
         plain = not isinstance(wanted, Mapping) and all(isinstance(label, str) for label in wanted)
-        key = tuple(wanted) if plain else tuple(resolve(wanted).items())
+        device = str(self.model.space.centre.device)
+        key = (device, *(wanted if plain else resolve(wanted).items()))
         known = self._label_sets.get(key)
         if known is None:
             points = self.model.label_points(wanted)
@@ -275,10 +277,11 @@ class Recognizer(
         fused = {several: probabilities(self.model.fuse(both[several], known), several) for several in both}
         shares = {name: probabilities(matrix, False) for name, matrix in both[False].items()}
         tables = {name: probabilities(matrix, multi_label) for name, matrix in both[multi_label].items()}
-        sure = confidence(*(torch.from_numpy(fused[several]) for several in (False, True))).tolist()
+        answers = fused[multi_label].argmax(axis=1)
+        sure = confidence(*map(torch.from_numpy, (fused[False], fused[True], answers))).tolist()
         results = []
         for row, (arrays, absent) in enumerate(read):
-            best = int(fused[multi_label][row].argmax())
+            best = int(answers[row])
             own = {
                 name: ModalityResult(
                     ranked(names, tables[name][row]),

@@ -140,11 +140,13 @@ class Reliability(nn.Module):
         return (start + slope * self.nearest(label_points)).clamp(0.5, 1.0), float(error)
 
 
-def confidence(softmax: Tensor, sigmoid: Tensor) -> Tensor:
+def confidence(softmax: Tensor, sigmoid: Tensor, answers: Tensor | None = None) -> Tensor:
     """Confidence of the best answer `(items,)`, of probabilities `(items, labels)` among the labels and by themselves.
+
+    The best is the likeliest among the labels, unless `answers` `(items,)` says which columns were answered.
 
     Their product at the best label: it has to beat the others, and to be there at all. The second does not depend on
     which labels are asked for, so that a list without the right one can be told.
     """
-    best = softmax.argmax(dim=1, keepdim=True)
+    best = (softmax.argmax(dim=1) if answers is None else answers)[:, None]
     return (softmax.gather(1, best) * sigmoid.gather(1, best))[:, 0]

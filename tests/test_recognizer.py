@@ -203,6 +203,18 @@ def test_abstaining_is_a_matter_of_the_risk_asked_for(recognizer):
         recognizer.predict("we made it", labels=LABELS, abstain=2)
 
 
+def test_confidence_is_that_of_the_label_answered(recognizer):
+    curves = recognizer.model.trust("text").curves
+    first = Recognizer(recognizer.model).predict("we made it", labels=LABELS, multi_label=True).label
+    points = recognizer.model.label_points([first])["text"][0]
+    curves[3, :-1] = -40.0 * points  # by itself the best label is now unlikely; among the labels it still is the best
+    for several in (False, True):
+        result = recognizer.predict("we made it", labels=LABELS, multi_label=several)
+        shares, own = (recognizer.predict("we made it", labels=LABELS, multi_label=m).scores for m in (False, True))
+        assert result.confidence == pytest.approx(shares[result.label] * own[result.label], abs=1e-5)
+    assert result.label != first
+
+
 def test_disagreement_is_nothing_for_one_modality_and_something_for_two(recognizer, sound):
     assert recognizer.predict("we made it", labels=LABELS).disagreement == 0.0
     result = recognizer.predict("we made it", sound, labels=LABELS)
