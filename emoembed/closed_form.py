@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from emoembed import corpus_data, ridge
 from emoembed.corpora.corpus import Corpus
@@ -20,6 +21,8 @@ from emoembed.words import LabelSpace
 
 HUB_SHARE = {"text": 1.0}
 """How much of a label's nearness to items in general is taken off its score: `benchmarks/ablation.py`."""
+CONSTANT = 1e-5
+"""Standard deviation up to which a column is the same in every row."""
 
 
 def prepare(model: EmotionModel, train: EmotionData) -> EmotionModel:
@@ -30,15 +33,15 @@ def prepare(model: EmotionModel, train: EmotionData) -> EmotionModel:
 
 
 @torch.no_grad()
-def fit_late_overviews(model: EmotionModel, data: EmotionData, rows: int = 6000) -> None:
-    """Fit the maps in closed form that read what an encoder has learned, after its training: faces'.
+def finish_faces(model: EmotionModel, data: EmotionData, rows: int = 6000) -> None:
+    """Fit what reads what a face network has learned, after its training: its map in closed form, and `settle`.
 
-    Every label counts alike, for some are rare.
+    Every label counts alike in the map, for some are rare.
     """
     model.eval()
     for name, label_points in model.label_points(data.labels).items():
         encoder = model.encoders[name]
-        if not isinstance(encoder, FaceEncoder) or encoder.overview is None:
+        if not isinstance(encoder, FaceEncoder):
             continue
         here = np.array([row in data.inputs[name] for row in data.ids]) & (data.targets == 1).any(axis=1)
         chosen = data.rows(np.random.default_rng(0).permutation(np.flatnonzero(here))[:rows])
@@ -46,8 +49,22 @@ def fit_late_overviews(model: EmotionModel, data: EmotionData, rows: int = 6000)
         longest = model.config.modalities[name].longest
         places = [np.arange(i, min(i + 64, len(chosen))) for i in range(0, len(chosen), 64)]
         features = torch.cat([encoder.read(*chosen.batch(at, longest)[name]).float() for at in places])
+        settle(encoder.out, features)
+        if encoder.overview is None:
+            continue
         goals = bears @ label_points[:, : model.config.modalities[name].embed_dim] / bears.sum(dim=1, keepdim=True)
         encoder.overview.fit(features, goals, bears @ (1.0 / bears.sum(dim=0).clamp(min=1.0)))
+
+
+@torch.no_grad()
+def settle(layer: nn.Linear, inputs: Tensor) -> None:
+    """Move into the bias what columns add that are the same in every row; what they weigh elsewhere nobody learned.
+
+    Trained on single faces, how a face varies over frames is such a column, and in a video it is no longer constant.
+    """
+    constant = inputs.std(dim=0) <= CONSTANT
+    layer.bias.add_(layer.weight[:, constant] @ inputs.mean(dim=0)[constant])
+    layer.weight[:, constant] = 0.0
 
 
 @torch.no_grad()
@@ -92,7 +109,7 @@ def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> 
     Few-shot examples are compared with the mean, hubness and harm are measured on the few.
     """
     chosen = data.rows(np.random.default_rng(0).permutation(len(data))[:rows])
-    fit_late_overviews(model, data)
+    finish_faces(model, data)
     fit_details(model, chosen)
     bears = torch.from_numpy(chosen.targets == 1)
     for name, encoded in encode_rows(model, chosen).items():
@@ -153,3 +170,11 @@ def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty
     )
     ratings = (known - middle + centre @ weight - said.mean(dim=0)) * scale
     return replace(corpus_data.text_data(rated, model.phrases), ratings=ratings.float().numpy())
+
+
+@torch.no_grad()
+def note_seen(model: EmotionModel, labels: Sequence[str]) -> None:
+    """Let every modality know which labels its training saw, and where they lie."""
+    model.saw(dict.fromkeys(model.modalities, labels))
+    for name, points in model.label_points(labels).items():
+        model.trust(name).familiar.copy_(points)

@@ -95,6 +95,25 @@ def test_faces_are_placed_by_what_the_network_has_learned_to_see(word_table):
     assert not torch.allclose(model.encode(scored.batch(np.arange(60)))["video"], points[:, :68], atol=1e-2)
 
 
+def test_a_video_is_placed_by_its_faces_though_only_single_ones_were_trained_on(word_table):
+    """How a face varies over frames was the same in every training row: whatever it weighs, nobody learned it."""
+    model = recipes.build({"video": replace(recipes.video_modality(), settings={"overview": 0.0})}, word_table).eval()
+    encoder, deviations = model.encoders["video"], slice(320, 640)
+    torch.nn.init.normal_(encoder.out.weight[:, deviations], std=5.0)
+    one, other = (torch.from_numpy(faces(2, 3).inputs["video"][row]) for row in ("r0", "r1"))
+    singles, alone = torch.stack([one, other]), torch.tensor([1, 1])
+    with torch.no_grad():
+        before = encoder(singles, alone)
+        clip = torch.cat([one, other])[None], torch.tensor([2])
+        strayed = (encoder(*clip)[0] - before.mean(dim=0)).norm()
+        closed_form.fit_background(model, faces(60))
+        torch.testing.assert_close(encoder(singles, alone), before, atol=1e-4, rtol=1e-4)
+        between = torch.linalg.lstsq(before.T, encoder(*clip)[0]).solution
+    assert strayed > 0.05
+    assert between.sum().item() == pytest.approx(1.0, abs=0.02)
+    torch.testing.assert_close(encoder(*clip)[0], between @ before, atol=1e-3, rtol=1e-2)
+
+
 def test_corpora_count_alike_however_many_rows_they_have(summed, toy):
     def named(corpus, label):
         data = toy(30)

@@ -223,6 +223,7 @@ def train_without(
         usual = UNSEEN_STRENGTH if unseen else 1.0
         recipes.temper(model, usual if strength is None else strength)
     closed_form.fit_background(model, train)
+    closed_form.note_seen(model, train.labels)
     return model.eval()
 
 

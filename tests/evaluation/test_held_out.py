@@ -52,6 +52,15 @@ def test_a_model_is_trained_once_and_then_read(fold, text_model, taught, tmp_pat
     assert len(taught) == 4
 
 
+def test_a_model_knows_what_it_saw_and_takes_hubs_off_new_labels_alone(fold, text_model, tmp_path):
+    model = held_out.train_without(fold, ("awe",), 0, base=text_model, cache=tmp_path / "cache")
+    seen = [label for label in fold.train.labels if label != "awe"]
+    assert model.config.modalities["text"].seen == tuple(seen)
+    known = model.label_trust(model.label_points([*seen, "awe"]))["text"].hubness
+    assert known[:-1].abs().max() < 1e-4
+    assert known[-1].abs() > 1e-3
+
+
 def test_text_adapters_count_in_part_where_emotions_are_held_out(fold, text_model, tmp_path):
     def strength(unseen, **changes):
         model = held_out.train_without(
