@@ -135,7 +135,7 @@ def _refine(
     start, unsaid = whole[:, :said], whole[:, said:]
     moving = start.clone().requires_grad_(True)
     examples = torch.cat([points[label][name][:, :said] for label in labels])
-    goal = torch.cat([torch.full((len(points[label][name]),), i) for i, label in enumerate(labels)])
+    goal = torch.cat([torch.full((len(points[label][name]),), i) for i, label in enumerate(labels)]).to(whole.device)
     optimizer = torch.optim.Adam([moving], lr=0.01)
     with torch.enable_grad():
         for _ in range(steps):

@@ -271,7 +271,8 @@ class EmotionModel(nn.Module):
             provenance={**self.config.provenance, "few_shot": counts},
         )
         for modality in self.modalities:
-            rows = torch.full((len(names), self.config.modalities[modality].point_dim), torch.nan)
+            size, device = self.config.modalities[modality].point_dim, self.space.centre.device
+            rows = torch.full((len(names), size), torch.nan, device=device)
             rows[: len(self.config.adapted)] = self.anchors(modality)
             for label, vectors in anchors.items():
                 if modality in vectors:

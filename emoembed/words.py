@@ -209,7 +209,7 @@ class LabelSpace(nn.Module):
         wanted = list(resolve(labels if isinstance(labels, Mapping) else list(labels)).values())
         missing = [label for label in wanted if label not in self._cache]
         if missing:
-            self._cache.update(zip(missing, self._features(missing, phrases), strict=True))
+            self._cache.update(zip(missing, self._features(missing, phrases).cpu(), strict=True))
         return torch.stack([self._cache[label] for label in wanted]).to(self.centre.device)
 
     def vad(self, label: Label, phrases: PhraseEncoder) -> tuple[float, float, float]:
