@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import linear, normalize
 
@@ -65,20 +66,23 @@ class LowRankAdapters(nn.Module):
         return torch.stack([_mean_square(self.up[key], self.down[key]) for key in self.names]).mean()
 
     @contextmanager
-    def beside(self, trunk: nn.Module) -> Iterator[None]:
+    def beside(self, trunk: nn.Module) -> Iterator[set[str]]:
         """Within it each adapted layer's output has its adapter's added: W x + strength * up (down x).
 
-        The same as `weights` in place of the layers' own, without a gradient of their size.
+        The same as `weights` in place of the layers' own, without a gradient of their size. Yields the keys of the
+        layers that were called: a network may read a layer's weights without calling it.
         """
         handles = []
+        called: set[str] = set()
         for key, name in self.names.items():
 
             def add(_: nn.Module, given: tuple[Tensor, ...], out: Tensor, key: str = key) -> Tensor:
+                called.add(key)
                 return out + self.strength * linear(linear(given[0], self.down[key]), self.up[key])
 
             handles.append(trunk.get_submodule(name.removesuffix(".weight")).register_forward_hook(add))
         try:
-            yield
+            yield called
         finally:
             for handle in handles:
                 handle.remove()
@@ -118,6 +122,7 @@ class TransformerEncoder(nn.Module):
         if self.ratings is not None:  # until it is fitted every text is as neutral as the next
             nn.init.zeros_(self.ratings.weight)
             nn.init.zeros_(self.ratings.bias)
+        self._calls_all = True  # of the layers that have adapters, until one is found that is not called
         self._merged: list[Any] = []  # the adapted trunk, in a list so that it is no part of the weights
 
     def train(self, mode: bool = True) -> TransformerEncoder:
@@ -156,12 +161,22 @@ class TransformerEncoder(nn.Module):
         if not adapted or self.adapters is None:
             states, counts = _hidden_states(self.trunk, frames, lengths)
         elif self.training or torch.is_grad_enabled():
-            with self.adapters.beside(self.trunk), _attention_to_learn_with(frames.device):
-                states, counts = _hidden_states(self.trunk, frames, lengths)
+            with _attention_to_learn_with(frames.device):
+                states, counts = self._learning_states(self.adapters, frames, lengths)
         else:
             states, counts = _hidden_states(self._merged_trunk(), frames, lengths)
         mask = padding_mask(counts, states.shape[1])[..., None]
         return states.float().masked_fill(~mask, 0.0).sum(dim=1) / counts[:, None]
+
+    def _learning_states(self, adapters: LowRankAdapters, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden states with the adapters as they are now, gradients included."""
+        if self._calls_all:
+            with adapters.beside(self.trunk) as called:
+                found = _hidden_states(self.trunk, frames, lengths)
+            self._calls_all = len(called) == len(adapters.names)  # WavLM's attention reads its layers' weights
+            if self._calls_all:
+                return found
+        return _hidden_states(self.trunk, frames, lengths, adapters.weights(self.trunk))
 
     def _merged_trunk(self) -> Any:
         """The trunk with the adapters in its weights, made once."""
@@ -270,13 +285,18 @@ def _attention_to_learn_with(device: torch.device) -> AbstractContextManager[Any
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
-def _hidden_states(trunk: Any, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Last hidden states `(batch, steps, hidden)` and how many steps of each item are data."""
+def _hidden_states(
+    trunk: Any, frames: Tensor, lengths: Tensor, weights: dict[str, Tensor] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Last hidden states `(batch, steps, hidden)` and how many steps of each item are data.
+
+    `weights` are called with in place of the trunk's own of the same names.
+    """
     mask = padding_mask(lengths, frames.shape[1])
     config = trunk.config
 
     def call(**inputs: Tensor) -> Tensor:
-        return trunk(**inputs).last_hidden_state
+        return (functional_call(trunk, weights, (), inputs) if weights else trunk(**inputs)).last_hidden_state
 
     if hasattr(config, "vocab_size") and not hasattr(config, "conv_stride"):
         return call(input_ids=frames[..., 0].long(), attention_mask=mask.long()), lengths

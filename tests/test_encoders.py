@@ -28,6 +28,7 @@ WAV2VEC2 = {
     "num_conv_pos_embedding_groups": 2,
     "do_stable_layer_norm": True,
 }
+WAVLM = {**WAV2VEC2, "model_type": "wavlm", "num_buckets": 8, "max_bucket_distance": 16}
 VIT = {
     "model_type": "vit",
     "hidden_size": 16,
@@ -119,6 +120,21 @@ def test_merged_adapters_say_the_same_and_follow_them(text_model):
             parameter.zero_()
         untouched = torch.nn.functional.normalize(encoder.train().eval()(frames, lengths)[:, 4:], dim=1)
         torch.testing.assert_close(untouched, torch.nn.functional.normalize(plain, dim=1))
+
+
+@pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask")  # of WavLM's own attention
+@pytest.mark.parametrize("config", [WAV2VEC2, WAVLM], ids=["wav2vec2", "wavlm"])
+def test_every_adapter_of_sound_learns_and_says_the_same_merged(config):
+    """WavLM's attention takes its layers' weights without calling them."""
+    encoder = TransformerEncoder(config, 8, rank=2).train()
+    for parameter in encoder.adapters.up.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    samples, lengths = torch.randn(2, 400, 1), torch.tensor([400, 400])
+    learning = encoder(samples, lengths)
+    learning.sum().backward()
+    assert all(one.grad is not None and bool(one.grad.any()) for one in encoder.adapters.up.parameters())
+    with torch.no_grad():
+        torch.testing.assert_close(encoder.eval()(samples, lengths), learning, rtol=1e-3, atol=1e-4)
 
 
 def test_only_adapters_learn():
