@@ -144,9 +144,6 @@ def build_av(data: Path, seed: int, work: Path) -> EmotionModel:
     corpus = corpora.load("ravdess", data)
     train, valid = (fusion.part_of(both, corpus, name) for name in ("train", "valid"))
     model = fusion.train_on(modalities, train, valid, seed, resume=work / f"run-{AV}", progress=True)
-    model.saw(dict.fromkeys(modalities, train.labels))
-    for name in modalities:
-        calibrate(model, name, fusion.only(valid, name), weigh=False)
     provenance = {
         "trained_on": {"audio": ["ravdess"], "video": ["ravdess"]},
         "licence": "CC BY-NC-SA 4.0; see LICENSE",

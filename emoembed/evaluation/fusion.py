@@ -12,12 +12,13 @@ import pandas as pd
 from emoembed import checkpoint, closed_form, corpora, corpus_data, recipes
 from emoembed.corpora import ravdess
 from emoembed.data import EmotionData
-from emoembed.evaluation import held_out, metrics
+from emoembed.evaluation import held_out, metrics, shipped
+from emoembed.evaluation.calibration import calibrate
 from emoembed.evaluation.held_out import Fold
 from emoembed.features.feature_set import Features
 from emoembed.model import EmotionModel
 from emoembed.model_config import ModalityConfig
-from emoembed.train import fit, predict_logits
+from emoembed.train import fit
 
 ACTION_UNITS = "ravdess_openface/ravdess_openface_au.csv.gz"
 RIDGE_PENALTIES = (1.0, 10.0, 100.0, 1000.0)
@@ -61,15 +62,15 @@ def evaluate(
 
 
 def evaluate_checkpoint(model: EmotionModel, data: Path, split: str = "valid", cache: Path | None = None) -> pd.Series:
-    """UAR of a joint model on RAVDESS's own split (test is actors 21-24), with both and with either missing.
+    """UAR of a joint model, as `predict` answers, on RAVDESS's own split (test is actors 21-24).
 
-    The interval is the percentile bootstrap over actors.
+    With both modalities and with either missing. The interval is the percentile bootstrap over actors.
     """
     both, _ = read_both(data, cache)
     corpus = corpora.load("ravdess", data)
     scored = part_of(both, corpus, split)
     true = scored.targets.argmax(axis=1)
-    answered = predict_logits(model, scored)["fused"].argmax(axis=1)
+    answered = shipped.fused(model, scored).argmax(axis=1)
     actor = dict(zip(corpus.samples["id"], corpus.samples["speaker"], strict=True))
     actors = np.array([actor[i.partition("/")[2]] for i in scored.ids])
     low, high = metrics.bootstrap(lambda rows: metrics.uar(answered[rows], true[rows]), actors)
@@ -117,20 +118,22 @@ def train_on(
     resume: Path | None = None,
     progress: bool = False,
 ) -> EmotionModel:
-    """A model of some modalities of these rows, stopped on the validation rows."""
+    """A model of some modalities of these rows, stopped and calibrated on the validation rows."""
     model = recipes.build(modalities, checkpoint.read_word_table(), seed)
     closed_form.prepare(model, train)
     kind = "functionals" if "audio" in modalities else "action_units"
     config = recipes.training(kind, seed, modality_dropout=recipes.MODALITY_DROPOUT if len(modalities) > 1 else 0.0)
     fit(model, train, valid, config, augment=recipes.augment_of(modalities), resume=resume, progress=progress)
     closed_form.fit_background(model, train)
+    model.saw(dict.fromkeys(modalities, train.labels))
+    for name in modalities:
+        calibrate(model, name, only(valid, name), weigh=False)
     return model
 
 
 def uar(model: EmotionModel, data: EmotionData) -> float:
-    """Unweighted average recall of the highest fused score."""
-    logits = predict_logits(model, data)["fused"]
-    return metrics.uar(logits.argmax(axis=1), data.targets.argmax(axis=1))
+    """Unweighted average recall of the label that `predict` answers."""
+    return metrics.uar(shipped.fused(model, data).argmax(axis=1), data.targets.argmax(axis=1))
 
 
 def _ridge_uar(names: tuple[str, ...], train: EmotionData, valid: EmotionData, scored: EmotionData) -> float:

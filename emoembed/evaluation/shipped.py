@@ -114,6 +114,16 @@ def probabilities(
     return scaled[0].softmax(dim=1).numpy(), scaled[1].sigmoid().numpy()
 
 
+@torch.no_grad()
+def fused(model: EmotionModel, rows: EmotionData) -> np.ndarray:
+    """Logits `(rows, labels)` of all modalities a row has, calibrated and weighed as `predict` has them."""
+    points = {name: matrix.clone() for name, matrix in encode_rows(model, rows).items()}
+    label_points = model.label_points(rows.labels)
+    known = model.label_trust(label_points)
+    raw = model.score(points, label_points, known)
+    return model.fuse(model.calibrated(raw, known, multi_label=False), known).numpy()
+
+
 def judged(
     model: EmotionModel, name: str, data: Path, split: str, cache: Path | None = None
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -1,7 +1,7 @@
 """Zero-shot evaluation: emotions held out of training, then answered for.
 
 Two readings side by side. Per unseen label, AUC and average precision of its score over all rows: does the score
-rank? Where labels exclude each other the score is its probability among all labels, as `predict` gives it; where they
+rank? Where labels exclude each other the score is its probability among all labels, before calibration; where they
 do not, its logit. Generalised (Xian et al. 2018; Chao et al. 2016): seen and unseen labels compete for every row; S
 and U are the UAR of rows with seen and with unseen labels, H their harmonic mean.
 """
