@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -207,7 +209,7 @@ def train_without(
         like = base if phrases is base.phrases else None
         model = recipes.build(fold.modalities, phrases, seed, like)
     folder = (cache or cache_folder()) / "held_out"
-    place = folder / f"{fold.name}-{_fingerprint(fold, unseen, config, augmented)}.safetensors"
+    place = folder / f"{fold.name}-{_fingerprint(fold, unseen, config, phrases, augmented)}.safetensors"
     if not place.is_file():
         closed_form.prepare(model, train)
         augment = recipes.augment_of(fold.modalities) if augmented else {}
@@ -277,12 +279,14 @@ def alone(fold: Fold, modality: str) -> Fold:
     return replace(fold, train=train, valid=valid, test=test)
 
 
-def _fingerprint(fold: Fold, unseen: Sequence[str], config: TrainConfig, augmented: bool = True) -> str:
-    described = [sorted(unseen), asdict(config), hash_of(fold.train), recipes.REVISION]
+def _fingerprint(
+    fold: Fold, unseen: Sequence[str], config: TrainConfig, phrases: PhraseEncoder, augmented: bool = True
+) -> str:
+    described = [sorted(unseen), asdict(config), hash_of(fold.train), hash_of(fold.valid), recipes.REVISION]
+    described += [_sum_of(fold.train), _sum_of(fold.valid), _sum_of_start(phrases)]
     described += [{name: asdict(one) for name, one in fold.modalities.items()}]
     described += [] if augmented else ["not augmented"]
     described += [fold.method] if fold.method != "emoembed" else []
-    described += [fold.phrases.name] if isinstance(fold.phrases, WordTable) else []
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
 
 
@@ -291,6 +295,28 @@ def hash_of(data: EmotionData) -> str:
     digest = hashlib.sha256(data.targets.tobytes())
     digest.update("\n".join((*data.ids, *data.labels)).encode())
     return digest.hexdigest()[:16]
+
+
+def _sum_of(data: EmotionData) -> int:
+    """A checksum of what rows hold: the same recordings read in another way are other rows."""
+    total = 0
+    for name, store in sorted(data.inputs.items()):
+        total = zlib.crc32(name.encode(), total)
+        for row in data.ids:
+            total = zlib.crc32(np.ascontiguousarray(store[row]).tobytes() if row in store else b"-", total)
+    return total
+
+
+def _sum_of_start(phrases: PhraseEncoder) -> int:
+    """A checksum of what embeds labels, from which text models start."""
+    if isinstance(phrases, SentenceEncoder):
+        arrays = [value.cpu().numpy() for _, value in sorted(phrases.encoder.trunk.state_dict().items())]
+    else:
+        arrays = [phrases.vectors] if isinstance(phrases, WordTable) else []
+    total = 0
+    for array in arrays:
+        total = zlib.crc32(np.ascontiguousarray(array).tobytes(), total)
+    return total
 
 
 def _trained(model: EmotionModel) -> dict[str, torch.Tensor]:

@@ -1,9 +1,15 @@
+import copy
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from emoembed import train
 from emoembed.errors import LabelError
 from emoembed.evaluation import held_out
+from emoembed.transformer import SentenceEncoder
 
 QUICK = train.TrainConfig(epochs=1, batch_size=8, bf16=False)
 
@@ -49,6 +55,27 @@ def test_a_model_is_trained_once_and_then_read(fold, text_model, taught, tmp_pat
     assert len(taught) == 1
     assert all((first.state_dict()[k] == v).all() for k, v in again.state_dict().items() if v.isfinite().all())
     make(seed=1), make(unseen=("joy",)), make(training=train.TrainConfig(epochs=1, batch_size=16, bf16=False))
+    assert len(taught) == 4
+
+
+def test_a_model_of_other_rows_or_of_another_start_is_not_taken_for_this_one(fold, text_model, taught, tmp_path):
+    def make(one, base=text_model):
+        held_out.train_without(one, ("fear",), 0, base=base, cache=tmp_path, training=QUICK)
+
+    make(fold)
+    same = {row: ids.copy() for row, ids in fold.train.inputs["text"].items()}
+    make(replace(fold, train=replace(fold.train, inputs={"text": same})))
+    assert len(taught) == 1
+    same[fold.train.ids[0]][0] += 1
+    make(replace(fold, train=replace(fold.train, inputs={"text": same})))
+    assert len(taught) == 2
+    make(replace(fold, valid=fold.valid.rows(np.arange(len(fold.valid) - 1))))
+    assert len(taught) == 3
+    other = copy.deepcopy(text_model)
+    with torch.no_grad():
+        next(other.encoders["text"].trunk.parameters()).add_(0.1)
+    other.phrases = SentenceEncoder(other.encoders["text"], text_model.phrases.tokenizer)
+    make(replace(fold, phrases=None), other)
     assert len(taught) == 4
 
 
