@@ -34,6 +34,7 @@ from emoembed.model import EmotionModel
 from emoembed.recognizer import Recognizer, Result
 from emoembed.words import WordTable
 
+SHARED = ("meld", "emorynlp")  # scenes of one series: utterances of one's test are in the other's training rows
 WITHOUT_SPLIT = ("tess", "emodb")  # corpora of which every row is trained on, whatever split it is given
 
 
@@ -158,10 +159,11 @@ def _require_sentences(corpus: Corpus, base: EmotionModel) -> None:
 
 
 def trained_on(model: EmotionModel, corpus: str, split: str) -> bool:
-    """Whether a split of a corpus is among what a model was trained on, by what its checkpoint says."""
+    """Whether rows of a split of a corpus are among what a model was trained on, by what its checkpoint says."""
     taught = model.config.provenance.get("trained_on", {})
     names = {name for part in (taught.values() if isinstance(taught, Mapping) else [taught]) for name in part}
-    return corpus in names and (split == "train" or corpus in WITHOUT_SPLIT)
+    others = set(SHARED) - {corpus} if corpus in SHARED else set()
+    return bool(others & names) or (corpus in names and (split == "train" or corpus in WITHOUT_SPLIT))
 
 
 def write_evaluation(folder: str | Path, figures: Mapping[str, Any], **tables: pd.DataFrame) -> None:

@@ -133,7 +133,13 @@ def attune_manifest(
                 except EmoembedError as error:
                     failures[item] = str(error)
 
-    attuned = Recognizer(attune.attune(recognizer.model, batches()), recognizer.folder)
+    try:
+        attuned = Recognizer(attune.attune(recognizer.model, batches()), recognizer.folder)
+    except InputError as error:
+        if not failures:
+            raise
+        item, why = next(iter(failures.items()))
+        raise InputError(f"{error}; {item}: {why}") from error
     attuned.save_pretrained(output)
     return attuned, failures
 

@@ -75,6 +75,9 @@ def evaluate(parsed: argparse.Namespace) -> int:
     """A corpus to figures: the model's own, or with emotions held out of training."""
     from emoembed import assess
 
+    trains = parsed.unseen is not None or parsed.protocol not in (None, "default")
+    if trains and (parsed.device not in (None, "cpu") or parsed.batch_size is not None):
+        raise InputError("--device and --batch-size go without --unseen and --protocol, which train on the CPU")
     if parsed.protocol not in (None, "default") or (
         parsed.protocol is None and assess.reports_by_default(parsed.corpus, parsed.unseen)
     ):
@@ -118,7 +121,8 @@ def _evaluate_own(parsed: argparse.Namespace) -> int:
         _load(parsed), corpus, parsed.split, batch_size=parsed.batch_size or 32, progress=sys.stderr.isatty()
     )
     if result.trained_on:
-        print(f"emoembed: {parsed.model} was trained on these rows of {corpus.name}: this is no test", file=sys.stderr)
+        rows = f"rows of {corpus.name}'s {parsed.split} split"
+        print(f"emoembed: {parsed.model} was trained on {rows}: this is no test", file=sys.stderr)
     for name, value in result.figures.items():
         print(f"{name:<11} {_figure(value)}")
     print(f"\n{result.by_label.round(3).to_string()}")

@@ -71,6 +71,15 @@ def test_a_corpus_without_splits_is_trained_on_whole(recognizer):
     assert not assess.trained_on(model, "ravdess", "test")
 
 
+def test_two_corpora_of_one_series_are_no_test_of_each_other(recognizer):
+    config = replace(recognizer.model.config, provenance={"trained_on": {"text": ["emorynlp"]}})
+    model = recipes.build(config.modalities, recognizer.model.phrases)
+    model.config = config
+    assert assess.trained_on(model, "meld", "test")
+    assert not assess.trained_on(model, "emorynlp", "test")
+    assert not assess.trained_on(model, "goemotions", "test")
+
+
 def test_an_unknown_protocol_is_named_beside_the_known(text_model):
     with pytest.raises(InputError, match="no protocol 'speaker'; known are default, mosei-6"):
         assess.evaluate_protocol("meld", "nowhere", "speaker", base=text_model)

@@ -113,6 +113,13 @@ def test_a_manifest_attunes_by_the_rows_that_can_be_read(three_model, sounds, tm
     assert (tmp_path / "model/config.json").is_file()
 
 
+def test_a_manifest_none_of_which_can_be_read_says_why(three_model, tmp_path):
+    (tmp_path / "mine.csv").write_text("id,audio\na,none.wav\n")
+    with pytest.raises(InputError, match="given none; a: no audio file at"):
+        bulk.attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
 def test_a_manifest_of_texts_alone_is_refused(three_model, tmp_path):
     (tmp_path / "mine.csv").write_text("id,text\na,x\n")
     with pytest.raises(InputError, match="attuning needs audio or video; mine has text alone"):

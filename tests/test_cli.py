@@ -121,6 +121,8 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
         (("evaluate", "meld", "--data", ".", "--seeds", "3"), "--seed and --seeds go with --unseen"),
         (("evaluate", "meld", "--data", ".", "--protocol", "x"), "there is no protocol 'x'; known are default"),
         (("evaluate", "meld", "--data", ".", "--epochs", "3"), "go with --protocol"),
+        (("evaluate", "meld", "--unseen", "joy", "--device", "cuda"), "--device and --batch-size go without --unseen"),
+        (("evaluate", "mosei", "--protocol", "mosei-6", "--batch-size", "8"), "go without --unseen and --protocol"),
         (("adapt", "--support", "no.csv", "--output", "x"), "no support at no.csv"),
         (("train", "--manifest", "no.csv", "--output", "x"), "there is no no.csv"),
     ],
@@ -155,7 +157,7 @@ def test_evaluate_prints_writes_and_warns_of_training_rows(tiny, toy, capsys, tm
     folder = tmp_path / "scores"
     assert run("evaluate", toy, "--split", "train", "--model", tiny, "--output", folder) == 0
     printed = capsys.readouterr()
-    assert "was trained on these rows of toy: this is no test" in printed.err
+    assert "was trained on rows of toy's train split: this is no test" in printed.err
     figures = json.loads((folder / "metrics.json").read_text())
     assert figures["trained_on"]
     assert f"uar         {figures['uar']:.3f}" in printed.out
