@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -169,6 +169,11 @@ class LabelSpace(nn.Module):
             self.register_buffer(f"{cue}_directions", torch.zeros(CUE_DIM - cues.count(cue), dim))
             self.register_buffer(f"{cue}_map", torch.zeros(dim + 1, CUE_DIM))
         self._cache: dict[Label, Tensor] = {}
+
+    def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
+        """What labels were in the space before is forgotten."""
+        super()._load_from_state_dict(*args, **options)
+        self._cache.clear()
 
     @property
     def label_dim(self) -> int:

@@ -42,6 +42,17 @@ def test_features_are_a_text_vector_valence_arousal_and_dominance_and_two_cues(w
     torch.testing.assert_close(space.part(features, "vad")[joy], torch.tensor([*table()["joy"].vad, 1.0]))
 
 
+def test_a_space_that_was_read_forgets_what_it_said_before(word_table):
+    space, other = LabelSpace(word_table.dim), LabelSpace(word_table.dim)
+    space.fit(word_table)
+    before = space.embed(["joy"], word_table)
+    other.fit(word_table)
+    other.centre.add_(0.3)
+    space.load_state_dict(other.state_dict())
+    torch.testing.assert_close(space.embed(["joy"], word_table), other.embed(["joy"], word_table))
+    assert not torch.allclose(space.embed(["joy"], word_table), before)
+
+
 def test_valence_of_an_unknown_label_comes_from_its_vector():
     names = list(dict.fromkeys(word for name in table() for word in name.split()))
     vectors = 0.1 * np.random.default_rng(0).standard_normal((len(names), 8))
