@@ -17,6 +17,8 @@ from emoembed.train import encode_rows
 
 SMOOTHNESS = (0.001, 0.01, 0.1, 1.0, 10.0)
 """Penalties tried on how a label's slope and offset vary with its point; the largest is as good as one for all."""
+ALIKE = 1e6
+"""The penalty that makes them the same for every label."""
 
 
 def calibrate(
@@ -24,9 +26,10 @@ def calibrate(
 ) -> None:
     """Fit what is known of a modality's reliability, from validation rows of the labels its training saw.
 
-    Slope and offset of the softmax (Guo et al. 2017, temperature alone) and of the sigmoid (Platt 1999) are linear in
-    the label's point, so that labels never seen have them too. How smooth they are is chosen on labels left out of the
-    fit in turn. A prior as heavy as one row keeps scales near 1, so that few rows do not make them extreme.
+    The softmax gets one temperature (Guo et al. 2017): slopes and offsets by label fit who is in the validation rows,
+    and cost recall on speakers and faces left out. Slope and offset of the sigmoid (Platt 1999) are linear in the
+    label's point, so that labels never seen have them too; how smooth they are is chosen on labels left out of the fit
+    in turn. A prior as heavy as one row keeps scales near 1, so that few rows do not make them extreme.
 
     Args:
         model: trained; its `saw` was called.
@@ -51,9 +54,8 @@ def calibrate(
     one = (targets.nansum(dim=1) == 1) & ~targets.isnan().any(dim=1) & ~logits[:, 0].isnan()
     if not bool(one.any()):
         raise InputError(f"calibration of {modality} needs validation rows of exactly one label; there are none")
-    several = bool(valid.multi_label.all())
-    trust.curves[:2] = _smooth(logits[one], targets[one], label_points, softmax=True, vary=not several)
-    trust.curves[2:] = _smooth(logits, targets, label_points, softmax=False)
+    trust.curves[:2] = _fit_curves(logits[one], targets[one], label_points, ALIKE, softmax=True)
+    trust.curves[2:] = _smooth(logits, targets, label_points)
     trust.thresholds.copy_(abstention.fit_thresholds(model, modality, logits, targets, label_points))
     trust.trust.copy_(_trusted(logits.numpy(), valid, seen))
     if not weigh:
@@ -124,33 +126,33 @@ def best_offset(logits: np.ndarray, true: np.ndarray, seen: np.ndarray) -> float
     return max(scored)[1]
 
 
-def _smooth(logits: Tensor, targets: Tensor, label_points: Tensor, *, softmax: bool, vary: bool = True) -> Tensor:
-    """Slope and offset as linear functions of the label's point, `(2, embed_dim + 1)`.
+def _smooth(logits: Tensor, targets: Tensor, label_points: Tensor) -> Tensor:
+    """Slope and offset of the sigmoid as linear functions of the label's point, `(2, embed_dim + 1)`.
 
-    They are as smooth as serves labels left out of the fit best; without `vary`, the same for every label.
+    They are as smooth as serves labels left out of the fit best.
     """
     groups = np.arange(len(label_points)) % 5
-    if not vary or len(label_points) < 5:
-        return _fit_curves(logits, targets, label_points, 1e6, softmax)
+    if len(label_points) < 5:
+        return _fit_curves(logits, targets, label_points, ALIKE, softmax=False)
     losses = []
     for penalty in SMOOTHNESS:
         total = 0.0
         for group in range(5):
             kept = torch.from_numpy(groups != group)
-            curves = _fit_curves(logits[:, kept], targets[:, kept], label_points[kept], penalty, softmax)
-            total += float(_calibration_loss(curves, logits, targets, label_points, softmax))
+            curves = _fit_curves(logits[:, kept], targets[:, kept], label_points[kept], penalty, softmax=False)
+            total += float(_calibration_loss(curves, logits, targets, label_points, softmax=False))
         losses.append(total)
-    return _fit_curves(logits, targets, label_points, SMOOTHNESS[int(np.argmin(losses))], softmax)
+    return _fit_curves(logits, targets, label_points, SMOOTHNESS[int(np.argmin(losses))], softmax=False)
 
 
-def _fit_curves(logits: Tensor, targets: Tensor, label_points: Tensor, penalty: float, softmax: bool) -> Tensor:
+def _fit_curves(logits: Tensor, targets: Tensor, label_points: Tensor, penalty: float, *, softmax: bool) -> Tensor:
     curves = torch.zeros(2, label_points.shape[1] + 1, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([curves], max_iter=60, line_search_fn="strong_wolfe")
     rows = len(logits)
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        loss = _calibration_loss(curves, logits.double(), targets.double(), label_points.double(), softmax)
+        loss = _calibration_loss(curves, logits.double(), targets.double(), label_points.double(), softmax=softmax)
         constants = curves[0, -1].square() + (curves[1, -1] / 10).square()
         loss = loss + constants / rows + penalty * curves[:, :-1].square().sum() / len(label_points)
         loss.backward()
@@ -161,7 +163,9 @@ def _fit_curves(logits: Tensor, targets: Tensor, label_points: Tensor, penalty: 
     return curves.detach().float()
 
 
-def _calibration_loss(curves: Tensor, logits: Tensor, targets: Tensor, label_points: Tensor, softmax: bool) -> Tensor:
+def _calibration_loss(
+    curves: Tensor, logits: Tensor, targets: Tensor, label_points: Tensor, *, softmax: bool
+) -> Tensor:
     """Cross-entropy of rows of one label among those there, or of every label by itself."""
     curves = curves.to(logits)
     linear = label_points.to(logits) @ curves[:, :-1].T + curves[:, -1]

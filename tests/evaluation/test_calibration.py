@@ -7,7 +7,7 @@ from emoembed import closed_form
 from emoembed.errors import InputError
 from emoembed.evaluation.calibration import _smooth, calibrate
 from emoembed.evaluation.metrics import expected_calibration_error
-from emoembed.train import TrainConfig, fit, predict_logits
+from emoembed.train import TrainConfig, encode_rows, fit, predict_logits
 
 
 @pytest.fixture
@@ -40,6 +40,17 @@ def test_the_softmax_is_as_likely_as_slopes_and_offsets_can_make_it(trained, val
         curves[0, -1] -= change
 
 
+def test_calibration_leaves_the_answer_among_labels_as_it_was(units_model, toy):
+    """Slopes and offsets by label would answer as often as validation rows bear it, which other rows may not."""
+    rows, labels = toy(300, 3), ("joy", "anger", "sadness", "fear", "calm", "disgust")
+    which = np.minimum(np.random.default_rng(0).geometric(0.5, 300) - 1, 5)
+    valid = type(rows)(rows.ids, rows.inputs, labels, np.eye(6, dtype=np.float32)[which], rows.multi_label)
+    points = {"video": units_model.label_points(labels)["video"].detach()}
+    raw = units_model.score(encode_rows(units_model, valid), points)["video"].argmax(dim=1)
+    calibrate(units_model, "video", valid)
+    assert bool((of(units_model, valid, False).argmax(dim=1) == raw).all())
+
+
 def test_slope_and_offset_make_the_mean_probability_the_share_that_bears_it(trained, valid):
     calibrate(trained, "video", valid)
     probabilities = of(trained, valid, True).sigmoid().numpy()
@@ -54,7 +65,7 @@ def test_labels_near_each_other_are_calibrated_alike_seen_or_not():
     truth = 3.0 * points[:, 0] - 1.0
     logits = torch.randn(4000, 9, generator=draw)
     targets = (torch.rand(4000, 9, generator=draw) < (logits + truth).sigmoid()).float()
-    curves = _smooth(logits[:, :8], targets[:, :8], points[:8], softmax=False)
+    curves = _smooth(logits[:, :8], targets[:, :8], points[:8])
     told = points[8] @ curves[1, :-1] + curves[1, -1]
     assert abs(told - truth[8]) < 0.2 * abs(truth[:8].mean() - truth[8])
 
