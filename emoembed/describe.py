@@ -65,7 +65,8 @@ def _trusted(model: EmotionModel, modality: str, label: Label) -> dict[str, Any]
     auc = None if bool(expected.isnan().any()) else round(float(expected[0]), 3)
     warning = ""
     if nearest[0]["cosine"] < FAR:
-        warning = f"nothing like {label.name} was trained on in {modality}; its scores are hardly more than a guess"
+        worth = "its scores are hardly more than a guess" if auc is None else "what to expect comes from nearer labels"
+        warning = f"nothing like {label.name} was trained on in {modality}; {worth}"
     elif auc is not None and auc < WEAK:
         warning = f"labels as far from those trained on in {modality} were told little better than by chance"
     return {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import emoembed
-from emoembed import checkpoint
+from emoembed import checkpoint, describe
 
 DATA = os.environ.get("EMOEMBED_DATA")
 LABELS = ["joy", "anger", "nostalgia", "awe"]
@@ -77,3 +77,12 @@ def test_every_modality_knows_what_it_saw_and_what_its_items_look_like(base):
             assert len(one.seen) >= 7
             for known in (trust.familiar, trust.reference, trust.spread, trust.curves, trust.thresholds):
                 assert bool(known.any()), name
+    for name in base.model.modalities:
+        assert bool(base.model.trust(name).expected.any()), name
+
+
+def test_it_says_what_to_expect_of_an_emotion_it_never_saw(base):
+    near, far = (describe.describe_label(base.model, label)["modalities"]["text"] for label in ("delight", "boredom"))
+    assert 0.7 < near["expected_auc"] < 1.0
+    assert near["expected_auc"] > far["expected_auc"]
+    assert "nothing like boredom" in far["warning"]
