@@ -13,59 +13,20 @@ from torch.nn.functional import normalize
 
 from emoembed import augment
 from emoembed.errors import InputError
+from emoembed.layers import (
+    AttentionPooling,
+    ResidualStage,
+    Standardize,
+    joined,
+    masked_average,
+    padding_mask,
+    run_recurrent,
+)
 from emoembed.ridge import RidgeMap
 from emoembed.statistics import moments, statistics, statistics_dim
 
 SUMMARY_NOISE = 0.1
 """Deviation of the noise on standardised statistics in training."""
-
-
-def padding_mask(lengths: Tensor, time: int) -> Tensor:
-    """`(batch,)` lengths -> `(batch, time)`, True where there is data."""
-    return torch.arange(time, device=lengths.device)[None, :] < lengths[:, None]
-
-
-class Standardize(nn.Module):
-    """Columns to zero mean and unit variance, with statistics of the training data kept as buffers."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, feature_dim: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(feature_dim))
-        self.register_buffer("std", torch.ones(feature_dim))
-
-    def fit(self, frames: Tensor) -> None:
-        """Take the statistics of `(frames, feature_dim)`; a constant column keeps a deviation of one."""
-        self.mean.copy_(frames.mean(dim=0))
-        std = frames.std(dim=0)
-        self.std.copy_(torch.where(std > 1e-5, std, torch.ones_like(std)))
-
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """`(batch, time, feature_dim)` -> the same shape, padding set to zero (the mean)."""
-        mask = padding_mask(lengths, frames.shape[1])[..., None]
-        return ((frames - self.mean) / self.std).masked_fill(~mask, 0.0)
-
-
-class AttentionPooling(nn.Module):
-    """A sequence -> the mean and the standard deviation of its steps, weighted by learned attention.
-
-    Attentive statistics pooling (Okabe et al. 2018, eq. 2-6).
-    """
-
-    def __init__(self, dim: int, hidden: int = 64) -> None:
-        super().__init__()
-        self.score = nn.Sequential(nn.Linear(dim, hidden), nn.Tanh(), nn.Linear(hidden, 1))
-
-    def forward(self, steps: Tensor, lengths: Tensor) -> Tensor:
-        """`(batch, time, dim)`, `(batch,)` -> `(batch, 2 * dim)`"""
-        mask = padding_mask(lengths, steps.shape[1])[..., None]
-        weights = self.score(steps).float().masked_fill(~mask, float("-inf")).softmax(dim=1)
-        steps = steps.float().masked_fill(~mask, 0.0)
-        mean = (weights * steps).sum(dim=1)
-        variance = (weights * (steps - mean[:, None]).square()).sum(dim=1)
-        return torch.cat([mean, (variance + 1e-6).sqrt()], dim=-1)
 
 
 class RecurrentEncoder(nn.Module):
@@ -152,13 +113,6 @@ class LastStepEncoder(nn.Module):
         return last.unflatten(-1, (2, -1)).sum(dim=1)
 
 
-def run_recurrent(recurrent: nn.RNNBase, frames: Tensor, lengths: Tensor) -> Tensor:
-    """Run a bidirectional RNN so that its backward direction starts at each item's own last step, not in padding."""
-    packed = nn.utils.rnn.pack_padded_sequence(frames, lengths.cpu(), batch_first=True, enforce_sorted=False)
-    steps, _ = recurrent(packed)
-    return nn.utils.rnn.pad_packed_sequence(steps, batch_first=True, total_length=frames.shape[1])[0]
-
-
 class SpectrogramEncoder(nn.Module):
     """Log-mel bands through a convolutional front end, joined by the other columns, then a BiGRU and attention pooling.
 
@@ -216,7 +170,7 @@ class SpectrogramEncoder(nn.Module):
     def place(self, features: Tensor) -> Tensor:
         """`(batch, features)` -> `(batch, embed_dim)`"""
         pooled = features[:, : self.pooled_dim]
-        return joined(self, self.out(pooled), features[:, self.pooled_dim :])
+        return joined(self.out(pooled), self.overview, self.overview_share, features[:, self.pooled_dim :])
 
     def summarize(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """What the overview is fitted on: `(batch, statistics)`"""
@@ -236,38 +190,6 @@ class SpectrogramEncoder(nn.Module):
         steps = maps.permute(0, 2, 1, 3).flatten(start_dim=2)
         steps = self.narrow(torch.cat([steps, others.to(steps.dtype)], dim=-1))
         return self.pool(run_recurrent(self.recurrent, steps, lengths), lengths).to(steps.dtype)
-
-
-def masked_average(frames: Tensor, lengths: Tensor, factor: int) -> Tensor:
-    """Average every `factor` steps, padding left out: `(batch, time, dim)` -> `(batch, ceil(time / factor), dim)`."""
-    mask = padding_mask(lengths, frames.shape[1])[..., None].to(frames.dtype)
-    padding = (0, 0, 0, -frames.shape[1] % factor)
-    total = nn.functional.pad(frames * mask, padding).unflatten(1, (-1, factor)).sum(dim=2)
-    count = nn.functional.pad(mask, padding).unflatten(1, (-1, factor)).sum(dim=2)
-    return total / count.clamp(min=1)
-
-
-class ResidualStage(nn.Module):
-    """A strided 3x3 convolution and plain residual ones, each with batch normalisation."""
-
-    def __init__(self, inputs: int, outputs: int, stride: tuple[int, int], depth: int = 1) -> None:
-        super().__init__()
-        self.stride = stride
-        self.down = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.norm_down = nn.BatchNorm2d(outputs)
-        self.keep = nn.ModuleList(nn.Conv2d(outputs, outputs, 3, padding=1, bias=False) for _ in range(depth))
-        self.norm_keep = nn.ModuleList(nn.BatchNorm2d(outputs) for _ in range(depth))
-
-    def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`(batch, inputs, height, width)` -> `(batch, outputs, height / stride, width / stride)`
-
-        `mask` broadcasts over the output; what it leaves out is zero, as beyond the edge of a map.
-        """
-        here = mask if mask is not None else 1.0
-        maps = self.norm_down(self.down(maps)).relu() * here
-        for keep, norm in zip(self.keep, self.norm_keep, strict=True):
-            maps = (maps + norm(keep(maps))).relu() * here
-        return maps
 
 
 class FaceEncoder(nn.Module):
@@ -323,7 +245,8 @@ class FaceEncoder(nn.Module):
 
     def place(self, features: Tensor) -> Tensor:
         """`(batch, features)` -> `(batch, embed_dim)`"""
-        return joined(self, self.out(features), features if self.overview is None else self.overview.scaled(features))
+        scaled = features if self.overview is None else self.overview.scaled(features)
+        return joined(self.out(features), self.overview, self.overview_share, scaled)
 
     def _read(self, maps: Tensor) -> Tensor:
         """Standardised faces `(faces, 1, side, side)` -> `(faces, 2 * channels[-1])`"""
@@ -380,7 +303,7 @@ class PooledEncoder(nn.Module):
 
     def place(self, features: Tensor) -> Tensor:
         """`(batch, features)` -> `(batch, embed_dim)`"""
-        return joined(self, self.out(features), features)
+        return joined(self.out(features), self.overview, self.overview_share, features)
 
     def summarize(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """What the perceptron and the overview read: `(batch, numbers)`"""
@@ -389,21 +312,3 @@ class PooledEncoder(nn.Module):
             return statistics(frames, lengths)
         mean, deviation = moments(frames, lengths)
         return mean if self.summary == "mean" else torch.cat([mean, deviation], dim=1)
-
-
-def joined(encoder: SpectrogramEncoder | PooledEncoder | FaceEncoder, detail: Tensor, scaled: Tensor) -> Tensor:
-    """A network's points and its overview's, as the sum of their directions; the network's alone in training.
-
-    The network learns the emotions it sees best, the overview places those it never saw: neither is trained on what
-    the other says.
-    """
-    share = encoder.overview_share
-    if encoder.overview is None or share == 0.0 or encoder.training:
-        return detail
-    with torch.autocast(detail.device.type, enabled=False):
-        return (1 - share) * point(detail) + share * point(encoder.overview(scaled))
-
-
-def point(encoded: Tensor) -> Tensor:
-    """An encoder's output as a direction: float32, length one."""
-    return normalize(encoded.float(), dim=-1)

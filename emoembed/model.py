@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from emoembed.detail import Detail
-from emoembed.encoders import point
 from emoembed.errors import CheckpointError
 from emoembed.labels import Description, Label, canonical, resolve
+from emoembed.layers import point
 from emoembed.model_config import ENCODERS, ModelConfig
 from emoembed.projections import PROJECTIONS
 from emoembed.reliability import LabelTrust, Reliability

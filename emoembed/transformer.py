@@ -18,8 +18,8 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import linear, normalize
 
-from emoembed.encoders import padding_mask
 from emoembed.errors import CheckpointError, InputError, LabelError
+from emoembed.layers import padding_mask
 from emoembed.words import NEUTRAL_POLE, VAD_DIM
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-CORE = ("labels", "words", "projections", "encoders", "transformer", "model", "errors", "adapt")
+CORE = ("labels", "words", "projections", "layers", "encoders", "transformer", "model", "errors", "adapt")
 TOP = ("recognizer", "media", "bulk", "commands", "cli")
 
 
