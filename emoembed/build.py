@@ -27,7 +27,6 @@ from emoembed.words import WordTable
 
 VOCABULARY = 12_000  # tokens of the trunk: 9 MB at half precision
 TABLE_WORDS, TABLE_DIM = 9_000, 50  # of the word table: 1.9 MB
-ENOUGH_LABELS = 20  # held out, for their line to move new labels' scores: that of eight let any far name win
 RATED_TEXTS = 4000  # of GoEmotions, that say how far valence, arousal and dominance of texts spread
 TEXT_CORPORA = ("goemotions", "emocontext", "meld", "emorynlp")
 AUDIO_CORPORA = ("ravdess", "tess", "emodb")
@@ -136,8 +135,6 @@ def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel
         held_out = novelty.read(cache_folder(), name)
         if held_out:
             novelty.apply(model, name, held_out)
-            if len({one.label for one in held_out}) < ENOUGH_LABELS:
-                model.trust(name).novelty.zero_()
     return model
 
 

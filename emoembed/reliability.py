@@ -16,7 +16,7 @@ RISKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 REFERENCE = 256
 """Items kept to measure how near a label is to everything (hubness)."""
 NEW = 0.5
-"""Distance (one less the cosine) from the nearest seen label at which a label is quite new."""
+"""Distance (one less the cosine) from the nearest seen label from which on a label is quite new."""
 WIDTH = 0.1
 """Of the kernel on cosine distance: seen labels much further than this say little about a label."""
 
@@ -60,9 +60,7 @@ class Reliability(nn.Module):
         super().__init__()
         # slope (as a logarithm) and offset of the softmax, then of the sigmoid: linear in a label's point
         self.register_buffer("curves", torch.zeros(4, embed_dim + 1))
-        self.register_buffer(
-            "novelty", torch.zeros(4)
-        )  # what is added to those per unit of distance to the nearest seen
+        self.register_buffer("novelty", torch.zeros(4))  # what is added to those of a label that is quite new
         self.register_buffer("familiar", torch.zeros(seen, embed_dim))  # points of the seen labels
         self.register_buffer("trust", torch.ones(seen + 1))  # of each seen label 0 to 1, and of one far from all
         self.register_buffer(
@@ -82,7 +80,7 @@ class Reliability(nn.Module):
         """
         kinship = label_points @ self.familiar.T
         nearest = self._nearest(kinship)
-        curves = label_points @ self.curves[:, :-1].T + self.curves[:, -1] + (1.0 - nearest)[:, None] * self.novelty
+        curves = label_points @ self.curves[:, :-1].T + self.curves[:, -1] + newness(nearest)[:, None] * self.novelty
         return LabelTrust(
             slopes=(curves[:, 0].exp(), curves[:, 2].exp()),
             offsets=(curves[:, 1], curves[:, 3]),
@@ -120,8 +118,7 @@ class Reliability(nn.Module):
         level = scale * (label_points @ middle)
         if not bool(self.familiar.any()):
             return self.hub_share * level
-        newness = ((1.0 - nearest) / NEW).clamp(max=1.0)
-        return self.hub_share * newness * (level - scale * (self.familiar @ middle).mean())
+        return self.hub_share * newness(nearest) * (level - scale * (self.familiar @ middle).mean())
 
     def threshold(self, risk: float) -> float:
         """The confidence from which on at most a share `risk` of answers was wrong; between `RISKS` a straight line."""
@@ -138,6 +135,11 @@ class Reliability(nn.Module):
         """
         start, slope, error = self.expected if bool(self.expected.any()) else torch.full((3,), torch.nan)
         return (start + slope * self.nearest(label_points)).clamp(0.5, 1.0), float(error)
+
+
+def newness(nearest: Tensor) -> Tensor:
+    """How new labels are, 0 to 1, by their cosines with the nearest seen one."""
+    return ((1.0 - nearest) / NEW).clamp(0.0, 1.0)
 
 
 def confidence(softmax: Tensor, sigmoid: Tensor, answers: Tensor | None = None) -> Tensor:

@@ -1,7 +1,7 @@
 """What to expect of labels never seen, from seen ones held out in turn (pseudo-unseen).
 
 A label held out is one no part of its model saw. How well it is told and how its scores are off are set against how
-near the nearest label seen is; the straight lines through them go into the shipped model (`reliability.Reliability`).
+near the nearest label seen is; what follows from that goes into the shipped model (`reliability.Reliability`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from emoembed.evaluation.held_out import Fold
 from emoembed.evaluation.zero_shot import Encoded
 from emoembed.features.store import write_atomically
 from emoembed.model import EmotionModel
+from emoembed.reliability import newness
 from emoembed.train import picked
 
 FILE = "held-out-{}.csv"
@@ -31,6 +32,8 @@ FILE = "held-out-{}.csv"
 OFFSETS = torch.linspace(-6.0, 6.0, 121)
 STEP = 5
 """Places of `OFFSETS` to either side by which the curvature of a loss is measured."""
+PRIOR_LABELS = 8
+"""How many labels that lack nothing count beside those held out: a user may name what no item bears."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class HeldOut:
     softmax_certainty: float = 1.0
     """How sharply the likelihood falls beside that offset: its curvature."""
     sigmoid_certainty: float = 1.0
+
+    @property
+    def newness(self) -> float:
+        """How new it was to the model, 0 to 1."""
+        return float(newness(torch.tensor(self.nearest)))
 
 
 @dataclass(frozen=True)
@@ -107,14 +115,14 @@ def measure(model: EmotionModel, fold: Fold, label: str, modality: str, encoded:
 def pooled(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Probabilities of labels never seen and which rows bear them, pooled over labels held out in turn.
 
-    What is added to a new label's logit is the straight line through the other labels held out, not through itself.
+    What is added to a new label's logit is what the other labels held out lacked, not what itself did.
 
     Args:
         found: the labels held out, each once or once a fold.
         said: what the same models say of rows, in the same order.
 
     Returns:
-        `among labels` (softmax) and `by itself` (sigmoid), each `calibrated` with that line or `as seen labels are`.
+        `among labels` (softmax) and `by itself` (sigmoid), each `calibrated` with that or `as seen labels are`.
     """
     parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for one, scores in zip(found, said, strict=True):
@@ -122,7 +130,7 @@ def pooled(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[str, tuple[
         bears = scores.bears[:, -1].numpy() == 1
         for known in (others, []):
             way = "calibrated" if known else "as seen labels are"
-            add = [per_distance(known, kind) * (1.0 - one.nearest) for kind in ("softmax", "sigmoid")]
+            add = [lacking(known, kind) * one.newness for kind in ("softmax", "sigmoid")]
             moved = torch.cat([scores.softmax[:, :-1], scores.softmax[:, -1:] + add[0]], dim=1)
             parts.setdefault(f"by itself, {way}", []).append(
                 ((scores.sigmoid[:, -1] + add[1]).sigmoid().numpy(), bears)
@@ -133,19 +141,21 @@ def pooled(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[str, tuple[
     return {name: (shares[name], np.concatenate([bears for _, bears in each])) for name, each in parts.items()}
 
 
-def per_distance(found: Sequence[HeldOut], kind: str) -> float:
-    """By how much an offset grows with the distance from the nearest label seen.
+def lacking(found: Sequence[HeldOut], kind: str) -> float:
+    """What the logit of a quite new label lacks; of others, their newness's share of it.
 
-    Least squares through zero, each label counting by how certain its offset is: the likeliest line for all of their
-    rows together, to second order.
+    Least squares through zero, each label counting by how certain its offset is: the likeliest for all of their rows
+    together, to second order. `PRIOR_LABELS` keep it low where few labels were held out, for what is right of eight
+    labels that all occur lets any far name win.
 
     Args:
         found: the labels held out.
         kind: `softmax` or `sigmoid`.
     """
-    distance = np.array([1.0 - one.nearest for one in found])
+    new = np.array([one.newness for one in found])
     off, certain = (np.array([getattr(one, f"{kind}_{name}") for one in found]) for name in ("offset", "certainty"))
-    return float((certain * distance) @ off / max((certain * distance) @ distance, 1e-9))
+    labels = len({one.label for one in found})
+    return labels / (labels + PRIOR_LABELS) * float((certain * new) @ off / max((certain * new) @ new, 1e-9))
 
 
 def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
@@ -156,11 +166,10 @@ def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
     """
     if len(found) < 3:
         raise InputError(f"three held-out labels at least tell what to expect of new ones; given {len(found)}")
-    distance = np.array([1.0 - one.nearest for one in found])
     trust = model.trust(modality)
     for place, kind in ((1, "softmax"), (3, "sigmoid")):
-        trust.novelty[place] = per_distance(found, kind)
-    nearest, aucs = 1.0 - distance, np.array([one.auc for one in found])
+        trust.novelty[place] = lacking(found, kind)
+    nearest, aucs = (np.array([getattr(one, name) for one in found]) for name in ("nearest", "auc"))
     centred = nearest - nearest.mean()
     # a prior as heavy as three labels keeps the line level where the cosines hardly differ
     slope = float(centred @ aucs / (centred @ centred + 3 * 0.1**2))

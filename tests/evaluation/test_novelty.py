@@ -7,11 +7,14 @@ from emoembed.evaluation.novelty import HeldOut
 
 
 def test_what_is_expected_is_the_line_through_what_was_held_out(units_model):
-    found = [HeldOut(str(i), x, 0.5 + 0.4 * x, 2.0 * (1 - x), -3.0 * (1 - x)) for i, x in enumerate((0.1, 0.5, 0.9))]
+    found = [
+        HeldOut(str(i), x, 0.5 + 0.4 * x, 2.0 * new, -3.0 * new)
+        for i, (x, new) in enumerate(((0.1, 1.0), (0.5, 1.0), (0.9, 0.2)))
+    ]
     units_model.saw({"video": ("joy",)})
     novelty.apply(units_model, "video", found * 5)
     trust = units_model.trust("video")
-    torch.testing.assert_close(trust.novelty, torch.tensor([0.0, 2.0, 0.0, -3.0]))
+    torch.testing.assert_close(trust.novelty, torch.tensor([0.0, 2.0, 0.0, -3.0]) * 3 / 11)
     start, slope, error = trust.expected.tolist()
     assert slope == pytest.approx(0.4, abs=0.02)
     assert start + slope * 0.5 == pytest.approx(0.7, abs=0.005)
@@ -33,8 +36,15 @@ def test_the_offset_that_lacks_is_found():
 
 def test_an_uncertain_offset_counts_little():
     sure, unsure = HeldOut("a", 0.5, 0.7, 1.0, 0.0, 50.0, 1.0), HeldOut("b", 0.5, 0.7, 6.0, 0.0, 0.5, 1.0)
-    assert novelty.per_distance([sure, unsure], "softmax") == pytest.approx(2.0, abs=0.15)
-    assert novelty.per_distance([], "softmax") == 0.0
+    assert novelty.lacking([sure, unsure], "softmax") == pytest.approx(2 / 10 * 1.05, abs=0.01)
+    assert novelty.lacking([], "softmax") == 0.0
+
+
+def test_few_labels_held_out_move_new_ones_little():
+    held_out = [HeldOut(str(i), 0.75, 0.7, 1.0, 2.0) for i in range(24)]
+    assert novelty.lacking(held_out, "softmax") == pytest.approx(2.0 * 24 / 32)
+    assert novelty.lacking(held_out[:8], "sigmoid") == pytest.approx(4.0 * 8 / 16)
+    assert novelty.lacking(held_out[:8] * 4, "sigmoid") == pytest.approx(4.0 * 8 / 16)  # four folds of the same labels
 
 
 def test_too_few_labels_tell_nothing(units_model):
