@@ -139,8 +139,10 @@ def _smooth(logits: Tensor, targets: Tensor, label_points: Tensor) -> Tensor:
         total = 0.0
         for group in range(5):
             kept = torch.from_numpy(groups != group)
+            out = ~kept
             curves = _fit_curves(logits[:, kept], targets[:, kept], label_points[kept], penalty, softmax=False)
-            total += float(_calibration_loss(curves, logits, targets, label_points, softmax=False))
+            loss = _calibration_loss(curves, logits[:, out], targets[:, out], label_points[out], softmax=False)
+            total += float(loss) * int(out.sum())
         losses.append(total)
     return _fit_curves(logits, targets, label_points, SMOOTHNESS[int(np.argmin(losses))], softmax=False)
 

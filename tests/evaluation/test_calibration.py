@@ -70,6 +70,18 @@ def test_labels_near_each_other_are_calibrated_alike_seen_or_not():
     assert abs(told - truth[8]) < 0.2 * abs(truth[:8].mean() - truth[8])
 
 
+def test_what_a_place_does_not_tell_is_the_same_for_all():
+    """Ten pairs of labels near each other, one offset high and one low: each is misled by the other's."""
+    draw = torch.Generator().manual_seed(0)
+    sides = torch.cat([torch.eye(10), torch.eye(10).roll(1, 0)])  # partners fall into different parts of the fit
+    up = torch.arange(20)[:, None] < 10
+    points = torch.nn.functional.normalize(torch.cat([sides, torch.where(up, 0.3, -0.3) * sides], dim=1), dim=1)
+    logits = torch.randn(1000, 20, generator=draw)
+    targets = (torch.rand(1000, 20, generator=draw) < (logits - 2.0 + torch.where(up, 1.0, -1.0).T).sigmoid()).float()
+    curves = _smooth(logits, targets, points)
+    assert (points @ curves[1, :-1]).std() < 0.1
+
+
 def test_few_and_misleading_rows_neither_turn_the_order_nor_make_it_extreme(trained, toy):
     few = toy(3, 5)
     calibrate(trained, "video", few)
