@@ -14,7 +14,7 @@ from emoembed.model import EmotionModel
 from emoembed.recognizer import Recognizer
 
 FAR = 0.4
-"""Cosine below which the nearest trained label says little of a label."""
+"""Cosine below which the nearest label says little of a label."""
 WEAK = 0.65
 """AUC below which an answer is little better than chance."""
 
@@ -25,7 +25,8 @@ def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str,
 
     `nearest` are the `count` nearest of the table by their text vectors. Each of `modalities` has the nearest labels
     its training saw, by their points in its space, the AUC to expect of a label as far from them (None where that was
-    never measured, or where the label was trained on), and a `warning`, empty where there is nothing to warn of.
+    never measured, where the label was trained on, and where no emotion known is like it), and a `warning`, empty where
+    there is nothing to warn of.
     """
     label = next(iter(resolve([name]).values()))
     others = [other for other in table() if other != label.name]
@@ -33,6 +34,7 @@ def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str,
     text = torch.nn.functional.normalize(features[:, : model.config.phrase_dim], dim=-1)
     cosines = text[1:] @ text[0]
     seen = {canonical(other) for other in model.config.seen}
+    strange = label.name not in {*table(), *seen, *model.config.few_shot} and float(cosines.max()) < FAR
     assert model.phrases is not None
     return {
         "name": label.name,
@@ -46,12 +48,15 @@ def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str,
             {"name": others[i], "cosine": round(float(cosines[i]), 4), "seen": others[i] in seen}
             for i in cosines.argsort(descending=True, stable=True)[:count].tolist()
         ],
-        "modalities": {modality: _trusted(model, modality, label) for modality in model.modalities},
+        "modalities": {modality: _trusted(model, modality, label, strange) for modality in model.modalities},
     }
 
 
-def _trusted(model: EmotionModel, modality: str, label: Label) -> dict[str, Any]:
-    """The nearest labels a modality's training saw, what to expect, and what to beware of."""
+def _trusted(model: EmotionModel, modality: str, label: Label, strange: bool) -> dict[str, Any]:
+    """The nearest labels a modality's training saw, what to expect, and what to beware of.
+
+    `strange` labels are like no emotion that is known: where they lie is a guess, however near others that is.
+    """
     seen = model.config.modalities[modality].seen
     if not seen:
         return {"nearest": [], "expected_auc": None, "error": None, "warning": f"{modality}: trained on nothing known"}
@@ -61,6 +66,10 @@ def _trusted(model: EmotionModel, modality: str, label: Label) -> dict[str, Any]
     nearest = [{"name": seen[i], "cosine": round(cosines[i], 4)} for i in order]
     if label.name in map(canonical, seen) or modality in model.config.few_shot.get(label.name, {}):
         return {"nearest": nearest, "expected_auc": None, "error": None, "warning": ""}
+    if strange:
+        advice = "no emotion like it is known; a description, or a few examples, would tell more"
+        warning = f"where {label.name} lies in {modality} is guessed from the word: {advice}"
+        return {"nearest": nearest, "expected_auc": None, "error": None, "warning": warning}
     expected, error = model.trust(modality).expected_auc(points)
     auc = None if bool(expected.isnan().any()) else round(float(expected[0]), 3)
     warning = ""

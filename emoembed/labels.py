@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from functools import cache
 from importlib import resources
+from numbers import Real
 from typing import Any
 
 from emoembed.errors import LabelError
@@ -22,6 +23,9 @@ class Label:
     """An emotion. Only the name is needed; whatever else is known makes its vector better.
 
     `valence`, `arousal` and `dominance` lie in -1..1 (Russell & Mehrabian 1977), or are all None when unknown.
+
+    Raises:
+        LabelError: a field is not of its kind, or only some of valence, arousal and dominance are given.
     """
 
     name: str
@@ -32,6 +36,23 @@ class Label:
     valence: float | None = None
     arousal: float | None = None
     dominance: float | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("name", "definition", "sounds", "looks"):
+            if not isinstance(said := getattr(self, field), str):
+                raise LabelError(f"{field} of label {self.name!r} is a string; given {said!r:.60}")
+        words: Any = (self.synonyms,) if isinstance(self.synonyms, str) else self.synonyms
+        if not isinstance(words, Collection) or not all(isinstance(word, str) for word in words):
+            raise LabelError(f"synonyms of label {self.name!r} are strings; given {self.synonyms!r:.60}")
+        object.__setattr__(self, "synonyms", tuple(words))
+        vad = (self.valence, self.arousal, self.dominance)
+        if vad == (None, None, None):
+            return
+        if not all(isinstance(v, Real) and -1.0 <= v <= 1.0 for v in vad):
+            raise LabelError(
+                f"valence, arousal and dominance of label {self.name!r} are three numbers from -1 to 1, or none of "
+                f"them is given; given {vad}"
+            )
 
     @property
     def vad(self) -> tuple[float, float, float] | None:
@@ -78,7 +99,7 @@ def resolve(labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[s
             the table's definition, or is a dictionary of the fields it takes the place of.
 
     Raises:
-        LabelError: no labels, an empty one, two that name the same emotion, or a field `Label` does not have.
+        LabelError: no labels, an empty one, two that name the same emotion, or a description that is none.
     """
     if isinstance(labels, str):
         names = [name.strip() for name in labels.split(",") if name.strip()] or ["joy"]
@@ -106,14 +127,16 @@ def resolve(labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[s
 
 def _described(label: Label, description: Description) -> Label:
     """A label with what a caller said of it."""
-    fields: dict[str, Any] = {"definition": description} if isinstance(description, str) else dict(description)
-    if "synonyms" in fields:
-        fields["synonyms"] = tuple(fields["synonyms"])
-    try:
-        return replace(label, **fields, name=label.name)
-    except TypeError as error:
-        known = ", ".join(field.name for field in dataclass_fields(Label) if field.name != "name")
-        raise LabelError(f"{label.name!r} is described by {', '.join(fields)}; known are {known}") from error
+    if isinstance(description, str):
+        return replace(label, definition=description)
+    known = [field.name for field in dataclass_fields(Label) if field.name != "name"]
+    if not isinstance(description, Mapping) or not set(description) <= set(known):
+        given = ", ".join(map(str, description)) if isinstance(description, Mapping) else repr(description)
+        raise LabelError(
+            f"{label.name!r} is described by {given:.80}; a description is a definition, or a dictionary with any of "
+            f"{', '.join(known)}"
+        )
+    return replace(label, **description)
 
 
 def synonymous(one: str, other: str) -> bool:

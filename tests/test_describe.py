@@ -51,6 +51,24 @@ def test_how_far_a_label_is_to_be_trusted(recognizer):
     assert "nothing like" in describe.describe_label(model, "serenity")["modalities"]["text"]["warning"]
 
 
+def test_a_word_like_no_emotion_known_promises_nothing_however_near_it_lies(recognizer, monkeypatch):
+    model = recognizer.model
+    model.saw({"text": ("joy", "anger")})
+    model.trust("text").familiar.copy_(model.label_points(("joy", "anger"))["text"])
+    model.trust("text").expected.copy_(torch.tensor([0.5, 0.4, 0.05]))
+    monkeypatch.setattr(describe, "table", lambda: {"joy": describe.find("joy"), "anger": describe.find("anger")})
+    said = {far: _of(model, "sunny", far, monkeypatch) for far in (0.0, 0.9999)}
+    assert said[0.0]["expected_auc"] is not None
+    assert said[0.9999]["expected_auc"] is None
+    assert "sunny lies in text is guessed from the word: no emotion like it is known" in said[0.9999]["warning"]
+    assert "guessed" not in _of(model, "joy", 0.9999, monkeypatch)["warning"]
+
+
+def _of(model, name, far, monkeypatch):
+    monkeypatch.setattr(describe, "FAR", far)
+    return describe.describe_label(model, name)["modalities"]["text"]
+
+
 def test_a_label_taught_in_one_modality_is_as_far_in_the_others_as_before(three_model):
     three_model.saw(dict.fromkeys(three_model.modalities, ("anger",)))
     taught = Recognizer(three_model).adapt([{"text": "so calm", "label": "serenity"}]).model

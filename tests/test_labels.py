@@ -68,5 +68,33 @@ def test_a_description_may_say_how_an_emotion_sounds_and_looks():
     told = labels.resolve({"saudade": said})
     assert told["saudade"] == labels.Label("saudade", ("yearning",), "a longing", "a soft, slow voice")
     assert labels.resolve({"joy": {"looks": "a grin"}})["joy"].definition == labels.table()["joy"].definition
-    with pytest.raises(LabelError, match="'awe' is described by smells; known are synonyms, definition, sounds, looks"):
+    with pytest.raises(
+        LabelError, match=r"'awe' is described by smells; .* any of synonyms, definition, sounds, looks"
+    ):
         labels.resolve({"awe": {"smells": "of incense"}})
+
+
+@pytest.mark.parametrize(
+    ("description", "said"),
+    [
+        (5, "'saudade' is described by 5; a description is a definition, or a dictionary"),
+        (["longing"], "'saudade' is described by"),
+        ({"sounds": 5}, "sounds of label 'saudade' is a string; given 5"),
+        ({"synonyms": ["longing", 3]}, "synonyms of label 'saudade' are strings"),
+        ({"synonyms": 3}, "synonyms of label 'saudade' are strings"),
+        ({"valence": -1.0}, "three numbers from -1 to 1, or none of them is given"),
+        ({"valence": 50, "arousal": 5, "dominance": 5}, "three numbers from -1 to 1"),
+        ({"valence": "low", "arousal": 0.0, "dominance": 0.0}, "three numbers from -1 to 1"),
+    ],
+)
+def test_a_wrong_description_is_told(description, said):
+    with pytest.raises(LabelError, match=said):
+        labels.resolve({"saudade": description})
+
+
+def test_one_synonym_is_a_word_and_not_its_letters():
+    assert labels.resolve({"saudade": {"synonyms": "longing"}}) == labels.resolve(
+        {"saudade": {"synonyms": ["longing"]}}
+    )
+    assert labels.resolve([labels.Label("saudade", synonyms=["longing"])])["saudade"].synonyms == ("longing",)
+    assert labels.resolve({"awe": {"valence": 0.5}})["awe"].vad == (0.5, *labels.table()["awe"].vad[1:])
