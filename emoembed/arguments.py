@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from emoembed.errors import InputError, LabelError
-from emoembed.labels import Description, Label, resolve
+from emoembed.labels import Description, Label, canonical, resolve
 from emoembed.model_config import MODALITIES
 from emoembed.reliability import RISKS
 
@@ -20,9 +20,10 @@ UNREAD = ("id", "split", "speaker", "dialogue", "turn")  # columns a support tab
 
 def risk_of(abstain: bool | float) -> float | None:
     """The share of wrong answers asked for; None where every item is to be answered."""
-    if abstain is False:
-        return None
+    abstain = abstain.item() if isinstance(abstain, np.generic) else abstain
     risk = DEFAULT_RISK if abstain is True else abstain
+    if risk is False:
+        return None
     if not isinstance(risk, (int, float)) or not RISKS[0] <= risk <= RISKS[-1]:
         raise InputError(
             f"abstain is True, False or a share of wrong answers in {RISKS[0]}..{RISKS[-1]}; given {risk!r}"
@@ -48,13 +49,22 @@ def items_of(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
 
 def _entries(value: Any) -> Any:
     """A list, or a column of a table, with None where an entry is missing; anything else as it is."""
+    if hasattr(value, "columns"):
+        raise InputError(
+            f"a table is no list of items; give a column of it, one of {', '.join(map(str, value.columns))}"
+        )
     if hasattr(value, "notna"):
         value = value.astype(object).where(value.notna(), None).tolist()
     elif isinstance(value, np.ndarray) and value.dtype.kind in "OU":
         value = value.tolist()
     if not isinstance(value, list):
         return value
-    return [None if isinstance(entry, float) and math.isnan(entry) else entry for entry in value]
+    return [None if _missing(entry) else entry for entry in value]
+
+
+def _missing(entry: Any) -> bool:
+    """Whether a cell of a table holds nothing."""
+    return isinstance(entry, float) and math.isnan(entry)
 
 
 def listed(labels: Any) -> Labels:
@@ -81,7 +91,7 @@ def support_rows(support: Any) -> list[dict[str, Any]]:
         raise InputError(
             f"a row of the support is a dictionary such as {{'text': ..., 'label': 'awe'}}; given {strange!r:.60}"
         )
-    records = [dict(row) for row in support]
+    records = [{key: None if _missing(value) else value for key, value in row.items()} for row in support]
     if not records:
         raise InputError("the support is empty; give at least one row with a label and a text, audio or video")
     for i, row in enumerate(records):
@@ -95,4 +105,5 @@ def support_rows(support: Any) -> list[dict[str, Any]]:
         unknown = [key for key in row if key not in (*MODALITIES, "label", *UNREAD)]
         if unknown:
             raise InputError(f"row {i} of the support has {', '.join(unknown)}; rows hold label, text, audio, video")
+        row["label"] = list({canonical(name): name for name in row["label"]}.values())
     return records

@@ -186,14 +186,16 @@ def _matrices(corpus: Corpus, results: Mapping[str, Result]) -> tuple[np.ndarray
     return scores, bears
 
 
-def _figures(scores: np.ndarray, bears: np.ndarray, thresholds: np.ndarray | None) -> dict[str, float]:
+def _figures(
+    scores: np.ndarray, bears: np.ndarray, thresholds: np.ndarray | None, absent: float = 0.0
+) -> dict[str, float]:
     if thresholds is not None:
-        return {"macro_f1": metrics.macro_f1(scores >= thresholds, bears)}
+        return {"macro_f1": metrics.macro_f1(scores >= thresholds, bears, absent)}
     true, answered = bears.argmax(axis=1), scores.argmax(axis=1)
     return {
         "uar": metrics.uar(answered, true),
         "accuracy": float((answered == true).mean()),
-        "macro_f1": metrics.macro_f1(np.eye(bears.shape[1], dtype=bool)[answered], bears),
+        "macro_f1": metrics.macro_f1(np.eye(bears.shape[1], dtype=bool)[answered], bears, absent),
     }
 
 
@@ -202,7 +204,7 @@ def _interval(
 ) -> dict[str, float]:
     """The 95 % interval of the first of the figures."""
     name = next(iter(_figures(scores, bears, thresholds)))
-    low, high = metrics.bootstrap(lambda rows: _figures(scores[rows], bears[rows], thresholds)[name], groups)
+    low, high = metrics.bootstrap(lambda rows: _figures(scores[rows], bears[rows], thresholds, np.nan)[name], groups)
     return {f"{name}_low": low, f"{name}_high": high}
 
 

@@ -16,7 +16,6 @@ import torch
 from emoembed import attune, checkpoint, extraction, media
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
-from emoembed.corpora.files import read_csv
 from emoembed.errors import EmoembedError, InputError, LabelError, MediaError, MissingFileError
 from emoembed.extraction import Span
 from emoembed.features import audio
@@ -145,17 +144,28 @@ def attune_manifest(
 
 
 def read_support(path: str | Path) -> list[dict[str, Any]]:
-    """Rows of a CSV with the column `label` and any of `text`, `audio`, `video`; paths relative to the file."""
+    """Rows of a table with the column `label`, or `labels`, and any of `text`, `audio`, `video`.
+
+    As in a manifest, several labels of a row are joined by `|`, and paths are relative to the file.
+    """
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"no support at {path}")
-    rows = read_csv(path, ("label",)).replace("", None).to_dict("records")
+    table = manifest.read_table(path, ())
+    table = table if "label" in table else table.rename(columns={"labels": "label"})
+    if "label" not in table:
+        there = ", ".join(map(str, table))
+        raise InputError(f"{path} has no column label, which says what each row teaches; it has {there}")
+    table = table.astype(object).where(table.notna(), None).replace("", None)
     return [
         {
-            str(key): str(path.parent / value) if value and key in ("audio", "video") else value
-            for key, value in row.items()
+            **{
+                str(key): str(path.parent / value) if value and key in ("audio", "video") else value
+                for key, value in row.items()
+            },
+            "label": list(manifest.labels_of(row["label"])),
         }
-        for row in rows
+        for row in table.to_dict("records")
     ]
 
 

@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(one, batch_size=True)
 
     one = _command(commands, adapt, "move labels towards a few examples")
-    one.add_argument("--support", type=Path, required=True, metavar="FILE", help="CSV: label, and text, audio or video")
+    one.add_argument("--support", type=Path, required=True, metavar="FILE", help="label, and text, audio or video")
     one.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the checkpoint goes")
     one.add_argument("--steps", type=int, default=0, help="gradient steps of a light fine-tune")
     _add_labels(one)

@@ -75,12 +75,13 @@ def evaluate(parsed: argparse.Namespace) -> int:
     """A corpus to figures: the model's own, or with emotions held out of training."""
     from emoembed import assess
 
-    trains = parsed.unseen is not None or parsed.protocol not in (None, "default")
+    reported = parsed.protocol not in (None, "default") or (
+        parsed.protocol is None and assess.reports_by_default(parsed.corpus, parsed.unseen)
+    )
+    trains = parsed.unseen is not None or reported
     if trains and (parsed.device not in (None, "cpu") or parsed.batch_size is not None):
         raise InputError("--device and --batch-size go without --unseen and --protocol, which train on the CPU")
-    if parsed.protocol not in (None, "default") or (
-        parsed.protocol is None and assess.reports_by_default(parsed.corpus, parsed.unseen)
-    ):
+    if reported:
         return _evaluate_protocol(parsed)
     if parsed.words or parsed.epochs or parsed.keep_emotion_columns or parsed.method != "emoembed":
         raise InputError("--words, --epochs, --method and --keep-emotion-columns go with --protocol")

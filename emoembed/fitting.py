@@ -264,6 +264,6 @@ def _assemble(
     model.saw(seen)
     recipes.described(model, labels=labels, provenance=provenance)
     for name, (_, _, valid) in parts.items():
-        if (valid.targets.sum(axis=1) == 1).any():  # temperature and weight are fitted on rows of one label
+        if (valid.targets == 1).any():
             calibrate(model, name, valid)
     return model

@@ -22,7 +22,9 @@ TEMPLATES = ("{}", "a feeling of {}", "this expresses {}", "the person feels {}"
 class Label:
     """An emotion. Only the name is needed; whatever else is known makes its vector better.
 
-    `valence`, `arousal` and `dominance` lie in -1..1 (Russell & Mehrabian 1977), or are all None when unknown.
+    What it `sounds` and `looks` like is read for words such as loud or smile: say what is there, for "no smile" is read
+    as a smile. `valence`, `arousal` and `dominance` lie in -1..1 (Russell & Mehrabian 1977), or are all None when
+    unknown.
 
     Raises:
         LabelError: a field is not of its kind, or only some of valence, arousal and dominance are given.

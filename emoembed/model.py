@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 from torch import Tensor, nn
 
 from emoembed.detail import Detail
 from emoembed.errors import CheckpointError
-from emoembed.labels import Description, Label, canonical, resolve
+from emoembed.labels import Description, Label, canonical, find, resolve
 from emoembed.layers import point
 from emoembed.model_config import ENCODERS, ModelConfig
 from emoembed.projections import PROJECTIONS
@@ -74,7 +74,15 @@ class EmotionModel(nn.Module):
         """Features of labels, `(labels, label_dim)`. Raises LabelError as `labels.resolve` does."""
         if self.phrases is None:
             raise CheckpointError("this model was built without a phrase encoder; load it with from_pretrained")
-        return self.space.embed(labels, self.phrases)
+        return self.space.embed(list(self.meant(labels).values()), self.phrases)
+
+    def meant(self, labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[str, Label]:
+        """`labels.resolve`, with the description a label was taught with where the caller gives its name alone."""
+        described = self.config.described
+        return {
+            name: described[label.name] if label.name in described and label == find(label.name) else label
+            for name, label in resolve(labels).items()
+        }
 
     def encode(self, batch: Batch) -> dict[str, Tensor]:
         """Each modality's points, `(batch, point_dim)`; in training `(batch, embed_dim)`, without what no word says.
@@ -121,8 +129,19 @@ class EmotionModel(nn.Module):
             points[name] = torch.nn.functional.pad(said, (0, self._point_dim(name) - said.shape[1]))
         return points
 
+    def describe(self, labels: Iterable[Label]) -> None:
+        """Note what labels mean here, for when their names alone are given."""
+        said = {label.name: asdict(label) for label in labels}
+        if said:
+            known = {**self.config.provenance.get("described", {}), **said}
+            self.config = replace(self.config, provenance={**self.config.provenance, "described": known})
+
     def label_points(self, labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[str, Tensor]:
-        """Each modality's label points, with few-shot vectors in place of words where the model was adapted."""
+        """Each modality's label points, with few-shot vectors in place of words where the model was adapted.
+
+        A label stays where its examples put it, whatever description comes with its name; in modalities that were
+        given no example of it, it lies where the description says.
+        """
         points = self.project(self.embed(labels))
         names = [canonical(name) for name in resolve(labels)]
         for row, name in enumerate(names):

@@ -15,6 +15,7 @@ from emoembed.encoders import (
     WordEncoder,
 )
 from emoembed.errors import CheckpointError, InputError
+from emoembed.labels import Label
 from emoembed.projections import PROJECTIONS, LabelParts
 from emoembed.transformer import TransformerEncoder
 from emoembed.words import CUE_DIM, VAD_DIM
@@ -138,6 +139,12 @@ class ModelConfig:
         """Of each label moved by examples, how many there were by modality."""
         counts: dict[str, dict[str, int]] = self.provenance.get("few_shot", {})
         return counts
+
+    @property
+    def described(self) -> dict[str, Label]:
+        """Labels that were taught with a description, which holds wherever their name alone is given."""
+        known: dict[str, dict[str, Any]] = self.provenance.get("described", {})
+        return {name: Label(**said) for name, said in known.items()}
 
     @property
     def seen(self) -> tuple[str, ...]:

@@ -19,8 +19,8 @@ from emoembed import checkpoint, media
 from emoembed.arguments import Labels, items_of, listed, risk_of, support_rows
 from emoembed.card import card_of
 from emoembed.data import collate
-from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
-from emoembed.labels import canonical, resolve
+from emoembed.errors import EmoembedError, InputError, LabelError, MediaError, MissingFileError
+from emoembed.labels import canonical, find, resolve
 from emoembed.model import EmotionModel
 from emoembed.model_config import MODALITIES
 from emoembed.reliability import LabelTrust, confidence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BATCH_SIZE = 32
+NOTHING = "nothing to work on: text, audio and video are all None"
 Read = tuple[dict[str, np.ndarray], dict[str, str]]
 """An item's arrays by modality, and why others are absent."""
 
@@ -95,19 +96,27 @@ class Recognizer(
         if errors not in ("raise", "skip"):
             raise InputError(f"errors is 'raise' or 'skip'; given {errors!r}")
         items, single = items_of({"text": text, "audio": audio, "video": video})
+        given = [name for name in self.model.modalities if any(item.get(name) is not None for item in items)]
+        unfit = [name for name in given if not bool(self.model.trust(name).thresholds.any())]
+        if risk is not None and unfit:
+            raise InputError(
+                f"this model cannot abstain: its {', '.join(unfit)} was never calibrated on validation rows"
+            )
         asked = self._label_set(labels)
         results: list[Result] = []
         for start in range(0, len(items), BATCH_SIZE):
             read: dict[int, Read] = {}
             answers: dict[int, Result] = {}
             for i, item in enumerate(items[start : start + BATCH_SIZE], start):
-                try:
+                if errors == "raise":
                     read[i] = self._read(item, i, single)
-                except (InputError, MediaError, MissingFileError) as error:
-                    if errors == "raise":
-                        raise
-                    given = [name for name, source in item.items() if source is not None] or list(item)
-                    answers[i] = Result(None, {}, {}, dict.fromkeys(given, str(error)), multi_label)
+                    continue
+                arrays, absent = self._usable(item)
+                if arrays:
+                    read[i] = arrays, {name: str(error) for name, error in absent.items()}
+                else:
+                    why = {name: str(error) for name, error in absent.items()} or dict.fromkeys(item, NOTHING)
+                    answers[i] = Result(None, {}, {}, why, multi_label)
             if read:
                 scored = self._score(list(read.values()), asked, multi_label, risk)
                 answers.update(zip(read, scored, strict=True))
@@ -119,10 +128,16 @@ class Recognizer(
         """Each modality's points, `(embed_dim,)` of length one; `(items, embed_dim)` for lists, NaN where absent."""
         items, single = items_of({"text": text, "audio": audio, "video": video})
         read = [self._read(item, i, single) for i, item in enumerate(items)]
-        points = self.model.encode(self.batch_of([arrays for arrays, _ in read]))
-        sizes = {name: one.embed_dim for name, one in self.model.config.modalities.items()}
-        arrays = {name: matrix[:, : sizes[name]].float().cpu().numpy() for name, matrix in points.items()}
-        return {name: matrix[0] if single else matrix for name, matrix in arrays.items()}
+        batches = [read[start : start + BATCH_SIZE] for start in range(0, len(read), BATCH_SIZE)]
+        parts = [self.model.encode(self.batch_of([arrays for arrays, _ in batch])) for batch in batches]
+        found = {}
+        for name, modality in self.model.config.modalities.items():
+            if any(name in part for part in parts):
+                lacking = torch.full((BATCH_SIZE, modality.embed_dim), torch.nan)
+                rows = [part.get(name, lacking[: len(at)]) for part, at in zip(parts, batches, strict=True)]
+                matrix = torch.cat([one[:, : modality.embed_dim].float().cpu() for one in rows]).numpy()
+                found[name] = matrix[0] if single else matrix
+        return found
 
     def adapt(
         self,
@@ -138,7 +153,8 @@ class Recognizer(
             support: rows with a `label` (a name, or a list of them where a row bears several) and any of `text`,
                 `audio`, `video`: dictionaries or a table.
             labels: names, or name to description, of the labels being taught; those of the support by default. A
-                description goes into the label's starting vector.
+                description goes into the label's starting vector, is kept, and holds in every modality when the label
+                is named later on.
             steps: gradient steps of a light fine-tune of the new labels' vectors; 0 leaves it out.
             max_harm: the largest share of items of other labels that the fine-tune may win over for the new ones.
 
@@ -149,7 +165,7 @@ class Recognizer(
             raise InputError(f"steps is a whole number of at least 0; given {steps!r}")
         rows = support_rows(support)
         given = list({canonical(label): label for row in rows for label in row["label"]}.values())
-        taught = resolve(given if labels is None else listed(labels))
+        taught = self.model.meant(given if labels is None else listed(labels))
         named = {canonical(name) for name in taught}
         strange = sorted({label for row in rows for label in row["label"] if canonical(label) not in named})
         if strange:
@@ -180,9 +196,9 @@ class Recognizer(
         }
         keep = [i for i, seen in enumerate(self.model.config.seen) if canonical(seen) not in stacked]
         rivals = {name: matrix[keep].clone() for name, matrix in others.items()} if keep else {}
-        return Recognizer(
-            few_shot.adapt(self.model, stacked, starts, steps=steps, max_harm=max_harm, others=rivals), self.folder
-        )
+        adapted = few_shot.adapt(self.model, stacked, starts, steps=steps, max_harm=max_harm, others=rivals)
+        adapted.describe(label for label in taught.values() if label != find(label.name))
+        return Recognizer(adapted, self.folder)
 
     def attune(self, audio: Any = None, video: Any = None) -> Recognizer:
         """A new recognizer at home among recordings or faces of your own, which nobody has labelled.
@@ -233,8 +249,22 @@ class Recognizer(
 
         What a file does not hold, such as a face, is absent. What the caller got wrong, such as a path, is an error.
         """
+        arrays, errors = self._usable(item)
+        place = "" if single else f"item {position}: "
+        for name, error in errors.items():
+            if name in self.model.modalities and not isinstance(error, MediaError):
+                raise type(error)(f"{place}{error}") from error
+        if arrays:
+            return arrays, {name: str(error) for name, error in errors.items()}
+        if not errors:
+            raise InputError(f"{place}{NOTHING}")
+        first = next(iter(errors.values()))
+        raise type(first)(place + "; ".join(str(error) for error in errors.values())) from first
+
+    def _usable(self, item: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, EmoembedError]]:
+        """One item's arrays by modality, and the errors of those that cannot be used."""
         arrays: dict[str, np.ndarray] = {}
-        errors: dict[str, MediaError | InputError] = {}
+        errors: dict[str, EmoembedError] = {}
         for name, source in item.items():
             if source is None:
                 continue
@@ -243,17 +273,9 @@ class Recognizer(
                 continue
             try:
                 arrays[name] = media.read(self.model, name, source)
-            except MediaError as error:
+            except (MediaError, InputError, MissingFileError) as error:
                 errors[name] = error
-            except (InputError, MissingFileError) as error:
-                raise error if single else type(error)(f"item {position}: {error}") from error
-        if arrays:
-            return arrays, {name: str(error) for name, error in errors.items()}
-        place = "" if single else f"item {position}: "
-        if not errors:
-            raise InputError(f"{place}nothing to work on: text, audio and video are all None")
-        first = next(iter(errors.values()))
-        raise type(first)(place + "; ".join(str(error) for error in errors.values())) from first
+        return arrays, errors
 
     def batch_of(self, items: Sequence[Mapping[str, np.ndarray]]) -> dict[str, tuple[Tensor, Tensor]]:
         """Items' arrays by modality, as `media.read` gives them, padded to one batch on the model's device."""
@@ -335,8 +357,8 @@ def predict(
         abstain: answer "none of these" (`label` None, `abstained` true) where confidence is too low: True where more
             than a fifth of the answers given would be wrong, a number in 0.05..0.5 for another share. The thresholds
             are those of validation rows of seen labels, asked with lists of labels that may lack the right one.
-        errors: "skip" answers an item that cannot be used with no label and no scores, and says why in `absent`,
-            where "raise" ends the call.
+        errors: "raise" ends the call at the first thing given that cannot be used; "skip" goes by what of an item
+            can be, answers an item of which nothing can with no label and no scores, and says why in `absent`.
         device: where to compute, such as "cuda"; the CPU by default.
 
     Returns:

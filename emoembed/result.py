@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,8 @@ class Result:
         modalities: modality -> its own scores and its weight, for those that were there.
         absent: modality -> why it could not be used, for those that were given but hold nothing to work on.
         multi_label: whether each score is a probability of its own.
-        confidence: 0 to 1, that the best label is right: it beats the others, and is there at all.
+        confidence: 0 to 1, that the best label is right: it beats the others, and is there at all; NaN (None in
+            `to_dict`) where the item was skipped.
         abstained: whether confidence was too low for the risk asked for.
         disagreement: 0 where modalities say the same (or there is one), 1 where each is sure of another label: the
             Jensen-Shannon divergence of their scores, in bits, over its largest value.
@@ -65,7 +67,7 @@ class Result:
             },
             "absent": dict(self.absent),
             "multi_label": self.multi_label,
-            "confidence": self.confidence,
+            "confidence": None if math.isnan(self.confidence) else self.confidence,
             "abstained": self.abstained,
             "disagreement": self.disagreement,
         }

@@ -17,7 +17,7 @@ from emoembed.evaluation import few_shot, leak_audit
 def main() -> None:
     """Run and print."""
     parser = arguments(__doc__ or "")
-    parser.add_argument("--shots", default="0,1,2,4,8,16")
+    parser.add_argument("--shots", default="0,1,2,4,8,16", help="numbers of examples, or shares such as 1%%")
     parser.add_argument("--draws", type=int, default=5, help="how often the examples are drawn anew")
     parser.add_argument("--steps", type=int, default=0, help="gradient steps of the light fine-tune; 0 leaves it out")
     parsed = parser.parse_args()
@@ -31,7 +31,7 @@ def main() -> None:
         parsed.data,
         parsed.unseen,
         base=base,
-        shots=[int(count) for count in parsed.shots.split(",")],
+        shots=[count if count.endswith("%") else int(count) for count in parsed.shots.split(",")],
         draws=parsed.draws,
         seeds=range(parsed.seeds),
         split=parsed.split,

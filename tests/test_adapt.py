@@ -51,6 +51,22 @@ def test_a_fine_tune_wins_over_no_more_items_of_others_than_allowed(units_model,
     assert shares[1] <= adapt.won(plain.anchors("video"), rivals, units_model.trust("video").reference)
 
 
+def test_a_description_taught_with_holds_where_the_name_alone_is_given(three_model, tmp_path):
+    recognizer, rows = Recognizer(three_model), [{"text": "so vast", "label": "awe"}, {"text": "oh my", "label": "awe"}]
+    said = {"awe": {"definition": "anger at the sky", "sounds": "loud"}}
+    recognizer.adapt(rows[:1], said).save_pretrained(tmp_path / "one")
+    taught = Recognizer.from_pretrained(tmp_path / "one")
+    at_once, later = recognizer.adapt(rows, said).model, taught.adapt(rows[1:]).model
+    torch.testing.assert_close(at_once.anchors("text"), later.anchors("text"))
+    assert not torch.allclose(later.anchors("text"), recognizer.adapt(rows).model.anchors("text"))
+    bare, described = (taught.model.label_points(labels)["audio"] for labels in (["awe"], said))
+    torch.testing.assert_close(bare, described)
+    assert not torch.allclose(bare, recognizer.model.label_points(["awe"])["audio"])
+    other = taught.model.label_points({"awe": "a small fish"})
+    assert not torch.allclose(other["audio"], bare)
+    torch.testing.assert_close(other["text"], taught.model.label_points(["awe"])["text"])
+
+
 def test_further_examples_join_those_taught_before(recognizer, tmp_path):
     rows = [{"text": text, "label": "awe"} for text in ("so vast", "speechless there", "the whole sky", "oh my")]
     at_once = recognizer.adapt(rows).model

@@ -191,7 +191,9 @@ def test_abstaining_is_a_matter_of_the_risk_asked_for(recognizer):
     sure = recognizer.predict("we made it", labels=LABELS)
     assert sure.label == next(iter(sure.scores))
     assert not sure.abstained
-    for bar, answered in ((0.0, True), (1.01, False)):
+    with pytest.raises(InputError, match="cannot abstain: its text was never calibrated on validation rows"):
+        recognizer.predict("we made it", labels=LABELS, abstain=True)
+    for bar, answered in ((1e-9, True), (1.01, False)):
         recognizer.model.trust("text").thresholds.fill_(bar)
         result = recognizer.predict("we made it", labels=LABELS, abstain=True)
         assert (result.label is not None) is answered is not result.abstained
@@ -199,6 +201,7 @@ def test_abstaining_is_a_matter_of_the_risk_asked_for(recognizer):
     recognizer.model.trust("text").thresholds.copy_(torch.linspace(1.01, 0.0, 6))
     assert recognizer.predict("we made it", labels=LABELS, abstain=0.05).abstained
     assert not recognizer.predict("we made it", labels=LABELS, abstain=0.5).abstained
+    assert not recognizer.predict("we made it", labels=LABELS, abstain=np.bool_(False)).abstained
     with pytest.raises(InputError, match=r"a share of wrong answers in 0.05..0.5; given 2"):
         recognizer.predict("we made it", labels=LABELS, abstain=2)
 
@@ -249,10 +252,14 @@ def test_skipping_answers_the_others_and_says_why(recognizer, sound):
     first, empty, second = recognizer.predict(["we made it", " ", "oh no"], labels=LABELS, errors="skip")
     assert [first.label, second.label] == [one.label for one in kept]
     assert (empty.label, empty.scores, empty.modalities) == (None, {}, {})
-    assert "item 1: text is empty" in empty.absent["text"]
+    assert "text is empty" in empty.absent["text"]
     assert len(empty.to_frame()) == 0
     (none,) = recognizer.predict(audio=["nowhere.wav"], labels=LABELS, errors="skip")
     assert "no sound file at" in none.absent["audio"]
+    _, heard = recognizer.predict(["we made it", "oh no"], [None, "nowhere.wav"], labels=LABELS, errors="skip")
+    assert (heard.label, list(heard.absent)) == (second.label, ["audio"])
+    (nothing,) = recognizer.predict([None], labels=LABELS, errors="skip")
+    assert "nothing to work on" in nothing.absent["text"]
     with pytest.raises(InputError, match="errors is 'raise' or 'skip'; given 'ignore'"):
         recognizer.predict("ok", labels=LABELS, errors="ignore")
 
@@ -262,3 +269,24 @@ def test_columns_of_a_table_are_lists(recognizer, sound):
     for texts, sounds in ((table["text"], table["audio"]), (table["text"].to_numpy(object), table["audio"].tolist())):
         results = recognizer.predict(texts, sounds, labels=LABELS)
         assert [list(one.modalities) for one in results] == [["text"], ["audio"], ["text", "audio"]]
+
+
+def test_many_items_are_encoded_in_parts_with_nan_where_one_has_none(recognizer, sound):
+    texts = [*[f"we made it {i}" for i in range(40)], None]
+    together = recognizer.encode(texts, [*[None] * 40, sound])
+    assert together["text"].shape[0] == together["audio"].shape[0] == 41
+    assert np.isnan(together["audio"][:40]).all()
+    assert not np.isnan(together["audio"][40]).any()
+    np.testing.assert_allclose(together["text"][35], recognizer.encode(texts[35])["text"], atol=1e-5)
+
+
+def test_examples_count_once_and_cells_of_nothing_are_nothing(recognizer):
+    rows = [{"text": "we made it", "audio": float("nan"), "label": ["joy", "happy"]}]
+    assert recognizer.adapt(rows).model.config.few_shot == {"joy": {"text": 1}}
+    with pytest.raises(InputError, match="a table is no list of items; give a column of it, one of text"):
+        recognizer.predict(pd.DataFrame({"text": ["we made it"]}), labels=LABELS)
+
+
+def test_a_skipped_item_is_plain_json(recognizer):
+    (result,) = recognizer.predict([" "], labels=LABELS, errors="skip")
+    assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["confidence"] is None

@@ -31,7 +31,7 @@ def read(path: str | Path) -> Corpus:
     bears several.
     """
     path = existing(Path(path))
-    table = _read_table(path)
+    table = read_table(path, ("id",))
     if not set(MODALITIES) & set(table.columns):
         raise CorpusError(
             f"{path}: no column 'text', 'audio' or 'video', of which one is needed; "
@@ -49,7 +49,7 @@ def read(path: str | Path) -> Corpus:
     for column in ("start", "end", "turn"):
         if column in table:
             columns[column] = list(numbers(table, column, path, whole=column == "turn"))
-    columns["labels"] = [_labels(value) for value in table["labels"]] if "labels" in table else [()] * len(table)
+    columns["labels"] = [labels_of(value) for value in table["labels"]] if "labels" in table else [()] * len(table)
     identity = {split: split for split in SPLITS}
     columns["split"] = to_splits(table, "split", identity, path) if "split" in table else ["train"] * len(table)
     samples = make_samples(ids, **columns)
@@ -86,15 +86,16 @@ def write(corpus: Corpus, path: str | Path) -> None:
     write_atomically(path, content)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A table as it is written, with the columns it must have; CSV's cells are strings."""
     if path.suffix == ".csv":
-        return read_csv(path, ("id",))
+        return read_csv(path, columns)
     if path.suffix == ".jsonl":
-        return read_jsonl(path, ("id",))
+        return read_jsonl(path, columns)
     if path.suffix != ".parquet":
         raise _unknown_format(path)
     table = pd.read_parquet(path)
-    require_columns(list(table.columns), ("id",), path)
+    require_columns(list(table.columns), columns, path)
     return table
 
 
@@ -110,10 +111,11 @@ def _missing(value: object) -> bool:
     return value is None or value is pd.NA or value == "" or value != value  # NaN alone differs from itself
 
 
-def _labels(value: object) -> tuple[str, ...]:
+def labels_of(value: object) -> tuple[str, ...]:
+    """The labels of a cell: a list of them, or a string that joins them by `|`."""
     if isinstance(value, list | tuple | np.ndarray):
         return tuple(dict.fromkeys(map(str, value)))
-    return () if _missing(value) else tuple(dict.fromkeys(filter(None, str(value).split(SEPARATOR))))
+    return () if _missing(value) else tuple(dict.fromkeys(filter(None, map(str.strip, str(value).split(SEPARATOR)))))
 
 
 def _resolve(place: object, path: Path) -> str | None:

@@ -39,8 +39,10 @@ def calibrate(
             (UAR - 1/labels) / (1 - 1/labels); not where it was learned jointly.
         points: of those rows `(rows, point_dim)`, where the caller has them already.
 
+    Where no row bears exactly one label, the temperature stays 1 and the weight as it was.
+
     Raises:
-        InputError: no row bears exactly one label.
+        InputError: no row bears any.
     """
     points = encode_rows(model, valid)[modality] if points is None else points
     label_points = model.label_points(valid.labels)[modality].detach()
@@ -52,13 +54,14 @@ def calibrate(
     logits = model.score({modality: points.clone()}, {modality: label_points})[modality].detach()
     targets = torch.from_numpy(valid.targets)
     one = (targets.nansum(dim=1) == 1) & ~targets.isnan().any(dim=1) & ~logits[:, 0].isnan()
-    if not bool(one.any()):
-        raise InputError(f"calibration of {modality} needs validation rows of exactly one label; there are none")
-    trust.curves[:2] = _fit_curves(logits[one], targets[one], label_points, ALIKE, softmax=True)
+    if not bool((targets[~logits[:, 0].isnan()] == 1).any()):
+        raise InputError(f"calibration of {modality} needs validation rows that bear a label; there are none")
+    if bool(one.any()):
+        trust.curves[:2] = _fit_curves(logits[one], targets[one], label_points, ALIKE, softmax=True)
     trust.curves[2:] = _smooth(logits, targets, label_points)
     trust.thresholds.copy_(abstention.fit_thresholds(model, modality, logits, targets, label_points))
     trust.trust.copy_(_trusted(logits.numpy(), valid, seen))
-    if not weigh:
+    if not weigh or not bool(one.any()):
         return
     goal = targets[one].argmax(dim=1)
     recall = metrics.uar(logits[one].argmax(dim=1).numpy(), goal.numpy())
@@ -76,7 +79,7 @@ def _trusted(logits: np.ndarray, valid: EmotionData, seen: Sequence[str]) -> Ten
     for i, label in enumerate(seen):
         if label in valid.labels:
             column = valid.labels.index(label)
-            known = ~np.isnan(valid.targets[:, column])
+            known = ~np.isnan(valid.targets[:, column]) & ~np.isnan(logits[:, column])
             measured[i] = metrics.auc(logits[known, column], valid.targets[known, column] == 1)
     trust = np.maximum(2 * measured - 1, 0.05)
     usual = 1.0 if np.isnan(trust).all() else float(np.nanmean(trust))

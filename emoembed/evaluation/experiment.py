@@ -309,12 +309,13 @@ def _with_intervals(
         row: dict[str, Any] = {"emotion": label, "rows": int(bears[:, i].sum())}
         statistics: dict[str, Callable[[np.ndarray], float]] = {
             "WAcc": partial(_redrawn, metrics.balanced_accuracy, answered[:, i], bears[:, i]),
-            "F1": partial(_redrawn, metrics.f1, answered[:, i], bears[:, i]),
+            "F1": partial(_redrawn, partial(metrics.f1, absent=np.nan), answered[:, i], bears[:, i]),
             "AUC": partial(_redrawn, metrics.auc, logits[:, i], bears[:, i]),
         }
         for name, statistic in statistics.items():
             low, high = metrics.bootstrap(statistic, groups, samples=300)
-            row |= {name: statistic(np.arange(len(bears))), f"{name} low": low, f"{name} high": high}
+            value = statistic(np.arange(len(bears)))
+            row |= {name: 0.0 if name == "F1" and np.isnan(value) else value, f"{name} low": low, f"{name} high": high}
         rows.append(row)
     return pd.DataFrame(rows).set_index("emotion")
 

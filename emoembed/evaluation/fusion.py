@@ -12,6 +12,7 @@ import pandas as pd
 from emoembed import checkpoint, closed_form, corpora, corpus_data, recipes
 from emoembed.corpora import ravdess
 from emoembed.data import EmotionData
+from emoembed.errors import InputError
 from emoembed.evaluation import held_out, metrics, shipped
 from emoembed.evaluation.calibration import calibrate
 from emoembed.evaluation.held_out import Fold
@@ -38,6 +39,8 @@ def evaluate(
     One row per fold and seed; every figure of a fold is on the same clips. The ridge columns are a linear baseline on
     each clip's means and deviations.
     """
+    if fold is not None and not 0 <= fold < 4:
+        raise InputError(f"RAVDESS has four folds, 0 to 3; given {fold}")
     rows = []
     both, modalities = read_both(data, cache)
     for position, divided in enumerate(ravdess.folds(corpora.load("ravdess", data))):

@@ -106,6 +106,8 @@ def load_folds(
         said = f" ({'; '.join(corpus.notes)})" if isinstance(corpus, FeatureCorpus) else ""
         raise InputError(f"no row of {corpus.name} bears an emotion{said}")
     divided = protocols.get(protocol).apply(corpus.canonical())
+    if only is not None and not 0 <= only < len(divided):
+        raise InputError(f"{corpus.name} has {len(divided)} fold(s), counted from 0; given {only}")
     kind = kind_of(divided[0])
     reads_texts = kind == "text" or _reads_texts(divided[0])
     phrases = phrases_for("text", base) if reads_texts else words or phrases_for(kind, base)
@@ -155,9 +157,14 @@ def parse_unseen(unseen: str | Sequence[str], labels: Sequence[str]) -> list[tup
     Raises:
         LabelError: a name the corpus does not annotate, or fewer than two labels left to train on.
     """
-    if unseen == "each":
+    given = [name for name in (unseen.split(",") if isinstance(unseen, str) else unseen) if name.strip()]
+    names = tuple(dict.fromkeys(canonical(name) for name in given))
+    if names == ("each",):
+        if len(labels) < 3:
+            raise LabelError(f"holding out each of {', '.join(labels)} in turn leaves too few to train on")
         return [(label,) for label in labels]
-    names = tuple(canonical(name) for name in (unseen.split(",") if isinstance(unseen, str) else unseen))
+    if not names:
+        raise LabelError(f"no emotion to hold out was named; the corpus annotates {', '.join(labels)}")
     strange = [name for name in names if name not in labels]
     if strange:
         raise LabelError(f"{', '.join(strange)} cannot be held out: the corpus annotates {', '.join(labels)}")
@@ -259,7 +266,11 @@ def phrases_for(modality: str, base: EmotionModel) -> PhraseEncoder:
 
 
 def as_fold(name: str, kind: str, corpus: Corpus, rows: EmotionData, modalities: Mapping[str, ModalityConfig]) -> Fold:
-    """A divided corpus's rows with features, by split."""
+    """A divided corpus's rows with features, by split.
+
+    Raises:
+        InputError: no train or no valid rows.
+    """
     prefix = f"{corpus.name}/"
     splits = {prefix + i: split for i, split in zip(corpus.samples["id"], corpus.samples["split"], strict=True)}
     groups = corpus.samples["dialogue"].fillna(corpus.samples["speaker"]).fillna(corpus.samples["id"])
@@ -267,6 +278,12 @@ def as_fold(name: str, kind: str, corpus: Corpus, rows: EmotionData, modalities:
         split: rows.rows(torch.tensor([splits[i] == split for i in rows.ids]).numpy())
         for split in ("train", "valid", "test")
     }
+    empty = [split for split in ("train", "valid") if not len(parts[split])]
+    if empty:
+        raise InputError(
+            f"{corpus.name} has no {empty[0]} rows with features; to train on it and choose, its column split has to "
+            "name train and valid rows, and test rows where --split test is asked for"
+        )
     named = {prefix + i: str(group) for i, group in zip(corpus.samples["id"], groups, strict=True)}
     return Fold(name, kind, parts["train"], parts["valid"], parts["test"], named, modalities, corpus)
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+FEWEST_GROUPS = 3
+
 
 def auc(scores: np.ndarray, bears: np.ndarray) -> float:
     """Area under the ROC curve; NaN when all or none bear the label."""
@@ -28,8 +30,8 @@ def uar(predicted: np.ndarray, true: np.ndarray, classes: Sequence[int] | None =
 
 
 def harmonic_mean(seen: float, unseen: float) -> float:
-    """2SU / (S + U), the summary of generalised zero-shot recognition (Xian et al. 2018, eq. 3)."""
-    return 2 * seen * unseen / (seen + unseen) if seen + unseen > 0 else 0.0
+    """2SU / (S + U), the summary of generalised zero-shot recognition (Xian et al. 2018, eq. 3); NaN where one is."""
+    return 2 * seen * unseen / (seen + unseen) if seen + unseen != 0 else 0.0
 
 
 def ausuc(logits: np.ndarray, true: np.ndarray, seen: np.ndarray) -> float:
@@ -61,9 +63,9 @@ def balanced_accuracy(predicted: np.ndarray, bears: np.ndarray) -> float:
     return uar(predicted.astype(int), bears.astype(int))
 
 
-def f1(predicted: np.ndarray, bears: np.ndarray) -> float:
-    """F1 of a label, `(rows,)` booleans; 0 where it is neither answered nor borne."""
-    return macro_f1(predicted[:, None], bears[:, None])
+def f1(predicted: np.ndarray, bears: np.ndarray, absent: float = 0.0) -> float:
+    """F1 of a label, `(rows,)` booleans; `absent` where it is neither answered nor borne."""
+    return macro_f1(predicted[:, None], bears[:, None], absent)
 
 
 def weighted_f1(predicted: np.ndarray, true: np.ndarray) -> float:
@@ -83,10 +85,15 @@ def expected_calibration_error(probabilities: np.ndarray, correct: np.ndarray, b
     return float(np.sum(gaps))
 
 
-def macro_f1(predicted: np.ndarray, bears: np.ndarray) -> float:
-    """Mean F1 over the columns of boolean `(rows, labels)`; a label neither predicted nor borne counts as 0."""
+def macro_f1(predicted: np.ndarray, bears: np.ndarray, absent: float = 0.0) -> float:
+    """Mean F1 over the columns of boolean `(rows, labels)`.
+
+    A label neither predicted nor borne counts as `absent`: 0, or NaN to leave it out, as where rows are redrawn for an
+    interval and miss a rare one.
+    """
     hits, named = (predicted & bears).sum(axis=0), predicted.sum(axis=0) + bears.sum(axis=0)
-    return float(np.mean(2 * hits / np.maximum(named, 1)))
+    each = np.where(named > 0, 2 * hits / np.maximum(named, 1), absent)
+    return float("nan") if np.isnan(each).all() else float(np.nanmean(each))
 
 
 def best_thresholds(scores: np.ndarray, bears: np.ndarray) -> np.ndarray:
@@ -140,9 +147,14 @@ def bootstrap(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile interval of `statistic(row positions)` when whole groups (speakers, dialogues, videos) are redrawn."""
+    """Percentile interval of `statistic(row positions)` when whole groups (speakers, dialogues, videos) are redrawn.
+
+    NaN for fewer than `FEWEST_GROUPS`: two speakers have three ways to be redrawn.
+    """
     generator = np.random.default_rng(seed)
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    if len(members) < FEWEST_GROUPS:
+        return float("nan"), float("nan")
     values = [
         statistic(np.concatenate([members[i] for i in generator.integers(len(members), size=len(members))]))
         for _ in range(samples)

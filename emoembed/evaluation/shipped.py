@@ -18,7 +18,7 @@ from emoembed.corpora.corpus import Corpus
 from emoembed.data import EmotionData
 from emoembed.errors import InputError
 from emoembed.evaluation import metrics
-from emoembed.evaluation.abstention import LISTS
+from emoembed.evaluation.abstention import halves, lists
 from emoembed.labels import table
 from emoembed.model import EmotionModel
 from emoembed.reliability import RISKS, confidence
@@ -153,26 +153,27 @@ def abstention(
 ) -> pd.DataFrame:
     """For each risk asked for: the share answered, and the share of those that is wrong.
 
-    Rows are asked with random lists of labels, which may lack the right one, as when the thresholds were fitted.
+    Rows are asked with random lists of labels, which lack the right one half of the time, as when the thresholds were
+    fitted.
     """
     corpus = corpora.load(name, data).canonical().split(split)
     modality, rows = rows_of(model, corpus, cache)
-    draw = np.random.default_rng(seed)
     sure: list[Tensor] = []
     wrong: list[np.ndarray] = []
-    for _ in range(LISTS):
-        size = int(draw.integers(2, max(len(rows.labels) // 2, 2) + 1))
-        asked = draw.permutation(len(rows.labels))[:size]
+    there: list[np.ndarray] = []
+    for asked in lists(len(rows.labels), seed):
         shares, each = probabilities(model, modality, rows, tuple(rows.labels[i] for i in asked))
         sure.append(confidence(torch.from_numpy(shares), torch.from_numpy(each)))
         best = shares.argmax(axis=1)
         wrong.append(rows.targets[np.arange(len(rows)), asked[best]] != 1)
+        there.append((rows.targets[:, asked] == 1).any(axis=1))
     confidences, mistaken = torch.cat(sure).numpy(), np.concatenate(wrong)
+    counts = halves(torch.from_numpy(np.concatenate(there))).numpy()
     found = {}
     for risk in RISKS:
         answered = confidences >= model.trust(modality).threshold(risk)
-        share = float(mistaken[answered].mean()) if answered.any() else float("nan")
-        found[risk] = {"answered": float(answered.mean()), "wrong of those": share}
+        share = float(np.average(mistaken[answered], weights=counts[answered])) if answered.any() else float("nan")
+        found[risk] = {"answered": float(np.average(answered, weights=counts)), "wrong of those": share}
     return pd.DataFrame(found).T.rename_axis(f"risk asked for ({name}, {split})")
 
 

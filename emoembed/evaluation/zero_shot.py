@@ -92,14 +92,18 @@ def pseudo_offset(
     cache: Path | None = None,
     training: TrainConfig | None = None,
 ) -> float | None:
-    """The offset that serves a seen label best when it too is held out; None where labels do not exclude each other.
+    """The offset that serves a seen label best when it too is held out.
 
-    Which seen label plays the part of an unseen one goes by the seed, over those that have no synonym left in training.
+    Which seen label plays the part of an unseen one goes by the seed, over those that validation rows bear and that
+    have no synonym left in training. None where there is none, and where labels do not exclude each other.
     """
     if bool(fold.valid.multi_label.all()):
         return None
     seen = [label for label in fold.train.labels if label not in unseen]
-    free = [label for label in seen if not leaks([other for other in seen if other != label], [label])]
+    borne = {label for label in seen if (fold.valid.targets[:, fold.valid.labels.index(label)] == 1).any()}
+    free = [label for label in seen if label in borne and not leaks([one for one in seen if one != label], [label])]
+    if not free:
+        return None
     pseudo = free[seed % len(free)]
     model = held_out.train_without(fold, (*unseen, pseudo), seed, base=base, cache=cache, training=training)
     rows = fold.valid.without(unseen)
@@ -143,7 +147,7 @@ def measure(
         shared, answered = _multi_label(logits, scored, valid, valid_data, unseen)
     else:
         shared, answered = _single_label(logits, scored, valid, valid_data, unseen, offset)
-    ranks = logits if several else torch.from_numpy(logits).log_softmax(dim=1).numpy()
+    ranks = ranked(logits, scored)
     rows = []
     for label in unseen:
         column = scored.labels.index(label)
@@ -162,6 +166,13 @@ def measure(
             }
         )
     return rows
+
+
+def ranked(logits: np.ndarray, rows: EmotionData) -> np.ndarray:
+    """What rows are ranked by for a label: its logit, or its probability among all where labels exclude each other."""
+    if bool(rows.multi_label.all()):
+        return logits
+    return torch.from_numpy(logits).log_softmax(dim=1).numpy()
 
 
 def untrained_auc(corpus: str, data: Path, labels: Sequence[str], base: EmotionModel, split: str) -> dict[str, float]:
@@ -187,10 +198,11 @@ def untrained_similarity(
     measured: dict[str, list[tuple[float, float]]] = {label: [] for label in labels}
     for fold in folds:
         scored: EmotionData = getattr(fold, split)
-        logits = predict_logits(model, scored, tuple(labels))["fused"]
-        for i, label in enumerate(labels):
-            bears = scored.targets[:, scored.labels.index(label)] == 1
-            measured[label].append((metrics.auc(logits[:, i], bears), metrics.average_precision(logits[:, i], bears)))
+        ranks = ranked(predict_logits(model, scored)["fused"], scored)
+        for label in labels:
+            column = scored.labels.index(label)
+            said, bears = ranks[:, column], scored.targets[:, column] == 1
+            measured[label].append((metrics.auc(said, bears), metrics.average_precision(said, bears)))
     for label, pairs in measured.items():
         found[label] = dict(zip(("auc", "ap"), np.mean(pairs, axis=0).tolist(), strict=True))
     return found

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from emoembed.evaluation.abstention import risk_thresholds
+from emoembed.evaluation.abstention import halves, lists, risk_thresholds
 from emoembed.reliability import RISKS, Reliability, confidence
 
 
@@ -13,6 +13,19 @@ def test_answers_above_a_threshold_are_wrong_no_more_often_than_its_risk():
     for risk, threshold in zip(RISKS, thresholds, strict=True):
         assert wrong[sure >= threshold].float().mean() <= risk + 1e-6
     assert bool((thresholds.diff() <= 0).all())
+
+
+def test_lists_without_a_right_answer_count_half_however_many_there_are():
+    for labels in (2, 3, 8, 28):
+        asked = list(lists(labels, seed=0))
+        there = torch.tensor([0 in one for one in asked])
+        counts = halves(there)
+        assert 0 < int(there.sum()) < len(asked)
+        assert float(counts[there].sum()) == pytest.approx(float(counts[~there].sum()))
+    sure, wrong = torch.tensor([0.9, 0.8, 0.7, 0.6]), torch.tensor([False, False, False, True])
+    plain, weighed = (risk_thresholds(sure, wrong, counts) for counts in (None, torch.tensor([1.0, 1, 1, 9])))
+    assert plain[RISKS.index(0.3)] == pytest.approx(0.6)  # a quarter wrong
+    assert weighed[RISKS.index(0.3)] == pytest.approx(0.7)  # nine twelfths wrong with the last
 
 
 def test_nothing_is_answered_where_no_confidence_is_enough():

@@ -4,6 +4,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from emoembed import closed_form
+from emoembed.data import join
 from emoembed.errors import InputError
 from emoembed.evaluation.calibration import _smooth, calibrate
 from emoembed.evaluation.metrics import expected_calibration_error
@@ -116,7 +117,27 @@ def test_a_weight_learned_jointly_stays(units_model, valid):
     assert bool(units_model.trust("video").curves.any())
 
 
-def test_rows_of_several_labels_alone_cannot_calibrate(units_model, valid):
-    targets = np.ones_like(valid.targets)
-    with pytest.raises(InputError, match="validation rows of exactly one label; there are none"):
-        calibrate(units_model, "video", type(valid)(valid.ids, valid.inputs, valid.labels, targets, ~valid.multi_label))
+def test_rows_of_several_labels_calibrate_each_by_itself(trained, valid):
+    targets = valid.targets.copy()
+    targets[np.arange(len(targets)), (targets.argmax(axis=1) + 1) % targets.shape[1]] = 1.0
+    several = type(valid)(valid.ids, valid.inputs, valid.labels, targets, ~valid.multi_label)
+    weight = trained.log_weight["video"].detach().clone()
+    calibrate(trained, "video", several)
+    known = trained.trust("video")
+    assert bool(known.curves[2:].any())
+    assert bool(known.thresholds.any())
+    assert not bool(known.curves[:2].any())
+    assert bool(trained.log_weight["video"] == weight)
+    none = type(valid)(valid.ids, valid.inputs, valid.labels, np.zeros_like(targets), ~valid.multi_label)
+    with pytest.raises(InputError, match="validation rows that bear a label; there are none"):
+        calibrate(trained, "video", none)
+
+
+def test_a_row_without_the_modality_says_nothing_of_its_labels(trained, valid):
+    calibrate(trained, "video", valid)
+    before = trained.trust("video").trust.clone()
+    more = join(
+        [valid, type(valid)(("lacking",), {"video": {}}, valid.labels, valid.targets[:1], valid.multi_label[:1])]
+    )
+    calibrate(trained, "video", more)
+    torch.testing.assert_close(trained.trust("video").trust, before)

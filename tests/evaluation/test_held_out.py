@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from emoembed import train
-from emoembed.errors import LabelError
+from emoembed.errors import InputError, LabelError
 from emoembed.evaluation import held_out
 from emoembed.transformer import SentenceEncoder
 
@@ -114,12 +114,27 @@ def test_unseen_takes_names_in_any_spelling_or_each():
     labels = ("joy", "surprise", "disgust", "fear")
     assert held_out.parse_unseen("surprised, happy", labels) == [("surprise", "joy")]
     assert held_out.parse_unseen("each", labels) == [("joy",), ("surprise",), ("disgust",), ("fear",)]
+    assert held_out.parse_unseen("joy, happy,", labels) == [("joy",)]
 
 
 @pytest.mark.parametrize(
     ("unseen", "says"),
-    [("awe", "awe cannot be held out: the corpus annotates joy"), ("joy,fear", "leaves too few to train on")],
+    [
+        ("awe", "awe cannot be held out: the corpus annotates joy"),
+        ("joy,fear", "leaves too few to train on"),
+        (" ,", "no emotion to hold out was named"),
+    ],
 )
 def test_what_cannot_be_held_out_is_refused(unseen, says):
     with pytest.raises(LabelError, match=says):
         held_out.parse_unseen(unseen, ("joy", "fear", "anger"))
+    with pytest.raises(LabelError, match="holding out each of joy, fear in turn leaves too few"):
+        held_out.parse_unseen("each", ("joy", "fear"))
+
+
+def test_rows_to_choose_on_and_folds_that_are_there_are_asked_for_before_training(manifest, text_model):
+    with pytest.raises(InputError, match=r"has 1 fold\(s\), counted from 0; given 9"):
+        next(held_out.load_folds(str(manifest), manifest.parent, text_model, only=9))
+    pd.read_csv(manifest).drop(columns="split").to_csv(manifest, index=False)
+    with pytest.raises(InputError, match=r"has no valid rows with features; .* its column split has to name"):
+        next(held_out.load_folds(str(manifest), manifest.parent, text_model))

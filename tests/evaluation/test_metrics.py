@@ -45,9 +45,27 @@ def test_an_absent_label_has_no_auc():
 
 
 def test_the_bootstrap_redraws_whole_groups():
-    values = np.repeat([0.0, 1.0], 50)
-    low, high = metrics.bootstrap(lambda rows: values[rows].mean(), values, samples=200)
+    values = np.repeat([0.0, 0.0, 1.0], 50)
+    groups = np.repeat([0, 1, 2], 50)
+    low, high = metrics.bootstrap(lambda rows: values[rows].mean(), groups, samples=500)
     assert (low, high) == (0.0, 1.0)
+    assert np.isnan(metrics.bootstrap(lambda rows: values[rows].mean(), values)).all()  # of two groups
+
+
+def test_a_rare_label_that_redrawn_rows_miss_does_not_widen_the_interval():
+    bears = np.arange(200)[:, None] == np.array([0, 1])  # two labels of one row each, both always told
+
+    def of(rows, absent):
+        return metrics.macro_f1(bears[rows], bears[rows], absent)
+
+    assert metrics.bootstrap(lambda rows: of(rows, np.nan), np.arange(200)) == (1.0, 1.0)
+    assert metrics.bootstrap(lambda rows: of(rows, 0.0), np.arange(200))[0] == 0.0
+    assert metrics.f1(np.zeros(3, bool), np.zeros(3, bool)) == 0.0
+
+
+def test_a_mean_of_something_unknown_is_unknown():
+    assert np.isnan(metrics.harmonic_mean(0.5, float("nan")))
+    assert metrics.harmonic_mean(0.0, 0.0) == 0.0
 
 
 def test_calibration_error_by_hand():

@@ -43,10 +43,19 @@ def test_the_interval_of_a_mean_holds_it_and_knows_the_spread():
 
 
 def test_a_gain_is_over_the_same_label_without_examples():
-    rows = [("a", 0, 0.2), ("a", 8, 0.4), ("a", 8, 0.6), ("b", 0, 0.5), ("b", 8, 0.6), ("b", 8, 0.6)]
+    rows = [
+        ("a", 0, 0.2),
+        ("a", 8, 0.4),
+        ("a", 8, 0.6),
+        ("b", 0, 0.5),
+        ("b", 8, 0.6),
+        ("b", 8, 0.6),
+        ("c", 0, 0.5),
+        ("c", 8, 0.7),
+    ]
     table = pd.DataFrame([{"unseen": u, "shots": n, "ap": v, "fold": "f", "seed": 0} for u, n, v in rows])
     found = few_shot.gain(table, 8)
-    assert found["gain"] == pytest.approx((0.3 + 0.1) / 2)
+    assert found["gain"] == pytest.approx((0.3 + 0.1 + 0.2) / 3)
     assert found["low"] == pytest.approx(0.1)
     assert found["high"] == pytest.approx(0.3)
 

@@ -45,6 +45,30 @@ def test_exclusive_labels_rank_by_probability_and_others_by_logit(several, monke
     assert measured["auc"] == (0.5 if several else 1.0)
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_the_untrained_baseline_is_ranked_as_models_are(several, monkeypatch):
+    logits = np.array([[5.0, 0, 1], [0, 5, 1], [0, 0, 1], [0.5, 0, 1]])
+    scored = rows(np.eye(3)[[0, 1, 2, 2]], several)
+    monkeypatch.setattr(zero_shot, "predict_logits", lambda model, rows, labels=None: {"fused": logits})
+    monkeypatch.setattr(zero_shot, "untrained_model", lambda fold, base: "a model")
+    fold = Fold("toy", "text", scored, scored, scored, {})
+    found = zero_shot.untrained_similarity([fold], None, ["fear"], "test")
+    assert found["fear"]["auc"] == (0.5 if several else 1.0)
+
+
+def test_a_label_validation_lacks_does_not_play_the_unseen_one(monkeypatch):
+    valid = rows(np.eye(3)[[0, 0, 0]], False)
+    asked = []
+    monkeypatch.setattr(zero_shot.held_out, "train_without", lambda fold, out, *a, **k: asked.append(out))
+    monkeypatch.setattr(zero_shot, "predict_logits", lambda model, rows: {"fused": np.zeros((3, 2))})
+    monkeypatch.setattr(zero_shot, "best_offset", lambda *a: 0.0)
+    fold = Fold("toy", "text", valid, valid, valid, {})
+    for seed in range(3):
+        zero_shot.pseudo_offset(fold, (valid.labels[2],), seed, None)
+    assert asked == [(valid.labels[2], valid.labels[0])] * 3
+    assert zero_shot.pseudo_offset(fold, (valid.labels[0],), 0, None) is None
+
+
 def test_an_unseen_labels_threshold_does_not_depend_on_what_is_scored():
     generator = np.random.default_rng(0)
     bears = generator.random((60, 3)) < 0.4
