@@ -89,8 +89,8 @@ def find(name: str) -> Label:
     return table().get(known, Label(known))
 
 
-Description = str | Mapping[str, Any]
-"""A definition; or any of `Label`'s fields but its name, such as how the emotion sounds and looks."""
+Description = str | Mapping[str, Any] | Label
+"""A definition; any of `Label`'s fields but its name, such as how the emotion sounds and looks; or a whole `Label`."""
 
 
 def resolve(labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[str, Label]:
@@ -98,7 +98,7 @@ def resolve(labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[s
 
     Args:
         labels: names or `Label` objects, or a dictionary of name to description. A description takes the place of
-            the table's definition, or is a dictionary of the fields it takes the place of.
+            the table's definition, or is a dictionary of the fields it takes the place of, or all there is (a `Label`).
 
     Raises:
         LabelError: no labels, an empty one, two that name the same emotion, or a description that is none.
@@ -116,7 +116,9 @@ def resolve(labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[s
                 f"label {len(spelled) + 1}, {name!r}, is not an emotion name; labels are non-empty strings"
             )
         label = given if isinstance(given, Label) else find(name)
-        if description:
+        if isinstance(description, Label):
+            label = description
+        elif description:
             label = _described(label, description)
         same = spelled.setdefault(canonical(name), name)
         if name in resolved or same != name:

@@ -74,7 +74,7 @@ class EmotionModel(nn.Module):
         """Features of labels, `(labels, label_dim)`. Raises LabelError as `labels.resolve` does."""
         if self.phrases is None:
             raise CheckpointError("this model was built without a phrase encoder; load it with from_pretrained")
-        return self.space.embed(list(self.meant(labels).values()), self.phrases)
+        return self.space.embed(self.meant(labels), self.phrases)
 
     def meant(self, labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[str, Label]:
         """`labels.resolve`, with the description a label was taught with where the caller gives its name alone."""

@@ -92,6 +92,11 @@ def test_a_wrong_description_is_told(description, said):
         labels.resolve({"saudade": description})
 
 
+def test_a_whole_label_is_a_description_too():
+    own = labels.Label("longing", ("ache",), "missing what is gone")
+    assert labels.resolve({"saudade": own, "joy": ""}) == {"saudade": own, "joy": labels.table()["joy"]}
+
+
 def test_one_synonym_is_a_word_and_not_its_letters():
     assert labels.resolve({"saudade": {"synonyms": "longing"}}) == labels.resolve(
         {"saudade": {"synonyms": ["longing"]}}

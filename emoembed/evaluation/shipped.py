@@ -107,11 +107,19 @@ def probabilities(
     model: EmotionModel, modality: str, rows: EmotionData, labels: tuple[str, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Calibrated probabilities among the labels, and of each by itself, `(rows, labels)` both, of one modality."""
+    softmax, sigmoid = _calibrated(model, modality, rows, labels)
+    return softmax.softmax(dim=1).numpy(), sigmoid.sigmoid().numpy()
+
+
+def _calibrated(
+    model: EmotionModel, modality: str, rows: EmotionData, labels: tuple[str, ...]
+) -> tuple[Tensor, Tensor]:
+    """Logits `(rows, labels)` whose softmax, and whose sigmoid, is a probability; no label's depend on the others."""
     points = model.label_points(labels)
     known = model.label_trust(points)
     raw = model.score({modality: encode_rows(model, rows)[modality].clone()}, points, known)
-    scaled = [model.calibrated(raw, known, multi_label=several)[modality] for several in (False, True)]
-    return scaled[0].softmax(dim=1).numpy(), scaled[1].sigmoid().numpy()
+    softmax, sigmoid = (model.calibrated(raw, known, multi_label=several)[modality] for several in (False, True))
+    return softmax, sigmoid
 
 
 @torch.no_grad()
@@ -148,6 +156,7 @@ def calibration(model: EmotionModel, name: str, data: Path, split: str, cache: P
     return pd.DataFrame([figures], index=pd.Index([name], name=f"corpus, {split}"))
 
 
+@torch.no_grad()
 def abstention(
     model: EmotionModel, name: str, data: Path, split: str, *, seed: int = 1, cache: Path | None = None
 ) -> pd.DataFrame:
@@ -158,13 +167,14 @@ def abstention(
     """
     corpus = corpora.load(name, data).canonical().split(split)
     modality, rows = rows_of(model, corpus, cache)
+    softmax, sigmoid = _calibrated(model, modality, rows, rows.labels)
     sure: list[Tensor] = []
     wrong: list[np.ndarray] = []
     there: list[np.ndarray] = []
     for asked in lists(len(rows.labels), seed):
-        shares, each = probabilities(model, modality, rows, tuple(rows.labels[i] for i in asked))
-        sure.append(confidence(torch.from_numpy(shares), torch.from_numpy(each)))
-        best = shares.argmax(axis=1)
+        shares = softmax[:, asked].softmax(dim=1)
+        sure.append(confidence(shares, sigmoid[:, asked].sigmoid()))
+        best = shares.argmax(dim=1).numpy()
         wrong.append(rows.targets[np.arange(len(rows)), asked[best]] != 1)
         there.append((rows.targets[:, asked] == 1).any(axis=1))
     confidences, mistaken = torch.cat(sure).numpy(), np.concatenate(wrong)
