@@ -1,8 +1,9 @@
-"""Every figure of the shipped checkpoint: `make report`; with `--full`, models trained anew without each emotion.
+"""Every figure of the shipped checkpoint: `make report`; and of models trained anew without each emotion.
 
-Writes tables, plots and `report.json` into a folder, from features cached once. Test rows are scored only with
-`--split test`; the default is validation, on which everything was chosen. `--full` takes many hours on two cores and
-goes on where it was stopped, for every model stays in the cache.
+Each part is a folder of tables and plots, from features cached once: `shipped`, and by modality what is found of
+emotions never seen. Test rows are scored only with `--split test`; the default is validation, on which everything was
+chosen. The parts but `shipped` take hours on two cores and go on where they were stopped: every model stays in the
+cache, and the measures of each in `each.csv`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import emoembed
 from emoembed import assess, corpora
 from emoembed.evaluation import few_shot, fusion, held_out, novelty, plots, shipped, unseen
 from emoembed.evaluation.report import Report, write
-from emoembed.extraction import cache_folder
 from emoembed.model import EmotionModel
 from emoembed.recognizer import Recognizer
 
@@ -50,27 +50,35 @@ def named(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
     return pd.concat([shipped.by_name(m, corpus, data, shipped.SIX, split, system=n) for n, m in systems.items()])
 
 
-def held_out_labels(base: EmotionModel, data: Path, split: str, modality: str, report: Report) -> unseen.Found:
-    """Each label of a modality's corpus held out in turn, and taught with examples; its tables go into the report."""
-    named = {"text": "text", "audio": "sound", "video": "faces"}[modality]
+def held_out_labels(base: EmotionModel, data: Path, split: str, modality: str, folder: Path, report: Report) -> None:
+    """Each label of a modality's corpus held out in turn, and taught with examples."""
     if modality == "audio":
         folds = list(fusion.held_out_folds(data, base))
     else:
         folds = list(held_out.load_folds(CORPORA[modality], data, base))
-    found = unseen.each(folds, modality, base, seeds=SEEDS[modality], split=split, progress=True)
-    novelty.write(found.expected, cache_folder(), modality)
-    report.tables[f"{named}: each label held out"] = unseen.beside_untrained(found, folds, base, split)
+    kept = folder / modality / "each.csv"
+    found = unseen.each(folds, modality, base, seeds=SEEDS[modality], split=split, kept=kept, progress=True)
+    novelty.write(found.expected, folder, modality)
+    named = {"text": "text", "audio": "sound", "video": "faces"}[modality]
     several = modality == "text"
     measures = ("auc", "ap") if several else ("auc", "ap", "seen_uar", "unseen_uar", "harmonic", "seen_uar_closed")
-    report.tables[f"{named}: mean over labels held out"] = unseen.over_labels(found.alone, measures)
+    report.tables["Each label held out"] = unseen.beside_untrained(found, folds, base, split)
+    report.tables[f"Mean over labels held out, {named}"] = unseen.over_labels(found.alone, measures)
     if len(folds[0].modalities) > 1:
-        report.tables["sound and action units: mean over labels held out"] = unseen.over_labels(found.zero, measures)
+        report.tables["Mean over labels held out, sound and action units"] = unseen.over_labels(found.zero, measures)
     errors = pd.Series(found.calibration, name="ECE").rename_axis("probability of a label never seen").to_frame()
-    report.tables[f"{named}: calibration of labels held out"] = errors
-    report.tables[f"{named}: a few examples"] = few_shot.summarize(found.few)
+    report.tables["Calibration of labels held out"] = errors
+    summary = few_shot.summarize(found.few)
+    report.tables["A few examples"] = summary
     gains = pd.DataFrame([few_shot.gain(found.few, shots) for shots in unseen.SHOTS[1:]]).set_index("shots")
-    report.tables[f"{named}: gain in average precision over no example"] = gains
-    return found
+    report.tables["Gain in average precision over no example"] = gains
+    plots.unseen(
+        {way: one for way, one in found.pooled.items() if "as seen" not in way},
+        ([one.nearest for one in found.expected], [one.auc for one in found.expected]),
+        (list(summary.index), list(summary["ap"])),
+        folder / modality / "unseen.png",
+    )
+    report.figures.append("unseen")
 
 
 def joint(data: Path, split: str) -> pd.DataFrame:
@@ -96,28 +104,19 @@ def more(base: EmotionModel, data: Path, split: str, modality: str) -> dict[str,
     return {}
 
 
-def draw(base: EmotionModel, data: Path, split: str, folder: Path) -> None:
-    """The label maps, and how often probabilities of labels trained on come true."""
+def draw(base: EmotionModel, data: Path, split: str, folder: Path) -> list[str]:
+    """The label maps, and how often probabilities of labels trained on come true; what the figures are called."""
     seen = {name: shipped.judged(base, name, data, split)["among labels"] for name in CORPORA.values()}
     plots.reliability(seen, folder / "reliability-seen.png")
     for modality in base.modalities:
         plots.label_map(shipped.label_map(base, modality), folder / f"labels-{modality}.png", f"emotions in {modality}")
+    return ["reliability-seen", *(f"labels-{modality}" for modality in base.modalities)]
 
 
-def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
-    parser.add_argument("--output", type=Path, default=Path("build/report"))
-    parser.add_argument("--split", choices=("valid", "test"), default="valid")
-    parser.add_argument("--base", default="base", help="the checkpoint that is measured")
-    parser.add_argument("--full", default="", metavar="MODALITIES", help="also train anew: text,audio,video")
-    parsed = parser.parse_args()
-    torch.set_num_threads(2)
-    begin = time.monotonic()
-    recognizer = emoembed.load(parsed.base)
-    base, data, split = recognizer.model, parsed.data, parsed.split
-    report = Report(f"emoembed base, {split} split", {"split": split})
+def of_shipped(recognizer: Recognizer, data: Path, split: str, folder: Path) -> Report:
+    """The checkpoint as it ships."""
+    base = recognizer.model
+    report = Report(f"emoembed base as it ships, {split} split", {"split": split})
     sections: dict[str, Callable[[], pd.DataFrame]] = {
         "Labels trained on": lambda: supervised(recognizer, data, split),
         "Six emotions by name": lambda: named(base, data, split),
@@ -131,23 +130,40 @@ def main() -> None:
     for heading, section in sections.items():
         report.tables[heading] = section()
         print(f"\n{heading}\n{report.tables[heading].to_string()}", flush=True)
-    parsed.output.mkdir(parents=True, exist_ok=True)
-    draw(base, data, split, parsed.output)
-    curves, known, probabilities = {}, {}, {}
-    for modality in [name for name in parsed.full.split(",") if name]:
-        found = held_out_labels(base, data, split, modality, report)
-        summary = few_shot.summarize(found.few)
-        curves[modality] = list(summary.index), list(summary["ap"])
-        known[modality] = [one.nearest for one in found.expected], [one.auc for one in found.expected]
-        probabilities |= {f"{modality}, {way}": one for way, one in found.pooled.items() if "calibrated" in way}
-        report.tables |= more(base, data, split, modality)
-        write(report, parsed.output)
-    if curves:
-        plots.shots(curves, parsed.output / "shots.png")
-        plots.nearness(known, parsed.output / "nearness.png")
-        plots.reliability(probabilities, parsed.output / "reliability-unseen.png")
-    write(report, parsed.output)
-    print(f"\n{parsed.output}/report.md, {(time.monotonic() - begin) / 60:.0f} minutes")
+    report.figures = draw(base, data, split, folder / "shipped")
+    return report
+
+
+def of_unseen(base: EmotionModel, data: Path, split: str, modality: str, folder: Path) -> Report:
+    """Emotions never seen, by models trained anew."""
+    facts = {"split": split, "seeds": SEEDS[modality], "a few examples, calibration": "of the first seed"}
+    report = Report(f"Emotions never seen, {modality}, {split} split", facts)
+    report.tables |= more(base, data, split, modality)
+    write(report, folder / modality)
+    held_out_labels(base, data, split, modality, folder, report)
+    return report
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
+    parser.add_argument("--output", type=Path, default=Path("build/report"), help="a folder, one inside it a part")
+    parser.add_argument("--split", choices=("valid", "test"), default="valid")
+    parser.add_argument("--base", default="base", help="the checkpoint that is measured")
+    parser.add_argument("--parts", default="shipped", help="shipped,text,audio,video")
+    parsed = parser.parse_args()
+    torch.set_num_threads(2)
+    begin = time.monotonic()
+    recognizer = emoembed.load(parsed.base)
+    for part in [name for name in parsed.parts.split(",") if name]:
+        (parsed.output / part).mkdir(parents=True, exist_ok=True)
+        if part == "shipped":
+            report = of_shipped(recognizer, parsed.data, parsed.split, parsed.output)
+        else:
+            report = of_unseen(recognizer.model, parsed.data, parsed.split, part, parsed.output)
+        write(report, parsed.output / part)
+        print(f"\n{parsed.output / part}/report.md, {(time.monotonic() - begin) / 60:.0f} minutes", flush=True)
 
 
 if __name__ == "__main__":

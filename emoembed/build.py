@@ -114,8 +114,11 @@ def _fitted(
     return model
 
 
-def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel) -> EmotionModel:
-    """One model of all modalities: each part's weights, calibrated and weighted on its own validation rows."""
+def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel, reports: Path) -> EmotionModel:
+    """One model of all modalities: each part's weights, calibrated and weighted on its own validation rows.
+
+    What it expects of labels never seen is what the reports found of labels held out.
+    """
     assert untrained.phrases is not None
     modalities = {name: part.config.modalities[name] for name, part in parts.items()}
     model = recipes.build(modalities, untrained.phrases, like=untrained)
@@ -132,7 +135,7 @@ def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel
     recipes.described(model, labels=DEFAULT_LABELS, provenance=provenance)
     for name, valid in validation_rows(data, untrained).items():
         calibrate(model, name, valid)
-        held_out = novelty.read(cache_folder(), name)
+        held_out = novelty.read(reports, name)
         if held_out:
             novelty.apply(model, name, held_out)
     return model
@@ -174,6 +177,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
     parser.add_argument("--output", type=Path, required=True, help="the folder of checkpoints")
     parser.add_argument("--work", type=Path, default=cache_folder() / "build", help="where stages are kept")
+    parser.add_argument("--reports", type=Path, default=Path("docs/report"), help="what benchmarks/report.py wrote")
     parser.add_argument("--stages", default=f"text,audio,video,base,{AV}", help="those to run, comma-separated")
     parser.add_argument("--seed", type=int, default=0)
     parsed = parser.parse_args()
@@ -193,7 +197,7 @@ def main() -> None:
     }
     if "base" in wanted:
         words = checkpoint.read_word_table(parsed.work / checkpoint.WORDS)
-        model = assemble(parsed.data, parts, untrained)
+        model = assemble(parsed.data, parts, untrained, parsed.reports)
         write(model, parsed.output / "base", words)
     if AV in wanted:
         write(build_av(parsed.data, parsed.seed, parsed.work), parsed.output / AV)

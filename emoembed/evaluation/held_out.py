@@ -208,6 +208,7 @@ def train_without(
         raise LabelError(f"{listed}: such a pair makes the zero-shot figure worthless; hold both out")
     config = replace(training or training_of(fold), seed=seed)
     phrases = fold.phrases or phrases_for(fold.kind, base)
+    name = name_of(fold, unseen, seed, base=base, training=training, augmented=augmented)
     if fold.method == "mtee":
         if not isinstance(phrases, WordTable):
             raise InputError("mtee embeds labels by word vectors; this corpus is read as raw texts")
@@ -216,7 +217,7 @@ def train_without(
         like = base if phrases is base.phrases else None
         model = recipes.build(fold.modalities, phrases, seed, like)
     folder = (cache or cache_folder()) / "held_out"
-    place = folder / f"{fold.name}-{_fingerprint(fold, unseen, config, phrases, augmented)}.safetensors"
+    place = folder / f"{name}.safetensors"
     if not place.is_file():
         closed_form.prepare(model, train)
         augment = recipes.augment_of(fold.modalities) if augmented else {}
@@ -234,6 +235,21 @@ def train_without(
     closed_form.fit_background(model, train)
     closed_form.note_seen(model, train.labels)
     return model.eval()
+
+
+def name_of(
+    fold: Fold,
+    unseen: Sequence[str],
+    seed: int,
+    *,
+    base: EmotionModel,
+    training: TrainConfig | None = None,
+    augmented: bool = True,
+) -> str:
+    """What a model of `train_without` is called: its fold, and a fingerprint of all that makes it what it is."""
+    config = replace(training or training_of(fold), seed=seed)
+    phrases = fold.phrases or phrases_for(fold.kind, base)
+    return f"{fold.name}-{_fingerprint(fold, unseen, config, phrases, augmented)}"
 
 
 def training_of(fold: Fold, *, seen: bool = False) -> TrainConfig:

@@ -27,8 +27,8 @@ from emoembed.model import EmotionModel
 from emoembed.reliability import newness
 from emoembed.train import picked
 
-FILE = "held-out-{}.csv"
-"""Where a modality's held-out labels are kept, in the cache folder: written by `benchmarks/report.py --full`."""
+FILE = "held-out.csv"
+"""Where a modality's held-out labels are kept, in a folder of its name: written by `benchmarks/report.py`."""
 OFFSETS = torch.linspace(-6.0, 6.0, 121)
 STEP = 5
 """Places of `OFFSETS` to either side by which the curvature of a loss is measured."""
@@ -180,14 +180,15 @@ def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
 
 
 def write(found: Sequence[HeldOut], folder: Path, modality: str) -> None:
-    """Keep what was found for `build`."""
+    """Keep what was found for `build`, in a folder of reports."""
     table = pd.DataFrame([asdict(one) for one in found])
-    write_atomically(folder / FILE.format(modality), table.to_csv(index=False).encode())
+    (folder / modality).mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / modality / FILE, table.to_csv(index=False).encode())
 
 
 def read(folder: Path, modality: str) -> list[HeldOut]:
     """What `write` kept; nothing where there is nothing."""
-    path = folder / FILE.format(modality)
+    path = folder / modality / FILE
     if not path.is_file():
         return []
     table = pd.read_csv(path)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+Judged = tuple[np.ndarray, np.ndarray]
+
 
 def confusion(counts: np.ndarray, labels: Sequence[str], path: Path) -> None:
     """Counts `(labels, labels)`, annotated by answered, as shares of each row."""
@@ -22,9 +24,38 @@ def confusion(counts: np.ndarray, labels: Sequence[str], path: Path) -> None:
     _save(figure, path)
 
 
-def reliability(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path, bins: int = 10) -> None:
+def reliability(curves: Mapping[str, Judged], path: Path) -> None:
     """Name -> probabilities `(n,)` and whether each was right: a line each of the share right by probability."""
     figure, axes = _canvas(5, 5)
+    _reliability(axes, curves)
+    _save(figure, path)
+
+
+def unseen(
+    curves: Mapping[str, Judged],
+    known: tuple[Sequence[float], Sequence[float]],
+    taught: tuple[Sequence[int], Sequence[float]],
+    path: Path,
+) -> None:
+    """Labels never seen: reliability, AUC by nearness to the nearest label seen, average precision by examples.
+
+    Args:
+        curves: as those of `reliability`.
+        known: cosines of held-out labels with the nearest seen one, and their AUC.
+        taught: numbers of examples, and the mean average precision with them.
+        path: of the figure.
+    """
+    figure, (first, second, third) = _canvas(14, 4.5, columns=3)
+    _reliability(first, curves)
+    second.scatter(*known, s=14)
+    second.axhline(0.5, color="0.7")
+    second.set(xlabel="cosine with the nearest label trained on", ylabel="AUC", title="labels held out in turn")
+    third.plot(*taught, marker="o")
+    third.set(xlabel="examples of a label never seen", ylabel="average precision", title="a few examples")
+    _save(figure, path)
+
+
+def _reliability(axes: Any, curves: Mapping[str, Judged], bins: int = 10) -> None:
     axes.plot([0, 1], [0, 1], color="0.7")
     for name, (probabilities, correct) in curves.items():
         place = np.minimum((probabilities * bins).astype(int), bins - 1)
@@ -34,7 +65,6 @@ def reliability(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path,
     axes.set(xlabel="probability", ylabel="share that is right", title="reliability")
     if len(curves) > 1:
         axes.legend()
-    _save(figure, path)
 
 
 def label_map(places: pd.DataFrame, path: Path, title: str) -> None:
@@ -50,34 +80,13 @@ def label_map(places: pd.DataFrame, path: Path, title: str) -> None:
     _save(figure, path)
 
 
-def nearness(points: Mapping[str, tuple[Sequence[float], Sequence[float]]], path: Path) -> None:
-    """Name -> cosines of held-out labels with the nearest seen one, and their AUC."""
-    figure, axes = _canvas(6, 4)
-    for name, (cosines, aucs) in points.items():
-        axes.scatter(cosines, aucs, label=name, s=14)
-    axes.axhline(0.5, color="0.7")
-    axes.set(xlabel="cosine with the nearest label trained on", ylabel="AUC", title="labels held out in turn")
-    axes.legend()
-    _save(figure, path)
-
-
-def shots(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], path: Path) -> None:
-    """Name -> numbers of examples and the mean average precision with them."""
-    figure, axes = _canvas(6, 4)
-    for name, (counts, means) in curves.items():
-        axes.plot(counts, means, marker="o", label=name)
-    axes.set(xlabel="examples of a label never seen", ylabel="average precision", title="a few examples")
-    axes.legend()
-    _save(figure, path)
-
-
-def _canvas(width: float, height: float) -> tuple[Any, Any]:
+def _canvas(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    return pyplot.subplots(figsize=(width, height))
+    return pyplot.subplots(1, columns, figsize=(width, height))
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -20,13 +20,15 @@ from emoembed.features.store import write_atomically
 
 @dataclass
 class Report:
-    """What a run found. `tables` are named as they are headed; `scores` are for the figures."""
+    """What a run found. `tables` are named as they are headed; `scores` are for the figures `write` draws."""
 
     title: str
     facts: dict[str, Any]
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     lines: dict[str, list[str]] = field(default_factory=dict)
     scores: dict[str, np.ndarray] = field(default_factory=dict)
+    figures: list[str] = field(default_factory=list)
+    """Names of PNG files that whoever made the report drew into its folder."""
 
     def markdown(self) -> str:
         """The report as Markdown."""
@@ -42,7 +44,7 @@ def write(report: Report, folder: str | Path) -> None:
     """`report.md`, `report.json`, a CSV a table, and the figures, each whole or not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    figures = _draw(report, folder)
+    figures = [*report.figures, *_draw(report, folder)]
     text = report.markdown() + "".join(f"\n![{name}]({name}.png)\n" for name in figures)
     write_atomically(folder / "report.md", text.encode())
     content = {

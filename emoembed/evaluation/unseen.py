@@ -5,7 +5,7 @@ Every model stays in the cache, so that a study goes on where it was stopped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from emoembed.attune import attune
 from emoembed.data import EmotionData, join
 from emoembed.evaluation import few_shot, held_out, metrics, novelty, shipped, zero_shot
 from emoembed.evaluation.held_out import Fold
+from emoembed.features.store import write_atomically
 from emoembed.model import EmotionModel
 
 SHOTS = (0, 1, 2, 4, 8, 16)
@@ -52,6 +53,7 @@ def each(
     split: str = "valid",
     draws: int = 5,
     cache: Path | None = None,
+    kept: Path | None = None,
     progress: bool = False,
 ) -> Found:
     """Each label of a corpus held out in turn; `neutral` only where labels exclude each other.
@@ -64,10 +66,12 @@ def each(
         split: what is scored.
         draws: how often examples are drawn.
         cache: the folder in which models are kept.
+        kept: a CSV that grows by the measures of each model; those of seeds after the first are read from it where
+            they stand, so that a study goes on though its models are gone.
         progress: print a line per model.
     """
-    zero: list[dict[str, object]] = []
-    alone: list[dict[str, object]] = []
+    measured = _Kept(kept)
+    names: list[str] = []
     few, expected, said = [], [], []
     for fold in folds:
         single = held_out.alone(fold, modality)
@@ -75,21 +79,53 @@ def each(
             if label == "neutral" and bool(fold.train.multi_label.all()):
                 continue
             for seed in range(seeds):
+                names.append(f"{held_out.name_of(fold, (label,), seed, base=base)}-{split}")
+                if seed and names[-1] in measured:
+                    continue
                 model = held_out.train_without(fold, (label,), seed, base=base, cache=cache)
                 facts: dict[str, object] = {"seed": seed, "fold": fold.name}
                 encoded = zero_shot.encode(model, fold, split)
                 one = {part: {modality: points[modality]} for part, points in encoded.items()}
-                alone += zero_shot.measure(model, single, (label,), split, facts, one)
-                zero += zero_shot.measure(model, fold, (label,), split, facts, encoded)
+                readings = {"alone": zero_shot.measure(model, single, (label,), split, facts, one)}
+                if len(fold.modalities) > 1:
+                    readings["all"] = zero_shot.measure(model, fold, (label,), split, facts, encoded)
+                measured.add(names[-1], readings)
                 if seed == 0:
                     few.append(few_shot.curve(model, single, (label,), split, SHOTS, draws=draws, encoded=one))
                     expected.append(novelty.measure(model, single, label, modality, one))
                     said.append(novelty.score(model, single, label, modality, split, one))
                 if progress:
-                    both = f", with all modalities {zero[-1]['auc']:.3f}" if len(fold.modalities) > 1 else ""
-                    print(f"{fold.name} without {label}, seed {seed}: AUC {alone[-1]['auc']:.3f}{both}", flush=True)
+                    aucs = ", ".join(f"{reading} {rows[0]['auc']:.3f}" for reading, rows in readings.items())
+                    print(f"{fold.name} without {label}, seed {seed}: AUC {aucs}", flush=True)
     pooled = novelty.pooled(expected, said)
-    return Found(pd.DataFrame(zero), pd.DataFrame(alone), pd.concat(few, ignore_index=True), expected, pooled)
+    alone, zero = (measured.table(names, reading) for reading in ("alone", "all"))
+    return Found(alone if zero.empty else zero, alone, pd.concat(few, ignore_index=True), expected, pooled)
+
+
+class _Kept:
+    """Measures by model and reading, a CSV behind them where a path is given."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.rows = pd.read_csv(path) if path and path.is_file() else pd.DataFrame(columns=["model", "reading"])
+
+    def __contains__(self, model: str) -> bool:
+        return bool((self.rows["model"] == model).any())
+
+    def add(self, model: str, readings: Mapping[str, list[dict[str, object]]]) -> None:
+        """Measures of a model, in place of what was known of it."""
+        new = [{"model": model, "reading": reading, **row} for reading, rows in readings.items() for row in rows]
+        others = self.rows[self.rows["model"] != model]
+        self.rows = pd.DataFrame([*others.to_dict("records"), *new])
+        if self.path:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path, self.rows.to_csv(index=False).encode())
+
+    def table(self, models: Sequence[str], reading: str) -> pd.DataFrame:
+        """The measures of these models in this order."""
+        own = self.rows[(self.rows["reading"] == reading) & self.rows["model"].isin(models)]
+        order = own["model"].map({model: place for place, model in enumerate(models)}).sort_values(kind="stable")
+        return own.loc[order.index].drop(columns=["model", "reading"]).reset_index(drop=True)
 
 
 def six_absent(

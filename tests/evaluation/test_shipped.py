@@ -75,9 +75,9 @@ def test_plots_are_written_whole(text_model, tmp_path):
     assert places.loc["joy", "seen"]
     assert not places.loc["awe", "seen"]
     plots.label_map(places, tmp_path / "labels.png", "text")
-    plots.nearness({"text": ([0.1, 0.9], [0.6, 0.8])}, tmp_path / "nearness.png")
-    plots.shots({"text": ([0, 1], [0.2, 0.3])}, tmp_path / "shots.png")
-    plots.reliability({"seen": (np.array([0.1, 0.9]), np.array([0, 1]))}, tmp_path / "reliability.png")
-    names = ["labels.png", "nearness.png", "reliability.png", "shots.png"]
+    judged = {"seen": (np.array([0.1, 0.9]), np.array([0, 1]))}
+    plots.reliability(judged, tmp_path / "reliability.png")
+    plots.unseen(judged, ([0.1, 0.9], [0.6, 0.8]), ([0, 1], [0.2, 0.3]), tmp_path / "unseen.png")
+    names = ["labels.png", "reliability.png", "unseen.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())

@@ -32,6 +32,22 @@ def test_each_label_is_held_out_taught_and_looked_at(folds, text_model, tmp_path
     assert not beside.isna().any().any()
 
 
+def test_measures_of_later_seeds_are_kept(folds, text_model, tmp_path, monkeypatch):
+    kept = tmp_path / "each.csv"
+    first = unseen.each(folds, "text", text_model, seeds=2, draws=1, cache=tmp_path, kept=kept)
+    trained = []
+    train = held_out.train_without
+    monkeypatch.setattr(
+        held_out, "train_without", lambda *given, **named: trained.append(given[2]) or train(*given, **named)
+    )
+    again = unseen.each(folds, "text", text_model, seeds=3, draws=1, cache=tmp_path, kept=kept)
+    assert set(trained) == {0, 2}
+    pd.testing.assert_frame_equal(again.alone[again.alone["seed"] < 2].reset_index(drop=True), first.alone)
+    assert len(again.alone) == 3 * len(folds[0].train.labels)
+    unseen.each(folds, "text", text_model, seeds=2, split="test", draws=1, cache=tmp_path, kept=kept)
+    assert set(trained) == {0, 1, 2}  # measures of another split are others
+
+
 def test_the_interval_of_a_mean_holds_it_and_knows_the_spread():
     draw = np.random.default_rng(0)
     labels = [f"l{i}" for i in range(20)]
