@@ -1,0 +1,39 @@
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from emoembed.evaluation import held_out, novelty
+from emoembed.evaluation.report import Report, write
+from emoembed.train import TrainConfig
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks/report.py"
+
+
+@pytest.fixture
+def report(monkeypatch, manifest):
+    monkeypatch.setenv("EMOEMBED_CACHE", str(manifest.parent / "cache"))
+    monkeypatch.setitem(held_out.HELD_OUT_TRAINING, "text", TrainConfig(epochs=1, batch_size=8, bf16=False))
+    spec = importlib.util.spec_from_file_location("report", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "CORPORA", {"text": str(manifest)})
+    monkeypatch.setattr(module, "SEEDS", {"text": 2})
+    return module
+
+
+def test_a_part_holds_its_tables_and_what_build_reads(report, text_model, manifest, tmp_path):
+    made = Report("unseen", {})
+    report.held_out_labels(text_model, manifest.parent, "valid", "text", tmp_path, made)
+    write(made, tmp_path / "text")
+    each = made.tables["Each label held out"]
+    assert list(each.columns) == ["auc", "ap", "chance_ap", "untrained"]
+    assert made.tables["Mean over labels held out, text"].loc["auc", "mean"] == pytest.approx(each["auc"].mean())
+    held_out_labels = novelty.read(tmp_path, "text")
+    assert [one.label for one in held_out_labels] == list(each.index)
+    assert novelty.read(tmp_path, "audio") == []
+    written = (tmp_path / "text" / "report.md").read_text()
+    assert all(f"## {heading}\n" in written for heading in made.tables)
+    assert "![unseen](unseen.png)" in written
+    assert (tmp_path / "text" / "unseen.png").read_bytes().startswith(b"\x89PNG")
+    assert len((tmp_path / "text" / "each.csv").read_text().splitlines()) == 1 + 2 * len(each)
