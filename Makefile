@@ -29,7 +29,7 @@ report: $(VENV)/test
 	$(BIN)/python benchmarks/report.py --data "$(DATA)" --split test
 
 report-full: $(VENV)/test
-	$(BIN)/python benchmarks/report.py --data "$(DATA)" --split test --parts shipped,text,audio,video
+	$(BIN)/python benchmarks/report.py --data "$(DATA)" --split test --parts all
 
 benchmark: $(VENV)/test
 	$(BIN)/python benchmarks/speed.py

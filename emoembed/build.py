@@ -135,7 +135,7 @@ def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel
     recipes.described(model, labels=DEFAULT_LABELS, provenance=provenance)
     for name, valid in validation_rows(data, untrained).items():
         calibrate(model, name, valid)
-        held_out = novelty.read(reports, name)
+        held_out = novelty.read(reports / name)
         if held_out:
             novelty.apply(model, name, held_out)
     return model

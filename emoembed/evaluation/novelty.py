@@ -28,7 +28,7 @@ from emoembed.reliability import newness
 from emoembed.train import picked
 
 FILE = "held-out.csv"
-"""Where a modality's held-out labels are kept, in a folder of its name: written by `benchmarks/report.py`."""
+"""Where held-out labels are kept, in a modality's folder of reports: written by `benchmarks/report.py`."""
 OFFSETS = torch.linspace(-6.0, 6.0, 121)
 STEP = 5
 """Places of `OFFSETS` to either side by which the curvature of a loss is measured."""
@@ -179,16 +179,15 @@ def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
     trust.trust[-1] = max(2.0 * float(aucs.mean()) - 1.0, 0.05)
 
 
-def write(found: Sequence[HeldOut], folder: Path, modality: str) -> None:
-    """Keep what was found for `build`, in a folder of reports."""
+def write(found: Sequence[HeldOut], folder: Path) -> None:
+    """Keep what was found of a modality, for `build`."""
     table = pd.DataFrame([asdict(one) for one in found])
-    (folder / modality).mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / modality / FILE, table.to_csv(index=False).encode())
+    write_atomically(folder / FILE, table.to_csv(index=False).encode())
 
 
-def read(folder: Path, modality: str) -> list[HeldOut]:
+def read(folder: Path) -> list[HeldOut]:
     """What `write` kept; nothing where there is nothing."""
-    path = folder / modality / FILE
+    path = folder / FILE
     if not path.is_file():
         return []
     table = pd.read_csv(path)

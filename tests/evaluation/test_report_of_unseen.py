@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from emoembed.evaluation import held_out, novelty
-from emoembed.evaluation.report import Report, write
+from emoembed.evaluation.report import write
+from emoembed.recognizer import Recognizer
 from emoembed.train import TrainConfig
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks/report.py"
@@ -19,21 +20,22 @@ def report(monkeypatch, manifest):
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "CORPORA", {"text": str(manifest)})
     monkeypatch.setattr(module, "SEEDS", {"text": 2})
+    monkeypatch.setattr(module, "DRAWS", 1)
     return module
 
 
 def test_a_part_holds_its_tables_and_what_build_reads(report, text_model, manifest, tmp_path):
-    made = Report("unseen", {})
-    report.held_out_labels(text_model, manifest.parent, "valid", "text", tmp_path, made)
-    write(made, tmp_path / "text")
+    made = report.of_each("text", Recognizer(text_model), manifest.parent, "valid", tmp_path)
+    write(made, tmp_path)
     each = made.tables["Each label held out"]
     assert list(each.columns) == ["auc", "ap", "chance_ap", "untrained"]
-    assert made.tables["Mean over labels held out, text"].loc["auc", "mean"] == pytest.approx(each["auc"].mean())
-    held_out_labels = novelty.read(tmp_path, "text")
-    assert [one.label for one in held_out_labels] == list(each.index)
-    assert novelty.read(tmp_path, "audio") == []
-    written = (tmp_path / "text" / "report.md").read_text()
+    assert made.tables["Mean over labels held out"].loc["auc", "mean"] == pytest.approx(each["auc"].mean())
+    said = made.lines["Beside the untrained sentence encoder"]
+    assert said[1].startswith(f"{(each['auc'] < each['untrained']).sum()} of {len(each)} labels")
+    assert [one.label for one in novelty.read(tmp_path)] == list(each.index)
+    assert novelty.read(tmp_path / "elsewhere") == []
+    written = (tmp_path / "report.md").read_text()
     assert all(f"## {heading}\n" in written for heading in made.tables)
     assert "![unseen](unseen.png)" in written
-    assert (tmp_path / "text" / "unseen.png").read_bytes().startswith(b"\x89PNG")
-    assert len((tmp_path / "text" / "each.csv").read_text().splitlines()) == 1 + 2 * len(each)
+    assert (tmp_path / "unseen.png").read_bytes().startswith(b"\x89PNG")
+    assert len((tmp_path / "each.csv").read_text().splitlines()) == 1 + 2 * len(each)
