@@ -184,7 +184,8 @@ def build(
     if like is None or not isinstance(like.space, LabelSpace):
         start_projections(model)
         return model.eval()
-    model.space.load_state_dict(like.space.state_dict())
+    assert isinstance(model.space, LabelSpace)
+    model.space.take(like.space)
     start_projections(model, fit=False)
     if "text" in model.encoders and "text" in like.encoders:
         theirs = {n: v for n, v in like.encoders["text"].state_dict().items() if n.startswith("ratings.")}

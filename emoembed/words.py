@@ -171,9 +171,16 @@ class LabelSpace(nn.Module):
         self._cache: dict[Label, Tensor] = {}
 
     def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
-        """What labels were in the space before is forgotten."""
+        """What labels were in the space before is forgotten, where it becomes another."""
+        before = [buffer.clone() for buffer in self.buffers()]
         super()._load_from_state_dict(*args, **options)
-        self._cache.clear()
+        if not all(map(torch.equal, before, self.buffers())):
+            self._cache = {}
+
+    def take(self, other: LabelSpace) -> None:
+        """Become a copy of another space over the same phrase encoder; labels either embeds, both have."""
+        self.load_state_dict(other.state_dict())
+        self._cache = other._cache
 
     @property
     def label_dim(self) -> int:
@@ -201,7 +208,7 @@ class LabelSpace(nn.Module):
             _, _, leading = torch.linalg.svd(nn.functional.normalize(phrased - centre, dim=-1), full_matrices=False)
             directions.zero_()[: len(leading)] = leading[: len(directions)]
             guess.copy_(_ridge(meanings, self._along(cue, said, phrases), 3.0))
-        self._cache.clear()
+        self._cache = {}
 
     def embed(
         self, labels: Sequence[str | Label] | Mapping[str, Description] | Iterable[Label], phrases: PhraseEncoder

@@ -53,6 +53,24 @@ def test_a_space_that_was_read_forgets_what_it_said_before(word_table):
     assert not torch.allclose(space.embed(["joy"], word_table), before)
 
 
+def test_a_space_taken_over_shares_what_it_embeds_until_it_is_another(word_table, monkeypatch):
+    asked = []
+    look_up = WordTable.phrase_vectors
+    monkeypatch.setattr(WordTable, "phrase_vectors", lambda words, given: asked.extend(given) or look_up(words, given))
+    space, other = LabelSpace(16), LabelSpace(16)
+    space.fit(word_table)
+    known = space.embed(["joy"], word_table)
+    other.take(space)
+    asked.clear()
+    torch.testing.assert_close(other.embed(["joy"], word_table), known)
+    other.load_state_dict(other.state_dict())  # as when the weights of one's best epoch are taken back
+    other.embed(["joy"], word_table)
+    assert asked == []
+    other.load_state_dict({name: value + 0.3 for name, value in other.state_dict().items()})
+    assert not torch.allclose(other.embed(["joy"], word_table), known)
+    torch.testing.assert_close(space.embed(["joy"], word_table), known)
+
+
 def test_valence_of_an_unknown_label_comes_from_its_vector():
     names = list(dict.fromkeys(word for name in table() for word in name.split()))
     vectors = 0.1 * np.random.default_rng(0).standard_normal((len(names), 8))
