@@ -14,7 +14,7 @@ from emoembed.corpora import ravdess
 from emoembed.data import EmotionData
 from emoembed.errors import InputError
 from emoembed.evaluation import held_out, metrics, shipped
-from emoembed.evaluation.calibration import calibrate
+from emoembed.evaluation.calibration import calibrate_jointly
 from emoembed.evaluation.held_out import Fold
 from emoembed.features.feature_set import Features
 from emoembed.model import EmotionModel
@@ -129,8 +129,7 @@ def train_on(
     fit(model, train, valid, config, augment=recipes.augment_of(modalities), resume=resume, progress=progress)
     closed_form.fit_background(model, train)
     model.saw(dict.fromkeys(modalities, train.labels))
-    for name in modalities:
-        calibrate(model, name, only(valid, name), weigh=False)
+    calibrate_jointly(model, valid)
     return model
 
 

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
+import torch
+from torch.nn.functional import cross_entropy
 
 from emoembed import recipes, train
 from emoembed.data import EmotionData
-from emoembed.evaluation import fusion
+from emoembed.evaluation import fusion, shipped
+from emoembed.train import encode_rows
 
 LABELS = ("joy", "anger", "sadness")
 
@@ -45,6 +48,23 @@ def test_both_together_beat_either_alone(both, quick):
     assert fusion.uar(joint, valid) > best_alone + 0.1
     for name in ("audio", "video"):
         assert fusion.uar(joint, fusion.only(valid, name)) > 0.5
+
+
+def test_calibration_leaves_what_was_learned_together_in_proportion(both, quick):
+    valid = both(48, 2)
+    joint = fusion.train_on(quick, both(96, 1), valid, 0)
+    points, known = encode_rows(joint, valid), joint.label_trust(joint.label_points(LABELS))
+    slopes = [one.slopes[0].detach() for one in known.values()]
+    raw = {name: matrix.detach() for name, matrix in joint.score(points, joint.label_points(LABELS), known).items()}
+    said = torch.from_numpy(shipped.fused(joint, valid))
+    assert said.argmax(dim=1).tolist() == joint.fuse(raw, known).argmax(dim=1).tolist()
+    torch.testing.assert_close(slopes[0], slopes[1])
+    goal = torch.from_numpy(valid.targets.argmax(axis=1))
+    views = [joint.fuse(raw, known).detach(), *raw.values()]
+    losses = [
+        sum(float(cross_entropy(factor * slopes[0] * view, goal)) for view in views) for factor in (0.8, 1.0, 1.25)
+    ]
+    assert losses[1] == min(losses)
 
 
 def test_the_ridge_baseline_knows_what_its_modalities_tell(both):
