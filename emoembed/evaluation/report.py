@@ -60,10 +60,12 @@ def write(report: Report, folder: str | Path) -> None:
 
 def _markdown(table: pd.DataFrame) -> str:
     """A table with its index as the first column, floats to three places."""
-    header = [str(table.index.name or ""), *map(str, table.columns)]
+    names = [str(name) for name in table.index.names if name is not None]
+    header = [", ".join(names), *map(str, table.columns)]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     for index, row in zip(table.index, table.itertuples(index=False), strict=True):
-        cells = [str(index), *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row)]
+        place = ", ".join(map(str, index)) if isinstance(index, tuple) else str(index)
+        cells = [place, *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row)]
         lines.append("| " + " | ".join("" if cell == "nan" else cell for cell in cells) + " |")
     return "\n".join(lines)
 

@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import pandas as pd
 import pytest
 
 from emoembed.errors import InputError
@@ -101,3 +102,9 @@ def test_zero_shot_finds_what_word_vectors_carry_and_nothing_where_they_were_dea
         found[shuffled] = sum(runs) / 3
     assert found[False] > 0.7
     assert found[True] < 0.6
+
+
+def test_a_table_of_two_keys_names_both():
+    table = pd.DataFrame({"system": ["a", "b"], "unseen": ["joy", "awe"], "auc": [0.5, float("nan")]})
+    lines = report._markdown(table.set_index(["system", "unseen"])).splitlines()
+    assert lines == ["| system, unseen | auc |", "|---|---|", "| a, joy | 0.500 |", "| b, awe |  |"]
