@@ -41,7 +41,7 @@ class Report:
 
 
 def write(report: Report, folder: str | Path) -> None:
-    """`report.md`, `report.json`, a CSV a table, and the figures, each whole or not at all."""
+    """`report.md`, `report.json` and the figures, each whole or not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     figures = [*report.figures, *_draw(report, folder)]
