@@ -72,7 +72,7 @@ def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> Em
     train = join([corpus_data.text_data(corpora.load(name, data).split("train"), phrases) for name in TEXT_CORPORA])
     valid = corpus_data.text_data(corpora.load("goemotions", data).split("valid"), phrases)
     model = recipes.temper(_fitted(model, train, valid, "text", seed, work))
-    closed_form.fit_background(model, train)
+    closed_form.finish(model, train)
     return model
 
 
@@ -109,7 +109,7 @@ def _fitted(
         save_file({name: value.contiguous() for name, value in model.state_dict().items()}, finished)
     weights = {f"background_{modality}": model.background(modality), **load_file(finished)}
     model.load_state_dict(weights)
-    closed_form.fit_background(model, train)
+    closed_form.finish(model, train)
     model.saw({modality: train.labels})
     return model
 

@@ -32,6 +32,13 @@ def prepare(model: EmotionModel, train: EmotionData) -> EmotionModel:
     return model
 
 
+def finish(model: EmotionModel, train: EmotionData) -> EmotionModel:
+    """Fit what must be fitted after training: what reads the networks' features, and what items look like."""
+    finish_faces(model, train)
+    fit_background(model, train)
+    return model
+
+
 @torch.no_grad()
 def finish_faces(model: EmotionModel, data: EmotionData, rows: int = 6000) -> None:
     """Fit what reads what a face network has learned, after its training: its map in closed form, and `settle`.
@@ -54,6 +61,12 @@ def finish_faces(model: EmotionModel, data: EmotionData, rows: int = 6000) -> No
             continue
         goals = bears @ label_points[:, : model.config.modalities[name].embed_dim] / bears.sum(dim=1, keepdim=True)
         encoder.overview.fit(features, goals, bears @ (1.0 / bears.sum(dim=0).clamp(min=1.0)))
+
+
+def finished(model: EmotionModel) -> bool:
+    """Whether every face network's map in closed form was fitted."""
+    maps = [encoder.overview for encoder in model.encoders.values() if isinstance(encoder, FaceEncoder)]
+    return all(bool(one.weight.any()) for one in maps if one is not None)
 
 
 @torch.no_grad()
@@ -109,7 +122,6 @@ def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> 
     Few-shot examples are compared with the mean, hubness and harm are measured on the few.
     """
     chosen = data.rows(np.random.default_rng(0).permutation(len(data))[:rows])
-    finish_faces(model, data)
     fit_details(model, chosen)
     bears = torch.from_numpy(chosen.targets == 1)
     for name, encoded in encode_rows(model, chosen).items():

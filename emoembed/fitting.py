@@ -242,7 +242,7 @@ def _train(
     augment = {name: change for name, change in recipes.AUGMENT.items() if name in own}
     history = fit(model, train, valid, config, augment=augment, progress=progress, device=device)
     model.to("cpu")
-    closed_form.fit_background(model, train)
+    closed_form.finish(model, train)
     return max(history.scores)
 
 

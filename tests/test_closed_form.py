@@ -83,7 +83,7 @@ def test_faces_are_placed_by_what_the_network_has_learned_to_see(word_table):
     encoder = model.encoders["video"]
     closed_form.prepare(model, faces(120))
     assert not bool(encoder.overview.weight.any())
-    closed_form.fit_background(model, faces(120))
+    closed_form.finish(model, faces(120))
     encoder.overview_share = 1.0
     scored = faces(60, 1)
     with torch.no_grad():
@@ -106,7 +106,7 @@ def test_a_video_is_placed_by_its_faces_though_only_single_ones_were_trained_on(
         before = encoder(singles, alone)
         clip = torch.cat([one, other])[None], torch.tensor([2])
         strayed = (encoder(*clip)[0] - before.mean(dim=0)).norm()
-        closed_form.fit_background(model, faces(60))
+        closed_form.finish(model, faces(60))
         torch.testing.assert_close(encoder(singles, alone), before, atol=1e-4, rtol=1e-4)
         between = torch.linalg.lstsq(before.T, encoder(*clip)[0]).solution
     assert strayed > 0.05

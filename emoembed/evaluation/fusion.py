@@ -127,7 +127,7 @@ def train_on(
     kind = "functionals" if "audio" in modalities else "action_units"
     config = recipes.training(kind, seed, modality_dropout=recipes.MODALITY_DROPOUT if len(modalities) > 1 else 0.0)
     fit(model, train, valid, config, augment=recipes.augment_of(modalities), resume=resume, progress=progress)
-    closed_form.fit_background(model, train)
+    closed_form.finish(model, train)
     model.saw(dict.fromkeys(modalities, train.labels))
     calibrate_jointly(model, valid)
     return model

@@ -222,12 +222,13 @@ def train_without(
         closed_form.prepare(model, train)
         augment = recipes.augment_of(fold.modalities) if augmented else {}
         fit(model, train, valid, config, augment=augment, progress=progress)
+        closed_form.finish_faces(model, train)
         folder.mkdir(parents=True, exist_ok=True)
         temporary = place.with_suffix(".tmp")
         save_file(_trained(model), temporary)
         temporary.replace(place)
     missing, unexpected = model.load_state_dict(load_file(place), strict=False)
-    if unexpected or any(_is_trained(name) for name in missing):
+    if unexpected or any(_is_trained(name) for name in missing) or not closed_form.finished(model):
         raise InputError(f"{place} was written by another release; remove it")
     if fold.kind == "text":
         usual = UNSEEN_STRENGTH if unseen else 1.0

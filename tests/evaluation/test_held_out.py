@@ -5,8 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from emoembed import train
+from emoembed import closed_form, recipes, train
+from emoembed.data import EmotionData
 from emoembed.errors import InputError, LabelError
 from emoembed.evaluation import held_out
 from emoembed.transformer import SentenceEncoder
@@ -56,6 +58,29 @@ def test_a_model_is_trained_once_and_then_read(fold, text_model, taught, tmp_pat
     assert all((first.state_dict()[k] == v).all() for k, v in again.state_dict().items() if v.isfinite().all())
     make(seed=1), make(unseen=("joy",)), make(training=train.TrainConfig(epochs=1, batch_size=16, bf16=False))
     assert len(taught) == 4
+
+
+def test_a_face_model_is_finished_once_and_an_unfinished_one_refused(text_model, taught, tmp_path, monkeypatch):
+    noise = np.random.default_rng(0)
+    frames = {f"faces/{i}": noise.random((1, 48 * 48), np.float32) for i in range(18)}
+    targets = np.tile(np.eye(3, dtype=np.float32), (6, 1))
+    rows = EmotionData(tuple(frames), {"video": frames}, ("anger", "joy", "sadness"), targets, np.zeros(18, bool))
+    modalities = {"video": recipes.video_modality()}
+    fold = held_out.Fold("faces", "video", rows, rows, rows, {}, modalities, phrases=text_model.phrases)
+
+    def make():
+        return held_out.train_without(fold, ("joy",), 0, base=text_model, cache=tmp_path, training=QUICK)
+
+    first = make()
+    assert bool(first.encoders["video"].overview.weight.any())
+    monkeypatch.setattr(closed_form, "finish_faces", lambda *given: pytest.fail("finished again"))
+    again = make()
+    assert all((first.state_dict()[k] == v).all() for k, v in again.state_dict().items() if v.isfinite().all())
+    (kept,) = (tmp_path / "held_out").iterdir()
+    weights = load_file(kept)
+    save_file({k: torch.zeros_like(v) if "overview.weight" in k else v for k, v in weights.items()}, kept)
+    with pytest.raises(InputError, match="remove it"):
+        make()
 
 
 def test_a_model_of_other_rows_or_of_another_start_is_not_taken_for_this_one(fold, text_model, taught, tmp_path):
