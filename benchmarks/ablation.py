@@ -60,6 +60,7 @@ MEDIA = {
     "softmax alone, no pull to label points": Variant({"pull": 0.0}),
     "each label by itself (sigmoid)": Variant({"sigmoid": True}),
     "labels by their text alone": Variant(parts=LabelParts()),
+    "a quarter of the target to labels near in text (distillation)": Variant({"soften": 0.25}),
 }
 VARIANTS = {
     "text": {
@@ -191,7 +192,7 @@ def table(base: EmotionModel, data: Path, modality: str) -> pd.DataFrame:
     for name, variant in VARIANTS[modality].items():
         means = pd.DataFrame(measure(base, data, modality, variant))[["auc", "ap", *rest, seen]].mean()
         found[name] = means
-        print(f"{name:50}" + "  ".join(f"{key} {value:.4f}" for key, value in means.items()), flush=True)
+        print(f"{name:62}" + "  ".join(f"{key} {value:.4f}" for key, value in means.items()), flush=True)
     return pd.DataFrame(found).T.rename_axis(f"{modality}: trained without")
 
 

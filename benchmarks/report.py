@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,24 @@ from emoembed.recognizer import Recognizer
 CORPORA = {"text": "goemotions", "audio": "ravdess", "video": "fer2013"}
 SEEDS = {"text": 3, "audio": 3, "video": 1}
 DRAWS = 5
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is measured: a checkpoint, on the rows of a split, by models trained so many times."""
+
+    recognizer: Recognizer
+    data: Path
+    split: str
+    most: int | None = None
+    """Trainings of each model, where that is less than its modality's."""
+
+    @property
+    def base(self) -> EmotionModel:
+        return self.recognizer.model
+
+    def seeds(self, modality: str) -> int:
+        return min(SEEDS[modality], self.most or SEEDS[modality])
 
 
 def untrained(base: EmotionModel) -> EmotionModel:
@@ -66,12 +85,12 @@ def draw(base: EmotionModel, data: Path, split: str, folder: Path) -> list[str]:
     return ["reliability-seen", *(f"labels-{modality}" for modality in base.modalities)]
 
 
-def of_shipped(recognizer: Recognizer, data: Path, split: str, folder: Path) -> Report:
+def of_shipped(asked: Asked, folder: Path) -> Report:
     """The checkpoint as it ships."""
-    base = recognizer.model
+    base, data, split = asked.base, asked.data, asked.split
     report = Report(f"emoembed base as it ships, {split} split", {"split": split})
     sections: dict[str, Callable[[], pd.DataFrame]] = {
-        "Labels trained on": lambda: supervised(recognizer, data, split),
+        "Labels trained on": lambda: supervised(asked.recognizer, data, split),
         "Six emotions by name": lambda: named(base, data, split),
         "Calibration": lambda: pd.concat([shipped.calibration(base, name, data, split) for name in CORPORA.values()]),
         "Voice and face of one clip, trained jointly": lambda: joint(data, split),
@@ -86,9 +105,9 @@ def of_shipped(recognizer: Recognizer, data: Path, split: str, folder: Path) -> 
     return report
 
 
-def of_each(modality: str, recognizer: Recognizer, data: Path, split: str, folder: Path) -> Report:
+def of_each(modality: str, asked: Asked, folder: Path) -> Report:
     """Each label of a modality's corpus held out in turn, and taught with examples."""
-    base, seeds = recognizer.model, SEEDS[modality]
+    base, data, split, seeds = asked.base, asked.data, asked.split, asked.seeds(modality)
     facts = {"split": split, "seeds": seeds, "a few examples and calibration": "of the first seed"}
     report = Report(f"Each label held out in turn, {modality}, {split} split", facts, figures=["unseen"])
     if modality == "audio":
@@ -128,48 +147,51 @@ def of_each(modality: str, recognizer: Recognizer, data: Path, split: str, folde
     return report
 
 
-def of_six_absent(recognizer: Recognizer, data: Path, split: str, _: Path) -> Report:
+def of_six_absent(asked: Asked, _: Path) -> Report:
     """Six emotions by name, by models that saw neither them nor a synonym."""
-    report = Report(f"Six emotions absent from training, {split} split", {"split": split, "seeds": SEEDS["text"]})
+    split, seeds = asked.split, asked.seeds("text")
+    report = Report(f"Six emotions absent from training, {split} split", {"split": split, "seeds": seeds})
     corpus = "dair_emotion" if split == "test" else "semeval2018"
-    found = unseen.six_absent(recognizer.model, data, corpus, seeds=SEEDS["text"], split=split)
+    found = unseen.six_absent(asked.base, asked.data, corpus, seeds=seeds, split=split)
     report.tables["Six emotions absent from training"] = found
     return report
 
 
-def of_iemocap(recognizer: Recognizer, data: Path, split: str, _: Path) -> Report:
+def of_iemocap(asked: Asked, _: Path) -> Report:
     """Dialogue transcripts, two emotions held out one by one."""
-    report = Report(f"IEMOCAP's text, one emotion held out, {split} split", {"split": split, "seeds": SEEDS["text"]})
+    split, seeds = asked.split, asked.seeds("text")
+    report = Report(f"IEMOCAP's text, one emotion held out, {split} split", {"split": split, "seeds": seeds})
     report.tables["One emotion held out"] = unseen.together(
         "iemocap_text",
-        data,
+        asked.data,
         ("excitement", "frustration"),
-        recognizer.model,
+        asked.base,
         protocol="iemocap-6",
-        seeds=SEEDS["text"],
+        seeds=seeds,
         split=split,
     )
     return report
 
 
-def of_voice_and_face(_: Recognizer, data: Path, split: str, __: Path) -> Report:
+def of_voice_and_face(asked: Asked, _: Path) -> Report:
     """Sound and action units of one clip over four folds of actors, all emotions seen."""
-    report = Report(f"Voice and face of one clip, {split} split", {"split": split, "seeds": 1})
-    folds = fusion.evaluate(data, split=split).drop(columns="seed").set_index("fold").T
+    report = Report(f"Voice and face of one clip, {asked.split} split", {"split": asked.split, "seeds": 1})
+    folds = fusion.evaluate(asked.data, split=asked.split).drop(columns="seed").set_index("fold").T
     report.tables["UAR"] = folds.assign(mean=folds.mean(axis=1)).rename_axis("fold")
     return report
 
 
-def of_emodb(recognizer: Recognizer, data: Path, split: str, _: Path) -> Report:
+def of_emodb(asked: Asked, _: Path) -> Report:
     """All of EMO-DB, which has no split, by models of the other corpora of speech."""
-    if split != "test":
+    if asked.split != "test":
         raise SystemExit("EMO-DB has no rows to choose on: it is scored with --split test alone")
-    report = Report("EMO-DB by models of other speech", {"split": "all rows", "seeds": SEEDS["audio"]})
-    report.tables["EMO-DB"] = unseen.other_corpus(recognizer.model, data, "emodb", seeds=SEEDS["audio"])
+    seeds = asked.seeds("audio")
+    report = Report("EMO-DB by models of other speech", {"split": "all rows", "seeds": seeds})
+    report.tables["EMO-DB"] = unseen.other_corpus(asked.base, asked.data, "emodb", seeds=seeds)
     return report
 
 
-PARTS: dict[str, Callable[[Recognizer, Path, str, Path], Report]] = {
+PARTS: dict[str, Callable[[Asked, Path], Report]] = {
     "shipped": of_shipped,
     "text": partial(of_each, "text"),
     "audio": partial(of_each, "audio"),
@@ -189,18 +211,24 @@ def main() -> None:
     parser.add_argument("--split", choices=("valid", "test"), default="valid")
     parser.add_argument("--base", default="base", help="the checkpoint that is measured")
     parser.add_argument("--parts", default="shipped", help=f"comma-separated, of {', '.join(PARTS)}; or: all")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--seeds", type=int, help="at most so many trainings of each model; by default three, faces one"
+    )
     parsed = parser.parse_args()
     parts = list(PARTS) if parsed.parts == "all" else [name for name in parsed.parts.split(",") if name]
     strange = [name for name in parts if name not in PARTS]
     if strange:
         parser.error(f"there is no part {', '.join(strange)}; there are {', '.join(PARTS)}")
-    torch.set_num_threads(2)
-    recognizer = emoembed.load(parsed.base)
+    if parsed.seeds is not None and parsed.seeds < 1:
+        parser.error(f"--seeds is 1 or more; given {parsed.seeds}")
+    torch.set_num_threads(parsed.threads)
+    asked = Asked(emoembed.load(parsed.base), parsed.data, parsed.split, parsed.seeds)
     for part in parts:
         begin = time.monotonic()
         folder = parsed.output / part
         folder.mkdir(parents=True, exist_ok=True)
-        report = PARTS[part](recognizer, parsed.data, parsed.split, folder)
+        report = PARTS[part](asked, folder)
         write(report, folder)
         print(f"\n{report.markdown()}\n{folder}, {(time.monotonic() - begin) / 60:.0f} minutes", flush=True)
 

@@ -316,7 +316,9 @@ def alone(fold: Fold, modality: str) -> Fold:
 def _fingerprint(
     fold: Fold, unseen: Sequence[str], config: TrainConfig, phrases: PhraseEncoder, augmented: bool = True
 ) -> str:
-    described = [sorted(unseen), asdict(config), hash_of(fold.train), hash_of(fold.valid), recipes.REVISION]
+    # a setting that is younger than models in the cache is named where it is used, so that they are found
+    settings = {name: value for name, value in asdict(config).items() if name != "soften" or value}
+    described = [sorted(unseen), settings, hash_of(fold.train), hash_of(fold.valid), recipes.REVISION]
     described += [_sum_of(fold.train), _sum_of(fold.valid), _sum_of_start(phrases)]
     described += [{name: asdict(one) for name, one in fold.modalities.items()}]
     described += [] if augmented else ["not augmented"]

@@ -1,4 +1,5 @@
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ def report(monkeypatch, manifest):
     monkeypatch.setitem(held_out.HELD_OUT_TRAINING, "text", TrainConfig(epochs=1, batch_size=8, bf16=False))
     spec = importlib.util.spec_from_file_location("report", SCRIPT)
     module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "report", module)  # dataclasses look their module up
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "CORPORA", {"text": str(manifest)})
     monkeypatch.setattr(module, "SEEDS", {"text": 2})
@@ -25,7 +27,7 @@ def report(monkeypatch, manifest):
 
 
 def test_a_part_holds_its_tables_and_what_build_reads(report, text_model, manifest, tmp_path):
-    made = report.of_each("text", Recognizer(text_model), manifest.parent, "valid", tmp_path)
+    made = report.of_each("text", report.Asked(Recognizer(text_model), manifest.parent, "valid"), tmp_path)
     write(made, tmp_path)
     each = made.tables["Each label held out"]
     assert list(each.columns) == ["auc", "ap", "chance_ap", "untrained"]
@@ -39,3 +41,11 @@ def test_a_part_holds_its_tables_and_what_build_reads(report, text_model, manife
     assert "![unseen](unseen.png)" in written
     assert (tmp_path / "unseen.png").read_bytes().startswith(b"\x89PNG")
     assert len((tmp_path / "each.csv").read_text().splitlines()) == 1 + 2 * len(each)
+
+
+def test_fewer_trainings_are_done_and_said_where_fewer_are_asked_for(report, text_model, manifest, tmp_path):
+    asked = report.Asked(Recognizer(text_model), manifest.parent, "valid", most=1)
+    made = report.of_each("text", asked, tmp_path)
+    assert made.facts["seeds"] == 1
+    assert len((tmp_path / "each.csv").read_text().splitlines()) == 1 + len(made.tables["Each label held out"])
+    assert report.Asked(asked.recognizer, asked.data, "valid", most=9).seeds("text") == 2
