@@ -21,7 +21,7 @@ import emoembed
 from emoembed import closed_form, corpora, recipes
 from emoembed.data import join
 from emoembed.evaluation import held_out, shipped, zero_shot
-from emoembed.evaluation.held_out import Fold
+from emoembed.evaluation.folds import Fold, load_folds
 from emoembed.evaluation.report import Report, write
 from emoembed.model import EmotionModel
 from emoembed.model_config import ModalityConfig
@@ -148,7 +148,7 @@ def correct_hubs(model: EmotionModel, method: str) -> None:
 
 def measure(base: EmotionModel, data: Path, modality: str, variant: Variant) -> Iterator[dict[str, object]]:
     """A row per held-out label."""
-    for position, fold in enumerate(held_out.load_folds(CORPORA[modality], data, base)):
+    for position, fold in enumerate(load_folds(CORPORA[modality], data, base)):
         one = changed(with_ratings(fold, base, data) if variant.rated else fold, variant)
         training = replace(held_out.training_of(one), **dict(variant.training))  # type: ignore[arg-type]
         for unseen in groups(modality, fold, position):
@@ -165,7 +165,7 @@ def measure(base: EmotionModel, data: Path, modality: str, variant: Variant) -> 
 
 def untrained(base: EmotionModel, data: Path) -> pd.Series:
     """The sentence encoder as it was: the same measures of the same emotions."""
-    fold = next(held_out.load_folds("goemotions", data, base))
+    fold = next(load_folds("goemotions", data, base))
     model = zero_shot.untrained_model(fold, base)
     assert model is not None
     means = pd.DataFrame(zero_shot.measure(model, fold, shipped.SIX, "valid", {}))[

@@ -19,7 +19,8 @@ import torch
 
 import emoembed
 from emoembed import assess, corpora
-from emoembed.evaluation import few_shot, fusion, held_out, novelty, plots, shipped, unseen
+from emoembed.evaluation import few_shot, fusion, novelty, plots, shipped, unseen
+from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.report import Report, write
 from emoembed.model import EmotionModel
 from emoembed.recognizer import Recognizer
@@ -113,7 +114,7 @@ def of_each(modality: str, asked: Asked, folder: Path) -> Report:
     if modality == "audio":
         folds = list(fusion.held_out_folds(data, base))
     else:
-        folds = list(held_out.load_folds(CORPORA[modality], data, base))
+        folds = list(load_folds(CORPORA[modality], data, base))
     found = unseen.each(
         folds, modality, base, seeds=seeds, split=split, kept=folder / "each.csv", draws=DRAWS, progress=True
     )

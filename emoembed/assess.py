@@ -13,25 +13,18 @@ import numpy as np
 import pandas as pd
 
 from emoembed import corpora
-from emoembed.bulk import (
-    Summary,
-    as_corpus,
-    predictions_table,
-    present_modalities,
-    score_rows,
-    usable_modalities,
-    write_table,
-)
+from emoembed.bulk import Summary, as_corpus, present_modalities, score_rows, usable_modalities
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
 from emoembed.evaluation import experiment, leak_audit, metrics, protocols, zero_shot
-from emoembed.evaluation.held_out import kind_of, modality_of
+from emoembed.evaluation.folds import kind_of, modality_of
 from emoembed.evaluation.report import Report
 from emoembed.features.store import write_atomically
 from emoembed.features.text import read_word_vectors
 from emoembed.model import EmotionModel
 from emoembed.recognizer import Recognizer, Result
+from emoembed.table_files import predictions_table, write_table
 from emoembed.words import WordTable
 
 SHARED = ("meld", "emorynlp")  # scenes of one series: utterances of one's test are in the other's training rows

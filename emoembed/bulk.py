@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 
 from emoembed import attune, checkpoint, extraction, media
@@ -19,11 +15,12 @@ from emoembed.corpora.corpus import Corpus
 from emoembed.errors import EmoembedError, InputError, LabelError, MediaError, MissingFileError
 from emoembed.extraction import Span
 from emoembed.features import audio
-from emoembed.features.store import FeatureStore, write_atomically
-from emoembed.labels import Description, resolve
+from emoembed.features.store import FeatureStore
+from emoembed.labels import resolve
 from emoembed.model import Batch
 from emoembed.model_config import MODALITIES
 from emoembed.recognizer import Labels, Recognizer, Result
+from emoembed.table_files import predictions_table, read_support, require_output, write_table
 
 Source = str | Span | None
 """What a row has of a modality: a text, or a part of a media file."""
@@ -143,77 +140,6 @@ def attune_manifest(
     return attuned, failures
 
 
-def read_support(path: str | Path) -> list[dict[str, Any]]:
-    """Rows of a table with the column `label`, or `labels`, and any of `text`, `audio`, `video`.
-
-    As in a manifest, several labels of a row are joined by `|`, and paths are relative to the file.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"no support at {path}")
-    table = manifest.read_table(path, ())
-    table = table if "label" in table else table.rename(columns={"labels": "label"})
-    if "label" not in table:
-        there = ", ".join(map(str, table))
-        raise InputError(f"{path} has no column label, which says what each row teaches; it has {there}")
-    table = table.astype(object).where(table.notna(), None).replace("", None)
-    return [
-        {
-            **{
-                str(key): str(path.parent / value) if value and key in ("audio", "video") else value
-                for key, value in row.items()
-            },
-            "label": list(manifest.labels_of(row["label"])),
-        }
-        for row in table.to_dict("records")
-    ]
-
-
-def read_labels(path: str | Path) -> dict[str, Description]:
-    """Labels from a JSON file: an object of name to description, as `predict` takes them."""
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"no labels at {path}")
-    try:
-        labels = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise LabelError(f"{path} is not JSON: {error}") from error
-    if not isinstance(labels, dict) or not all(isinstance(said, str | dict) for said in labels.values()):
-        raise LabelError(f'{path} holds no object of name to description, such as {{"awe": "wonder before a thing"}}')
-    return labels
-
-
-def write_table(frame: pd.DataFrame, path: str | Path) -> None:
-    """A table as `.csv`, `.jsonl` or `.parquet` by the suffix, whole or not at all."""
-    path = Path(path)
-    require_output(path)
-    if path.suffix == ".csv":
-        content = frame.to_csv(index=False, lineterminator="\n").encode()
-    elif path.suffix == ".jsonl":
-        content = frame.to_json(orient="records", lines=True, force_ascii=False).encode()
-    else:
-        content = frame.to_parquet(index=False)
-    write_atomically(path, content)
-
-
-def require_output(path: str | Path, source: Corpus | str | Path | None = None) -> None:
-    """Make sure, before the work, that a table can be written: its suffix, its folder, and not over its own source.
-
-    Raises:
-        InputError: the suffix is not that of a table, the path is a folder or that of the source.
-        OSError: the folder cannot be made or written to.
-    """
-    path = Path(path)
-    _check_suffix(path)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; name a file in it")
-    if isinstance(source, (str, Path)) and path.resolve() == Path(source).resolve():
-        raise InputError(f"{path} is the manifest itself; its scores go to another file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"cannot write to {path.parent}")
-
-
 def as_corpus(source: Corpus | str | Path) -> Corpus:
     """A corpus as given, or a manifest read from its path."""
     return source if isinstance(source, Corpus) else manifest.read(source)
@@ -269,28 +195,6 @@ def score_rows(
             if missing:
                 absent[item] = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
     return results, Summary(len(rows), failures, absent)
-
-
-def predictions_table(
-    corpus: Corpus, results: Mapping[str, Result], failures: Mapping[str, str], labels: Sequence[str]
-) -> pd.DataFrame:
-    """One row a sample, in the corpus's order: id, label, scores in the labels' order, error."""
-    rows = []
-    for item in corpus.samples["id"]:
-        result = results.get(item)
-        scores = {label: result.scores[label] if result else math.nan for label in labels}
-        rows.append({"id": item, "label": result.label if result else None, **scores, "error": failures.get(item)})
-    return pd.DataFrame(rows, columns=["id", "label", *labels, "error"])
-
-
-def _check_suffix(path: Path) -> None:
-    if path.suffix not in manifest.SUFFIXES:
-        raise InputError(f"{path}: a table is one of {', '.join(manifest.SUFFIXES)}, not {path.suffix!r}")
-    if path.suffix == ".parquet":
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError as error:
-            raise InputError(f"{path}: Parquet needs pyarrow; install emoembed[parquet], or write .csv") from error
 
 
 def _names(recognizer: Recognizer, labels: Labels | None) -> tuple[str, ...]:

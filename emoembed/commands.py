@@ -273,9 +273,9 @@ def _labels(parsed: argparse.Namespace) -> list[str] | dict[str, Description] | 
     if parsed.labels_file is None:
         labels: list[str] | None = parsed.labels
         return labels
-    from emoembed import bulk
+    from emoembed import table_files
 
-    return bulk.read_labels(parsed.labels_file)
+    return table_files.read_labels(parsed.labels_file)
 
 
 def _readable(result: Result) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from emoembed import adapt as few_shot
 from emoembed import attune as own_items
 from emoembed import checkpoint, media
+from emoembed.answers import LabelSet, answer
 from emoembed.arguments import Labels, items_of, listed, risk_of, support_rows
 from emoembed.card import card_of
 from emoembed.data import collate
@@ -23,8 +23,7 @@ from emoembed.errors import EmoembedError, InputError, LabelError, MediaError, M
 from emoembed.labels import canonical, find, resolve
 from emoembed.model import EmotionModel
 from emoembed.model_config import MODALITIES
-from emoembed.reliability import LabelTrust, confidence
-from emoembed.result import ModalityResult, Result, disagreement, probabilities, ranked
+from emoembed.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,15 +32,6 @@ BATCH_SIZE = 32
 NOTHING = "nothing to work on: text, audio and video are all None"
 Read = tuple[dict[str, np.ndarray], dict[str, str]]
 """An item's arrays by modality, and why others are absent."""
-
-
-@dataclass(frozen=True)
-class LabelSet:
-    """Labels of a call: their names, and their points and trust by modality."""
-
-    names: tuple[str, ...]
-    points: dict[str, Tensor]
-    known: dict[str, LabelTrust]
 
 
 class Recognizer(
@@ -118,7 +108,9 @@ class Recognizer(
                     why = {name: str(error) for name, error in absent.items()} or dict.fromkeys(item, NOTHING)
                     answers[i] = Result(None, {}, {}, why, multi_label)
             if read:
-                scored = self._score(list(read.values()), asked, multi_label, risk)
+                batch = self.batch_of([arrays for arrays, _ in read.values()])
+                lacking = [absent for _, absent in read.values()]
+                scored = answer(self.model, batch, lacking, asked, multi_label=multi_label, risk=risk)
                 answers.update(zip(read, scored, strict=True))
             results += [answers[i] for i in sorted(answers)]
         return results[0] if single else results
@@ -284,51 +276,6 @@ class Recognizer(
         longest = {name: self.model.config.modalities[name].longest for name in here}
         batch = {name: collate([arrays.get(name) for arrays in items], longest[name]) for name in here}
         return {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
-
-    def _score(
-        self,
-        read: Sequence[Read],
-        asked: LabelSet,
-        multi_label: bool,
-        risk: float | None,
-    ) -> list[Result]:
-        names, known = asked.names, asked.known
-        raw = self.model.score(self.model.encode(self.batch_of([arrays for arrays, _ in read])), asked.points, known)
-        both = {several: self.model.calibrated(raw, known, multi_label=several) for several in (False, True)}
-        weights = {name: matrix.cpu().numpy() for name, matrix in self.model.weights(raw, known).items()}
-        fused = {several: probabilities(self.model.fuse(both[several], known), several) for several in both}
-        shares = {name: probabilities(matrix, False) for name, matrix in both[False].items()}
-        tables = {name: probabilities(matrix, multi_label) for name, matrix in both[multi_label].items()}
-        answers = fused[multi_label].argmax(axis=1)
-        sure = confidence(*map(torch.from_numpy, (fused[False], fused[True], answers))).tolist()
-        results = []
-        for row, (arrays, absent) in enumerate(read):
-            best = int(answers[row])
-            own = {
-                name: ModalityResult(
-                    ranked(names, tables[name][row]),
-                    round(float(weights[name][row, best]), 6),
-                    {label: round(float(weights[name][row, i]), 6) for i, label in enumerate(names)},
-                )
-                for name in arrays
-            }
-            bar = (
-                0.0 if risk is None else sum(self.model.trust(n).threshold(risk) * one.weight for n, one in own.items())
-            )
-            abstained = sure[row] < bar
-            results.append(
-                Result(
-                    None if abstained else names[best],
-                    ranked(names, fused[multi_label][row]),
-                    own,
-                    absent,
-                    multi_label,
-                    round(sure[row], 6),
-                    abstained,
-                    round(disagreement([shares[n][row] for n in own], [one.weight for one in own.values()]), 6),
-                )
-            )
-        return results
 
 
 def predict(

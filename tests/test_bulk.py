@@ -127,24 +127,6 @@ def test_extraction_cuts_parts_and_keeps_failures(corpus_of, tone, tmp_path):
         bulk.extract_features(corpus, "video", tmp_path / "faces")
 
 
-def test_support_paths_are_relative_to_the_file(tmp_path):
-    (tmp_path / "rows.csv").write_text("label,text,audio\njoy,jubilant,\nanger,,a.wav\n")
-    assert bulk.read_support(tmp_path / "rows.csv") == [
-        {"label": ["joy"], "text": "jubilant", "audio": None},
-        {"label": ["anger"], "text": None, "audio": str(tmp_path / "a.wav")},
-    ]
-
-
-def test_a_support_has_labels_as_manifests_do(tmp_path):
-    (tmp_path / "rows.csv").write_text("labels,text\njoy | awe,so vast\n")
-    (tmp_path / "rows.jsonl").write_text('{"label": ["joy", "awe"], "text": "so vast"}\n')
-    for name in ("rows.csv", "rows.jsonl"):
-        assert bulk.read_support(tmp_path / name) == [{"label": ["joy", "awe"], "text": "so vast"}]
-    (tmp_path / "none.csv").write_text("emotion,text\njoy,so vast\n")
-    with pytest.raises(InputError, match="no column label, which says what each row teaches; it has emotion, text"):
-        bulk.read_support(tmp_path / "none.csv")
-
-
 def test_a_manifest_is_not_overwritten_by_its_own_scores(recognizer, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("id,text\na,sunny\n")

@@ -14,7 +14,7 @@ from torch import Tensor
 from emoembed import adapt
 from emoembed.data import EmotionData
 from emoembed.evaluation import held_out, metrics, zero_shot
-from emoembed.evaluation.held_out import Fold
+from emoembed.evaluation.folds import Fold, load_folds, parse_unseen
 from emoembed.evaluation.zero_shot import Encoded
 from emoembed.model import EmotionModel
 from emoembed.train import encode_rows
@@ -46,8 +46,8 @@ def evaluate(
         steps: of the light fine-tune, see `adapt.adapt`.
     """
     rows: list[pd.DataFrame] = []
-    for one in held_out.load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol):
-        for group in held_out.parse_unseen(unseen, one.train.labels):
+    for one in load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol):
+        for group in parse_unseen(unseen, one.train.labels):
             for seed in seeds:
                 model = held_out.train_without(one, group, seed, base=base, cache=cache, progress=progress)
                 rows.append(curve(model, one, group, split, shots, draws=draws, seed=seed, steps=steps))

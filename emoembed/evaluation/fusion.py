@@ -13,9 +13,9 @@ from emoembed import checkpoint, closed_form, corpora, corpus_data, recipes
 from emoembed.corpora import ravdess
 from emoembed.data import EmotionData
 from emoembed.errors import InputError
-from emoembed.evaluation import held_out, metrics, shipped
+from emoembed.evaluation import metrics, shipped
 from emoembed.evaluation.calibration import calibrate_jointly
-from emoembed.evaluation.held_out import Fold
+from emoembed.evaluation.folds import Fold, as_fold, phrases_for
 from emoembed.features.feature_set import Features
 from emoembed.model import EmotionModel
 from emoembed.model_config import ModalityConfig
@@ -97,8 +97,8 @@ def held_out_folds(data: Path, base: EmotionModel, cache: Path | None = None) ->
     """RAVDESS's four folds with speech and action units, for joint models with emotions held out."""
     both, modalities = read_both(data, cache)
     for position, divided in enumerate(ravdess.folds(corpora.load("ravdess", data))):
-        fold = held_out.as_fold(f"ravdess-av-{position}", "audio", divided, both, modalities)
-        yield replace(fold, phrases=held_out.phrases_for("audio", base))
+        fold = as_fold(f"ravdess-av-{position}", "audio", divided, both, modalities)
+        yield replace(fold, phrases=phrases_for("audio", base))
 
 
 def part_of(data: EmotionData, corpus: corpora.Corpus, split: str) -> EmotionData:

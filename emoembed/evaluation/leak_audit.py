@@ -12,8 +12,8 @@ from emoembed.corpora import feature_names
 from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.data import EmotionData
 from emoembed.errors import LabelError
-from emoembed.evaluation import held_out, metrics
-from emoembed.evaluation.held_out import Fold
+from emoembed.evaluation import metrics
+from emoembed.evaluation.folds import Fold, load_folds, parse_unseen
 from emoembed.labels import leaks
 from emoembed.model import EmotionModel
 
@@ -85,11 +85,11 @@ def audit_corpus(
 ) -> list[str]:
     """What is printed before a zero-shot evaluation: the audit of the first fold it will run on.
 
-    Arguments are those of `zero_shot.evaluate`. Raises LabelError as `audit` and `held_out.parse_unseen` do.
+    Arguments are those of `zero_shot.evaluate`. Raises LabelError as `audit` and `parse_unseen` do.
     """
-    folds = held_out.load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol)
+    folds = load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol)
     first = next(iter(folds))
-    groups = held_out.parse_unseen(unseen, first.train.labels)
+    groups = parse_unseen(unseen, first.train.labels)
     if len(groups) == 1:
         return audit(first, groups[0], split).lines()
     found = [audit(first, group, split) for group in groups]

@@ -20,7 +20,7 @@ from emoembed.data import EmotionData
 from emoembed.errors import InputError
 from emoembed.evaluation import metrics, zero_shot
 from emoembed.evaluation.calibration import calibrate
-from emoembed.evaluation.held_out import Fold
+from emoembed.evaluation.folds import Fold
 from emoembed.evaluation.zero_shot import Encoded
 from emoembed.features.store import write_atomically
 from emoembed.model import EmotionModel

@@ -30,7 +30,7 @@ SIX = ("anger", "fear", "joy", "love", "sadness", "surprise")
 
 def rows_of(model: EmotionModel, corpus: Corpus, cache: Path | None = None) -> tuple[str, EmotionData]:
     """A corpus's modality and its rows as this model reads them."""
-    from emoembed.evaluation.held_out import modality_of
+    from emoembed.evaluation.folds import modality_of
 
     modality = modality_of(corpus)
     if modality == "text":

@@ -17,7 +17,7 @@ from emoembed import corpora, corpus_data, recipes
 from emoembed.attune import attune
 from emoembed.data import EmotionData, join
 from emoembed.evaluation import few_shot, held_out, metrics, novelty, shipped, zero_shot
-from emoembed.evaluation.held_out import Fold
+from emoembed.evaluation.folds import AUDIO_CORPORA, Fold, as_fold, load_folds, of_one_modality, phrases_for
 from emoembed.features.store import write_atomically
 from emoembed.model import EmotionModel
 
@@ -74,7 +74,7 @@ def each(
     names: list[str] = []
     few, expected, said = [], [], []
     for fold in folds:
-        single = held_out.alone(fold, modality)
+        single = of_one_modality(fold, modality)
         for label in fold.train.labels:
             if label == "neutral" and bool(fold.train.multi_label.all()):
                 continue
@@ -132,7 +132,7 @@ def six_absent(
     base: EmotionModel, data: Path, corpus: str, *, seeds: int = 1, split: str = "valid", cache: Path | None = None
 ) -> pd.DataFrame:
     """Six emotions by name on a corpus never trained on, by models of GoEmotions without them and their synonyms."""
-    fold = next(held_out.load_folds("goemotions", data, base, cache=cache))
+    fold = next(load_folds("goemotions", data, base, cache=cache))
     rows = []
     for seed in range(seeds):
         model = held_out.train_without(fold, shipped.SIX, seed, base=base, cache=cache)
@@ -176,11 +176,11 @@ def other_corpus(
 def speech_without(asked: str, base: EmotionModel, data: Path, cache: Path | None = None) -> Fold:
     """RAVDESS in its own split, with the other corpora of speech but one beside its training rows."""
     corpus = corpora.load("ravdess", data).canonical()
-    others = [name for name in held_out.AUDIO_CORPORA if name not in (asked, "ravdess")]
-    own = held_out.as_fold(f"speech-without-{asked}", "audio", corpus, corpus_data.audio_data(corpus, cache), {})
+    others = [name for name in AUDIO_CORPORA if name not in (asked, "ravdess")]
+    own = as_fold(f"speech-without-{asked}", "audio", corpus, corpus_data.audio_data(corpus, cache), {})
     train = join([own.train, *(corpus_data.audio_data(corpora.load(name, data).canonical(), cache) for name in others)])
     modality = recipes.speech_modality(len(train))
-    return replace(own, train=train, modalities={"audio": modality}, phrases=held_out.phrases_for("audio", base))
+    return replace(own, train=train, modalities={"audio": modality}, phrases=phrases_for("audio", base))
 
 
 def _attuned(model: EmotionModel, rows: EmotionData, groups: np.ndarray | None) -> np.ndarray:
@@ -208,7 +208,7 @@ def together(
 ) -> pd.DataFrame:
     """The generalised reading of emotions held out one by one, beside the untouched sentence encoder's."""
     found = []
-    for fold in held_out.load_folds(corpus, data, base, cache=cache, protocol=protocol):
+    for fold in load_folds(corpus, data, base, cache=cache, protocol=protocol):
         for label in unseen:
             for seed in range(seeds):
                 model = held_out.train_without(fold, (label,), seed, base=base, cache=cache)

@@ -20,7 +20,7 @@ from emoembed import corpora, recipes
 from emoembed.data import EmotionData
 from emoembed.evaluation import held_out, metrics
 from emoembed.evaluation.calibration import best_offset, seen_offset
-from emoembed.evaluation.held_out import Fold
+from emoembed.evaluation.folds import Fold, kind_of, load_folds, parse_unseen, phrases_for
 from emoembed.labels import leaks
 from emoembed.model import EmotionModel
 from emoembed.train import TrainConfig, encode_rows, picked, predict_logits, score_rows
@@ -70,8 +70,8 @@ def evaluate(
         progress: show bars.
     """
     rows: list[dict[str, object]] = []
-    for one in held_out.load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol, words=words):
-        for group in held_out.parse_unseen(unseen, one.train.labels):
+    for one in load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol, words=words):
+        for group in parse_unseen(unseen, one.train.labels):
             for seed in seeds:
                 model = held_out.train_without(
                     one, group, seed, base=base, cache=cache, training=training, progress=progress
@@ -181,9 +181,9 @@ def untrained_auc(corpus: str, data: Path, labels: Sequence[str], base: EmotionM
     NaN for sound and faces, whose encoders know nothing before training.
     """
     whole = corpora.load(corpus, data)
-    if held_out.kind_of(whole) != "text":
+    if kind_of(whole) != "text":
         return dict.fromkeys(labels, float("nan"))
-    fold = next(held_out.load_folds(corpus, data, base))
+    fold = next(load_folds(corpus, data, base))
     return {label: one["auc"] for label, one in untrained_similarity([fold], base, labels, split).items()}
 
 
@@ -212,7 +212,7 @@ def untrained_model(fold: Fold, base: EmotionModel) -> EmotionModel | None:
     """The untouched sentence encoder as a model of a fold's raw texts alone; None where there are none."""
     if [one.encoder for one in fold.modalities.values()] != ["transformer"]:
         return None
-    return recipes.build(fold.modalities, held_out.phrases_for("text", base), like=base).eval()
+    return recipes.build(fold.modalities, phrases_for("text", base), like=base).eval()
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from emoembed.evaluation import few_shot, held_out, zero_shot
+from emoembed.evaluation.folds import load_folds
 from emoembed.train import TrainConfig
 
 QUICK = TrainConfig(epochs=1, batch_size=8, bf16=False)
@@ -36,7 +37,7 @@ def test_no_shots_are_zero_shot_and_shots_come_from_training_rows(manifest, text
     none = table[table["shots"] == 0]
     np.testing.assert_allclose(none[["auc", "ap"]], zero[["auc", "ap"]])
     assert table.groupby("shots").size().to_dict() == {0: 2, 2: 6, 8: 6}
-    train = next(held_out.load_folds(str(manifest), manifest.parent, text_model)).train
+    train = next(load_folds(str(manifest), manifest.parent, text_model)).train
     assert all(ids == train.ids for ids in asked)
     assert list(few_shot.summarize(table).index) == [0, 2, 8]
 

@@ -11,6 +11,7 @@ from emoembed import closed_form, recipes, train
 from emoembed.data import EmotionData
 from emoembed.errors import InputError, LabelError
 from emoembed.evaluation import held_out
+from emoembed.evaluation.folds import Fold, load_folds
 from emoembed.transformer import SentenceEncoder
 
 QUICK = train.TrainConfig(epochs=1, batch_size=8, bf16=False)
@@ -18,7 +19,7 @@ QUICK = train.TrainConfig(epochs=1, batch_size=8, bf16=False)
 
 @pytest.fixture
 def fold(manifest, text_model, tmp_path):
-    return next(held_out.load_folds(str(manifest), manifest.parent, text_model, cache=tmp_path / "cache"))
+    return next(load_folds(str(manifest), manifest.parent, text_model, cache=tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -32,11 +33,6 @@ def taught(monkeypatch):
 
     monkeypatch.setattr(held_out, "fit", spy)
     return given
-
-
-def test_a_fold_holds_the_manifests_own_splits(fold):
-    assert (fold.kind, len(fold.train), len(fold.valid), len(fold.test)) == ("text", 48, 24, 24)
-    assert not set(fold.train.ids) & set(fold.valid.ids) | set(fold.valid.ids) & set(fold.test.ids)
 
 
 def test_neither_training_nor_stopping_sees_a_row_of_an_unseen_emotion(fold, text_model, taught, tmp_path):
@@ -67,7 +63,7 @@ def test_a_face_model_is_finished_once_and_an_unfinished_one_refused(text_model,
     targets = np.tile(np.eye(3, dtype=np.float32), (6, 1))
     rows = EmotionData(tuple(frames), {"video": frames}, ("anger", "joy", "sadness"), targets, np.zeros(18, bool))
     modalities = {"video": recipes.video_modality()}
-    fold = held_out.Fold("faces", "video", rows, rows, rows, {}, modalities, phrases=text_model.phrases)
+    fold = Fold("faces", "video", rows, rows, rows, {}, modalities, phrases=text_model.phrases)
 
     def make():
         return held_out.train_without(fold, ("joy",), 0, base=text_model, cache=tmp_path, training=QUICK)
@@ -131,36 +127,6 @@ def test_a_synonym_among_the_training_labels_is_refused(manifest, text_model, tm
     table = pd.read_csv(manifest)
     table["labels"] = table["labels"].replace("sadness", "dread")
     table.to_csv(manifest, index=False)
-    fold = next(held_out.load_folds(str(manifest), manifest.parent, text_model))
+    fold = next(load_folds(str(manifest), manifest.parent, text_model))
     with pytest.raises(LabelError, match=r"dread is a synonym of fear: .* hold both out"):
         held_out.train_without(fold, ["fear"], 0, base=text_model, cache=tmp_path, training=QUICK)
-
-
-def test_unseen_takes_names_in_any_spelling_or_each():
-    labels = ("joy", "surprise", "disgust", "fear")
-    assert held_out.parse_unseen("surprised, happy", labels) == [("surprise", "joy")]
-    assert held_out.parse_unseen("each", labels) == [("joy",), ("surprise",), ("disgust",), ("fear",)]
-    assert held_out.parse_unseen("joy, happy,", labels) == [("joy",)]
-
-
-@pytest.mark.parametrize(
-    ("unseen", "says"),
-    [
-        ("awe", "awe cannot be held out: the corpus annotates joy"),
-        ("joy,fear", "leaves too few to train on"),
-        (" ,", "no emotion to hold out was named"),
-    ],
-)
-def test_what_cannot_be_held_out_is_refused(unseen, says):
-    with pytest.raises(LabelError, match=says):
-        held_out.parse_unseen(unseen, ("joy", "fear", "anger"))
-    with pytest.raises(LabelError, match="holding out each of joy, fear in turn leaves too few"):
-        held_out.parse_unseen("each", ("joy", "fear"))
-
-
-def test_rows_to_choose_on_and_folds_that_are_there_are_asked_for_before_training(manifest, text_model):
-    with pytest.raises(InputError, match=r"has 1 fold\(s\), counted from 0; given 9"):
-        next(held_out.load_folds(str(manifest), manifest.parent, text_model, only=9))
-    pd.read_csv(manifest).drop(columns="split").to_csv(manifest, index=False)
-    with pytest.raises(InputError, match=r"has no valid rows with features; .* its column split has to name"):
-        next(held_out.load_folds(str(manifest), manifest.parent, text_model))

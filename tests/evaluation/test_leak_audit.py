@@ -5,13 +5,13 @@ import pytest
 from emoembed.corpora import feature_names
 from emoembed.data import EmotionData
 from emoembed.errors import LabelError
-from emoembed.evaluation import held_out, leak_audit
-from emoembed.evaluation.held_out import Fold
+from emoembed.evaluation import leak_audit
+from emoembed.evaluation.folds import Fold, load_folds
 
 
 @pytest.fixture
 def fold(stand_in, text_model, tmp_path):
-    return next(held_out.load_folds("mosei", stand_in("mosei", "csd"), text_model, cache=tmp_path, protocol="mosei-6"))
+    return next(load_folds("mosei", stand_in("mosei", "csd"), text_model, cache=tmp_path, protocol="mosei-6"))
 
 
 def test_emotion_scores_are_left_out_by_default_and_said(fold):
@@ -23,9 +23,7 @@ def test_emotion_scores_are_left_out_by_default_and_said(fold):
 
 def test_their_effect_can_be_shown_and_is_called_a_leak(stand_in, text_model, tmp_path):
     kept = next(
-        held_out.load_folds(
-            "mosei", stand_in("mosei", "csd"), text_model, cache=tmp_path, protocol="mosei-6", drop=False
-        )
+        load_folds("mosei", stand_in("mosei", "csd"), text_model, cache=tmp_path, protocol="mosei-6", drop=False)
     )
     assert kept.modalities["video"].columns == feature_names.FACET
     assert leak_audit.audit(kept, ["fear"], dropped=False).lines()[0].startswith("LEAK video: the model reads")

@@ -7,6 +7,7 @@ import torch
 from emoembed import recipes
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.evaluation import few_shot, held_out, novelty, unseen
+from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.novelty import HeldOut, Scores
 from emoembed.train import TrainConfig
 
@@ -18,7 +19,7 @@ def _quick(monkeypatch):
 
 @pytest.fixture
 def folds(manifest, text_model):
-    return list(held_out.load_folds(str(manifest), manifest.parent, text_model))
+    return list(load_folds(str(manifest), manifest.parent, text_model))
 
 
 def test_each_label_is_held_out_taught_and_looked_at(folds, text_model, tmp_path):
@@ -92,7 +93,7 @@ def test_what_others_lacked_mends_the_probabilities_of_a_new_label():
 
 
 def test_emotions_absent_from_training_are_answered_by_name(folds, manifest, text_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(unseen.held_out, "load_folds", lambda *a, **k: iter(folds))
+    monkeypatch.setattr(unseen, "load_folds", lambda *a, **k: iter(folds))
     monkeypatch.setattr(unseen.shipped, "SIX", ("joy", "anger"))
     asked = []
     real = unseen.held_out.train_without
@@ -109,7 +110,7 @@ def test_emotions_absent_from_training_are_answered_by_name(folds, manifest, tex
 
 
 def test_an_emotion_held_out_competes_with_those_seen(folds, manifest, text_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(unseen.held_out, "load_folds", lambda *a, **k: iter(folds))
+    monkeypatch.setattr(unseen, "load_folds", lambda *a, **k: iter(folds))
     table = unseen.together(str(manifest), manifest.parent, ("joy",), text_model, cache=tmp_path)
     assert list(table.index) == [("trained", "joy"), ("untrained", "joy")]
     assert table[["seen_uar", "unseen_uar", "harmonic"]].notna().all().all()

@@ -4,7 +4,7 @@ import torch
 
 from emoembed.data import EmotionData
 from emoembed.evaluation import metrics, zero_shot
-from emoembed.evaluation.held_out import Fold
+from emoembed.evaluation.folds import Fold
 from emoembed.train import TrainConfig
 
 LABELS = ("joy", "anger", "fear")

@@ -1,0 +1,80 @@
+"""From a batch of items and labels to results: probabilities, what each modality said, confidence, abstention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from emoembed.model import Batch, EmotionModel
+from emoembed.reliability import LabelTrust, confidence
+from emoembed.result import ModalityResult, Result, disagreement, probabilities, ranked
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """Labels of a call: their names, and their points and trust by modality."""
+
+    names: tuple[str, ...]
+    points: dict[str, Tensor]
+    known: dict[str, LabelTrust]
+
+
+def answer(
+    model: EmotionModel,
+    batch: Batch,
+    absent: Sequence[Mapping[str, str]],
+    asked: LabelSet,
+    *,
+    multi_label: bool,
+    risk: float | None,
+) -> list[Result]:
+    """One result an item.
+
+    Args:
+        model: that answers.
+        batch: frames and lengths by modality; of length 0 where an item lacks it.
+        absent: why an item's other modalities could not be used.
+        asked: the labels.
+        multi_label: a probability of its own for every label, instead of shares of one.
+        risk: share of wrong answers above which none is given; None answers every item.
+    """
+    names, known = asked.names, asked.known
+    raw = model.score(model.encode(batch), asked.points, known)
+    both = {several: model.calibrated(raw, known, multi_label=several) for several in (False, True)}
+    weights = {name: matrix.cpu().numpy() for name, matrix in model.weights(raw, known).items()}
+    fused = {several: probabilities(model.fuse(both[several], known), several) for several in both}
+    shares = {name: probabilities(matrix, False) for name, matrix in both[False].items()}
+    tables = {name: probabilities(matrix, multi_label) for name, matrix in both[multi_label].items()}
+    answers = fused[multi_label].argmax(axis=1)
+    sure = confidence(*map(torch.from_numpy, (fused[False], fused[True], answers))).tolist()
+    there = {name: (lengths > 0).tolist() for name, (_, lengths) in batch.items()}
+    results = []
+    for row, lacking in enumerate(absent):
+        best = int(answers[row])
+        own = {
+            name: ModalityResult(
+                ranked(names, tables[name][row]),
+                round(float(weights[name][row, best]), 6),
+                {label: round(float(weights[name][row, i]), 6) for i, label in enumerate(names)},
+            )
+            for name in batch
+            if there[name][row]
+        }
+        bar = 0.0 if risk is None else sum(model.trust(name).threshold(risk) * one.weight for name, one in own.items())
+        abstained = sure[row] < bar
+        results.append(
+            Result(
+                None if abstained else names[best],
+                ranked(names, fused[multi_label][row]),
+                own,
+                dict(lacking),
+                multi_label,
+                round(sure[row], 6),
+                abstained,
+                round(disagreement([shares[n][row] for n in own], [one.weight for one in own.values()]), 6),
+            )
+        )
+    return results

@@ -1,0 +1,201 @@
+"""Corpora divided into folds: rows with features, and what reads them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from emoembed import checkpoint, corpora, corpus_data, preparation, recipes
+from emoembed.corpora.corpus import Corpus
+from emoembed.corpora.feature_corpus import FeatureCorpus
+from emoembed.data import EmotionData
+from emoembed.errors import InputError, LabelError
+from emoembed.evaluation import protocols
+from emoembed.labels import canonical
+from emoembed.model import EmotionModel
+from emoembed.model_config import ModalityConfig
+from emoembed.transformer import SentenceEncoder
+from emoembed.words import PhraseEncoder, WordTable
+
+AUDIO_CORPORA, VIDEO_CORPORA = ("ravdess", "tess", "emodb"), ("fer2013",)
+METHODS = ("emoembed", "mtee")
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One division of a corpus, as rows with features."""
+
+    name: str
+    kind: str
+    """Which recipe trains it: text, audio, video, or sequence for ready features."""
+    train: EmotionData
+    valid: EmotionData
+    test: EmotionData
+    groups: dict[str, str]
+    """Row id -> what may not be torn apart when rows are redrawn: its speaker or dialogue, else itself."""
+    modalities: Mapping[str, ModalityConfig] = field(default_factory=dict)
+    corpus: Corpus | None = None
+    phrases: PhraseEncoder | None = None
+    """What embeds labels; by default what fits the kind."""
+    method: str = "emoembed"
+    """Which model is trained: this project's own, or `mtee`, that of Dai et al. 2020."""
+
+
+def load_folds(
+    name: str,
+    data: Path,
+    base: EmotionModel,
+    *,
+    cache: Path | None = None,
+    only: int | None = None,
+    protocol: str = "default",
+    drop: bool = True,
+    words: WordTable | None = None,
+    method: str = "emoembed",
+) -> Iterator[Fold]:
+    """A corpus as the folds of a protocol: by default RAVDESS in four by actor, any other corpus in its own split.
+
+    Args:
+        name: a corpus, or the path of a manifest.
+        data: the folder that holds it.
+        base: a model whose untouched sentence encoder text models start from, and whose tokenizer makes text rows.
+        cache: where features are kept; CMU-MOSEI and IEMOCAP are prepared into it once.
+        only: one fold alone, by position.
+        protocol: a key of `protocols.PROTOCOLS`.
+        drop: leave out feature columns that are emotion scores themselves.
+        words: the table that embeds labels for models of ready features, by default the shipped one; text given as
+            vectors of the same table is then read in the labels' own space.
+        method: `emoembed`, or `mtee` for the model of Dai et al. 2020.
+    """
+    if method not in METHODS:
+        raise InputError(f"there is no method {method!r}; known are {', '.join(METHODS)}")
+    corpus = corpora.load(name, data)
+    if isinstance(corpus, FeatureCorpus):
+        corpus = preparation.cached(corpus, data, cache)
+    if not corpus.samples["labels"].map(len).any():
+        said = f" ({'; '.join(corpus.notes)})" if isinstance(corpus, FeatureCorpus) else ""
+        raise InputError(f"no row of {corpus.name} bears an emotion{said}")
+    divided = protocols.get(protocol).apply(corpus.canonical())
+    if only is not None and not 0 <= only < len(divided):
+        raise InputError(f"{corpus.name} has {len(divided)} fold(s), counted from 0; given {only}")
+    kind = kind_of(divided[0])
+    reads_texts = kind == "text" or _reads_texts(divided[0])
+    phrases = phrases_for("text", base) if reads_texts else words or phrases_for(kind, base)
+    for position, fold in enumerate(divided):
+        if only is not None and position != only:
+            continue
+        if isinstance(fold, FeatureCorpus):
+            text = modality_config("text", base, 0) if _reads_texts(fold) else None
+            rows, modalities = recipes.feature_data(fold, phrases, text, drop=drop)
+        else:
+            make = {"audio": corpus_data.audio_data, "video": corpus_data.video_data}
+            rows = corpus_data.text_data(fold, phrases) if kind == "text" else make[kind](fold, cache)
+            modalities = {kind: modality_config(kind, base, int((fold.samples["split"] == "train").sum()))}
+        made = as_fold(f"{fold.name}-{position}", kind, fold, rows, modalities)
+        yield replace(made, phrases=phrases, method=method)
+
+
+def kind_of(corpus: Corpus) -> str:
+    """The recipe a corpus is evaluated with: `sequence` where it has features, else that of its modality."""
+    return "sequence" if isinstance(corpus, FeatureCorpus) and corpus.features else modality_of(corpus)
+
+
+def _reads_texts(corpus: Corpus) -> bool:
+    """Whether a corpus with features has its text as raw texts."""
+    return (
+        isinstance(corpus, FeatureCorpus)
+        and "text" not in corpus.features
+        and bool(corpus.samples["text"].notna().any())
+    )
+
+
+def modality_of(corpus: Corpus) -> str:
+    """The modality a corpus is evaluated in: a known one's own; a manifest's text, else its sound, else its faces."""
+    if corpus.name in AUDIO_CORPORA:
+        return "audio"
+    if corpus.name in VIDEO_CORPORA:
+        return "video"
+    for modality in ("text", "audio", "video"):
+        if corpus.samples[modality].notna().any():
+            return modality
+    raise InputError(f"{corpus.name} has neither text, sound nor video")
+
+
+def parse_unseen(unseen: str | Sequence[str], labels: Sequence[str]) -> list[tuple[str, ...]]:
+    """Which emotions are held out together: `"each"` is one at a time; names go together.
+
+    Raises:
+        LabelError: a name the corpus does not annotate, or fewer than two labels left to train on.
+    """
+    given = [name for name in (unseen.split(",") if isinstance(unseen, str) else unseen) if name.strip()]
+    names = tuple(dict.fromkeys(canonical(name) for name in given))
+    if names == ("each",):
+        if len(labels) < 3:
+            raise LabelError(f"holding out each of {', '.join(labels)} in turn leaves too few to train on")
+        return [(label,) for label in labels]
+    if not names:
+        raise LabelError(f"no emotion to hold out was named; the corpus annotates {', '.join(labels)}")
+    strange = [name for name in names if name not in labels]
+    if strange:
+        raise LabelError(f"{', '.join(strange)} cannot be held out: the corpus annotates {', '.join(labels)}")
+    if len(labels) - len(names) < 2:
+        raise LabelError(f"holding out {len(names)} of {len(labels)} labels leaves too few to train on")
+    return [names]
+
+
+def modality_config(modality: str, base: EmotionModel, rows: int) -> ModalityConfig:
+    """The recipe of one modality for so many training rows; text takes the trunk of the given model."""
+    if modality == "text":
+        return recipes.text_modality(base.config.modalities["text"].settings["trunk_config"])
+    return recipes.speech_modality(rows) if modality == "audio" else recipes.video_modality()
+
+
+def phrases_for(modality: str, base: EmotionModel) -> PhraseEncoder:
+    """What embeds labels: the sentence encoder's untouched trunk, the word table for ready features."""
+    if modality in ("text", "audio", "video") and isinstance(base.phrases, SentenceEncoder):
+        return base.phrases
+    if modality == "text":
+        raise InputError("text models start from a sentence encoder, such as that of 'base'; this has a word table")
+    return checkpoint.read_word_table()
+
+
+def as_fold(name: str, kind: str, corpus: Corpus, rows: EmotionData, modalities: Mapping[str, ModalityConfig]) -> Fold:
+    """A divided corpus's rows with features, by split.
+
+    Raises:
+        InputError: no train or no valid rows.
+    """
+    prefix = f"{corpus.name}/"
+    splits = {prefix + i: split for i, split in zip(corpus.samples["id"], corpus.samples["split"], strict=True)}
+    groups = corpus.samples["dialogue"].fillna(corpus.samples["speaker"]).fillna(corpus.samples["id"])
+    parts = {
+        split: rows.rows(torch.tensor([splits[i] == split for i in rows.ids]).numpy())
+        for split in ("train", "valid", "test")
+    }
+    empty = [split for split in ("train", "valid") if not len(parts[split])]
+    if empty:
+        raise InputError(
+            f"{corpus.name} has no {empty[0]} rows with features; to train on it and choose, its column split has to "
+            "name train and valid rows, and test rows where --split test is asked for"
+        )
+    named = {prefix + i: str(group) for i, group in zip(corpus.samples["id"], groups, strict=True)}
+    return Fold(name, kind, parts["train"], parts["valid"], parts["test"], named, modalities, corpus)
+
+
+def of_one_modality(fold: Fold, modality: str) -> Fold:
+    """The same rows with one modality alone, to score or teach a model of several by it."""
+    train, valid, test = (
+        replace(rows, inputs={modality: rows.inputs[modality]}) for rows in (fold.train, fold.valid, fold.test)
+    )
+    return replace(fold, train=train, valid=valid, test=test)
+
+
+def hash_of(data: EmotionData) -> str:
+    """A fingerprint of which rows bear which labels."""
+    digest = hashlib.sha256(data.targets.tobytes())
+    digest.update("\n".join((*data.ids, *data.labels)).encode())
+    return digest.hexdigest()[:16]

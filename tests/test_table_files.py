@@ -1,0 +1,22 @@
+import pytest
+
+from emoembed.errors import InputError
+from emoembed.table_files import read_support
+
+
+def test_support_paths_are_relative_to_the_file(tmp_path):
+    (tmp_path / "rows.csv").write_text("label,text,audio\njoy,jubilant,\nanger,,a.wav\n")
+    assert read_support(tmp_path / "rows.csv") == [
+        {"label": ["joy"], "text": "jubilant", "audio": None},
+        {"label": ["anger"], "text": None, "audio": str(tmp_path / "a.wav")},
+    ]
+
+
+def test_a_support_has_labels_as_manifests_do(tmp_path):
+    (tmp_path / "rows.csv").write_text("labels,text\njoy | awe,so vast\n")
+    (tmp_path / "rows.jsonl").write_text('{"label": ["joy", "awe"], "text": "so vast"}\n')
+    for name in ("rows.csv", "rows.jsonl"):
+        assert read_support(tmp_path / name) == [{"label": ["joy", "awe"], "text": "so vast"}]
+    (tmp_path / "none.csv").write_text("emotion,text\njoy,so vast\n")
+    with pytest.raises(InputError, match="no column label, which says what each row teaches; it has emotion, text"):
+        read_support(tmp_path / "none.csv")
