@@ -5,6 +5,7 @@ Every model stays in the cache, so that a study goes on where it was stopped.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -68,7 +69,7 @@ def each(
         cache: the folder in which models are kept.
         kept: a CSV that grows by the measures of each model; those of seeds after the first are read from it where
             they stand, so that a study goes on though its models are gone.
-        progress: print a line per model.
+        progress: print a line per model: its AUC, and how long it took.
     """
     measured = _Kept(kept)
     names: list[str] = []
@@ -82,6 +83,7 @@ def each(
                 names.append(f"{held_out.name_of(fold, (label,), seed, base=base)}-{split}")
                 if seed and names[-1] in measured:
                     continue
+                begin = time.monotonic()
                 model = held_out.train_without(fold, (label,), seed, base=base, cache=cache)
                 facts: dict[str, object] = {"seed": seed, "fold": fold.name}
                 encoded = zero_shot.encode(model, fold, split)
@@ -96,7 +98,8 @@ def each(
                     said.append(novelty.score(model, single, label, modality, split, one))
                 if progress:
                     aucs = ", ".join(f"{reading} {rows[0]['auc']:.3f}" for reading, rows in readings.items())
-                    print(f"{fold.name} without {label}, seed {seed}: AUC {aucs}", flush=True)
+                    took = f"{(time.monotonic() - begin) / 60:.1f} minutes"
+                    print(f"{fold.name} without {label}, seed {seed}: AUC {aucs}; {took}", flush=True)
     pooled = novelty.pooled(expected, said)
     alone, zero = (measured.table(names, reading) for reading in ("alone", "all"))
     return Found(alone if zero.empty else zero, alone, pd.concat(few, ignore_index=True), expected, pooled)
