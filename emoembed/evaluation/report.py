@@ -32,7 +32,10 @@ class Report:
 
     def markdown(self) -> str:
         """The report as Markdown."""
-        parts = [f"# {self.title}", *(f"- {key}: {value}" for key, value in self.facts.items() if key != "training")]
+        parts = [
+            f"# {self.title}",
+            *(f"- {key}: {value}" for key, value in self.facts.items() if not key.startswith("training")),
+        ]
         for heading, said in self.lines.items():
             parts += ["", f"## {heading}", "", *(f"- {line}" for line in said)]
         for heading, table in self.tables.items():

@@ -91,11 +91,14 @@ def pseudo_offset(
     *,
     cache: Path | None = None,
     training: TrainConfig | None = None,
+    untrained: bool = False,
 ) -> float | None:
     """The offset that serves a seen label best when it too is held out.
 
     Which seen label plays the part of an unseen one goes by the seed, over those that validation rows bear and that
     have no synonym left in training. None where there is none, and where labels do not exclude each other.
+
+    `untrained` asks it of the untouched sentence encoder, which knows every label by its name alone.
     """
     if bool(fold.valid.multi_label.all()):
         return None
@@ -105,7 +108,9 @@ def pseudo_offset(
     if not free:
         return None
     pseudo = free[seed % len(free)]
-    model = held_out.train_without(fold, (*unseen, pseudo), seed, base=base, cache=cache, training=training)
+    model = untrained_model(fold, base) if untrained else None
+    if model is None:
+        model = held_out.train_without(fold, (*unseen, pseudo), seed, base=base, cache=cache, training=training)
     rows = fold.valid.without(unseen)
     logits = predict_logits(model, rows)["fused"]
     return best_offset(logits, rows.targets.argmax(axis=1), np.array([label != pseudo for label in rows.labels]))

@@ -69,6 +69,20 @@ def test_a_label_validation_lacks_does_not_play_the_unseen_one(monkeypatch):
     assert zero_shot.pseudo_offset(fold, (valid.labels[0],), 0, None) is None
 
 
+def test_the_untrained_encoder_gives_up_as_much_of_seen_labels_as_a_trained_one_may(monkeypatch):
+    """Its offset too is the best for a seen label in an unseen one's place, and no model is trained for it."""
+    valid = rows(np.eye(3)[[0, 0, 1, 1]], False)
+    logits = np.array([[1.0, 3.0], [1.0, 3.0], [0.0, 4.0], [0.0, 4.0]])
+    monkeypatch.setattr(zero_shot.held_out, "train_without", lambda *a, **k: pytest.fail("trained"))
+    monkeypatch.setattr(zero_shot, "untrained_model", lambda fold, base: "a model")
+    monkeypatch.setattr(zero_shot, "predict_logits", lambda model, rows: {"fused": logits})
+    fold = Fold("toy", "text", valid, valid, valid, {})
+    offset = zero_shot.pseudo_offset(fold, (valid.labels[2],), 0, None, untrained=True)
+    true, seen = np.array([0, 0, 1, 1]), np.array([False, True])
+    assert offset == pytest.approx(zero_shot.best_offset(logits, true, seen))
+    assert ((logits - offset * seen).argmax(axis=1) == true).all()
+
+
 def test_an_unseen_labels_threshold_does_not_depend_on_what_is_scored():
     generator = np.random.default_rng(0)
     bears = generator.random((60, 3)) < 0.4
