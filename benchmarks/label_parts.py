@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 import emoembed
-from emoembed import corpora
+from emoembed import corpora, metrics
 from emoembed.corpora import ravdess
 from emoembed.data import EmotionData
-from emoembed.evaluation import fusion, metrics
+from emoembed.evaluation import fusion
 from emoembed.model import EmotionModel
 from emoembed.projections import LabelParts, LabelProjection
 from emoembed.statistics import statistics

@@ -14,11 +14,10 @@ import numpy as np
 import torch
 
 import emoembed
-from emoembed import build, closed_form, corpora, corpus_data, recipes
+from emoembed import build, closed_form, corpora, corpus_data, metrics, recipes
 from emoembed.corpora import Corpus
 from emoembed.data import EmotionData, join
 from emoembed.errors import InputError
-from emoembed.evaluation import metrics
 from emoembed.features.text import words
 from emoembed.model import EmotionModel
 from emoembed.model_config import ModalityConfig

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emoembed import corpora
+from emoembed import corpora, metrics
 from emoembed.bulk import Summary, as_corpus, present_modalities, score_rows, usable_modalities
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
-from emoembed.evaluation import experiment, leak_audit, metrics, protocols, zero_shot
+from emoembed.evaluation import experiment, leak_audit, protocols, zero_shot
 from emoembed.evaluation.folds import kind_of, modality_of
 from emoembed.evaluation.report import Report
 from emoembed.features.store import write_atomically

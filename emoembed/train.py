@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emoembed import metrics
 from emoembed.data import EmotionData, buckets
 from emoembed.errors import TrainingError
-from emoembed.evaluation import metrics
 from emoembed.model import EmotionModel
 from emoembed.objectives import Objective
 from emoembed.run_state import RunState

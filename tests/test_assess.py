@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emoembed import assess, recipes
+from emoembed import assess, metrics, recipes
 from emoembed.errors import InputError
-from emoembed.evaluation import metrics
 from emoembed.features.text import word_feature_set
 from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from emoembed import closed_form, corpus_data, recipes
+from emoembed import closed_form, corpus_data, metrics, recipes
 from emoembed.data import EmotionData, join
-from emoembed.evaluation import metrics
 from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
 from emoembed.transformer import ratings_of

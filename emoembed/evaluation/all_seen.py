@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from emoembed import metrics
 from emoembed.data import EmotionData
-from emoembed.evaluation import baselines, held_out, metrics
+from emoembed.evaluation import baselines, held_out
 from emoembed.evaluation.folds import Fold
 from emoembed.evaluation.report import Report
 from emoembed.model import EmotionModel

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from emoembed import metrics
 from emoembed.data import EmotionData
 from emoembed.encoders import RecurrentEncoder
 from emoembed.errors import LabelError
-from emoembed.evaluation import metrics
 from emoembed.layers import Standardize, padding_mask
 from emoembed.model import Batch
 from emoembed.model_config import ModalityConfig

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from emoembed import metrics
 from emoembed.data import EmotionData
 from emoembed.errors import InputError
-from emoembed.evaluation import abstention, metrics
+from emoembed.evaluation import abstention
 from emoembed.model import EmotionModel
 from emoembed.train import encode_rows
 

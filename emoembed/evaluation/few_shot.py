@@ -11,9 +11,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from emoembed import adapt
+from emoembed import adapt, metrics
 from emoembed.data import EmotionData
-from emoembed.evaluation import held_out, metrics, zero_shot
+from emoembed.evaluation import held_out, zero_shot
 from emoembed.evaluation.folds import Fold, load_folds, parse_unseen
 from emoembed.evaluation.zero_shot import Encoded
 from emoembed.model import EmotionModel

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from emoembed import checkpoint, closed_form, corpora, corpus_data, recipes
+from emoembed import checkpoint, closed_form, corpora, corpus_data, metrics, recipes
 from emoembed.corpora import ravdess
 from emoembed.data import EmotionData
 from emoembed.errors import InputError
-from emoembed.evaluation import metrics, shipped
+from emoembed.evaluation import shipped
 from emoembed.evaluation.calibration import calibrate_jointly
 from emoembed.evaluation.folds import Fold, as_fold, phrases_for
 from emoembed.features.feature_set import Features

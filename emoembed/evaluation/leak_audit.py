@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from emoembed import metrics
 from emoembed.corpora import feature_names
 from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.data import EmotionData
 from emoembed.errors import LabelError
-from emoembed.evaluation import metrics
 from emoembed.evaluation.folds import Fold, load_folds, parse_unseen
 from emoembed.labels import leaks
 from emoembed.model import EmotionModel

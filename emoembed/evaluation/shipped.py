@@ -13,11 +13,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from emoembed import corpora, corpus_data
+from emoembed import corpora, corpus_data, metrics
 from emoembed.corpora.corpus import Corpus
 from emoembed.data import EmotionData
 from emoembed.errors import InputError
-from emoembed.evaluation import metrics
 from emoembed.evaluation.abstention import halves, lists
 from emoembed.labels import table
 from emoembed.model import EmotionModel

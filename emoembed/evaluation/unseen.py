@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from emoembed import corpora, corpus_data, recipes
+from emoembed import corpora, corpus_data, metrics, recipes
 from emoembed.attune import attune
 from emoembed.data import EmotionData, join
-from emoembed.evaluation import few_shot, held_out, metrics, novelty, shipped, zero_shot
+from emoembed.evaluation import few_shot, held_out, novelty, shipped, zero_shot
 from emoembed.evaluation.folds import AUDIO_CORPORA, Fold, as_fold, load_folds, of_one_modality, phrases_for
 from emoembed.features.store import write_atomically
 from emoembed.model import EmotionModel

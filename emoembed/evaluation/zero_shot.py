@@ -16,9 +16,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from emoembed import corpora, recipes
+from emoembed import corpora, metrics, recipes
 from emoembed.data import EmotionData
-from emoembed.evaluation import held_out, metrics
+from emoembed.evaluation import held_out
 from emoembed.evaluation.calibration import best_offset, seen_offset
 from emoembed.evaluation.folds import Fold, kind_of, load_folds, parse_unseen, phrases_for
 from emoembed.labels import leaks

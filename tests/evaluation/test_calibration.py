@@ -7,7 +7,7 @@ from emoembed import closed_form
 from emoembed.data import join
 from emoembed.errors import InputError
 from emoembed.evaluation.calibration import _smooth, calibrate
-from emoembed.evaluation.metrics import expected_calibration_error
+from emoembed.metrics import expected_calibration_error
 from emoembed.train import TrainConfig, encode_rows, fit, predict_logits
 
 

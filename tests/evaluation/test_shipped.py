@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from emoembed import metrics
 from emoembed.errors import InputError
-from emoembed.evaluation import metrics, plots, shipped
+from emoembed.evaluation import plots, shipped
 from emoembed.evaluation.calibration import calibrate
 from emoembed.train import predict_logits
 

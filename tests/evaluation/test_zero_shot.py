@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from emoembed import metrics
 from emoembed.data import EmotionData
-from emoembed.evaluation import metrics, zero_shot
+from emoembed.evaluation import zero_shot
 from emoembed.evaluation.folds import Fold
 from emoembed.train import TrainConfig
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from emoembed.evaluation import metrics
+from emoembed import metrics
 from emoembed.evaluation.calibration import best_offset, seen_offset
-from emoembed.evaluation.metrics import expected_calibration_error
+from emoembed.metrics import expected_calibration_error
 
 
 def test_uar_is_the_mean_recall_of_the_classes_there():
