@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 DATA ?= $(EMOEMBED_DATA)
 
-.PHONY: demo test lint checkpoint report report-full benchmark clean
+.PHONY: demo test lint checkpoint report report-full benchmark named-data clean
 
 demo: $(VENV)/demo
 	$(BIN)/python examples/demo.py
@@ -22,14 +22,17 @@ lint: $(VENV)/lint
 	rm -rf build/types && $(PIP) --no-deps --target build/types .
 	cd build/types && ../../$(BIN)/mypy --config-file ../../setup.cfg -p emoembed
 
-checkpoint: $(VENV)/build
+checkpoint: named-data $(VENV)/build
 	$(BIN)/python -m emoembed.build --data "$(DATA)" --output checkpoints
 
-report: $(VENV)/test
+report: named-data $(VENV)/test
 	$(BIN)/python benchmarks/report.py --data "$(DATA)" --split test
 
-report-full: $(VENV)/test
+report-full: named-data $(VENV)/test
 	$(BIN)/python benchmarks/report.py --data "$(DATA)" --split test --parts all
+
+named-data:
+	@test -n "$(DATA)" || { echo "name the folder that holds the corpora: make $(firstword $(MAKECMDGOALS)) DATA=DIR"; exit 2; }
 
 benchmark: $(VENV)/test
 	$(BIN)/python benchmarks/speed.py

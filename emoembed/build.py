@@ -138,6 +138,8 @@ def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel
         held_out = novelty.read(reports / name)
         if held_out:
             novelty.apply(model, name, held_out)
+        else:
+            print(f"no {novelty.FILE} in {reports / name}: nothing is expected of labels {name} never saw", flush=True)
     return model
 
 

@@ -93,7 +93,7 @@ def extract_features(
 def adapt_table(
     recognizer: Recognizer, support: str | Path, output: str | Path, labels: Labels | None = None, *, steps: int = 0
 ) -> Recognizer:
-    """`Recognizer.adapt` to the rows of a CSV, and the result saved as a checkpoint."""
+    """`Recognizer.adapt` to the rows of a CSV, JSONL or Parquet file, and the result saved as a checkpoint."""
     checkpoint.require_own_folder(output)
     adapted = recognizer.adapt(read_support(support), labels, steps=steps)
     adapted.save_pretrained(output)

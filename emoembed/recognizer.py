@@ -314,7 +314,8 @@ def predict(
     Raises:
         LabelError: no labels, an empty one, or one emotion twice.
         InputError: nothing given, lists of different lengths, NaN, or an argument of the wrong type.
-        MediaError, MissingFileError: the only media given holds nothing to work on, or is not there.
+        MissingFileError: a path that is not there, unless `errors` is "skip".
+        MediaError: the only media given holds nothing to work on.
     """
     return load(model, device=device).predict(
         text, audio, video, labels, multi_label=multi_label, abstain=abstain, errors=errors

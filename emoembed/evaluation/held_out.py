@@ -1,7 +1,9 @@
 """Models trained with emotions held out: what every zero-shot and few-shot figure rests on.
 
-Every trained part is trained here, on the corpus at hand, without one example of a held-out emotion. The only thing
-taken ready is the sentence encoder, which never saw an emotion label, and the word table distilled from it.
+Every trained part is trained here, on the corpus at hand, without one example of a held-out emotion. Taken ready are
+the sentence encoder, the word table distilled from it, and the label space over it: the project's own table of emotions,
+and what sentences rated for valence, arousal and dominance (EmoBank) taught. None of them saw an item with an emotion's
+label.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ def train_without(
         fold: of a corpus.
         unseen: labels held out together.
         seed: of the training.
-        base: whose untouched sentence encoder text models start from.
+        base: whose untouched sentence encoder text models start from, and whose label space embeds raw media's labels.
         cache: the folder in which the model is kept.
         training: other settings than the recipe's.
         augmented: whether training batches are changed as `recipes.AUGMENT` has it.
@@ -72,6 +74,7 @@ def train_without(
 
     Raises:
         LabelError: a training label is a synonym of an unseen one.
+        InputError: `mtee` is asked to read raw texts, or the kept model was written by another release.
     """
     train, valid = fold.train.without(unseen), fold.valid.without(unseen)
     leaking = leaks(train.labels, unseen)
@@ -178,6 +181,6 @@ def _trained(model: EmotionModel) -> dict[str, torch.Tensor]:
 
 
 def _is_trained(name: str) -> bool:
-    """Whether a weight is kept with a model in the cache: not the trunk, nor what is fitted after training."""
+    """Whether a weight is kept with a model in the cache: not the trunk, nor its background and calibration."""
     part = name.partition(".")[0]
     return part in ("space", *TRAINED) and not name.startswith("encoders.text.trunk.")

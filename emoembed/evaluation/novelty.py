@@ -165,8 +165,9 @@ def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
     Raises:
         InputError: fewer than three labels were held out.
     """
-    if len(found) < 3:
-        raise InputError(f"three held-out labels at least tell what to expect of new ones; given {len(found)}")
+    labels = {one.label for one in found}
+    if len(labels) < 3:
+        raise InputError(f"three held-out labels at least tell what to expect of new ones; given {len(labels)}")
     trust = model.trust(modality)
     for place, kind in ((1, "softmax"), (3, "sigmoid")):
         trust.novelty[place] = lacking(found, kind)
