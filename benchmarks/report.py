@@ -2,7 +2,8 @@
 
 Each part is a folder of tables and plots, from features cached once. Test rows are scored only with `--split test`; the
 default is validation, on which everything was chosen. The parts but `shipped` train models, for hours, `text`
-longest. They go on where they were stopped: every model stays in the cache, the measures of each in `each.csv`.
+longest. They go on where they were stopped: every model stays in the cache (but those of `voice-and-face`), the measures
+of each in `each.csv`.
 """
 
 from __future__ import annotations
