@@ -1,9 +1,9 @@
 """Every figure of the shipped checkpoint: `make report`; and of models trained anew without each emotion.
 
 Each part is a folder of tables and plots, from features cached once. Test rows are scored only with `--split test`; the
-default is validation, on which everything was chosen. The parts but `shipped` train models, for hours, `text`
-longest. They go on where they were stopped: every model stays in the cache (but those of `voice-and-face`), the measures
-of each in `each.csv`.
+default is validation, on which everything was chosen. The parts but `shipped` train models, for hours, `text` longest.
+They go on where they were stopped: every model stays in the cache (but those of `voice-and-face`), the measures of each
+in `each.csv`.
 """
 
 from __future__ import annotations

@@ -94,7 +94,12 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--keep-emotion-columns", action="store_true", help="read columns that are emotion scores, to show their effect"
     )
-    one.add_argument("--output", type=Path, metavar="DIR", help="where metrics.json and a table go; under a protocol the report and its plots")
+    one.add_argument(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="where metrics.json and a table go; under a protocol the report and its plots",
+    )
     _add_common(one, batch_size=True)
 
     one = _command(commands, adapt, "move labels towards a few examples")

@@ -1,9 +1,9 @@
 """Models trained with emotions held out: what every zero-shot and few-shot figure rests on.
 
 Every trained part is trained here, on the corpus at hand, without one example of a held-out emotion. Taken ready are
-the sentence encoder, the word table distilled from it, and the label space over it: the project's own table of emotions,
-and what sentences rated for valence, arousal and dominance (EmoBank) taught. None of them saw an item with an emotion's
-label.
+the sentence encoder, the word table distilled from it, and the label space over it: the project's own table of
+emotions, and what sentences rated for valence, arousal and dominance (EmoBank) taught. None of them saw an item with an
+emotion's label.
 """
 
 from __future__ import annotations
