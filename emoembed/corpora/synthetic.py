@@ -58,9 +58,7 @@ def write_mosei(
         files.write_labels_csd(folder, utterances)
         files.write_mult(folder / "mosei_senti_data.pkl", world, utterances, files.sentiment_labels)
     elif form == "merbench":
-        files.write_merbench(
-            folder, world, utterances, "label.npz", lambda one: {"emo": 0, "val": files.sentiment(one)}, files.clip
-        )
+        files.write_merbench(folder, world, utterances, "label.npz", _sentiment, files.clip)
     else:
         files.write_raw_mosei(folder, world, utterances)
     return folder
