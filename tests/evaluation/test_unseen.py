@@ -116,6 +116,23 @@ def test_an_emotion_held_out_competes_with_those_seen(folds, manifest, text_mode
     assert table[["seen_uar", "unseen_uar", "harmonic"]].notna().all().all()
 
 
+def test_the_untrained_encoder_gives_up_what_serves_it_and_not_what_serves_a_trained_one(
+    folds, manifest, text_model, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(unseen, "load_folds", lambda *a, **k: iter(folds))
+    monkeypatch.setattr(unseen.zero_shot, "pseudo_offset", lambda *a, untrained=False, **k: 7.0 if untrained else 3.0)
+    used = {}
+    measure = unseen.zero_shot.measure
+
+    def noted(model, fold, labels, split, facts, offset=None):
+        used[facts["system"]] = offset
+        return measure(model, fold, labels, split, facts, offset=offset)
+
+    monkeypatch.setattr(unseen.zero_shot, "measure", noted)
+    unseen.together(str(manifest), manifest.parent, ("joy",), text_model, cache=tmp_path)
+    assert used == {"trained": 3.0, "untrained": 7.0}
+
+
 @pytest.fixture
 def speech(monkeypatch, tmp_path):
     """Three corpora of tones whose pitch says the emotion, heard through microphones of their own."""
