@@ -20,7 +20,7 @@ import torch
 
 import emoembed
 from emoembed import assess, corpora
-from emoembed.evaluation import few_shot, fusion, novelty, plots, shipped, unseen
+from emoembed.evaluation import few_shot, fusion, novelty, plots, shipped, unseen, zero_shot
 from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.report import Report, write
 from emoembed.model import EmotionModel
@@ -150,12 +150,20 @@ def of_each(modality: str, asked: Asked, folder: Path) -> Report:
 
 
 def of_six_absent(asked: Asked, _: Path) -> Report:
-    """Six emotions by name, by models that saw neither them nor a synonym."""
+    """Six emotions by models that saw neither them nor a synonym: by name on another corpus, and among all labels."""
     split, seeds = asked.split, asked.seeds("text")
     report = Report(f"Six emotions absent from training, {split} split", {"split": split, "seeds": seeds})
     corpus = "dair_emotion" if split == "test" else "semeval2018"
     found = unseen.six_absent(asked.base, asked.data, corpus, seeds=seeds, split=split)
-    report.tables["Six emotions absent from training"] = found
+    report.tables["By name on another corpus, over seeds"] = unseen.over_seeds(found, [found.index.names[0]])
+    report.tables["By name on another corpus"] = found
+    zero = zero_shot.evaluate(
+        CORPORA["text"], asked.data, shipped.SIX, base=asked.base, seeds=range(seeds), split=split
+    )
+    each = zero_shot.by_label(zero)
+    untrained = zero_shot.untrained_auc(CORPORA["text"], asked.data, list(each.index), asked.base, split)
+    report.tables["Among GoEmotions, each"] = each.assign(untrained=pd.Series(untrained))
+    report.tables["Among GoEmotions, over seeds"] = zero_shot.summarize(zero).rename_axis("measure")
     return report
 
 
@@ -189,7 +197,9 @@ def of_emodb(asked: Asked, _: Path) -> Report:
         raise SystemExit("EMO-DB has no rows to choose on: it is scored with --split test alone")
     seeds = asked.seeds("audio")
     report = Report("EMO-DB by models of other speech", {"split": "all rows", "seeds": seeds})
-    report.tables["EMO-DB"] = unseen.other_corpus(asked.base, asked.data, "emodb", seeds=seeds)
+    found = unseen.other_corpus(asked.base, asked.data, "emodb", seeds=seeds)
+    report.tables["EMO-DB, over seeds"] = unseen.over_seeds(found, ["way"])
+    report.tables["EMO-DB"] = found
     return report
 
 

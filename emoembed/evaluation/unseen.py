@@ -139,11 +139,11 @@ def six_absent(
     rows = []
     for seed in range(seeds):
         model = held_out.train_without(fold, shipped.SIX, seed, base=base, cache=cache)
-        rows.append(shipped.by_name(model, corpus, data, shipped.SIX, split, system=f"without them, seed {seed}"))
+        rows.append(shipped.by_name(model, corpus, data, shipped.SIX, split, system="without them").assign(seed=seed))
     untrained = zero_shot.untrained_model(fold, base)
     assert untrained is not None
-    rows.append(shipped.by_name(untrained, corpus, data, shipped.SIX, split, system="untrained"))
-    return pd.concat(rows)
+    rows.append(shipped.by_name(untrained, corpus, data, shipped.SIX, split, system="untrained").assign(seed=0))
+    return pd.concat(rows).set_index("seed", append=True)
 
 
 def other_corpus(
@@ -240,6 +240,17 @@ def over_labels(table: pd.DataFrame, measures: Sequence[str] = ("auc", "ap")) ->
         by_seed = table.groupby("seed")[name].mean()
         rows[name] = {"mean": float(values.mean()), "low": low, "high": high, "sd over seeds": by_seed.std(ddof=1)}
     return pd.DataFrame(rows).T
+
+
+def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Means over seeds, with the lowest of lower bounds and the highest of upper ones.
+
+    Args:
+        table: a row per seed; columns of bounds end in ` low` and ` high`, `rows` counts what was scored.
+        by: what a row is of but its seed.
+    """
+    ways = {name: "min" if name.endswith(" low") else "max" if name.endswith(" high") else "mean" for name in table}
+    return table.groupby(by, sort=False).agg({**ways, "rows": "first"})
 
 
 def beside_untrained(found: Found, folds: Sequence[Fold], base: EmotionModel, split: str) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from emoembed.evaluation import held_out, novelty
+from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.report import write
 from emoembed.recognizer import Recognizer
 from emoembed.train import TrainConfig
@@ -49,3 +50,26 @@ def test_fewer_trainings_are_done_and_said_where_fewer_are_asked_for(report, tex
     assert made.facts["seeds"] == 1
     assert len((tmp_path / "each.csv").read_text().splitlines()) == 1 + len(made.tables["Each label held out"])
     assert report.Asked(asked.recognizer, asked.data, "valid", most=9).seeds("text") == 2
+
+
+def test_emotions_absent_together_are_asked_of_another_corpus_and_their_own(
+    report, text_model, manifest, tmp_path, monkeypatch
+):
+    fold = next(load_folds(str(manifest), manifest.parent, text_model))
+    six_absent = report.unseen.six_absent
+    monkeypatch.setattr(report.unseen, "load_folds", lambda *_, **__: iter([fold]))
+    monkeypatch.setattr(
+        report.unseen, "six_absent", lambda base, data, _, **said: six_absent(base, data, str(manifest), **said)
+    )
+    monkeypatch.setattr(report.shipped, "SIX", ("joy", "anger"))
+    made = report.of_six_absent(report.Asked(Recognizer(text_model), manifest.parent, "valid"), tmp_path)
+    write(made, tmp_path)
+    named = made.tables["By name on another corpus"]["ECE"]
+    assert list(named.index) == [("without them", 0), ("without them", 1), ("untrained", 0)]
+    means = made.tables["By name on another corpus, over seeds"]["ECE"]
+    assert means["without them"] == pytest.approx(named["without them"].mean())
+    each = made.tables["Among GoEmotions, each"]
+    assert list(each.index) == ["joy", "anger"]
+    assert each.notna().all().all()
+    mean = made.tables["Among GoEmotions, over seeds"].loc["auc", "mean"]
+    assert mean == pytest.approx(each["auc"].mean())

@@ -59,6 +59,14 @@ def test_the_interval_of_a_mean_holds_it_and_knows_the_spread():
     assert row.loc["ap", ["low", "high"]].tolist() == [0.5, 0.5]
 
 
+def test_over_seeds_figures_are_means_and_bounds_the_widest():
+    table = pd.DataFrame({"UAR": [0.2, 0.4, 0.9], "UAR low": [0.15, 0.3, 0.8], "UAR high": [0.3, 0.5, 1.0], "rows": 9})
+    table.index = pd.MultiIndex.from_tuples([("b", 0), ("b", 1), ("a", 0)], names=["way", "seed"])
+    found = unseen.over_seeds(table, ["way"])
+    assert list(found.index) == ["b", "a"]
+    assert found.loc["b"].tolist() == pytest.approx([0.3, 0.15, 0.5, 9])
+
+
 def test_a_gain_is_over_the_same_label_without_examples():
     rows = [
         ("a", 0, 0.2),
@@ -101,7 +109,7 @@ def test_emotions_absent_from_training_are_answered_by_name(folds, manifest, tex
         unseen.held_out, "train_without", lambda fold, out, *a, **k: asked.append(out) or real(fold, out, *a, **k)
     )
     table = unseen.six_absent(text_model, manifest.parent, str(manifest), seeds=2, cache=tmp_path)
-    assert list(table.index) == ["without them, seed 0", "without them, seed 1", "untrained"]
+    assert list(table.index) == [("without them", 0), ("without them", 1), ("untrained", 0)]
     assert asked == [("joy", "anger")] * 2
     assert (
         table["rows"]
