@@ -58,6 +58,10 @@ def main() -> None:
         two, ten = voice()[: 2 * SAMPLING_RATE], np.tile(voice(), 4)[: 10 * SAMPLING_RATE]
         many = [f"feeling number {i}" for i in range(10_000)]
         model.predict(text="once", labels=many)
+        examples = [
+            {"text": f"I kept ticket {i}.", "audio": (two, SAMPLING_RATE), "video": face, "label": "nostalgia"}
+            for i in range(16)
+        ]
         text = median(lambda: model.predict(text="I kept it.", labels=LABELS))
         clip = median(lambda: model.predict(audio=(two, SAMPLING_RATE), video=face, labels=LABELS), 7)
         rows += [
@@ -65,10 +69,12 @@ def main() -> None:
             ("2 s of sound and 640x480 video, share of 2 s", clip / 2, ""),
             ("log-mel and prosody, times real time", 10 / median(lambda: audio.speech(ten, SAMPLING_RATE)), "x"),
             ("faces of a 2 s video", median(lambda: video.read_faces(face), 7), "s"),
+            ("16 examples of text, 2 s of sound and 640x480 video", median(lambda: model.adapt(examples), 3, 1), "s"),
+            ("the same with 50 steps of fine-tuning", median(lambda: model.adapt(examples, steps=50), 3, 1), "s"),
             ("10,000 labels, once embedded", median(lambda: model.predict(text="again", labels=many)) * 1e3, "ms"),
         ]
     for name, value, unit in rows:
-        print(f"{name:48} {value:10.3f} {unit}")
+        print(f"{name:52} {value:10.3f} {unit}")
     print(f"(medians, {torch.get_num_threads()} threads)")
 
 
