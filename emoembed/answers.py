@@ -45,7 +45,7 @@ def answer(
     raw = model.score(model.encode(batch), asked.points, known)
     both = {several: model.calibrated(raw, known, multi_label=several) for several in (False, True)}
     weights = {name: matrix.cpu().numpy() for name, matrix in model.weights(raw, known).items()}
-    fused = {several: probabilities(model.fuse(both[several], known), several) for several in both}
+    fused = {several: probabilities(model.fuse(both[several], known, among=not several), several) for several in both}
     shares = {name: probabilities(matrix, False) for name, matrix in both[False].items()}
     tables = {name: probabilities(matrix, multi_label) for name, matrix in both[multi_label].items()}
     answers = fused[multi_label].argmax(axis=1)

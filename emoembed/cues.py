@@ -45,12 +45,14 @@ FACE = {
     "cheeks": ("", "cheek|crinkl"),
     "mouth down": ("mouth|lip|corner|face", "down|pout|trembl|frown|crumpl|quiver"),
     "mouth open": ("jaw|mouth|lip", "open|drop|parted|agape|slack"),
-    "mouth tight": ("jaw|mouth|lip|teeth", "press|tight|clench|purs|bit|stretch|set"),
+    "mouth tight": ("jaw|mouth|lip|teeth", "press|tight|clench|purs|bit(ten|ing)?\\b|stretch|set\\b"),
     "nose": ("nose|upper lip", "wrinkl|raised|curl"),
     "gaze away": ("gaze|head|chin|eyes|look", "lower|down|bow|avert|away|distant|faraway|turn"),
-    "soft": ("", "relax|soft|smooth|loose|rest|gentle|ordinary|still|calm|easy"),
+    "soft": ("", "relax|soft|smooth|loose|rest(s|ed|ing)?\\b|gentle|ordinary|still|calm|easy"),
 }
-"""What moves, and how, within one clause: the facial actions that observers name (Ekman & Friesen 1978)."""
+"""What moves, and how, within one clause: the facial actions that observers name (Ekman & Friesen 1978).
+
+How it moves is the beginning of a word; what moves may stand within one (`eyebrows`)."""
 
 POLES = {"sounds": 0.5, "looks": 0.3}
 """A constant beside the numbers, so that a description that names none of them has a direction too."""
@@ -69,18 +71,23 @@ def count(cue: str) -> int:
 
 def _voice(description: str) -> list[float]:
     """Each attribute from -1 to 1: words for more less words for less, two of either being all there is."""
-    words = re.findall(r"[a-z]+", description.lower())
+    words = [_stems(word) for word in re.findall(r"[a-z]+", description.lower())]
     found = []
     for more, less in VOICE.values():
-        balance = sum((word in more.split()) - (word in less.split()) for word in words)
+        balance = sum(bool(word & {*more.split()}) - bool(word & {*less.split()}) for word in words)
         found.append(max(-1.0, min(1.0, balance / 2)))
     return found
+
+
+def _stems(word: str) -> set[str]:
+    """A word, and the adjectives an adverb may come from: `loudly`, `gently`, `steadily`."""
+    return {word, word[:-2], word[:-1] + "e", word[:-3] + "y"} if word.endswith("ly") else {word}
 
 
 def _face(description: str) -> list[float]:
     """Which actions are named, 0 or 1."""
     clauses = re.split(r",|;| and ", description.lower())
     return [
-        float(any(re.search(part, clause) and re.search(way, clause) for clause in clauses))
+        float(any(re.search(part, clause) and re.search(rf"\b({way})", clause) for clause in clauses))
         for part, way in FACE.values()
     ]

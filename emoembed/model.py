@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, replace
 
@@ -80,7 +80,7 @@ class EmotionModel(nn.Module):
         """`labels.resolve`, with the description a label was taught with where the caller gives its name alone."""
         described = self.config.described
         return {
-            name: described[label.name] if label.name in described and label == find(label.name) else label
+            name: described.get(canonical(name), label) if label == find(name) else label
             for name, label in resolve(labels).items()
         }
 
@@ -129,9 +129,9 @@ class EmotionModel(nn.Module):
             points[name] = torch.nn.functional.pad(said, (0, self._point_dim(name) - said.shape[1]))
         return points
 
-    def describe(self, labels: Iterable[Label]) -> None:
-        """Note what labels mean here, for when their names alone are given."""
-        said = {label.name: asdict(label) for label in labels}
+    def describe(self, labels: Mapping[str, Label]) -> None:
+        """Note what names mean here, for when they alone are given."""
+        said = {canonical(name): asdict(label) for name, label in labels.items()}
         if said:
             known = {**self.config.provenance.get("described", {}), **said}
             self.config = replace(self.config, provenance={**self.config.provenance, "described": known})
@@ -257,9 +257,17 @@ class EmotionModel(nn.Module):
         weighed = torch.stack(torch.broadcast_tensors(*raw))[:, None, :] * here
         return dict(zip(logits, weighed / weighed.sum(dim=0).clamp(min=1e-9), strict=True))
 
-    def fuse(self, logits: Mapping[str, Tensor], known: Mapping[str, LabelTrust] | None = None) -> Tensor:
-        """Weighted mean of the modalities' logits over those present, `(batch, labels)`."""
+    def fuse(
+        self, logits: Mapping[str, Tensor], known: Mapping[str, LabelTrust] | None = None, *, among: bool = False
+    ) -> Tensor:
+        """Weighted mean of the modalities' logits over those present, `(batch, labels)`.
+
+        Where they are to be told `among` each other (by a softmax), what a modality says of all labels alike is taken
+        off first, each row's mean: it says nothing of which, but would count where modalities weigh labels differently.
+        """
         weights = self.weights(logits, known)
+        if among:
+            logits = {name: matrix - matrix.mean(dim=1, keepdim=True) for name, matrix in logits.items()}
         return torch.stack([weights[name] * matrix.nan_to_num(0.0) for name, matrix in logits.items()]).sum(0)
 
     def forward(self, batch: Batch, features: Tensor) -> Tensor:

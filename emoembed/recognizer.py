@@ -189,7 +189,7 @@ class Recognizer(
         keep = [i for i, seen in enumerate(self.model.config.seen) if canonical(seen) not in stacked]
         rivals = {name: matrix[keep].clone() for name, matrix in others.items()} if keep else {}
         adapted = few_shot.adapt(self.model, stacked, starts, steps=steps, max_harm=max_harm, others=rivals)
-        adapted.describe(label for label in taught.values() if label != find(label.name))
+        adapted.describe({name: label for name, label in taught.items() if label != find(name)})
         return Recognizer(adapted, self.folder)
 
     def attune(self, audio: Any = None, video: Any = None) -> Recognizer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def fit(
     if state and state.exists():
         losses, scores, best = state.restore(model, optimizer, schedule, order, noise)
     for epoch in range(len(losses), config.epochs):
-        if scores and len(scores) - 1 - int(np.argmax(scores)) >= config.patience:
+        if scores and len(scores) - 1 - _best(scores) >= config.patience:
             break
         model.train()
         running, seen = 0.0, 0
@@ -101,13 +101,18 @@ def fit(
             running, seen = running + loss.item() * len(rows), seen + len(rows)
         losses.append(running / seen)
         scores.append(validation_score(model, valid, device=device))
-        if scores[-1] == max(scores):
+        if _best(scores) == epoch:
             best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
         if state:
             state.keep(model, optimizer, schedule, order, noise, losses, scores, best)
     model.load_state_dict(best)
     model.eval()
-    return History(tuple(losses), tuple(scores), int(np.argmax(scores)))
+    return History(tuple(losses), tuple(scores), _best(scores))
+
+
+def _best(scores: Sequence[float]) -> int:
+    """The epoch with the highest score; of equals the last, which was trained longest."""
+    return len(scores) - 1 - int(np.argmax(scores[::-1]))
 
 
 @torch.inference_mode()

@@ -4,6 +4,7 @@ from torch.nn.functional import normalize
 
 from emoembed import adapt, closed_form
 from emoembed.errors import InputError
+from emoembed.labels import Label, find
 from emoembed.recognizer import Recognizer
 
 
@@ -136,3 +137,18 @@ def test_an_adapted_model_saves_and_teaches_further(recognizer, tmp_path):
 def test_bad_support_is_told(recognizer, support, labels, said):
     with pytest.raises(InputError, match=said):
         recognizer.adapt(support, labels)
+
+
+@pytest.mark.parametrize(
+    ("named", "taught", "meant"),
+    [
+        ("saudade", {"saudade": Label("longing", definition="for what is far")}, "longing"),
+        ("saudade", {"saudade": Label("longing")}, "longing"),
+        ("joy", [Label("Happy", definition="mine alone")], "Happy"),
+        ("saudade", {"Saudade ": "a longing"}, "saudade"),
+    ],
+)
+def test_a_description_is_found_again_by_the_name_it_was_taught_under(recognizer, named, taught, meant):
+    mine = recognizer.adapt([{"text": "we made it", "label": named}], taught).model
+    assert mine.meant([named])[named].name == meant
+    assert mine.meant(["longing"])["longing"] == find("longing")

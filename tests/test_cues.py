@@ -26,6 +26,21 @@ def test_a_face_is_read_clause_by_clause():
     assert said("looks", "brows relaxed, corners of the mouth raised")["brows up"] == 0
 
 
+def test_how_is_no_part_of_another_word():
+    for description in ("quick restless movement", "uneasy eyes", "bitter mouth", "an upset face"):
+        assert not cues.attributes("looks", description)[:-1].any(), description
+    assert said("looks", "eyebrows raised")["brows up"] > 0
+    assert said("looks", "eyes at rest")["soft"] > 0
+    assert said("looks", "lips bitten, jaw set")["mouth tight"] > 0
+
+
+def test_an_adverb_says_what_its_adjective_says():
+    for adverb, adjective in (("loudly, quickly", "loud, quick"), ("quietly and slowly", "quiet and slow")):
+        torch.testing.assert_close(cues.attributes("sounds", adverb), cues.attributes("sounds", adjective))
+    assert said("sounds", "gently, steadily")["tension"] < 0
+    assert said("sounds", "gently, steadily")["melody"] < 0
+
+
 @pytest.mark.parametrize("cue", ["sounds", "looks"])
 def test_every_description_has_a_direction_even_if_it_names_nothing(cue):
     found = torch.stack([cues.attributes(cue, one) for one in ("an indescribable way", "")])

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from emoembed import recipes
+from emoembed import closed_form, recipes
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.labels import Label
@@ -224,6 +224,19 @@ def test_disagreement_is_nothing_for_one_modality_and_something_for_two(recogniz
     assert 0.0 <= result.disagreement <= 1.0
     for label in LABELS:
         assert sum(one.weights[label] for one in result.modalities.values()) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_what_a_modality_says_of_all_labels_alike_tells_none_of_them_from_another(recognizer, sound):
+    model = recognizer.model
+    closed_form.note_seen(model, ("joy", "anger"))
+    model.trust("text").trust.copy_(torch.tensor([0.9, 0.1, 0.5]))
+    before = recognizer.predict("we made it", sound, labels=LABELS)
+    weights = before.modalities["text"].weights
+    assert weights["joy"] > weights["anger"] + 0.1
+    with torch.no_grad():
+        model.bias["audio"] += 8.0
+    after = Recognizer(model).predict("we made it", sound, labels=LABELS)
+    assert after.scores == pytest.approx(before.scores, abs=1e-4)
 
 
 def test_how_a_label_sounds_changes_what_a_voice_says_of_it(recognizer, sound):

@@ -116,3 +116,8 @@ def test_divergence_is_an_error_that_names_the_remedy(fresh, toy):
     broken = {i: np.full_like(frames, np.nan) for i, frames in data.inputs["video"].items()}
     with pytest.raises(TrainingError, match=r"diverged in epoch 1: the video encoder.*lower the learning rate"):
         train.fit(fresh(), replace(data, inputs={"video": broken}), toy(30, 2), CONFIG)
+
+
+def test_of_equal_epochs_the_last_is_the_best():
+    assert train._best([0.5, 0.7, 0.7, 0.6]) == 2
+    assert train._best([0.2]) == 0

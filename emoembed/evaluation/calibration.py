@@ -88,7 +88,7 @@ def calibrate_jointly(model: EmotionModel, valid: EmotionData) -> None:
     known = model.label_trust(label_points)
     logits = {name: matrix.detach() for name, matrix in model.score(points, label_points, known).items()}
     targets = torch.from_numpy(valid.targets)
-    views = torch.cat([model.fuse(logits, known).detach(), *logits.values()])
+    views = torch.cat([model.fuse(logits, known, among=True).detach(), *logits.values()])
     goals = targets.repeat(len(views) // len(targets), 1)
     one = (goals.nansum(dim=1) == 1) & ~goals.isnan().any(dim=1) & ~views[:, 0].isnan()
     alike = torch.zeros(len(valid.labels), 0)

@@ -128,7 +128,7 @@ def fused(model: EmotionModel, rows: EmotionData) -> np.ndarray:
     label_points = model.label_points(rows.labels)
     known = model.label_trust(label_points)
     raw = model.score(points, label_points, known)
-    return model.fuse(model.calibrated(raw, known, multi_label=False), known).numpy()
+    return model.fuse(model.calibrated(raw, known, multi_label=False), known, among=True).numpy()
 
 
 def judged(
