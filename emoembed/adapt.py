@@ -82,8 +82,8 @@ def adapt(
         shrinkage: modality -> shots at which examples weigh as much as the word; `SHRINKAGE` by default.
         steps: of a light fine-tune: gradient steps on the new labels' points alone, so that each example prefers
             its own label to every other. Points of other labels never move.
-        max_harm: the largest share of reference items, of all labels trained on, that the fine-tune may win over for
-            the new labels; it goes only as far as keeps to that.
+        max_harm: the largest share of items of other labels - those kept from training, and examples of labels taught
+            before - that the fine-tune may win over for the new labels; it goes only as far as keeps to that.
         others: modality -> points `(labels, point_dim)` of the labels the new ones compete with in that fine-tune.
     """
     if model.config.similarity != "cosine":
@@ -147,19 +147,24 @@ def _refine(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    reference = model.trust(name).reference
-    before = won(whole, rivals, reference)
+    kept = [model.examples(label, name) for label in model.config.adapted if label not in anchors]
+    items = torch.cat([model.trust(name).reference, *kept])
+    before = won(model, name, whole, rivals, items)
     for far in (1.0, 0.5, 0.25, 0.0):  # 0.0 is where shrinkage put them, and harms nobody
         stepped = torch.cat([normalize(start + far * (moving.detach() - start), dim=-1), unsaid], dim=1)
-        if won(stepped, rivals, reference) - before <= max_harm:
+        if won(model, name, stepped, rivals, items) - before <= max_harm:
             break
     for label, row in zip(labels, stepped, strict=True):
         anchors[label][name] = row
 
 
-def won(new: Tensor, rivals: Tensor | None, reference: Tensor) -> float:
-    """Share of reference items `(items, point_dim)` nearer to one of the new label points than to every rival."""
-    if rivals is None or not bool(reference.any()):
+@torch.no_grad()
+def won(model: EmotionModel, name: str, new: Tensor, rivals: Tensor | None, items: Tensor) -> float:
+    """Share of items `(items, point_dim)` for which a modality answers one of the new labels and not a rival."""
+    items = items[items.any(dim=1)]
+    if rivals is None or not len(items):
         return 0.0
-    items = reference[reference.any(dim=1)]
-    return float(((items @ new.T).amax(dim=1) > (items @ rivals.T).amax(dim=1)).float().mean())
+    points = {name: torch.cat([new, rivals])}
+    known = model.label_trust(points)
+    logits = model.calibrated(model.score({name: items}, points, known), known, multi_label=False)[name]
+    return float((logits.argmax(dim=1) < len(new)).float().mean())

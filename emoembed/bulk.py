@@ -91,11 +91,14 @@ def extract_features(
 
 
 def adapt_table(
-    recognizer: Recognizer, support: str | Path, output: str | Path, labels: Labels | None = None, *, steps: int = 0
+    recognizer: Recognizer, support: str | Path, output: str | Path, labels: Labels | None = None, **settings: Any
 ) -> Recognizer:
-    """`Recognizer.adapt` to the rows of a CSV, JSONL or Parquet file, and the result saved as a checkpoint."""
+    """`Recognizer.adapt` to the rows of a CSV, JSONL or Parquet file, and the result saved as a checkpoint.
+
+    `settings` are its `steps` and `max_harm`.
+    """
     checkpoint.require_own_folder(output)
-    adapted = recognizer.adapt(read_support(support), labels, steps=steps)
+    adapted = recognizer.adapt(read_support(support), labels, **settings)
     adapted.save_pretrained(output)
     return adapted
 

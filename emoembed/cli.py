@@ -106,6 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--support", type=Path, required=True, metavar="FILE", help="label, and text, audio or video")
     one.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the checkpoint goes")
     one.add_argument("--steps", type=int, default=0, help="gradient steps of a light fine-tune")
+    one.add_argument(
+        "--max-harm",
+        type=float,
+        metavar="SHARE",
+        help="of other labels' items it may win over (default 0.02)",
+    )
     _add_labels(one)
     _add_common(one)
 

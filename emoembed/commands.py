@@ -161,7 +161,9 @@ def adapt(parsed: argparse.Namespace) -> int:
     """A few labelled rows to a checkpoint whose labels stand nearer to them."""
     from emoembed import bulk
 
-    adapted = bulk.adapt_table(_load(parsed), parsed.support, parsed.output, _labels(parsed), steps=parsed.steps)
+    bound = {} if parsed.max_harm is None else {"max_harm": parsed.max_harm}
+    settings = {"steps": parsed.steps, **bound}
+    adapted = bulk.adapt_table(_load(parsed), parsed.support, parsed.output, _labels(parsed), **settings)
     print(f"labels moved by examples: {', '.join(adapted.model.config.adapted)}\nsaved -> {parsed.output}")
     return 0
 

@@ -9,7 +9,7 @@ import torch
 from emoembed import checkpoint
 from emoembed.corpora import Corpus, feature_names, published
 from emoembed.corpora.feature_corpus import FeatureCorpus
-from emoembed.labels import Label, canonical, find, resolve, table
+from emoembed.labels import Label, canonical, find, table
 from emoembed.model import EmotionModel
 from emoembed.recognizer import Recognizer
 
@@ -23,36 +23,36 @@ WEAK = 0.65
 def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str, Any]:
     """What is known of an emotion name: its place among the table's, and by modality how far to trust it.
 
-    `nearest` are the `count` nearest of the table by their text vectors. Each of `modalities` has the nearest labels
-    its training saw, by their points in its space, the AUC to expect of a label as far from them (None where that was
-    never measured, where the label was trained on, and where no emotion known is like it), and a `warning`, empty where
-    there is nothing to warn of.
+    A label that the model was taught with a description has that one. `nearest` are the `count` nearest of the table by
+    their text vectors. Each of `modalities` has the nearest labels its training saw, by their points in its space, the
+    AUC to expect of a label as far from them (None where that was never measured, where the label was trained on, and
+    where no emotion known is like it), and a `warning`, empty where there is nothing to warn of.
     """
-    label = next(iter(resolve([name]).values()))
-    others = [other for other in table() if other != label.name]
+    (label,), name = model.meant([name]).values(), canonical(name)
+    others = [other for other in table() if other != name]
     features = model.embed([label, *map(find, others)])
     text = torch.nn.functional.normalize(features[:, : model.config.phrase_dim], dim=-1)
     cosines = text[1:] @ text[0]
     seen = {canonical(other) for other in model.config.seen}
-    strange = label.name not in {*table(), *seen, *model.config.few_shot} and float(cosines.max()) < FAR
+    strange = name not in {*table(), *seen, *model.config.few_shot} and float(cosines.max()) < FAR
     assert model.phrases is not None
     return {
-        "name": label.name,
-        "in_table": label.name in table(),
+        "name": name,
+        "in_table": name in table(),
         "definition": label.definition,
         "synonyms": list(label.synonyms),
         "vad": [round(value, 3) for value in model.space.vad(label, model.phrases)],
-        "seen": label.name in seen,
-        "examples": dict(model.config.few_shot.get(label.name, {})),
+        "seen": name in seen,
+        "examples": dict(model.config.few_shot.get(name, {})),
         "nearest": [
             {"name": others[i], "cosine": round(float(cosines[i]), 4), "seen": others[i] in seen}
             for i in cosines.argsort(descending=True, stable=True)[:count].tolist()
         ],
-        "modalities": {modality: _trusted(model, modality, label, strange) for modality in model.modalities},
+        "modalities": {modality: _trusted(model, modality, name, label, strange) for modality in model.modalities},
     }
 
 
-def _trusted(model: EmotionModel, modality: str, label: Label, strange: bool) -> dict[str, Any]:
+def _trusted(model: EmotionModel, modality: str, name: str, label: Label, strange: bool) -> dict[str, Any]:
     """The nearest labels a modality's training saw, what to expect, and what to beware of.
 
     `strange` labels are like no emotion that is known: where they lie is a guess, however near others that is.
@@ -60,22 +60,22 @@ def _trusted(model: EmotionModel, modality: str, label: Label, strange: bool) ->
     seen = model.config.modalities[modality].seen
     if not seen:
         return {"nearest": [], "expected_auc": None, "error": None, "warning": f"{modality}: trained on nothing known"}
-    points = model.label_points([label])[modality]
+    points = model.label_points({name: label})[modality]
     cosines = (model.label_points(seen)[modality] @ points[0]).tolist()
     order = sorted(range(len(seen)), key=lambda i: -cosines[i])[:3]
     nearest = [{"name": seen[i], "cosine": round(cosines[i], 4)} for i in order]
-    if label.name in map(canonical, seen) or modality in model.config.few_shot.get(label.name, {}):
+    if name in map(canonical, seen) or modality in model.config.few_shot.get(name, {}):
         return {"nearest": nearest, "expected_auc": None, "error": None, "warning": ""}
     if strange:
         advice = "no emotion like it is known; a description, or a few examples, would tell more"
-        warning = f"where {label.name} lies in {modality} is guessed from the word: {advice}"
+        warning = f"where {name} lies in {modality} is guessed from the word: {advice}"
         return {"nearest": nearest, "expected_auc": None, "error": None, "warning": warning}
     expected, error = model.trust(modality).expected_auc(points)
     auc = None if bool(expected.isnan().any()) else round(float(expected[0]), 3)
     warning = ""
     if nearest[0]["cosine"] < FAR:
         worth = "its scores are hardly more than a guess" if auc is None else "what to expect comes from nearer labels"
-        warning = f"nothing like {label.name} was trained on in {modality}; {worth}"
+        warning = f"nothing like {name} was trained on in {modality}; {worth}"
     elif auc is not None and auc < WEAK:
         warning = f"labels as far from those trained on in {modality} were told little better than by chance"
     return {

@@ -15,7 +15,7 @@ from emoembed.encoders import (
     WordEncoder,
 )
 from emoembed.errors import CheckpointError, InputError
-from emoembed.labels import Label
+from emoembed.labels import Label, canonical
 from emoembed.projections import PROJECTIONS, LabelParts
 from emoembed.transformer import TransformerEncoder
 from emoembed.words import CUE_DIM, VAD_DIM
@@ -150,6 +150,11 @@ class ModelConfig:
     def seen(self) -> tuple[str, ...]:
         """Labels that training saw examples of, in any modality."""
         return tuple(dict.fromkeys(label for one in self.modalities.values() for label in one.seen))
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Labels that training saw, and those taught since, each once."""
+        return tuple({canonical(label): label for label in (*self.seen, *self.adapted)}.values())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

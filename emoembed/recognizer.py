@@ -176,9 +176,8 @@ class Recognizer(
                     for label in row["label"] if not bool(matrix.isnan().any()) else ():
                         points.setdefault(canonical(label), {}).setdefault(name, []).append(matrix[0])
             words = self.model.project(self.model.embed(list(taught.values())))
-            others = (
-                self.model.project(self.model.embed(list(self.model.config.seen))) if self.model.config.seen else {}
-            )
+            rivals = [one for one in self.model.config.known if canonical(one) not in points]
+            others = self.model.label_points(rivals) if rivals else {}
         names = [canonical(name) for name in taught]
         stacked = {
             label: {name: torch.stack(rows).clone() for name, rows in each.items()} for label, each in points.items()
@@ -186,9 +185,8 @@ class Recognizer(
         starts = {
             label: {name: matrix[names.index(label)].clone() for name, matrix in words.items()} for label in stacked
         }
-        keep = [i for i, seen in enumerate(self.model.config.seen) if canonical(seen) not in stacked]
-        rivals = {name: matrix[keep].clone() for name, matrix in others.items()} if keep else {}
-        adapted = few_shot.adapt(self.model, stacked, starts, steps=steps, max_harm=max_harm, others=rivals)
+        others = {name: matrix.clone() for name, matrix in others.items()}
+        adapted = few_shot.adapt(self.model, stacked, starts, steps=steps, max_harm=max_harm, others=others)
         adapted.describe({name: label for name, label in taught.items() if label != find(name)})
         return Recognizer(adapted, self.folder)
 

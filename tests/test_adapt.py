@@ -35,7 +35,8 @@ def test_a_fine_tune_wins_over_no_more_items_of_others_than_allowed(units_model,
     closed_form.fit_background(units_model, toy(300, 1))
     word = units_model.label_points(["awe"])["video"][0].detach()
     rivals = units_model.label_points(["joy", "anger"])["video"].detach()
-    examples = units_model.trust("video").reference[:16].clone()
+    reference = units_model.trust("video").reference
+    examples = reference[:16].clone()
     shares = []
     for bound in (1.0, 0.0):
         taught = adapt.adapt(
@@ -46,10 +47,10 @@ def test_a_fine_tune_wins_over_no_more_items_of_others_than_allowed(units_model,
             max_harm=bound,
             others={"video": rivals},
         )
-        shares.append(adapt.won(taught.anchors("video"), rivals, units_model.trust("video").reference))
+        shares.append(adapt.won(units_model, "video", taught.anchors("video"), rivals, reference))
     plain = adapt.adapt(units_model, {"awe": {"video": examples}}, {"awe": {"video": word}})
     assert shares[0] > shares[1] + 0.02
-    assert shares[1] <= adapt.won(plain.anchors("video"), rivals, units_model.trust("video").reference)
+    assert shares[1] <= adapt.won(units_model, "video", plain.anchors("video"), rivals, reference)
 
 
 def test_a_description_taught_with_holds_where_the_name_alone_is_given(three_model, tmp_path):
@@ -152,3 +153,19 @@ def test_a_description_is_found_again_by_the_name_it_was_taught_under(recognizer
     mine = recognizer.adapt([{"text": "we made it", "label": named}], taught).model
     assert mine.meant([named])[named].name == meant
     assert mine.meant(["longing"])["longing"] == find("longing")
+
+
+def test_a_fine_tune_leaves_the_examples_of_labels_taught_before_to_them(recognizer):
+    """The reference is empty here: what is held back is held back for the earlier label's sake."""
+    earlier = [{"text": f"those were the days {i}", "label": "nostalgia"} for i in range(8)]
+    later = [{"text": f"those were the days at home {i}", "label": "homesickness"} for i in range(8)]
+    recognizer.model.trust("text").reference.zero_()
+    taught = recognizer.adapt(earlier)
+
+    def kept(bound):
+        model = taught.adapt(later, steps=200, max_harm=bound)
+        said = model.predict([row["text"] for row in earlier], labels=["nostalgia", "homesickness"])
+        return sum(one.label == "nostalgia" for one in said)
+
+    without = taught.adapt(later).predict([row["text"] for row in earlier], labels=["nostalgia", "homesickness"])
+    assert kept(0.0) >= sum(one.label == "nostalgia" for one in without) > kept(1.0)

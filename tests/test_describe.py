@@ -31,6 +31,16 @@ def test_nearest_labels_are_ordered_by_cosine(recognizer):
     assert cosines[0] == pytest.approx(float(text[0] @ text[1]), abs=1e-4)
 
 
+def test_a_label_is_described_as_it_was_taught(text_model):
+    taught = Recognizer(text_model).adapt(
+        [{"text": "so far away", "label": "saudade"}], {"saudade": "anger at the sea"}
+    )
+    known, bare = (describe.describe_label(one, "Saudade") for one in (taught.model, text_model))
+    assert (known["name"], known["definition"], known["examples"]) == ("saudade", "anger at the sea", {"text": 1})
+    assert (bare["name"], bare["definition"], bare["examples"]) == ("saudade", "", {})
+    assert known["nearest"] != bare["nearest"]
+
+
 def test_how_far_a_label_is_to_be_trusted(recognizer):
     model = recognizer.model
     model.saw({"text": ("joy", "anger", "sadness", "calm")})
