@@ -26,7 +26,7 @@ from emoembed.evaluation.report import Report, write
 from emoembed.model import EmotionModel
 from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
-from emoembed.reliability import Reliability
+from emoembed.reliability import Reliability, newness
 
 
 @dataclass(frozen=True)
@@ -140,10 +140,11 @@ def with_others(fold: Fold, names: Sequence[str], data: Path) -> Fold:
 
 
 def correct_hubs(model: EmotionModel, method: str) -> None:
-    """Take off each label's logit how near it is to items in general, the 256 kept from training rows.
+    """Take off each new label's logit how near it is to items in general, the 256 kept from training rows.
 
     Inverted softmax: Smith et al. 2017, section 2.2. CSLS, whose share of the label alone moves an answer: Conneau et
-    al. 2018, section 2.3. The mean over items: `Reliability.hubness`.
+    al. 2018, section 2.3. The mean over items: `Reliability.hubness`, which the others follow in all but what nearness
+    to items is: labels count as far as they are new, and less the mean of those seen.
     """
     for name in model.modalities:
         trust = model.trust(name)
@@ -151,11 +152,16 @@ def correct_hubs(model: EmotionModel, method: str) -> None:
         if method in ("mean", "none"):
             continue
 
-        def hubness(label_points: Tensor, nearest: Tensor, scale: Tensor, trust: Reliability = trust) -> Tensor:
+        def level(label_points: Tensor, scale: Tensor, trust: Reliability = trust) -> Tensor:
             cosines = label_points @ trust.reference.T
             if method == "inverted softmax":
                 return torch.logsumexp(scale * cosines, dim=1)
             return scale * cosines.topk(10, dim=1).values.mean(dim=1) / 2
+
+        def hubness(label_points: Tensor, nearest: Tensor, scale: Tensor, trust: Reliability = trust) -> Tensor:
+            if not bool(trust.familiar.any()):
+                return level(label_points, scale, trust)
+            return newness(nearest) * (level(label_points, scale, trust) - level(trust.familiar, scale, trust).mean())
 
         trust.hubness = hubness  # type: ignore[method-assign, assignment]
 

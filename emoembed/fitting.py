@@ -193,6 +193,8 @@ def _rows(
     taught = int((parts[0].targets == 1).any(axis=0).sum())
     if taught < 2:
         raise InputError(f"the train rows of {corpus.name} with {modality} bear {taught} label; at least 2 are needed")
+    if not (parts[1].targets == 1).any():
+        raise InputError(f"no valid row of {corpus.name} with {modality} bears a label: nothing says when to stop")
     return parts[0], parts[1], failures
 
 
@@ -264,6 +266,5 @@ def _assemble(
     model.saw(seen)
     recipes.described(model, labels=labels, provenance=provenance)
     for name, (_, _, valid) in parts.items():
-        if (valid.targets == 1).any():
-            calibrate(model, name, valid)
+        calibrate(model, name, valid)
     return model

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from emoembed import closed_form
+
 SCRIPT = Path(__file__).parents[1] / "benchmarks/ablation.py"
 
 
@@ -16,6 +18,18 @@ def ablation(monkeypatch):
     monkeypatch.setitem(sys.modules, "ablation", module)  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize("method", ["mean", "inverted softmax", "CSLS"])
+def test_hubs_are_taken_off_labels_as_far_as_they_are_new(ablation, text_model, method):
+    closed_form.note_seen(text_model, ("joy", "anger"))
+    trust, points = text_model.trust("text"), text_model.label_points(["joy", "anger", "nostalgia"])
+    draw = torch.Generator().manual_seed(0)
+    trust.reference.copy_(normalize(torch.randn(trust.reference.shape, generator=draw), dim=1))
+    ablation.correct_hubs(text_model, method)
+    taken = trust.of(points["text"], text_model.scale("text")).hubness
+    torch.testing.assert_close(taken[:2], torch.zeros(2))
+    assert taken[2] != 0
 
 
 @pytest.mark.parametrize("method", ["none", "mean", "inverted softmax", "CSLS"])

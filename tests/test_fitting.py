@@ -107,6 +107,14 @@ def test_training_names_what_is_missing(corpus_of, sentences, word_table):
         fitting.train_manifest(sentences)
 
 
+def test_valid_rows_that_bear_nothing_cannot_say_when_to_stop(corpus_of, word_table):
+    texts, labels = [f"jubilant {i}" for i in range(12)], [("joy", "anger"), ("joy",), ("anger",)] * 4
+    corpus = corpus_of(texts, [*labels[:9], (), (), ()])
+    corpus = corpus.with_splits(["train"] * 9 + ["valid"] * 3)
+    with pytest.raises(InputError, match="no valid row of toy with text bears a label: nothing says when to stop"):
+        fitting.train_manifest(corpus, phrases=word_table)
+
+
 def test_what_stands_in_the_way_is_told_before_the_work(sentences, word_table, tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "_train", lambda *_: pytest.fail("it trained first"))
     (tmp_path / "thesis.tex").write_text("years of work")
