@@ -194,7 +194,7 @@ class EmotionModel(nn.Module):
         """Logits whose softmax, or whose sigmoid when `multi_label`, is a probability.
 
         Slope and offset are smooth functions of the label's point, fitted on validation rows of seen labels, so that
-        labels never seen have them too (see `reliability`).
+        labels never seen have them too (see `reliability`; `evaluation.calibration` says why the softmax's are level).
         """
         return {
             name: known[name].slopes[multi_label] * matrix + known[name].offsets[multi_label]

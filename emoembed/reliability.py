@@ -26,7 +26,8 @@ class LabelTrust:
     """What one modality knows of labels, each `(labels,)`; smooth functions of their points, so that all have it.
 
     Args:
-        slopes: of the logits whose softmax, and of those whose sigmoid, is a probability; positive.
+        slopes: of the logits whose softmax, and of those whose sigmoid, is a probability; positive. Calibration gives
+            the softmax one for all labels trained on.
         offsets: of the same.
         weight: how much the modality is worth for the label, 0 to 1.
         hubness: how near each new label is to items in general, in logits, less that of the seen labels.

@@ -24,6 +24,10 @@ def assembled(rows, text_model, monkeypatch, tmp_path):
     return lambda: (part, build.assemble(tmp_path, {"text": part}, text_model, tmp_path / "report"))
 
 
+def test_what_choices_were_made_on_and_what_is_asked_by_name_is_not_trained_on():
+    assert not {"semeval2018", "dair_emotion", "iemocap_text"} & {*build.TEXT_CORPORA, *build.AUDIO_CORPORA}
+
+
 def test_a_checkpoint_holds_its_parts_weights_calibrated(assembled):
     part, model = assembled()
     for name, value in part.state_dict().items():

@@ -27,6 +27,14 @@ def test_a_strange_name_stays_itself():
     assert labels.find("saudade") == labels.Label("saudade")
 
 
+def test_a_label_is_an_ensemble_of_templates_synonyms_and_its_definition():
+    label = labels.Label("awe", synonyms=("wonder",), definition="wonder before a vast thing")
+    prompts = label.prompts()
+    assert len({prompt for prompt in prompts if "awe" in prompt}) >= 4
+    assert "wonder" in prompts
+    assert "awe: wonder before a vast thing" in prompts
+
+
 def test_a_description_takes_the_place_of_the_definition():
     resolved = labels.resolve({"saudade": "a longing for someone absent", "joy": ""})
     assert resolved["saudade"].definition == "a longing for someone absent"
