@@ -7,7 +7,9 @@ it was: trunk -> words -> text, audio, video -> base; and ravdess-av, sound and 
 from __future__ import annotations
 
 import argparse
+import hashlib
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -17,6 +19,7 @@ from emoembed import checkpoint, closed_form, corpora, corpus_data, recipes, tru
 from emoembed.data import EmotionData, join
 from emoembed.evaluation import fusion, novelty
 from emoembed.evaluation.calibration import calibrate
+from emoembed.evaluation.folds import hash_of
 from emoembed.extraction import cache_folder
 from emoembed.features.text import tokenize
 from emoembed.labels import table
@@ -98,12 +101,14 @@ def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path) -> E
 def _fitted(
     model: EmotionModel, train: EmotionData, valid: EmotionData, modality: str, seed: int, work: Path
 ) -> EmotionModel:
-    """Train one modality, or take up what an earlier run of this stage left in `work`."""
-    finished = work / f"{modality}.safetensors"
+    """Train one modality, or take up what an earlier run of this stage, on the same rows, left in `work`."""
+    config = recipes.training(modality, seed)
+    described = repr((asdict(config), recipes.REVISION, hash_of(train), hash_of(valid)))
+    stage = f"{modality}-{hashlib.sha256(described.encode()).hexdigest()[:8]}"
+    finished = work / f"{stage}.safetensors"
     if not finished.is_file():
         closed_form.prepare(model, train)
-        config = recipes.training(modality, seed)
-        run = work / f"run-{modality}"
+        run = work / f"run-{stage}"
         history = fit(model, train, valid, config, augment=recipes.AUGMENT, resume=run, progress=True)
         print(modality, "validation", [round(score, 4) for score in history.scores], flush=True)
         save_file({name: value.contiguous() for name, value in model.state_dict().items()}, finished)

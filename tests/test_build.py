@@ -1,3 +1,4 @@
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -55,8 +56,8 @@ def test_a_stage_that_was_finished_is_taken_up(rows, text_model, monkeypatch, tm
         recipes.build({"text": text_model.config.modalities["text"]}, text_model.phrases, seed, text_model)
         for seed in (0, 1)
     ]
-    short = recipes.training("text", epochs=1)
-    monkeypatch.setattr(recipes, "training", lambda *_: short)
+    training = recipes.training
+    monkeypatch.setattr(recipes, "training", lambda kind, seed: training(kind, seed, epochs=1))
     first = build._fitted(parts[0], rows("train"), rows(), "text", 0, tmp_path)
 
     def never(*_, **__):
@@ -66,6 +67,9 @@ def test_a_stage_that_was_finished_is_taken_up(rows, text_model, monkeypatch, tm
     second = build._fitted(parts[1], rows("train"), rows(), "text", 0, tmp_path)
     for name, value in first.state_dict().items():
         torch.testing.assert_close(second.state_dict()[name], value)
+    for other in ((rows("train"), 1), (rows("train").rows(np.arange(20)), 0)):
+        with pytest.raises(AssertionError, match="trained again"):
+            build._fitted(parts[1], other[0], rows(), "text", other[1], tmp_path)
 
 
 def test_the_word_table_holds_the_labels_and_the_commonest_words(text_model):
