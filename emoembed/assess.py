@@ -85,7 +85,7 @@ def evaluate_corpus(
         "rows": len(results),
         "failed": len(summary.failures),
         **_figures(scores, bears, thresholds),
-        **_interval(scores, bears, thresholds, _groups(scored, results)),
+        **_intervals(scores, bears, thresholds, _groups(scored, results)),
         "mean_auc": float(by_label["auc"].mean()),
         "mean_ap": float(by_label["ap"].mean()),
     }
@@ -192,13 +192,18 @@ def _figures(
     }
 
 
-def _interval(
+def _intervals(
     scores: np.ndarray, bears: np.ndarray, thresholds: np.ndarray | None, groups: np.ndarray
 ) -> dict[str, float]:
-    """The 95 % interval of the first of the figures."""
-    name = next(iter(_figures(scores, bears, thresholds)))
-    low, high = metrics.bootstrap(lambda rows: _figures(scores[rows], bears[rows], thresholds, np.nan)[name], groups)
-    return {f"{name}_low": low, f"{name}_high": high}
+    """The 95 % interval of each of the figures."""
+    found = {}
+    for name in _figures(scores, bears, thresholds):
+
+        def drawn(rows: np.ndarray, name: str = name) -> float:
+            return _figures(scores[rows], bears[rows], thresholds, np.nan)[name]
+
+        found[f"{name}_low"], found[f"{name}_high"] = metrics.bootstrap(drawn, groups)
+    return found
 
 
 def _groups(corpus: Corpus, results: Mapping[str, Result]) -> np.ndarray:

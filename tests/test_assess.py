@@ -62,7 +62,8 @@ def test_the_interval_redraws_speakers_and_not_rows(corpus_of, recognizer):
     three = assess.evaluate_corpus(
         recognizer, corpus_of(texts, labels, split="valid", speaker=["a", "b", "b", "c"] * 10)
     )
-    assert three.figures["uar_low"] < three.figures["uar"] < three.figures["uar_high"]
+    for name in ("uar", "accuracy", "macro_f1"):
+        assert three.figures[f"{name}_low"] < three.figures[name] < three.figures[f"{name}_high"], name
 
 
 def test_a_corpus_without_splits_is_trained_on_whole(recognizer):
