@@ -228,7 +228,9 @@ def together(
                     facts = {"system": "untrained", "seed": seed}
                     found += zero_shot.measure(untrained, fold, (label,), split, facts, offset=offset)
     columns = ["auc", "ap", "seen_uar", "unseen_uar", "harmonic", "ausuc"]
-    return pd.DataFrame(found).groupby(["system", "unseen"])[columns].mean()
+    seeded = pd.DataFrame(found).groupby(["system", "unseen"])[columns]
+    spread = seeded.std(ddof=1)[["auc", "harmonic"]].add_suffix(" sd over seeds")
+    return seeded.mean().join(spread)
 
 
 def over_labels(table: pd.DataFrame, measures: Sequence[str] = ("auc", "ap")) -> pd.DataFrame:

@@ -119,7 +119,9 @@ def test_emotions_absent_from_training_are_answered_by_name(folds, manifest, tex
 
 def test_an_emotion_held_out_competes_with_those_seen(folds, manifest, text_model, tmp_path, monkeypatch):
     monkeypatch.setattr(unseen, "load_folds", lambda *a, **k: iter(folds))
-    table = unseen.together(str(manifest), manifest.parent, ("joy",), text_model, cache=tmp_path)
+    table = unseen.together(str(manifest), manifest.parent, ("joy",), text_model, seeds=2, cache=tmp_path)
+    assert table.loc[("trained", "joy"), "auc sd over seeds"] >= 0
+    assert table.loc[("untrained", "joy"), "auc sd over seeds"] == 0
     assert list(table.index) == [("trained", "joy"), ("untrained", "joy")]
     assert table[["seen_uar", "unseen_uar", "harmonic"]].notna().all().all()
 
