@@ -55,9 +55,9 @@ class Objective:
             loss = loss + label_loss(matrix, goals, several | config.sigmoid, weights, config, self.positive)
         if config.pull:
             one = torch.from_numpy(~several).to(self.device)
-            loss = loss + config.pull * pull(points, label_points, targets, weights * one)
+            loss = loss + config.pull * pull(points, label_points, asked, weights * one)
         if config.contrast:
-            loss = loss + config.contrast * contrast(points, targets)
+            loss = loss + config.contrast * contrast(points, asked)
         if config.rate and self.data.ratings is not None:
             ratings = torch.from_numpy(self.data.ratings[rows]).to(self.device)
             loss = loss + config.rate * rating_loss(model, points, ratings)
@@ -93,12 +93,22 @@ class Objective:
         return torch.where(one & known, (1 - self.config.soften) * targets + self.config.soften * near, targets)
 
     def _mixed(self, points: Mapping[str, Tensor], targets: Tensor) -> tuple[Mapping[str, Tensor], Tensor]:
-        """Points between two items each, and targets between theirs (manifold mixup, Verma et al. 2019)."""
+        """Points between two items each, and targets between theirs (manifold mixup, Verma et al. 2019).
+
+        An item stays as it is where the other has other modalities.
+        """
         if not self.config.mix:
             return points, targets
         order = torch.randperm(len(targets), generator=self.noise)
         share = torch.rand(len(targets), 1, generator=self.noise).to(targets.device) * self.config.mix
-        mixed = {name: normalize((1 - share) * one + share * one[order], dim=-1) for name, one in points.items()}
+        lacking = {name: one.isnan().any(dim=1) for name, one in points.items()}
+        alike = torch.stack([gone == gone[order] for gone in lacking.values()]).all(dim=0)
+        share = share * alike[:, None]
+        mixed = {}
+        for name, one in points.items():
+            there = one.nan_to_num(0.0)  # NaN enters after the mixing: before it, its gradient would reach every item
+            between = normalize((1 - share) * there + share * there[order], dim=-1)
+            mixed[name] = between.masked_fill(lacking[name][:, None], torch.nan)
         return mixed, (1 - share) * targets + share * targets[order]
 
 

@@ -106,10 +106,36 @@ def test_each_label_by_itself_where_asked(setting):
     torch.testing.assert_close(alone, each / 4)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"episode": 0.5}, {"label_noise": 0.3}, {"mix": 0.5}, {"contrast": 0.3}, {"sigmoid": True}, {"soften": 0.25}],
-)
+CHOICES = [{"episode": 0.5}, {"label_noise": 0.3}, {"mix": 0.5}, {"contrast": 0.3}, {"sigmoid": True}, {"soften": 0.25}]
+
+
+@pytest.mark.parametrize("changes", CHOICES)
+def test_rows_that_lack_a_modality_leave_every_gradient_finite(changes, word_table, toy):
+    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
+    model, data = recipes.build({"audio": units, "video": units}, word_table), toy(30)
+    found = Objective(model, data, replace(CONFIG, pull=1.0, **changes), torch.Generator().manual_seed(0))
+    items = model.label_points(data.labels)["video"][data.targets.argmax(axis=1)].detach()
+    points = {"audio": items.clone(), "video": items.clone()}
+    points["audio"][:5], points["video"][5:12] = torch.nan, torch.nan
+    points = {name: one.requires_grad_(True) for name, one in points.items()}
+    found(points, np.arange(30)).backward()
+    for one in (*points.values(), *model.projections.parameters()):
+        assert one.grad is not None
+        assert one.grad.isfinite().all()
+    assert points["video"].grad[12:].abs().sum() > 0
+
+
+def test_an_episode_asks_nothing_of_the_labels_it_hides(setting):
+    model, data = setting
+    found = objective(setting, episode=0.67, pull=1.0, contrast=1.0)
+    found._episode = lambda targets: targets.index_fill(1, torch.tensor([2]), torch.nan)
+    rows = np.flatnonzero(data.targets[:, 2] == 1)
+    points = {"video": model.label_points(data.labels)["video"][[0] * len(rows)].detach().requires_grad_(True)}
+    found(points, rows).backward()
+    torch.testing.assert_close(points["video"].grad, torch.zeros_like(points["video"]))
+
+
+@pytest.mark.parametrize("changes", CHOICES)
 def test_every_choice_still_learns(setting, toy, changes):
     model, data = setting
     closed_form.prepare(model, data)
