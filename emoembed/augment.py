@@ -6,31 +6,62 @@ import torch
 from torch import Tensor
 
 
-def speech(frames: Tensor, lengths: Tensor, generator: torch.Generator, bands: int = 64) -> Tensor:
-    """Another microphone and another throat: gain of +-6 dB, some noise, and the bands stretched by up to 8 %.
+def speech(
+    frames: Tensor,
+    lengths: Tensor,
+    generator: torch.Generator,
+    *,
+    bands: int = 64,
+    throat: float = 0.08,
+    gain: float = 6.0,
+    noise: bool = True,
+    tempo: float = 0.0,
+) -> Tensor:
+    """Another microphone and another throat: louder or softer, some noise, and the bands stretched.
 
     Every other recording stays as it is, or what is heard in earnest would be unlike all that was trained on.
-    The stretch is vocal tract length perturbation (Jaitly & Hinton 2013), with F0 moved as far; noise is a floor of up
-    to 30 dB below the loudest band. `(batch, time, columns)` -> the same shape; the first `bands` columns are decibels,
-    and where four follow they are f0 in semitones, voicing, energy in decibels and tilt.
+
+    Args:
+        frames: `(batch, time, columns)`; the first `bands` columns are decibels, and where four follow they are f0 in
+            semitones, voicing, energy in decibels and tilt.
+        lengths: `(batch,)`, frames of each recording; what follows them is padding.
+        generator: of what is drawn.
+        bands: mel bands.
+        throat: by how much bands are stretched at most, F0 moved as far: vocal tract length perturbation (Jaitly &
+            Hinton 2013).
+        gain: decibels, up or down.
+        noise: whether there is a floor, 30 to 70 dB below the loudest band.
+        tempo: by how much a recording is sped up or slowed down at most, its pitch left; one that is over too early
+            holds its last frame, one that lasts too long is cut.
+
+    Returns:
+        The same shape.
     """
     changed = torch.rand(len(frames), generator=generator) < 0.5
     if not bool(changed.any()):
         return frames
-    whole, frames = frames, frames[changed]
-    batch, _, columns = frames.shape
+    whole, frames, lengths = frames, frames[changed], lengths.cpu()[changed]
+    batch, time, columns = frames.shape
 
     def spread(amount: float) -> Tensor:
         return (torch.rand(batch, generator=generator) * 2 - 1) * amount
 
-    warp, gain = 1.0 + spread(0.08), spread(6.0)[:, None, None]
+    warp, louder = 1.0 + spread(throat), spread(gain)[:, None, None]
+    below = 30.0 + 40.0 * spread(1.0).abs()[:, None, None]
     frames[..., :bands] = _warped(frames[..., :bands], warp)
-    floor = frames[..., :bands].amax(dim=(1, 2), keepdim=True) - 30.0 - 40.0 * spread(1.0).abs()[:, None, None]
-    frames[..., :bands] = torch.maximum(frames[..., :bands], floor) + gain
+    if noise:
+        padding = torch.arange(time)[None, :, None] >= lengths[:, None, None]
+        loudest = frames[..., :bands].masked_fill(padding, -torch.inf).amax(dim=(1, 2), keepdim=True)
+        frames[..., :bands] = torch.maximum(frames[..., :bands], loudest - below)
+    frames[..., :bands] += louder
     if columns == bands + 4:
         voiced = frames[..., bands] > 0
         frames[..., bands] += torch.where(voiced, 12 * torch.log2(warp)[:, None], 0.0)
-        frames[..., bands + 2] += gain[..., 0]
+        frames[..., bands + 2] += louder[..., 0]
+    if tempo:
+        place = (torch.arange(time)[None, :] * (1.0 + spread(tempo))[:, None]).round().long()
+        place = torch.minimum(place, (lengths - 1).clamp(min=0)[:, None])
+        frames = frames.gather(1, place[..., None].expand(frames.shape))
     result = whole.clone()
     result[changed] = frames
     return result

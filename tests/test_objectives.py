@@ -79,6 +79,17 @@ def test_items_and_labels_are_mixed_alike(setting):
     torch.testing.assert_close(mixed["video"], expected, atol=1e-4, rtol=0)
 
 
+def test_rows_of_other_modalities_are_not_mixed(setting):
+    targets = torch.from_numpy(setting[1].targets)
+    points = {"video": points_of(setting)["video"].clone(), "audio": points_of(setting)["video"].clone()}
+    points["audio"][1:] = torch.nan  # the first row alone has both
+    mixed, goals = objective(setting, mix=0.5)._mixed(points, targets)
+    torch.testing.assert_close(mixed["video"][0], points["video"][0])
+    torch.testing.assert_close(goals[0], targets[0])
+    assert mixed["audio"][1:].isnan().all()
+    assert (goals[1:].max(dim=1).values < 1).any()
+
+
 def test_a_row_between_two_labels_counts():
     logits, between = torch.randn(2, 3), torch.tensor([[0.6, 0.4, 0.0]]).repeat(2, 1)
     loss = objectives.label_loss(logits, between, torch.zeros(2).bool().numpy(), torch.ones(2), CONFIG)
@@ -130,7 +141,8 @@ def test_an_episode_asks_nothing_of_the_labels_it_hides(setting):
     found = objective(setting, episode=0.67, pull=1.0, contrast=1.0)
     found._episode = lambda targets: targets.index_fill(1, torch.tensor([2]), torch.nan)
     rows = np.flatnonzero(data.targets[:, 2] == 1)
-    points = {"video": model.label_points(data.labels)["video"][[0] * len(rows)].detach().requires_grad_(True)}
+    items = torch.nn.functional.normalize(torch.randn(len(rows), 24), dim=1)
+    points = {"video": items.requires_grad_(True)}
     found(points, rows).backward()
     torch.testing.assert_close(points["video"].grad, torch.zeros_like(points["video"]))
 
