@@ -42,7 +42,7 @@ class Variant:
     """Other corpora whose rows are trained on as well, without the labels held out."""
     hubness: str = ""
     modality: ModalityConfig | None = None
-    augmented: bool = True
+    augmentation: str = "usual"
 
 
 COMMON = {
@@ -84,7 +84,10 @@ VARIANTS = {
         **MEDIA,
         "TESS and EMO-DB beside": Variant(beside=("tess", "emodb")),
         "twice as many epochs": Variant({"epochs": 50, "patience": 50}),
-        "no augmentation": Variant(augmented=False),
+        "no augmentation": Variant(augmentation="none"),
+        "augmented with noise too": Variant(augmentation="with noise"),
+        "augmented with tempo too": Variant(augmentation="with tempo"),
+        "augmented without vocal tract length": Variant(augmentation="no throat"),
         "perceptron alone, no map in closed form": Variant(settings={"overview": 0.0}),
         "map in closed form alone": Variant(settings={"overview": 1.0}),
         "a network over frames in the perceptron's place": Variant(modality=recipes.audio_modality()),
@@ -92,7 +95,7 @@ VARIANTS = {
     "video": {
         **MEDIA,
         "twice as many epochs": Variant({"epochs": 8, "patience": 8}),
-        "no augmentation": Variant(augmented=False),
+        "no augmentation": Variant(augmentation="none"),
     },
 }
 CORPORA = {"text": "goemotions", "audio": "ravdess", "video": "fer2013"}
@@ -174,7 +177,13 @@ def measure(base: EmotionModel, data: Path, modality: str, variant: Variant) -> 
         training = replace(held_out.training_of(one), **dict(variant.training))  # type: ignore[arg-type]
         for unseen in groups(modality, fold, position):
             model = held_out.train_without(
-                one, unseen, 0, base=base, training=training, augmented=variant.augmented, strength=variant.strength
+                one,
+                unseen,
+                0,
+                base=base,
+                training=training,
+                augmentation=variant.augmentation,
+                strength=variant.strength,
             )
             if variant.hubness:
                 correct_hubs(model, variant.hubness)

@@ -103,13 +103,14 @@ def _fitted(
 ) -> EmotionModel:
     """Train one modality, or take up what an earlier run of this stage, on the same rows, left in `work`."""
     config = recipes.training(modality, seed)
-    described = repr((asdict(config), recipes.REVISION, hash_of(train), hash_of(valid)))
+    described = repr((asdict(config), recipes.REVISION[modality], hash_of(train), hash_of(valid)))
     stage = f"{modality}-{hashlib.sha256(described.encode()).hexdigest()[:8]}"
     finished = work / f"{stage}.safetensors"
     if not finished.is_file():
         closed_form.prepare(model, train)
         run = work / f"run-{stage}"
-        history = fit(model, train, valid, config, augment=recipes.AUGMENT, resume=run, progress=True)
+        augment = recipes.augment_of(model.config.modalities)
+        history = fit(model, train, valid, config, augment=augment, resume=run, progress=True)
         print(modality, "validation", [round(score, 4) for score in history.scores], flush=True)
         save_file({name: value.contiguous() for name, value in model.state_dict().items()}, finished)
     weights = {f"background_{modality}": model.background(modality), **load_file(finished)}

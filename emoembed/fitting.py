@@ -240,8 +240,7 @@ def _train(
 ) -> float:
     """Fit in place; the best validation score."""
     closed_form.prepare(model, train)
-    own = {name for name, one in model.config.modalities.items() if one.features in ("speech", "faces")}
-    augment = {name: change for name, change in recipes.AUGMENT.items() if name in own}
+    augment = recipes.augment_of(model.config.modalities)
     history = fit(model, train, valid, config, augment=augment, progress=progress, device=device)
     model.to("cpu")
     closed_form.finish(model, train)

@@ -30,6 +30,33 @@ def test_speech_changes_gain_and_throat_together(noise):
     assert quiet.max() > -45.0
 
 
+def test_noise_goes_by_the_recording_and_not_by_its_padding(noise):
+    frames = torch.full((64, 120, 68), -60.0)
+    frames[..., 20:24] = -40.0
+    frames[:, 70:] = 0.0  # padding
+    changed = augment.speech(frames, torch.full((64,), 70), noise, gain=0.0, throat=0.0)[:, :70, :64]
+    floor = -40.0 - changed.amin(dim=(1, 2))
+    assert bool((floor >= 20.0 - 1e-3).all())  # 20 dB are the recording's own; noise is 30 to 70 dB down
+    loud = frames.clone()
+    loud[..., :20] = -90.0
+    below = -40.0 - augment.speech(loud, torch.full((64,), 70), noise, gain=0.0, throat=0.0)[:, :70, :64].amin((1, 2))
+    assert 30.0 - 1e-3 <= below.min() < 45.0
+    quiet = augment.speech(loud, torch.full((64,), 70), noise, gain=0.0, throat=0.0, noise=False)
+    torch.testing.assert_close(quiet, loud)
+
+
+def test_tempo_moves_moments_and_leaves_their_sound(noise):
+    frames = torch.arange(100.0)[None, :, None].repeat(40, 1, 68)
+    lengths = torch.full((40,), 80)
+    changed = augment.speech(frames, lengths, noise, gain=0.0, throat=0.0, noise=False, tempo=0.1)
+    reached = changed[:, 60, 0]
+    assert 54 <= reached.min() < 58
+    assert 62 < reached.max() <= 66
+    assert changed[:, :80].max() == 79.0  # the last frame is held, padding is never read
+    torch.testing.assert_close(changed, changed[..., :1].expand_as(changed))
+    torch.testing.assert_close(changed[:, 1:] >= changed[:, :-1], torch.ones(40, 99, 68).bool())
+
+
 def test_masks_hide_bands_and_stretches_with_zeros():
     torch.manual_seed(0)
     frames = torch.ones(16, 120, 68)

@@ -55,7 +55,7 @@ def train_without(
     base: EmotionModel,
     cache: Path | None = None,
     training: TrainConfig | None = None,
-    augmented: bool = True,
+    augmentation: str = "usual",
     strength: float | None = None,
     progress: bool = False,
 ) -> EmotionModel:
@@ -68,7 +68,7 @@ def train_without(
         base: whose untouched sentence encoder text models start from, and whose label space embeds raw media's labels.
         cache: the folder in which the model is kept.
         training: other settings than the recipe's.
-        augmented: whether training batches are changed as `recipes.AUGMENT` has it.
+        augmentation: how training batches are changed, a key of `recipes.AUGMENTATIONS`.
         strength: of text adapters; `UNSEEN_STRENGTH` where emotions are held out, by default.
         progress: show a bar.
 
@@ -83,7 +83,7 @@ def train_without(
         raise LabelError(f"{listed}: such a pair makes the zero-shot figure worthless; hold both out")
     config = replace(training or training_of(fold), seed=seed)
     phrases = fold.phrases or phrases_for(fold.kind, base)
-    name = name_of(fold, unseen, seed, base=base, training=training, augmented=augmented)
+    name = name_of(fold, unseen, seed, base=base, training=training, augmentation=augmentation)
     if fold.method == "mtee":
         if not isinstance(phrases, WordTable):
             raise InputError("mtee embeds labels by word vectors; this corpus is read as raw texts")
@@ -95,7 +95,7 @@ def train_without(
     place = folder / f"{name}.safetensors"
     if not place.is_file():
         closed_form.prepare(model, train)
-        augment = recipes.augment_of(fold.modalities) if augmented else {}
+        augment = recipes.augment_of(fold.modalities, augmentation)
         fit(model, train, valid, config, augment=augment, progress=progress)
         closed_form.finish_faces(model, train)
         folder.mkdir(parents=True, exist_ok=True)
@@ -120,12 +120,12 @@ def name_of(
     *,
     base: EmotionModel,
     training: TrainConfig | None = None,
-    augmented: bool = True,
+    augmentation: str = "usual",
 ) -> str:
     """What a model of `train_without` is called: its fold, and a fingerprint of all that makes it what it is."""
     config = replace(training or training_of(fold), seed=seed)
     phrases = fold.phrases or phrases_for(fold.kind, base)
-    return f"{fold.name}-{_fingerprint(fold, unseen, config, phrases, augmented)}"
+    return f"{fold.name}-{_fingerprint(fold, unseen, config, phrases, augmentation)}"
 
 
 def training_of(fold: Fold, *, seen: bool = False) -> TrainConfig:
@@ -142,14 +142,15 @@ def training_of(fold: Fold, *, seen: bool = False) -> TrainConfig:
 
 
 def _fingerprint(
-    fold: Fold, unseen: Sequence[str], config: TrainConfig, phrases: PhraseEncoder, augmented: bool = True
+    fold: Fold, unseen: Sequence[str], config: TrainConfig, phrases: PhraseEncoder, augmentation: str = "usual"
 ) -> str:
     # a setting that is younger than models in the cache is named where it is used, so that they are found
     settings = {name: value for name, value in asdict(config).items() if name != "soften" or value}
-    described = [sorted(unseen), settings, hash_of(fold.train), hash_of(fold.valid), recipes.REVISION]
+    revision = max(recipes.REVISION[name] for name in fold.modalities)
+    described = [sorted(unseen), settings, hash_of(fold.train), hash_of(fold.valid), revision]
     described += [_sum_of(fold.train), _sum_of(fold.valid), _sum_of_start(phrases)]
     described += [{name: asdict(one) for name, one in fold.modalities.items()}]
-    described += [] if augmented else ["not augmented"]
+    described += [] if augmentation == "usual" else [augmentation]
     described += [fold.method] if fold.method != "emoembed" else []
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
 

@@ -112,9 +112,7 @@ def test_a_model_knows_what_it_saw_and_takes_hubs_off_new_labels_alone(fold, tex
 
 def test_text_adapters_count_in_part_where_emotions_are_held_out(fold, text_model, tmp_path):
     def strength(unseen, **changes):
-        model = held_out.train_without(
-            fold, unseen, 0, base=text_model, cache=tmp_path, training=QUICK, augmented=True, **changes
-        )
+        model = held_out.train_without(fold, unseen, 0, base=text_model, cache=tmp_path, training=QUICK, **changes)
         assert model.trust("text").hub_share == 1.0
         return model.encoders["text"].adapters.strength
 
