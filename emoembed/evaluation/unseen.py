@@ -6,7 +6,7 @@ Every model stays in the cache, so that a study goes on where it was stopped.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -244,15 +244,16 @@ def over_labels(table: pd.DataFrame, measures: Sequence[str] = ("auc", "ap")) ->
     return pd.DataFrame(rows).T
 
 
-def over_seeds(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+def over_seeds(table: pd.DataFrame, by: Sequence[Hashable]) -> pd.DataFrame:
     """Means over seeds, with the lowest of lower bounds and the highest of upper ones.
 
     Args:
         table: a row per seed; columns of bounds end in ` low` and ` high`, `rows` counts what was scored.
         by: what a row is of but its seed.
     """
-    ways = {name: "min" if name.endswith(" low") else "max" if name.endswith(" high") else "mean" for name in table}
-    return table.groupby(by, sort=False).agg({**ways, "rows": "first"})
+    ends = {"low": "min", "high": "max"}
+    ways = {str(name): ends.get(str(name).rpartition(" ")[2], "mean") for name in table}
+    return table.groupby(list(by), sort=False).agg({**ways, "rows": "first"})
 
 
 def beside_untrained(found: Found, folds: Sequence[Fold], base: EmotionModel, split: str) -> pd.DataFrame:
