@@ -20,10 +20,11 @@ import torch
 
 import emoembed
 from emoembed import assess, corpora
-from emoembed.evaluation import few_shot, fusion, novelty, plots, shipped, unseen, zero_shot
+from emoembed.evaluation import baselines, few_shot, fusion, novelty, plots, shipped, unseen, zero_shot
 from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.report import Report, write
 from emoembed.model import EmotionModel
+from emoembed.projections import LabelParts, LabelProjection
 from emoembed.recognizer import Recognizer
 
 CORPORA = {"text": "goemotions", "audio": "ravdess", "video": "fer2013"}
@@ -134,6 +135,8 @@ def of_each(modality: str, asked: Asked, folder: Path) -> Report:
     report.tables["Mean over labels held out"] = unseen.over_labels(found.alone, measures)
     if len(folds[0].modalities) > 1:
         report.tables["Mean over labels held out, with action units"] = unseen.over_labels(found.zero, measures)
+    if modality == "audio":
+        report.tables["Beside them: ridge regression to valence, arousal and dominance"] = ridge(base, data, split)
     errors = pd.Series(found.calibration, name="ECE").rename_axis("probability of a label never seen").to_frame()
     report.tables["Calibration of labels held out"] = errors
     summary = few_shot.summarize(found.few)
@@ -148,6 +151,19 @@ def of_each(modality: str, asked: Asked, folder: Path) -> Report:
         folder / "unseen.png",
     )
     return report
+
+
+def ridge(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
+    """RAVDESS's emotions held out in turn, by ridge regression to the table's valence, arousal and dominance."""
+    both, _ = fusion.read_both(data)
+    size = base.config.phrase_dim
+    points = LabelProjection(size, size, LabelParts(vad_share=1.0))(base.embed(both.labels)).detach().numpy()
+    true, splits = both.targets.argmax(axis=1), fusion.splits_of(both, data)
+    found = {
+        way: baselines.held_out_ridge(points, inputs, true, splits, split)
+        for way, inputs in fusion.statistics_of(both).items()
+    }
+    return pd.Series(found, name="auc").rename_axis("from").to_frame()
 
 
 def of_six_absent(asked: Asked, _: Path) -> Report:

@@ -34,7 +34,7 @@ SPACE_DIM = 68
 TEXT_PARTS = LabelParts(vad_share=0.1)
 SPEECH_PARTS = LabelParts(vad_share=0.5, cue_share=0.4, cue="sounds", vad_weights=(0.6, 1.0, 1.0, 0.8))
 FACE_PARTS = LabelParts(vad_share=0.5, cue_share=0.4, cue="looks")
-"""Chosen on validation actors of RAVDESS, emotions held out: `benchmarks/label_parts.py`."""
+"""Chosen on validation actors of RAVDESS, emotions held out: `docs/ablation/label-parts`."""
 FACE_OVERVIEW = 0.5
 """Share of the map in closed form beside the face network; see `encoders.joined`."""
 FEW_RECORDINGS = 2000

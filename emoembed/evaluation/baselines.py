@@ -23,6 +23,7 @@ from emoembed.model import Batch
 from emoembed.model_config import ModalityConfig
 
 WIDTH = 64
+RIDGE_PENALTY, RIDGE_SCALE = 1000.0, 10.0
 
 
 class ClosedSet(nn.Module):
@@ -215,3 +216,30 @@ def by_label(answered: np.ndarray, bears: np.ndarray, labels: Sequence[str]) -> 
         }
         for i, label in enumerate(labels)
     }
+
+
+def held_out_ridge(
+    points: np.ndarray, inputs: np.ndarray, true: np.ndarray, splits: Sequence[np.ndarray], split: str
+) -> float:
+    """Mean over labels held out and folds of a label's AUC by ridge regression from items to label points.
+
+    Args:
+        points: of the labels, of length one, `(labels, dim)`.
+        inputs: `(rows, columns)`.
+        true: column of each row's label.
+        splits: of each fold, the split of every row.
+        split: the rows that are scored.
+    """
+    from sklearn.linear_model import Ridge
+
+    found = []
+    for divided in splits:
+        train, scored = divided == "train", divided == split
+        scaled = (inputs - inputs[train].mean(axis=0)) / (inputs[train].std(axis=0) + 1e-6)
+        for label in range(len(points)):
+            rows = train & (true != label)
+            said = Ridge(alpha=RIDGE_PENALTY).fit(scaled[rows], points[true[rows]]).predict(scaled[scored])
+            cosine = (said / np.linalg.norm(said, axis=1, keepdims=True)) @ points.T
+            ranks = torch.from_numpy(RIDGE_SCALE * cosine).log_softmax(dim=1)[:, label].numpy()
+            found.append(metrics.auc(ranks, true[scored] == label))
+    return float(np.mean(found))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from emoembed import checkpoint, closed_form, corpora, corpus_data, metrics, recipes
 from emoembed.corpora import ravdess
@@ -19,6 +20,7 @@ from emoembed.evaluation.folds import Fold, as_fold, phrases_for
 from emoembed.features.feature_set import Features
 from emoembed.model import EmotionModel
 from emoembed.model_config import ModalityConfig
+from emoembed.statistics import statistics
 from emoembed.train import fit
 
 ACTION_UNITS = "ravdess_openface/ravdess_openface_au.csv.gz"
@@ -136,6 +138,24 @@ def train_on(
 def uar(model: EmotionModel, data: EmotionData) -> float:
     """Unweighted average recall of the label that `predict` answers."""
     return metrics.uar(shipped.fused(model, data).argmax(axis=1), data.targets.argmax(axis=1))
+
+
+def statistics_of(data: EmotionData) -> dict[str, np.ndarray]:
+    """Statistics of each clip's first 400 frames of `sound`, its mean `action units`, and `both`: `(rows, columns)`."""
+    sound = [torch.from_numpy(np.asarray(data.inputs["audio"][i], np.float32)) for i in data.ids]
+    described = [statistics(frames[None, :400], torch.tensor([min(len(frames), 400)]))[0].numpy() for frames in sound]
+    units = [np.asarray(data.inputs["video"][i], np.float64).mean(axis=0) for i in data.ids]
+    found = {"sound": np.stack(described), "action units": np.stack(units)}
+    return {**found, "both": np.concatenate(list(found.values()), axis=1)}
+
+
+def splits_of(data: EmotionData, folder: Path) -> list[np.ndarray]:
+    """Each of RAVDESS's folds' split of every row."""
+    named: list[Mapping[str, str]] = [
+        dict(zip(fold.samples["id"], fold.samples["split"], strict=True))
+        for fold in ravdess.folds(corpora.load("ravdess", folder))
+    ]
+    return [np.array([fold[i.partition("/")[2]] for i in data.ids]) for fold in named]
 
 
 def _ridge_uar(names: tuple[str, ...], train: EmotionData, valid: EmotionData, scored: EmotionData) -> float:

@@ -60,3 +60,14 @@ def test_answers_that_look_at_nothing():
     assert 0.55 < one["prior"][:, 0].mean() < 0.78
     figures = baselines.by_label(one["majority"], np.eye(3, dtype=bool)[[0, 1, 2] * 66 + [0, 0]], ("a", "b", "c"))
     assert figures["a"]["wacc"] == figures["b"]["wacc"] == 0.5
+
+
+def test_ridge_finds_a_label_held_out_where_its_point_says_and_not_where_points_were_dealt_anew():
+    draw = np.random.default_rng(0)
+    points = draw.standard_normal((8, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    true = np.arange(320) % 8
+    inputs = points[true] @ draw.standard_normal((3, 12)) + 0.3 * draw.standard_normal((320, 12))
+    splits = [np.where(np.arange(320) < 200, "train", "valid")]
+    assert baselines.held_out_ridge(points, inputs, true, splits, "valid") > 0.9
+    assert baselines.held_out_ridge(points[[3, 6, 1, 7, 0, 2, 4, 5]], inputs, true, splits, "valid") < 0.75

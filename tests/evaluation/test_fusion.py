@@ -80,3 +80,11 @@ def test_functionals_are_means_and_deviations(both):
     first = data.inputs["audio"][data.ids[0]]
     np.testing.assert_allclose(rows[0, :136], np.r_[first.mean(axis=0), first.std(axis=0)])
     np.testing.assert_allclose(rows[0, 136:], data.inputs["video"][data.ids[0]][0])
+
+
+def test_statistics_of_both_are_those_of_each(both):
+    data = both(6, 1)
+    found = fusion.statistics_of(data)
+    assert all(len(rows) == 6 for rows in found.values())
+    np.testing.assert_array_equal(found["both"], np.concatenate([found["sound"], found["action units"]], axis=1))
+    np.testing.assert_allclose(found["action units"][2], data.inputs["video"][data.ids[2]].mean(axis=0))
