@@ -172,8 +172,9 @@ def correct_hubs(model: EmotionModel, method: str) -> None:
 def measure(base: EmotionModel, data: Path, modality: str, variant: Variant) -> Iterator[dict[str, object]]:
     """A row per held-out label."""
     for position, fold in enumerate(load_folds(CORPORA[modality], data, base)):
-        one = with_ratings(fold, base, data) if variant.rated else with_others(fold, variant.beside, data)
-        one = changed(one, variant)
+        one = changed(fold, variant)
+        one = with_ratings(one, base, data) if variant.rated else one
+        one = with_others(one, variant.beside, data) if variant.beside else one
         training = replace(held_out.training_of(one), **dict(variant.training))  # type: ignore[arg-type]
         for unseen in groups(modality, fold, position):
             model = held_out.train_without(

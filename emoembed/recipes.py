@@ -44,14 +44,14 @@ MODALITY_DROPOUT = 0.3
 REVISION = {"text": 4, "audio": 5, "video": 4}
 """Raised when a change to a modality's features, encoders or training makes models kept in the cache stale."""
 
-AUGMENTATIONS: dict[str, dict[str, Any]] = {
+AUGMENTATIONS: dict[str, dict[str, Any] | None] = {
     "usual": {},
-    "none": {},
+    "none": None,
     "with noise": {"noise": True},
     "with tempo": {"tempo": 0.1},
     "no throat": {"throat": 0.0},
 }
-"""Ways to change training batches: what departs from the usual settings of `augment.speech`."""
+"""Ways to change training batches: what departs from the usual settings of `augment.speech`; None leaves them alone."""
 
 TRAINING = {
     "text": TrainConfig(
@@ -178,10 +178,13 @@ def augment_of(modalities: Mapping[str, ModalityConfig], way: str = "usual") -> 
         modalities: of the model.
         way: a key of `AUGMENTATIONS`.
     """
+    departs = AUGMENTATIONS[way]
+    if departs is None:
+        return {}
     changes: dict[str, Augment] = {}
-    for name, one in modalities.items() if way != "none" else ():
+    for name, one in modalities.items():
         if one.features == "speech":
-            settings = {"noise": one.encoder != "pooled", **AUGMENTATIONS[way]}
+            settings = {"noise": one.encoder != "pooled", **departs}
             changes[name] = partial(augment.speech, **settings)
         elif one.features == "faces":
             changes[name] = augment.faces
