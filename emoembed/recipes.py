@@ -26,7 +26,7 @@ from emoembed.words import VAD_DIM, LabelSpace, PhraseEncoder, WordTable
 TEXT_RANK = 16
 TEXT_STRENGTH = 0.8
 """Of the trained adapters in `base`, between the untouched encoder (0) and the trained one (1); chosen on validation
-rows of semeval2018, six emotions by name, a corpus that is not trained on."""
+rows of semeval2018, six emotions by name, a corpus that is not trained on: `docs/ablation/by-name`."""
 TEXT_DETAIL, DETAIL = 128, 64
 """Directions of texts, and of sounds and faces, that no word says, for examples to be told by."""
 SPACE_DIM = 68
