@@ -81,7 +81,7 @@ def joint(data: Path, split: str) -> pd.DataFrame:
 
 def draw(base: EmotionModel, data: Path, split: str, folder: Path) -> list[str]:
     """The label maps, and how often probabilities of labels trained on come true; what the figures are called."""
-    seen = {name: shipped.judged(base, name, data, split)["among labels"] for name in CORPORA.values()}
+    seen = {name: shipped.judged(base, name, data, split)["among labels"][:2] for name in CORPORA.values()}
     plots.reliability(seen, folder / "reliability-seen.png")
     for modality in base.modalities:
         plots.label_map(shipped.label_map(base, modality), folder / f"labels-{modality}.png", f"emotions in {modality}")
@@ -137,7 +137,7 @@ def of_each(modality: str, asked: Asked, folder: Path) -> Report:
         report.tables["Mean over labels held out, with action units"] = unseen.over_labels(found.zero, measures)
     if modality == "audio":
         report.tables["Beside them: ridge regression to valence, arousal and dominance"] = ridge(base, data, split)
-    errors = pd.Series(found.calibration, name="ECE").rename_axis("probability of a label never seen").to_frame()
+    errors = found.calibration.rename_axis("probability of a label never seen")
     report.tables["Calibration of labels held out"] = errors
     summary = few_shot.summarize(found.few)
     report.tables["A few examples"] = summary
@@ -145,7 +145,7 @@ def of_each(modality: str, asked: Asked, folder: Path) -> Report:
     report.tables["Gain in average precision over no example"] = gains
     first = found.alone[found.alone["seed"] == 0]  # in the order of `found.expected`
     plots.unseen(
-        {way: one for way, one in found.pooled.items() if "as seen" not in way},
+        {way: one[:2] for way, one in found.pooled.items() if "as seen" not in way},
         ([one.nearest for one in found.expected], list(first["auc"])),
         (list(summary.index), list(summary["ap"])),
         folder / "unseen.png",

@@ -207,9 +207,8 @@ def _intervals(
 
 
 def _groups(corpus: Corpus, results: Mapping[str, Result]) -> np.ndarray:
-    """What is redrawn whole, by answered row: its dialogue, else its speaker, else itself."""
-    answered = corpus.samples[corpus.samples["id"].isin(set(results))]
-    return answered["dialogue"].fillna(answered["speaker"]).fillna(answered["id"]).to_numpy()
+    """What is redrawn whole, by answered row."""
+    return corpus.groups()[corpus.samples["id"].isin(set(results)).to_numpy()]
 
 
 def _by_label(labels: Sequence[str], scores: np.ndarray, bears: np.ndarray) -> pd.DataFrame:

@@ -100,6 +100,11 @@ class Corpus:
             {split: [count[label] for label in self.labels] for split, count in rows.items()}, index=list(self.labels)
         )
 
+    def groups(self) -> np.ndarray:
+        """What each row is redrawn with for an interval, `(rows,)`: its dialogue, else its speaker, else itself."""
+        rows = self.samples
+        return rows["dialogue"].fillna(rows["speaker"]).fillna(rows["id"]).to_numpy()
+
     def _splits(self) -> list[str]:
         there = set(self.samples["split"])
         return [split for split in SPLITS if split in there]

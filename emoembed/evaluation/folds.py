@@ -171,7 +171,6 @@ def as_fold(name: str, kind: str, corpus: Corpus, rows: EmotionData, modalities:
     """
     prefix = f"{corpus.name}/"
     splits = {prefix + i: split for i, split in zip(corpus.samples["id"], corpus.samples["split"], strict=True)}
-    groups = corpus.samples["dialogue"].fillna(corpus.samples["speaker"]).fillna(corpus.samples["id"])
     parts = {
         split: rows.rows(torch.tensor([splits[i] == split for i in rows.ids]).numpy())
         for split in ("train", "valid", "test")
@@ -182,7 +181,7 @@ def as_fold(name: str, kind: str, corpus: Corpus, rows: EmotionData, modalities:
             f"{corpus.name} has no {empty[0]} rows with features; to train on it and choose, its column split has to "
             "name train and valid rows, and test rows where --split test is asked for"
         )
-    named = {prefix + i: str(group) for i, group in zip(corpus.samples["id"], groups, strict=True)}
+    named = {prefix + i: str(group) for i, group in zip(corpus.samples["id"], corpus.groups(), strict=True)}
     return Fold(name, kind, parts["train"], parts["valid"], parts["test"], named, modalities, corpus)
 
 

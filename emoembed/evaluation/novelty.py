@@ -113,8 +113,12 @@ def measure(model: EmotionModel, fold: Fold, label: str, modality: str, encoded:
     )
 
 
-def pooled(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Probabilities of labels never seen and which rows bear them, pooled over labels held out in turn.
+Pooled = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Probabilities, whether they came true, and of which label they are, `(n,)` each."""
+
+
+def pooled(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[str, Pooled]:
+    """Probabilities of labels never seen, which rows bear them, and those labels, pooled over labels held out in turn.
 
     What is added to a new label's logit is what the other labels held out lacked, not what itself did.
 
@@ -125,21 +129,25 @@ def pooled(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[str, tuple[
     Returns:
         `among labels` (softmax) and `by itself` (sigmoid), each `calibrated` with that or `as seen labels are`.
     """
-    parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    parts: dict[str, list[Pooled]] = {}
     for one, scores in zip(found, said, strict=True):
         others = [other for other in found if other.label != one.label]
         bears = scores.bears[:, -1].numpy() == 1
+        named = np.full(len(bears), one.label)
         for known in (others, []):
             way = "calibrated" if known else "as seen labels are"
             add = [lacking(known, kind) * one.newness for kind in ("softmax", "sigmoid")]
             moved = torch.cat([scores.softmax[:, :-1], scores.softmax[:, -1:] + add[0]], dim=1)
             parts.setdefault(f"by itself, {way}", []).append(
-                ((scores.sigmoid[:, -1] + add[1]).sigmoid().numpy(), bears)
+                ((scores.sigmoid[:, -1] + add[1]).sigmoid().numpy(), bears, named)
             )
             if not scores.several:
-                parts.setdefault(f"among labels, {way}", []).append((moved.softmax(dim=1)[:, -1].numpy(), bears))
-    shares = {name: np.concatenate([share for share, _ in each]) for name, each in parts.items()}
-    return {name: (shares[name], np.concatenate([bears for _, bears in each])) for name, each in parts.items()}
+                parts.setdefault(f"among labels, {way}", []).append((moved.softmax(dim=1)[:, -1].numpy(), bears, named))
+    together: dict[str, Pooled] = {}
+    for name, each in parts.items():
+        shares, bore, labels = (np.concatenate(column) for column in zip(*each, strict=True))
+        together[name] = (shares, bore, labels)
+    return together
 
 
 def lacking(found: Sequence[HeldOut], kind: str) -> float:

@@ -6,6 +6,7 @@ What takes models trained anew, emotions held out, is in `zero_shot`, `few_shot`
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,13 +73,12 @@ def by_name(
         row[0] for i, row in zip(corpus.samples["id"], (r for r in borne if len(r) == 1), strict=True) if i in kept
     ]
     true = np.array([list(labels).index(label) for label in chosen])
-    groups = corpus.samples["dialogue"].fillna(corpus.samples["speaker"]).fillna(corpus.samples["id"])
-    drawn = groups[corpus.samples["id"].isin(kept)].to_numpy()
+    drawn = corpus.groups()[corpus.samples["id"].isin(kept).to_numpy()]
     return pd.DataFrame([answers(shares, true, drawn)], index=pd.Index([system], name=f"{name}, {split or 'all'}"))
 
 
 def answers(shares: np.ndarray, true: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
-    """Accuracy and UAR of the likeliest labels with their 95 % intervals, and calibration error.
+    """Accuracy, UAR and calibration error of the likeliest labels, with their 95 % intervals.
 
     Args:
         shares: probabilities `(rows, labels)`.
@@ -89,6 +89,7 @@ def answers(shares: np.ndarray, true: np.ndarray, drawn: np.ndarray) -> dict[str
     right = answered == true
     low, high = metrics.bootstrap(lambda at: float(right[at].mean()), drawn)
     uar_low, uar_high = metrics.bootstrap(lambda at: metrics.uar(answered[at], true[at]), drawn)
+    sure = shares.max(axis=1)
     return {
         "rows": len(true),
         "accuracy": float(right.mean()),
@@ -97,8 +98,21 @@ def answers(shares: np.ndarray, true: np.ndarray, drawn: np.ndarray) -> dict[str
         "UAR": metrics.uar(answered, true),
         "UAR low": uar_low,
         "UAR high": uar_high,
-        "ECE": metrics.expected_calibration_error(shares.max(axis=1), right),
+        **error_of("ECE", sure, right, drawn),
     }
+
+
+def error_of(name: str, probabilities: np.ndarray, right: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
+    """Expected calibration error of probabilities `(n,)` that came true or not, with its 95 % interval.
+
+    Redrawn rows agree with their probabilities less than rows do, so that the interval lies high: it says how large the
+    error may be rather than how small.
+    """
+    low, high = metrics.bootstrap(
+        lambda at: metrics.expected_calibration_error(probabilities[at], right[at]), drawn, samples=300
+    )
+    error = metrics.expected_calibration_error(probabilities, right)
+    return {name: error, f"{name} low": low, f"{name} high": high}
 
 
 @torch.no_grad()
@@ -133,25 +147,36 @@ def fused(model: EmotionModel, rows: EmotionData) -> np.ndarray:
 
 def judged(
     model: EmotionModel, name: str, data: Path, split: str, cache: Path | None = None
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Probabilities and whether they came true: of the best answer to rows of one label, and of each label by itself.
 
     Returns:
-        `among labels` and `each label` -> probabilities `(n,)` and booleans `(n,)`.
+        `among labels` and `each label` -> probabilities `(n,)`, booleans `(n,)`, and what each is redrawn with `(n,)`.
     """
     corpus = corpora.load(name, data).canonical().split(split)
     modality, rows = rows_of(model, corpus, cache)
     shares, each = probabilities(model, modality, rows, rows.labels)
     one = (rows.targets == 1).sum(axis=1) == 1
     right = shares[one].argmax(axis=1) == rows.targets[one].argmax(axis=1)
-    return {"among labels": (shares[one].max(axis=1), right), "each label": (each.ravel(), (rows.targets == 1).ravel())}
+    drawn = _groups(corpus, rows)
+    return {
+        "among labels": (shares[one].max(axis=1), right, drawn[one]),
+        "each label": (each.ravel(), (rows.targets == 1).ravel(), drawn.repeat(len(rows.labels))),
+    }
+
+
+def _groups(corpus: Corpus, rows: EmotionData) -> np.ndarray:
+    """What rows of a corpus are redrawn with, `(rows,)`."""
+    known = dict(zip(corpus.samples["id"], corpus.groups(), strict=True))
+    return np.array([known[i.partition("/")[2]] for i in rows.ids])
 
 
 def calibration(model: EmotionModel, name: str, data: Path, split: str, cache: Path | None = None) -> pd.DataFrame:
     """Expected calibration error of the labels of a corpus: among them, over rows of one label, and each by itself."""
     found = judged(model, name, data, split, cache)
-    errors = {f"ECE, {way}": metrics.expected_calibration_error(*one) for way, one in found.items()}
-    figures = {"rows of one label": len(found["among labels"][0]), **errors}
+    figures: dict[str, float] = {"rows of one label": len(found["among labels"][0])}
+    for way, one in found.items():
+        figures |= error_of(f"ECE, {way}", *one)
     return pd.DataFrame([figures], index=pd.Index([name], name=f"corpus, {split}"))
 
 
@@ -159,7 +184,7 @@ def calibration(model: EmotionModel, name: str, data: Path, split: str, cache: P
 def abstention(
     model: EmotionModel, name: str, data: Path, split: str, *, seed: int = 1, cache: Path | None = None
 ) -> pd.DataFrame:
-    """For each risk asked for: the share answered, and the share of those that is wrong.
+    """For each risk asked for: the share answered, and the share of those that is wrong, with their 95 % intervals.
 
     Rows are asked with random lists of labels, which lack the right one half of the time, as when the thresholds were
     fitted.
@@ -176,14 +201,25 @@ def abstention(
         best = shares.argmax(dim=1).numpy()
         wrong.append(rows.targets[np.arange(len(rows)), asked[best]] != 1)
         there.append((rows.targets[:, asked] == 1).any(axis=1))
-    confidences, mistaken = torch.cat(sure).numpy(), np.concatenate(wrong)
-    counts = halves(torch.from_numpy(np.concatenate(there))).numpy()
-    found = {}
+    confidences = torch.stack(sure, dim=1).numpy()
+    counts = halves(torch.from_numpy(np.stack(there, axis=1))).numpy()
+    groups = _groups(corpus, rows)
+    found: dict[float, dict[str, float]] = {}
     for risk in RISKS:
-        answered = confidences >= model.trust(modality).threshold(risk)
-        share = float(np.average(mistaken[answered], weights=counts[answered])) if answered.any() else float("nan")
-        found[risk] = {"answered": float(np.average(answered, weights=counts)), "wrong of those": share}
+        answered = counts * (confidences >= model.trust(modality).threshold(risk))
+        by_row = {"answered": (answered, counts), "wrong of those": (answered * np.stack(wrong, axis=1), answered)}
+        found[risk] = {}
+        for what, (part, whole) in by_row.items():
+            share = partial(_share_of, part.sum(axis=1), whole.sum(axis=1))
+            low, high = metrics.bootstrap(share, groups, samples=300)
+            found[risk] |= {what: share(np.arange(len(rows))), f"{what} low": low, f"{what} high": high}
     return pd.DataFrame(found).T.rename_axis(f"risk asked for ({name}, {split})")
+
+
+def _share_of(part: np.ndarray, whole: np.ndarray, at: np.ndarray) -> float:
+    """The share that sums over rows `at` are of others; NaN of nothing."""
+    total = float(whole[at].sum())
+    return float(part[at].sum()) / total if total else float("nan")
 
 
 @torch.no_grad()

@@ -36,13 +36,13 @@ class Found:
     few: pd.DataFrame
     """The same modality taught with examples, of the first seed."""
     expected: list[novelty.HeldOut] = field(default_factory=list)
-    pooled: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    """Probabilities of labels never seen and which rows bear them: `novelty.pooled`."""
+    pooled: dict[str, novelty.Pooled] = field(default_factory=dict)
+    """Probabilities of labels never seen, which rows bear them, and their labels: `novelty.pooled`."""
 
     @property
-    def calibration(self) -> dict[str, float]:
-        """Expected calibration error of those probabilities."""
-        return {name: metrics.expected_calibration_error(*one) for name, one in self.pooled.items()}
+    def calibration(self) -> pd.DataFrame:
+        """Expected calibration error of those probabilities, with its 95 % interval over labels."""
+        return pd.DataFrame({name: shipped.error_of("ECE", *one) for name, one in self.pooled.items()}).T
 
 
 def each(

@@ -84,3 +84,9 @@ def test_a_corpus_without_a_column_names_it(corpus):
 def test_make_samples_refuses_a_column_no_corpus_has():
     with pytest.raises(TypeError, match="no such column: sound"):
         make_samples(["a"], sound="x.wav")
+
+
+def test_rows_are_redrawn_by_dialogue_else_speaker_else_alone():
+    ids, dialogues, speakers = ["a", "b", "c"], ["d1", None, None], ["s1", "s2", None]
+    samples = make_samples(ids, labels=[("joy",)] * 3, dialogue=dialogues, speaker=speakers, split="train")
+    assert list(Corpus("toy", samples, ("joy",), False).groups()) == ["d1", "s2", "c"]

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emoembed import metrics
+from emoembed import corpora, metrics
 from emoembed.errors import InputError
 from emoembed.evaluation import plots, shipped
 from emoembed.evaluation.calibration import calibrate
@@ -31,10 +31,12 @@ def test_rows_of_one_of_the_labels_are_answered_by_name(text_model, manifest):
     assert found["accuracy low"].item() <= found["accuracy"].item() <= found["accuracy high"].item()
 
 
-def _one_label(manifest):
-    from emoembed import corpora
+def _all(manifest):
+    return corpora.load(str(manifest)).canonical()
 
-    corpus = corpora.load(str(manifest)).canonical()
+
+def _one_label(manifest):
+    corpus = _all(manifest)
     return corpus.where(corpus.samples["labels"].map(len) == 1)
 
 
@@ -65,10 +67,39 @@ def test_calibration_is_measured_in_both_readings(text_model, manifest):
     assert 0 <= found["ECE, among labels"].item() <= 1
     assert 0 <= found["ECE, each label"].item() <= 1
     judged = shipped.judged(text_model, str(manifest), manifest.parent, "valid")
-    shares, right = judged["among labels"]
+    shares, right, drawn = judged["among labels"]
     assert len(shares) == found["rows of one label"].item()
     assert set(np.unique(right)) <= {False, True}
     assert found["ECE, among labels"].item() == pytest.approx(metrics.expected_calibration_error(shares, right))
+    _, rows = shipped.rows_of(text_model, _all(manifest))
+    one = (rows.targets == 1).sum(axis=1) == 1
+    assert list(drawn) == [i.partition("/")[2] for i in np.array(rows.ids)[one]]
+    each, _, drawn = judged["each label"]
+    np.testing.assert_array_equal(drawn.reshape(len(rows), -1)[:, 0], [i.partition("/")[2] for i in rows.ids])
+    np.testing.assert_allclose(
+        each.reshape(len(rows), -1), shipped.probabilities(text_model, "text", rows, rows.labels)[1]
+    )
+
+
+def test_figures_of_a_checkpoint_have_their_intervals(text_model, manifest):
+    _, rows = shipped.rows_of(text_model, _one_label(manifest))
+    calibrate(text_model, "text", rows)
+    for threshold in np.linspace(0.0, 1.0, 41):
+        text_model.trust("text").thresholds.fill_(threshold)
+        abstained = shipped.abstention(text_model, str(manifest), manifest.parent, "valid").iloc[0]
+        if abstained["answered"] < 0.8:
+            break
+    errors = shipped.calibration(text_model, str(manifest), manifest.parent, "valid").iloc[0]
+    for what, found in (("answered", abstained), ("wrong of those", abstained), ("ECE, among labels", errors)):
+        assert found[f"{what} low"] < found[f"{what} high"], what
+        assert "ECE" in what or found[f"{what} low"] <= found[what] <= found[f"{what} high"], what
+
+
+def test_shares_are_of_sums_over_rows():
+    part, whole = np.array([1.0, 0.0, 2.0]), np.array([2.0, 4.0, 2.0])
+    assert shipped._share_of(part, whole, np.array([0, 1])) == pytest.approx(1 / 6)
+    assert shipped._share_of(part, whole, np.array([2, 2])) == 1.0
+    assert np.isnan(shipped._share_of(part, np.zeros(3), np.array([0])))
 
 
 def test_plots_are_written_whole(text_model, tmp_path):

@@ -28,7 +28,7 @@ def test_each_label_is_held_out_taught_and_looked_at(folds, text_model, tmp_path
     assert found.zero.equals(found.alone)
     assert [one.label for one in found.expected] == list(folds[0].train.labels)
     assert set(found.few["shots"]) == set(unseen.SHOTS)
-    assert {name.split(",")[0] for name in found.calibration} == {"by itself", "among labels"}
+    assert {name.split(",")[0] for name in found.calibration.index} == {"by itself", "among labels"}
     beside = unseen.beside_untrained(found, folds, text_model, "valid")
     assert not beside.isna().any().any()
 
@@ -97,7 +97,15 @@ def test_what_others_lacked_mends_the_probabilities_of_a_new_label():
 
     found, said = zip(*[one(str(i), 0.2 + 0.01 * i) for i in range(30)], strict=True)
     errors = unseen.Found(*[pd.DataFrame()] * 3, pooled=novelty.pooled(found, said)).calibration
-    assert errors["among labels, calibrated"] < 0.1 < 0.15 < errors["among labels, as seen labels are"]
+    assert errors["ECE"]["among labels, calibrated"] < 0.1 < 0.15 < errors["ECE"]["among labels, as seen labels are"]
+    assert (errors["ECE low"] < errors["ECE high"]).all()
+
+
+def test_calibration_of_new_labels_has_its_interval_over_labels():
+    right = np.repeat([True, True, False], 50)
+    one = (np.full(150, 0.9), right, np.repeat(["joy", "awe", "fear"], 50))
+    found = unseen.Found(*[pd.DataFrame()] * 3, pooled={"by itself": one}).calibration.loc["by itself"]
+    assert found.tolist() == pytest.approx([0.9 - 2 / 3, 0.1, 0.9])  # labels are all right or all wrong
 
 
 def test_emotions_absent_from_training_are_answered_by_name(folds, manifest, text_model, tmp_path, monkeypatch):
