@@ -12,23 +12,30 @@ from torch import Tensor, nn
 
 from emoembed import corpus_data, ridge
 from emoembed.corpora.corpus import Corpus
-from emoembed.data import EmotionData
+from emoembed.data import EmotionData, join
 from emoembed.encoders import FaceEncoder, PooledEncoder, SpectrogramEncoder
 from emoembed.model import EmotionModel
 from emoembed.train import encode_rows
 from emoembed.transformer import SentenceEncoder, TransformerEncoder
 from emoembed.words import LabelSpace
 
-HUB_SHARE = {"text": 1.0}
-"""How much of a label's nearness to items in general is taken off its score: `benchmarks/ablation.py`."""
+HUB_SHARE = {"faces": 0.0}
+"""How much of a new label's nearness to items in general is taken off its score, by features; all of it where they are
+not named. In faces that makes the answers to new labels worse: `benchmarks/ablation.py`."""
 CONSTANT = 1e-5
 """Standard deviation up to which a column is the same in every row."""
 
 
-def prepare(model: EmotionModel, train: EmotionData) -> EmotionModel:
-    """Fit what must be fitted before training: the columns' statistics, and the maps in closed form."""
+def prepare(model: EmotionModel, train: EmotionData, beside: EmotionData | None = None) -> EmotionModel:
+    """Fit what must be fitted before training: the columns' statistics, and the maps in closed form.
+
+    Args:
+        model: untrained.
+        train: the rows it will be trained on.
+        beside: rows of other corpora, which the maps alone are fitted on as well.
+    """
     fit_standardization(model, train)
-    fit_overviews(model, train)
+    fit_overviews(model, train if beside is None else join([train, beside]))
     return model
 
 
@@ -131,7 +138,7 @@ def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> 
         trust = model.trust(name)
         trust.reference.zero_()
         trust.reference[: len(points)] = points[: len(trust.reference)]
-        trust.hub_share.fill_(HUB_SHARE.get(name, 0.0))
+        trust.hub_share.fill_(HUB_SHARE.get(model.config.modalities[name].features, 1.0))
         groups = [points[rows] for rows in bears[there].T if int(rows.sum()) > 1]
         said = model.config.modalities[name].embed_dim
         groups = [group[:, :said] for group in groups]

@@ -1,5 +1,6 @@
 """What is fitted without gradients, before training and after it."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +52,15 @@ def summed(word_table):
         "units", "pooled", 24, tuple("abcdef"), {"summary": "moments", "overview": 1.0}, parts=LabelParts(vad_share=0.5)
     )
     return recipes.build({"video": units}, word_table)
+
+
+def test_what_new_labels_owe_to_items_in_general_is_taken_off_in_every_modality(units_model, toy):
+    data = toy(300, 1)
+    closed_form.fit_background(units_model, data)
+    closed_form.note_seen(units_model, data.labels)
+    known = units_model.label_trust(units_model.label_points([*data.labels, "awe"]))["video"].hubness
+    assert known[:-1].abs().max() < 1e-4
+    assert known[-1].abs() > 1e-3
 
 
 def test_a_map_in_closed_form_answers_before_any_training(summed, toy):
@@ -132,3 +142,22 @@ def test_corpora_count_alike_however_many_rows_they_have(summed, toy):
         overview = summed.encoders["video"].overview
         answers.append(overview(overview.scaled(torch.zeros(1, 12))))
     torch.testing.assert_close(answers[0], answers[1], atol=0.12, rtol=0)
+
+
+def test_other_corpora_reach_the_map_in_closed_form_alone(summed, toy):
+    train, beside = toy(60, 1), toy(60, 2, labels=("awe", "calm", "boredom"))
+    turned = {row: -frames for row, frames in beside.inputs["video"].items()}
+    beside = replace(beside, inputs={"video": turned})
+    alone = deepcopy(summed)
+    closed_form.prepare(alone, train)
+    closed_form.prepare(summed, train, beside)
+    one, other = alone.encoders["video"], summed.encoders["video"]
+    for name, buffer in one.named_buffers():
+        if not name.startswith("overview"):
+            torch.testing.assert_close(buffer, other.get_buffer(name))
+    right = []
+    for model in (alone, summed):
+        points = model.encode(beside.batch(range(60)))["video"]
+        answered = (points @ model.label_points(beside.labels)["video"].T).argmax(dim=1)
+        right.append((answered.numpy() == beside.targets.argmax(axis=1)).mean())
+    assert right[0] < 0.7 < 0.9 < right[1]

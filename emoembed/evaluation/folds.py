@@ -43,6 +43,8 @@ class Fold:
     """What embeds labels; by default what fits the kind."""
     method: str = "emoembed"
     """Which model is trained: this project's own, or `mtee`, that of Dai et al. 2020."""
+    beside: EmotionData | None = None
+    """Rows of other corpora, for the maps in closed form alone."""
 
 
 def load_folds(

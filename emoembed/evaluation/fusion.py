@@ -12,11 +12,11 @@ import torch
 
 from emoembed import checkpoint, closed_form, corpora, corpus_data, metrics, recipes
 from emoembed.corpora import ravdess
-from emoembed.data import EmotionData
+from emoembed.data import EmotionData, join
 from emoembed.errors import InputError
 from emoembed.evaluation import shipped
 from emoembed.evaluation.calibration import calibrate_jointly
-from emoembed.evaluation.folds import Fold, as_fold, phrases_for
+from emoembed.evaluation.folds import AUDIO_CORPORA, Fold, as_fold, phrases_for
 from emoembed.features.feature_set import Features
 from emoembed.model import EmotionModel
 from emoembed.model_config import ModalityConfig
@@ -45,6 +45,7 @@ def evaluate(
         raise InputError(f"RAVDESS has four folds, 0 to 3; given {fold}")
     rows = []
     both, modalities = read_both(data, cache)
+    beside = other_speech(data, cache)
     for position, divided in enumerate(ravdess.folds(corpora.load("ravdess", data))):
         if fold is not None and position != fold:
             continue
@@ -52,9 +53,10 @@ def evaluate(
         for seed in seeds:
             row: dict[str, object] = {"fold": position, "seed": seed}
             for name, modality in modalities.items():
-                alone = train_on({name: modality}, only(train, name), only(valid, name), seed, progress=progress)
+                rows_of_one = only(train, name), only(valid, name)
+                alone = train_on({name: modality}, *rows_of_one, seed, beside=beside, progress=progress)
                 row[f"{name} alone"] = uar(alone, only(scored, name))
-            joint = train_on(modalities, train, valid, seed, progress=progress)
+            joint = train_on(modalities, train, valid, seed, beside=beside, progress=progress)
             row["both"] = uar(joint, scored)
             row["joint, video missing"] = uar(joint, only(scored, "audio"))
             row["joint, audio missing"] = uar(joint, only(scored, "video"))
@@ -98,9 +100,16 @@ def read_both(data: Path, cache: Path | None = None) -> tuple[EmotionData, dict[
 def held_out_folds(data: Path, base: EmotionModel, cache: Path | None = None) -> Iterator[Fold]:
     """RAVDESS's four folds with speech and action units, for joint models with emotions held out."""
     both, modalities = read_both(data, cache)
+    beside = other_speech(data, cache)
     for position, divided in enumerate(ravdess.folds(corpora.load("ravdess", data))):
         fold = as_fold(f"ravdess-av-{position}", "audio", divided, both, modalities)
-        yield replace(fold, phrases=phrases_for("audio", base))
+        yield replace(fold, phrases=phrases_for("audio", base), beside=beside)
+
+
+def other_speech(data: Path, cache: Path | None = None) -> EmotionData:
+    """The recordings of TESS and EMO-DB, which speech's map in closed form is fitted on beside those of RAVDESS."""
+    others = [corpora.load(name, data).canonical() for name in AUDIO_CORPORA if name != "ravdess"]
+    return join([corpus_data.audio_data(corpus, cache) for corpus in others])
 
 
 def part_of(data: EmotionData, corpus: corpora.Corpus, split: str) -> EmotionData:
@@ -120,12 +129,16 @@ def train_on(
     valid: EmotionData,
     seed: int,
     *,
+    beside: EmotionData | None = None,
     resume: Path | None = None,
     progress: bool = False,
 ) -> EmotionModel:
-    """A model of some modalities of these rows, stopped and calibrated on the validation rows."""
+    """A model of some modalities of these rows, stopped and calibrated on the validation rows.
+
+    Rows of other corpora `beside` are for the maps in closed form alone.
+    """
     model = recipes.build(modalities, checkpoint.read_word_table(), seed)
-    closed_form.prepare(model, train)
+    closed_form.prepare(model, train, beside)
     kind = "functionals" if "audio" in modalities else "action_units"
     config = recipes.training(kind, seed, modality_dropout=recipes.MODALITY_DROPOUT if len(modalities) > 1 else 0.0)
     fit(model, train, valid, config, augment=recipes.augment_of(modalities), resume=resume, progress=progress)

@@ -76,7 +76,7 @@ def train_without(
         LabelError: a training label is a synonym of an unseen one.
         InputError: `mtee` is asked to read raw texts, or the kept model was written by another release.
     """
-    train, valid = fold.train.without(unseen), fold.valid.without(unseen)
+    train, valid, beside = fold.train.without(unseen), fold.valid.without(unseen), _beside(fold, unseen)
     leaking = leaks(train.labels, unseen)
     if leaking:
         listed = ", ".join(f"{seen} is a synonym of {label}" for seen, label in leaking)
@@ -94,7 +94,7 @@ def train_without(
     folder = (cache or cache_folder()) / "held_out"
     place = folder / f"{name}.safetensors"
     if not place.is_file():
-        closed_form.prepare(model, train)
+        closed_form.prepare(model, train, beside)
         augment = recipes.augment_of(fold.modalities, augmentation)
         fit(model, train, valid, config, augment=augment, progress=progress)
         closed_form.finish_faces(model, train)
@@ -111,6 +111,13 @@ def train_without(
     closed_form.fit_background(model, train)
     closed_form.note_seen(model, train.labels)
     return model.eval()
+
+
+def _beside(fold: Fold, unseen: Sequence[str]) -> EmotionData | None:
+    """The rows of other corpora without the unseen labels and their synonyms."""
+    if fold.beside is None:
+        return None
+    return fold.beside.without([label for label in fold.beside.labels if leaks((label,), unseen)])
 
 
 def name_of(
@@ -152,6 +159,7 @@ def _fingerprint(
     described += [{name: asdict(one) for name, one in fold.modalities.items()}]
     described += [] if augmentation == "usual" else [augmentation]
     described += [fold.method] if fold.method != "emoembed" else []
+    described += [hash_of(fold.beside), _sum_of(fold.beside)] if fold.beside is not None else []
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
 
 

@@ -50,6 +50,18 @@ def test_both_together_beat_either_alone(both, quick):
         assert fusion.uar(joint, fusion.only(valid, name)) > 0.5
 
 
+def test_speech_of_other_corpora_reaches_its_map_in_closed_form_alone(both, quick, monkeypatch):
+    taught = []
+    monkeypatch.setattr(fusion, "fit", lambda model, rows, *rest, **more: taught.append(rows))
+    train_rows, valid = both(96, 1), both(48, 2)
+    beside = fusion.only(both(96, 3), "audio")
+    alone, joined = (fusion.train_on(quick, train_rows, valid, 0, beside=one) for one in (None, beside))
+    maps = [[model.encoders[name].overview.weight for name in ("audio", "video")] for model in (alone, joined)]
+    assert not torch.equal(maps[0][0], maps[1][0])
+    torch.testing.assert_close(maps[0][1], maps[1][1])
+    assert [rows.ids for rows in taught] == [train_rows.ids] * 2
+
+
 def test_calibration_leaves_what_was_learned_together_in_proportion(both, quick):
     valid = both(48, 2)
     joint = fusion.train_on(quick, both(96, 1), valid, 0)

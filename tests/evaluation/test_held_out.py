@@ -80,6 +80,32 @@ def test_a_face_model_is_finished_once_and_an_unfinished_one_refused(text_model,
         make()
 
 
+def test_rows_of_other_corpora_are_for_the_map_alone_and_without_the_unseen_emotion(
+    units_model, toy, word_table, taught, tmp_path, monkeypatch
+):
+    given = []
+    real = closed_form.prepare
+    monkeypatch.setattr(closed_form, "prepare", lambda model, *rows: given.append(rows) or real(model, *rows))
+    rows, beside = toy(60), toy(60, 1, labels=("rage", "anger", "joy", "awe"))
+    modalities = units_model.config.modalities
+    fold = Fold("units", "sequence", rows, rows, rows, {}, modalities, phrases=word_table, beside=beside)
+
+    def make(one):
+        return held_out.train_without(one, ("anger",), 0, base=units_model, cache=tmp_path, training=QUICK)
+
+    make(fold)
+    (train_rows, others), ((taught_rows, _),) = given[0], taught
+    assert set(others.labels) == {"joy", "awe"}
+    assert len(others) == 30
+    assert set(train_rows.ids) == set(taught_rows.ids) < set(rows.ids)
+    make(fold)
+    assert len(taught) == 1
+    make(replace(fold, beside=None))
+    make(replace(fold, beside=beside.rows(np.arange(59))))
+    assert len(taught) == 3
+    assert [more is None for _, more in given] == [False, True, False]
+
+
 def test_a_model_of_other_rows_or_of_another_start_is_not_taken_for_this_one(fold, text_model, taught, tmp_path):
     def make(one, base=text_model):
         held_out.train_without(one, ("fear",), 0, base=base, cache=tmp_path, training=QUICK)
