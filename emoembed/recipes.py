@@ -48,6 +48,7 @@ AUGMENTATIONS: dict[str, dict[str, Any] | None] = {
     "usual": {},
     "none": None,
     "with noise": {"noise": True},
+    "without noise": {"noise": False},
     "with tempo": {"tempo": 0.1},
     "no throat": {"throat": 0.0},
 }

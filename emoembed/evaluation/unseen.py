@@ -21,6 +21,7 @@ from emoembed.evaluation import few_shot, held_out, novelty, shipped, zero_shot
 from emoembed.evaluation.folds import AUDIO_CORPORA, Fold, as_fold, load_folds, of_one_modality, phrases_for
 from emoembed.features.store import write_atomically
 from emoembed.model import EmotionModel
+from emoembed.model_config import ModalityConfig
 
 SHOTS = (0, 1, 2, 4, 8, 16)
 
@@ -147,13 +148,30 @@ def six_absent(
 
 
 def other_corpus(
-    base: EmotionModel, data: Path, asked: str, *, seeds: int = 1, cache: Path | None = None
+    base: EmotionModel,
+    data: Path,
+    asked: str,
+    *,
+    seeds: int = 1,
+    modality: ModalityConfig | None = None,
+    augmentation: str = "usual",
+    cache: Path | None = None,
 ) -> pd.DataFrame:
     """All rows of a corpus of speech, by models of the other ones: as they are, and attuned to it without labels.
 
     Labels none of the others have, such as EMO-DB's boredom, are scored by AUC as well.
+
+    Args:
+        base: whose label space embeds the labels.
+        data: the folder that holds the corpora.
+        asked: the corpus that is scored.
+        seeds: trainings.
+        modality: what reads speech, by default what the recipe has for so many recordings.
+        augmentation: how training batches are changed, a key of `recipes.AUGMENTATIONS`.
+        cache: the folder in which models and features are kept.
     """
     fold = speech_without(asked, base, data, cache)
+    fold = replace(fold, modalities={"audio": modality}) if modality else fold
     corpus = corpora.load(asked, data).canonical()
     rows = corpus_data.audio_data(corpus, cache)
     speakers = corpus.samples["speaker"].to_numpy()
@@ -161,7 +179,9 @@ def other_corpus(
     training = held_out.training_of(fold, seen=True)
     found = []
     for seed in range(seeds):
-        model = held_out.train_without(fold, (), seed, base=base, cache=cache, training=training)
+        model = held_out.train_without(
+            fold, (), seed, base=base, cache=cache, training=training, augmentation=augmentation
+        )
         at_home = {"as it is": None, "attuned": np.zeros(len(rows), int), "attuned, each speaker": speakers}
         for way, groups in at_home.items():
             shares = _attuned(model, rows, groups)
