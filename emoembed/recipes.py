@@ -172,8 +172,8 @@ def augment_of(modalities: Mapping[str, ModalityConfig], way: str = "usual") -> 
     """What to do to training batches: only this package's own features of sound and faces are augmented.
 
     Where a recording is read by its statistics no noise is added: its floor would hide how quiet quiet moments are,
-    which is among them, and on validation actors of RAVDESS that costs what is told of emotions held out. Neither is
-    the tempo changed (`benchmarks/ablation.py` has both).
+    which is among them, and on validation actors of RAVDESS that costs recall of emotions seen and held out. Neither
+    is the tempo changed, which costs some recall of seen ones (`docs/ablation/audio` has both).
 
     Args:
         modalities: of the model.
