@@ -20,7 +20,12 @@ from emoembed.evaluation import fusion
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds ravdess and ravdess_openface")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="the folder of ravdess and ravdess_openface; of tess and emodb where models are trained",
+    )
     parser.add_argument("--model", help="score this joint checkpoint, and train nothing")
     parser.add_argument("--seeds", type=int, default=1, help="run seeds 0 to N-1")
     parser.add_argument("--split", choices=("valid", "test"), default="valid")
