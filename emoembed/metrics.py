@@ -85,6 +85,16 @@ def expected_calibration_error(probabilities: np.ndarray, correct: np.ndarray, b
     return float(np.sum(gaps))
 
 
+def chance_calibration_error(probabilities: np.ndarray, samples: int = 200, seed: int = 0, bins: int = 15) -> float:
+    """The mean calibration error of as many rows whose probabilities were right: what is left to chance.
+
+    What comes true is drawn from the probabilities `(n,)` themselves (consistency resampling: Bröcker & Smith 2007).
+    """
+    generator = np.random.default_rng(seed)
+    drawn = (generator.random(len(probabilities)) < probabilities for _ in range(samples))
+    return float(np.mean([expected_calibration_error(probabilities, one, bins) for one in drawn]))
+
+
 def macro_f1(predicted: np.ndarray, bears: np.ndarray, absent: float = 0.0) -> float:
     """Mean F1 over the columns of boolean `(rows, labels)`.
 

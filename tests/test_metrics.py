@@ -74,6 +74,15 @@ def test_calibration_error_by_hand():
     )
 
 
+def test_calibration_error_by_chance_is_what_right_probabilities_have():
+    one_bin = np.full(1000, 0.5)
+    assert metrics.chance_calibration_error(one_bin) == pytest.approx(np.sqrt(2 / np.pi * 0.25 / 1000), rel=0.15)
+    sure = np.random.default_rng(0).integers(0, 2, 500).astype(float)
+    assert metrics.chance_calibration_error(sure) == 0.0
+    spread = np.random.default_rng(1).random(4000)
+    assert metrics.chance_calibration_error(spread[:40]) > 3 * metrics.chance_calibration_error(spread)
+
+
 def test_the_seen_offset_gives_up_no_more_than_allowed():
     generator = np.random.default_rng(0)
     true = generator.integers(0, 3, 300)

@@ -172,11 +172,15 @@ def _groups(corpus: Corpus, rows: EmotionData) -> np.ndarray:
 
 
 def calibration(model: EmotionModel, name: str, data: Path, split: str, cache: Path | None = None) -> pd.DataFrame:
-    """Expected calibration error of the labels of a corpus: among them, over rows of one label, and each by itself."""
+    """Expected calibration error of the labels of a corpus: among them, over rows of one label, and each by itself.
+
+    Beside it what so many rows would have by chance, were their probabilities right: few rows never have none.
+    """
     found = judged(model, name, data, split, cache)
     figures: dict[str, float] = {"rows of one label": len(found["among labels"][0])}
     for way, one in found.items():
         figures |= error_of(f"ECE, {way}", *one)
+        figures[f"ECE, {way}, by chance"] = metrics.chance_calibration_error(one[0])
     return pd.DataFrame([figures], index=pd.Index([name], name=f"corpus, {split}"))
 
 

@@ -71,6 +71,8 @@ def test_calibration_is_measured_in_both_readings(text_model, manifest):
     assert len(shares) == found["rows of one label"].item()
     assert set(np.unique(right)) <= {False, True}
     assert found["ECE, among labels"].item() == pytest.approx(metrics.expected_calibration_error(shares, right))
+    chance = metrics.chance_calibration_error(shares)
+    assert found["ECE, among labels, by chance"].item() == pytest.approx(chance)
     _, rows = shipped.rows_of(text_model, _all(manifest))
     one = (rows.targets == 1).sum(axis=1) == 1
     assert list(drawn) == [i.partition("/")[2] for i in np.array(rows.ids)[one]]
