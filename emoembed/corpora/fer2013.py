@@ -24,14 +24,15 @@ def read(folder: Path, drop_duplicates: bool = True) -> Corpus:
     """One row an image, in the column `video`; the id is its path without suffix.
 
     The corpus repeats 1,853 of its images, some across splits. With `drop_duplicates`, training images whose file
-    (SHA-256; equal files and equal pixels are the same here) also stands in validation or test are left out.
-    Repetitions within training, and between validation and test, stay.
+    (SHA-256; equal files and equal pixels are the same here) also stands in validation or test are left out, and
+    validation images that stand in test. Repetitions within a split stay.
     """
     files = {path: split for native, split in SPLITS.items() for path in _images(existing(folder / native))}
     if drop_duplicates:
         digests = {path: hashlib.sha256(path.read_bytes()).digest() for path in files}
-        held_out = {digests[path] for path, split in files.items() if split != "train"}
-        files = {path: split for path, split in files.items() if split != "train" or digests[path] not in held_out}
+        for split, later in (("train", ("valid", "test")), ("valid", ("test",))):
+            elsewhere = {digests[path] for path, one in files.items() if one in later}
+            files = {path: one for path, one in files.items() if one != split or digests[path] not in elsewhere}
     samples = make_samples(
         [path.relative_to(folder).with_suffix("").as_posix() for path in files],
         video=map(str, files),

@@ -13,6 +13,7 @@ def folder(tmp_path):
         "train/sad/1.jpg": b"B",
         "train/angry/4.jpg": b"C",
         "validation/fear/5.jpg": b"E",
+        "validation/neutral/9.jpg": b"D",
         "test/surprise/6.jpg": b"A",
         "test/neutral/7.jpg": b"D",
     }
@@ -23,7 +24,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_training_images_that_are_tested_on_are_left_out(folder):
+def test_images_that_are_tested_on_are_left_out(folder):
     samples = fer2013.read(folder).samples
     assert list(samples["id"]) == [
         *("train/angry/4", "train/sad/1", "train/sad/2", "validation/fear/5"),
@@ -35,7 +36,7 @@ def test_training_images_that_are_tested_on_are_left_out(folder):
 
 
 def test_duplicates_stay_on_request(folder):
-    assert {"train/happy/1", "train/happy/8"} <= set(fer2013.read(folder, drop_duplicates=False).samples["id"])
+    assert {"train/happy/1", "train/happy/8", "validation/neutral/9"} <= set(fer2013.read(folder, drop_duplicates=False).samples["id"])
 
 
 def test_an_unknown_folder_is_named(folder):

@@ -24,7 +24,7 @@ SIZES = {
     "ravdess": {"train": 960, "valid": 240, "test": 240},
     "tess": {"train": 2800},
     "emodb": {"train": 535},
-    "fer2013": {"train": 28709 - 703, "valid": 3589, "test": 3589},
+    "fer2013": {"train": 28709 - 703, "valid": 3589 - 46, "test": 3589},
 }
 
 
