@@ -61,7 +61,7 @@ def report_on(
     for name in ("always negative", "majority", "prior"):
         answers = []
         for fold in folds:
-            scored: EmotionData = getattr(fold, split)
+            scored = fold.part(split)
             answered = baselines.trivial(fold.train.targets == 1, scored.targets == 1, multi_label=several)[name]
             answers.append((np.zeros(answered.shape), answered))
         trivial = [{"system": name, "seed": 0, **row} for row in _label_rows(answers, folds, split)]
@@ -86,7 +86,7 @@ def _closed_set(name: str, config: TrainConfig, fold: Fold, seed: int) -> baseli
 
 def _answer(model: Any, fold: Fold, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Logits and boolean answers `(rows, labels)`; thresholds of labels that may co-occur are from validation."""
-    scored: EmotionData = getattr(fold, split)
+    scored = fold.part(split)
     logits = predict_logits(model, scored)["fused"]
     if not scored.multi_label.all():
         return logits, np.eye(logits.shape[1], dtype=bool)[logits.argmax(axis=1)]
@@ -100,7 +100,7 @@ def _label_rows(
     """One row a fold and label."""
     rows = []
     for (logits, answered), fold in zip(answers, folds, strict=True):
-        scored: EmotionData = getattr(fold, split)
+        scored = fold.part(split)
         bears = scored.targets == 1
         for i, label in enumerate(scored.labels):
             rows.append(
@@ -118,7 +118,7 @@ def _overall(answers: Sequence[tuple[np.ndarray, np.ndarray]], folds: Sequence[F
     """Figures over all labels, mean over folds."""
     found = []
     for (_, answered), fold in zip(answers, folds, strict=True):
-        scored: EmotionData = getattr(fold, split)
+        scored = fold.part(split)
         bears = scored.targets == 1
         there = bears.any(axis=0)  # a label without a row in the split has no recall
         each = [metrics.balanced_accuracy(a, b) for a, b in zip(answered.T[there], bears.T[there], strict=True)]
@@ -144,7 +144,7 @@ def _with_intervals(
     """By label over all folds' rows: WAcc, F1, AUC with bootstrap intervals over dialogues, videos or speakers."""
     logits = np.concatenate([one for one, _ in answers])
     answered = np.concatenate([one for _, one in answers])
-    parts = [getattr(fold, split) for fold in folds]
+    parts = [fold.part(split) for fold in folds]
     bears = np.concatenate([part.targets == 1 for part in parts])
     groups = np.array([fold.groups[i] for fold, part in zip(folds, parts, strict=True) for i in part.ids])
     rows = []
@@ -174,7 +174,7 @@ def _keep_scores(
 ) -> None:
     """What the plots draw: confidences with hits, and a confusion matrix where labels exclude each other."""
     logits = np.concatenate([one for one, _ in answers])
-    bears = np.concatenate([getattr(fold, split).targets == 1 for fold in folds])
+    bears = np.concatenate([fold.part(split).targets == 1 for fold in folds])
     labels = np.array(folds[0].train.labels)
     if bool(folds[0].train.multi_label.all()):
         probabilities = torch.from_numpy(logits).sigmoid().numpy().ravel()

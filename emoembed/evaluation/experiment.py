@@ -15,6 +15,7 @@ import pandas as pd
 from emoembed import __version__
 from emoembed.corpora import published
 from emoembed.corpora.feature_corpus import FeatureCorpus
+from emoembed.errors import InputError
 from emoembed.evaluation import all_seen, few_shot, held_out, leak_audit, protocols, zero_shot
 from emoembed.evaluation.folds import Fold, hash_of, load_folds, parse_unseen
 from emoembed.evaluation.report import Report
@@ -51,7 +52,7 @@ def run(
         protocol: a key of `protocols.PROTOCOLS`.
         base: whose untouched sentence encoder text models start from.
         unseen: emotions held out together, comma-separated or a list; `"each"` for those the protocol names, one at a
-            time (all of them where it names none); None leaves zero-shot and few-shot out.
+            time unless it holds them out together (all labels where it names none); None leaves zero-shot and few-shot out.
         seeds: one run each.
         split: what is scored; `"test"` only for a figure one means to print.
         shots: numbers of examples; `"1%"` is the paper's share of the training rows that bear the label.
@@ -66,6 +67,8 @@ def run(
     one = protocols.get(protocol)
     options = {"cache": cache, "protocol": protocol, "drop": drop, "words": words, "method": method}
     folds = list(load_folds(corpus, data, base, **options))  # type: ignore[arg-type]
+    for fold in folds:
+        fold.part(split)
     groups = _groups(unseen, one, folds[0]) if unseen is not None else []
     config = _shortened(held_out.training_of(folds[0], seen=True), epochs)
     report = Report(
@@ -121,8 +124,13 @@ def _facts(
 
 def _groups(unseen: str | Sequence[str], protocol: protocols.Protocol, fold: Fold) -> list[tuple[str, ...]]:
     if unseen == "each" and protocol.unseen:
-        return [(label,) for label in protocol.unseen]
-    return parse_unseen(unseen, fold.train.labels)
+        return [protocol.unseen] if protocol.together else [(label,) for label in protocol.unseen]
+    groups = parse_unseen(unseen, fold.train.labels)
+    if protocol.together and {frozenset(group) for group in groups} != {frozenset(protocol.unseen)}:
+        raise InputError(
+            f"{protocol.name} trains without {', '.join(protocol.unseen)} together; given {unseen!r}: ask for 'each'"
+        )
+    return groups
 
 
 def _audited(folds: Sequence[Fold], groups: Sequence[tuple[str, ...]], split: str, drop: bool) -> list[str]:

@@ -47,6 +47,7 @@ def evaluate(
     """
     rows: list[pd.DataFrame] = []
     for one in load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol):
+        one.part(split)
         for group in parse_unseen(unseen, one.train.labels):
             for seed in seeds:
                 model = held_out.train_without(one, group, seed, base=base, cache=cache, progress=progress)

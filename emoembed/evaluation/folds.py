@@ -46,6 +46,14 @@ class Fold:
     beside: EmotionData | None = None
     """Rows of other corpora, for the maps in closed form alone."""
 
+    def part(self, split: str) -> EmotionData:
+        """The rows of `train`, `valid` or `test`. Raises InputError where there are none."""
+        rows: EmotionData = getattr(self, split)
+        if not len(rows):
+            there = ", ".join(name for name in ("train", "valid", "test") if len(getattr(self, name)))
+            raise InputError(f"{self.name} has no {split} rows with features; it has {there}: mark some in column split")
+        return rows
+
 
 def load_folds(
     name: str,

@@ -57,6 +57,7 @@ def audit(fold: Fold, unseen: Sequence[str], split: str = "valid", *, dropped: b
 
     Raises:
         LabelError: a training label is a synonym of an unseen one, and is not held out with it.
+        InputError: there are no rows to be scored.
     """
     for label in unseen:
         pairs = leaks([other for other in fold.train.labels if other not in unseen], [label])
@@ -66,7 +67,7 @@ def audit(fold: Fold, unseen: Sequence[str], split: str = "valid", *, dropped: b
     tables = fold.corpus.features if isinstance(fold.corpus, FeatureCorpus) else {}
     scores = {name: feature_names.emotion_columns(table.feature_set.columns) for name, table in tables.items()}
     found = {name: columns for name, columns in scores.items() if columns}
-    rows: EmotionData = getattr(fold, split)
+    rows = fold.part(split)
     shape = shape_features(rows)
     probes = {label: probe(shape, rows.targets[:, rows.labels.index(label)] == 1) for label in unseen}
     return Audit(found if dropped else {}, {} if dropped else found, probes)

@@ -87,7 +87,7 @@ def score(
     calibrate(model, modality, without, points=picked(encoded["valid"], fold.valid, without)[modality])
     labels = (*seen, label)
     points = model.label_points(labels)
-    rows: EmotionData = getattr(fold, split).columns(labels)
+    rows = fold.part(split).columns(labels)
     known = model.label_trust(points)
     raw = model.score({modality: encoded[split][modality].clone()}, points, known)
     softmax, sigmoid = (

@@ -71,6 +71,7 @@ def evaluate(
     """
     rows: list[dict[str, object]] = []
     for one in load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol, words=words):
+        one.part(split)
         for group in parse_unseen(unseen, one.train.labels):
             for seed in seeds:
                 model = held_out.train_without(
@@ -118,7 +119,7 @@ def pseudo_offset(
 
 def encode(model: EmotionModel, fold: Fold, split: str) -> Encoded:
     """Points of all that is asked of one model: validation rows, and those of the split that is scored."""
-    return {name: encode_rows(model, getattr(fold, name)) for name in dict.fromkeys(("valid", split))}
+    return {name: encode_rows(model, fold.part(name)) for name in dict.fromkeys(("valid", split))}
 
 
 def measure(
@@ -141,7 +142,7 @@ def measure(
         encoded: what `encode` says of the fold, where the caller has it already.
         offset: of calibrated stacking; from the seen labels' validation rows by default.
     """
-    scored: EmotionData = getattr(fold, split)
+    scored = fold.part(split)
     valid_data = fold.valid.without(unseen)
     encoded = encoded or encode(model, fold, split)
     points, valid_points = encoded[split], picked(encoded["valid"], fold.valid, valid_data)
@@ -202,7 +203,7 @@ def untrained_similarity(
         return found
     measured: dict[str, list[tuple[float, float]]] = {label: [] for label in labels}
     for fold in folds:
-        scored: EmotionData = getattr(fold, split)
+        scored = fold.part(split)
         ranks = ranked(predict_logits(model, scored)["fused"], scored)
         for label in labels:
             column = scored.labels.index(label)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from emoembed.errors import InputError
-from emoembed.evaluation import experiment, report, zero_shot
+from emoembed.evaluation import experiment, few_shot, held_out, report, zero_shot
 from emoembed.train import TrainConfig
 
 
@@ -24,7 +24,7 @@ def cache(tmp_path_factory):
     ("name", "form", "protocol", "unseen"),
     [
         ("mosei", "csd", "mosei-6", "fear"),
-        ("iemocap", "nine-class", "iemocap-9-zero-shot", "surprise"),
+        ("iemocap", "nine-class", "iemocap-9-zero-shot", "each"),
         ("iemocap", "pickle", "iemocap-4", None),
         ("iemocap", "raw", "iemocap-6", "frustration"),
     ],
@@ -41,9 +41,51 @@ def test_a_protocol_runs_from_files_to_report(name, form, protocol, unseen, stan
     if unseen:
         assert "no training label is a synonym of an unseen one" in found.lines["Leak audit"]
         table = found.tables["Zero-shot: each unseen emotion, its rows left out of training"]
-        assert list(table.index) == [unseen, "mean"]
+        asked = ["excitement", "surprise", "frustration"] if unseen == "each" else [unseen]
+        assert list(table.index) == [*asked, "mean"]
         shots = found.tables["With a few examples, mean over emotions (five draws; sd over draws)"]
         assert list(shots.index) == [0, 2]
+
+
+def test_emotions_that_a_protocol_holds_out_together_are_all_absent(
+    stand_in, text_model, word_table, tmp_path, monkeypatch
+):
+    trained = []
+    real = held_out.fit
+
+    def fit(model, train, *rest, **options):
+        trained.append(train.labels)
+        return real(model, train, *rest, **options)
+
+    monkeypatch.setattr(held_out, "fit", fit)
+    options = {"unseen": "each", "shots": (), "closed_set": False}
+    run(stand_in("iemocap", "nine-class"), "iemocap", "iemocap-9-zero-shot", text_model, word_table, tmp_path, **options)
+    four = {"neutral", "joy", "sadness", "anger"}
+    assert set(trained[1]) == four
+    assert all(set(labels) < four for labels in trained[2:])
+    with pytest.raises(InputError, match="trains without excitement, surprise, frustration together; given 'surprise'"):
+        run(
+            stand_in("iemocap", "nine-class"),
+            "iemocap",
+            "iemocap-9-zero-shot",
+            text_model,
+            word_table,
+            tmp_path,
+            unseen="surprise",
+        )
+
+
+def test_a_split_without_rows_is_refused_before_any_training(manifest, text_model, monkeypatch):
+    monkeypatch.setattr(held_out, "fit", lambda *_, **__: pytest.fail("trained"))
+    rows = pd.read_csv(manifest)
+    rows["split"] = rows["split"].replace("test", "valid")
+    rows.to_csv(manifest, index=False)
+    said = "has no test rows with features; it has train, valid"
+    for ask in (zero_shot.evaluate, few_shot.evaluate):
+        with pytest.raises(InputError, match=said):
+            ask(str(manifest), manifest.parent, "joy", base=text_model, split="test")
+    with pytest.raises(InputError, match=said):
+        experiment.run(str(manifest), manifest.parent, "default", base=text_model, split="test")
 
 
 def test_rows_without_emotions_are_refused_with_the_remedy(stand_in, text_model, word_table, cache, tmp_path):
