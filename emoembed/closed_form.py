@@ -14,6 +14,7 @@ from emoembed import corpus_data, ridge
 from emoembed.corpora.corpus import Corpus
 from emoembed.data import EmotionData, join
 from emoembed.encoders import FaceEncoder, PooledEncoder, SpectrogramEncoder
+from emoembed.errors import InputError
 from emoembed.model import EmotionModel
 from emoembed.train import encode_rows
 from emoembed.transformer import SentenceEncoder, TransformerEncoder
@@ -113,9 +114,8 @@ def fit_overviews(model: EmotionModel, data: EmotionData, frames: int = 400) -> 
 def fit_details(model: EmotionModel, data: EmotionData) -> None:
     """Fit what of an item no word says, on rows whatever their labels; after training, for encoders change in it."""
     model.eval()
-    for name, detail in model.details.items():
-        here = np.array([row in data.inputs[name] for row in data.ids])
-        rows, longest = data.rows(here), model.config.modalities[name].longest
+    for name in data.inputs.keys() & model.details.keys():
+        detail, rows, longest = model.details[name], some_rows(data, name), model.config.modalities[name].longest
         order = np.argsort(rows.lengths(), kind="stable")
         places = [order[i : i + 64] for i in range(0, len(order), 64)]
         features = [model.encoders[name].read(*rows.batch(at, longest)[name]) for at in places]  # type: ignore[operator]
@@ -128,18 +128,17 @@ def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> 
 
     Few-shot examples are compared with the mean, hubness and harm are measured on the few.
     """
-    chosen = data.rows(np.random.default_rng(0).permutation(len(data))[:rows])
-    fit_details(model, chosen)
-    bears = torch.from_numpy(chosen.targets == 1)
-    for name, encoded in encode_rows(model, chosen).items():
-        there = ~encoded.isnan().any(dim=1)
-        points = encoded[there].clone()
+    for name in data.inputs:
+        chosen = some_rows(data, name, rows)
+        fit_details(model, chosen)
+        bears = torch.from_numpy(chosen.targets == 1)
+        points = encode_rows(model, chosen)[name].clone()
         model.background(name).copy_(points.mean(dim=0))
         trust = model.trust(name)
         trust.reference.zero_()
         trust.reference[: len(points)] = points[: len(trust.reference)]
         trust.hub_share.fill_(HUB_SHARE.get(model.config.modalities[name].features, 1.0))
-        groups = [points[rows] for rows in bears[there].T if int(rows.sum()) > 1]
+        groups = [points[rows] for rows in bears.T if int(rows.sum()) > 1]
         said = model.config.modalities[name].embed_dim
         groups = [group[:, :said] for group in groups]
         spreads = [(group - group.mean(dim=0)).square().sum(dim=1).mean() for group in groups]
@@ -148,12 +147,25 @@ def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> 
 
 def fit_standardization(model: EmotionModel, data: EmotionData, rows: int = 500) -> None:
     """Fit every encoder's column statistics on some training rows."""
-    chosen = np.random.default_rng(0).permutation(len(data))[:rows]
     for name, store in data.inputs.items():
         standardize = getattr(model.encoders[name], "standardize", None)
         if standardize is not None:
-            frames = [np.asarray(store[data.ids[i]], np.float32) for i in chosen if data.ids[i] in store]
+            frames = [np.asarray(store[row], np.float32) for row in some_rows(data, name, rows).ids]
             standardize.fit(torch.from_numpy(np.concatenate(frames)))
+
+
+def some_rows(data: EmotionData, modality: str, most: int | None = None) -> EmotionData:
+    """Rows that have a modality, and that one alone: at most so many of them, drawn alike every time.
+
+    Raises:
+        InputError: no row has it.
+    """
+    here = np.flatnonzero([row in data.inputs[modality] for row in data.ids])
+    if not len(here):
+        raise InputError(f"none of {len(data)} rows has {modality}, which is to be fitted; leave it out of the model")
+    if most is not None:
+        here = np.random.default_rng(0).permutation(here)[:most]
+    return replace(data.rows(here), inputs={modality: data.inputs[modality]})
 
 
 def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty: float = 3.0) -> EmotionData:

@@ -9,6 +9,7 @@ import torch
 
 from emoembed import closed_form, corpus_data, metrics, recipes
 from emoembed.data import EmotionData, join
+from emoembed.errors import InputError
 from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
 from emoembed.transformer import ratings_of
@@ -121,6 +122,26 @@ def test_a_video_is_placed_by_its_faces_though_only_single_ones_were_trained_on(
     assert strayed > 0.05
     assert between.sum().item() == pytest.approx(1.0, abs=0.02)
     torch.testing.assert_close(encoder(*clip)[0], between @ before, atol=1e-3, rtol=1e-2)
+
+
+def test_a_modality_few_rows_have_is_fitted_on_those(word_table):
+    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), parts=LabelParts(vad_share=0.5))
+    model = recipes.build({"audio": units, "video": units}, word_table)
+    draw = np.random.default_rng(0)
+    ids = tuple(f"toy/{i}" for i in range(3000))
+    frames = {row: draw.standard_normal((2, 6)).astype(np.float32) for row in ids}
+    few = {row: frames[row] + 5.0 for row in ids[-10:]}
+    targets = np.eye(2, dtype=np.float32)[np.arange(3000) % 2]
+    data = EmotionData(ids, {"audio": few, "video": frames}, ("joy", "anger"), targets, np.zeros(3000, bool))
+    closed_form.prepare(model, data)
+    torch.testing.assert_close(
+        model.encoders["audio"].standardize.mean, torch.from_numpy(np.concatenate(list(few.values())).mean(axis=0))
+    )
+    closed_form.fit_background(model, data)
+    assert int(model.trust("audio").reference.any(dim=1).sum()) == 10
+    none = EmotionData(ids, {"audio": {}, "video": frames}, data.labels, targets, data.multi_label)
+    with pytest.raises(InputError, match="none of 3000 rows has audio, which is to be fitted"):
+        closed_form.fit_standardization(model, none)
 
 
 def test_corpora_count_alike_however_many_rows_they_have(summed, toy):

@@ -39,7 +39,7 @@ def fit_thresholds(model: EmotionModel, modality: str, logits: Tensor, targets: 
 
 
 def lists(labels: int, seed: int) -> Iterator[np.ndarray]:
-    """Columns of so many labels, in `LISTS` random lists of at most half of them."""
+    """Columns of so many labels, in `LISTS` random lists of at most half of them, or of two."""
     draw = np.random.default_rng(seed)
     for _ in range(LISTS):
         size = int(draw.integers(max(min(2, labels - 1), 1), max(labels // 2, 2) + 1))

@@ -204,7 +204,7 @@ def _calibration_loss(
     """Cross-entropy of rows of one label among those there, or of every label by itself."""
     curves = curves.to(logits)
     linear = label_points.to(logits) @ curves[:, :-1].T + curves[:, -1]
-    scaled = linear[:, 0].exp() * logits + linear[:, 1]
+    scaled = linear[:, 0].exp() * logits.nan_to_num(0.0) + linear[:, 1]  # a NaN left out of the loss has a gradient
     if softmax:
         bears = (targets == 1).any(dim=1)
         return torch.nn.functional.cross_entropy(scaled[bears], targets[bears].argmax(dim=1))

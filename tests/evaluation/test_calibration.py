@@ -135,9 +135,10 @@ def test_rows_of_several_labels_calibrate_each_by_itself(trained, valid):
 
 def test_a_row_without_the_modality_says_nothing_of_its_labels(trained, valid):
     calibrate(trained, "video", valid)
-    before = trained.trust("video").trust.clone()
+    before, curves = trained.trust("video").trust.clone(), trained.trust("video").curves.clone()
     more = join(
         [valid, type(valid)(("lacking",), {"video": {}}, valid.labels, valid.targets[:1], valid.multi_label[:1])]
     )
     calibrate(trained, "video", more)
     torch.testing.assert_close(trained.trust("video").trust, before)
+    torch.testing.assert_close(trained.trust("video").curves, curves, rtol=0.01, atol=0.01)
