@@ -67,6 +67,7 @@ def predict_manifest(
     if clashing:
         raise LabelError(f"label {clashing.pop()!r} is a column of the output itself; spell it in another way")
     usable = usable_modalities(recognizer, corpus, present_modalities(corpus))
+    recognizer.risk(abstain, usable)  # a bad one is not every row's failure
     results, summary = score_rows(recognizer, corpus, usable, labels, multi_label, batch_size, progress, abstain)
     write_table(predictions_table(corpus, results, summary.failures, names), output)
     return summary

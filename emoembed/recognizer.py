@@ -82,16 +82,11 @@ class Recognizer(
         errors: str = "raise",
     ) -> Any:
         """Score labels for one item, or for a list of items; see `emoembed.predict`."""
-        risk = risk_of(abstain)
         if errors not in ("raise", "skip"):
             raise InputError(f"errors is 'raise' or 'skip'; given {errors!r}")
         items, single = items_of({"text": text, "audio": audio, "video": video})
         given = [name for name in self.model.modalities if any(item.get(name) is not None for item in items)]
-        unfit = [name for name in given if not bool(self.model.trust(name).thresholds.any())]
-        if risk is not None and unfit:
-            raise InputError(
-                f"this model cannot abstain: its {', '.join(unfit)} was never calibrated on validation rows"
-            )
+        risk = self.risk(abstain, given)
         asked = self._label_set(labels)
         results: list[Result] = []
         for start in range(0, len(items), BATCH_SIZE):
@@ -115,13 +110,28 @@ class Recognizer(
             results += [answers[i] for i in sorted(answers)]
         return results[0] if single else results
 
+    def risk(self, abstain: bool | float, modalities: Sequence[str]) -> float | None:
+        """The share of wrong answers that `abstain` allows, None where everything is answered.
+
+        Raises:
+            InputError: it is no such share, or one of the modalities was never calibrated.
+        """
+        risk = risk_of(abstain)
+        unfit = [name for name in modalities if not bool(self.model.trust(name).thresholds.any())]
+        if risk is not None and unfit:
+            raise InputError(
+                f"this model cannot abstain: its {', '.join(unfit)} was never calibrated on validation rows"
+            )
+        return risk
+
     @torch.inference_mode()
     def encode(self, text: Any = None, audio: Any = None, video: Any = None) -> dict[str, np.ndarray]:
         """Each modality's points, `(embed_dim,)` of length one; `(items, embed_dim)` for lists, NaN where absent."""
         items, single = items_of({"text": text, "audio": audio, "video": video})
-        read = [self._read(item, i, single) for i, item in enumerate(items)]
-        batches = [read[start : start + BATCH_SIZE] for start in range(0, len(read), BATCH_SIZE)]
-        parts = [self.model.encode(self.batch_of([arrays for arrays, _ in batch])) for batch in batches]
+        batches = [range(i, min(i + BATCH_SIZE, len(items))) for i in range(0, len(items), BATCH_SIZE)]
+        parts = [
+            self.model.encode(self.batch_of([self._read(items[i], i, single)[0] for i in batch])) for batch in batches
+        ]
         found = {}
         for name, modality in self.model.config.modalities.items():
             if any(name in part for part in parts):

@@ -95,6 +95,10 @@ def test_what_is_wrong_with_the_call_is_no_rows_failure(corpus_of, recognizer, t
     only_video = Corpus("toy", make_samples(["a"], video="a.mp4", labels=[()], split="train"), (), False)
     with pytest.raises(InputError, match="toy has video; this model reads text"):
         bulk.predict_manifest(recognizer, only_video, LABELS, tmp_path / "out.csv")
+    with pytest.raises(InputError, match=r"given 0\.9"):
+        bulk.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.csv", abstain=0.9)
+    with pytest.raises(InputError, match="this model cannot abstain: its text was never calibrated"):
+        bulk.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.csv", abstain=True)
     assert not list(tmp_path.iterdir())
 
 

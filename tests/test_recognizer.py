@@ -293,6 +293,15 @@ def test_many_items_are_encoded_in_parts_with_nan_where_one_has_none(recognizer,
     np.testing.assert_allclose(together["text"][35], recognizer.encode(texts[35])["text"], atol=1e-5)
 
 
+def test_no_more_items_are_read_than_are_encoded_next(recognizer, monkeypatch):
+    read, encode = [], recognizer.model.encode
+    monkeypatch.setattr(recognizer.model, "encode", lambda batch: read.append("encoded") or encode(batch))
+    real = recognizer._read
+    monkeypatch.setattr(recognizer, "_read", lambda item, *rest: read.append("read") or real(item, *rest))
+    recognizer.encode(["we made it"] * 40)
+    assert read.index("encoded") == read[:33].count("read") == 32
+
+
 def test_examples_count_once_and_cells_of_nothing_are_nothing(recognizer):
     rows = [{"text": "we made it", "audio": float("nan"), "label": ["joy", "happy"]}]
     assert recognizer.adapt(rows).model.config.few_shot == {"joy": {"text": 1}}
