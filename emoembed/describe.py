@@ -60,8 +60,9 @@ def _trusted(model: EmotionModel, modality: str, name: str, label: Label, strang
     seen = model.config.modalities[modality].seen
     if not seen:
         return {"nearest": [], "expected_auc": None, "error": None, "warning": f"{modality}: trained on nothing known"}
+    said = model.config.modalities[modality].embed_dim  # what examples add beyond it no word has
     points = model.label_points({name: label})[modality]
-    cosines = (model.label_points(seen)[modality] @ points[0]).tolist()
+    cosines = (model.label_points(seen)[modality][:, :said] @ points[0, :said]).tolist()
     order = sorted(range(len(seen)), key=lambda i: -cosines[i])[:3]
     nearest = [{"name": seen[i], "cosine": round(cosines[i], 4)} for i in order]
     if name in map(canonical, seen) or modality in model.config.few_shot.get(name, {}):

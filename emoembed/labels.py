@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
@@ -77,8 +78,11 @@ def table() -> dict[str, Label]:
 
 
 def canonical(name: str) -> str:
-    """The table's name for an emotion (`"angry"`, `"ang"` -> `"anger"`); any other name comes back tidied."""
-    tidy = " ".join(re.sub(r"[_\s]+", " ", name).split()).lower()
+    """The table's name for an emotion (`"angry"`, `"ang"` -> `"anger"`); any other name comes back tidied.
+
+    However its letters with marks are put together (Unicode NFC).
+    """
+    tidy = " ".join(re.sub(r"[_\s]+", " ", unicodedata.normalize("NFC", name)).split()).lower()
     _, aliases = _read_table()
     return aliases.get(tidy, tidy)
 

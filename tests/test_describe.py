@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from emoembed import describe, recipes
+from emoembed import closed_form, corpus_data, describe, recipes
 from emoembed.features.text import word_feature_set
 from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
@@ -89,6 +89,17 @@ def test_a_label_taught_in_one_modality_is_as_far_in_the_others_as_before(three_
         untaught[name]["warning"] for name in ("audio", "video")
     ]
     assert any(untaught[name]["warning"] for name in ("audio", "video"))
+
+
+def test_a_label_taught_by_examples_is_no_nearer_to_itself_than_itself(text_model, corpus_of):
+    corpus = corpus_of(["so sunny", "how grey", "a b c", "joy", "sad", "d e"] * 4, ["joy", "anger"] * 12)
+    closed_form.fit_background(text_model, corpus_data.text_data(corpus, text_model.phrases))
+    taught = Recognizer(text_model).adapt(
+        [{"text": text, "label": "anger"} for text in ("so grim", "oh no", "how far")]
+    )
+    nearest = describe.describe_label(taught.model, "anger")["modalities"]["text"]["nearest"][0]
+    assert nearest["name"] == "anger"
+    assert nearest["cosine"] == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_checkpoint_is_described_by_what_it_holds(recognizer, tmp_path):

@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from emoembed import labels
@@ -25,6 +27,13 @@ def test_aliases_join(given, name):
 
 def test_a_strange_name_stays_itself():
     assert labels.find("saudade") == labels.Label("saudade")
+
+
+def test_a_letter_with_a_mark_is_one_letter_however_it_was_typed():
+    composed, apart = unicodedata.normalize("NFC", "mélancolie"), unicodedata.normalize("NFD", "mélancolie")
+    assert composed != apart
+    with pytest.raises(LabelError, match="same emotion"):
+        labels.resolve([composed, apart])
 
 
 def test_a_label_is_an_ensemble_of_templates_synonyms_and_its_definition():

@@ -13,7 +13,6 @@ import pandas as pd
 import torch
 
 from emoembed import metrics
-from emoembed.data import EmotionData
 from emoembed.evaluation import baselines, held_out
 from emoembed.evaluation.folds import Fold
 from emoembed.evaluation.report import Report

@@ -52,7 +52,8 @@ def run(
         protocol: a key of `protocols.PROTOCOLS`.
         base: whose untouched sentence encoder text models start from.
         unseen: emotions held out together, comma-separated or a list; `"each"` for those the protocol names, one at a
-            time unless it holds them out together (all labels where it names none); None leaves zero-shot and few-shot out.
+            time unless it holds them out together (all labels where it names none); None leaves zero-shot and
+            few-shot out.
         seeds: one run each.
         split: what is scored; `"test"` only for a figure one means to print.
         shots: numbers of examples; `"1%"` is the paper's share of the training rows that bear the label.

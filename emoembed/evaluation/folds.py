@@ -51,7 +51,9 @@ class Fold:
         rows: EmotionData = getattr(self, split)
         if not len(rows):
             there = ", ".join(name for name in ("train", "valid", "test") if len(getattr(self, name)))
-            raise InputError(f"{self.name} has no {split} rows with features; it has {there}: mark some in column split")
+            raise InputError(
+                f"{self.name} has no {split} rows with features; it has {there}: mark some in column split"
+            )
         return rows
 
 

@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from emoembed import metrics
-from emoembed.data import EmotionData
 from emoembed.errors import InputError
 from emoembed.evaluation import zero_shot
 from emoembed.evaluation.calibration import calibrate

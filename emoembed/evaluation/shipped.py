@@ -158,14 +158,14 @@ def judged(
     shares, each = probabilities(model, modality, rows, rows.labels)
     one = (rows.targets == 1).sum(axis=1) == 1
     right = shares[one].argmax(axis=1) == rows.targets[one].argmax(axis=1)
-    drawn = _groups(corpus, rows)
+    drawn = groups_of(corpus, rows)
     return {
         "among labels": (shares[one].max(axis=1), right, drawn[one]),
         "each label": (each.ravel(), (rows.targets == 1).ravel(), drawn.repeat(len(rows.labels))),
     }
 
 
-def _groups(corpus: Corpus, rows: EmotionData) -> np.ndarray:
+def groups_of(corpus: Corpus, rows: EmotionData) -> np.ndarray:
     """What rows of a corpus are redrawn with, `(rows,)`."""
     known = dict(zip(corpus.samples["id"], corpus.groups(), strict=True))
     return np.array([known[i.partition("/")[2]] for i in rows.ids])
@@ -207,7 +207,7 @@ def abstention(
         there.append((rows.targets[:, asked] == 1).any(axis=1))
     confidences = torch.stack(sure, dim=1).numpy()
     counts = halves(torch.from_numpy(np.stack(there, axis=1))).numpy()
-    groups = _groups(corpus, rows)
+    groups = groups_of(corpus, rows)
     found: dict[float, dict[str, float]] = {}
     for risk in RISKS:
         answered = counts * (confidences >= model.trust(modality).threshold(risk))

@@ -174,7 +174,7 @@ def other_corpus(
     fold = replace(fold, modalities={"audio": modality}) if modality else fold
     corpus = corpora.load(asked, data).canonical()
     rows = corpus_data.audio_data(corpus, cache)
-    speakers = corpus.samples["speaker"].to_numpy()
+    speakers = shipped.groups_of(corpus, rows)
     true = rows.targets.argmax(axis=1)
     training = held_out.training_of(fold, seen=True)
     found = []

@@ -36,7 +36,9 @@ def test_images_that_are_tested_on_are_left_out(folder):
 
 
 def test_duplicates_stay_on_request(folder):
-    assert {"train/happy/1", "train/happy/8", "validation/neutral/9"} <= set(fer2013.read(folder, drop_duplicates=False).samples["id"])
+    assert {"train/happy/1", "train/happy/8", "validation/neutral/9"} <= set(
+        fer2013.read(folder, drop_duplicates=False).samples["id"]
+    )
 
 
 def test_an_unknown_folder_is_named(folder):

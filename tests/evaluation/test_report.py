@@ -59,7 +59,9 @@ def test_emotions_that_a_protocol_holds_out_together_are_all_absent(
 
     monkeypatch.setattr(held_out, "fit", fit)
     options = {"unseen": "each", "shots": (), "closed_set": False}
-    run(stand_in("iemocap", "nine-class"), "iemocap", "iemocap-9-zero-shot", text_model, word_table, tmp_path, **options)
+    run(
+        stand_in("iemocap", "nine-class"), "iemocap", "iemocap-9-zero-shot", text_model, word_table, tmp_path, **options
+    )
     four = {"neutral", "joy", "sadness", "anger"}
     assert set(trained[1]) == four
     assert all(set(labels) < four for labels in trained[2:])

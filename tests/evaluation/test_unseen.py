@@ -194,6 +194,28 @@ def test_a_corpus_of_speech_is_asked_of_models_of_the_others(speech, text_model,
     assert "AUC of boredom" not in unseen.other_corpus(text_model, tmp_path, "tess", cache=tmp_path)
 
 
+def test_a_recording_that_cannot_be_read_is_left_out_and_no_other_speaker_takes_its_place(
+    speech, text_model, tmp_path, monkeypatch
+):
+    load = unseen.corpora.load
+
+    def broken(name, folder):
+        corpus = load(name, folder)
+        if name == "emodb":
+            (tmp_path / "emodb-joy-0.wav").write_bytes(b"no sound")
+        return corpus
+
+    monkeypatch.setattr(unseen.corpora, "load", broken)
+    groups = []
+    attuned = unseen._attuned
+    monkeypatch.setattr(
+        unseen, "_attuned", lambda model, rows, own: groups.append((rows.ids, own)) or attuned(model, rows, own)
+    )
+    assert (unseen.other_corpus(text_model, tmp_path, "emodb", cache=tmp_path)["rows"] == 17).all()
+    ids, speakers = groups[-1]
+    assert list(speakers) == [f"s{int(row[-1]) % 2}" for row in ids]
+
+
 def test_another_corpus_is_asked_of_other_readers_of_speech(speech, text_model, tmp_path, monkeypatch):
     asked = []
     real = unseen.held_out.train_without
