@@ -24,7 +24,7 @@ from emoembed.data import EmotionData
 from emoembed.errors import InputError, LabelError
 from emoembed.evaluation.folds import Fold, hash_of, phrases_for
 from emoembed.extraction import cache_folder
-from emoembed.labels import leaks
+from emoembed.labels import find, leaks
 from emoembed.model import EmotionModel
 from emoembed.train import TrainConfig, fit
 from emoembed.transformer import SentenceEncoder
@@ -151,10 +151,9 @@ def training_of(fold: Fold, *, seen: bool = False) -> TrainConfig:
 def _fingerprint(
     fold: Fold, unseen: Sequence[str], config: TrainConfig, phrases: PhraseEncoder, augmentation: str = "usual"
 ) -> str:
-    # a setting that is younger than models in the cache is named where it is used, so that they are found
-    settings = {name: value for name, value in asdict(config).items() if name != "soften" or value}
     revision = max(recipes.REVISION[name] for name in fold.modalities)
-    described = [sorted(unseen), settings, hash_of(fold.train), hash_of(fold.valid), revision]
+    described = [sorted(unseen), asdict(config), hash_of(fold.train), hash_of(fold.valid), revision]
+    described += [(*one.prompts(), one.sounds, one.looks, one.vad) for one in map(find, fold.train.labels)]
     described += [_sum_of(fold.train), _sum_of(fold.valid), _sum_of_start(phrases)]
     described += [{name: asdict(one) for name, one in fold.modalities.items()}]
     described += [] if augmentation == "usual" else [augmentation]

@@ -12,6 +12,7 @@ from emoembed.data import EmotionData
 from emoembed.errors import InputError, LabelError
 from emoembed.evaluation import held_out
 from emoembed.evaluation.folds import Fold, load_folds
+from emoembed.labels import find
 from emoembed.transformer import SentenceEncoder
 
 QUICK = train.TrainConfig(epochs=1, batch_size=8, bf16=False)
@@ -55,6 +56,14 @@ def test_a_model_is_trained_once_and_then_read(fold, text_model, taught, tmp_pat
     make(seed=1), make(unseen=("joy",)), make(training=train.TrainConfig(epochs=1, batch_size=16, bf16=False))
     make(training=replace(QUICK, soften=0.25))
     assert len(taught) == 5
+
+
+def test_a_model_of_labels_described_in_another_way_is_not_taken_for_this_one(fold, text_model, monkeypatch):
+    name = held_out.name_of(fold, ("fear",), 0, base=text_model)
+    assert held_out.name_of(fold, ("fear",), 0, base=text_model) == name
+    for change in ({"definition": "a storm ahead"}, {"sounds": "a trembling voice"}, {"valence": 0.5}):
+        monkeypatch.setattr(held_out, "find", lambda label, change=change: replace(find(label), **change))
+        assert held_out.name_of(fold, ("fear",), 0, base=text_model) != name
 
 
 def test_a_face_model_is_finished_once_and_an_unfinished_one_refused(text_model, taught, tmp_path, monkeypatch):
