@@ -70,13 +70,18 @@ class ComputationalSequence(Mapping[str, Timed]):
         return video in self._entries
 
     def __getitem__(self, video: str) -> Timed:
+        stored = self.stored(video)
+        starts = stored.intervals[:, 0]
+        if not (np.diff(starts) < 0).any():
+            return stored
+        order = np.argsort(starts, kind="stable")
+        return Timed(stored.values[order], stored.intervals[order])
+
+    def stored(self, video: str) -> Timed:
+        """The rows of a video in the file's own order, which need not be that of time."""
         parts = [self._read(entry) for entry in self._entries[video]]
         values = parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])
         intervals = parts[0].intervals if len(parts) == 1 else np.concatenate([part.intervals for part in parts])
-        starts = intervals[:, 0]
-        if (np.diff(starts) < 0).any():
-            order = np.argsort(starts, kind="stable")
-            values, intervals = values[order], intervals[order]
         return Timed(values, intervals)
 
     def words(self, video: str) -> list[str]:

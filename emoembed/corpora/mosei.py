@@ -146,7 +146,7 @@ def _read_pickles(folder: Path) -> FeatureCorpus:
     if not beside:
         notes.append("the pickle holds sentiment only: put CMU_MOSEI_Labels.csd beside it for the emotions")
         return _corpus(samples, [()] * len(ids), tables, "pickle", notes)
-    emotions, unmatched = emotions_of(ids, label_sequence(beside, folder))
+    emotions, unmatched = emotions_of(ids, list(samples["sentiment"]), label_sequence(beside, folder))
     if unmatched:
         notes.append(f"{unmatched} of {len(ids)} rows are not in the labels' sequence and are left out")
         kept = np.array([found is not None for found in emotions])

@@ -20,6 +20,7 @@ ALL_LABELS = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear
 """Columns of the SDK's `All Labels` (SDK issue 191)."""
 FOLDS = {"train": "train", "valid": "valid", "validation": "valid", "test": "test"}
 SAME_TIME = 0.5  # seconds by which a transcript's and a label's times of the same segment may differ
+SAME_SENTIMENT = 1e-3  # by which two files' roundings of one rating, -3 to 3, may differ
 
 
 def read_folds(folder: Path) -> dict[str, str]:
@@ -118,20 +119,39 @@ def texts_of(words: ComputationalSequence, samples: pd.DataFrame) -> pd.Series:
     return pd.Series(texts, index=samples.index, dtype=object)
 
 
-def emotions_of(ids: Sequence[str], labels: ComputationalSequence) -> tuple[list[tuple[str, ...] | None], int]:
-    """Emotions of `video/start/end` or `video$_$segment` rows; None for a row the labels lack."""
-    found: list[tuple[str, ...] | None] = []
+def emotions_of(
+    ids: Sequence[str], sentiments: Sequence[float], labels: ComputationalSequence
+) -> tuple[list[tuple[str, ...] | None], int]:
+    """Emotions of `video/start/end` or `video$_$segment` rows; None for a row the labels lack.
+
+    A segment's number is the transcript's, which counts segments without labels too; the labels' file keeps a video's
+    rows in the order of those numbers as strings (10 before 2). So rows are paired in that order where a video has as
+    many as the file, and only where the sentiment agrees.
+    """
+    numbered: dict[str, list[str]] = {}
     for one in ids:
-        video, _, rest = one.partition("$_$") if "$_$" in one else one.partition("/")
+        video, mark, number = one.partition("$_$")
+        if mark:
+            numbered.setdefault(video, []).append(number)
+    found: list[tuple[str, ...] | None] = []
+    for one, sentiment in zip(ids, sentiments, strict=True):
         values = None
-        if video in labels:
-            timed = labels[video]
-            if "$_$" in one and rest.isdigit() and int(rest) < len(timed.values):
-                values = timed.values[int(rest)]
-            elif "$_$" not in one and rest:
-                start = float(rest.split("/")[0])
-                nearest = int(np.abs(timed.intervals[:, 0] - start).argmin())
-                if abs(timed.intervals[nearest, 0] - start) < SAME_TIME:
-                    values = timed.values[nearest]
+        if "$_$" in one:
+            video, _, number = one.partition("$_$")
+            stored = labels.stored(video).values if video in labels else []
+            if len(stored) == len(numbered[video]):
+                row = stored[sorted(numbered[video]).index(number)]
+                values = row if abs(row[0] - sentiment) < SAME_SENTIMENT else None
+        else:
+            values = _at(labels, *one.split("/")[:2])
         found.append(None if values is None else present_emotions(values, ALL_LABELS))
     return found, sum(one is None for one in found)
+
+
+def _at(labels: ComputationalSequence, video: str, start: str = "") -> np.ndarray | None:
+    """The labels of a video's segment that starts then; None where there is none."""
+    if video not in labels or not start:
+        return None
+    timed = labels[video]
+    gaps = np.abs(timed.intervals[:, 0] - float(start))
+    return timed.values[int(gaps.argmin())] if gaps.min() < SAME_TIME else None

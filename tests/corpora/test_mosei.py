@@ -53,6 +53,34 @@ def test_a_video_missing_from_one_sequence_lacks_that_modality_alone(stand_in, t
     assert any("video: 1 videos (6 segments) are not in" in note for note in corpus.notes)
 
 
+def test_segments_by_number_bear_their_own_emotions_in_whatever_order_the_file_keeps_them(tmp_path):
+    """As CMU_MOSEI_Labels.csd does: rows in the order of the numbers as strings, times in another."""
+    numbers = ["10", "13", "2", "3", "4"]
+    values = np.zeros((5, 7), np.float32)
+    values[:, 0] = np.linspace(-2, 2, 5)
+    values[np.arange(5), 1 + np.arange(5)] = 1.0  # happy, sad, anger, surprise, disgust
+    starts = np.array([82.8, 119.9, 4.8, 13.2, 26.5], np.float32)
+    with h5py.File(tmp_path / "CMU_MOSEI_Labels.csd", "w") as file:
+        group = file.create_group("All Labels/data/v")
+        group["features"], group["intervals"] = values, np.stack([starts, starts + 3], axis=1)
+        file.create_group("All Labels/metadata")
+    labels = mosei_labels.ComputationalSequence(tmp_path / "CMU_MOSEI_Labels.csd")
+    sentiment = dict(zip(numbers, values[:, 0].tolist(), strict=True))
+    native = dict(zip(numbers, ("joy", "sadness", "anger", "surprise", "disgust"), strict=True))
+
+    def ask(asked):
+        found, unmatched = mosei_labels.emotions_of([f"v$_${n}" for n in asked], [sentiment[n] for n in asked], labels)
+        return dict(zip(asked, found, strict=True)), unmatched
+
+    assert ask(["2", "3", "4", "10", "13"]) == ({n: (native[n],) for n in ("2", "3", "4", "10", "13")}, 0)
+    assert ask(["2", "3", "4", "10"])[1] == 4  # which rows they are nobody can tell
+    sentiment["3"] = 0.9
+    found, unmatched = ask(numbers)
+    assert (found["3"], unmatched) == (None, 1)
+    by_time, _ = mosei_labels.emotions_of(["v/13.2/16.2", "w/0/1"], [0.0, 0.0], labels)
+    assert by_time == [("surprise",), None]
+
+
 def test_columns_named_like_emotions_are_known():
     listed = feature_names.emotion_columns(feature_names.FACET)
     assert listed == feature_names.FACET[:10]
