@@ -40,6 +40,18 @@ def test_hold_out_keeps_speakers_whole(sentences):
     assert set(divided.samples["split"]) == {"train", "valid"}
 
 
+@pytest.mark.parametrize("rows", [(90, 5, 5), (400, 50, 50, 50, 50), (50, *(5,) * 9)])
+def test_a_speaker_of_most_rows_is_trained_on(corpus_of, rows):
+    speakers = [f"speaker{i}" for i, count in enumerate(rows) for _ in range(count)]
+    labels = [("joy", "anger", "anger")[i % 3] for i in range(len(speakers))]
+    whole = corpus_of([f"text {i}" for i in range(len(speakers))], labels)
+    corpus = Corpus("toy", whole.samples.assign(speaker=speakers), whole.labels, False)
+    for seed in range(3):
+        held = fitting.hold_out(corpus, seed).samples
+        assert 0 < (held["split"] == "valid").mean() <= 0.25
+        assert (held.groupby("speaker")["split"].nunique() == 1).all()
+
+
 def test_hold_out_leaves_a_valid_split_alone_and_refuses_too_few_rows(sentences):
     own = sentences.with_splits(["valid"] * 3 + ["train"] * 21)
     assert fitting.hold_out(own) is own
