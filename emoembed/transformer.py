@@ -132,6 +132,11 @@ class TransformerEncoder(nn.Module):
         self.trunk.eval()
         return self
 
+    def _load_from_state_dict(self, *args: Any, **named: Any) -> None:
+        """Other weights: the merged trunk is of the ones before."""
+        self._merged = []
+        super()._load_from_state_dict(*args, **named)
+
     def _apply(self, fn: Any, recurse: bool = True) -> TransformerEncoder:
         """Moving to another device or type: the merged trunk is forgotten here too."""
         self._merged = []
@@ -285,6 +290,18 @@ def _attention_to_learn_with(device: torch.device) -> AbstractContextManager[Any
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
+def _by_length(trunk: Any, frames: Tensor, lengths: Tensor, weights: dict[str, Tensor] | None) -> tuple[Tensor, Tensor]:
+    """`_hidden_states`, items of one length at a time: group norm over time (wav2vec2-base) would read padding."""
+    counts = trunk._get_feat_extract_output_lengths(lengths)
+    parts = []
+    for length in lengths.unique().tolist():
+        rows = (lengths == length).nonzero()[:, 0]
+        states, _ = _hidden_states(trunk, frames[rows, :length], lengths[rows], weights)
+        parts.append((rows, nn.functional.pad(states, (0, 0, 0, int(counts.max()) - states.shape[1]))))
+    order = torch.cat([rows for rows, _ in parts]).argsort()
+    return torch.cat([states for _, states in parts])[order], counts
+
+
 def _hidden_states(
     trunk: Any, frames: Tensor, lengths: Tensor, weights: dict[str, Tensor] | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -301,6 +318,8 @@ def _hidden_states(
     if hasattr(config, "vocab_size") and not hasattr(config, "conv_stride"):
         return call(input_ids=frames[..., 0].long(), attention_mask=mask.long()), lengths
     if hasattr(config, "conv_stride"):
+        if config.feat_extract_norm == "group" and len(set(lengths.tolist())) > 1:
+            return _by_length(trunk, frames, lengths, weights)
         states = call(input_values=frames[..., 0], attention_mask=mask.long())
         return states, trunk._get_feat_extract_output_lengths(lengths)
     if hasattr(config, "image_size"):

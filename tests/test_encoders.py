@@ -92,6 +92,18 @@ def test_raw_sound_through_wav2vec2_ignores_padding():
     torch.testing.assert_close(alone[0], together[0], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("norm", ["layer", "group"])
+def test_raw_sound_is_read_alone_as_in_company_whatever_norm_its_layers_have(norm):
+    """wav2vec2-base's group norm runs over all time steps, padding too."""
+    encoder = TransformerEncoder({**WAV2VEC2, "feat_extract_norm": norm}, 8, rank=2).eval()
+    lengths = torch.tensor([200, 400, 300, 200])
+    samples = torch.randn(4, 400, 1)
+    together = encoder(samples, lengths)
+    for i, length in enumerate(lengths.tolist()):
+        alone = encoder(samples[i : i + 1, :length], lengths[i : i + 1])[0]
+        torch.testing.assert_close(alone, together[i], rtol=1e-3, atol=1e-4)
+
+
 def test_untrained_adapters_and_strength_zero_leave_the_trunk_alone():
     encoder = TransformerEncoder(BERT, 16, rank=2).eval()
     frames, lengths = torch.randint(0, 50, (2, 5, 1)).float(), torch.tensor([5, 3])
@@ -116,6 +128,12 @@ def test_merged_adapters_say_the_same_and_follow_them(text_model):
         assert list(encoder.state_dict()) == names
         plain = encoder.hidden_mean(frames, lengths, adapted=False)
         assert torch.cosine_similarity(exact[:, 4:], plain).min() < 0.99
+        zeroed = {name: torch.zeros_like(one) if ".up." in name else one for name, one in encoder.state_dict().items()}
+        kept = {name: one.clone() for name, one in encoder.state_dict().items()}
+        encoder.load_state_dict(zeroed)
+        assert not torch.allclose(encoder(frames, lengths), exact, atol=1e-3)
+        encoder.load_state_dict(kept)
+        torch.testing.assert_close(encoder(frames, lengths), exact)
         for parameter in encoder.adapters.up.parameters():
             parameter.zero_()
         untouched = torch.nn.functional.normalize(encoder.train().eval()(frames, lengths)[:, 4:], dim=1)
