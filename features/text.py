@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,14 +42,34 @@ def read_word_vectors(path: str | Path, limit: int | None = None) -> KeyedVector
         raise MissingFileError(f"no word vectors at {path}")
     binary = ".bin" in path.suffixes[-2:]
     try:
-        header = not binary and _has_header(path)
-        return KeyedVectors.load_word2vec_format(
-            str(path), binary=binary, limit=limit, no_header=not binary and not header, unicode_errors="replace"
-        )
+        if not binary and not _has_header(path):
+            return _read_glove(path, limit)
+        return KeyedVectors.load_word2vec_format(str(path), binary=binary, limit=limit, unicode_errors="replace")
     except (ValueError, EOFError, OSError) as error:
         raise InputError(
             f"{path} is not word2vec binary (.bin) nor text with a word and its numbers a line: {error}"
         ) from error
+
+
+def _read_glove(path: Path, limit: int | None) -> KeyedVectors:
+    """Text without a header; numbers are counted from a line's end, for words of GloVe's 840B may hold spaces."""
+    from gensim.models import KeyedVectors
+    from gensim.utils import open as open_text
+
+    found: dict[str, np.ndarray] = {}
+    dim = 0
+    with open_text(str(path), "rb") as lines:
+        for number, line in enumerate(islice(lines, limit)):
+            cells = line.decode("utf-8", "replace").rstrip().split(" ")
+            dim = len(cells) - 1 if number == 0 else dim
+            if len(cells) <= dim or not dim:
+                raise ValueError(f"line {number + 1} holds {len(cells) - 1} numbers, the first line {dim}")
+            found.setdefault(" ".join(cells[:-dim]), np.array(cells[-dim:], np.float32))
+    if not found:
+        raise ValueError("it is empty")
+    vectors = KeyedVectors(dim)
+    vectors.add_vectors(list(found), np.stack(list(found.values())))
+    return vectors
 
 
 class WordVectors(Protocol):

@@ -57,6 +57,14 @@ def test_every_form_reads_alike(form, vectors, tmp_path):
     assert len(text.read_word_vectors(tmp_path / form, limit=2)) == 2
 
 
+def test_words_of_several_parts_are_read(tmp_path):
+    (tmp_path / "glove.txt").write_text(", 1 2 3\n. . . 4 5 6\nat name@domain.com 7 8 9\njoy 1 1 1\n")
+    read = text.read_word_vectors(tmp_path / "glove.txt")
+    assert read.index_to_key == [",", ". . .", "at name@domain.com", "joy"]
+    np.testing.assert_array_equal(read["at name@domain.com"], [7, 8, 9])
+    assert text.read_word_vectors(tmp_path / "glove.txt", limit=2).index_to_key == [",", ". . ."]
+
+
 def test_a_file_that_is_none_of_them_is_refused(tmp_path):
     with pytest.raises(MissingFileError, match="no word vectors at"):
         text.read_word_vectors(tmp_path / "absent.bin")
