@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,15 @@ def read_support(path: str | Path) -> list[dict[str, Any]]:
     if "label" not in table:
         there = ", ".join(map(str, table))
         raise InputError(f"{path} has no column label, which says what each row teaches; it has {there}")
-    table = table.astype(object).where(table.notna(), None).replace("", None)
-    return [
-        {
-            **{
-                str(key): str(path.parent / value) if value and key in ("audio", "video") else value
-                for key, value in row.items()
-            },
-            "label": list(manifest.labels_of(row["label"])),
-        }
-        for row in table.to_dict("records")
-    ]
+    table = table.astype(object).where(table.notna(), None)
+    return [_taught(row, path.parent) for row in table.to_dict("records")]
+
+
+def _taught(row: Mapping[Hashable, Any], folder: Path) -> dict[str, Any]:
+    """A row of support: an empty cell is nothing, a path lies in the folder."""
+    cells = {str(key): None if isinstance(cell, str) and not cell else cell for key, cell in row.items()}
+    paths = {key: str(folder / cells[key]) for key in ("audio", "video") if cells.get(key) is not None}
+    return {**cells, **paths, "label": list(manifest.labels_of(cells["label"]))}
 
 
 def read_labels(path: str | Path) -> dict[str, Description]:
@@ -51,7 +49,7 @@ def read_labels(path: str | Path) -> dict[str, Description]:
     if not path.is_file():
         raise MissingFileError(f"no labels at {path}")
     try:
-        labels = json.loads(path.read_text(encoding="utf-8"))
+        labels = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise LabelError(f"{path} is not JSON: {error}") from error
     if not isinstance(labels, dict) or not all(isinstance(said, str | dict) for said in labels.values()):

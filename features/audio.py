@@ -47,8 +47,12 @@ def read_audio(
     Raises:
         MissingFileError: the path is not a file.
         MediaError: the file cannot be decoded, or holds no sound, less than 0.1 s of it, or only silence.
-        InputError: an array of the wrong shape or scale, with NaN or infinite values, or without a sampling rate.
+        InputError: an array of the wrong shape or scale, with NaN or infinite values, or without a sampling rate; a
+            start or end that is none.
     """
+    if not (np.isfinite(start or 0.0) and (start or 0.0) >= 0) or (end is not None and not end > (start or 0.0)):
+        raise InputError(f"start and end are seconds, 0 <= start < end; given start={start!r}, end={end!r}")
+    end = None if end == np.inf else end
     if isinstance(source, np.ndarray):
         name = f"audio array of shape {source.shape}"
         samples, rate = _checked_array(source, sampling_rate)

@@ -246,7 +246,10 @@ def _read_image(path: Path) -> np.ndarray:
     # read here and decoded from memory: OpenCV opens no path with letters beyond ASCII on Windows
     content = np.fromfile(path, dtype=np.uint8)
     # by way of colour, because the image libraries' own greys differ from the one of arrays
-    colours = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+    try:
+        colours = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+    except cv2.error as error:  # a picture of more pixels than OpenCV reads
+        raise MediaError(f"{path} cannot be read as an image: {error.err}") from error
     if colours is None:
         raise MediaError(f"{path} cannot be read as an image: {len(content)} bytes that are no {path.suffix} picture")
     return cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY)

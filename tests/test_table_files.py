@@ -1,7 +1,8 @@
+import pandas as pd
 import pytest
 
 from emoembed.errors import InputError
-from emoembed.table_files import read_support
+from emoembed.table_files import read_labels, read_support
 
 
 def test_support_paths_are_relative_to_the_file(tmp_path):
@@ -20,3 +21,17 @@ def test_a_support_has_labels_as_manifests_do(tmp_path):
     (tmp_path / "none.csv").write_text("emotion,text\njoy,so vast\n")
     with pytest.raises(InputError, match="no column label, which says what each row teaches; it has emotion, text"):
         read_support(tmp_path / "none.csv")
+
+
+def test_a_parquet_table_may_list_labels_and_leave_cells_empty(tmp_path):
+    rows = pd.DataFrame({"label": [["joy", "awe"], ["anger"]], "text": ["so vast", ""], "audio": ["", "a.wav"]})
+    rows.to_parquet(tmp_path / "rows.parquet")
+    assert read_support(tmp_path / "rows.parquet") == [
+        {"label": ["joy", "awe"], "text": "so vast", "audio": None},
+        {"label": ["anger"], "text": None, "audio": str(tmp_path / "a.wav")},
+    ]
+
+
+def test_labels_from_a_file_with_a_mark_of_its_encoding(tmp_path):
+    (tmp_path / "labels.json").write_bytes(b"\xef\xbb\xbf" + '{"désir": "wanting"}'.encode())
+    assert read_labels(tmp_path / "labels.json") == {"désir": "wanting"}

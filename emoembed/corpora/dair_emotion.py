@@ -27,7 +27,7 @@ def read(folder: Path) -> Corpus:
 
 def _read_split(path: Path, split: str) -> pd.DataFrame:
     table = read_csv(path, HEADER, sep=";", header=False, quoted=False)
-    if tuple(table.iloc[0]) == HEADER:
+    if len(table) and tuple(table.iloc[0]) == HEADER:
         table = table.iloc[1:].reset_index(drop=True)
     return make_samples(
         [f"{split}_{number}" for number in range(len(table))],

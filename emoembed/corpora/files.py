@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from emoembed.errors import CorpusError, MissingFileError
@@ -93,7 +94,7 @@ def numbers(table: pd.DataFrame, column: str, path: Path, *, whole: bool = False
     """A column of strings as numbers, a missing or empty cell as NaN; `whole` for integers."""
     given = table[column].where(table[column].notna() & (table[column] != ""))
     values = pd.to_numeric(given, errors="coerce")
-    wrong = given.notna() & (values.isna() | (whole & (values % 1 != 0)))
+    wrong = given.notna() & (values.isna() | np.isinf(values) | (whole & (values % 1 != 0)))
     if wrong.any():
         row, expected = int(wrong.argmax()), "a whole number" if whole else "a number"
         raise CorpusError(f"{path}, row {row + 1}, column {column}: expected {expected}, found {given.iloc[row]!r}")

@@ -94,7 +94,12 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         return read_jsonl(path, columns)
     if path.suffix != ".parquet":
         raise _unknown_format(path)
-    table = pd.read_parquet(path)
+    try:
+        table = pd.read_parquet(path)
+    except ImportError as error:
+        raise CorpusError(f"{path}: Parquet needs pyarrow; install emoembed[parquet], or give .csv") from error
+    except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+        raise CorpusError(f"{path} cannot be read as Parquet: {error}") from error
     require_columns(list(table.columns), columns, path)
     return table
 
@@ -114,8 +119,10 @@ def _missing(value: object) -> bool:
 def labels_of(value: object) -> tuple[str, ...]:
     """The labels of a cell: a list of them, or a string that joins them by `|`."""
     if isinstance(value, list | tuple | np.ndarray):
-        return tuple(dict.fromkeys(map(str, value)))
-    return () if _missing(value) else tuple(dict.fromkeys(filter(None, map(str.strip, str(value).split(SEPARATOR)))))
+        listed = [str(label) for label in value if not _missing(label)]
+    else:
+        listed = [] if _missing(value) else str(value).split(SEPARATOR)
+    return tuple(dict.fromkeys(filter(None, map(str.strip, listed))))
 
 
 def _resolve(place: object, path: Path) -> str | None:

@@ -24,3 +24,8 @@ def test_an_unknown_emotion_is_named_with_its_row(folder):
     (folder / "val.txt").write_text("text;label_name\nfine;joy\nhm;happy\n")
     with pytest.raises(CorpusError, match=r"val\.txt, row 2, column label_name: 'happy' is no emotion of dair_emotion"):
         dair_emotion.read(folder)
+
+
+def test_an_empty_file_has_no_rows(folder):
+    (folder / "train.txt").write_text("")
+    assert (dair_emotion.read(folder).samples["split"] != "train").all()

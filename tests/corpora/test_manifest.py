@@ -115,6 +115,24 @@ def test_a_malformed_manifest_is_named_with_the_place(tmp_path, content, message
     assert str(path) in str(caught.value)
 
 
+def test_listed_labels_are_tidied_like_joined_ones(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"id": "a", "text": "x", "labels": ["joy", null, "", " anger ", "joy"]}\n')
+    assert manifest.read(path).samples["labels"][0] == ("joy", "anger")
+
+
+def test_a_file_that_is_no_parquet_is_named(tmp_path):
+    (tmp_path / "mine.parquet").write_text("id,text\n")
+    with pytest.raises(CorpusError, match=r"mine\.parquet cannot be read as Parquet"):
+        manifest.read(tmp_path / "mine.parquet")
+
+
+def test_a_time_without_end_is_refused(tmp_path):
+    (tmp_path / "mine.csv").write_text("id,audio,start,end\na,x.wav,0,inf\n")
+    with pytest.raises(CorpusError, match="row 1, column end: expected a number, found 'inf'"):
+        manifest.read(tmp_path / "mine.csv")
+
+
 def test_a_manifest_that_is_not_there_is_named(tmp_path):
     with pytest.raises(MissingFileError, match=r"there is no .*mine\.csv"):
         manifest.read(tmp_path / "mine.csv")

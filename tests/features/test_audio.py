@@ -101,3 +101,13 @@ def test_a_blink_of_sound_and_a_constant_are_told():
         audio.read_audio(np.ones(3), 16_000)
     with pytest.raises(MediaError, match="silence"):
         audio.read_audio(np.full(16_000, 0.3), 16_000)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(-1.0, None), (float("nan"), None), (1.0, 1.0), (1.0, 0.5), (0.0, float("nan"))]
+)
+def test_times_that_are_none_are_refused(start, end):
+    sound = np.sin(np.arange(32_000) / 10).astype(np.float32)
+    with pytest.raises(InputError, match=r"start and end are seconds, 0 <= start < end; given start="):
+        audio.read_audio(sound, 16_000, start=start, end=end)
+    assert len(audio.read_audio(sound, 16_000, start=0.5, end=float("inf"))) == 24_000
