@@ -169,7 +169,7 @@ def build_av(data: Path, seed: int, work: Path) -> EmotionModel:
 def write(model: EmotionModel, folder: Path, words: WordTable | None = None) -> None:
     """Save a checkpoint, keeping the card and the licence that stand in its folder."""
     kept = {name: folder / name for name in (checkpoint.CARD, checkpoint.LICENSE)}
-    texts = {name: path.read_text() if path.is_file() else "" for name, path in kept.items()}
+    texts = {name: path.read_text(encoding="utf-8") if path.is_file() else "" for name, path in kept.items()}
     checkpoint.save(model, folder, words=words, card=texts[checkpoint.CARD], license_text=texts[checkpoint.LICENSE])
 
 

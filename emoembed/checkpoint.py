@@ -90,11 +90,10 @@ def save(
         CheckpointError: the folder holds other files, which a checkpoint must not displace.
     """
     folder = require_own_folder(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         config = {"version": VERSION, **model.config.to_dict()}
-        (temporary / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n")
+        (temporary / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         weights = {name: _stored(value) for name, value in model.state_dict().items()}
         save_file(weights, temporary / WEIGHTS)
         _save_phrases(model, temporary)
@@ -104,9 +103,9 @@ def save(
         sums = {name: hashlib.sha256((temporary / name).read_bytes()).hexdigest() for name in present}
         (temporary / CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n")
         if card:
-            (temporary / CARD).write_text(card)
+            (temporary / CARD).write_text(card, encoding="utf-8")
         if license_text:
-            (temporary / LICENSE).write_text(license_text)
+            (temporary / LICENSE).write_text(license_text, encoding="utf-8")
         for path in temporary.iterdir():
             path.chmod(0o644)
         _replace(temporary, folder)
@@ -115,13 +114,23 @@ def save(
 
 
 def require_own_folder(folder: str | Path) -> Path:
-    """A folder a checkpoint may be saved to, resolved. Raises CheckpointError where it holds anything else."""
+    """A folder a checkpoint may be saved to, resolved; the one it lies in is made where it is not there yet.
+
+    Raises:
+        CheckpointError: it holds anything else, or cannot be written.
+    """
     folder = Path(folder).resolve()
     if folder.is_file():
         raise CheckpointError(f"{folder} is a file; a checkpoint is a folder")
     others = sorted(path.name for path in folder.glob("*") if path.name not in (*CHECKED, CHECKSUMS, CARD, LICENSE))
     if others:
         raise CheckpointError(f"{folder} holds other files ({', '.join(others[:3])}); save into a folder of its own")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{folder} cannot be made: {error}") from error
+    if not os.access(folder.parent, os.W_OK):
+        raise CheckpointError(f"{folder} cannot be written: {folder.parent} is not writable")
     return folder
 
 
@@ -134,7 +143,7 @@ def load(folder: str | Path) -> EmotionModel:
     """
     folder = Path(folder)
     verify(folder)
-    values = json.loads((folder / CONFIG).read_text())
+    values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     version = values.pop("version", None)
     if version != VERSION:
         raise CheckpointError(f"{folder} is a checkpoint of version {version}; this release reads version {VERSION}")

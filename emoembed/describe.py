@@ -91,7 +91,10 @@ def describe_model(recognizer: Recognizer) -> dict[str, Any]:
     """What a checkpoint is: modalities, parameters, size, labels, where it comes from, its card and licence."""
     config, folder = recognizer.model.config, recognizer.folder
     files = {path.name: path for path in folder.iterdir() if path.is_file()} if folder else {}
-    texts = {name: files[name].read_text() if name in files else "" for name in (checkpoint.CARD, checkpoint.LICENSE)}
+    texts = {
+        name: files[name].read_text(encoding="utf-8") if name in files else ""
+        for name in (checkpoint.CARD, checkpoint.LICENSE)
+    }
     return {
         "folder": str(folder) if folder else None,
         "modalities": {

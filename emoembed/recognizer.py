@@ -61,7 +61,7 @@ class Recognizer(
 
     def _save_pretrained(self, save_directory: Path) -> None:
         licence = self.folder / checkpoint.LICENSE if self.folder else None
-        terms = licence.read_text() if licence and licence.is_file() else ""
+        terms = licence.read_text(encoding="utf-8") if licence and licence.is_file() else ""
         checkpoint.save(self.model, save_directory, card=card_of(self.model, self.folder), license_text=terms)
 
     @property

@@ -32,7 +32,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
         header = self.folder / "store.json"
         if not header.is_file():
             raise MissingFileError(f"{self.folder} is no feature store: it has no store.json")
-        described = json.loads(header.read_text())
+        described = json.loads(header.read_text(encoding="utf-8"))
         if described["version"] != VERSION:
             raise InputError(
                 f"{self.folder} is a store of version {described['version']}; this release reads {VERSION}"
@@ -41,7 +41,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
         self._places: dict[str, tuple[int, int, int]] = {}
         self._shards: list[np.ndarray] = []
         for index in sorted(self.folder.glob("shard-*.json")):
-            listed = json.loads(index.read_text())
+            listed = json.loads(index.read_text(encoding="utf-8"))
             frames = np.load(index.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
             ends = np.cumsum(listed["lengths"])
             if len(frames) != (ends[-1] if len(ends) else 0) or frames.shape[1] != self.feature_set.feature_dim:
@@ -144,7 +144,7 @@ def _write_shard(folder: Path, shard: list[tuple[str, Features]], dtype: str) ->
     feature_set = shard[0][1].feature_set
     header = {"version": VERSION, "name": feature_set.name, "columns": feature_set.columns, "rate": feature_set.rate}
     if (folder / "store.json").is_file():
-        stored = json.loads((folder / "store.json").read_text())
+        stored = json.loads((folder / "store.json").read_text(encoding="utf-8"))
         if stored != json.loads(json.dumps(header)):
             raise InputError(f"{folder} holds {stored['name']} features with other columns; use another folder")
     else:
@@ -176,7 +176,7 @@ def _read_failures(folder: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     failures = {}
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             entry = json.loads(line)
         except ValueError:  # half a line, left by a killed run: that item is tried again

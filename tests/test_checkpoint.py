@@ -1,5 +1,8 @@
 import hashlib
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -123,3 +126,23 @@ def test_an_unknown_name_lists_what_ships():
         checkpoint.find_folder("bsae")
     with pytest.raises(InputError, match="a checkpoint is a name, a folder or a hub id; given None"):
         checkpoint.find_folder(None)
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="cannot be made"):
+        checkpoint.require_own_folder(tmp_path / "file" / "model")
+
+
+def test_what_is_written_does_not_depend_on_the_locale(tmp_path):
+    code = (
+        "import emoembed, sys; base = emoembed.load('base');"
+        "base.adapt([{'text': 'je le veux', 'label': 'd\\u00e9sir'}]).save_pretrained(sys.argv[1]);"
+        "print(ascii(emoembed.load(sys.argv[1]).model.config.adapted))"
+    )
+    settings = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "m")], env=settings, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "d\\xe9sir" in done.stdout
