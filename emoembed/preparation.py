@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from emoembed.corpora import prepared
 from emoembed.corpora.corpus import Corpus
@@ -85,7 +86,13 @@ def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False) -> Fe
     if prepared.is_prepared(folder):
         there = prepared.read(folder)
         if there.name == corpus.name and set(there.samples["id"]) == set(corpus.samples["id"]):
-            return there
+            changed = [name for name in ("labels", "split", "text") if _cells(there, name) != _cells(corpus, name)]
+            if not changed:
+                return there
+            raise InputError(
+                f"{folder} holds {there.name} as it was; {' and '.join(changed)} are others now: give another folder, "
+                "or remove it first"
+            )
         raise InputError(f"{folder} holds {there.name} with other rows; give another folder, or remove it first")
     taken = [name for name in prepared.MODALITIES if not _is_store(folder / name)]
     if taken:
@@ -123,6 +130,14 @@ def cached(corpus: FeatureCorpus, data: Path, cache: Path | None = None, *, prog
     times = [path.stat().st_mtime_ns for path in sorted(Path(data).rglob("*")) if path.is_file()]
     key = hashlib.sha256(repr((str(Path(data).resolve()), corpus.form, times, rows)).encode()).hexdigest()[:16]
     return prepare(corpus, (cache or cache_folder()) / "prepared" / f"{corpus.name}-{key}", progress=progress)
+
+
+def _cells(corpus: Corpus, column: str) -> dict[str, object]:
+    """A column by id, nothing as None."""
+    values = (
+        tuple(value) if column == "labels" else None if pd.isna(value) else value for value in corpus.samples[column]
+    )
+    return dict(zip(corpus.samples["id"], values, strict=True))
 
 
 def _is_store(folder: Path) -> bool:

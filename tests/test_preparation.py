@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from emoembed import corpora
@@ -65,6 +66,11 @@ def test_preparing_again_does_nothing_and_another_corpus_is_refused(tmp_path):
     assert (tmp_path / "out" / "audio" / "shard-00000.npy").stat().st_mtime_ns == before
     with pytest.raises(InputError, match="holds mosei with other rows"):
         prepare(toy({"other": arrays["x"]}), tmp_path / "out")
+    mended = toy(arrays)
+    mended.samples["text"] = "said otherwise"
+    mended.samples["labels"] = pd.Series([("awe",)] * len(mended.samples), dtype=object)
+    with pytest.raises(InputError, match="holds mosei as it was; labels and text are others now"):
+        prepare(mended, tmp_path / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()
     with pytest.raises(InputError, match=r"holds thesis\.txt"):
