@@ -97,13 +97,17 @@ def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path) -> E
     return _fitted(model, train, valid, "video", seed, work)
 
 
+def key(*described: object) -> str:
+    """What tells stages apart that were built by other settings, or of labels described in another way."""
+    return hashlib.sha256(repr((described, sorted(table().items()))).encode()).hexdigest()[:8]
+
+
 def _fitted(
     model: EmotionModel, train: EmotionData, valid: EmotionData, modality: str, seed: int, work: Path
 ) -> EmotionModel:
     """Train one modality, or take up what an earlier run of this stage, on the same rows, left in `work`."""
     config = recipes.training(modality, seed)
-    described = repr((asdict(config), recipes.REVISION[modality], hash_of(train), hash_of(valid)))
-    stage = f"{modality}-{hashlib.sha256(described.encode()).hexdigest()[:8]}"
+    stage = f"{modality}-{key(asdict(config), recipes.REVISION[modality], hash_of(train), hash_of(valid))}"
     finished = work / f"{stage}.safetensors"
     if not finished.is_file():
         closed_form.prepare(model, train)
@@ -111,7 +115,9 @@ def _fitted(
         augment = recipes.augment_of(model.config.modalities)
         history = fit(model, train, valid, config, augment=augment, resume=run, progress=True)
         print(modality, "validation", [round(score, 4) for score in history.scores], flush=True)
-        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, finished)
+        written = finished.with_suffix(".tmp")
+        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, written)
+        written.replace(finished)
     weights = {f"background_{modality}": model.background(modality), **load_file(finished)}
     model.load_state_dict(weights)
     closed_form.finish(model, train)
@@ -157,7 +163,8 @@ def build_av(data: Path, seed: int, work: Path) -> EmotionModel:
     beside = fusion.other_speech(data)
     corpus = corpora.load("ravdess", data)
     train, valid = (fusion.part_of(both, corpus, name) for name in ("train", "valid"))
-    run = work / f"run-{AV}-{hash_of(join([train, beside]))}"
+    revisions = [recipes.REVISION[name] for name in modalities]
+    run = work / f"run-{AV}-{key(revisions, hash_of(train), hash_of(valid), hash_of(beside))}"
     model = fusion.train_on(modalities, train, valid, seed, beside=beside, resume=run, progress=True)
     provenance = {
         "trained_on": {"audio": list(AUDIO_CORPORA), "video": ["ravdess"]},
@@ -194,12 +201,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parsed = parser.parse_args()
     torch.set_num_threads(2)
-    if not (parsed.work / "trunk").is_dir():
-        checkpoint.save(build_trunk(parsed.data), parsed.work / "trunk")
-    untrained = checkpoint.load(parsed.work / "trunk")
-    if not (parsed.work / checkpoint.WORDS).is_file():
-        table = distil_words(untrained, training_texts(parsed.data))
-        checkpoint.write_word_table(table, parsed.work / checkpoint.WORDS)
+    texts = training_texts(parsed.data)
+    kind = key(recipes.REVISION["text"], VOCABULARY, TABLE_WORDS, TABLE_DIM, texts)
+    start, words = parsed.work / f"trunk-{kind}", parsed.work / f"words-{kind}.bin"
+    if not start.is_dir():
+        checkpoint.save(build_trunk(parsed.data), start)
+    untrained = checkpoint.load(start)
+    if not words.is_file():
+        written = words.with_suffix(".tmp")
+        checkpoint.write_word_table(distil_words(untrained, texts), written)
+        written.replace(words)
     wanted = parsed.stages.split(",")
     stages = {"text": train_text, "audio": train_audio, "video": train_video}
     parts = {
@@ -208,9 +219,8 @@ def main() -> None:
         if name in wanted or "base" in wanted
     }
     if "base" in wanted:
-        words = checkpoint.read_word_table(parsed.work / checkpoint.WORDS)
         model = assemble(parsed.data, parts, untrained, parsed.reports)
-        write(model, parsed.output / "base", words)
+        write(model, parsed.output / "base", checkpoint.read_word_table(words))
     if AV in wanted:
         write(build_av(parsed.data, parsed.seed, parsed.work), parsed.output / AV)
 

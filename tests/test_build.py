@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -70,6 +72,11 @@ def test_a_stage_that_was_finished_is_taken_up(rows, text_model, monkeypatch, tm
     for other in ((rows("train"), 1), (rows("train").rows(np.arange(20)), 0)):
         with pytest.raises(AssertionError, match="trained again"):
             build._fitted(parts[1], other[0], rows(), "text", other[1], tmp_path)
+    known = build.table()
+    joy = replace(known["joy"], definition="a storm ahead")
+    monkeypatch.setattr(build, "table", lambda: {**known, "joy": joy})
+    with pytest.raises(AssertionError, match="trained again"):
+        build._fitted(parts[1], rows("train"), rows(), "text", 0, tmp_path)
 
 
 def test_the_word_table_holds_the_labels_and_the_commonest_words(text_model):
