@@ -56,6 +56,10 @@ def train_manifest(
 ) -> Trained:
     """Train each modality on a manifest's own labels, calibrate it, and put the modalities together.
 
+    Training reads the beginning of an item alone: 64 word pieces of a text, 4 s of a recording (8 s of raw samples),
+    a minute of a face; every image of a clip goes through the network at once, so that faces are better given as images
+    or short clips. Calibration reads items as `predict` does.
+
     Args:
         source: a manifest's path, or a corpus, with train rows and valid rows; where it has no valid rows, 20 % of
             the train rows are held out, alike in labels, whole speakers or dialogues where these are given.
