@@ -38,7 +38,9 @@ def read_support(path: str | Path) -> list[dict[str, Any]]:
 
 def _taught(row: Mapping[Hashable, Any], folder: Path) -> dict[str, Any]:
     """A row of support: an empty cell is nothing, a path lies in the folder."""
-    cells = {str(key): None if isinstance(cell, str) and not cell else cell for key, cell in row.items()}
+    cells: dict[str, Any] = {
+        str(key): None if isinstance(cell, str) and not cell else cell for key, cell in row.items()
+    }
     paths = {key: str(folder / cells[key]) for key in ("audio", "video") if cells.get(key) is not None}
     return {**cells, **paths, "label": list(manifest.labels_of(cells["label"]))}
 

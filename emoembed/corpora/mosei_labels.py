@@ -138,7 +138,7 @@ def emotions_of(
         values = None
         if "$_$" in one:
             video, _, number = one.partition("$_$")
-            stored = labels.stored(video).values if video in labels else []
+            stored = labels.stored(video).values if video in labels else np.zeros((0, len(ALL_LABELS)))
             if len(stored) == len(numbered[video]):
                 row = stored[sorted(numbered[video]).index(number)]
                 values = row if abs(row[0] - sentiment) < SAME_SENTIMENT else None
