@@ -1,5 +1,6 @@
 import importlib.util
 import struct
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -404,3 +405,11 @@ def test_vertex_of_a_parabola():
     assert 3 + face_tracker._vertex(fit, 3) == pytest.approx(3.3)
     assert face_tracker._vertex(fit, 0) == 0.0
     assert face_tracker._vertex(np.ones(5), 2) == 0.0
+
+
+def test_a_picture_of_more_pixels_than_can_be_read_is_told(tmp_path):
+    parts = [b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(b"0"), b"IEND"]
+    chunks = [struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts]
+    (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    with pytest.raises(MediaError, match=r"huge\.png cannot be read as an image"):
+        read_faces(tmp_path / "huge.png")
