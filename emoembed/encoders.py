@@ -25,6 +25,8 @@ from emoembed.layers import (
 from emoembed.ridge import RidgeMap
 from emoembed.statistics import moments, statistics, statistics_dim
 
+FACES_AT_ONCE = 512
+"""That the face network reads together outside training: each takes 1 MB while it is read, and clips have thousands."""
 SUMMARY_NOISE = 0.1
 """Deviation of the noise on standardised statistics in training."""
 
@@ -237,9 +239,11 @@ class FaceEncoder(nn.Module):
         maps = frames[mask].view(-1, 1, self.side, self.side)
         centred = maps - maps.mean(dim=(2, 3), keepdim=True)
         maps = centred / (centred.square().mean(dim=(2, 3), keepdim=True) + 1e-3).sqrt()
-        faces = self._read(maps)
-        if not self.training:
-            faces = (faces + self._read(maps.flip(-1))) / 2
+        if self.training:  # all at once, for the sake of batch normalisation
+            faces = self._read(maps)
+        else:
+            parts = maps.split(FACES_AT_ONCE)
+            faces = torch.cat([(self._read(part) + self._read(part.flip(-1))) / 2 for part in parts])
         steps = faces.new_zeros(*frames.shape[:2], faces.shape[-1]).masked_scatter(mask[..., None], faces)
         return self.pool(steps, lengths).to(faces.dtype)
 

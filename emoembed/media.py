@@ -80,7 +80,7 @@ def _video(config: ModalityConfig, source: Any) -> np.ndarray:
         raise _needs_features("video", config)
     if not isinstance(source, (str, Path, np.ndarray)):
         raise InputError(f"video is a path or an array (time, height, width, 3); given {type(source).__name__}")
-    faces = video.read_faces(source).features.values
+    faces = video.read_faces(source, limit=config.longest).features.values
     return faces if config.features == "faces" else _pixels(faces, config)
 
 

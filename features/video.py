@@ -52,6 +52,7 @@ def read_faces(
     end: float | None = None,
     side: Literal["left", "right"] | None = None,
     detector: str | Path | None = None,
+    limit: int | None = None,
 ) -> FaceTrack:
     """Find a face in a video or picture and follow it; each row is the face, eyes level, as 48 x 48 grey pixels.
 
@@ -67,13 +68,14 @@ def read_faces(
         start, end: seconds to look at; the whole video by default.
         side: look only at the left or right half of the picture (recordings with one speaker on each side).
         detector: a YuNet ONNX file to find faces with; by default the Haar cascade that comes with OpenCV.
+        limit: faces after which no further frame is looked at; by default all are.
 
     Raises:
         MissingFileError: a path is not a file.
         MediaError: the file cannot be decoded, or has no frames, or no face in any frame.
         InputError: an array of the wrong shape or type, or with NaN or infinite values; or a bad argument.
     """
-    _check_arguments(rate, start, end, side)
+    _check_arguments(rate, start, end, side, limit)
     if isinstance(video, np.ndarray):
         video = _without_alpha(video)
         name, still = f"video array of shape {video.shape}", _is_still(video)
@@ -92,6 +94,8 @@ def read_faces(
         if row is not None:
             pixels, (x, y, width, height), confidence = row
             found.append((time, pixels, (x + offset, y, width, height), confidence))
+        if len(found) == limit:
+            break
     if not seen:
         span = f" from {start or 0} s to {'the end' if end is None else f'{end} s'}" if start or end else ""
         raise MediaError(f"{name}: no frames{span}")
@@ -266,7 +270,9 @@ def _checked_path(video: str | Path, frame_rate: float | None) -> Path:
     return path
 
 
-def _check_arguments(rate: float, start: float | None, end: float | None, side: str | None) -> None:
+def _check_arguments(
+    rate: float, start: float | None, end: float | None, side: str | None, limit: int | None
+) -> None:
     if not (math.isfinite(rate) and rate > 0):
         raise InputError(f"rate is frames a second, above 0; given {rate!r}")
     if not (math.isfinite(start or 0.0) and (start or 0.0) >= 0):
@@ -275,6 +281,8 @@ def _check_arguments(rate: float, start: float | None, end: float | None, side: 
         raise InputError(f"end is seconds from the beginning, after start; given start={start!r}, end={end!r}")
     if side not in (None, "left", "right"):
         raise InputError(f"side is 'left', 'right' or None for the whole picture; given {side!r}")
+    if limit is not None and limit < 1:
+        raise InputError(f"limit is a number of faces, at least 1, or None; given {limit!r}")
 
 
 def _no_face(seen: int, name: str, detector: str | Path | None) -> str:

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from emoembed import encoders
 from emoembed.encoders import FaceEncoder, PooledEncoder, RecurrentEncoder, SpectrogramEncoder
 from emoembed.transformer import TransformerEncoder
 
@@ -79,6 +80,17 @@ def test_company_changes_nothing(encoder_and_frames):
         alone = encoder(frames[i : i + 1, :length], torch.tensor([length]))
         assert alone.shape == (1, 8)
         torch.testing.assert_close(alone[0], together[i], rtol=1e-4, atol=1e-4)
+
+
+def test_a_long_clip_of_faces_is_read_in_parts(monkeypatch):
+    encoder, frames, lengths = FaceEncoder(8, side=16, channels=(4, 4, 6, 6)).eval(), torch.rand(2, 21, 256), [21, 13]
+    whole = encoder(frames, torch.tensor(lengths))
+    together = []
+    encoder.stages[0].register_forward_pre_hook(lambda _, given: together.append(len(given[0])))
+    monkeypatch.setattr(encoders, "FACES_AT_ONCE", 8)
+    torch.testing.assert_close(encoder(frames, torch.tensor(lengths)), whole, rtol=1e-4, atol=1e-5)
+    assert max(together) == 8
+    assert sum(together) == 2 * sum(lengths)  # each face also mirrored
 
 
 def test_raw_sound_through_wav2vec2_ignores_padding():

@@ -7,8 +7,10 @@ import torch
 
 from emoembed import closed_form, recipes
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
+from emoembed.features import video
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.labels import Label
+from emoembed.model_config import ModalityConfig
 from emoembed.recognizer import Recognizer, predict
 
 LABELS = ["joy", "anger", "nostalgia", "awe"]
@@ -103,6 +105,15 @@ def test_labels_are_checked_before_anything_is_read(recognizer):
         recognizer.predict("x", labels=[])
     with pytest.raises(LabelError, match="one string"):
         recognizer.predict("x", labels="joy")
+
+
+def test_no_frame_is_looked_at_beyond_the_last_face_that_is_read(recognizer, monkeypatch):
+    frames = np.random.default_rng(0).integers(0, 255, (9, 48, 48), dtype=np.uint8)
+    looked, row = [], video._face_row
+    monkeypatch.setattr(video, "_face_row", lambda *frame: looked.append(frame) or row(*frame))
+    monkeypatch.setattr(ModalityConfig, "longest", 4)
+    recognizer.predict(video=frames, labels=LABELS)
+    assert len(looked) == 4
 
 
 def test_openface_files_are_read_where_the_model_reads_action_units(word_table, tmp_path):

@@ -219,6 +219,12 @@ def test_an_array_without_frame_rate_is_taken_as_sampled(demo):
     np.testing.assert_allclose(read_faces(frames, rate=5).times, np.arange(6) / 5)
 
 
+def test_reading_ends_with_the_last_face_asked_for(media):
+    whole, part = read_faces(media[1]), read_faces(media[1], limit=4)
+    assert len(part.times) == part.frames_seen == 4
+    np.testing.assert_array_equal(part.features.values, whole.features.values[:4])
+
+
 def test_start_and_end_cut_the_video(media):
     whole, part = read_faces(media[1]), read_faces(media[1], start=0.8, end=1.2)
     assert part.times[0] == pytest.approx(0.8)
@@ -338,6 +344,7 @@ def test_an_array_of_no_frames():
         ({"frame_rate": -1}, "frame_rate is frames a second, above 0; given -1"),
         ({"start": -1}, "start is seconds .* given -1"),
         ({"start": 2, "end": 1}, "after start; given start=2, end=1"),
+        ({"limit": 0}, "limit is a number of faces, at least 1, or None; given 0"),
         ({"side": "top"}, "'left', 'right' or None .* given 'top'"),
     ],
 )
