@@ -27,16 +27,19 @@ CONSTANT = 1e-5
 """Standard deviation up to which a column is the same in every row."""
 
 
-def prepare(model: EmotionModel, train: EmotionData, beside: EmotionData | None = None) -> EmotionModel:
+def prepare(
+    model: EmotionModel, train: EmotionData, beside: EmotionData | None = None, frames: int = 400
+) -> EmotionModel:
     """Fit what must be fitted before training: the columns' statistics, and the maps in closed form.
 
     Args:
         model: untrained.
         train: the rows it will be trained on.
         beside: rows of other corpora, which the maps alone are fitted on as well.
+        frames: of an item that the maps are fitted on.
     """
     fit_standardization(model, train)
-    fit_overviews(model, train if beside is None else join([train, beside]))
+    fit_overviews(model, train if beside is None else join([train, beside]), frames)
     return model
 
 
@@ -89,7 +92,7 @@ def settle(layer: nn.Linear, inputs: Tensor) -> None:
 
 
 @torch.no_grad()
-def fit_overviews(model: EmotionModel, data: EmotionData, frames: int = 400) -> None:
+def fit_overviews(model: EmotionModel, data: EmotionData, frames: int) -> None:
     """Fit each encoder's map from statistics to label points.
 
     A row with several labels is drawn to their mean. Corpora count alike, however many rows they have: rows of one

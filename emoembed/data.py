@@ -74,6 +74,38 @@ class EmotionData:
         return {name: collate([store.get(i) for i in wanted], cut[name]) for name, store in self.inputs.items()}
 
 
+class Excerpts(Mapping[str, np.ndarray]):
+    """A part of each item, drawn anew at every reading; an item that is no longer than a part comes whole.
+
+    Args:
+        whole: id -> array `(time, feature_dim)`.
+        frames: of a part.
+        seed: of what is drawn.
+        scattered: one frame of each of as many equal stretches of the item (temporal segment networks, Wang et al.
+            2016), for faces, of which neighbours are alike; else frames that follow one another.
+    """
+
+    def __init__(self, whole: Mapping[str, np.ndarray], frames: int, seed: int = 0, *, scattered: bool = False) -> None:
+        self.whole, self.frames, self.scattered = whole, frames, scattered
+        self.generator = np.random.default_rng(seed)
+
+    def __getitem__(self, item: str) -> np.ndarray:
+        array = self.whole[item]
+        if len(array) <= self.frames:
+            return array
+        if not self.scattered:
+            first = int(self.generator.integers(len(array) - self.frames + 1))
+            return array[first : first + self.frames]
+        bounds = np.linspace(0, len(array), self.frames + 1).astype(int)
+        return array[self.generator.integers(bounds[:-1], bounds[1:])]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.whole)
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+
 def collate(arrays: Sequence[np.ndarray | None], max_frames: int = 3000) -> tuple[Tensor, Tensor]:
     """Arrays `(time, feature_dim)` -> padded float32 `(batch, time, feature_dim)` and lengths; None has length 0."""
     dim = next((array.shape[1] for array in arrays if array is not None), 1)

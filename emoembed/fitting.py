@@ -13,7 +13,7 @@ from emoembed import checkpoint, closed_form, corpus_data, extraction, media, pr
 from emoembed.bulk import as_corpus, input_of, present_modalities
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
-from emoembed.data import EmotionData
+from emoembed.data import EmotionData, Excerpts
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.evaluation.calibration import calibrate
 from emoembed.features.text import word_feature_set
@@ -26,6 +26,7 @@ from emoembed.words import PhraseEncoder, WordTable
 
 HELD_OUT_FOLDS = 5  # one of which is held out where a manifest brings no valid rows: 20 %
 LONGEST_SOUND = 128_000  # samples of a clip that are trained on: 8 s
+FACES_OF_A_CLIP = 8  # that are trained on in an epoch, others in the next: each takes 2 MB while it is
 FEWEST_ROWS = 10  # that a valid part can be taken from
 
 
@@ -56,9 +57,9 @@ def train_manifest(
 ) -> Trained:
     """Train each modality on a manifest's own labels, calibrate it, and put the modalities together.
 
-    Training reads the beginning of an item alone: 64 word pieces of a text, 4 s of a recording (8 s of raw samples),
-    a minute of a face; every image of a clip goes through the network at once, so that faces are better given as images
-    or short clips. Calibration reads items as `predict` does.
+    Training reads the first 64 word pieces of a text; of a recording as much as `predict` where it is read by its
+    statistics, the first 4 s by a network over its frames (8 s of raw samples); of a clip eight faces from all over it,
+    others in each epoch. Calibration reads items as `predict` does.
 
     Args:
         source: a manifest's path, or a corpus, with train rows and valid rows; where it has no valid rows, 20 % of
@@ -108,8 +109,11 @@ def train_manifest(
             own.load_into(model, name)
         train, valid, failed = _rows(model, divided, name, progress)
         config = recipes.training(recipes.kind_of(name, model.config.modalities[name]), seed, **changes)
-        if model.config.modalities[name].features == "waveform":
+        read = model.config.modalities[name]
+        if read.features == "waveform":
             config = replace(config, max_frames=LONGEST_SOUND)
+        elif read.features == "speech" and read.encoder == "pooled":  # to read them whole costs nothing there
+            config = replace(config, max_frames=read.longest)
         scores[name] = _train(model, train, valid, config, device, progress)
         parts[name] = (model, train, valid)
         failures |= failed
@@ -244,9 +248,12 @@ def _train(
     model: EmotionModel, train: EmotionData, valid: EmotionData, config: TrainConfig, device: str, progress: bool
 ) -> float:
     """Fit in place; the best validation score."""
-    closed_form.prepare(model, train)
+    faces = [name for name in train.inputs if model.config.modalities[name].features in ("faces", "pixels")]
+    drawn = {name: Excerpts(train.inputs[name], FACES_OF_A_CLIP, config.seed, scattered=True) for name in faces}
+    closed_form.prepare(model, train, frames=config.max_frames)
     augment = recipes.augment_of(model.config.modalities)
-    history = fit(model, train, valid, config, augment=augment, progress=progress, device=device)
+    excerpts = replace(train, inputs={**train.inputs, **drawn})
+    history = fit(model, excerpts, valid, config, augment=augment, progress=progress, device=device)
     model.to("cpu")
     closed_form.finish(model, train)
     return max(history.scores)

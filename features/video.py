@@ -270,9 +270,7 @@ def _checked_path(video: str | Path, frame_rate: float | None) -> Path:
     return path
 
 
-def _check_arguments(
-    rate: float, start: float | None, end: float | None, side: str | None, limit: int | None
-) -> None:
+def _check_arguments(rate: float, start: float | None, end: float | None, side: str | None, limit: int | None) -> None:
     if not (math.isfinite(rate) and rate > 0):
         raise InputError(f"rate is frames a second, above 0; given {rate!r}")
     if not (math.isfinite(start or 0.0) and (start or 0.0) >= 0):

@@ -159,7 +159,7 @@ def test_corpora_count_alike_however_many_rows_they_have(summed, toy):
         copies[n] = replace(copy, inputs={"video": own})
     answers = []
     for parts in ([few, many], [few, *copies]):
-        closed_form.fit_overviews(summed, join(parts))
+        closed_form.fit_overviews(summed, join(parts), 400)
         overview = summed.encoders["video"].overview
         answers.append(overview(overview.scaled(torch.zeros(1, 12))))
     torch.testing.assert_close(answers[0], answers[1], atol=0.12, rtol=0)

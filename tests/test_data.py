@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from emoembed.data import EmotionData, buckets, collate, join
+from emoembed.data import EmotionData, Excerpts, buckets, collate, join
 from emoembed.errors import InputError
 
 
@@ -34,6 +34,23 @@ def test_collate_pads_and_counts():
     assert lengths.tolist() == [2, 0, 4]
     assert frames[0, 2:].abs().sum() == 0
     assert frames.dtype == torch.float32
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+def test_excerpts_are_drawn_anew_from_anywhere_in_an_item(scattered):
+    store = {"long": np.arange(100)[:, None], "short": np.arange(7)[:, None]}
+    parts = Excerpts(store, 10, seed=1, scattered=scattered)
+    assert list(parts) == ["long", "short"]
+    np.testing.assert_array_equal(parts["short"], store["short"])
+    drawn = [parts["long"][:, 0] for _ in range(60)]
+    assert {len(one) for one in drawn} == {10}
+    assert min(one[0] for one in drawn) < 10
+    assert max(one[-1] for one in drawn) >= 90
+    for one in drawn:
+        np.testing.assert_array_equal(one // 10 if scattered else one - one[0], np.arange(10))
+    assert len({tuple(one) for one in drawn}) > 30
+    again = Excerpts(store, 10, seed=1, scattered=scattered)
+    np.testing.assert_array_equal([again["long"][:, 0] for _ in range(60)], drawn)
 
 
 def test_buckets_hold_every_row_once_and_like_lengths():

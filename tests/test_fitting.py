@@ -110,6 +110,27 @@ def test_text_and_sound_are_trained_apart_and_weighed_together(corpus_of, word_t
     assert set(result.scores) == {"joy", "anger"}
 
 
+def test_clips_are_trained_on_by_a_few_faces_and_recordings_read_by_statistics_whole(
+    corpus_of, word_table, tmp_path, monkeypatch
+):
+    random, labels = np.random.default_rng(0), ["joy", "anger"] * 6
+    stores = {"audio": (700, 68), "video": (20, 2304)}
+    features = {name: {f"row{i}": random.random(shape) for i in range(12)} for name, shape in stores.items()}
+    monkeypatch.setattr(fitting.extraction, "cached_features", lambda corpus, name, progress: (features[name], {}))
+    fits, real = {}, fitting.fit
+
+    def noted(model, train, valid, config, **rest):
+        name = next(iter(train.inputs))
+        fits[name] = {len(train.inputs[name][row]) for row in train.ids}, config.max_frames, max(valid.lengths())
+        return real(model, train, valid, config, **rest)
+
+    monkeypatch.setattr(fitting, "fit", noted)
+    media = [str(tmp_path / f"{i}") for i in range(12)]
+    corpus = corpus_of(["x"] * 12, labels, audio=media, video=media)
+    fitting.train_manifest(corpus, modalities=["audio", "video"], phrases=word_table, epochs=1, batch_size=4)
+    assert fits == {"audio": ({700}, 3000, 700), "video": ({8}, 600, 20)}
+
+
 def test_training_names_what_is_missing(corpus_of, sentences, word_table):
     with pytest.raises(InputError, match="toy has no audio; it has text"):
         fitting.train_manifest(sentences, modalities=["audio"], phrases=word_table)
