@@ -198,7 +198,10 @@ def _rows(
         if len(rows.samples) < fewest:
             first = f"; {next(iter(failures.values()))}" if failures else ""
             raise InputError(f"{corpus.name} has {len(rows.samples)} usable {split} rows with {modality}{first}")
-        parts.append(corpus_data.annotate(rows, {modality: inputs}))
+        data = corpus_data.annotate(rows, {modality: inputs})
+        read = model.config.modalities[modality]
+        shown = {modality: media.Pixels(data.inputs[modality], read)} if read.features == "pixels" else data.inputs
+        parts.append(replace(data, inputs=shown))
     taught = int((parts[0].targets == 1).any(axis=0).sum())
     if taught < 2:
         raise InputError(f"the train rows of {corpus.name} with {modality} bear {taught} label; at least 2 are needed")
@@ -210,28 +213,15 @@ def _rows(
 def _inputs(
     model: EmotionModel, corpus: Corpus, modality: str, progress: bool
 ) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
-    """Arrays by id, sound and faces from the cache; and why others are missing."""
-    if model.config.modalities[modality].features in ("waveform", "pixels"):
-        return _read_media(model, corpus, modality)
-    if modality != "text":
+    """Arrays by id, features of sound and faces from the cache; and why others are missing."""
+    if modality != "text" and model.config.modalities[modality].features != "waveform":
         return extraction.cached_features(corpus, modality, progress=progress)
+    texts = zip(corpus.samples["id"], corpus.samples["text"], strict=True)
     inputs: dict[str, np.ndarray] = {}
     failures: dict[str, str] = {}
-    for item, text in zip(corpus.samples["id"], corpus.samples["text"], strict=True):
+    for item, given in texts if modality == "text" else extraction.spans(corpus, modality):
         try:
-            inputs[item] = media.read(model, "text", text)
-        except InputError as error:
-            failures[item] = str(error)
-    return inputs, failures
-
-
-def _read_media(model: EmotionModel, corpus: Corpus, modality: str) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
-    """Samples or pixels by id, which are too large to keep in the cache; and why others are missing."""
-    inputs: dict[str, np.ndarray] = {}
-    failures: dict[str, str] = {}
-    for item, span in extraction.spans(corpus, modality):
-        try:
-            inputs[item] = media.read(model, modality, input_of(modality, span))
+            inputs[item] = media.read(model, modality, input_of(modality, given))
         except (MediaError, MissingFileError, InputError) as error:
             failures[item] = str(error)
     return inputs, failures

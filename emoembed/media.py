@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from emoembed.model import EmotionModel
 from emoembed.model_config import ModalityConfig
 from emoembed.transformer import SentenceEncoder
 from emoembed.words import WordTable
+
+FACES_SHOWN = 16
+"""Faces of a clip that an image transformer reads, evenly spaced: each takes 0.6 MB of pixels, and long to read."""
 
 
 def read(model: EmotionModel, modality: str, source: Any) -> np.ndarray:
@@ -63,12 +67,16 @@ def _audio(config: ModalityConfig, source: Any) -> np.ndarray:
         raise _needs_features("audio", config)
     extractor = extractors[config.features]
     if isinstance(source, tuple) and len(source) == 2:
-        return extractor(np.asarray(source[0]), source[1]).values
-    if isinstance(source, (str, Path)):
-        return extractor(source).values
-    if isinstance(source, np.ndarray):
+        values = extractor(np.asarray(source[0]), source[1]).values
+    elif isinstance(source, (str, Path)):
+        values = extractor(source).values
+    elif isinstance(source, np.ndarray):
         raise InputError("an audio array comes with its sampling rate: audio=(samples, 16000)")
-    raise InputError(f"audio is a path or (samples, sampling_rate); given {type(source).__name__}")
+    else:
+        raise InputError(f"audio is a path or (samples, sampling_rate); given {type(source).__name__}")
+    if config.features == "waveform" and config.settings["trunk_config"].get("do_normalize"):
+        return (values - values.mean()) / values.std()  # as wav2vec2's own training did; silence is no input
+    return values
 
 
 def _video(config: ModalityConfig, source: Any) -> np.ndarray:
@@ -84,15 +92,34 @@ def _video(config: ModalityConfig, source: Any) -> np.ndarray:
     return faces if config.features == "faces" else _pixels(faces, config)
 
 
+class Pixels(Mapping[str, np.ndarray]):
+    """Faces by id, `(time, 48 * 48)`, made ready for an image transformer at each reading: too large to keep."""
+
+    def __init__(self, faces: Mapping[str, np.ndarray], config: ModalityConfig) -> None:
+        self.faces, self.config = faces, config
+
+    def __getitem__(self, item: str) -> np.ndarray:
+        return _pixels(self.faces[item], self.config)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.faces)
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+
 def _pixels(faces: np.ndarray, config: ModalityConfig) -> np.ndarray:
-    """Faces as an image transformer wants them: grey repeated over its channels, at its own size, in -1..1."""
+    """Faces from all over a clip as an image transformer wants: its size, mean and spread; grey in all channels."""
     import cv2
 
     trunk = config.settings["trunk_config"]
     side, channels = int(trunk.get("image_size", 224)), int(trunk.get("num_channels", 3))
+    mean, spread = (np.array(trunk.get(key, [0.5] * channels), np.float32) for key in ("image_mean", "image_std"))
     small = int(faces.shape[1] ** 0.5)
-    resized = [cv2.resize(face.reshape(small, small), (side, side)).ravel() * 2 - 1 for face in faces]
-    return np.tile(np.stack(resized).astype(np.float32), (1, channels))
+    chosen = faces[np.linspace(0, len(faces) - 1, min(len(faces), FACES_SHOWN)).round().astype(int)]
+    resized = [cv2.resize(face.astype(np.float32).reshape(small, small), (side, side)).ravel() for face in chosen]
+    shown = (np.stack(resized)[:, None] - mean[:, None]) / spread[:, None]
+    return np.ascontiguousarray(shown.reshape(len(chosen), -1), dtype=np.float32)
 
 
 def _ready(source: Features, config: ModalityConfig, modality: str) -> np.ndarray:

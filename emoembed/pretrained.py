@@ -7,6 +7,7 @@ are trained beside it.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,12 @@ from emoembed.errors import CheckpointError
 from emoembed.features import audio
 from emoembed.model import EmotionModel
 from emoembed.model_config import ModalityConfig
-from emoembed.transformer import SentenceEncoder, TransformerEncoder, read_trunk
+from emoembed.transformer import PREPARED, SentenceEncoder, TransformerEncoder, read_trunk
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+PREPARATION = "preprocessor_config.json"
 RANK = 8
 LONGEST_TEXT = 512  # tokens
 
@@ -61,7 +63,7 @@ def read(modality: str, name: str | Path, *, rank: int = RANK) -> Pretrained:
         raise CheckpointError(f"{name} is a {config['model_type']} model, an encoder of {reads}; {modality} was asked")
     if modality == "text":
         return Pretrained(recipes.text_modality(config, rank), weights, _tokenizer(name, config))
-    settings = {"trunk_config": config, "rank": rank}
+    settings = {"trunk_config": {**config, **_preparation(name)}, "rank": rank}
     if modality == "audio":
         like = recipes.audio_modality()
         columns = audio.WAVEFORM.columns
@@ -78,6 +80,21 @@ def _modality_of(config: dict[str, Any]) -> str:
     if "conv_stride" in config or config["model_type"] in ("wav2vec2", "hubert", "wavlm"):
         return "audio"
     return "video" if config["model_type"] in ("vit", "clip_vision_model") or "image_size" in config else "text"
+
+
+def _preparation(name: str | Path) -> dict[str, Any]:
+    """How the transformer's input was prepared in its own training, see `media`; nothing where it does not say."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    path = Path(name) / PREPARATION
+    if not Path(name).is_dir():
+        try:
+            path = Path(hf_hub_download(str(name), PREPARATION, local_files_only=checkpoint.offline()))
+        except EntryNotFoundError:
+            return {}
+    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {key: told[key] for key in PREPARED if key in told}
 
 
 def _tokenizer(name: str | Path, config: dict[str, Any]) -> Tokenizer:

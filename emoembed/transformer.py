@@ -25,6 +25,10 @@ from emoembed.words import NEUTRAL_POLE, VAD_DIM
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+PREPARED = ("do_normalize", "image_mean", "image_std")
+"""Beside a transformer's own configuration: how `media` prepares its input."""
+IMAGES_AT_ONCE = 64
+"""That a transformer reads together where no gradient is asked for."""
 ADAPTED = (
     *("query", "key", "value", "dense", "q_proj", "k_proj", "v_proj", "out_proj", "o_proj", "fc1", "fc2"),
     *("q", "k", "v", "o", "q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2", "Wqkv", "Wi", "Wo"),
@@ -248,7 +252,7 @@ def build_trunk(config: dict[str, Any]) -> Any:
 
     if "model_type" not in config:
         raise CheckpointError("a transformer's configuration names its model_type; this one does not")
-    settings = {key: value for key, value in config.items() if key != "model_type"}
+    settings = {key: value for key, value in config.items() if key not in ("model_type", *PREPARED)}
     described: Any = AutoConfig.for_model(config["model_type"], **settings)
     if config["model_type"] == "bert":
         from transformers import BertModel
@@ -325,7 +329,8 @@ def _hidden_states(
     if hasattr(config, "image_size"):
         channels, side = getattr(config, "num_channels", 3), config.image_size
         pixels = frames[mask].view(-1, channels, side, side)
-        states = call(pixel_values=pixels).mean(dim=1)
+        parts = (pixels,) if torch.is_grad_enabled() else pixels.split(IMAGES_AT_ONCE)
+        states = torch.cat([call(pixel_values=part).mean(dim=1) for part in parts])
         empty = states.new_zeros(*frames.shape[:2], states.shape[-1])
         return empty.masked_scatter(mask[..., None], states), lengths
     raise InputError(f"a {config.model_type} model takes neither tokens, samples nor pixels")

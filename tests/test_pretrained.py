@@ -1,5 +1,7 @@
 """Transformers from local folders, tiny and random: trained, saved, loaded and asked, one modality at a time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
@@ -15,7 +17,7 @@ from transformers import (
     Wav2Vec2Model,
 )
 
-from emoembed import fitting, pretrained
+from emoembed import fitting, media, pretrained
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.errors import CheckpointError, InputError
 from emoembed.recognizer import Recognizer
@@ -107,6 +109,39 @@ def test_a_speech_transformer_reads_samples(corpus, wav2vec2, word_table, tmp_pa
 def test_an_image_transformer_reads_faces(corpus, sight, word_table, tmp_path):
     made = trained(corpus, "video", sight, word_table, tmp_path / "out")
     assert made.recognizer.model.config.modalities["video"].features == "pixels"
+
+
+def test_input_is_prepared_as_the_transformer_had_it(wav2vec2, sight, three_model):
+    (sight / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.1]}')
+    (wav2vec2 / "preprocessor_config.json").write_text('{"do_normalize": true, "sampling_rate": 16000}')
+    configs = {"video": pretrained.read("video", sight).modality, "audio": pretrained.read("audio", wav2vec2).modality}
+    three_model.config = replace(three_model.config, modalities=configs)
+    grey = np.full((48, 48), 204, np.uint8)
+    shown = media.read(three_model, "video", grey).reshape(3, -1)
+    np.testing.assert_allclose(shown, np.tile([[1.5], [2.0], [5.0]], shown.shape[1]), rtol=1e-5)
+    samples = (0.01 * np.sin(np.arange(16000) / 9)).astype(np.float32) + 0.005
+    heard = media.read(three_model, "audio", (samples, 16000))
+    assert heard.mean() == pytest.approx(0, abs=1e-5)
+    assert heard.std() == pytest.approx(1, abs=1e-4)
+
+
+def test_an_image_transformer_reads_few_faces_of_a_clip_and_keeps_no_pixels(
+    corpus, sight, word_table, tmp_path, monkeypatch
+):
+    random, fits, real = np.random.default_rng(0), [], fitting.fit
+    clips = {f"row{i}": random.random((40, 48 * 48)).astype(np.float16) for i in range(12)}
+    monkeypatch.setattr(fitting.extraction, "cached_features", lambda *_, **__: (clips, {}))
+    monkeypatch.setattr(fitting, "fit", lambda *given, **rest: fits.append(given) or real(*given, **rest))
+    fitting.train_manifest(
+        corpus, None, ["video"], phrases=word_table, encoders={"video": sight}, epochs=1, batch_size=4
+    )
+    _, train, valid, _ = fits[0]
+    assert len(train.inputs["video"][train.ids[0]]) == fitting.FACES_OF_A_CLIP
+    pixels = valid.inputs["video"]
+    assert pixels[valid.ids[0]].shape == (16, 3 * 16 * 16)
+    assert pixels.faces[valid.ids[0]] is clips["row8"]
+    first, last = (media._pixels(clips["row8"][[place]], pixels.config)[0] for place in (0, 39))
+    np.testing.assert_array_equal(pixels[valid.ids[0]][[0, -1]], [first, last])
 
 
 def test_the_trunk_stays_and_its_adapters_learn(corpus, bert, word_table, tmp_path):
