@@ -16,6 +16,8 @@ from emoembed.model_config import ModalityConfig
 from emoembed.transformer import SentenceEncoder
 from emoembed.words import WordTable
 
+LOOKED_AT = 300.0
+"""Seconds of a sound, at the beginning of which 30 s are read once silence is left out: no more is decoded."""
 FACES_SHOWN = 16
 """Faces of a clip that an image transformer reads, evenly spaced: each takes 0.6 MB of pixels, and long to read."""
 
@@ -67,15 +69,16 @@ def _audio(config: ModalityConfig, source: Any) -> np.ndarray:
         raise _needs_features("audio", config)
     extractor = extractors[config.features]
     if isinstance(source, tuple) and len(source) == 2:
-        values = extractor(np.asarray(source[0]), source[1]).values
+        values = extractor(np.asarray(source[0]), source[1], end=LOOKED_AT).values
     elif isinstance(source, (str, Path)):
-        values = extractor(source).values
+        values = extractor(source, end=LOOKED_AT).values
     elif isinstance(source, np.ndarray):
         raise InputError("an audio array comes with its sampling rate: audio=(samples, 16000)")
     else:
         raise InputError(f"audio is a path or (samples, sampling_rate); given {type(source).__name__}")
+    values = values[: config.longest].copy()  # the rest of a long recording is let go
     if config.features == "waveform" and config.settings["trunk_config"].get("do_normalize"):
-        return (values - values.mean()) / values.std()  # as wav2vec2's own training did; silence is no input
+        return (values - values.mean()) / max(values.std(), 1e-4)  # as wav2vec2's own training did
     return values
 
 

@@ -218,19 +218,24 @@ def _decode_container(path: Path, start: float | None, end: float | None, cause:
         with av.open(str(path)) as container:
             if not container.streams.audio:
                 raise MediaError(f"{path} has no sound track")
-            samples = np.concatenate([np.zeros(0, np.float32), *_decoded_frames(container)])
+            samples = np.concatenate([np.zeros(0, np.float32), *_decoded_frames(container, end)])
     except av.FFmpegError as error:
         raise MediaError(f"{path} cannot be read as sound: {cause}; {error}") from error
     first = int((start or 0) * SAMPLING_RATE)
     return samples[first : None if end is None else int(end * SAMPLING_RATE)], SAMPLING_RATE
 
 
-def _decoded_frames(container: object) -> Iterator[np.ndarray]:
+def _decoded_frames(container: object, end: float | None) -> Iterator[np.ndarray]:
+    """Stretches of samples, the last of them that of `end` in seconds."""
     import av
 
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLING_RATE)
+    count = 0
     for frame in container.decode(audio=0):  # type: ignore[attr-defined]
         for resampled in resampler.resample(frame):
+            count += resampled.samples
             yield resampled.to_ndarray()[0]
+        if end is not None and count >= end * SAMPLING_RATE:
+            return
     for resampled in resampler.resample(None):
         yield resampled.to_ndarray()[0]

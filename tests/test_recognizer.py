@@ -3,11 +3,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 
+import emoembed.media
 from emoembed import closed_form, recipes
 from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
-from emoembed.features import video
+from emoembed.features import audio, video
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.labels import Label
 from emoembed.model_config import ModalityConfig
@@ -114,6 +116,19 @@ def test_no_frame_is_looked_at_beyond_the_last_face_that_is_read(recognizer, mon
     monkeypatch.setattr(ModalityConfig, "longest", 4)
     recognizer.predict(video=frames, labels=LABELS)
     assert len(looked) == 4
+
+
+def test_of_a_long_recording_no_more_is_decoded_than_is_looked_at(recognizer, sound, monkeypatch, tmp_path):
+    samples, rate = sound
+    soundfile.write(tmp_path / "long.wav", np.tile(samples, 5), rate)
+    decoded = []
+    monkeypatch.setattr(audio, "log_mel", lambda given, real=audio.log_mel: decoded.append(len(given)) or real(given))
+    monkeypatch.setattr(emoembed.media, "LOOKED_AT", 1.5)
+    for given in (str(tmp_path / "long.wav"), (np.tile(samples, 5), rate)):
+        recognizer.predict(audio=given, labels=LABELS)
+    assert decoded == [24_000, 24_000]
+    monkeypatch.setattr(ModalityConfig, "longest", 40)
+    assert emoembed.media.read(recognizer.model, "audio", (samples, rate)).shape == (40, 68)
 
 
 def test_openface_files_are_read_where_the_model_reads_action_units(word_table, tmp_path):

@@ -37,6 +37,42 @@ def test_a_file_an_array_and_another_rate_agree(tmp_path):
     assert len(audio.read_audio(tmp_path / "a.flac", start=0.25, end=0.75)) == RATE // 2
 
 
+@pytest.fixture
+def film(tmp_path):
+    """A second of a low tone and one of a high one, the sound track of a film (AAC)."""
+    import av
+
+    samples = np.concatenate([tone(150.0), tone(300.0)])
+    with av.open(str(tmp_path / "film.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=RATE, layout="mono")
+        for first in range(0, len(samples), 1024):
+            frame = av.AudioFrame.from_ndarray(samples[None, first : first + 1024], format="fltp", layout="mono")
+            frame.rate, frame.pts = RATE, first
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return tmp_path / "film.mp4"
+
+
+def test_the_sound_track_of_a_film_is_read(film):
+    def pitch(samples):
+        values = audio.speech(samples, RATE).values[:, audio.SPEECH.columns.index("f0")]
+        return 55 * 2 ** (np.median(values[values > 0]) / 12)
+
+    whole = audio.read_audio(film)
+    assert len(whole) == pytest.approx(2 * RATE, abs=3000)
+    late, early = audio.read_audio(film, start=1.2), audio.read_audio(film, end=0.8)
+    assert len(early) == 0.8 * RATE
+    assert [pitch(early), pitch(late)] == pytest.approx([150, 300], rel=0.02)
+    np.testing.assert_array_equal(early, whole[: len(early)])
+
+
+def test_a_film_is_decoded_no_further_than_asked(film, monkeypatch):
+    given, real = [], audio._decoded_frames
+    monkeypatch.setattr(audio, "_decoded_frames", lambda *asked: (given.append(one) or one for one in real(*asked)))
+    audio.read_audio(film, end=0.5)
+    assert 0.5 * RATE <= sum(map(len, given)) < 0.7 * RATE
+
+
 def test_silence_at_the_ends_is_trimmed():
     padded = np.concatenate([np.zeros(RATE, np.float32), tone(), np.zeros(RATE, np.float32)])
     assert len(audio.speech(padded, RATE).values) == pytest.approx(100, abs=20)
