@@ -22,7 +22,7 @@ from emoembed.words import LabelSpace
 
 HUB_SHARE = {"faces": 0.0}
 """How much of a new label's nearness to items in general is taken off its score, by features; all of it where they are
-not named. In faces it made answers to new labels worse; both ways are rows of `benchmarks/ablation.py`."""
+not named. In faces it made answers to new labels worse: `docs/ablation/video` has both ways."""
 CONSTANT = 1e-5
 """Standard deviation up to which a column is the same in every row."""
 
