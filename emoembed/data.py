@@ -75,29 +75,30 @@ class EmotionData:
 
 
 class Excerpts(Mapping[str, np.ndarray]):
-    """A part of each item, drawn anew at every reading; an item that is no longer than a part comes whole.
+    """Frames from all over each item, drawn anew at every reading; an item that has no more of them comes whole.
+
+    One frame of each of as many equal stretches, as in temporal segment networks (Wang et al. 2016): neighbours in a
+    clip are alike.
 
     Args:
         whole: id -> array `(time, feature_dim)`.
-        frames: of a part.
+        frames: of an item, at most.
         seed: of what is drawn.
-        scattered: one frame of each of as many equal stretches of the item (temporal segment networks, Wang et al.
-            2016), for faces, of which neighbours are alike; else frames that follow one another.
     """
 
-    def __init__(self, whole: Mapping[str, np.ndarray], frames: int, seed: int = 0, *, scattered: bool = False) -> None:
-        self.whole, self.frames, self.scattered = whole, frames, scattered
+    def __init__(self, whole: Mapping[str, np.ndarray], frames: int, seed: int = 0) -> None:
+        self.whole, self.frames = whole, frames
         self.generator = np.random.default_rng(seed)
 
     def __getitem__(self, item: str) -> np.ndarray:
         array = self.whole[item]
         if len(array) <= self.frames:
             return array
-        if not self.scattered:
-            first = int(self.generator.integers(len(array) - self.frames + 1))
-            return array[first : first + self.frames]
         bounds = np.linspace(0, len(array), self.frames + 1).astype(int)
         return array[self.generator.integers(bounds[:-1], bounds[1:])]
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.whole
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.whole)

@@ -18,6 +18,9 @@ from emoembed.features.store import FeatureStore, extract
 REVISION = 1
 """Raised when a change to the features makes those in the cache stale."""
 
+LOOKED_AT, MOST_FACES = 300.0, 3000
+"""What `predict` looks at of an item, and so does training: seconds of sound, and faces."""
+
 Span = tuple[str, float | None, float | None, str | None]
 """A media file, the part that is meant in seconds (None for its beginning or end), and the side of the picture."""
 
@@ -44,14 +47,18 @@ def spans(corpus: Corpus, modality: str) -> Iterator[tuple[str, Span]]:
             yield row, (path, *part, side)
 
 
-def read_span(modality: str, span: Span) -> Features:
-    """The features a modality's recipe reads: `speech` of sound, `faces` of video and images."""
+def read_span(modality: str, span: Span, *, whole: bool = False) -> Features:
+    """The features a modality's recipe reads: `speech` of sound, `faces` of video and images.
+
+    Unless the whole of it is asked for, no more than `predict` looks at.
+    """
     path, start, end, side = span
     if modality == "audio":
-        return audio.speech(path, start=start, end=end)
+        return audio.speech(path, start=start, end=end, limit=None if whole else LOOKED_AT)
     from emoembed.features import video
 
-    return video.read_faces(path, start=start, end=end, side=side).features  # type: ignore[arg-type]
+    limit = None if whole else MOST_FACES
+    return video.read_faces(path, start=start, end=end, side=side, limit=limit).features  # type: ignore[arg-type]
 
 
 def extract_features(
@@ -60,7 +67,7 @@ def extract_features(
     """A corpus's features into a store of the caller's, by row id; rows that cannot be read are in its failures."""
     return extract(
         spans(corpus, modality),
-        lambda span: read_span(modality, span),
+        lambda span: read_span(modality, span, whole=True),
         folder,
         dtype=dtype,
         progress=progress,

@@ -26,7 +26,8 @@ from emoembed.words import PhraseEncoder, WordTable
 
 HELD_OUT_FOLDS = 5  # one of which is held out where a manifest brings no valid rows: 20 %
 LONGEST_SOUND = 128_000  # samples of a clip that are trained on: 8 s
-FACES_OF_A_CLIP = 8  # that are trained on in an epoch, others in the next: each takes 2 MB while it is
+FACES_OF_A_CLIP = {"faces": 8, "pixels": 2}  # that are trained on in an epoch, others in the next; each takes 2 MB
+# while it is, and 130 MB in an image transformer of the usual size
 FEWEST_ROWS = 10  # that a valid part can be taken from
 
 
@@ -58,8 +59,8 @@ def train_manifest(
     """Train each modality on a manifest's own labels, calibrate it, and put the modalities together.
 
     Training reads the first 64 word pieces of a text; of a recording as much as `predict` where it is read by its
-    statistics, the first 4 s by a network over its frames (8 s of raw samples); of a clip eight faces from all over it,
-    others in each epoch. Calibration reads items as `predict` does.
+    statistics, the first 4 s by a network over its frames (8 s of raw samples); of a clip eight faces from all over
+    it, or two where an image transformer reads them, others in each epoch. Calibration reads items as `predict` does.
 
     Args:
         source: a manifest's path, or a corpus, with train rows and valid rows; where it has no valid rows, 20 % of
@@ -238,15 +239,20 @@ def _train(
     model: EmotionModel, train: EmotionData, valid: EmotionData, config: TrainConfig, device: str, progress: bool
 ) -> float:
     """Fit in place; the best validation score."""
-    faces = [name for name in train.inputs if model.config.modalities[name].features in ("faces", "pixels")]
-    drawn = {name: Excerpts(train.inputs[name], FACES_OF_A_CLIP, config.seed, scattered=True) for name in faces}
+    drawn = {name: _drawn(store, model.config.modalities[name], config.seed) for name, store in train.inputs.items()}
     closed_form.prepare(model, train, frames=config.max_frames)
     augment = recipes.augment_of(model.config.modalities)
-    excerpts = replace(train, inputs={**train.inputs, **drawn})
-    history = fit(model, excerpts, valid, config, augment=augment, progress=progress, device=device)
+    history = fit(model, replace(train, inputs=drawn), valid, config, augment=augment, progress=progress, device=device)
     model.to("cpu")
     closed_form.finish(model, train)
     return max(history.scores)
+
+
+def _drawn(store: Mapping[str, np.ndarray], read: ModalityConfig, seed: int) -> Mapping[str, np.ndarray]:
+    """What training reads of items: a few faces of a clip, others each time."""
+    if isinstance(store, media.Pixels):
+        return media.Pixels(Excerpts(store.faces, FACES_OF_A_CLIP["pixels"], seed), read)
+    return Excerpts(store, FACES_OF_A_CLIP["faces"], seed) if read.features == "faces" else store
 
 
 def _assemble(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from emoembed.errors import CheckpointError, InputError
+from emoembed.extraction import LOOKED_AT
 from emoembed.features import audio as sound
 from emoembed.features.feature_set import Features
 from emoembed.model import EmotionModel
@@ -16,8 +17,6 @@ from emoembed.model_config import ModalityConfig
 from emoembed.transformer import SentenceEncoder
 from emoembed.words import WordTable
 
-LOOKED_AT = 300.0
-"""Seconds of a sound, at the beginning of which 30 s are read once silence is left out: no more is decoded."""
 FACES_SHOWN = 16
 """Faces of a clip that an image transformer reads, evenly spaced: each takes 0.6 MB of pixels, and long to read."""
 
@@ -69,17 +68,22 @@ def _audio(config: ModalityConfig, source: Any) -> np.ndarray:
         raise _needs_features("audio", config)
     extractor = extractors[config.features]
     if isinstance(source, tuple) and len(source) == 2:
-        values = extractor(np.asarray(source[0]), source[1], end=LOOKED_AT).values
+        values = extractor(np.asarray(source[0]), source[1], limit=LOOKED_AT).values
     elif isinstance(source, (str, Path)):
-        values = extractor(source, end=LOOKED_AT).values
+        values = extractor(source, limit=LOOKED_AT).values
     elif isinstance(source, np.ndarray):
         raise InputError("an audio array comes with its sampling rate: audio=(samples, 16000)")
     else:
         raise InputError(f"audio is a path or (samples, sampling_rate); given {type(source).__name__}")
     values = values[: config.longest].copy()  # the rest of a long recording is let go
-    if config.features == "waveform" and config.settings["trunk_config"].get("do_normalize"):
-        return (values - values.mean()) / max(values.std(), 1e-4)  # as wav2vec2's own training did
-    return values
+    return _waveform(values, config) if config.features == "waveform" else values
+
+
+def _waveform(values: np.ndarray, config: ModalityConfig) -> np.ndarray:
+    """Samples as a speech transformer wants them: as they are, or of mean 0 and deviation 1."""
+    if not config.settings["trunk_config"].get("do_normalize"):
+        return values
+    return (values - values.mean()) / max(values.std(), 1e-4)
 
 
 def _video(config: ModalityConfig, source: Any) -> np.ndarray:
@@ -104,6 +108,9 @@ class Pixels(Mapping[str, np.ndarray]):
     def __getitem__(self, item: str) -> np.ndarray:
         return _pixels(self.faces[item], self.config)
 
+    def __contains__(self, item: object) -> bool:
+        return item in self.faces
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.faces)
 
@@ -115,6 +122,7 @@ def _pixels(faces: np.ndarray, config: ModalityConfig) -> np.ndarray:
     """Faces from all over a clip as an image transformer wants: its size, mean and spread; grey in all channels."""
     import cv2
 
+    faces = faces[: config.longest]
     trunk = config.settings["trunk_config"]
     side, channels = int(trunk.get("image_size", 224)), int(trunk.get("num_channels", 3))
     mean, spread = (np.array(trunk.get(key, [0.5] * channels), np.float32) for key in ("image_mean", "image_std"))
@@ -141,7 +149,8 @@ def _ready(source: Features, config: ModalityConfig, modality: str) -> np.ndarra
         raise InputError(f"{modality} features {source.feature_set.name!r} have no rows")
     if not np.isfinite(values).all():
         raise InputError(f"{modality} features {source.feature_set.name!r} hold NaN or infinite values")
-    return values.astype(np.float32)
+    values = values[: config.longest].astype(np.float32)
+    return _waveform(values, config) if config.features == "waveform" else values
 
 
 def _needs_features(modality: str, config: ModalityConfig) -> InputError:

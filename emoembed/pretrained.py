@@ -7,7 +7,7 @@ are trained beside it.
 
 from __future__ import annotations
 
-import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +19,11 @@ from emoembed.errors import CheckpointError
 from emoembed.features import audio
 from emoembed.model import EmotionModel
 from emoembed.model_config import ModalityConfig
-from emoembed.transformer import PREPARED, SentenceEncoder, TransformerEncoder, read_trunk
+from emoembed.transformer import SentenceEncoder, TransformerEncoder, read_trunk
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-PREPARATION = "preprocessor_config.json"
 RANK = 8
 LONGEST_TEXT = 512  # tokens
 
@@ -63,7 +62,7 @@ def read(modality: str, name: str | Path, *, rank: int = RANK) -> Pretrained:
         raise CheckpointError(f"{name} is a {config['model_type']} model, an encoder of {reads}; {modality} was asked")
     if modality == "text":
         return Pretrained(recipes.text_modality(config, rank), weights, _tokenizer(name, config))
-    settings = {"trunk_config": {**config, **_preparation(name)}, "rank": rank}
+    settings = {"trunk_config": {**config, **_preparation(name, config, modality)}, "rank": rank}
     if modality == "audio":
         like = recipes.audio_modality()
         columns = audio.WAVEFORM.columns
@@ -82,19 +81,32 @@ def _modality_of(config: dict[str, Any]) -> str:
     return "video" if config["model_type"] in ("vit", "clip_vision_model") or "image_size" in config else "text"
 
 
-def _preparation(name: str | Path) -> dict[str, Any]:
-    """How the transformer's input was prepared in its own training, see `media`; nothing where it does not say."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
+def _preparation(name: str | Path, config: dict[str, Any], modality: str) -> dict[str, Any]:
+    """How the transformer's input was prepared in its own training, see `media`; it warns where nothing is told."""
+    from transformers.feature_extraction_utils import FeatureExtractionMixin
+    from transformers.image_processing_base import ImageProcessingMixin
 
-    path = Path(name) / PREPARATION
-    if not Path(name).is_dir():
-        try:
-            path = Path(hf_hub_download(str(name), PREPARATION, local_files_only=checkpoint.offline()))
-        except EntryNotFoundError:
-            return {}
-    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {key: told[key] for key in PREPARED if key in told}
+    read = (
+        FeatureExtractionMixin.get_feature_extractor_dict
+        if modality == "audio"
+        else ImageProcessingMixin.get_image_processor_dict
+    )
+    try:
+        told, _ = read(str(name), local_files_only=checkpoint.offline() or Path(name).is_dir())
+    except OSError as error:
+        usual = "of samples as they are" if modality == "audio" else "with a mean and deviation of 0.5"
+        warnings.warn(f"how {name} wants its input is not told, so it is read {usual}: {error}", stacklevel=4)
+        return {}
+    if modality == "audio":
+        return {"do_normalize": bool(told.get("do_normalize"))}
+    channels = int(config.get("num_channels", 3))
+    if told.get("do_normalize") is False:
+        return {"image_mean": [0.0] * channels, "image_std": [1.0] * channels}
+    found = {key: told[key] for key in ("image_mean", "image_std") if told.get(key) is not None}
+    by_channel = {key: [one] * channels if isinstance(one, float | int) else list(one) for key, one in found.items()}
+    if any(len(values) != channels for values in by_channel.values()):
+        raise CheckpointError(f"{name} reads images of {channels} channels, and its preparation has {by_channel}")
+    return by_channel
 
 
 def _tokenizer(name: str | Path, config: dict[str, Any]) -> Tokenizer:

@@ -36,6 +36,7 @@ def read_audio(
     *,
     start: float | None = None,
     end: float | None = None,
+    limit: float | None = None,
 ) -> np.ndarray:
     """Read sound as float32 mono samples at 16 kHz, `(samples,)` in -1..1.
 
@@ -43,6 +44,7 @@ def read_audio(
         source: a sound file, a video with a sound track, or an array `(samples,)` or `(samples, channels)`.
         sampling_rate: samples a second of an array; required with one, refused with a path.
         start, end: seconds to cut out; the whole sound by default.
+        limit: seconds that are looked at, from `start` on; by default all are.
 
     Raises:
         MissingFileError: the path is not a file.
@@ -52,16 +54,17 @@ def read_audio(
     """
     if not (np.isfinite(start or 0.0) and (start or 0.0) >= 0) or (end is not None and not end > (start or 0.0)):
         raise InputError(f"start and end are seconds, 0 <= start < end; given start={start!r}, end={end!r}")
-    end = None if end == np.inf else end
+    last = min(np.inf if end is None else end, (start or 0.0) + (np.inf if limit is None else limit))
+    until = None if last == np.inf else last
     if isinstance(source, np.ndarray):
         name = f"audio array of shape {source.shape}"
         samples, rate = _checked_array(source, sampling_rate)
-        samples = samples[int((start or 0) * rate) : None if end is None else int(end * rate)]
+        samples = samples[int((start or 0) * rate) : None if until is None else int(until * rate)]
     else:
         name = str(source)
         if sampling_rate is not None:
             raise InputError(f"sampling_rate={sampling_rate} was given with the file {name}, which states its own")
-        samples, rate = _decode(Path(source), start, end)
+        samples, rate = _decode(Path(source), start, until)
     if samples.ndim == 2:
         samples = samples.mean(axis=1)
     if not len(samples):
@@ -71,7 +74,8 @@ def read_audio(
     if len(samples) < SHORTEST * rate:
         raise MediaError(f"{name}: {len(samples) / rate:.4f} s of sound; at least {SHORTEST} s are needed")
     if np.abs(samples - samples.mean()).max() < 1e-4:  # -80 dB of full scale
-        raise MediaError(f"{name}: {len(samples) / rate:.2f} s of silence; give a recording with speech in it")
+        where = "the first " if until != end else ""
+        raise MediaError(f"{name}: {where}{len(samples) / rate:.2f} s of silence; give a recording with speech in it")
     if rate != SAMPLING_RATE:
         import librosa
 
@@ -85,6 +89,7 @@ def speech(
     *,
     start: float | None = None,
     end: float | None = None,
+    limit: float | None = None,
 ) -> Features:
     """The `speech` feature set of a sound: `(time, 68)` at 100 frames a second, silence at both ends trimmed.
 
@@ -92,7 +97,7 @@ def speech(
     (normalised autocorrelation at the period of F0, 0 to 1), `energy` (dB) and `tilt` (dB from the lower to the
     upper half of the mel bands). Arguments and errors are those of `read_audio`.
     """
-    samples = read_audio(source, sampling_rate, start=start, end=end)
+    samples = read_audio(source, sampling_rate, start=start, end=end, limit=limit)
     mel = log_mel(samples)
     loud = np.flatnonzero(mel.values.max(axis=1) > mel.values.max() - TRIM_DB)
     first, last = max(loud[0] - 5, 0), min(loud[-1] + 6, len(mel.values))
@@ -107,9 +112,10 @@ def waveform(
     *,
     start: float | None = None,
     end: float | None = None,
+    limit: float | None = None,
 ) -> Features:
     """The samples themselves, `(samples, 1)` at 16 kHz, for encoders that take raw sound (wav2vec2, HuBERT, WavLM)."""
-    return Features(read_audio(source, sampling_rate, start=start, end=end)[:, None], WAVEFORM)
+    return Features(read_audio(source, sampling_rate, start=start, end=end, limit=limit)[:, None], WAVEFORM)
 
 
 def log_mel(samples: np.ndarray) -> Features:

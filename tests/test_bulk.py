@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 
-from emoembed import bulk, recipes
+import emoembed.media
+from emoembed import bulk, extraction, recipes
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.errors import InputError, LabelError
+from emoembed.features import video
 from emoembed.features.text import word_feature_set
 from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
@@ -129,6 +132,29 @@ def test_extraction_cuts_parts_and_keeps_failures(corpus_of, tone, tmp_path):
     assert list(store.failures) == ["row2"]
     with pytest.raises(InputError, match="toy has no video; it has audio"):
         bulk.extract_features(corpus, "video", tmp_path / "faces")
+
+
+def test_what_is_trained_on_is_what_predict_looks_at_and_an_extraction_has_all(
+    corpus_of, hearing, tone, tmp_path, monkeypatch
+):
+    for module in (extraction, emoembed.media):
+        monkeypatch.setattr(module, "LOOKED_AT", 1.2)
+    corpus = corpus_of([None] * 2, audio=[tone, tone], start=[np.nan, 0.5])
+    known, failures = extraction.cached_features(corpus, "audio", tmp_path)
+    assert not failures
+    whole = bulk.extract_features(corpus, "audio", tmp_path / "store")
+    assert len(whole["row0"]) > 195
+    assert len(known["row1"]) < len(whole["row1"])
+    read = emoembed.media.read(hearing.model, "audio", tone)
+    np.testing.assert_allclose(known["row0"], read, atol=0.1)  # kept in half precision
+    assert len(bulk.input_of("audio", (tone, 0.5, None, None))[0]) == 1.2 * 16000
+    picture = np.random.default_rng(0).integers(0, 255, (48, 48), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    limits, real = [], video.read_faces
+    monkeypatch.setattr(video, "read_faces", lambda *a, limit, **b: limits.append(limit) or real(*a, limit=limit, **b))
+    for whole in (False, True):
+        extraction.read_span("video", (str(tmp_path / "a.png"), None, None, None), whole=whole)
+    assert limits == [hearing.model.config.modalities["audio"].longest, None]
 
 
 def test_a_manifest_is_not_overwritten_by_its_own_scores(recognizer, tmp_path):

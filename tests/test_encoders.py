@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from emoembed import encoders
+from emoembed import encoders, transformer
 from emoembed.encoders import FaceEncoder, PooledEncoder, RecurrentEncoder, SpectrogramEncoder
 from emoembed.transformer import TransformerEncoder
 
@@ -91,6 +91,20 @@ def test_a_long_clip_of_faces_is_read_in_parts(monkeypatch):
     torch.testing.assert_close(encoder(frames, torch.tensor(lengths)), whole, rtol=1e-4, atol=1e-5)
     assert max(together) == 8
     assert sum(together) == 2 * sum(lengths)  # each face also mirrored
+
+
+def test_a_long_clip_of_pictures_is_read_in_parts(monkeypatch):
+    encoder, frames, lengths = TransformerEncoder(VIT, 8).eval(), torch.rand(2, 21, 768), torch.tensor([21, 13])
+    together = []
+    encoder.trunk.register_forward_pre_hook(
+        lambda _, __, given: together.append(len(given["pixel_values"])), with_kwargs=True
+    )
+    monkeypatch.setattr(transformer, "IMAGES_AT_ONCE", 8)
+    with torch.no_grad():
+        parts = encoder(frames, lengths)
+    assert together == [8, 8, 8, 8, 2]
+    torch.testing.assert_close(encoder(frames, lengths), parts, rtol=1e-4, atol=1e-5)
+    assert together[-1] == 34
 
 
 def test_raw_sound_through_wav2vec2_ignores_padding():

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from emoembed import assess, fitting, recipes
+from emoembed import assess, closed_form, fitting, recipes
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
 from emoembed.recognizer import Recognizer
@@ -124,11 +124,14 @@ def test_clips_are_trained_on_by_a_few_faces_and_recordings_read_by_statistics_w
         fits[name] = {len(train.inputs[name][row]) for row in train.ids}, config.max_frames, max(valid.lengths())
         return real(model, train, valid, config, **rest)
 
+    fitted, overviews = [], closed_form.fit_overviews
     monkeypatch.setattr(fitting, "fit", noted)
+    monkeypatch.setattr(closed_form, "fit_overviews", lambda *given: fitted.append(given[2]) or overviews(*given))
     media = [str(tmp_path / f"{i}") for i in range(12)]
     corpus = corpus_of(["x"] * 12, labels, audio=media, video=media)
     fitting.train_manifest(corpus, modalities=["audio", "video"], phrases=word_table, epochs=1, batch_size=4)
     assert fits == {"audio": ({700}, 3000, 700), "video": ({8}, 600, 20)}
+    assert fitted == [3000, 600]
 
 
 def test_training_names_what_is_missing(corpus_of, sentences, word_table):

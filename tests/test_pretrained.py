@@ -1,5 +1,6 @@
 """Transformers from local folders, tiny and random: trained, saved, loaded and asked, one modality at a time."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -14,12 +15,14 @@ from transformers import (
     ViTConfig,
     ViTModel,
     Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
     Wav2Vec2Model,
 )
 
 from emoembed import fitting, media, pretrained
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.errors import CheckpointError, InputError
+from emoembed.features import audio
 from emoembed.recognizer import Recognizer
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
@@ -47,6 +50,7 @@ def bert(tokenizer, tmp_path):
 @pytest.fixture
 def wav2vec2(tmp_path):
     Wav2Vec2Model(Wav2Vec2Config(**SMALL, **CONVOLUTIONS)).save_pretrained(tmp_path / "wav2vec2")
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(tmp_path / "wav2vec2")
     return tmp_path / "wav2vec2"
 
 
@@ -57,6 +61,7 @@ def sight(request, tmp_path):
     else:
         text = {**SMALL, "vocab_size": 20}
         CLIPModel(CLIPConfig(vision_config=SIGHT, text_config=text)).save_pretrained(tmp_path / "clip")
+    (tmp_path / request.param / "preprocessor_config.json").write_text('{"image_mean": 0.5, "image_std": 0.5}')
     return tmp_path / request.param
 
 
@@ -111,18 +116,49 @@ def test_an_image_transformer_reads_faces(corpus, sight, word_table, tmp_path):
     assert made.recognizer.model.config.modalities["video"].features == "pixels"
 
 
-def test_input_is_prepared_as_the_transformer_had_it(wav2vec2, sight, three_model):
-    (sight / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.1]}')
-    (wav2vec2 / "preprocessor_config.json").write_text('{"do_normalize": true, "sampling_rate": 16000}')
-    configs = {"video": pretrained.read("video", sight).modality, "audio": pretrained.read("audio", wav2vec2).modality}
-    three_model.config = replace(three_model.config, modalities=configs)
-    grey = np.full((48, 48), 204, np.uint8)
-    shown = media.read(three_model, "video", grey).reshape(3, -1)
-    np.testing.assert_allclose(shown, np.tile([[1.5], [2.0], [5.0]], shown.shape[1]), rtol=1e-5)
+def asked(model, modality, folder):
+    """A model whose modality a transformer reads."""
+    one = pretrained.read(modality, folder).modality
+    model.config = replace(model.config, modalities={**model.config.modalities, modality: one})
+    return model
+
+
+@pytest.mark.parametrize(
+    ("told", "file", "seen"),
+    [
+        ({"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.2, 0.1]}, "preprocessor_config.json", [1.5, 2.0, 5.0]),
+        ({"image_processor": {"image_mean": 0.6, "image_std": [0.1] * 3}}, "processor_config.json", [2.0] * 3),
+        ({"do_normalize": False, "image_mean": [0.5] * 3}, "preprocessor_config.json", [0.8] * 3),
+        ({"image_mean": None}, "preprocessor_config.json", [0.6] * 3),
+    ],
+)
+def test_pictures_have_the_mean_and_spread_their_transformer_learned_with(sight, three_model, told, file, seen):
+    (sight / "preprocessor_config.json").unlink()
+    (sight / file).write_text(json.dumps(told))
+    shown = media.read(asked(three_model, "video", sight), "video", np.full((48, 48), 204, np.uint8)).reshape(3, -1)
+    np.testing.assert_allclose(shown, np.tile(np.array(seen)[:, None], shown.shape[1]), rtol=1e-5)
+
+
+def test_samples_have_mean_zero_and_deviation_one_where_their_transformer_learned_so(wav2vec2, three_model):
     samples = (0.01 * np.sin(np.arange(16000) / 9)).astype(np.float32) + 0.005
-    heard = media.read(three_model, "audio", (samples, 16000))
-    assert heard.mean() == pytest.approx(0, abs=1e-5)
-    assert heard.std() == pytest.approx(1, abs=1e-4)
+    model = asked(three_model, "audio", wav2vec2)
+    for given in ((samples, 16000), audio.waveform(samples, 16000)):
+        heard = media.read(model, "audio", given)
+        assert heard.mean() == pytest.approx(0, abs=1e-5)
+        assert heard.std() == pytest.approx(1, abs=1e-4)
+    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(wav2vec2)
+    heard = media.read(asked(three_model, "audio", wav2vec2), "audio", (samples, 16000))
+    np.testing.assert_array_equal(heard[:, 0], samples)
+
+
+def test_preparation_that_is_not_told_is_warned_of_and_one_that_does_not_fit_refused(wav2vec2, sight):
+    (sight / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.4]}')
+    with pytest.raises(CheckpointError, match=r"reads images of 3 channels.*\[0.5, 0.4\]"):
+        pretrained.read("video", sight)
+    for name, modality in ((wav2vec2, "audio"), (sight, "video")):
+        (name / "preprocessor_config.json").unlink()
+        with pytest.warns(UserWarning, match=f"how .*{name.name} wants its input is not told"):
+            pretrained.read(modality, name)
 
 
 def test_an_image_transformer_reads_few_faces_of_a_clip_and_keeps_no_pixels(
@@ -136,12 +172,16 @@ def test_an_image_transformer_reads_few_faces_of_a_clip_and_keeps_no_pixels(
         corpus, None, ["video"], phrases=word_table, encoders={"video": sight}, epochs=1, batch_size=4
     )
     _, train, valid, _ = fits[0]
-    assert len(train.inputs["video"][train.ids[0]]) == fitting.FACES_OF_A_CLIP
-    pixels = valid.inputs["video"]
+    drawn, pixels = train.inputs["video"], valid.inputs["video"]
+    assert len({face.tobytes() for _ in range(99) for face in drawn[train.ids[0]]}) > media.FACES_SHOWN
+    assert len(drawn[train.ids[0]]) == 2
     assert pixels[valid.ids[0]].shape == (16, 3 * 16 * 16)
     assert pixels.faces[valid.ids[0]] is clips["row8"]
     first, last = (media._pixels(clips["row8"][[place]], pixels.config)[0] for place in (0, 39))
     np.testing.assert_array_equal(pixels[valid.ids[0]][[0, -1]], [first, last])
+    monkeypatch.setattr(media, "_pixels", lambda *_: pytest.fail("made to see whether they are there"))
+    assert valid.ids[0] in pixels
+    assert train.ids[0] in drawn
 
 
 def test_the_trunk_stays_and_its_adapters_learn(corpus, bert, word_table, tmp_path):

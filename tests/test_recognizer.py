@@ -123,7 +123,7 @@ def test_of_a_long_recording_no_more_is_decoded_than_is_looked_at(recognizer, so
     soundfile.write(tmp_path / "long.wav", np.tile(samples, 5), rate)
     decoded = []
     monkeypatch.setattr(audio, "log_mel", lambda given, real=audio.log_mel: decoded.append(len(given)) or real(given))
-    monkeypatch.setattr(emoembed.media, "LOOKED_AT", 1.5)
+    monkeypatch.setattr(emoembed.media, "LOOKED_AT", 1.5)  # seconds
     for given in (str(tmp_path / "long.wav"), (np.tile(samples, 5), rate)):
         recognizer.predict(audio=given, labels=LABELS)
     assert decoded == [24_000, 24_000]

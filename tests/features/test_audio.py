@@ -73,6 +73,17 @@ def test_a_film_is_decoded_no_further_than_asked(film, monkeypatch):
     assert 0.5 * RATE <= sum(map(len, given)) < 0.7 * RATE
 
 
+def test_what_is_looked_at_can_be_limited_and_is_told_when_nothing_is_heard_in_it(tmp_path):
+    sound = np.concatenate([np.zeros(RATE, np.float32), tone()])
+    assert len(audio.read_audio(sound, RATE, limit=1.5)) == 1.5 * RATE
+    assert len(audio.read_audio(sound, RATE, start=0.5, limit=1.0)) == RATE
+    assert len(audio.read_audio(sound, RATE, start=0.5, end=1.2, limit=1.0)) == pytest.approx(0.7 * RATE, abs=1)
+    with pytest.raises(MediaError, match=r"the first 0\.50 s of silence"):
+        audio.read_audio(sound, RATE, limit=0.5)
+    with pytest.raises(MediaError, match=r"no samples$"):
+        audio.read_audio(sound[:0], RATE, limit=0.5)
+
+
 def test_silence_at_the_ends_is_trimmed():
     padded = np.concatenate([np.zeros(RATE, np.float32), tone(), np.zeros(RATE, np.float32)])
     assert len(audio.speech(padded, RATE).values) == pytest.approx(100, abs=20)
