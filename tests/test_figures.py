@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+GOALS = (ROOT / "docs/goals.md").read_text()
 FIGURE = re.compile(r"\b\d\.\d{3}\b")
 ROWS = re.findall(r"^\|(.+)\| \[[\w-]+\]\(docs/report/([\w-]+)/report\.md\) \|$", README, re.MULTILINE)
 
@@ -39,7 +40,24 @@ def test_every_table_of_what_was_measured_names_its_reports():
     assert len(tabled) == len(ROWS) > 30
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/stand-in.md"])
+@pytest.mark.parametrize("section", re.split(r"^## ", GOALS, flags=re.MULTILINE)[1:], ids=lambda one: one.split(":")[0])
+def test_a_missed_goal_holds_what_its_tables_printed(section):
+    linked = re.findall(r"\]\(([\w/-]+)/report\.md\)", section)
+    printed = set().union(*(numbers(json.loads((ROOT / "docs" / one / "report.json").read_text())) for one in linked))
+    claimed = FIGURE.findall(section)
+    assert claimed
+    assert not [one for one in claimed if one not in printed]
+
+
+def test_every_missed_goal_says_what_was_tried():
+    missed = [row.split("|") for row, _ in ROWS if "missed" in row]
+    for _, measured, _, goal, *_ in missed:
+        assert [one for one in FIGURE.findall(measured) if one in GOALS], measured
+        assert re.search(rf"\b{re.split('[,;]', goal)[0].strip()}\b", GOALS), goal
+    assert len(missed) > 5
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/stand-in.md", "docs/goals.md"])
 def test_what_is_linked_is_there(page):
     text = (ROOT / page).read_text()
     linked = re.findall(r"\]\(([^)#]+)\)", text) + re.findall(r'src="([^"]+)"', text)
