@@ -26,9 +26,9 @@ from emoembed.words import PhraseEncoder, WordTable
 
 HELD_OUT_FOLDS = 5  # one of which is held out where a manifest brings no valid rows: 20 %
 LONGEST_SOUND = 128_000  # samples of a clip that are trained on: 8 s
-FACES_OF_A_CLIP = {"faces": 8, "pixels": 2}  # that are trained on in an epoch, others in the next; each takes 2 MB
-# while it is, and 130 MB in an image transformer of the usual size
 FEWEST_ROWS = 10  # that a valid part can be taken from
+FACES_OF_A_CLIP = {"faces": 8, "pixels": 2}
+"""Trained on in an epoch, others in the next: a step holds all of a batch, and a transformer's take most memory."""
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ TRAINING = {
         epochs=60, batch_size=32, learning_rate=2e-3, patience=20, pull=1.0, balance=0.5, bf16=False
     ),
 }
-TRAINING["pixels"] = replace(TRAINING["video"], batch_size=16)  # of which a step takes 4 GB in a ViT-base
+TRAINING["pixels"] = replace(TRAINING["video"], batch_size=16)  # a step of a transformer takes much memory
 
 
 def training(kind: str, seed: int = 0, **changes: object) -> TrainConfig:

@@ -74,7 +74,7 @@ def read_audio(
     if len(samples) < SHORTEST * rate:
         raise MediaError(f"{name}: {len(samples) / rate:.4f} s of sound; at least {SHORTEST} s are needed")
     if np.abs(samples - samples.mean()).max() < 1e-4:  # -80 dB of full scale
-        where = "the first " if until != end else ""
+        where = "the first " if limit is not None and len(samples) >= int(limit * rate) else ""
         raise MediaError(f"{name}: {where}{len(samples) / rate:.2f} s of silence; give a recording with speech in it")
     if rate != SAMPLING_RATE:
         import librosa

@@ -80,6 +80,8 @@ def test_what_is_looked_at_can_be_limited_and_is_told_when_nothing_is_heard_in_i
     assert len(audio.read_audio(sound, RATE, start=0.5, end=1.2, limit=1.0)) == pytest.approx(0.7 * RATE, abs=1)
     with pytest.raises(MediaError, match=r"the first 0\.50 s of silence"):
         audio.read_audio(sound, RATE, limit=0.5)
+    with pytest.raises(MediaError, match=r": 1\.00 s of silence"):  # all of it, not the first part
+        audio.read_audio(sound[:RATE], RATE, limit=300.0)
     with pytest.raises(MediaError, match=r"no samples$"):
         audio.read_audio(sound[:0], RATE, limit=0.5)
 
