@@ -25,6 +25,10 @@ class CorpusError(EmoembedError, ValueError):
     """A corpus or manifest does not have the layout its reader expects."""
 
 
+class CorpusFileError(CorpusError):
+    """A file of a corpus is damaged, cut short, or asks for something that is not data."""
+
+
 class CheckpointError(EmoembedError, ValueError):
     """A checkpoint is incomplete, altered, or of a version this release cannot read."""
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from emoembed.corpora.feature_corpus import Arrays
 from emoembed.corpora.files import existing, read_csv
-from emoembed.corpora.pickles import read_npz
+from emoembed.corpora.npz import read_npy, read_npz
 from emoembed.errors import CorpusError, MissingFileError
 from emoembed.features.feature_set import FeatureSet
 
@@ -77,11 +77,7 @@ def _read_folder(folder: Path, clips: list[str]) -> Arrays:
         path = folder / f"{clip}.npy"
         if not path.is_file():
             continue
-        try:
-            values = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise CorpusError(f"{path}: no NumPy array of numbers ({error}); extract it again") from error
-        arrays[clip] = np.atleast_2d(values).astype(np.float32)
+        arrays[clip] = np.atleast_2d(read_npy(path)).astype(np.float32)
     if not arrays:
         raise MissingFileError(f"{folder} holds no .npy file of the clips that are labelled, such as {clips[0]}.npy")
     sizes = {array.shape[1] for array in arrays.values()}

@@ -7,7 +7,8 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from emoembed.corpora.pickles import read_npz, read_pickle
+from emoembed.corpora.npz import read_npz
+from emoembed.corpora.pickles import read_pickle
 from emoembed.errors import CorpusError, MissingFileError
 
 
