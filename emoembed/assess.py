@@ -20,7 +20,7 @@ from emoembed.errors import InputError
 from emoembed.evaluation import experiment, leak_audit, protocols, zero_shot
 from emoembed.evaluation.folds import kind_of, modality_of
 from emoembed.evaluation.report import Report
-from emoembed.features.store import write_atomically
+from emoembed.features.atomic import write_file
 from emoembed.features.text import read_word_vectors
 from emoembed.model import EmotionModel
 from emoembed.recognizer import Recognizer, Result
@@ -166,7 +166,7 @@ def write_evaluation(folder: str | Path, figures: Mapping[str, Any], **tables: p
     for name, frame in tables.items():
         write_table(frame, folder / f"{name}.csv")
     content = json.dumps(_plain(figures), indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(folder / "metrics.json", content.encode() + b"\n")
+    write_file(folder / "metrics.json", content.encode() + b"\n")
 
 
 def _matrices(corpus: Corpus, results: Mapping[str, Result]) -> tuple[np.ndarray, np.ndarray]:

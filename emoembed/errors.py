@@ -33,5 +33,9 @@ class CheckpointError(EmoembedError, ValueError):
     """A checkpoint is incomplete, altered, or of a version this release cannot read."""
 
 
+class OutputError(EmoembedError, OSError):
+    """An output cannot be written; what stood in its place stands as it was."""
+
+
 class TrainingError(EmoembedError, RuntimeError):
     """Training cannot go on: its loss is no longer a number."""

@@ -14,7 +14,7 @@ import pandas as pd
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError, LabelError, MissingFileError
-from emoembed.features.store import write_atomically
+from emoembed.features.atomic import write_file
 from emoembed.labels import Description
 from emoembed.result import Result
 
@@ -69,7 +69,7 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
         content = frame.to_json(orient="records", lines=True, force_ascii=False).encode()
     else:
         content = frame.to_parquet(index=False)
-    write_atomically(path, content)
+    write_file(path, content)
 
 
 def require_output(path: str | Path, source: Corpus | str | Path | None = None) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from filelock import FileLock
 
 from emoembed.errors import EmoembedError, InputError, MissingFileError
+from emoembed.features.atomic import write_file
 from emoembed.features.feature_set import Features, FeatureSet
 
 Item = TypeVar("Item", bound=Hashable)
@@ -148,7 +149,7 @@ def _write_shard(folder: Path, shard: list[tuple[str, Features]], dtype: str) ->
         if stored != json.loads(json.dumps(header)):
             raise InputError(f"{folder} holds {stored['name']} features with other columns; use another folder")
     else:
-        write_atomically(folder / "store.json", json.dumps(header).encode())
+        write_file(folder / "store.json", json.dumps(header).encode())
     number = 1 + max((int(p.stem.split("-")[1]) for p in folder.glob("shard-*.json")), default=-1)
     place = folder / f"shard-{number:05d}.npy"
     temporary = place.with_suffix(".npy.tmp")
@@ -156,14 +157,7 @@ def _write_shard(folder: Path, shard: list[tuple[str, Features]], dtype: str) ->
         np.save(out, np.concatenate([features.values for _, features in shard]).astype(dtype), allow_pickle=False)
     os.replace(temporary, place)
     index = {"ids": [item for item, _ in shard], "lengths": [len(features.values) for _, features in shard]}
-    write_atomically(place.with_suffix(".json"), json.dumps(index).encode())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing: a temporary name beside it, then a rename."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    write_file(place.with_suffix(".json"), json.dumps(index).encode())
 
 
 def _append_failure(folder: Path, item: str, reason: str) -> None:

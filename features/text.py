@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,8 @@ from emoembed.features.feature_set import Features, FeatureSet
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
+PACKED = 30
+"""Times its own size that a compressed file of vectors may hold."""
 TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[!?.,]")
 
 
@@ -42,10 +45,15 @@ def read_word_vectors(path: str | Path, limit: int | None = None) -> KeyedVector
         raise MissingFileError(f"no word vectors at {path}")
     binary = ".bin" in path.suffixes[-2:]
     try:
-        if not binary and not _has_header(path):
+        first = _first_line(path)
+        if not binary and len(first.split()) != 2:
             return _read_glove(path, limit)
+        packed = path.suffix in (".gz", ".bz2")
+        require_declared_size(first, path.stat().st_size * (PACKED if packed else 1), binary=binary, path=path)
         return KeyedVectors.load_word2vec_format(str(path), binary=binary, limit=limit, unicode_errors="replace")
-    except (ValueError, EOFError, OSError) as error:
+    except InputError:
+        raise
+    except (ValueError, EOFError, OSError, IndexError, zlib.error) as error:
         raise InputError(
             f"{path} is not word2vec binary (.bin) nor text with a word and its numbers a line: {error}"
         ) from error
@@ -111,10 +119,25 @@ def _key(token: str, vectors: WordVectors) -> str | None:
     return None
 
 
-def _has_header(path: Path) -> bool:
-    """Whether the first line is `count dim` (word2vec, fastText) and not already a vector (GloVe)."""
+def require_declared_size(header: bytes, size: int, *, binary: bool, path: str | Path) -> None:
+    """Hold `count dim`, the first line of a file of vectors, to the size of the file, before room is made for them.
+
+    Raises:
+        InputError: the line is no such pair, or the file is too small for what it declares.
+    """
+    cells = header.split()
+    if len(cells) != 2 or not all(cell.isdigit() and len(cell) < 20 for cell in cells) or not int(cells[1]):
+        raise InputError(f"{path} does not begin with the number of its words and of their dimensions: {header!r:.60}")
+    count, dim = map(int, cells)
+    fewest = 4 * dim if binary else 2 * dim  # bytes of a vector: a letter and a blank a number in text
+    if count * fewest > size:
+        raise InputError(f"{path} says it holds {count} vectors of {dim} numbers, too many for a file of its size")
+
+
+def _first_line(path: Path) -> bytes:
+    """The first line: `count dim` (word2vec, fastText), or already a vector (GloVe)."""
     import gzip
 
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rb") as lines:
-        return len(lines.readline().split()) == 2
+        return lines.readline(2**20)

@@ -1,4 +1,3 @@
-import hashlib
 import json
 import os
 import subprocess
@@ -44,11 +43,25 @@ def test_an_altered_or_missing_file_is_refused(saved, name):
         checkpoint.load(saved)
 
 
-def sum_up(folder):
-    """Checksums for the files as they are now."""
-    names = ("config.json", "model.safetensors", "tokenizer.json")
-    sums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
-    (folder / "checksums.json").write_text(json.dumps(sums))
+@pytest.mark.parametrize("name", ["tokenizer.json", "words.bin"])
+def test_a_file_that_is_read_and_not_listed_is_refused(saved, name):
+    sums = json.loads((saved / "checksums.json").read_text())
+    sums.pop(name, None)
+    (saved / name).write_bytes(b"altered")
+    (saved / "checksums.json").write_text(json.dumps(sums))
+    with pytest.raises(CheckpointError, match=rf"checksums\.json does not list {name}"):
+        checkpoint.load(saved)
+
+
+def test_an_edited_card_is_told(saved):
+    (saved / "README.md").write_text("# the best model there is\n")
+    with pytest.warns(UserWarning, match=r"README\.md was edited after the checkpoint was saved"):
+        checkpoint.load(saved)
+
+
+def test_the_files_that_ship_are_those_that_were_saved():
+    for name in ("base", "ravdess-av"):
+        checkpoint.read_files(checkpoint.find_folder(name))  # a warning would be an error
 
 
 @pytest.mark.parametrize("sums", ["{", "[1]", "{}", '{"config.json": "0"}'])
@@ -62,7 +75,7 @@ def test_damaged_checksums_are_refused(saved, sums):
 def test_a_configuration_of_something_else_is_refused(saved, change):
     values = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps({**values, **change}))
-    sum_up(saved)
+    checkpoint.write_checksums(saved)
     with pytest.raises(CheckpointError, match=r"config\.json does not describe a model of this release"):
         checkpoint.load(saved)
 
@@ -76,7 +89,7 @@ def test_a_mistyped_folder_is_never_asked_of_the_hub(name):
 def test_another_version_is_refused(saved):
     values = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps({**values, "version": 99}))
-    sum_up(saved)
+    checkpoint.write_checksums(saved)
     with pytest.raises(CheckpointError, match=r"version 99; this release reads version 3"):
         checkpoint.load(saved)
 
@@ -84,7 +97,7 @@ def test_another_version_is_refused(saved):
 def test_weights_of_another_model_are_refused(saved, units_model, tmp_path):
     checkpoint.save(units_model, tmp_path / "other")
     (saved / "model.safetensors").write_bytes((tmp_path / "other/model.safetensors").read_bytes())
-    sum_up(saved)
+    checkpoint.write_checksums(saved)
     with pytest.raises(CheckpointError, match="does not hold the weights"):
         checkpoint.load(saved)
 
@@ -96,17 +109,63 @@ def test_a_folder_with_other_files_is_left_alone(three_model, tmp_path):
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-def test_a_failed_save_leaves_the_old_checkpoint(three_model, saved, monkeypatch):
-    before = (saved / "model.safetensors").read_bytes()
+def test_a_full_disk_leaves_the_old_checkpoint(saved):
+    before = {path.name: path.read_bytes() for path in saved.iterdir()}
+    code = (
+        "import resource, sys, emoembed; from emoembed.errors import EmoembedError; model = emoembed.load(sys.argv[1]);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "try: model.save_pretrained(sys.argv[1])\n"
+        "except EmoembedError as error: print(type(error).__name__, error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(saved)], capture_output=True, text=True)
+    assert "OutputError" in done.stdout, done.stderr
+    assert "File too large; what stood there stands" in done.stdout
+    assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
 
-    def full(*_):
-        raise OSError("disk full")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
-    with pytest.raises(OSError, match="disk full"):
-        checkpoint.save(three_model, saved)
-    assert (saved / "model.safetensors").read_bytes() == before
-    assert sorted(path.name for path in saved.parent.iterdir()) == [saved.name]
+def test_a_reader_finds_a_whole_checkpoint_while_two_processes_save(three_model, saved):
+    code = (
+        "import sys, time; from pathlib import Path; from emoembed import checkpoint;"
+        "model = checkpoint.load(Path(sys.argv[1])); until = time.monotonic() + 4; count = 0\n"
+        "while time.monotonic() < until: checkpoint.save(model, sys.argv[1]); count += 1\n"
+        "print(count)"
+    )
+    command = [sys.executable, "-c", code, str(saved)]
+    writers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    reads = 0
+    while any(writer.poll() is None for writer in writers):
+        checkpoint.read_files(saved)
+        reads += 1
+    assert all(int(writer.communicate()[0]) > 5 for writer in writers)
+    assert reads > 50
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+def test_what_was_killed_between_two_renames_is_found_again(saved):
+    old = saved.with_name(f".{saved.name}.replaced")
+    saved.rename(old)
+    model = checkpoint.load(checkpoint.find_folder(saved))
+    checkpoint.save(model, saved)
+    checkpoint.save(model, saved)
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+def test_a_link_is_saved_through(three_model, saved, tmp_path):
+    (tmp_path / "link").symlink_to(saved)
+    before = (saved / "checksums.json").stat().st_mtime_ns
+    checkpoint.save(three_model, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (saved / "checksums.json").stat().st_mtime_ns > before
+
+
+def test_a_configuration_larger_than_its_weights_takes_no_memory(saved):
+    values = json.loads((saved / "config.json").read_text())
+    values["modalities"]["text"]["settings"]["trunk_config"]["vocab_size"] = 10**9
+    (saved / "config.json").write_text(json.dumps(values))
+    checkpoint.write_checksums(saved)
+    with pytest.raises(CheckpointError, match=r"word_embeddings\.weight \(1000000000, 16\) is expected and"):
+        checkpoint.load(saved)
 
 
 def test_offline_is_offline(monkeypatch):

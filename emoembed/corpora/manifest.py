@@ -17,7 +17,7 @@ import pandas as pd
 from emoembed.corpora.corpus import COLUMNS, SPLITS, Corpus, make_samples, to_splits
 from emoembed.corpora.files import existing, numbers, read_csv, read_jsonl, require_columns
 from emoembed.errors import CorpusError
-from emoembed.features.store import write_atomically
+from emoembed.features.atomic import write_file
 
 MODALITIES = ("text", "audio", "video")
 SUFFIXES = (".csv", ".jsonl", ".parquet")
@@ -83,7 +83,7 @@ def write(corpus: Corpus, path: str | Path) -> None:
         content = table.to_parquet(index=False)
     else:
         raise _unknown_format(path)
-    write_atomically(path, content)
+    write_file(path, content)
 
 
 def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:

@@ -156,9 +156,10 @@ def _run(stream: _Bounded) -> Any:
             raise ValueError(f"{code!r} is no opcode" if code else "it ends before its end")
         opcode = OPCODES[code]
         name = opcode.name
-        argument = None
+        argument: Any = None
         if opcode.arg is not None:
-            argument = READERS[name](stream) if name in READERS else opcode.arg.reader(stream)
+            reader: Callable[[Any], Any] = READERS.get(name, opcode.arg.reader)
+            argument = reader(stream)
         if name in CONSTANTS:
             stack.append(CONSTANTS[name](argument))
         elif name == "MARK":
@@ -396,7 +397,7 @@ def _byte_string(stream: _Bounded) -> str:
     quoted = _line(stream)
     if len(quoted) < 2 or quoted[:1] != quoted[-1:] or quoted[:1] not in b"'\"" or not ESCAPED.fullmatch(quoted):
         raise ValueError("a string without quotation marks, or with strange escapes")
-    return codecs.escape_decode(quoted[1:-1])[0].decode("latin1")  # type: ignore[attr-defined]
+    return codecs.escape_decode(quoted[1:-1])[0].decode("latin1")
 
 
 def _line(stream: _Bounded) -> bytes:

@@ -13,7 +13,8 @@ from emoembed.corpora import manifest
 from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.corpora.files import existing
 from emoembed.errors import CorpusError
-from emoembed.features.store import FeatureStore, write_atomically
+from emoembed.features.atomic import write_file
+from emoembed.features.store import FeatureStore
 
 HEADER, SAMPLES = "corpus.json", "samples.jsonl"
 VERSION = 1
@@ -62,4 +63,4 @@ def write_table(corpus: FeatureCorpus, folder: Path) -> None:
         "multi_label": corpus.multi_label,
         "notes": corpus.notes,
     }
-    write_atomically(folder / HEADER, json.dumps(header, indent=1, ensure_ascii=False).encode())
+    write_file(folder / HEADER, json.dumps(header, indent=1, ensure_ascii=False).encode())

@@ -22,7 +22,7 @@ from emoembed.evaluation import zero_shot
 from emoembed.evaluation.calibration import calibrate
 from emoembed.evaluation.folds import Fold
 from emoembed.evaluation.zero_shot import Encoded
-from emoembed.features.store import write_atomically
+from emoembed.features.atomic import write_file
 from emoembed.model import EmotionModel
 from emoembed.reliability import newness
 from emoembed.train import picked
@@ -191,7 +191,7 @@ def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
 def write(found: Sequence[HeldOut], folder: Path) -> None:
     """Keep what was found of a modality, for `build`."""
     table = pd.DataFrame([asdict(one) for one in found])
-    write_atomically(folder / FILE, table.to_csv(index=False).encode())
+    write_file(folder / FILE, table.to_csv(index=False).encode())
 
 
 def read(folder: Path) -> list[HeldOut]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from emoembed.evaluation import plots
-from emoembed.features.store import write_atomically
+from emoembed.features.atomic import write_file
 
 
 @dataclass
@@ -49,7 +49,7 @@ def write(report: Report, folder: str | Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     figures = [*report.figures, *_draw(report, folder)]
     text = report.markdown() + "".join(f"\n![{name}]({name}.png)\n" for name in figures)
-    write_atomically(folder / "report.md", text.encode())
+    write_file(folder / "report.md", text.encode())
     content = {
         "title": report.title,
         **report.facts,
@@ -58,7 +58,7 @@ def write(report: Report, folder: str | Path) -> None:
             name: json.loads(table.reset_index().to_json(orient="records")) for name, table in report.tables.items()
         },
     }
-    write_atomically(folder / "report.json", json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+    write_file(folder / "report.json", json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
 
 
 def _markdown(table: pd.DataFrame) -> str:

@@ -19,7 +19,7 @@ from emoembed.attune import attune
 from emoembed.data import EmotionData, join
 from emoembed.evaluation import few_shot, held_out, novelty, shipped, zero_shot
 from emoembed.evaluation.folds import AUDIO_CORPORA, Fold, as_fold, load_folds, of_one_modality, phrases_for
-from emoembed.features.store import write_atomically
+from emoembed.features.atomic import write_file
 from emoembed.model import EmotionModel
 from emoembed.model_config import ModalityConfig
 
@@ -123,7 +123,7 @@ class _Kept:
         self.rows = pd.DataFrame([*others.to_dict("records"), *new])
         if self.path:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.path, self.rows.to_csv(index=False).encode())
+            write_file(self.path, self.rows.to_csv(index=False).encode())
 
     def table(self, models: Sequence[str], reading: str) -> pd.DataFrame:
         """The measures of these models in this order."""
