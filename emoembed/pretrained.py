@@ -113,7 +113,8 @@ def _tokenizer(name: str | Path, config: dict[str, Any]) -> Tokenizer:
     from transformers import AutoTokenizer
 
     try:
-        found = AutoTokenizer.from_pretrained(str(name), local_files_only=checkpoint.offline() or Path(name).is_dir())
+        local = checkpoint.offline() or Path(name).is_dir()
+        found = AutoTokenizer.from_pretrained(str(name), local_files_only=local, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"no tokenizer beside the text encoder {name}: {error}") from error
     tokenizer: Tokenizer | None = getattr(found, "backend_tokenizer", None)

@@ -24,6 +24,7 @@ from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.errors import CheckpointError, InputError
 from emoembed.features import audio
 from emoembed.recognizer import Recognizer
+from emoembed.transformer import build_trunk
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 SIGHT = {**SMALL, "image_size": 16, "patch_size": 8}
@@ -205,3 +206,40 @@ def test_what_is_no_encoder_of_the_modality_is_refused(bert, wav2vec2, word_tabl
         pretrained.read("text", "nobody/nothing")
     with pytest.raises(InputError, match="an encoder was given for audio, which is not trained: text"):
         fitting.train_manifest(corpus, modalities=["text"], phrases=word_table, encoders={"audio": wav2vec2})
+
+
+@pytest.mark.parametrize("kind", ["config", "tokenizer", "unknown"])
+def test_code_in_a_folder_is_never_run_and_never_asked_about(bert, monkeypatch, kind):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    (bert / "code.py").write_text(f"import pathlib; pathlib.Path({str(bert / 'ran')!r}).touch()")
+    names = {"AutoConfig": "code.Config", "AutoModel": "code.Model", "AutoTokenizer": ["code.Words", None]}
+    place = bert / ("tokenizer_config.json" if kind == "tokenizer" else "config.json")
+    values = json.loads(place.read_text())
+    if kind == "unknown":
+        values["model_type"] = "mine"
+    place.write_text(json.dumps({**values, "auto_map": names}))
+    if kind == "unknown":
+        with pytest.raises(CheckpointError, match="brings code of its own, which is never run"):
+            pretrained.read("text", bert)
+    else:
+        pretrained.read("text", bert)  # what transformers knows itself is read without that code
+    assert not (bert / "ran").exists()
+
+
+def test_weights_that_are_pickles_are_refused_with_the_way_to_convert_them(bert):
+    (bert / "model.safetensors").rename(bert / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin, which are not read.*save_pretrained\(FOLDER\)"):
+        pretrained.read("text", bert)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"_attn_implementation": "nobody/kernels"}, "is code; it is not fetched"),
+        ({"attn_implementation": "nobody/kernels"}, "is code; it is not fetched"),
+        ({"num_hidden_layers": 10**9}, "at most 200 are built"),
+    ],
+)
+def test_a_configuration_that_fetches_code_or_never_ends_is_refused(change, said):
+    with pytest.raises(CheckpointError, match=said):
+        build_trunk({**SMALL, "model_type": "bert", **change})
