@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from emoembed.cache import tensors_of, versions
 from emoembed.detail import Detail
 from emoembed.errors import CheckpointError
 from emoembed.labels import Description, Label, canonical, find, resolve
@@ -16,6 +18,7 @@ from emoembed.layers import point
 from emoembed.model_config import ENCODERS, ModelConfig
 from emoembed.projections import PROJECTIONS
 from emoembed.reliability import LabelTrust, Reliability
+from emoembed.transformer import SentenceEncoder
 from emoembed.words import LabelSpace, PhraseEncoder, WordSpace
 
 Batch = Mapping[str, tuple[Tensor, Tensor]]
@@ -69,6 +72,16 @@ class EmotionModel(nn.Module):
     @property
     def modalities(self) -> tuple[str, ...]:
         return tuple(self.config.modalities)
+
+    def state(self) -> tuple[Any, ...]:
+        """What tells whether labels may lie elsewhere by now: two states are equal if nothing they hang on changed.
+
+        The encoders, but for the one that embeds names, do not move labels.
+        """
+        parts = [part for name, part in self.named_children() if name not in ("encoders", "details")]
+        if isinstance(self.phrases, SentenceEncoder):
+            parts.append(self.phrases.encoder.trunk)
+        return (self.config, self.phrases, versions((*self.buffers(recurse=False), *tensors_of(*parts))))
 
     def embed(self, labels: Sequence[str | Label] | Mapping[str, Description]) -> Tensor:
         """Features of labels, `(labels, label_dim)`. Raises LabelError as `labels.resolve` does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,10 @@ from torch import Tensor, nn
 
 from emoembed import adapt as few_shot
 from emoembed import attune as own_items
-from emoembed import checkpoint, media
+from emoembed import checkpoint, media, process
 from emoembed.answers import LabelSet, answer
 from emoembed.arguments import Labels, items_of, listed, risk_of, support_rows
+from emoembed.cache import Cache
 from emoembed.card import card_of
 from emoembed.data import collate
 from emoembed.errors import EmoembedError, InputError, LabelError, MediaError, MissingFileError
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BATCH_SIZE = 32
+LABEL_SETS = 64
+"""Lists of labels whose points a recognizer keeps."""
 NOTHING = "nothing to work on: text, audio and video are all None"
 Read = tuple[dict[str, np.ndarray], dict[str, str]]
 """An item's arrays by modality, and why others are absent."""
@@ -46,23 +50,36 @@ class Recognizer(
         super().__init__()
         self.model = model
         self.folder = folder
-        self._label_sets: dict[tuple[Any, ...], LabelSet] = {}
+        self._label_sets: tuple[Any, Cache[tuple[Any, ...], LabelSet]] = ((), Cache(LABEL_SETS))
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = "base", **options: Any) -> Recognizer:  # type: ignore[override]
+    def from_pretrained(cls, name: str | Path = "base", **_: Any) -> Recognizer:  # type: ignore[override]
         """Load a checkpoint that ships, a folder, or a hub id; strictly, from safetensors, checksums verified."""
         folder = checkpoint.find_folder(name)
-        checkpoint.verify(folder)  # before anything in it is read
-        return super().from_pretrained(str(folder), **options)
+        return cls(checkpoint.load(folder), folder)
 
-    @classmethod
-    def _from_pretrained(cls, *, model_id: str, **_: Any) -> Recognizer:
-        return cls(checkpoint.load(model_id), Path(model_id))
+    def save_pretrained(
+        self, save_directory: str | Path, *, repo_id: str | None = None, push_to_hub: bool = False, **settings: Any
+    ) -> str | None:
+        """Save as a checkpoint that `load` reads; one that stands there is replaced whole, or stays as it was.
 
-    def _save_pretrained(self, save_directory: Path) -> None:
+        Args:
+            save_directory: a folder of its own.
+            repo_id: where it goes on the hub, by default the folder's name.
+            push_to_hub: whether it goes there; what the upload was called comes back.
+            settings: of the upload, as `push_to_hub` takes them.
+
+        Raises:
+            CheckpointError: the folder holds other files.
+            OutputError: it cannot be written.
+        """
         licence = self.folder / checkpoint.LICENSE if self.folder else None
         terms = licence.read_text(encoding="utf-8") if licence and licence.is_file() else ""
         checkpoint.save(self.model, save_directory, card=card_of(self.model, self.folder), license_text=terms)
+        if not push_to_hub:
+            return None
+        upload = {key: value for key, value in settings.items() if key not in ("config", "model_card_kwargs")}
+        return str(self.push_to_hub(repo_id or Path(save_directory).name, **upload))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -82,6 +99,7 @@ class Recognizer(
         errors: str = "raise",
     ) -> Any:
         """Score labels for one item, or for a list of items; see `emoembed.predict`."""
+        process.require_no_fork()
         if errors not in ("raise", "skip"):
             raise InputError(f"errors is 'raise' or 'skip'; given {errors!r}")
         items, single = items_of({"text": text, "audio": audio, "video": video})
@@ -127,6 +145,7 @@ class Recognizer(
     @torch.inference_mode()
     def encode(self, text: Any = None, audio: Any = None, video: Any = None) -> dict[str, np.ndarray]:
         """Each modality's points, `(embed_dim,)` of length one; `(items, embed_dim)` for lists, NaN where absent."""
+        process.require_no_fork()
         items, single = items_of({"text": text, "audio": audio, "video": video})
         batches = [range(i, min(i + BATCH_SIZE, len(items))) for i in range(0, len(items), BATCH_SIZE)]
         parts = [
@@ -163,6 +182,7 @@ class Recognizer(
         Raises:
             InputError: no support, a row without a label, or a label that `labels` does not name.
         """
+        process.require_no_fork()
         if not isinstance(steps, int) or steps < 0:
             raise InputError(f"steps is a whole number of at least 0; given {steps!r}")
         rows = support_rows(support)
@@ -214,6 +234,7 @@ class Recognizer(
             InputError: nothing given, or a modality this model does not read.
             MediaError, MissingFileError: an item that cannot be used.
         """
+        process.require_no_fork()
         given = {"audio": audio, "video": video}
         for name, items in given.items():
             if items is None:
@@ -228,20 +249,20 @@ class Recognizer(
         return Recognizer(own_items.attune(self.model, read), self.folder)
 
     def _label_set(self, labels: Labels | None) -> LabelSet:
-        """Labels of a call, kept for the next one with the same."""
+        """Labels of a call, kept for the next one with the same, as long as the model stays as it is."""
         if labels is None and not self.labels:
             raise LabelError("this checkpoint names no default labels; give labels=['joy', 'anger']")
         wanted = self.labels if labels is None else listed(labels)
         plain = not isinstance(wanted, Mapping) and all(isinstance(label, str) for label in wanted)
-        device = str(self.model.space.centre.device)
-        key = (device, *(wanted if plain else resolve(wanted).items()))
-        known = self._label_sets.get(key)
+        key = tuple(wanted) if plain else tuple(resolve(wanted).items())
+        state = self.model.state()
+        if state != self._label_sets[0]:
+            self._label_sets = (state, Cache(LABEL_SETS))
+        cache = self._label_sets[1]
+        known = cache.get(key)
         if known is None:
             points = self.model.label_points(wanted)
-            known = LabelSet(tuple(resolve(wanted)), points, self.model.label_trust(points))
-            if len(self._label_sets) >= 64:
-                self._label_sets = {}
-            self._label_sets[key] = known
+            known = cache.put(key, LabelSet(tuple(resolve(wanted)), points, self.model.label_trust(points)))
         return known
 
     def _read(self, item: Mapping[str, Any], position: int, single: bool) -> Read:
@@ -325,21 +346,28 @@ def predict(
         MissingFileError: a path that is not there, unless `errors` is "skip".
         MediaError: the only media given holds nothing to work on.
     """
-    return load(model, device=device).predict(
+    return _kept(model, device).predict(
         text, audio, video, labels, multi_label=multi_label, abstain=abstain, errors=errors
     )
 
 
 def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:
-    """The recognizer of a checkpoint, kept for the next call."""
+    """The recognizer of a checkpoint: the caller's own, so that changes to it are seen nowhere else.
+
+    What was read is kept for the next call, until the checkpoint is replaced.
+    """
+    kept = _kept(name, device)
+    return Recognizer(deepcopy(kept.model), kept.folder)
+
+
+def _kept(name: str | Path, device: str | None) -> Recognizer:
+    """The recognizer that `predict` uses: read once for each state of a checkpoint, and changed by nobody."""
     folder = checkpoint.find_folder(name)
-    sums = folder / checkpoint.CHECKSUMS
-    changed = sums.stat().st_mtime_ns if sums.is_file() else 0
-    return _load(str(folder.resolve()), "cpu" if device is None else device, changed)
+    return _load(str(folder.resolve()), "cpu" if device is None else device, checkpoint.digest(folder))
 
 
 @lru_cache(maxsize=4)
-def _load(folder: str, device: str, _changed: int) -> Recognizer:
+def _load(folder: str, device: str, _state: str) -> Recognizer:
     check_device(device)
     recognizer = Recognizer.from_pretrained(folder)
     recognizer.model.to(device)

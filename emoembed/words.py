@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from emoembed import cues
+from emoembed.cache import Cache, content_of, tensors_of, versions
 from emoembed.errors import LabelError
 from emoembed.labels import Description, Label, resolve, table
 
@@ -28,6 +30,8 @@ CUE_DIM = 32
 """Numbers of how a label sounds, and of how it looks: what its description says outright (`cues`), then the leading
 directions of the description's vector, half of the length each."""
 CUES = ("sounds", "looks")
+KEPT_LABELS = 20_000
+"""Labels whose features are kept: 2 kB each."""
 
 
 class PhraseEncoder(Protocol):
@@ -168,19 +172,24 @@ class LabelSpace(nn.Module):
             self.register_buffer(f"{cue}_centre", torch.zeros(dim))
             self.register_buffer(f"{cue}_directions", torch.zeros(CUE_DIM - cues.count(cue), dim))
             self.register_buffer(f"{cue}_map", torch.zeros(dim + 1, CUE_DIM))
-        self._cache: dict[Label, Tensor] = {}
-
-    def _load_from_state_dict(self, *args: Any, **options: Any) -> None:
-        """What labels were in the space before is forgotten, where it becomes another."""
-        before = [buffer.clone() for buffer in self.buffers()]
-        super()._load_from_state_dict(*args, **options)
-        if not all(map(torch.equal, before, self.buffers())):
-            self._cache = {}
+        self._kept: tuple[Any, str, Cache[Label, Tensor]] = ((), "", Cache(KEPT_LABELS))
 
     def take(self, other: LabelSpace) -> None:
-        """Become a copy of another space over the same phrase encoder; labels either embeds, both have."""
+        """Become a copy of another space over the same phrase encoder; labels it has embedded need not be again."""
         self.load_state_dict(other.state_dict())
-        self._cache = other._cache
+        self._kept = deepcopy(other._kept)
+
+    def _embedded(self, phrases: PhraseEncoder) -> Cache[Label, Tensor]:
+        """Labels embedded before, unless the space or the phrase encoder has changed since."""
+        trunk = phrases.encoder.trunk if hasattr(phrases, "encoder") else None
+        tensors = tensors_of(self) if trunk is None else tensors_of(self, trunk)
+        state = (phrases, versions(tensors))
+        kept, content, cache = self._kept
+        if state != kept:  # as in a copy: what counts is what it holds
+            now = content_of(tensors) + ("" if trunk is not None else str(id(phrases)))
+            cache = cache if now == content else Cache(KEPT_LABELS)
+            self._kept = (state, now, cache)
+        return cache
 
     @property
     def label_dim(self) -> int:
@@ -208,7 +217,6 @@ class LabelSpace(nn.Module):
             _, _, leading = torch.linalg.svd(nn.functional.normalize(phrased - centre, dim=-1), full_matrices=False)
             directions.zero_()[: len(leading)] = leading[: len(directions)]
             guess.copy_(_ridge(meanings, self._along(cue, said, phrases), 3.0))
-        self._cache = {}
 
     def embed(
         self, labels: Sequence[str | Label] | Mapping[str, Description] | Iterable[Label], phrases: PhraseEncoder
@@ -219,10 +227,13 @@ class LabelSpace(nn.Module):
             LabelError: from `labels.resolve`, or from a word table that lacks a name.
         """
         wanted = list(resolve(labels if isinstance(labels, Mapping) else list(labels)).values())
-        missing = [label for label in wanted if label not in self._cache]
+        cache = self._embedded(phrases)
+        features = {label: cache.get(label) for label in wanted}
+        missing = [label for label, known in features.items() if known is None]
         if missing:
-            self._cache.update(zip(missing, self._features(missing, phrases).cpu(), strict=True))
-        return torch.stack([self._cache[label] for label in wanted]).to(self.centre.device)
+            made = self._features(missing, phrases).cpu()
+            features |= {label: cache.put(label, row) for label, row in zip(missing, made, strict=True)}
+        return torch.stack([row for label in wanted if (row := features[label]) is not None]).to(self.centre.device)
 
     def vad(self, label: Label, phrases: PhraseEncoder) -> tuple[float, float, float]:
         """Valence, arousal and dominance of a label: the table's, or predicted from its vector."""

@@ -12,7 +12,7 @@ LAYERS = [
     row.split()
     for row in (
         "errors features",
-        "labels cues words",
+        "cache labels cues words",
         "layers statistics ridge detail augment encoders transformer projections reliability model_config model adapt "
         "attune",
         "checkpoint",
@@ -20,7 +20,8 @@ LAYERS = [
         "data metrics train_config objectives train run_state",
         "extraction preparation corpus_data recipes closed_form pretrained trunk",
         "evaluation",
-        "media arguments result answers card recognizer table_files bulk fitting assess describe build commands cli",
+        "process media arguments result answers card recognizer table_files bulk fitting assess describe build "
+        "commands cli",
     )
 ]
 """The rows of the map in CONTRIBUTING.md: a part imports its own row and those above."""
