@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from emoembed.features.notes import Note
+from emoembed.media import Reading
 from emoembed.model import Batch, EmotionModel
 from emoembed.reliability import LabelTrust, confidence
 from emoembed.result import ModalityResult, Result, disagreement, probabilities, ranked
@@ -15,16 +17,19 @@ from emoembed.result import ModalityResult, Result, disagreement, probabilities,
 
 @dataclass(frozen=True)
 class LabelSet:
-    """Labels of a call: their names, and their points and trust by modality."""
+    """Labels of a call: their names, their points and trust by modality, and what should be known of them."""
 
     names: tuple[str, ...]
     points: dict[str, Tensor]
     known: dict[str, LabelTrust]
+    notes: dict[str, tuple[Note, ...]] = field(default_factory=dict)
+    """By modality; under `labels` those that hold in all."""
 
 
 def answer(
     model: EmotionModel,
     batch: Batch,
+    readings: Sequence[Mapping[str, Reading]],
     absent: Sequence[Mapping[str, str]],
     asked: LabelSet,
     *,
@@ -36,6 +41,7 @@ def answer(
     Args:
         model: that answers.
         batch: frames and lengths by modality; of length 0 where an item lacks it.
+        readings: what was read of each item, by modality.
         absent: why an item's other modalities could not be used.
         asked: the labels.
         multi_label: a probability of its own for every label, instead of shares of one.
@@ -64,7 +70,11 @@ def answer(
             if there[name][row]
         }
         bar = 0.0 if risk is None else sum(model.trust(name).threshold(risk) * one.weight for name, one in own.items())
-        abstained = sure[row] < bar
+        # what is not understood gives no confidence
+        sure[row] *= 1.0 - sum(own[name].weight for name in own if not readings[row][name].understood)
+        abstained = sure[row] < bar or (risk is not None and sure[row] <= 0.0)
+        notes = [*(note for name in own for note in readings[row][name].notes), *asked.notes.get("labels", ())]
+        notes += [note for name in own for note in asked.notes.get(name, ())]
         results.append(
             Result(
                 None if abstained else names[best],
@@ -75,6 +85,7 @@ def answer(
                 round(sure[row], 6),
                 abstained,
                 round(disagreement([shares[n][row] for n in own], [one.weight for one in own.values()]), 6),
+                tuple(notes),
             )
         )
     return results

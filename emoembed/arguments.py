@@ -63,8 +63,8 @@ def _entries(value: Any) -> Any:
 
 
 def _missing(entry: Any) -> bool:
-    """Whether a cell of a table holds nothing."""
-    return isinstance(entry, float) and math.isnan(entry)
+    """Whether a cell of a table holds nothing: NaN, or what pandas has in its place."""
+    return (isinstance(entry, float) and math.isnan(entry)) or type(entry).__name__ in ("NAType", "NaTType")
 
 
 def listed(labels: Any) -> Labels:

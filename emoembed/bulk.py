@@ -128,8 +128,8 @@ def attune_manifest(
             for name, given in sources.items():
                 try:
                     if given is not None:
-                        array = media.read(recognizer.model, name, input_of(name, given))
-                        yield recognizer.batch_of([{name: array}])
+                        reading = media.read(recognizer.model, name, input_of(name, given))
+                        yield recognizer.batch_of([{name: reading}])
                 except EmoembedError as error:
                     failures[item] = str(error)
 

@@ -287,7 +287,8 @@ def _readable(result: Result) -> str:
     lines.append(f"confidence: {result.confidence:.2f}")
     if len(result.modalities) > 1:
         lines.append(f"disagreement: {result.disagreement:.2f}")
-    return "\n".join(lines + [f"absent: {name}: {reason}" for name, reason in result.absent.items()])
+    lines += [f"absent: {name}: {reason}" for name, reason in result.absent.items()]
+    return "\n".join(lines + [f"note: {note} [{note.code}]" for note in result.notes])
 
 
 def _json(values: dict[str, Any]) -> str:

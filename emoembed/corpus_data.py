@@ -11,6 +11,7 @@ from emoembed.corpora.corpus import Corpus
 from emoembed.data import EmotionData
 from emoembed.errors import InputError
 from emoembed.extraction import cached_features
+from emoembed.features.readable import readable
 from emoembed.transformer import SentenceEncoder
 from emoembed.words import PhraseEncoder
 
@@ -50,7 +51,7 @@ def text_data(corpus: Corpus, phrases: PhraseEncoder) -> EmotionData:
 def tokens(corpus: Corpus, phrases: SentenceEncoder) -> dict[str, np.ndarray]:
     """Token ids `(tokens, 1)` of the rows that have a text."""
     there = corpus.where(corpus.samples["text"].notna())
-    encoded = phrases.tokenizer.encode_batch(list(there.samples["text"]))
+    encoded = phrases.tokenizer.encode_batch([readable(text) for text in there.samples["text"]])
     return {i: np.array(e.ids, dtype=np.float32)[:, None] for i, e in zip(there.samples["id"], encoded, strict=True)}
 
 

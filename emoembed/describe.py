@@ -9,12 +9,11 @@ import torch
 from emoembed import checkpoint
 from emoembed.corpora import Corpus, feature_names, published
 from emoembed.corpora.feature_corpus import FeatureCorpus
+from emoembed.label_notes import FAR, unlike_any
 from emoembed.labels import Label, canonical, find, table
 from emoembed.model import EmotionModel
 from emoembed.recognizer import Recognizer
 
-FAR = 0.4
-"""Cosine below which the nearest label says little of a label."""
 WEAK = 0.65
 """AUC below which an answer is little better than chance."""
 
@@ -34,7 +33,7 @@ def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str,
     text = torch.nn.functional.normalize(features[:, : model.config.phrase_dim], dim=-1)
     cosines = text[1:] @ text[0]
     seen = {canonical(other) for other in model.config.seen}
-    strange = name not in {*table(), *seen, *model.config.few_shot} and float(cosines.max()) < FAR
+    strange = bool(unlike_any(model, {name: label}))
     assert model.phrases is not None
     return {
         "name": name,

@@ -15,7 +15,7 @@ from emoembed.features import audio
 from emoembed.features.feature_set import Features
 from emoembed.features.store import FeatureStore, extract
 
-REVISION = 1
+REVISION = 2
 """Raised when a change to the features makes those in the cache stale."""
 
 LOOKED_AT, MOST_FACES = 300.0, 3000

@@ -222,7 +222,7 @@ def _inputs(
     failures: dict[str, str] = {}
     for item, given in texts if modality == "text" else extraction.spans(corpus, modality):
         try:
-            inputs[item] = media.read(model, modality, input_of(modality, given))
+            inputs[item] = media.read(model, modality, input_of(modality, given), any_sound=True).values
         except (MediaError, MissingFileError, InputError) as error:
             failures[item] = str(error)
     return inputs, failures

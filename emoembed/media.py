@@ -3,80 +3,116 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from emoembed.errors import CheckpointError, InputError
+from emoembed import inputs
+from emoembed.errors import CheckpointError, InputError, MediaError
 from emoembed.extraction import LOOKED_AT
 from emoembed.features import audio as sound
+from emoembed.features import media_files, speech_check
 from emoembed.features.feature_set import Features
+from emoembed.features.limits import TEXT_CHARACTERS
+from emoembed.features.notes import Note
+from emoembed.features.readable import readable
 from emoembed.model import EmotionModel
 from emoembed.model_config import ModalityConfig
 from emoembed.transformer import SentenceEncoder
+from emoembed.understanding import ENOUGH, understood
 from emoembed.words import WordTable
 
 FACES_SHOWN = 16
 """Faces of a clip that an image transformer reads, evenly spaced: each takes 0.6 MB of pixels, and long to read."""
 
 
-def read(model: EmotionModel, modality: str, source: Any) -> np.ndarray:
+@dataclass(frozen=True)
+class Reading:
+    """What was read of one item for one modality: float32 `(time, feature_dim)`, and what should be known of it.
+
+    `understood` is False where much of a text is in no word that is known.
+    """
+
+    values: np.ndarray
+    notes: tuple[Note, ...] = ()
+    understood: bool = True
+
+
+def read(model: EmotionModel, modality: str, source: Any, *, any_sound: bool = False) -> Reading:
     """One item's features `(time, feature_dim)` for one modality of a model.
 
     Args:
         model: whose configuration says which features to extract.
         modality: `text`, `audio` or `video`.
-        source: a sentence; a path; `(samples, sampling_rate)`; an image or video array; or ready `Features`.
+        source: a sentence; sound or a face in any form of `inputs`; or ready `Features`.
+        any_sound: sound need not be speech, as in training, where its labels say what it is.
 
     Raises:
         InputError: of the wrong type or shape, NaN, empty text.
-        MissingFileError, MediaError: from reading media.
+        MissingFileError, MediaError: from reading media, or sound without speech.
     """
     config = model.config.modalities[modality]
     if isinstance(source, Features):
-        return _ready(source, config, modality)
+        return Reading(_ready(source, config, modality), source.notes)
     if modality == "text":
         return _text(model, config, source)
-    if isinstance(source, str) and not source.strip():
-        raise InputError(f"{modality}='' is not a path")
-    if modality == "audio":
-        return _audio(config, source)
-    return _video(config, source)
+    return _audio(config, source, any_sound) if modality == "audio" else _video(config, source)
 
 
-def _text(model: EmotionModel, config: ModalityConfig, source: Any) -> np.ndarray:
+def _text(model: EmotionModel, config: ModalityConfig, source: Any) -> Reading:
     if not isinstance(source, str):
         raise InputError(f"text is a string; given {type(source).__name__}")
-    if not source.strip():
+    text = readable(source)
+    if not text.strip():
         raise InputError("text is empty; leave it out (None) where there is none")
     if config.features == "wordpieces" and isinstance(model.phrases, SentenceEncoder):
-        ids = model.phrases.token_ids([source])[0]
-        if ids is None:
-            raise InputError(f"nothing in the text {source[:40]!r} is known to this model, which reads English")
-        return np.array(ids, dtype=np.float32)[:, None]
+        return _word_pieces(model.phrases, text, len(source) > TEXT_CHARACTERS)
     if config.features == "words" and isinstance(model.phrases, WordTable):
-        from emoembed.features.text import words
+        from emoembed.features.text import tokenize, words
 
-        return words(source, model.phrases).values
+        values = words(text, model.phrases).values
+        known, given = len(values), len(tokenize(text))
+        if known >= ENOUGH * given:
+            return Reading(values)
+        said = f"{known} of {given} words are known; confidence is nothing"
+        return Reading(values, (Note("not-understood", "text", said),), understood=False)
     raise CheckpointError(f"this model reads {config.features} features as text; hand them in as Features")
 
 
-def _audio(config: ModalityConfig, source: Any) -> np.ndarray:
-    extractors = {"speech": sound.speech, "waveform": sound.waveform}
-    if config.features not in extractors:
+def _word_pieces(phrases: SentenceEncoder, text: str, longer: bool) -> Reading:
+    ids, pieces = phrases.pieces(text)
+    if ids is None:
+        raise InputError(f"nothing in the text {text[:40]!r} is known to this model, which reads English")
+    notes = []
+    if pieces > len(ids) or longer:
+        said = f"the first {len(ids)} of {'more than ' if longer else ''}{pieces} word pieces were read"
+        notes.append(Note("cut", "text", said))
+    share = understood(text, phrases.tokenizer)
+    if share < ENOUGH:
+        said = f"{text[:40]!r} is hardly English: too few of its words are known, so that confidence is nothing"
+        notes.append(Note("not-understood", "text", said))
+    return Reading(np.array(ids, dtype=np.float32)[:, None], tuple(notes), share >= ENOUGH)
+
+
+def _audio(config: ModalityConfig, source: Any, any_sound: bool) -> Reading:
+    if config.features not in ("speech", "waveform"):
         raise _needs_features("audio", config)
-    extractor = extractors[config.features]
-    if isinstance(source, tuple) and len(source) == 2:
-        values = extractor(np.asarray(source[0]), source[1], limit=LOOKED_AT).values
-    elif isinstance(source, (str, Path)):
-        values = extractor(source, limit=LOOKED_AT).values
-    elif isinstance(source, np.ndarray):
-        raise InputError("an audio array comes with its sampling rate: audio=(samples, 16000)")
-    else:
-        raise InputError(f"audio is a path or (samples, sampling_rate); given {type(source).__name__}")
-    values = values[: config.longest].copy()  # the rest of a long recording is let go
-    return _waveform(values, config) if config.features == "waveform" else values
+    given, rate = inputs.sound_of(source)
+    spoken = sound.speech(given, rate, limit=LOOKED_AT)
+    silent = speech_check.no_speech(spoken.values)
+    if silent and not any_sound:
+        name = media_files.name_of(given) if not isinstance(given, np.ndarray) else "the recording"
+        raise MediaError(f"no speech found in {name}: {silent}")
+    features = spoken if config.features == "speech" else sound.waveform(given, rate, limit=LOOKED_AT)
+    values = features.values[: config.longest].copy()  # the rest of a long recording is let go
+    notes = spoken.notes
+    if len(values) < len(features.values):
+        per_second = features.feature_set.rate or 1.0
+        read, there = (f"{len(rows) / per_second:.0f}" for rows in (values, features.values))
+        notes = (*notes, Note("cut", "audio", f"the first {read} of {there} s of speech were read"))
+    return Reading(_waveform(values, config) if config.features == "waveform" else values, notes)
 
 
 def _waveform(values: np.ndarray, config: ModalityConfig) -> np.ndarray:
@@ -86,17 +122,20 @@ def _waveform(values: np.ndarray, config: ModalityConfig) -> np.ndarray:
     return (values - values.mean()) / max(values.std(), 1e-4)
 
 
-def _video(config: ModalityConfig, source: Any) -> np.ndarray:
+def _video(config: ModalityConfig, source: Any) -> Reading:
     from emoembed.features import tables, video
 
     if config.features == "action_units" and isinstance(source, (str, Path)):
-        return _ready(tables.read_openface(source), config, "video")
+        return Reading(_ready(tables.read_openface(source), config, "video"))
     if config.features not in ("faces", "pixels"):
         raise _needs_features("video", config)
-    if not isinstance(source, (str, Path, np.ndarray)):
-        raise InputError(f"video is a path or an array (time, height, width, 3); given {type(source).__name__}")
-    faces = video.read_faces(source, limit=config.longest).features.values
-    return faces if config.features == "faces" else _pixels(faces, config)
+    given, face_itself = inputs.frames_of(source)
+    track = video.read_faces(given, limit=config.longest, face_itself=face_itself)
+    faces, notes = track.features.values, track.features.notes
+    if len(faces) == config.longest:
+        said = f"the first {len(faces)} faces were read, up to {track.times[-1]:.0f} s"
+        notes = (*notes, Note("cut", "video", said))
+    return Reading(faces if config.features == "faces" else _pixels(faces, config), notes)
 
 
 class Pixels(Mapping[str, np.ndarray]):

@@ -22,6 +22,7 @@ from emoembed.cache import Cache
 from emoembed.card import card_of
 from emoembed.data import collate
 from emoembed.errors import EmoembedError, InputError, LabelError, MediaError, MissingFileError
+from emoembed.label_notes import notes_of
 from emoembed.labels import canonical, find, resolve
 from emoembed.model import EmotionModel
 from emoembed.model_config import MODALITIES
@@ -34,8 +35,8 @@ BATCH_SIZE = 32
 LABEL_SETS = 64
 """Lists of labels whose points a recognizer keeps."""
 NOTHING = "nothing to work on: text, audio and video are all None"
-Read = tuple[dict[str, np.ndarray], dict[str, str]]
-"""An item's arrays by modality, and why others are absent."""
+Read = tuple[dict[str, media.Reading], dict[str, str]]
+"""What was read of an item by modality, and why others are absent."""
 
 
 class Recognizer(
@@ -114,16 +115,16 @@ class Recognizer(
                 if errors == "raise":
                     read[i] = self._read(item, i, single)
                     continue
-                arrays, absent = self._usable(item)
-                if arrays:
-                    read[i] = arrays, {name: str(error) for name, error in absent.items()}
+                readings, absent = self._usable(item)
+                if readings:
+                    read[i] = readings, {name: str(error) for name, error in absent.items()}
                 else:
                     why = {name: str(error) for name, error in absent.items()} or dict.fromkeys(item, NOTHING)
                     answers[i] = Result(None, {}, {}, why, multi_label)
             if read:
-                batch = self.batch_of([arrays for arrays, _ in read.values()])
-                lacking = [absent for _, absent in read.values()]
-                scored = answer(self.model, batch, lacking, asked, multi_label=multi_label, risk=risk)
+                whole, lacking = [readings for readings, _ in read.values()], [absent for _, absent in read.values()]
+                batch = self.batch_of(whole)
+                scored = answer(self.model, batch, whole, lacking, asked, multi_label=multi_label, risk=risk)
                 answers.update(zip(read, scored, strict=True))
             results += [answers[i] for i in sorted(answers)]
         return results[0] if single else results
@@ -195,14 +196,14 @@ class Recognizer(
         points: dict[str, dict[str, list[Tensor]]] = {}
         with torch.inference_mode():
             for i, row in enumerate(rows):
-                arrays = {
+                readings = {
                     name: self._read({name: row[name]}, i, False)[0][name]  # each alone: what is given must be usable
                     for name in MODALITIES
                     if row.get(name) is not None
                 }
-                if not arrays:
+                if not readings:
                     raise InputError(f"row {i} of the support has no text, audio or video")
-                for name, matrix in self.model.encode(self.batch_of([arrays])).items():
+                for name, matrix in self.model.encode(self.batch_of([readings])).items():
                     for label in row["label"] if not bool(matrix.isnan().any()) else ():
                         points.setdefault(canonical(label), {}).setdefault(name, []).append(matrix[0])
             words = self.model.project(self.model.embed(list(taught.values())))
@@ -262,29 +263,31 @@ class Recognizer(
         known = cache.get(key)
         if known is None:
             points = self.model.label_points(wanted)
-            known = cache.put(key, LabelSet(tuple(resolve(wanted)), points, self.model.label_trust(points)))
+            meant = self.model.meant(wanted)
+            notes = notes_of(self.model, meant, points)
+            known = cache.put(key, LabelSet(tuple(meant), points, self.model.label_trust(points), notes))
         return known
 
     def _read(self, item: Mapping[str, Any], position: int, single: bool) -> Read:
-        """One item's arrays by modality, and why others are absent; with none left the first error is raised.
+        """What was read of an item by modality, and why others are absent; with none left the first error is raised.
 
         What a file does not hold, such as a face, is absent. What the caller got wrong, such as a path, is an error.
         """
-        arrays, errors = self._usable(item)
+        readings, errors = self._usable(item)
         place = "" if single else f"item {position}: "
         for name, error in errors.items():
             if name in self.model.modalities and not isinstance(error, MediaError):
                 raise type(error)(f"{place}{error}") from error
-        if arrays:
-            return arrays, {name: str(error) for name, error in errors.items()}
+        if readings:
+            return readings, {name: str(error) for name, error in errors.items()}
         if not errors:
             raise InputError(f"{place}{NOTHING}")
         first = next(iter(errors.values()))
         raise type(first)(place + "; ".join(str(error) for error in errors.values())) from first
 
-    def _usable(self, item: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, EmoembedError]]:
-        """One item's arrays by modality, and the errors of those that cannot be used."""
-        arrays: dict[str, np.ndarray] = {}
+    def _usable(self, item: Mapping[str, Any]) -> tuple[dict[str, media.Reading], dict[str, EmoembedError]]:
+        """What was read of an item by modality, and the errors of what cannot be used."""
+        readings: dict[str, media.Reading] = {}
         errors: dict[str, EmoembedError] = {}
         for name, source in item.items():
             if source is None:
@@ -293,17 +296,18 @@ class Recognizer(
                 errors[name] = InputError(f"this model has no {name}; it reads {', '.join(self.model.modalities)}")
                 continue
             try:
-                arrays[name] = media.read(self.model, name, source)
+                readings[name] = media.read(self.model, name, source)
             except (MediaError, InputError, MissingFileError) as error:
                 errors[name] = error
-        return arrays, errors
+        return readings, errors
 
-    def batch_of(self, items: Sequence[Mapping[str, np.ndarray]]) -> dict[str, tuple[Tensor, Tensor]]:
-        """Items' arrays by modality, as `media.read` gives them, padded to one batch on the model's device."""
+    def batch_of(self, items: Sequence[Mapping[str, media.Reading]]) -> dict[str, tuple[Tensor, Tensor]]:
+        """What was read of items, by modality, padded to one batch on the model's device."""
         device = self.model.space.centre.device
-        here = [name for name in self.model.modalities if any(name in arrays for arrays in items)]
+        here = [name for name in self.model.modalities if any(name in readings for readings in items)]
         longest = {name: self.model.config.modalities[name].longest for name in here}
-        batch = {name: collate([arrays.get(name) for arrays in items], longest[name]) for name in here}
+        rows = {name: [item[name].values if name in item else None for item in items] for name in here}
+        batch = {name: collate(arrays, longest[name]) for name, arrays in rows.items()}
         return {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from emoembed.features.notes import Note
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -45,6 +47,8 @@ class Result:
         abstained: whether confidence was too low for the risk asked for.
         disagreement: 0 where modalities say the same (or there is one), 1 where each is sure of another label: the
             Jensen-Shannon divergence of their scores, in bits, over its largest value.
+        notes: what should be known of the answer: what was cut, not understood or not seen; `features.notes.CODES`
+            lists their codes.
     """
 
     label: str | None
@@ -55,6 +59,7 @@ class Result:
     confidence: float = float("nan")
     abstained: bool = False
     disagreement: float = 0.0
+    notes: tuple[Note, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `json.dumps` takes them."""
@@ -70,6 +75,7 @@ class Result:
             "confidence": None if math.isnan(self.confidence) else self.confidence,
             "abstained": self.abstained,
             "disagreement": self.disagreement,
+            "notes": [{"code": note.code, "modality": note.modality, "text": note.text} for note in self.notes],
         }
 
     def to_frame(self) -> pd.DataFrame:

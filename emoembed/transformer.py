@@ -223,6 +223,16 @@ class SentenceEncoder:
             known.append(encoding.ids if any(not mark and i != self._unknown for mark, i in special) else None)
         return known
 
+    def pieces(self, text: str) -> tuple[list[int] | None, int]:
+        """A text's token ids as `token_ids` gives them, and how many it has with those that are cut off."""
+        encoding = self.tokenizer.encode(text.encode("utf-8", "replace").decode())
+        special = zip(encoding.special_tokens_mask, encoding.ids, strict=True)
+        known = any(not mark and i != self._unknown for mark, i in special)
+        marks = sum(encoding.special_tokens_mask)
+        return encoding.ids if known else None, len(encoding.ids) + sum(
+            len(further.ids) - marks for further in encoding.overflowing
+        )
+
     @torch.no_grad()
     def phrase_vectors(self, phrases: Sequence[str]) -> Tensor:
         """Phrases -> `(len(phrases), hidden)`, rows of length one. Raises LabelError for one of no known word."""

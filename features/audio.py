@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 
-from emoembed.errors import InputError, MediaError, MissingFileError
+from emoembed.errors import InputError, MediaError
+from emoembed.features import sound_files, speech_check
 from emoembed.features.feature_set import Features, FeatureSet
+from emoembed.features.media_files import File, name_of
+from emoembed.features.notes import Note
+from emoembed.features.sound_files import SAMPLING_RATE
 
-SAMPLING_RATE = 16_000
+Sound = File | np.ndarray
+"""What sound is read from."""
 HOP = 160  # samples: 100 frames a second
 WINDOW = 400  # samples: 25 ms
 SHORTEST = 0.1  # seconds
+CANCELLED = 0.1  # of the loudest channel's level: a mix below it is of channels that cancel each other
 LOUDEST = 8.0  # of float samples: clipped or resampled sound may pass 1, integers by another name pass this
+MOST_CHANNELS = 32
 RATES = (4_000, 400_000)  # Hz; anything else is a mistake, such as kilohertz
 N_MELS = 64
 F0_RANGE = (65.0, 500.0)  # Hz: from a low male voice to a shouted female one
@@ -22,6 +26,10 @@ F0_WINDOW = 640  # samples: 40 ms, a little over two periods of the lowest F0
 F0_HOP = 2 * HOP  # F0 is estimated 50 times a second and held: it is the dearest of the columns
 FLOOR_DB = -80.0  # below this nothing is told apart
 TRIM_DB = 40.0  # leading and trailing frames this far below the loudest are silence
+CLICK = 7  # frames: what fills less than half of them is a click
+VOICED = 0.5  # periodicity from which a frame is voiced
+SHORTEST_VOICE = 4  # frames: a shorter voiced stretch is chance
+AROUND_VOICE = 25  # frames before the first and after the last voiced stretch: consonants have no voice
 
 MEL_COLUMNS = tuple(f"mel_{band:02d}" for band in range(N_MELS))
 PROSODY_COLUMNS = ("f0", "voicing", "energy", "tilt")
@@ -31,18 +39,21 @@ WAVEFORM = FeatureSet("waveform", ("sample",), float(SAMPLING_RATE))
 
 
 def read_audio(
-    source: str | Path | np.ndarray,
+    source: Sound,
     sampling_rate: int | None = None,
     *,
     start: float | None = None,
     end: float | None = None,
     limit: float | None = None,
 ) -> np.ndarray:
-    """Read sound as float32 mono samples at 16 kHz, `(samples,)` in -1..1.
+    """Read sound as float32 mono samples at 16 kHz, `(samples,)` in -1..1, its offset taken off.
+
+    Channels are averaged; where they cancel each other, the loudest of them is taken.
 
     Args:
-        source: a sound file, a video with a sound track, or an array `(samples,)` or `(samples, channels)`.
-        sampling_rate: samples a second of an array; required with one, refused with a path.
+        source: a sound file, a video with a sound track, either as an open file or its bytes, or an array
+            `(samples,)`, `(samples, channels)` or `(channels, samples)`, told apart by their size.
+        sampling_rate: samples a second of an array; required with one, refused with a file.
         start, end: seconds to cut out; the whole sound by default.
         limit: seconds that are looked at, from `start` on; by default all are.
 
@@ -52,62 +63,35 @@ def read_audio(
         InputError: an array of the wrong shape or scale, with NaN or infinite values, or without a sampling rate; a
             start or end that is none.
     """
-    if not (np.isfinite(start or 0.0) and (start or 0.0) >= 0) or (end is not None and not end > (start or 0.0)):
-        raise InputError(f"start and end are seconds, 0 <= start < end; given start={start!r}, end={end!r}")
-    last = min(np.inf if end is None else end, (start or 0.0) + (np.inf if limit is None else limit))
-    until = None if last == np.inf else last
-    if isinstance(source, np.ndarray):
-        name = f"audio array of shape {source.shape}"
-        samples, rate = _checked_array(source, sampling_rate)
-        samples = samples[int((start or 0) * rate) : None if until is None else int(until * rate)]
-    else:
-        name = str(source)
-        if sampling_rate is not None:
-            raise InputError(f"sampling_rate={sampling_rate} was given with the file {name}, which states its own")
-        samples, rate = _decode(Path(source), start, until)
-    if samples.ndim == 2:
-        samples = samples.mean(axis=1)
-    if not len(samples):
-        raise MediaError(f"{name}: no samples" + (f" between {start} s and {end} s" if start or end else ""))
-    if not np.isfinite(samples).all():
-        raise InputError(f"{name}: NaN or infinite samples")
-    if len(samples) < SHORTEST * rate:
-        raise MediaError(f"{name}: {len(samples) / rate:.4f} s of sound; at least {SHORTEST} s are needed")
-    if np.abs(samples - samples.mean()).max() < 1e-4:  # -80 dB of full scale
-        where = "the first " if limit is not None and len(samples) >= int(limit * rate) else ""
-        raise MediaError(f"{name}: {where}{len(samples) / rate:.2f} s of silence; give a recording with speech in it")
-    if rate != SAMPLING_RATE:
-        import librosa
-
-        samples = librosa.resample(samples, orig_sr=rate, target_sr=SAMPLING_RATE, res_type="soxr_hq")
-    return np.ascontiguousarray(samples, dtype=np.float32)
+    return _read(source, sampling_rate, start, end, limit)[0]
 
 
 def speech(
-    source: str | Path | np.ndarray,
+    source: Sound,
     sampling_rate: int | None = None,
     *,
     start: float | None = None,
     end: float | None = None,
     limit: float | None = None,
 ) -> Features:
-    """The `speech` feature set of a sound: `(time, 68)` at 100 frames a second, silence at both ends trimmed.
+    """The `speech` feature set of a sound: `(time, 68)` at 100 frames a second, what is around the speech trimmed.
 
     Columns: 64 log-mel bands (dB, 0 at full scale), `f0` (semitones above 55 Hz; 0 where unvoiced), `voicing`
     (normalised autocorrelation at the period of F0, 0 to 1), `energy` (dB) and `tilt` (dB from the lower to the
-    upper half of the mel bands). Arguments and errors are those of `read_audio`.
+    upper half of the mel bands). Arguments and errors are those of `read_audio`; whether it is speech at all, tells
+    `speech_check.no_speech`.
     """
-    samples = read_audio(source, sampling_rate, start=start, end=end, limit=limit)
-    mel = log_mel(samples)
-    loud = np.flatnonzero(mel.values.max(axis=1) > mel.values.max() - TRIM_DB)
-    first, last = max(loud[0] - 5, 0), min(loud[-1] + 6, len(mel.values))
-    samples = samples[first * HOP : last * HOP]
-    values = np.concatenate([mel.values[first:last], prosody(samples, mel.values[first:last])], axis=1)
-    return Features(values.astype(np.float32), SPEECH)
+    samples, notes = _read(source, sampling_rate, start, end, limit)
+    mel = log_mel(samples).values
+    columns = prosody(samples, mel)
+    first, last = spoken_part(mel, columns)
+    values = np.concatenate([mel[first:last], columns[first:last]], axis=1)
+    narrow = speech_check.narrow_band(values[:, :N_MELS])
+    return Features(values.astype(np.float32), SPEECH, (*notes, narrow) if narrow else notes)
 
 
 def waveform(
-    source: str | Path | np.ndarray,
+    source: Sound,
     sampling_rate: int | None = None,
     *,
     start: float | None = None,
@@ -115,7 +99,41 @@ def waveform(
     limit: float | None = None,
 ) -> Features:
     """The samples themselves, `(samples, 1)` at 16 kHz, for encoders that take raw sound (wav2vec2, HuBERT, WavLM)."""
-    return Features(read_audio(source, sampling_rate, start=start, end=end, limit=limit)[:, None], WAVEFORM)
+    samples, notes = _read(source, sampling_rate, start, end, limit)
+    return Features(samples[:, None], WAVEFORM, notes)
+
+
+def spoken_part(mel: np.ndarray, columns: np.ndarray) -> tuple[int, int]:
+    """First frame, and the one after the last, of where a recording is spoken in.
+
+    From a quarter of a second before the first voiced stretch to as much after the last; of that, what is less than
+    40 dB below the loudest. Noise around speech has no voice, so that it changes nothing; nor does a click, which is
+    too short. Where nothing is voiced (a whisper), loudness alone decides.
+
+    Args:
+        mel: `(time, 64)` in dB.
+        columns: its prosody, `(time, 4)`.
+    """
+    loudness = mel.max(axis=1)
+    bar = level_of(loudness) - TRIM_DB
+    voiced = np.flatnonzero((columns[:, 1] > VOICED) & (_steady(loudness) > bar))
+    runs = [run for run in np.split(voiced, np.flatnonzero(np.diff(voiced) > 1) + 1) if len(run) >= SHORTEST_VOICE]
+    begin, end = (runs[0][0] - AROUND_VOICE, runs[-1][-1] + 1 + AROUND_VOICE) if runs else (0, len(mel))
+    begin = max(int(begin), 0)
+    loud = begin + np.flatnonzero(loudness[begin:end] > bar)
+    return max(int(loud[0]) - 5, begin), min(int(loud[-1]) + 6, int(end), len(mel))
+
+
+def level_of(loudness: np.ndarray) -> float:
+    """How loud the loudest stretch of a recording is, in dB, `(time,)`: what lasts less than 40 ms is not heard."""
+    return float(_steady(loudness).max())
+
+
+def _steady(loudness: np.ndarray) -> np.ndarray:
+    """Loudness without what is shorter than half of seven frames: a running median."""
+    from scipy.ndimage import median_filter
+
+    return np.asarray(median_filter(loudness, CLICK, mode="nearest"))
 
 
 def log_mel(samples: np.ndarray) -> Features:
@@ -160,8 +178,8 @@ def prosody(samples: np.ndarray, mel: np.ndarray) -> np.ndarray:
     periodicity = _periodicity(padded, hertz)
     held = np.minimum(np.arange(time) // (F0_HOP // HOP), len(hertz) - 1)
     energy = 10.0 * np.log10(np.mean(10.0 ** (mel / 10.0), axis=1))
-    voicing = np.where(energy > energy.max() - TRIM_DB, periodicity[held], 0.0)
-    semitones = np.where(voicing > 0.5, 12.0 * np.log2(hertz[held] / 55.0), 0.0)
+    voicing = np.where(energy > level_of(energy) - TRIM_DB, periodicity[held], 0.0)
+    semitones = np.where(voicing > VOICED, 12.0 * np.log2(hertz[held] / 55.0), 0.0)
     tilt = mel[:, : N_MELS // 2].mean(axis=1) - mel[:, N_MELS // 2 :].mean(axis=1)
     return np.stack([semitones, voicing, energy, tilt], axis=1).astype(np.float32)
 
@@ -180,15 +198,87 @@ def _periodicity(samples: np.ndarray, hertz: np.ndarray) -> np.ndarray:
     return np.clip(product / np.maximum(scale, 1e-9), 0.0, 1.0)
 
 
-def _checked_array(samples: np.ndarray, sampling_rate: int | None) -> tuple[np.ndarray, int]:
-    known = isinstance(sampling_rate, (int, float, np.number)) and RATES[0] <= sampling_rate <= RATES[1]
-    if sampling_rate is None or not known:
+def _read(
+    source: Sound, sampling_rate: int | None, start: float | None, end: float | None, limit: float | None
+) -> tuple[np.ndarray, tuple[Note, ...]]:
+    """Samples as `read_audio` gives them, and what should be known of them."""
+    if not (np.isfinite(start or 0.0) and (start or 0.0) >= 0) or (end is not None and not end > (start or 0.0)):
+        raise InputError(f"start and end are seconds, 0 <= start < end; given start={start!r}, end={end!r}")
+    last = min(np.inf if end is None else end, (start or 0.0) + (np.inf if limit is None else limit))
+    until = None if last == np.inf else float(last)
+    if isinstance(source, np.ndarray):
+        name = f"audio array of shape {source.shape}"
+        samples, rate = checked_array(source, sampling_rate)
+        total = len(samples) / rate
+        samples = samples[int((start or 0) * rate) : None if until is None else int(until * rate)]
+    else:
+        name = name_of(source)
+        if sampling_rate is not None:
+            raise InputError(f"sampling_rate={sampling_rate} was given with the file {name}, which states its own")
+        samples, rate, total = sound_files.decode(source, start, until)
+    if not len(samples):
+        raise MediaError(f"{name}: no samples" + (f" between {start} s and {end} s" if start or end else ""))
+    if not np.isfinite(samples).all():
+        raise InputError(f"{name}: NaN or infinite samples")
+    largest = float(np.abs(samples).max())
+    if largest > LOUDEST:
+        raise MediaError(
+            f"{name}: samples as floats lie in -1..1; these reach {largest:.4g}: divide by their full scale"
+        )
+    clipped = speech_check.clipping(samples)
+    samples, cancel = _mono(samples)
+    if len(samples) < SHORTEST * rate:
+        raise MediaError(f"{name}: {len(samples) / rate:.4f} s of sound; at least {SHORTEST} s are needed")
+    if np.abs(samples).max() < 1e-4:  # -80 dB of full scale
+        where = "the first " if limit is not None and len(samples) >= int(limit * rate) else ""
+        raise MediaError(f"{name}: {where}{len(samples) / rate:.2f} s of silence; give a recording with speech in it")
+    if rate != SAMPLING_RATE:
+        import librosa
+
+        samples = librosa.resample(samples, orig_sr=rate, target_sr=SAMPLING_RATE, res_type="soxr_hq")
+    cut = until is not None and end is None and total is not None and total > until
+    notes = (
+        Note("cut", "audio", f"the first {until:.0f} of {total:.0f} s were looked at") if cut else None,
+        clipped,
+        cancel,
+    )
+    return np.ascontiguousarray(samples, dtype=np.float32), tuple(note for note in notes if note is not None)
+
+
+def _mono(samples: np.ndarray) -> tuple[np.ndarray, Note | None]:
+    """Channels `(samples,)` or `(samples, channels)` without their offsets, as one."""
+    samples = samples - samples.mean(axis=0, dtype=np.float64).astype(np.float32)
+    if samples.ndim == 1:
+        return samples, None
+    mixed = samples.mean(axis=1)
+    loudness = np.sqrt(np.square(samples, dtype=np.float64).mean(axis=0))
+    if float(np.sqrt(np.square(mixed, dtype=np.float64).mean())) >= CANCELLED * loudness.max():
+        return mixed, None
+    if not loudness.any():
+        return mixed, None
+    said = f"its {len(loudness)} channels cancel each other; channel {int(loudness.argmax()) + 1} alone was read"
+    return np.ascontiguousarray(samples[:, int(loudness.argmax())]), Note("channels-cancel", "audio", said)
+
+
+def checked_array(samples: np.ndarray, sampling_rate: float | None) -> tuple[np.ndarray, int]:
+    """An array of sound as float32 `(samples,)` or `(samples, channels)` in -1..1, and its rate.
+
+    Raises:
+        InputError: it is of another shape, type or scale, or without a rate.
+    """
+    usable = isinstance(sampling_rate, (int, float, np.number)) and RATES[0] <= sampling_rate <= RATES[1]
+    if sampling_rate is None or not usable:
         raise InputError(
-            f"an audio array needs its sampling_rate, {RATES[0]} to {RATES[1]} Hz; given {sampling_rate!r}"
+            f"an audio array needs its sampling_rate, {RATES[0]} to {RATES[1]} Hz; given {sampling_rate!r:.40}"
         )
     sampling_rate = int(sampling_rate)
-    if samples.ndim not in (1, 2) or (samples.ndim == 2 and samples.shape[1] > samples.shape[0] > 0):
-        raise InputError(f"an audio array is (samples,) or (samples, channels); given shape {samples.shape}")
+    if samples.ndim == 2 and samples.shape[0] < samples.shape[1]:
+        samples = samples.T  # channels first, as torchaudio has them
+    if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 0 < samples.shape[1] <= MOST_CHANNELS):
+        raise InputError(
+            f"an audio array is (samples,), (samples, channels) or (channels, samples), with at most {MOST_CHANNELS} "
+            f"channels; given shape {samples.shape}"
+        )
     if samples.dtype == np.uint8:  # as WAV has it: 128 is silence
         return (samples.astype(np.float32) - 128.0) / 128.0, sampling_rate
     if samples.dtype in (np.int16, np.int32):
@@ -199,49 +289,3 @@ def _checked_array(samples: np.ndarray, sampling_rate: int | None) -> tuple[np.n
     if np.isfinite(largest) and largest > LOUDEST:
         raise InputError(f"audio samples as floats lie in -1..1; these reach {largest:.4g}: divide by their full scale")
     return samples.astype(np.float32), sampling_rate
-
-
-def _decode(path: Path, start: float | None, end: float | None) -> tuple[np.ndarray, int]:
-    """Samples `(samples,)` or `(samples, channels)` and their rate: by soundfile, else by PyAV (videos, m4a)."""
-    if not path.is_file():
-        raise MissingFileError(f"no sound file at {path}")
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(path) as sound:
-            rate = sound.samplerate
-            sound.seek(min(int((start or 0) * rate), sound.frames))
-            count = -1 if end is None else max(int((end - (start or 0)) * rate), 0)
-            return sound.read(count, dtype="float32"), rate
-    except soundfile.LibsndfileError as not_a_sound_file:
-        return _decode_container(path, start, end, not_a_sound_file)
-
-
-def _decode_container(path: Path, start: float | None, end: float | None, cause: Exception) -> tuple[np.ndarray, int]:
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise MediaError(f"{path} has no sound track")
-            samples = np.concatenate([np.zeros(0, np.float32), *_decoded_frames(container, end)])
-    except av.FFmpegError as error:
-        raise MediaError(f"{path} cannot be read as sound: {cause}; {error}") from error
-    first = int((start or 0) * SAMPLING_RATE)
-    return samples[first : None if end is None else int(end * SAMPLING_RATE)], SAMPLING_RATE
-
-
-def _decoded_frames(container: object, end: float | None) -> Iterator[np.ndarray]:
-    """Stretches of samples, the last of them that of `end` in seconds."""
-    import av
-
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLING_RATE)
-    count = 0
-    for frame in container.decode(audio=0):  # type: ignore[attr-defined]
-        for resampled in resampler.resample(frame):
-            count += resampled.samples
-            yield resampled.to_ndarray()[0]
-        if end is not None and count >= end * SAMPLING_RATE:
-            return
-    for resampled in resampler.resample(None):
-        yield resampled.to_ndarray()[0]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from emoembed.errors import InputError, MissingFileError
+from emoembed.errors import InputError, MediaError, MissingFileError
 
 FACE_SIZE = 48  # pixels: FER2013's
 MIN_FACE = 1 / 8  # of the frame's shorter side: smaller ones are passers-by, and searching for them is what costs
@@ -222,7 +222,14 @@ def crop(grey: np.ndarray, face: Face) -> np.ndarray:
     turn[0, 2] += (size - 1) / 2 - centre[0]
     turn[1, 2] += (size - 1) / 2 - centre[1]
     turned = cv2.warpAffine(grey, turn, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return cv2.resize(turned, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+    return equalised(cv2.resize(turned, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_AREA))
+
+
+def equalised(face: np.ndarray) -> np.ndarray:
+    """A grey uint8 face as float32 in 0..1 with its histogram levelled, so that light and camera count less."""
+    import cv2
+
+    return cv2.equalizeHist(face).astype(np.float32) / 255.0
 
 
 _loaded = threading.local()  # a cascade keeps its work space inside: one for each thread
@@ -241,14 +248,22 @@ def _squares(
     grey: np.ndarray, scale_step: float, neighbours: int, smallest: float, largest: float | None
 ) -> list[Face]:
     """What the frontal cascade finds; confidence 1 - exp(-w / 5) for a last stage's sum w (7 in a typical face)."""
-    boxes, _, weights = _cascade("haarcascade_frontalface_default.xml").detectMultiScale3(
-        grey,
-        scaleFactor=scale_step,
-        minNeighbors=neighbours,
-        minSize=(int(smallest), int(smallest)),
-        maxSize=(int(largest), int(largest)) if largest else (0, 0),
-        outputRejectLevels=True,
-    )
+    import cv2
+
+    try:
+        boxes, _, weights = _cascade("haarcascade_frontalface_default.xml").detectMultiScale3(
+            grey,
+            scaleFactor=scale_step,
+            minNeighbors=neighbours,
+            minSize=(int(smallest), int(smallest)),
+            maxSize=(int(largest), int(largest)) if largest else (0, 0),
+            outputRejectLevels=True,
+        )
+    except cv2.error as error:  # its work space may be of no use any more
+        vars(_loaded).clear()
+        raise MediaError(
+            f"a frame of {grey.shape[1]} x {grey.shape[0]} pixels cannot be searched: {error.err}"
+        ) from error
     confidences = 1.0 - np.exp(-np.maximum(np.ravel(weights), 0.0) / 5.0)
     return [Face(float(x), float(y), float(w), float(c)) for (x, y, w, _), c in zip(boxes, confidences, strict=True)]
 

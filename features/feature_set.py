@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emoembed.errors import InputError
+from emoembed.features.notes import Note
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Features:
 
     values: np.ndarray
     feature_set: FeatureSet
+    notes: tuple[Note, ...] = ()
+    """What should be known of the item they were taken from."""
 
     def __post_init__(self) -> None:
         expected = self.feature_set.feature_dim
@@ -56,4 +59,4 @@ class Features:
         kept = FeatureSet(
             self.feature_set.name, tuple(self.feature_set.columns[i] for i in keep), self.feature_set.rate
         )
-        return Features(self.values[:, keep], kept)
+        return Features(self.values[:, keep], kept, self.notes)

@@ -10,9 +10,12 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from emoembed.errors import InputError, MediaError, MissingFileError
-from emoembed.features.face_tracker import FACE_SIZE, Face, FaceTracker, HaarDetector, YuNetDetector, crop
+from emoembed.errors import EmoembedError, InputError, MediaError
+from emoembed.features import limits, picture_files
+from emoembed.features.face_tracker import FACE_SIZE, Face, FaceTracker, HaarDetector, YuNetDetector, crop, equalised
 from emoembed.features.feature_set import Features, FeatureSet
+from emoembed.features.media_files import File, name_of, openable
+from emoembed.features.notes import Note
 
 Frame = TypeVar("Frame")
 
@@ -22,9 +25,9 @@ FACES = FeatureSet(
     rate=10.0,
 )
 FACE_ITSELF = 64  # pixels on the longer side up to which a picture is not searched: it is the face
-IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2"}
-)  # a .gif is read as a video
+SMALL_PICTURE = 256  # pixels on the longer side up to which a picture may be a face that was cut out before ...
+CUT_OUT = 0.7  # ... and is taken to be one where the face that is found fills so much of it, or where none is found
+FEW_FACES = 0.25  # of a clip's frames: with fewer, what was found may be no face
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class FaceTrack:
 
 
 def read_faces(
-    video: str | Path | np.ndarray,
+    video: File | np.ndarray,
     *,
     rate: float = 10.0,
     frame_rate: float | None = None,
@@ -53,15 +56,19 @@ def read_faces(
     side: Literal["left", "right"] | None = None,
     detector: str | Path | None = None,
     limit: int | None = None,
+    face_itself: bool = False,
 ) -> FaceTrack:
     """Find a face in a video or picture and follow it; each row is the face, eyes level, as 48 x 48 grey pixels.
 
-    With several faces in view the track begins with the largest and stays with that face until it is lost. A picture
-    of at most 64 pixels on its longer side (FER2013's are 48 x 48) is taken as the face itself and only resized.
+    Light and camera count less, for each face's histogram is levelled. With several faces in view the track begins with
+    the largest and stays with that face until it is lost. A picture of at most 64 pixels on its longer side (FER2013's
+    are 48 x 48) is taken as the face itself and only resized; so is one of at most 256 pixels that a face fills, or in
+    which none is found (a note says so).
 
     Args:
-        video: a video file, an image file, or an array of RGB frames `(time, height, width, 3)`, grey frames
-            `(time, height, width)`, one RGB `(height, width, 3)` or grey `(height, width)` image; uint8, or float 0..1.
+        video: a video or image file, its bytes or the open file, or an array of RGB frames `(time, height, width, 3)`,
+            grey frames `(time, height, width)`, one RGB `(height, width, 3)` or grey `(height, width)` image; uint8, or
+            float 0..1.
         rate: frames a second that are looked at, at most; files are sampled by the times they carry.
         frame_rate: frames a second of an array, refused with a path. Without it the array is taken to have been sampled
             already, at `rate`: every frame is looked at.
@@ -69,6 +76,7 @@ def read_faces(
         side: look only at the left or right half of the picture (recordings with one speaker on each side).
         detector: a YuNet ONNX file to find faces with; by default the Haar cascade that comes with OpenCV.
         limit: faces after which no further frame is looked at; by default all are.
+        face_itself: each frame is a face that was cut out before; nothing is searched.
 
     Raises:
         MissingFileError: a path is not a file.
@@ -81,16 +89,31 @@ def read_faces(
         name, still = f"video array of shape {video.shape}", _is_still(video)
         frames = _array_frames(video, frame_rate, rate, start, end)
     else:
-        path = _checked_path(video, frame_rate)
-        name, still = str(video), path.suffix.lower() in IMAGE_SUFFIXES
-        frames = iter([(0.0, _read_image(path))]) if still else _file_frames(path, rate, start, end)
+        if not isinstance(video, str | Path | bytes | bytearray) and not hasattr(video, "read"):
+            raise InputError(f"video is a path, bytes, an open file or a NumPy array; given {type(video).__name__}")
+        if frame_rate is not None:
+            raise InputError(f"frame_rate={frame_rate} was given with the file {video}, which states its own")
+        name = name_of(video)
+        still = picture_files.is_picture(video)
+        frames = iter([(0.0, picture_files.read(video))]) if still else _file_frames(video, name, rate, start, end)
     tracker = FaceTracker(YuNetDetector(detector) if detector is not None else HaarDetector(patient=still))
-    seen, found = 0, []
+    seen, found, notes = 0, [], []
     for time, grey in frames:
         seen += 1
+        fault = limits.picture_fault(grey.shape[1], grey.shape[0])
+        if fault:
+            raise MediaError(f"{name}: {fault}")
         middle = grey.shape[1] // 2
         offset = middle if side == "right" else 0
-        row = _face_row(grey[:, offset : middle if side == "left" else None], time, tracker)
+        half = grey[:, offset : middle if side == "left" else None]
+        row = _whole(half) if face_itself or max(half.shape) <= FACE_ITSELF else _face_row(half, time, tracker)
+        if still and not face_itself and FACE_ITSELF < max(half.shape) <= SMALL_PICTURE:
+            if row is None:
+                notes.append(
+                    Note("face-whole", "video", f"no face was found in {name}; the whole picture was taken as one")
+                )
+            if row is None or row[1][2] >= CUT_OUT * min(half.shape):
+                row = _whole(half)
         if row is not None:
             pixels, (x, y, width, height), confidence = row
             found.append((time, pixels, (x + offset, y, width, height), confidence))
@@ -103,8 +126,12 @@ def read_faces(
         raise MediaError(_no_face(seen, name, detector))
     times, faces, boxes, confidences = zip(*found, strict=True)
     feature_set = FACES if rate == FACES.rate else replace(FACES, rate=rate)
+    if seen > 1:
+        notes.append(Note("faces", "video", f"{len(found)} of {seen} frames show a face"))
+    if len(found) < FEW_FACES * seen:
+        notes.append(Note("few-faces", "video", f"{len(found)} of {seen} frames show a face, so that it may be none"))
     return FaceTrack(
-        Features(np.stack(faces).reshape(len(faces), -1), feature_set),
+        Features(np.stack(faces).reshape(len(faces), -1), feature_set, tuple(notes)),
         np.array(times),
         np.array(boxes, dtype=np.float64),
         np.array(confidences, dtype=np.float32),
@@ -116,17 +143,20 @@ def _face_row(
     grey: np.ndarray, time: float, tracker: FaceTracker
 ) -> tuple[np.ndarray, tuple[float, float, float, float], float] | None:
     """The face of one frame `(48, 48)`, its box and confidence, or None."""
-    import cv2
-
-    height, width = grey.shape
-    if max(height, width) <= FACE_ITSELF:
-        interpolation = cv2.INTER_AREA if min(height, width) >= FACE_SIZE else cv2.INTER_CUBIC
-        resized = cv2.resize(grey, (FACE_SIZE, FACE_SIZE), interpolation=interpolation)
-        return resized.astype(np.float32) / 255.0, (0.0, 0.0, float(width), float(height)), 1.0
     face: Face | None = tracker.follow(grey, time)
     if face is None:
         return None
     return crop(grey, face), (face.x, face.y, face.side, face.side), face.confidence
+
+
+def _whole(grey: np.ndarray) -> tuple[np.ndarray, tuple[float, float, float, float], float]:
+    """The whole of a frame as a face, its box and a confidence of 1."""
+    import cv2
+
+    height, width = grey.shape
+    interpolation = cv2.INTER_AREA if min(height, width) >= FACE_SIZE else cv2.INTER_CUBIC
+    resized = cv2.resize(grey, (FACE_SIZE, FACE_SIZE), interpolation=interpolation)
+    return equalised(resized), (0.0, 0.0, float(width), float(height)), 1.0
 
 
 def _sampled(
@@ -200,7 +230,9 @@ def _grey(frame: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if frame.ndim == 3 else frame
 
 
-def _file_frames(path: Path, rate: float, start: float | None, end: float | None) -> Iterator[tuple[float, np.ndarray]]:
+def _file_frames(
+    video: File, name: str, rate: float, start: float | None, end: float | None
+) -> Iterator[tuple[float, np.ndarray]]:
     """Times and grey uint8 frames of a video file, turned the way its display matrix says.
 
     PyAV rather than OpenCV: as fast, and it hands over luminance without a detour through RGB, true time stamps, and
@@ -209,16 +241,24 @@ def _file_frames(path: Path, rate: float, start: float | None, end: float | None
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(openable(video, picture_files.KIND), metadata_errors="ignore") as container:
             if not container.streams.video:
-                raise MediaError(f"{path} has no pictures: it holds no video track")
+                raise MediaError(f"{name} has no pictures: it holds no video track")
+            context = container.streams.video[0].codec_context
+            fault = limits.picture_fault(context.width or 1, context.height or 1)
+            if fault:
+                raise MediaError(f"{name}: {fault}")
             for time, frame in _sampled(_decoded(container, start), rate, start, end):
                 # to grey means to full range, 0..255, whatever the range of the file
                 grey = frame.reformat(format="gray").to_ndarray()
                 yield time, np.ascontiguousarray(np.rot90(grey, frame.rotation // 90))
-    except (av.FFmpegError, OSError) as error:
-        size = path.stat().st_size
-        raise MediaError(f"{path} ({size} bytes) cannot be read as video: {error.strerror}") from error
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, EmoembedError):
+            raise
+        size = f" ({Path(video).stat().st_size} bytes)" if isinstance(video, str | Path) else ""
+        raise MediaError(
+            f"{name}{size} cannot be read as video: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 def _decoded(container: Any, start: float | None) -> Iterator[tuple[float, Any]]:
@@ -241,33 +281,6 @@ def _decoded(container: Any, start: float | None) -> Iterator[tuple[float, Any]]
             index = count / float(stream.average_rate or 25)
             count += 1
             yield (frame.time - first if timed and frame.time is not None else index), frame
-
-
-def _read_image(path: Path) -> np.ndarray:
-    """An image file as grey uint8 `(height, width)`, turned the way its EXIF entry says."""
-    import cv2
-
-    # read here and decoded from memory: OpenCV opens no path with letters beyond ASCII on Windows
-    content = np.fromfile(path, dtype=np.uint8)
-    # by way of colour, because the image libraries' own greys differ from the one of arrays
-    try:
-        colours = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
-    except cv2.error as error:  # a picture of more pixels than OpenCV reads
-        raise MediaError(f"{path} cannot be read as an image: {error.err}") from error
-    if colours is None:
-        raise MediaError(f"{path} cannot be read as an image: {len(content)} bytes that are no {path.suffix} picture")
-    return cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY)
-
-
-def _checked_path(video: str | Path, frame_rate: float | None) -> Path:
-    if not isinstance(video, str | Path):
-        raise InputError(f"video is a path or a NumPy array; given {type(video).__name__}")
-    if frame_rate is not None:
-        raise InputError(f"frame_rate={frame_rate} was given with the file {video}, which states its own")
-    path = Path(video)
-    if not path.is_file():
-        raise MissingFileError(f"no video or image file at {path}")
-    return path
 
 
 def _check_arguments(rate: float, start: float | None, end: float | None, side: str | None, limit: int | None) -> None:

@@ -32,6 +32,24 @@ def _one_seed():
 
 
 @pytest.fixture(scope="session")
+def voice():
+    """`voice(seconds, pitch, seed)` -> float32 samples at 16 kHz that pass for speech: syllables, a moving pitch."""
+
+    def make(seconds=1.0, pitch=180.0, seed=0):
+        time = np.arange(int(seconds * 16_000)) / 16_000
+        generator = np.random.default_rng(seed)
+        glide = 1 + 0.12 * np.sin(2 * np.pi * (1.3 + 0.2 * generator.random()) * time + generator.random())
+        phase = 2 * np.pi * np.cumsum(pitch * glide) / 16_000
+        formants = 1 + np.sin(2 * np.pi * 2.1 * time)
+        wave = sum(np.sin(k * phase) / k ** (0.6 + 0.5 * formants) for k in range(1, 20))
+        syllables = 0.02 + np.clip(np.sin(2 * np.pi * 3.7 * time), 0, None) ** 0.7
+        breath = 0.05 * generator.standard_normal(len(time))
+        return (0.1 * (wave + breath) * syllables).astype(np.float32)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def word_table():
     phrases = [phrase for label in table().values() for phrase in (label.name, *label.synonyms)]
     words = list(dict.fromkeys(word for phrase in phrases for word in phrase.split()))

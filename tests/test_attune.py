@@ -81,9 +81,8 @@ def test_nothing_to_attune_to_is_told(at_home, three_model):
 
 
 @pytest.fixture
-def sounds():
-    time = np.arange(16_000) / 16_000
-    return [(0.1 * np.sin(2 * np.pi * pitch * time).astype(np.float32), 16_000) for pitch in (120, 150, 180, 210, 240)]
+def sounds(voice):
+    return [(voice(pitch=pitch), 16_000) for pitch in (120, 150, 180, 210, 240)]
 
 
 def test_sounds_attune_sound_alone(three_model, sounds):

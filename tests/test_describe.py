@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from emoembed import closed_form, corpus_data, describe, recipes
+from emoembed import closed_form, corpus_data, describe, label_notes, recipes
 from emoembed.features.text import word_feature_set
 from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
@@ -66,7 +66,8 @@ def test_a_word_like_no_emotion_known_promises_nothing_however_near_it_lies(reco
     model.saw({"text": ("joy", "anger")})
     model.trust("text").familiar.copy_(model.label_points(("joy", "anger"))["text"])
     model.trust("text").expected.copy_(torch.tensor([0.5, 0.4, 0.05]))
-    monkeypatch.setattr(describe, "table", lambda: {"joy": describe.find("joy"), "anger": describe.find("anger")})
+    for module in (describe, label_notes):
+        monkeypatch.setattr(module, "table", lambda: {"joy": describe.find("joy"), "anger": describe.find("anger")})
     said = {far: _of(model, "sunny", far, monkeypatch) for far in (0.0, 0.9999)}
     assert said[0.0]["expected_auc"] is not None
     assert said[0.9999]["expected_auc"] is None
@@ -75,7 +76,8 @@ def test_a_word_like_no_emotion_known_promises_nothing_however_near_it_lies(reco
 
 
 def _of(model, name, far, monkeypatch):
-    monkeypatch.setattr(describe, "FAR", far)
+    for module in (describe, label_notes):
+        monkeypatch.setattr(module, "FAR", far)
     return describe.describe_label(model, name)["modalities"]["text"]
 
 

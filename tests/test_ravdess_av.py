@@ -29,9 +29,8 @@ def test_it_is_small_and_says_its_licence_and_labels(joint):
     assert ", ".join(joint.labels) in card
 
 
-def test_it_reads_speech_and_openface_files_together_and_alone(joint, tmp_path):
-    time = np.arange(32_000) / 16_000
-    soundfile.write(tmp_path / "a.wav", 0.1 * sum(np.sin(2 * np.pi * 150 * k * time) / k for k in range(1, 9)), 16_000)
+def test_it_reads_speech_and_openface_files_together_and_alone(joint, tmp_path, voice):
+    soundfile.write(tmp_path / "a.wav", voice(2.0), 16_000)
     columns = joint.model.config.modalities["video"].columns
     rows = np.random.default_rng(0).random((9, len(columns)))
     lines = [",".join(("frame", "success", *columns)), *(f"{i},1,{','.join(map(str, r))}" for i, r in enumerate(rows))]

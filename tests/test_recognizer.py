@@ -24,9 +24,8 @@ def recognizer(three_model):
 
 
 @pytest.fixture
-def sound():
-    time = np.arange(16_000) / 16_000
-    return sum(np.sin(2 * np.pi * 180 * k * time) / k for k in range(1, 9)).astype(np.float32) * 0.1, 16_000
+def sound(voice):
+    return voice(), 16_000
 
 
 @pytest.fixture
@@ -111,8 +110,8 @@ def test_labels_are_checked_before_anything_is_read(recognizer):
 
 def test_no_frame_is_looked_at_beyond_the_last_face_that_is_read(recognizer, monkeypatch):
     frames = np.random.default_rng(0).integers(0, 255, (9, 48, 48), dtype=np.uint8)
-    looked, row = [], video._face_row
-    monkeypatch.setattr(video, "_face_row", lambda *frame: looked.append(frame) or row(*frame))
+    looked, row = [], video._whole
+    monkeypatch.setattr(video, "_whole", lambda frame: looked.append(frame) or row(frame))
     monkeypatch.setattr(ModalityConfig, "longest", 4)
     recognizer.predict(video=frames, labels=LABELS)
     assert len(looked) == 4
@@ -128,7 +127,7 @@ def test_of_a_long_recording_no_more_is_decoded_than_is_looked_at(recognizer, so
         recognizer.predict(audio=given, labels=LABELS)
     assert decoded == [24_000, 24_000]
     monkeypatch.setattr(ModalityConfig, "longest", 40)
-    assert emoembed.media.read(recognizer.model, "audio", (samples, rate)).shape == (40, 68)
+    assert emoembed.media.read(recognizer.model, "audio", (samples, rate)).values.shape == (40, 68)
 
 
 def test_openface_files_are_read_where_the_model_reads_action_units(word_table, tmp_path):

@@ -20,8 +20,8 @@ LAYERS = [
         "data metrics train_config objectives train run_state",
         "extraction preparation corpus_data recipes closed_form pretrained trunk",
         "evaluation",
-        "process media arguments result answers card recognizer table_files bulk fitting assess describe build "
-        "commands cli",
+        "process understanding inputs media label_notes arguments result answers card recognizer table_files bulk "
+        "fitting assess describe build commands cli",
     )
 ]
 """The rows of the map in CONTRIBUTING.md: a part imports its own row and those above."""

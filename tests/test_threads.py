@@ -4,7 +4,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 import torch
 
@@ -19,12 +18,10 @@ def recognizer(three_model):
     return Recognizer(three_model)
 
 
-def sound(seed):
-    time = np.arange(8000) / 16_000
-    return (np.sin(2 * np.pi * (150 + 10 * seed) * time) * 0.1).astype(np.float32), 16_000
+def test_eight_threads_predict_adapt_and_attune_as_one_would(recognizer, voice):
+    def sound(seed):
+        return voice(0.5, 150 + 10 * seed, seed), 16_000
 
-
-def test_eight_threads_predict_adapt_and_attune_as_one_would(recognizer):
     def asked(seed):
         labels = ["joy", f"feeling{'abcdefgh'[seed]}", f"mood{'hgfedcba'[seed]}"]
         return recognizer.predict(f"we made it, {'well ' * seed}", sound(seed), labels=labels).scores

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from emoembed.errors import InputError, MediaError, MissingFileError
-from emoembed.features import audio
+from emoembed.features import audio, sound_files
 
 RATE = audio.SAMPLING_RATE
 
@@ -63,12 +63,14 @@ def test_the_sound_track_of_a_film_is_read(film):
     late, early = audio.read_audio(film, start=1.2), audio.read_audio(film, end=0.8)
     assert len(early) == 0.8 * RATE
     assert [pitch(early), pitch(late)] == pytest.approx([150, 300], rel=0.02)
-    np.testing.assert_array_equal(early, whole[: len(early)])
+    np.testing.assert_allclose(early, whole[: len(early)], atol=1e-4)  # each without the offset of its own
 
 
 def test_a_film_is_decoded_no_further_than_asked(film, monkeypatch):
-    given, real = [], audio._decoded_frames
-    monkeypatch.setattr(audio, "_decoded_frames", lambda *asked: (given.append(one) or one for one in real(*asked)))
+    given, real = [], sound_files._decoded_frames
+    monkeypatch.setattr(
+        sound_files, "_decoded_frames", lambda *asked: (given.append(one) or one for one in real(*asked))
+    )
     audio.read_audio(film, end=0.5)
     assert 0.5 * RATE <= sum(map(len, given)) < 0.7 * RATE
 

@@ -168,7 +168,10 @@ def test_a_small_picture_is_the_face_itself(size):
     assert track.boxes.tolist() == [[0, 0, size[1], size[0]]]
     assert track.confidences.tolist() == [1.0]
     if size == (48, 48):
-        np.testing.assert_allclose(track.features.values[0], grey.ravel() / 255.0, atol=1e-6)
+        levels = np.argsort(np.argsort(track.features.values[0], kind="stable"), kind="stable")
+        assert (
+            np.corrcoef(levels, grey.ravel())[0, 1] > 0.99
+        )  # each pixel keeps its rank, for the histogram is levelled
 
 
 def test_a_picture_cut_close_to_the_face_is_searched_beyond_its_border(astronaut):
@@ -198,7 +201,7 @@ def test_a_video_file_is_read_like_its_frames(demo, media):
     np.testing.assert_allclose(from_file.times, from_array.times)
     assert from_file.frames_seen == len(from_file.times) == 20
     assert np.abs(from_file.boxes - from_array.boxes).max() < 10
-    assert min(map(alike, from_file.features.values, from_array.features.values)) > 0.9
+    assert min(map(alike, from_file.features.values, from_array.features.values)) > 0.88
 
 
 @pytest.mark.parametrize("rate", [2.0, 10.0, 12.5, 100.0])
@@ -249,7 +252,7 @@ def test_a_turned_video_is_read_upright(media, tmp_path, matrix):
     path.write_bytes(content)
     from emoembed.features.video import _file_frames
 
-    _, ours = next(_file_frames(path, 10.0, None, None))
+    _, ours = next(_file_frames(path, path.name, 10.0, None, None))
     theirs = cv2.cvtColor(cv2.VideoCapture(str(path)).read()[1], cv2.COLOR_BGR2GRAY)
     assert ours.shape == theirs.shape
     assert np.abs(ours.astype(int) - theirs).mean() < 3
@@ -323,7 +326,7 @@ def test_files_without_pictures_and_missing_files(media, tmp_path):
         (np.zeros((3, 80, 80), np.uint8), r"\(3, 80, 80\) looks like one image with its channels first"),
         (np.zeros(80, np.uint8), r"given shape \(80,\)"),
         (np.zeros((0, 80, 3), np.uint8), r"given shape \(0, 80, 3\)"),
-        ([1, 2], "a path or a NumPy array; given list"),
+        ([1, 2], "an open file or a NumPy array; given list"),
     ],
 )
 def test_arrays_that_are_no_pictures(video, message):
@@ -418,5 +421,5 @@ def test_a_picture_of_more_pixels_than_can_be_read_is_told(tmp_path):
     parts = [b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(b"0"), b"IEND"]
     chunks = [struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts]
     (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
-    with pytest.raises(MediaError, match=r"huge\.png cannot be read as an image"):
+    with pytest.raises(MediaError, match=r"huge\.png: more pixels than the 120,000,000 that pictures are read up to"):
         read_faces(tmp_path / "huge.png")

@@ -1,0 +1,57 @@
+"""How much of a text is understood: the share of it that lies in words the model knows.
+
+A model that reads English answers any other text too, and as surely. What it does not know falls into pieces of
+words, and English sentences hold function words; both together tell English from twenty-two other languages and from
+nonsense (`benchmarks/understood.py`). A language identifier (py3langid) found more of the foreign texts, and took a
+fifth of short English utterances for foreign ones.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+ENOUGH = 0.6
+"""Below this a text is not understood: 1 % of GoEmotions' validation comments, 98 % of foreign sentences."""
+ASIDE = re.compile(r"https?://\S+|www\.\S+|[@#]\S+|\b[ru]/\S+|\[[A-Z]+\]|&\w+;")
+"""Links, mentions and tags: no words of a language."""
+LETTERS = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+FUNCTION_WORDS = frozenset(
+    """a about after again all am an and any are as at be because been before but by can can't could did didn't do does
+    doesn't don't down even ever for from get go going got had has have he her here him his how i i'd i'll i'm i've if
+    in into is isn't it it's its just know like make me more much my never no not now of off oh on one only or our out
+    over really said she should so some still such than that that's the their them then there they they're thing think
+    this those time to today too up us very want was wasn't we we're well were what when where which who why will with
+    won't would yes yeah you you're your haha hahaha lol lmao omg ugh meh aw aww hey hi ok okay wow yay oops hmm huh
+    thanks please sorry damn""".split()  # noqa: SIM905
+)
+
+
+def understood(text: str, tokenizer: Tokenizer) -> float:
+    """Share of a text's letters in whole words that a tokenizer knows, and share of its words that are function words.
+
+    0 to 2; 2 where a text holds no words at all, so that there is nothing to misunderstand.
+    """
+    text = ASIDE.sub(" ", text)
+    words = [re.sub(r"(.)\1{2,}", r"\1", word.lower().replace("’", "'")) for word in LETTERS.findall(text)]
+    if not words:
+        return 2.0
+    encoding = tokenizer.encode(text)
+    pieces: dict[int, list[str]] = {}
+    for token, word in zip(encoding.tokens, encoding.word_ids, strict=True):
+        if word is not None:
+            pieces.setdefault(word, []).append(token)
+    letters = {word: sum(map(_letters, parts)) for word, parts in pieces.items()}
+    whole = sum(letters[word] for word, parts in pieces.items() if len(parts) == 1 and parts[0] not in UNKNOWN)
+    return whole / max(sum(letters.values()), 1) + sum(word in FUNCTION_WORDS for word in words) / len(words)
+
+
+UNKNOWN = ("[UNK]", "<unk>")
+
+
+def _letters(piece: str) -> int:
+    """Letters of a word piece; of one that is unknown, as many as a word has."""
+    return 5 if piece in UNKNOWN else sum(letter.isalpha() for letter in piece)

@@ -1,0 +1,73 @@
+"""Pictures and films from files, their declared size checked before anything is decoded."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from emoembed.errors import MediaError
+from emoembed.features import limits
+from emoembed.features.media_files import File, name_of, openable
+
+KIND = "video or image"
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".jp2"}
+)  # a .gif is read as a video
+
+
+def is_picture(source: File) -> bool:
+    """Whether a file is one picture: by its name, or where it has none by its beginning."""
+    place = openable(source, KIND)
+    if isinstance(place, str):
+        return Path(place).suffix.lower() in SUFFIXES
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(place) as picture:
+            return picture.format != "GIF"
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+
+
+def read(source: File) -> np.ndarray:
+    """A picture as grey uint8 `(height, width)`, turned the way its EXIF entry says.
+
+    Raises:
+        MediaError: it cannot be read, or is larger than `limits` allow.
+    """
+    import cv2
+
+    name, place = name_of(source), openable(source, KIND)
+    # read here and decoded from memory: OpenCV opens no path with letters beyond ASCII on Windows
+    try:
+        content = Path(place).read_bytes() if isinstance(place, str) else place.read()
+    except OSError as error:
+        raise MediaError(f"{name} cannot be read: {error.strerror or error}") from error
+    fault = _declared_fault(content)
+    if fault:
+        raise MediaError(f"{name}: {fault}")
+    # by way of colour, because the image libraries' own greys differ from the one of arrays
+    try:
+        colours = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    except cv2.error as error:
+        raise MediaError(f"{name} cannot be read as an image: {error.err}") from error
+    if colours is None:
+        kind = Path(place).suffix if isinstance(place, str) else ""
+        raise MediaError(f"{name} cannot be read as an image: {len(content)} bytes that are no {kind} picture")
+    return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY))
+
+
+def _declared_fault(content: bytes) -> str | None:
+    """Why a picture is refused by the size that its header declares; None also where Pillow cannot read that."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
+            return limits.picture_fault(*picture.size)
+    except Image.DecompressionBombError:  # Pillow's own limit is above ours
+        return f"more pixels than the {limits.PICTURE_PIXELS:,} that pictures are read up to; make it smaller"
+    except (OSError, ValueError, SyntaxError):
+        return None  # what OpenCV makes of it is checked then

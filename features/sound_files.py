@@ -1,0 +1,73 @@
+"""Sound from files of any kind: by soundfile, else by PyAV (films, m4a)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from emoembed.errors import MediaError
+from emoembed.features.media_files import File, name_of, openable
+
+SAMPLING_RATE = 16_000
+
+
+def decode(source: File, start: float | None, end: float | None) -> tuple[np.ndarray, int, float | None]:
+    """Samples `(samples,)` or `(samples, channels)` of a part in seconds, their rate, and the length of the whole.
+
+    Raises:
+        MissingFileError: the path is not a file.
+        MediaError: it holds no sound that can be read.
+    """
+    import soundfile
+
+    name = name_of(source)
+    place = openable(source, "sound")
+    try:
+        with soundfile.SoundFile(place) as sound:
+            rate = sound.samplerate
+            sound.seek(min(int((start or 0) * rate), sound.frames))
+            count = -1 if end is None else max(int((end - (start or 0)) * rate), 0)
+            return sound.read(count, dtype="float32"), rate, sound.frames / rate
+    except TypeError as error:  # a name that ends in .raw says nothing of what is in it
+        raise MediaError(f"{name} is raw samples without a header; give (samples, sampling_rate), or a .wav") from error
+    except (soundfile.LibsndfileError, ValueError, UnicodeError) as error:
+        return _decode_container(source, name, start, end, error)
+    except OSError as error:
+        raise MediaError(f"{name} cannot be read: {error.strerror or error}") from error
+
+
+def _decode_container(
+    source: File, name: str, start: float | None, end: float | None, cause: Exception
+) -> tuple[np.ndarray, int, float | None]:
+    import av
+
+    try:
+        with av.open(openable(source, "sound"), metadata_errors="ignore") as container:
+            if not container.streams.audio:
+                raise MediaError(f"{name} has no sound track")
+            total = container.duration / av.time_base if container.duration else None
+            samples = np.concatenate([np.zeros(0, np.float32), *_decoded_frames(container, end)])
+    except (av.FFmpegError, ValueError, OSError) as error:  # ValueError: the form of the sound changes midway
+        if isinstance(error, MediaError):
+            raise
+        raise MediaError(f"{name} cannot be read as sound: {cause}; {error}") from error
+    first = int((start or 0) * SAMPLING_RATE)
+    return samples[first : None if end is None else int(end * SAMPLING_RATE)], SAMPLING_RATE, total
+
+
+def _decoded_frames(container: Any, end: float | None) -> Iterator[np.ndarray]:
+    """Stretches of samples, the last of them that of `end` in seconds."""
+    import av
+
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLING_RATE)
+    count = 0
+    for frame in container.decode(audio=0):
+        for resampled in resampler.resample(frame):
+            count += resampled.samples
+            yield resampled.to_ndarray()[0]
+        if end is not None and count >= end * SAMPLING_RATE:
+            return
+    for resampled in resampler.resample(None):
+        yield resampled.to_ndarray()[0]
