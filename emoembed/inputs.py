@@ -70,8 +70,9 @@ def frames_of(source: Any) -> tuple[File | np.ndarray, bool]:
     if isinstance(source, list | tuple):
         if not source:
             raise InputError("video is an empty list of frames")
-        frames = [frames_of(frame)[0] for frame in source]
-        if not all(isinstance(frame, np.ndarray) and frame.ndim in (2, 3) for frame in frames):
+        given = [frames_of(frame)[0] for frame in source]
+        frames = [frame for frame in given if isinstance(frame, np.ndarray) and frame.ndim in (2, 3)]
+        if len(frames) < len(given):
             raise InputError("a list of frames holds pictures or arrays (height, width, 3), all of one kind")
         if len({np.shape(frame) for frame in frames}) > 1:
             sizes = ", ".join(sorted({str(np.shape(frame)) for frame in frames})[:3])

@@ -40,7 +40,7 @@ WAVEFORM = FeatureSet("waveform", ("sample",), float(SAMPLING_RATE))
 
 def read_audio(
     source: Sound,
-    sampling_rate: int | None = None,
+    sampling_rate: float | None = None,
     *,
     start: float | None = None,
     end: float | None = None,
@@ -68,7 +68,7 @@ def read_audio(
 
 def speech(
     source: Sound,
-    sampling_rate: int | None = None,
+    sampling_rate: float | None = None,
     *,
     start: float | None = None,
     end: float | None = None,
@@ -92,7 +92,7 @@ def speech(
 
 def waveform(
     source: Sound,
-    sampling_rate: int | None = None,
+    sampling_rate: float | None = None,
     *,
     start: float | None = None,
     end: float | None = None,
@@ -199,7 +199,7 @@ def _periodicity(samples: np.ndarray, hertz: np.ndarray) -> np.ndarray:
 
 
 def _read(
-    source: Sound, sampling_rate: int | None, start: float | None, end: float | None, limit: float | None
+    source: Sound, sampling_rate: float | None, start: float | None, end: float | None, limit: float | None
 ) -> tuple[np.ndarray, tuple[Note, ...]]:
     """Samples as `read_audio` gives them, and what should be known of them."""
     if not (np.isfinite(start or 0.0) and (start or 0.0) >= 0) or (end is not None and not end > (start or 0.0)):
@@ -209,7 +209,7 @@ def _read(
     if isinstance(source, np.ndarray):
         name = f"audio array of shape {source.shape}"
         samples, rate = checked_array(source, sampling_rate)
-        total = len(samples) / rate
+        total: float | None = len(samples) / rate
         samples = samples[int((start or 0) * rate) : None if until is None else int(until * rate)]
     else:
         name = name_of(source)

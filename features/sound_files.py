@@ -44,7 +44,7 @@ def _decode_container(
     import av
 
     try:
-        with av.open(openable(source, "sound"), metadata_errors="ignore") as container:
+        with av.open(openable(source, "sound"), mode="r", metadata_errors="ignore") as container:
             if not container.streams.audio:
                 raise MediaError(f"{name} has no sound track")
             total = container.duration / av.time_base if container.duration else None

@@ -92,7 +92,7 @@ def read_faces(
         if not isinstance(video, str | Path | bytes | bytearray) and not hasattr(video, "read"):
             raise InputError(f"video is a path, bytes, an open file or a NumPy array; given {type(video).__name__}")
         if frame_rate is not None:
-            raise InputError(f"frame_rate={frame_rate} was given with the file {video}, which states its own")
+            raise InputError(f"frame_rate={frame_rate} was given with {name_of(video)}, which states its own")
         name = name_of(video)
         still = picture_files.is_picture(video)
         frames = iter([(0.0, picture_files.read(video))]) if still else _file_frames(video, name, rate, start, end)

@@ -357,7 +357,7 @@ def test_bad_arguments(noise, arguments, message):
 
 
 def test_frame_rate_is_refused_with_a_file(media):
-    with pytest.raises(InputError, match=r"frame_rate=25 was given with the file .*face\.mp4, which states its own"):
+    with pytest.raises(InputError, match=r"frame_rate=25 was given with .*face\.mp4, which states its own"):
         read_faces(media[1], frame_rate=25)
 
 
