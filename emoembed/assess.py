@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from emoembed import corpora, metrics
-from emoembed.bulk import Summary, as_corpus, present_modalities, score_rows, usable_modalities
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
@@ -24,6 +23,8 @@ from emoembed.features.atomic import write_file
 from emoembed.features.text import read_word_vectors
 from emoembed.model import EmotionModel
 from emoembed.recognizer import Recognizer, Result
+from emoembed.rows import as_corpus, present_modalities, usable_modalities
+from emoembed.scoring import Summary, score_rows
 from emoembed.table_files import predictions_table, write_table
 from emoembed.words import WordTable
 

@@ -20,7 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; its exit code."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # labels may be in letters the terminal lacks
-    parsed = _parser().parse_args(argv)
+    parser = _parser()
+    parsed = parser.parse_args(_joined(sys.argv[1:] if argv is None else argv))
     try:
         code: int = parsed.run(parsed)
     except (EmoembedError, OSError) as error:
@@ -32,6 +33,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """Arguments in which a text that begins with a dash is told from an option: `--text "--hello"`."""
+    given = list(map(str, arguments))
+    for place in range(len(given) - 1, 0, -1):
+        if given[place - 1] == "--text" and given[place].startswith("-") and not _option(given[place]):
+            given[place - 1 : place + 1] = [f"--text={given[place]}"]
+    return given
+
+
+def _option(text: str) -> bool:
+    """Whether an argument is an option of `predict` and no text."""
+    return text.partition("=")[0] in PREDICT_OPTIONS
+
+
+PREDICT_OPTIONS = (
+    *("--text", "--audio", "--video", "--manifest", "--output", "--multi-label", "--abstain", "--json", "--labels"),
+    *("--labels-file", "--model", "--device", "--batch-size", "--help", "-h"),
+)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="emoembed", description="Emotion recognition for any emotion name.")
     parser.add_argument("--version", action="version", version=f"emoembed {__version__}")
@@ -39,8 +60,8 @@ def _parser() -> argparse.ArgumentParser:
 
     one = _command(commands, predict, "score emotion names for a sentence, a recording, a face, or a manifest of them")
     one.add_argument("--text", metavar="TEXT", help="a sentence")
-    one.add_argument("--audio", metavar="FILE", help="a sound file, or a video with a sound track")
-    one.add_argument("--video", metavar="FILE", help="a video or an image")
+    one.add_argument("--audio", metavar="FILE", nargs="+", help="a sound file, or a video with a sound track; or many")
+    one.add_argument("--video", metavar="FILE", nargs="+", help="a video or an image; or many, a folder or a pattern")
     one.add_argument("--manifest", type=Path, metavar="FILE", help=f"many rows instead of one: {TABLES}")
     one.add_argument("--output", type=Path, metavar="FILE", help=f"where a manifest's scores go: {TABLES}")
     one.add_argument("--multi-label", action="store_true", help="a probability of its own for every label")
@@ -158,7 +179,7 @@ def _add_common(command: argparse.ArgumentParser, *, batch_size: bool = False) -
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
+    return [name.strip() for name in text.rstrip(", ").split(",")]
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -13,38 +13,64 @@ if TYPE_CHECKING:
     from emoembed.recognizer import Recognizer, Result
 
 FAILURES_SHOWN = 5
-TABLES = ".csv, .jsonl or .parquet"
+TABLES = ".csv, .tsv, .jsonl, .parquet or .xlsx"
 
 
 def predict(parsed: argparse.Namespace) -> int:
     """One item to a table or JSON, or a manifest to a file."""
-    single = {name: getattr(parsed, name) for name in ("text", "audio", "video")}
-    if parsed.manifest is None:
+    single = {"text": parsed.text, "audio": parsed.audio, "video": parsed.video}
+    many = _listed_files(single)
+    if parsed.manifest is None and many is None:
+        single |= {name: places[0] for name in ("audio", "video") if (places := single[name])}
         if parsed.output is not None:
             raise InputError("--output goes with --manifest; for one item, --json prints what a program can read")
         options = {"multi_label": parsed.multi_label, "abstain": parsed.abstain}
         result = _load(parsed).predict(**single, labels=_labels(parsed), **options)
         print(_json(result.to_dict()) if parsed.json else _readable(result))
         return 0
-    from emoembed import bulk
+    from emoembed import scoring
+    from emoembed.corpora import manifest
 
-    if any(single.values()) or parsed.json:
-        raise InputError("--manifest goes with --output, not with --text, --audio, --video or --json")
+    given = "--manifest" if many is None else "many files"
+    if (parsed.manifest is not None and any(single.values())) or parsed.json:
+        raise InputError(f"{given} goes with --output, not with --text, --audio, --video or --json")
     if parsed.output is None:
-        raise InputError(f"--manifest needs --output, a {TABLES} file for the scores")
-    summary = bulk.predict_manifest(
+        raise InputError(f"{given} needs --output, a {TABLES} file for the scores")
+    summary = scoring.predict_manifest(
         _load(parsed),
-        parsed.manifest,
+        parsed.manifest if many is None else manifest.of_files(*many),
         _labels(parsed),
         parsed.output,
         multi_label=parsed.multi_label,
         abstain=parsed.abstain,
         batch_size=parsed.batch_size or 32,
-        progress=sys.stderr.isatty(),
+        progress=True,
     )
+    if summary.resumed:
+        print(f"went on after {summary.resumed} rows that an earlier run had scored", file=sys.stderr)
     print(f"{summary.rows - len(summary.failures)} of {summary.rows} rows scored -> {parsed.output}")
     _warn("scored without a modality", summary.absent)
     return _warn("failed", summary.failures)
+
+
+def _listed_files(given: dict[str, Any]) -> tuple[str, list[str]] | None:
+    """The modality and places of many files: several, a folder or a pattern; None where one file is meant."""
+    import glob
+    import os
+
+    several = {
+        name: places
+        for name in ("audio", "video")
+        if (places := given[name])
+        and (
+            len(places) > 1 or os.path.isdir(places[0]) or (glob.has_magic(places[0]) and not os.path.exists(places[0]))
+        )
+    }
+    if not several:
+        return None
+    if sum(value is not None for value in given.values()) > 1:
+        raise InputError("many files are of one modality; list text, sound and faces of the same items in a manifest")
+    return next(iter(several.items()))
 
 
 def train(parsed: argparse.Namespace) -> int:
@@ -194,7 +220,7 @@ def prepare(parsed: argparse.Namespace) -> int:
     from emoembed.corpora import manifest
 
     corpus = corpora.load(parsed.corpus, parsed.data)
-    if parsed.output.suffix in manifest.SUFFIXES:
+    if parsed.output.suffix.lower() in manifest.SUFFIXES:
         manifest.write(corpus, parsed.output)
     else:
         corpus = preparation.prepare(corpus, parsed.output, progress=sys.stderr.isatty())

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from emoembed import checkpoint, closed_form, corpus_data, extraction, media, pretrained, recipes
-from emoembed.bulk import as_corpus, input_of, present_modalities
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
 from emoembed.data import EmotionData, Excerpts
@@ -21,6 +20,7 @@ from emoembed.model import EmotionModel
 from emoembed.model_config import ModalityConfig
 from emoembed.projections import LabelParts
 from emoembed.recognizer import Recognizer, check_device
+from emoembed.rows import as_corpus, input_of, present_modalities
 from emoembed.train import TrainConfig, fit
 from emoembed.words import PhraseEncoder, WordTable
 

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Hashable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +61,10 @@ def read_labels(path: str | Path) -> dict[str, Description]:
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
-    """A table as `.csv`, `.jsonl` or `.parquet` by the suffix, whole or not at all."""
+    """A table in the form its suffix names, whole or not at all."""
     path = Path(path)
     require_output(path)
-    if path.suffix == ".csv":
-        content = frame.to_csv(index=False, lineterminator="\n").encode()
-    elif path.suffix == ".jsonl":
-        content = frame.to_json(orient="records", lines=True, force_ascii=False).encode()
-    else:
-        content = frame.to_parquet(index=False)
-    write_file(path, content)
+    write_file(path, manifest.table_bytes(frame, path))
 
 
 def require_output(path: str | Path, source: Corpus | str | Path | None = None) -> None:
@@ -103,10 +98,8 @@ def predictions_table(
 
 
 def _check_suffix(path: Path) -> None:
-    if path.suffix not in manifest.SUFFIXES:
+    if path.suffix.lower() not in manifest.SUFFIXES:
         raise InputError(f"{path}: a table is one of {', '.join(manifest.SUFFIXES)}, not {path.suffix!r}")
-    if path.suffix == ".parquet":
-        try:
-            import pyarrow  # noqa: F401
-        except ImportError as error:
-            raise InputError(f"{path}: Parquet needs pyarrow; install emoembed[parquet], or write .csv") from error
+    needed = {".parquet": "pyarrow", ".xlsx": "openpyxl"}.get(path.suffix.lower())
+    if needed and find_spec(needed) is None:
+        raise InputError(f"{path}: {manifest.NEEDS[path.suffix.lower()]}, or write .csv")

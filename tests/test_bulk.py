@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 import emoembed.media
-from emoembed import bulk, extraction, recipes
+from emoembed import bulk, extraction, recipes, rows, scoring
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.errors import InputError, LabelError
 from emoembed.features import video
@@ -45,10 +45,21 @@ def tone(tmp_path, voice):
 
 def test_scores_are_those_of_predict_whatever_the_batch_size(corpus_of, recognizer, tmp_path):
     corpus = corpus_of(["jubilant", "sunny downcast", "wrathful irate blue"] * 4)
-    summary = bulk.predict_manifest(recognizer, corpus, LABELS, tmp_path / "a.csv", batch_size=5)
+    summary = scoring.predict_manifest(recognizer, corpus, LABELS, tmp_path / "a.csv", batch_size=5)
     written = pd.read_csv(tmp_path / "a.csv")
-    assert list(written.columns) == ["id", "label", *LABELS, "error"]
-    assert summary == bulk.Summary(12, {})
+    assert list(written.columns) == [
+        "id",
+        "text",
+        "split",
+        "label",
+        "confidence",
+        "notes",
+        "absent",
+        "weight_text",
+        *LABELS,
+        "error",
+    ]
+    assert summary == scoring.Summary(12, {})
     for row, text in zip(written.to_dict("records"), corpus.samples["text"], strict=True):
         expected = recognizer.predict(text, labels=LABELS)
         assert row["label"] == expected.label
@@ -58,7 +69,7 @@ def test_scores_are_those_of_predict_whatever_the_batch_size(corpus_of, recogniz
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_a_failing_row_is_recorded_and_the_others_are_scored(corpus_of, recognizer, tmp_path, suffix):
     output = tmp_path / f"out{suffix}"
-    summary = bulk.predict_manifest(recognizer, corpus_of(["joy", "zzzz", None, "downcast"]), LABELS, output)
+    summary = scoring.predict_manifest(recognizer, corpus_of(["joy", "zzzz", None, "downcast"]), LABELS, output)
     assert summary.failures == {
         "row1": "no word of 'zzzz' has a vector",
         "row2": "nothing to work on: text, audio and video are all None",
@@ -71,42 +82,29 @@ def test_a_failing_row_is_recorded_and_the_others_are_scored(corpus_of, recogniz
     assert [path.name for path in tmp_path.iterdir()] == [output.name]
 
 
-def test_an_error_that_is_not_ours_costs_one_row(corpus_of, recognizer, tmp_path, monkeypatch):
-    real = recognizer.predict
-
-    def predict(text=None, **rest):
-        if "downcast" in (text if isinstance(text, list) else [text]):
-            raise RuntimeError("out of memory")
-        return real(text, **rest)
-
-    monkeypatch.setattr(recognizer, "predict", predict)
-    summary = bulk.predict_manifest(recognizer, corpus_of(["joy", "downcast", "sunny"]), LABELS, tmp_path / "out.csv")
-    assert summary.failures == {"row1": "RuntimeError: out of memory"}
-
-
 def test_what_is_wrong_with_the_call_is_no_rows_failure(corpus_of, recognizer, tmp_path):
     corpus = corpus_of(["joy"])
     with pytest.raises(LabelError, match="same emotion"):
-        bulk.predict_manifest(recognizer, corpus, ["joy", "Joy"], tmp_path / "out.csv")
+        scoring.predict_manifest(recognizer, corpus, ["joy", "Joy"], tmp_path / "out.csv")
     with pytest.raises(LabelError, match="names no default labels"):
-        bulk.predict_manifest(recognizer, corpus, None, tmp_path / "out.csv")
+        scoring.predict_manifest(recognizer, corpus, None, tmp_path / "out.csv")
     with pytest.raises(LabelError, match="'error' is a column of the output"):
-        bulk.predict_manifest(recognizer, corpus, {"error": "joy"}, tmp_path / "out.csv")
-    with pytest.raises(InputError, match=r"one of \.csv, \.jsonl, \.parquet, not '\.txt'"):
-        bulk.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.txt")
+        scoring.predict_manifest(recognizer, corpus, {"error": "joy"}, tmp_path / "out.csv")
+    with pytest.raises(InputError, match=r"one of \.csv, .*\.xlsx, not '\.txt'"):
+        scoring.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.txt")
     only_video = Corpus("toy", make_samples(["a"], video="a.mp4", labels=[()], split="train"), (), False)
     with pytest.raises(InputError, match="toy has video; this model reads text"):
-        bulk.predict_manifest(recognizer, only_video, LABELS, tmp_path / "out.csv")
+        scoring.predict_manifest(recognizer, only_video, LABELS, tmp_path / "out.csv")
     with pytest.raises(InputError, match=r"given 0\.9"):
-        bulk.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.csv", abstain=0.9)
+        scoring.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.csv", abstain=0.9)
     with pytest.raises(InputError, match="this model cannot abstain: its text was never calibrated"):
-        bulk.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.csv", abstain=True)
+        scoring.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.csv", abstain=True)
     assert not list(tmp_path.iterdir())
 
 
 def test_start_and_end_choose_the_part_that_is_heard(corpus_of, hearing, tone, tmp_path):
     corpus = corpus_of([None, None], audio=[tone, tone], start=[0.0, 1.0], end=[1.0, None])
-    bulk.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
+    scoring.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
     written = pd.read_csv(tmp_path / "out.csv")
     samples, rate = soundfile.read(tone, dtype="float32")
     for row, part in zip(written.to_dict("records"), (samples[:16000], samples[16000:]), strict=True):
@@ -116,7 +114,7 @@ def test_start_and_end_choose_the_part_that_is_heard(corpus_of, hearing, tone, t
 
 def test_a_part_that_cannot_be_read_leaves_the_other_modalities(corpus_of, hearing, tone, tmp_path):
     corpus = corpus_of(["joy", None], audio=[tone, tone], start=[50.0, 60.0])
-    summary = bulk.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
+    summary = scoring.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
     assert list(summary.absent) == ["row0"]
     assert summary.absent["row0"].startswith("audio: ")
     assert list(summary.failures) == ["row1"]
@@ -146,7 +144,7 @@ def test_what_is_trained_on_is_what_predict_looks_at_and_an_extraction_has_all(
     assert len(known["row1"]) < len(whole["row1"])
     read = emoembed.media.read(hearing.model, "audio", tone)
     np.testing.assert_allclose(known["row0"], read.values, atol=0.1)  # kept in half precision
-    assert len(bulk.input_of("audio", (tone, 0.5, None, None))[0]) == 1.2 * 16000
+    assert len(rows.input_of("audio", (tone, 0.5, None, None))[0]) == 1.2 * 16000
     picture = np.random.default_rng(0).integers(0, 255, (48, 48), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), picture)
     limits, real = [], video.read_faces
@@ -160,8 +158,8 @@ def test_a_manifest_is_not_overwritten_by_its_own_scores(recognizer, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("id,text\na,sunny\n")
     with pytest.raises(InputError, match="is the manifest itself"):
-        bulk.predict_manifest(recognizer, path, ["joy", "anger"], path)
+        scoring.predict_manifest(recognizer, path, ["joy", "anger"], path)
     assert path.read_text() == "id,text\na,sunny\n"
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(InputError, match="is a folder; name a file in it"):
-        bulk.predict_manifest(recognizer, path, ["joy", "anger"], tmp_path / "folder.csv")
+        scoring.predict_manifest(recognizer, path, ["joy", "anger"], tmp_path / "folder.csv")

@@ -20,7 +20,8 @@ LAYERS = [
         "data metrics train_config objectives train run_state",
         "extraction preparation corpus_data recipes closed_form pretrained trunk",
         "evaluation",
-        "process understanding inputs media label_notes arguments result answers card recognizer table_files bulk "
+        "process understanding inputs media label_notes arguments result answers card recognizer table_files progress "
+        "rows scoring bulk "
         "fitting assess describe build commands cli",
     )
 ]

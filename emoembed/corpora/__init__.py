@@ -43,7 +43,7 @@ def load(name: str, folder: str | Path | None = None) -> Corpus:
         CorpusError: the name is unknown, or the files have another layout.
         MissingFileError: the folder or a file of it is not there.
     """
-    if Path(name).suffix in SUFFIXES:
+    if Path(name).suffix.lower() in SUFFIXES:
         name, folder = "manifest", name
     if name not in (*NAMES, "manifest"):
         raise CorpusError(

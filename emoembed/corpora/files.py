@@ -18,7 +18,11 @@ from emoembed.errors import CorpusError, MissingFileError
 
 def existing(path: Path) -> Path:
     """The path itself. Raises MissingFileError where nothing is there."""
-    if not path.exists():
+    try:
+        there = path.exists()
+    except (OSError, ValueError) as error:  # longer than names may be, or with a zero byte
+        raise MissingFileError(f"no file can be called {str(path)!r:.60}: {error}") from error
+    if not there:
         raise MissingFileError(f"there is no {path}")
     return path
 
@@ -62,11 +66,18 @@ def read_csv(
     Raises CorpusError naming the file and the line: where a row has more or fewer cells than columns (pandas' own
     reader fills or shifts such rows), or a quotation does not end.
     """
-    lines = StringIO(read_text(path), newline="")
+    return parse_csv(read_text(path), path, columns, sep=sep, header=header, quoted=quoted)
+
+
+def parse_csv(
+    text: str, path: Path, columns: Sequence[str], *, sep: str = ",", header: bool = True, quoted: bool = True
+) -> pd.DataFrame:
+    """The same of a text that was read from a path. Blanks around the names of columns are left out."""
+    lines = StringIO(text, newline="")
     reader = csv.reader(lines, delimiter=sep, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=True)
     rows: list[list[str]] = []
     try:
-        found = next(reader, []) if header else list(columns)
+        found = [name.strip() for name in next(reader, [])] if header else list(columns)
         require_columns(found, columns, path)
         for cells in reader:
             if cells and len(cells) != len(found):
@@ -109,7 +120,7 @@ def read_jsonl(path: Path, columns: Sequence[str]) -> pd.DataFrame:
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise CorpusError(f"{path}, line {number}: expected a JSON object: {error}") from error
         if not isinstance(row, dict):
             raise CorpusError(f"{path}, line {number}: expected a JSON object, found {line[:40]!r}")

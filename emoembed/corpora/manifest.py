@@ -1,26 +1,37 @@
-"""The user's own data: a table of utterances as CSV, JSONL or Parquet.
+"""The user's own data: a table of utterances as CSV, TSV, JSONL, Parquet or Excel's `.xlsx`; or a folder of media.
 
-Columns: `id`, and at least one of `text`, `audio`, `video`. The others of a corpus may be there: `labels` (joined by
-`|`; JSONL and Parquet may hold lists), `split` (train, valid, test; without the column all rows are train), `start`,
-`end`, `speaker`, `dialogue`, `turn`. Further columns are kept as they are. Paths may be relative to the manifest.
+Columns: at least one of `text`, `audio`, `video`; rows without `id` are numbered from 1. The others of a corpus may be
+there: `labels` (joined by `|`; JSONL and Parquet may hold lists), `split` (train, valid, test; without the column all
+rows are train), `start`, `end`, `speaker`, `dialogue`, `turn`. Further columns are kept as they are. Paths may be
+relative to the manifest.
 """
 
 from __future__ import annotations
 
+import csv
+import glob
 import os
-from collections.abc import Sequence
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from emoembed.corpora.corpus import COLUMNS, SPLITS, Corpus, make_samples, to_splits
-from emoembed.corpora.files import existing, numbers, read_csv, read_jsonl, require_columns
-from emoembed.errors import CorpusError
+from emoembed.corpora.files import existing, numbers, parse_csv, read_jsonl, require_columns
+from emoembed.errors import CorpusError, CorpusFileError, MissingFileError
 from emoembed.features.atomic import write_file
+from emoembed.features.limits import ARCHIVE_GROWTH, archive_allows
+from emoembed.features.picture_files import SUFFIXES as PICTURES
 
 MODALITIES = ("text", "audio", "video")
-SUFFIXES = (".csv", ".jsonl", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
+SOUNDS = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma"})
+FILMS = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"})
 SEPARATOR = "|"
 
 
@@ -31,11 +42,13 @@ def read(path: str | Path) -> Corpus:
     bears several.
     """
     path = existing(Path(path))
-    table = read_table(path, ("id",))
+    table = read_table(path, ())
+    if "id" not in table:
+        table = table.assign(id=[str(row) for row in range(1, len(table) + 1)])
     if not set(MODALITIES) & set(table.columns):
         raise CorpusError(
             f"{path}: no column 'text', 'audio' or 'video', of which one is needed; "
-            f"the columns found are {', '.join(map(str, table.columns))}"
+            f"the columns found are {', '.join(repr(name) for name in table.columns if name != 'id')}"
         )
     columns: dict[str, Sequence[object]] = {
         column: [_cell(value) for value in table[column]]
@@ -70,38 +83,136 @@ def write(corpus: Corpus, path: str | Path) -> None:
     path = Path(path)
     table = corpus.samples.copy()
     for column in ("audio", "video"):
-        table[column] = table[column].map(lambda place: None if _missing(place) else os.path.abspath(place))
+        table[column] = table[column].map(lambda place: None if is_missing(place) else os.path.abspath(place))
     unwritable = [label for label in corpus.labels if SEPARATOR in label]
     if unwritable:
         raise CorpusError(f"label {unwritable[0]!r} holds {SEPARATOR!r}, which separates labels in a manifest")
     table["labels"] = table["labels"].map(SEPARATOR.join)
-    if path.suffix == ".csv":
-        content = table.to_csv(index=False, lineterminator="\n").encode()
-    elif path.suffix == ".jsonl":
-        content = table.to_json(orient="records", lines=True, force_ascii=False).encode()
-    elif path.suffix == ".parquet":
-        content = table.to_parquet(index=False)
-    else:
+    write_file(path, table_bytes(table, path))
+
+
+def table_bytes(table: pd.DataFrame, path: Path) -> bytes:
+    """A table in the form that a path's suffix names. Raises CorpusError for any other, or one that needs a package."""
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        return table.to_csv(index=False, sep="\t" if suffix == ".tsv" else ",", lineterminator="\n").encode()
+    if suffix == ".jsonl":
+        return table.to_json(orient="records", lines=True, force_ascii=False).encode()
+    if suffix not in SUFFIXES:
         raise _unknown_format(path)
-    write_file(path, content)
+    out = BytesIO()
+    try:
+        if suffix == ".parquet":
+            table.to_parquet(out, index=False)
+        else:
+            table.to_excel(out, index=False)
+    except ImportError as error:
+        raise CorpusError(f"{path}: {NEEDS[suffix]}, or write .csv") from error
+    except ValueError as error:  # a sheet has so many rows and columns
+        raise CorpusError(f"{path} cannot be written: {error}") from error
+    return out.getvalue()
+
+
+def of_files(modality: str, places: Sequence[str | Path]) -> Corpus:
+    """Media files as a manifest, one row each; folders stand for the media files in them and below.
+
+    A place may be a pattern, such as `interviews/*.wav`. The ids are the paths as given.
+
+    Raises:
+        MissingFileError: a place is not there, or a folder or pattern holds no file of this modality.
+    """
+    suffixes = FILMS | (SOUNDS if modality == "audio" else PICTURES)
+    found: list[str] = []
+    for place in map(str, places):
+        inside = sorted(Path(place).rglob("*")) if os.path.isdir(place) else sorted(map(Path, glob.glob(place)))
+        files = [str(path) for path in inside if path.is_file() and (path.suffix.lower() in suffixes)]
+        if not os.path.isdir(place) and (os.path.isfile(place) or not glob.has_magic(place)):
+            files = [str(existing(Path(place)))]
+        if not files:
+            raise MissingFileError(f"{place} holds no {modality} file ({', '.join(sorted(suffixes))})")
+        found += [name for name in files if name not in found]
+    samples = make_samples(
+        found, split=["train"] * len(found), labels=[()] * len(found), **{modality: list(map(os.path.abspath, found))}
+    )
+    return Corpus(modality, samples, (), False)
 
 
 def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A table as it is written, with the columns it must have; CSV's cells are strings."""
-    if path.suffix == ".csv":
-        return read_csv(path, columns)
-    if path.suffix == ".jsonl":
+    """A table as it is written, with the columns it must have; cells of CSV and TSV are strings.
+
+    Blanks around the names of columns are left out. CSV may be separated by `,`, `;` or tab, in UTF-8, UTF-16 or, with
+    a warning, Windows-1252.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        table = _read_delimited(path, columns, "\t" if suffix == ".tsv" else None)
+    elif suffix == ".jsonl":
         return read_jsonl(path, columns)
-    if path.suffix != ".parquet":
+    elif suffix == ".parquet":
+        table = _read_with_pandas(path, pd.read_parquet)
+    elif suffix == ".xlsx":
+        table = _read_with_pandas(path, lambda place: pd.read_excel(place, dtype=object))
+    else:
         raise _unknown_format(path)
-    try:
-        table = pd.read_parquet(path)
-    except ImportError as error:
-        raise CorpusError(f"{path}: Parquet needs pyarrow; install emoembed[parquet], or give .csv") from error
-    except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
-        raise CorpusError(f"{path} cannot be read as Parquet: {error}") from error
+    table.columns = [str(name).strip() for name in table.columns]
     require_columns(list(table.columns), columns, path)
     return table
+
+
+def _read_delimited(path: Path, columns: Sequence[str], separator: str | None) -> pd.DataFrame:
+    """The table of the separator that gives its first row most cells."""
+    text = _decoded(path)
+    first = text.split("\n", 1)[0]
+    separators = (separator,) if separator else (",", ";", "\t")
+    best = max(separators, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+    return parse_csv(text, path, columns, sep=best)
+
+
+def _decoded(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
+    encodings = ["utf-16"] if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig", "cp1252"]
+    for encoding in encodings:
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError as error:
+            last = error
+            continue
+        if encoding == "cp1252":
+            warnings.warn(f"{path} is not UTF-8 and was read as Windows-1252; save it as UTF-8", stacklevel=5)
+        return text
+    raise CorpusError(f"{path}: expected text in UTF-8, UTF-16 or Windows-1252: {last}") from last
+
+
+def _read_with_pandas(path: Path, reader: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
+    """A Parquet or Excel file. What their libraries raise of damaged ones is of many kinds."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".xlsx":
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(member.file_size for member in archive.infolist())
+            if not archive_allows(unpacked, path.stat().st_size):
+                raise CorpusError(
+                    f"{path} unpacks to {unpacked:,} bytes, more than {ARCHIVE_GROWTH} times its own size"
+                )
+        return reader(path)
+    except ImportError as error:
+        raise CorpusError(f"{path}: {NEEDS[suffix]}, or give .csv") from error
+    except CorpusError:
+        raise
+    except (
+        *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError, ArithmeticError),
+        *(zipfile.BadZipFile, zlib.error, EOFError, SyntaxError, MemoryError, RuntimeError),
+    ) as error:  # pyarrow's own are among these, and XML's ParseError is a SyntaxError
+        raise CorpusFileError(f"{path} cannot be read as {suffix}: {error}") from error
+
+
+NEEDS = {
+    ".parquet": "Parquet needs pyarrow; install emoembed[parquet]",
+    ".xlsx": "Excel files need openpyxl; install emoembed[excel]",
+}
 
 
 def _unknown_format(path: Path) -> CorpusError:
@@ -109,19 +220,19 @@ def _unknown_format(path: Path) -> CorpusError:
 
 
 def _cell(value: object) -> str | None:
-    return None if _missing(value) else str(value)
+    return None if is_missing(value) else str(value)
 
 
-def _missing(value: object) -> bool:
+def is_missing(value: object) -> bool:
     return value is None or value is pd.NA or value == "" or value != value  # NaN alone differs from itself
 
 
 def labels_of(value: object) -> tuple[str, ...]:
     """The labels of a cell: a list of them, or a string that joins them by `|`."""
     if isinstance(value, list | tuple | np.ndarray):
-        listed = [str(label) for label in value if not _missing(label)]
+        listed = [str(label) for label in value if not is_missing(label)]
     else:
-        listed = [] if _missing(value) else str(value).split(SEPARATOR)
+        listed = [] if is_missing(value) else str(value).split(SEPARATOR)
     return tuple(dict.fromkeys(filter(None, map(str.strip, listed))))
 
 

@@ -31,6 +31,10 @@ def corpus(tmp_path):
 def test_what_was_written_is_read(corpus, tmp_path, suffix):
     if suffix == ".parquet":
         pytest.importorskip("pyarrow", reason="Parquet manifests need pyarrow")
+    if suffix == ".xlsx":  # where a carriage return is the end of a line
+        corpus.samples["text"] = (
+            corpus.samples["text"].str.replace("\r", "").where(corpus.samples["text"].notna(), None)
+        )
     path = tmp_path / f"mine{suffix}"
     manifest.write(corpus, path)
     again = manifest.read(path)
@@ -76,10 +80,45 @@ def test_labels_joined_by_another_mark_are_refused(tmp_path, cell):
         manifest.read(tmp_path / "m.csv")
 
 
-def test_a_table_of_semicolons_is_told_what_separates_cells(tmp_path):
-    (tmp_path / "m.csv").write_text("id;text\na;x\n")
-    with pytest.raises(CorpusError, match=r"no column 'id'.* cells are separated by commas, here by ';'"):
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_the_separators_and_encodings_people_have(tmp_path, separator, encoding):
+    rows = (" id ", "text", "mood"), ("a", 'ça va, "mon ami"; oui', "gut"), ("b", "déjà vu", "")
+    quoted = [['"' + cell.replace('"', '""') + '"' if " va" in cell else cell for cell in row] for row in rows]
+    path = tmp_path / "M.CSV"
+    path.write_bytes("\n".join(separator.join(row) for row in quoted).encode(encoding))
+    if encoding == "cp1252":
+        with pytest.warns(UserWarning, match="is not UTF-8 and was read as Windows-1252"):
+            samples = manifest.read(path).samples
+    else:
+        samples = manifest.read(path).samples
+    assert list(samples["id"]) == ["a", "b"]
+    assert list(samples["text"]) == [rows[1][1], rows[2][1]]
+    assert list(samples["mood"]) == ["gut", ""]
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path):
+    (tmp_path / "m.csv").write_bytes(b"text\n\x81\x8d\n")
+    with pytest.raises(CorpusError, match=r"m\.csv: expected text in UTF-8, UTF-16 or Windows-1252"):
         manifest.read(tmp_path / "m.csv")
+
+
+def test_rows_without_ids_are_numbered(tmp_path):
+    (tmp_path / "m.tsv").write_text("text\thow\nhello\tloud\nbye\tsoft\n")
+    assert list(manifest.read(tmp_path / "m.tsv").samples["id"]) == ["1", "2"]
+
+
+def test_a_folder_and_a_pattern_stand_for_their_files(tmp_path):
+    for name in ("a.wav", "b.MP3", "c.txt", "in/d.flac"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    whole = manifest.of_files("audio", [tmp_path]).samples
+    assert [os.path.basename(path) for path in whole["audio"]] == ["a.wav", "b.MP3", "d.flac"]
+    assert list(manifest.of_files("audio", [tmp_path / "*.wav"]).samples["audio"]) == [str(tmp_path / "a.wav")]
+    with pytest.raises(MissingFileError, match=r"no\*\.wav holds no audio file"):
+        manifest.of_files("audio", [tmp_path / "no*.wav"])
+    with pytest.raises(MissingFileError, match=r"there is no .*none\.wav"):
+        manifest.of_files("audio", [tmp_path / "none.wav"])
 
 
 def test_jsonl_may_list_labels_and_leave_fields_out(tmp_path):
@@ -95,10 +134,9 @@ def test_jsonl_may_list_labels_and_leave_fields_out(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("name,text\na,x\n", "no column 'id'; the columns found are name, text"),
         (
             "id,words\na,x\n",
-            "no column 'text', 'audio' or 'video', of which one is needed; the columns found are id, words",
+            "no column 'text', 'audio' or 'video', of which one is needed; the columns found are 'words'",
         ),
         ("id,text\na,x\na,y\n", "row 2, column id: 'a' stands in row 1 too"),
         ("id,text\na,x\n,y\n", "row 2, column id: empty"),
@@ -123,7 +161,7 @@ def test_listed_labels_are_tidied_like_joined_ones(tmp_path):
 
 def test_a_file_that_is_no_parquet_is_named(tmp_path):
     (tmp_path / "mine.parquet").write_text("id,text\n")
-    with pytest.raises(CorpusError, match=r"mine\.parquet cannot be read as Parquet"):
+    with pytest.raises(CorpusError, match=r"mine\.parquet cannot be read as \.parquet"):
         manifest.read(tmp_path / "mine.parquet")
 
 
@@ -139,10 +177,10 @@ def test_a_manifest_that_is_not_there_is_named(tmp_path):
 
 
 def test_another_format_is_refused(corpus, tmp_path):
-    (tmp_path / "mine.xlsx").touch()
+    (tmp_path / "mine.ods").touch()
     for call in (lambda path: manifest.read(path), lambda path: manifest.write(corpus, path)):
-        with pytest.raises(CorpusError, match=r"a manifest is one of \.csv, \.jsonl, \.parquet, not '\.xlsx'"):
-            call(tmp_path / "mine.xlsx")
+        with pytest.raises(CorpusError, match=r"a manifest is one of \.csv, .*\.xlsx, not '\.ods'"):
+            call(tmp_path / "mine.ods")
 
 
 def test_a_label_that_holds_the_separator_is_refused(tmp_path):
