@@ -9,6 +9,8 @@ PICTURE_SIDE = 16_384
 """Pixels on the longer side of a picture or of a video's frames."""
 PICTURE_PIXELS = 120_000_000
 """Of a picture or a frame: 0.4 GB in colour."""
+PICTURE_PACKING = 1000
+"""Pixels that a byte of a picture's file may stand for: a blank page has fewer."""
 PICTURE_SHAPE = 12
 """The longer side over the shorter one: a strip has room for no face, and searching it takes long."""
 ARCHIVE_GROWTH = 100

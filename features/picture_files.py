@@ -66,7 +66,10 @@ def _declared_fault(content: bytes) -> str | None:
 
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
-            return limits.picture_fault(*picture.size)
+            width, height = picture.size
+            if width * height > limits.PICTURE_PACKING * len(content):
+                return f"{width} x {height} pixels in a file of {len(content)} bytes: it is damaged"
+            return limits.picture_fault(width, height)
     except Image.DecompressionBombError:  # Pillow's own limit is above ours
         return f"more pixels than the {limits.PICTURE_PIXELS:,} that pictures are read up to; make it smaller"
     except (OSError, ValueError, SyntaxError):

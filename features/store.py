@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import TypeVar
 
 import numpy as np
@@ -33,21 +34,26 @@ class FeatureStore(Mapping[str, np.ndarray]):
         header = self.folder / "store.json"
         if not header.is_file():
             raise MissingFileError(f"{self.folder} is no feature store: it has no store.json")
-        described = json.loads(header.read_text(encoding="utf-8"))
-        if described["version"] != VERSION:
+        described = _read_json(header)
+        if described.get("version") != VERSION:
             raise InputError(
-                f"{self.folder} is a store of version {described['version']}; this release reads {VERSION}"
+                f"{self.folder} is a store of version {described.get('version')!r:.20}; this release reads {VERSION}"
             )
-        self.feature_set = FeatureSet(described["name"], tuple(described["columns"]), described["rate"])
+        name, columns, rate = (described.get(key) for key in ("name", "columns", "rate"))
+        named = isinstance(columns, list) and all(isinstance(column, str) for column in columns)
+        if not isinstance(name, str) or not named or not isinstance(rate, int | float | None):
+            raise InputError(f"{header} does not say what its columns are; extract the features again")
+        self.feature_set = FeatureSet(name, tuple(columns), rate)
         self._places: dict[str, tuple[int, int, int]] = {}
         self._shards: list[np.ndarray] = []
         for index in sorted(self.folder.glob("shard-*.json")):
-            listed = json.loads(index.read_text(encoding="utf-8"))
-            frames = np.load(index.with_suffix(".npy"), mmap_mode="r", allow_pickle=False)
-            ends = np.cumsum(listed["lengths"])
-            if len(frames) != (ends[-1] if len(ends) else 0) or frames.shape[1] != self.feature_set.feature_dim:
+            ids, lengths = _read_index(index)
+            frames = _read_shard(index.with_suffix(".npy"))
+            ends = np.cumsum(lengths, dtype=np.int64)
+            held = int(ends[-1]) if len(ends) else 0
+            if frames.ndim != 2 or len(frames) != held or frames.shape[1] != self.feature_set.feature_dim:
                 raise InputError(f"{index.with_suffix('.npy')} does not hold what {index.name} lists; extract it again")
-            for item, end, length in zip(listed["ids"], ends, listed["lengths"], strict=True):
+            for item, end, length in zip(ids, ends, lengths, strict=True):
                 self._places[item] = (len(self._shards), int(end - length), int(end))
             self._shards.append(frames)
 
@@ -170,10 +176,54 @@ def _read_failures(folder: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     failures = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().decode("utf-8", "replace").splitlines():
         try:
             entry = json.loads(line)
-        except ValueError:  # half a line, left by a killed run: that item is tried again
+            failures[str(entry["id"])] = str(entry["reason"])
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+        ):  # half a line of a killed run: that item is tried again
             continue
-        failures[entry["id"]] = entry["reason"]
     return failures
+
+
+def _read_json(path: Path) -> dict[str, object]:
+    """An object of a store's own file. Raises InputError where it is none."""
+    try:
+        held = json.loads(path.read_bytes().decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({error}); extract the features again") from error
+    if not isinstance(held, dict):
+        raise InputError(f"{path} is damaged: it holds no object; extract the features again")
+    return held
+
+
+def _read_index(path: Path) -> tuple[list[str], list[int]]:
+    """A shard's ids and their lengths."""
+    held = _read_json(path)
+    ids, lengths = held.get("ids"), held.get("lengths")
+    named = isinstance(ids, list) and all(isinstance(item, str) for item in ids)
+    counted = isinstance(lengths, list) and all(type(n) is int and 0 <= n < 2**40 for n in lengths)
+    if (
+        not isinstance(ids, list)
+        or not isinstance(lengths, list)
+        or not named
+        or not counted
+        or len(ids) != len(lengths)
+    ):
+        raise InputError(f"{path} does not list items and their lengths; extract the features again")
+    return ids, lengths
+
+
+def _read_shard(path: Path) -> np.ndarray:
+    """A shard's frames, memory-mapped."""
+    try:
+        frames = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, TokenError, RecursionError, OverflowError) as error:
+        raise InputError(f"{path} is damaged ({error}); extract the features again") from error
+    if not isinstance(frames, np.ndarray) or frames.dtype.kind != "f":
+        raise InputError(f"{path} holds no frames; extract the features again")
+    return frames

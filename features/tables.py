@@ -142,6 +142,7 @@ def _read(path: Path, key: str | None, columns: Sequence[str] | None) -> pd.Data
         EOFError,
         zlib.error,
         pd.errors.ParserWarning,
+        *(KeyError, TypeError, NotImplementedError, RuntimeError, MemoryError, AttributeError, IndexError),
     ) as error:  # pandas', pyarrow's and gzip's own are among these
         raise InputError(f"{path} cannot be read as a {suffix} table: {error}") from error
 

@@ -245,6 +245,8 @@ def _file_frames(
             if not container.streams.video:
                 raise MediaError(f"{name} has no pictures: it holds no video track")
             context = container.streams.video[0].codec_context
+            if context is None:
+                raise MediaError(f"{name} is in a form of video that is not known here; convert it, say to .mp4")
             fault = limits.picture_fault(context.width or 1, context.height or 1)
             if fault:
                 raise MediaError(f"{name}: {fault}")

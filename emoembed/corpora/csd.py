@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from emoembed.corpora import feature_names
+from emoembed.corpora import feature_names, hdf5
 from emoembed.corpora.files import existing
-from emoembed.errors import CorpusError
+from emoembed.errors import CorpusError, CorpusFileError
 
 
 @dataclass(frozen=True)
@@ -37,27 +37,27 @@ class ComputationalSequence(Mapping[str, Timed]):
     """
 
     def __init__(self, path: str | Path) -> None:
-        import h5py
-
         self.path = existing(Path(path))
+        self._file = hdf5.open_file(self.path)
         try:
-            self._file = h5py.File(self.path, "r")
             roots = [name for name in self._file if "data" in self._file[name]]
-        except (OSError, TypeError, ValueError) as error:
-            raise CorpusError(
-                f"{self.path} is not a whole HDF5 file ({error}); a download that was cut short gives this: fetch it "
-                "again and compare its size"
-            ) from error
-        if len(roots) != 1:
-            found = ", ".join(self._file) or "nothing"
-            raise CorpusError(f"{self.path} is no computational sequence: expected one group with data, found {found}")
-        self.name = roots[0]
-        self._data = self._file[self.name]["data"]
-        self.metadata = _metadata(self._file[self.name])
-        if not len(self._data):
+            if len(roots) != 1:
+                found = ", ".join(self._file) or "nothing"
+                raise CorpusError(
+                    f"{self.path} is no computational sequence: expected one group with data, found {found}"
+                )
+            self.name = roots[0]
+            self._data = self._file[self.name]["data"]
+            self.metadata = _metadata(self._file[self.name], self.path)
+            entries = list(self._data)
+        except CorpusError:
+            raise
+        except hdf5.DAMAGED as error:
+            raise CorpusFileError(f"{self.path} is damaged ({error}); fetch it again and compare its size") from error
+        if not entries:
             raise CorpusError(f"{self.path}: {self.name} holds no video; fetch the file again")
         self._entries: dict[str, list[str]] = {}
-        for entry in self._data:
+        for entry in entries:
             self._entries.setdefault(entry.split("[")[0], []).append(entry)
 
     def __iter__(self) -> Iterator[str]:
@@ -120,17 +120,24 @@ class ComputationalSequence(Mapping[str, Timed]):
         self._file.close()
 
     def _read(self, entry: str) -> Timed:
-        group = self._data[entry]
         try:
-            values, intervals = group["features"][()], np.asarray(group["intervals"][()], dtype=np.float64)
-        except (KeyError, OSError, ValueError) as error:
-            raise CorpusError(f"{self.path}, {entry}: cannot be read ({error}); fetch the file again") from error
+            group = self._data[entry]
+            features, times = group["features"], group["intervals"]
+        except hdf5.DAMAGED as error:
+            raise CorpusFileError(f"{self.path}, {entry}: cannot be read ({error}); fetch the file again") from error
+        values = np.atleast_1d(hdf5.read_values(features, self.path, f"{entry}/features"))
+        try:
+            intervals = hdf5.read_values(times, self.path, f"{entry}/intervals").astype(np.float64)
+        except (ValueError, TypeError) as error:
+            if isinstance(error, CorpusError):
+                raise
+            raise CorpusFileError(f"{self.path}, {entry}: its times are no numbers ({error})") from error
         if intervals.ndim != 2 or intervals.shape[1] != 2 or len(intervals) != len(values):
             raise CorpusError(
                 f"{self.path}, {entry}: {values.shape} features and {intervals.shape} intervals do not fit; "
                 "expected (rows, dim) and (rows, 2)"
             )
-        return Timed(values.reshape(len(values), -1), intervals)
+        return Timed(values.reshape(len(values), -1) if len(values) else values.reshape(0, 1), intervals)
 
 
 def open_folder(folder: str | Path) -> dict[str, ComputationalSequence]:
@@ -148,14 +155,15 @@ def open_folder(folder: str | Path) -> dict[str, ComputationalSequence]:
     return found
 
 
-def _metadata(root: Any) -> dict[str, Any]:
+def _metadata(root: Any, path: Path) -> dict[str, Any]:
     """The metadata's values: JSON where they are, else as text."""
     values: dict[str, Any] = {}
     for key, held in root["metadata"].items() if "metadata" in root else ():
-        text = held[0] if held.shape else held[()]
+        values_held = hdf5.read_values(held, path, f"metadata/{key}").ravel()
+        text = values_held[0] if len(values_held) else ""
         text = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
         try:
             values[key] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             values[key] = text
     return values

@@ -15,6 +15,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
@@ -204,9 +205,18 @@ def _read_with_pandas(path: Path, reader: Callable[[Path], pd.DataFrame]) -> pd.
         raise
     except (
         *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError, ArithmeticError),
-        *(zipfile.BadZipFile, zlib.error, EOFError, SyntaxError, MemoryError, RuntimeError),
-    ) as error:  # pyarrow's own are among these, and XML's ParseError is a SyntaxError
+        *(zipfile.BadZipFile, zlib.error, EOFError, SyntaxError, MemoryError, RuntimeError, *_arrow_errors()),
+    ) as error:  # XML's ParseError is a SyntaxError
         raise CorpusFileError(f"{path} cannot be read as {suffix}: {error}") from error
+
+
+def _arrow_errors() -> tuple[type[Exception], ...]:
+    """What pyarrow raises, where it is installed."""
+    if find_spec("pyarrow") is None:
+        return ()
+    from pyarrow.lib import ArrowException
+
+    return (ArrowException,)
 
 
 NEEDS = {

@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from emoembed.corpora import feature_names, padded
+from emoembed.corpora import feature_names, hdf5, padded
 from emoembed.corpora.feature_corpus import Arrays
-from emoembed.corpora.files import existing
 from emoembed.corpora.pickles import read_pickle
-from emoembed.errors import CorpusError, MissingFileError
+from emoembed.errors import CorpusError, CorpusFileError
 from emoembed.features.feature_set import FeatureSet
 
 SPLITS = {"train": "train", "valid": "valid", "test": "test"}
@@ -97,17 +96,17 @@ def read_nine_class(folder: Path) -> list[Part]:
 
 def read_array(path: Path) -> np.ndarray:
     """The one array of an HDF5 file, whatever it is called (`d1` in the published ones)."""
-    import h5py
-
-    try:
-        with h5py.File(existing(path), "r") as held:
-            if len(held) != 1:
-                raise CorpusError(f"{path}: expected one array, found {', '.join(held) or 'none'}")
-            return np.asarray(next(iter(held.values()))[()])
-    except OSError as error:
-        if isinstance(error, MissingFileError):
+    with hdf5.open_file(path) as held:
+        try:
+            names = list(held)
+            if len(names) != 1:
+                raise CorpusError(f"{path}: expected one array, found {', '.join(names) or 'none'}")
+            dataset = held[names[0]]
+        except CorpusError:
             raise
-        raise CorpusError(f"{path} is not a whole HDF5 file ({error}); fetch it again") from error
+        except hdf5.DAMAGED as error:
+            raise CorpusFileError(f"{path} is damaged ({error}); fetch it again") from error
+        return hdf5.read_values(dataset, Path(path), names[0])
 
 
 def to_tables(parts: Sequence[Part], *, aligned: bool) -> tuple[dict[str, Arrays], list[str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from emoembed.corpora import manifest
 from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.corpora.files import existing
-from emoembed.errors import CorpusError
+from emoembed.errors import CorpusError, CorpusFileError
 from emoembed.features.atomic import write_file
 from emoembed.features.store import FeatureStore
 
@@ -32,24 +32,20 @@ def read(folder: Path) -> FeatureCorpus:
     Raises:
         CorpusError: it was written by another version, or is damaged.
     """
+    place = existing(folder / HEADER)
     try:
-        header = json.loads(existing(folder / HEADER).read_text(encoding="utf-8"))
+        header = json.loads(place.read_bytes().decode("utf-8"))
         version = header["version"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorpusError(f"{folder / HEADER} is damaged ({error}); prepare the corpus again") from error
+        if version == VERSION:
+            labels, notes = tuple(map(str, header["labels"])), tuple(map(str, header["notes"]))
+            name, form, multi_label = str(header["name"]), str(header["form"]), bool(header["multi_label"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorpusFileError(f"{place} is damaged ({error!r}); prepare the corpus again") from error
     if version != VERSION:
         raise CorpusError(f"{folder} was prepared in version {version}; this release reads {VERSION}: prepare it again")
     samples = manifest.read(folder / SAMPLES).samples
     stores = {name: FeatureStore(folder / name) for name in MODALITIES if (folder / name / "store.json").is_file()}
-    return FeatureCorpus(
-        header["name"],
-        samples,
-        tuple(header["labels"]),
-        header["multi_label"],
-        stores,
-        header["form"],
-        tuple(header["notes"]),
-    )
+    return FeatureCorpus(name, samples, labels, multi_label, stores, form, notes)
 
 
 def write_table(corpus: FeatureCorpus, folder: Path) -> None:

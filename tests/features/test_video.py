@@ -1,5 +1,6 @@
 import importlib.util
 import struct
+import time
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
@@ -423,3 +424,51 @@ def test_a_picture_of_more_pixels_than_can_be_read_is_told(tmp_path):
     (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
     with pytest.raises(MediaError, match=r"huge\.png: more pixels than the 120,000,000 that pictures are read up to"):
         read_faces(tmp_path / "huge.png")
+
+
+@pytest.mark.parametrize(("width", "height"), [(50_000, 1), (60, 20_000), (20_000, 4_000)])
+def test_a_picture_of_an_impossible_shape_is_refused_and_the_next_one_is_read(width, height, astronaut, tmp_path):
+    from PIL import Image
+
+    Image.new("1", (width, height)).save(tmp_path / "strip.png")
+    begin = time.perf_counter()
+    with pytest.raises(MediaError, match=rf"strip\.png: {width} x {height} pixels"):
+        read_faces(tmp_path / "strip.png")
+    assert time.perf_counter() - begin < 2
+    with pytest.raises(MediaError, match=f"{width} x {height} pixels"):
+        read_faces(np.zeros((height, width), np.uint8))
+    assert len(read_faces(astronaut).times) == 1
+
+
+def test_a_size_that_a_file_cannot_hold_is_refused_before_it_is_decoded(astronaut, tmp_path):
+    content = bytearray(cv2.imencode(".png", astronaut[:40, :40])[1].tobytes())
+    content[16:24] = struct.pack(">II", 9_000, 9_000)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (tmp_path / "damaged.png").write_bytes(content)
+    with pytest.raises(MediaError, match=r"damaged\.png: 9000 x 9000 pixels in a file of \d+ bytes: it is damaged"):
+        read_faces(tmp_path / "damaged.png")
+
+
+def test_a_picture_said_to_be_the_face_is_taken_whole(astronaut):
+    scene = cv2.resize(astronaut, (300, 300))
+    whole = read_faces(scene, face_itself=True)
+    assert whole.boxes.tolist() == [[0, 0, 300, 300]]
+    assert read_faces(scene).boxes[0, 2] < 150
+
+
+def test_a_small_picture_without_a_face_is_taken_whole_and_says_so():
+    grey = cv2.resize(np.random.default_rng(0).integers(0, 255, (12, 12), np.uint8), (120, 120))
+    track = read_faces(grey)
+    assert track.boxes.tolist() == [[0, 0, 120, 120]]
+    assert [note.code for note in track.features.notes] == ["face-whole"]
+    with pytest.raises(MediaError, match="no face found"):
+        read_faces(cv2.resize(grey, (300, 300)))
+
+
+def test_the_share_of_frames_with_a_face_is_told(astronaut):
+    scene = cv2.resize(astronaut, (300, 300))
+    empty = np.zeros_like(scene)
+    some = read_faces(np.stack([scene] * 2 + [empty] * 2)).features.notes
+    assert [(note.code, note.text) for note in some] == [("faces", "2 of 4 frames show a face")]
+    few = read_faces(np.stack([scene] + [empty] * 9)).features.notes
+    assert [note.code for note in few] == ["faces", "few-faces"]
