@@ -57,7 +57,8 @@ class HaarDetector:
         faces = self._search(grey, border=0, scale_step=1.2, neighbours=5)
         if not faces and (self.patient or min(grey.shape) <= SEARCH_SIDE):
             # a picture cut close to the face: the cascade needs to see around it
-            faces = self._search(grey, border=max(grey.shape) // 4, scale_step=1.1, neighbours=4)
+            border = min(max(grey.shape) // 4, min(grey.shape) // 3)
+            faces = self._search(grey, border=border, scale_step=1.1, neighbours=4)
         return faces
 
     def roll(self, grey: np.ndarray, face: Face) -> float | None:

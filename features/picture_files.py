@@ -46,22 +46,26 @@ def read(source: File) -> np.ndarray:
         content = Path(place).read_bytes() if isinstance(place, str) else place.read()
     except OSError as error:
         raise MediaError(f"{name} cannot be read: {error.strerror or error}") from error
+    kind = Path(place).suffix if isinstance(place, str) else ""
+    unreadable = f"{name} cannot be read as an image: {len(content)} bytes that are no {kind} picture"
     fault = _declared_fault(content)
-    if fault:
-        raise MediaError(f"{name}: {fault}")
+    if fault is not None:
+        raise MediaError(f"{name}: {fault}" if fault else unreadable)
     # by way of colour, because the image libraries' own greys differ from the one of arrays
     try:
         colours = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     except cv2.error as error:
         raise MediaError(f"{name} cannot be read as an image: {error.err}") from error
     if colours is None:
-        kind = Path(place).suffix if isinstance(place, str) else ""
-        raise MediaError(f"{name} cannot be read as an image: {len(content)} bytes that are no {kind} picture")
+        raise MediaError(unreadable)
     return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY))
 
 
 def _declared_fault(content: bytes) -> str | None:
-    """Why a picture is refused by the size that its header declares; None also where Pillow cannot read that."""
+    """Why a picture is refused by the size that its header declares, or None; empty where Pillow reads no header.
+
+    What has no header that can be read is not given to OpenCV: it would guess, and take gigabytes for it.
+    """
     from PIL import Image
 
     try:
@@ -73,4 +77,4 @@ def _declared_fault(content: bytes) -> str | None:
     except Image.DecompressionBombError:  # Pillow's own limit is above ours
         return f"more pixels than the {limits.PICTURE_PIXELS:,} that pictures are read up to; make it smaller"
     except (OSError, ValueError, SyntaxError):
-        return None  # what OpenCV makes of it is checked then
+        return ""

@@ -64,6 +64,8 @@ def read(path: str | Path) -> Corpus:
         if column in table:
             columns[column] = list(numbers(table, column, path, whole=column == "turn"))
     columns["labels"] = [labels_of(value) for value in table["labels"]] if "labels" in table else [()] * len(table)
+    if "split" in table:
+        table = table.assign(split=[_cell(value) or "" for value in table["split"]])
     identity = {split: split for split in SPLITS}
     columns["split"] = to_splits(table, "split", identity, path) if "split" in table else ["train"] * len(table)
     samples = make_samples(ids, **columns)
