@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -105,5 +106,9 @@ def support_rows(support: Any) -> list[dict[str, Any]]:
         unknown = [key for key in row if key not in (*MODALITIES, "label", *UNREAD)]
         if unknown:
             raise InputError(f"row {i} of the support has {', '.join(unknown)}; rows hold label, text, audio, video")
+        odd = next((name for name in row["label"] if re.fullmatch(r"\W*\d[\d.]*\W*", name) or "," in name), None)
+        if odd is not None:
+            meant = "list the names: ['joy', 'pride']" if "," in odd else "give the emotion's name"
+            raise InputError(f"row {i} of the support has the label {odd!r:.40}; {meant}")
         row["label"] = list({canonical(name): name for name in row["label"]}.values())
     return records

@@ -54,9 +54,12 @@ def notes_of(
 
 
 def unlike_any(model: EmotionModel, labels: Mapping[str, Label]) -> dict[str, float]:
-    """Of labels that neither the table nor the model knows, those like none of the table, with the nearest cosine."""
+    """Of labels that neither the table nor the model knows, and nobody described, those like none of the table.
+
+    Each with its cosine to the nearest.
+    """
     known = {*table(), *map(canonical, model.config.known), *model.config.few_shot}
-    asked = {name: label for name, label in labels.items() if canonical(name) not in known}
+    asked = {name: label for name, label in labels.items() if canonical(name) not in known and not label.definition}
     if not asked:
         return {}
     text = slice(0, model.config.phrase_dim)

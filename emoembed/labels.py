@@ -82,9 +82,13 @@ def canonical(name: str) -> str:
 
     However its letters with marks are put together (Unicode NFC).
     """
-    tidy = " ".join(re.sub(r"[_\s]+", " ", unicodedata.normalize("NFC", name)).split()).lower()
     _, aliases = _read_table()
+    tidy = _tidied(name)
     return aliases.get(tidy, tidy)
+
+
+def _tidied(name: str) -> str:
+    return " ".join(re.sub(r"[_\s-]+", " ", unicodedata.normalize("NFC", name)).split()).lower()
 
 
 def find(name: str) -> Label:
@@ -181,5 +185,5 @@ def _read_table() -> tuple[dict[str, Label], dict[str, str]]:
         also = entry.pop("aliases")
         label = Label(**{**entry, "synonyms": tuple(entry["synonyms"])})
         labels[label.name] = label
-        aliases.update(dict.fromkeys(also, label.name))
+        aliases.update(dict.fromkeys(map(_tidied, also), label.name))
     return labels, aliases

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -101,8 +102,7 @@ class Recognizer(
     ) -> Any:
         """Score labels for one item, or for a list of items; see `emoembed.predict`."""
         process.require_no_fork()
-        if errors not in ("raise", "skip"):
-            raise InputError(f"errors is 'raise' or 'skip'; given {errors!r}")
+        _check_errors(errors)
         items, single = items_of({"text": text, "audio": audio, "video": video})
         given = [name for name in self.model.modalities if any(item.get(name) is not None for item in items)]
         risk = self.risk(abstain, given)
@@ -168,6 +168,7 @@ class Recognizer(
         *,
         steps: int = 0,
         max_harm: float = few_shot.MAX_HARM,
+        errors: str = "raise",
     ) -> Recognizer:
         """A new recognizer whose labels stand nearer to a few examples; this one stays as it is.
 
@@ -179,11 +180,14 @@ class Recognizer(
                 is named later on.
             steps: gradient steps of a light fine-tune of the new labels' vectors; 0 leaves it out.
             max_harm: the largest share of items of other labels that the fine-tune may win over for the new ones.
+            errors: "raise" ends the call at the first row that cannot be used; "skip" leaves such rows out, with a
+                warning.
 
         Raises:
             InputError: no support, a row without a label, or a label that `labels` does not name.
         """
         process.require_no_fork()
+        _check_errors(errors)
         if not isinstance(steps, int) or steps < 0:
             raise InputError(f"steps is a whole number of at least 0; given {steps!r}")
         rows = support_rows(support)
@@ -194,21 +198,29 @@ class Recognizer(
         if strange:
             raise InputError(f"the support teaches {', '.join(strange)}, which labels does not name")
         points: dict[str, dict[str, list[Tensor]]] = {}
+        skipped: list[str] = []
         with torch.inference_mode():
             for i, row in enumerate(rows):
-                readings = {
-                    name: self._read({name: row[name]}, i, False)[0][name]  # each alone: what is given must be usable
-                    for name in MODALITIES
-                    if row.get(name) is not None
-                }
-                if not readings:
-                    raise InputError(f"row {i} of the support has no text, audio or video")
+                try:
+                    readings = {
+                        name: self._read({name: row[name]}, i, False)[0][name]  # each alone: all given must be usable
+                        for name in MODALITIES
+                        if row.get(name) is not None
+                    }
+                    if not readings:
+                        raise InputError(f"row {i} of the support has no text, audio or video")
+                except EmoembedError as error:
+                    if errors == "raise":
+                        raise
+                    skipped.append(str(error))
+                    continue
                 for name, matrix in self.model.encode(self.batch_of([readings])).items():
                     for label in row["label"] if not bool(matrix.isnan().any()) else ():
                         points.setdefault(canonical(label), {}).setdefault(name, []).append(matrix[0])
             words = self.model.project(self.model.embed(list(taught.values())))
             rivals = [one for one in self.model.config.known if canonical(one) not in points]
             others = self.model.label_points(rivals) if rivals else {}
+        _warn_of_skipped("rows of the support", skipped, len(rows))
         names = [canonical(name) for name in taught]
         stacked = {
             label: {name: torch.stack(rows).clone() for name, rows in each.items()} for label, each in points.items()
@@ -221,7 +233,7 @@ class Recognizer(
         adapted.describe({name: label for name, label in taught.items() if label != find(name)})
         return Recognizer(adapted, self.folder)
 
-    def attune(self, audio: Any = None, video: Any = None) -> Recognizer:
+    def attune(self, audio: Any = None, video: Any = None, *, errors: str = "raise") -> Recognizer:
         """A new recognizer at home among recordings or faces of your own, which nobody has labelled.
 
         Thirty of one microphone, room or speaker, of whatever emotions, take off what all of them share. Attune
@@ -230,12 +242,15 @@ class Recognizer(
         Args:
             audio: a list of what `predict` takes as sound.
             video: a list of what `predict` takes as a face.
+            errors: "raise" ends the call at the first item that cannot be used; "skip" leaves such items out, with a
+                warning.
 
         Raises:
             InputError: nothing given, or a modality this model does not read.
             MediaError, MissingFileError: an item that cannot be used.
         """
         process.require_no_fork()
+        _check_errors(errors)
         given = {"audio": audio, "video": video}
         for name, items in given.items():
             if items is None:
@@ -246,8 +261,25 @@ class Recognizer(
             if nothing:
                 raise InputError(f"{name} {nothing[0]} to attune to is None")
         rows = [{name: one} for name, items in given.items() for one in items or ()]
-        read = (self.batch_of([self._read(row, i, False)[0]]) for i, row in enumerate(rows))
-        return Recognizer(own_items.attune(self.model, read), self.folder)
+        skipped: list[str] = []
+
+        def batches() -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
+            for i, row in enumerate(rows):
+                try:
+                    yield self.batch_of([self._read(row, i, False)[0]])
+                except EmoembedError as error:
+                    if errors == "raise":
+                        raise
+                    skipped.append(str(error))
+
+        try:
+            attuned = own_items.attune(self.model, batches())
+        except InputError as error:
+            if skipped:
+                raise InputError(f"{error}; {skipped[0]}") from error
+            raise
+        _warn_of_skipped("items", skipped, len(rows))
+        return Recognizer(attuned, self.folder)
 
     def _label_set(self, labels: Labels | None) -> LabelSet:
         """Labels of a call, kept for the next one with the same, as long as the model stays as it is."""
@@ -309,6 +341,17 @@ class Recognizer(
         rows = {name: [item[name].values if name in item else None for item in items] for name in here}
         batch = {name: collate(arrays, longest[name]) for name, arrays in rows.items()}
         return {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
+
+
+def _check_errors(errors: str) -> None:
+    if errors not in ("raise", "skip"):
+        raise InputError(f"errors is 'raise' or 'skip'; given {errors!r}")
+
+
+def _warn_of_skipped(what: str, skipped: Sequence[str], total: int) -> None:
+    if skipped:
+        said = f"{len(skipped)} of {total} {what} could not be used and were left out, such as: {skipped[0]}"
+        warnings.warn(said, stacklevel=3)
 
 
 def predict(

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
@@ -221,7 +222,7 @@ def _holds(column: pd.Series) -> bool:
 
 def _plain(cell: Any) -> Any:
     """A cell as JSON and CSV have it: labels joined, nothing as None."""
-    if isinstance(cell, list | tuple) or (hasattr(cell, "tolist") and getattr(cell, "ndim", 0)):
+    if isinstance(cell, list | tuple) or (np.ndim(cell) > 0):
         return manifest.SEPARATOR.join(map(str, cell))
     if manifest.is_missing(cell):
         return None

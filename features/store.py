@@ -40,8 +40,12 @@ class FeatureStore(Mapping[str, np.ndarray]):
                 f"{self.folder} is a store of version {described.get('version')!r:.20}; this release reads {VERSION}"
             )
         name, columns, rate = (described.get(key) for key in ("name", "columns", "rate"))
-        named = isinstance(columns, list) and all(isinstance(column, str) for column in columns)
-        if not isinstance(name, str) or not named or not isinstance(rate, int | float | None):
+        if (
+            not isinstance(name, str)
+            or not isinstance(columns, list)
+            or not all(isinstance(column, str) for column in columns)
+            or not isinstance(rate, int | float | None)
+        ):
             raise InputError(f"{header} does not say what its columns are; extract the features again")
         self.feature_set = FeatureSet(name, tuple(columns), rate)
         self._places: dict[str, tuple[int, int, int]] = {}

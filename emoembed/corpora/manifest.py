@@ -167,8 +167,15 @@ def _read_delimited(path: Path, columns: Sequence[str], separator: str | None) -
     text = _decoded(path)
     first = text.split("\n", 1)[0]
     separators = (separator,) if separator else (",", ";", "\t")
-    best = max(separators, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+    best = max(separators, key=first.count if '"' not in first else lambda mark: _cells_of(first, mark))
     return parse_csv(text, path, columns, sep=best)
+
+
+def _cells_of(line: str, separator: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=separator), []))
+    except csv.Error:
+        return 0
 
 
 def _decoded(path: Path) -> str:
@@ -200,16 +207,20 @@ def _read_with_pandas(path: Path, reader: Callable[[Path], pd.DataFrame]) -> pd.
                 raise CorpusError(
                     f"{path} unpacks to {unpacked:,} bytes, more than {ARCHIVE_GROWTH} times its own size"
                 )
-        return reader(path)
+        return reader(path).astype(object)  # here, for what Arrow holds of texts it decodes only now
     except ImportError as error:
         raise CorpusError(f"{path}: {NEEDS[suffix]}, or give .csv") from error
     except CorpusError:
         raise
-    except (
-        *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError, ArithmeticError),
-        *(zipfile.BadZipFile, zlib.error, EOFError, SyntaxError, MemoryError, RuntimeError, *_arrow_errors()),
-    ) as error:  # XML's ParseError is a SyntaxError
+    except DAMAGED + _arrow_errors() as error:
         raise CorpusFileError(f"{path} cannot be read as {suffix}: {error}") from error
+
+
+DAMAGED: tuple[type[Exception], ...] = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError, ArithmeticError),
+    *(zipfile.BadZipFile, zlib.error, EOFError, SyntaxError, MemoryError, RuntimeError),
+)
+"""What openpyxl raises of a damaged file (XML's ParseError is a SyntaxError), and pandas of what is in one."""
 
 
 def _arrow_errors() -> tuple[type[Exception], ...]:

@@ -1,0 +1,149 @@
+"""No silent answer: what was cut, not understood or not seen is said in the result."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import emoembed
+from emoembed.errors import MediaError
+from emoembed.features.notes import CODES
+
+LABELS = ["joy", "anger", "sadness", "neutral"]
+TEXTS = json.loads((Path(__file__).parent / "languages.json").read_text(encoding="utf-8"))
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def base():
+    return emoembed.load("base")
+
+
+def codes(result):
+    assert all(note.code in CODES for note in result.notes)
+    return [note.code for note in result.notes]
+
+
+def test_a_plain_item_has_nothing_to_note(base, voice):
+    assert codes(base.predict("We made it to the top of the hill!", (voice(2.0), RATE), labels=LABELS)) == []
+
+
+@pytest.mark.parametrize("language", TEXTS["languages"])
+def test_a_text_in_another_language_is_noted_and_not_answered_when_abstaining(base, language):
+    texts = TEXTS["languages"][language]["test"]
+    results = base.predict(texts, labels=LABELS, abstain=True, errors="skip")
+    told = [not result.scores or ("not-understood" in codes(result) and result.label is None) for result in results]
+    assert np.mean(told) >= 0.8
+
+
+def test_nonsense_is_noted_and_english_is_not(base):
+    nonsense = base.predict(TEXTS["nonsense"]["test"], labels=LABELS, errors="skip")
+    assert np.mean([not one.scores or "not-understood" in codes(one) for one in nonsense]) >= 0.9
+    english = base.predict(TEXTS["english"]["test"], labels=LABELS)
+    assert np.mean(["not-understood" in codes(one) for one in english]) <= 0.1
+
+
+def test_what_is_not_understood_has_no_confidence_alone_and_less_beside_others(base, voice):
+    foreign, sound = "Nie wieder lasse ich mir das gefallen", (voice(2.0), RATE)
+    assert base.predict(foreign, labels=LABELS).confidence == 0.0
+    both = base.predict(foreign, sound, labels=LABELS)
+    share = both.modalities["text"].weight
+    english = base.predict("Never again will I put up with that", sound, labels=LABELS)
+    assert 0 < both.confidence <= 1 - share
+    assert codes(english) == []
+
+
+def test_a_long_text_says_how_much_was_read(base):
+    (note,) = base.predict("I was happy and then I was sad. " * 40, labels=LABELS).notes
+    assert (note.code, note.modality) == ("cut", "text")
+    assert note.text == "the first 128 of 361 word pieces were read"
+
+
+def test_a_text_of_ten_megabytes_is_cut_before_it_is_read(base):
+    (note,) = base.predict("I am happy. " * 800_000, labels=LABELS).notes
+    assert note.text.startswith("the first 128 of more than ")
+
+
+def test_a_long_recording_says_how_much_was_read(base, voice):
+    result = base.predict(audio=(np.tile(voice(5.0), 65), RATE), labels=LABELS)
+    assert [note.text for note in result.notes] == [
+        "the first 300 of 325 s were looked at",
+        "the first 30 of 300 s of speech were read",
+    ]
+
+
+def test_clipping_a_narrow_band_and_opposite_channels_are_noted(base, voice):
+    from scipy.signal import butter, sosfilt
+
+    sound = voice(2.0)
+    low = sosfilt(butter(8, 3000, fs=RATE, output="sos"), sound).astype(np.float32)
+    assert codes(base.predict(audio=(np.clip(sound * 20, -1, 1), RATE), labels=LABELS)) == ["clipped"]
+    assert codes(base.predict(audio=(low, RATE), labels=LABELS)) == ["band-limited"]
+    opposite = base.predict(audio=(np.stack([sound, -sound], axis=1), RATE), labels=LABELS)
+    assert codes(opposite) == ["channels-cancel"]
+    assert opposite.scores == base.predict(audio=(sound, RATE), labels=LABELS).scores
+
+
+def generated(seed=0):
+    generator = np.random.default_rng(seed)
+    time = np.arange(2 * RATE) / RATE
+    noise = generator.standard_normal(len(time))
+    spectrum = np.fft.rfft(noise)
+    falling = np.maximum(np.arange(len(spectrum)), 1)
+    pink = np.fft.irfft(spectrum / np.sqrt(falling), len(time))
+    notes = 220 * 2 ** (generator.integers(0, 12, 16) / 12)[np.minimum((time / 0.25).astype(int), 15)]
+    melody = sum(np.sin(2 * np.pi * k * np.cumsum(notes) / RATE) / k for k in range(1, 8))
+    return {
+        "white noise": noise,
+        "pink noise": pink,
+        "brown noise": np.fft.irfft(spectrum / falling, len(time)),
+        "noise that comes and goes": pink * (0.5 + 0.5 * np.sin(2 * np.pi * 3 * time)),
+        "a tone": np.sin(2 * np.pi * 440 * time),
+        "a hum": sum(np.sin(2 * np.pi * 50 * k * time) / k for k in (1, 2, 3)),
+        "a chord": sum(np.sin(2 * np.pi * 220 * r * time) for r in (1, 1.26, 1.5)),
+        "a melody": melody * np.exp(-(time % 0.25) * 6),
+        "a siren": np.sin(2 * np.pi * np.cumsum(800 + 400 * np.sin(2 * np.pi * 0.5 * time)) / RATE),
+        "clicks": (np.arange(len(time)) % 3000 < 16).astype(float),
+    }
+
+
+@pytest.mark.parametrize("kind", generated())
+def test_what_is_no_speech_is_absent(base, kind):
+    sound = (0.3 * generated()[kind] / np.abs(generated()[kind]).max()).astype(np.float32)
+    with pytest.raises(MediaError, match="no speech found in the recording: "):
+        base.predict(audio=(sound, RATE), labels=LABELS)
+    assert "no speech found" in base.predict("so happy", (sound, RATE), labels=LABELS).absent["audio"]
+
+
+def test_labels_that_are_not_understood_or_far_from_all_are_noted(base):
+    result = base.predict("what a day", labels=["joy", "xqzzy", "banana"])
+    assert [(note.code, note.modality) for note in result.notes] == [
+        ("label-unknown", "labels"),
+        ("label-far", "labels"),
+    ]
+    assert "'xqzzy'" in result.notes[0].text
+    described = {"joy": "", "xqzzy": "a deep and quiet sadness about something that is lost"}
+    assert "label-unknown" not in codes(base.predict("what a day", labels=described))
+
+
+def test_notes_are_in_every_form_of_an_answer(base, capsys):
+    from emoembed.cli import main
+
+    result = base.predict("asdf qwer lkjh", labels=LABELS)
+    plain = json.loads(json.dumps(result.to_dict()))["notes"]
+    assert plain == [{"code": "not-understood", "modality": "text", "text": result.notes[0].text}]
+    main(["predict", "--text", "asdf qwer lkjh", "--labels", "joy,anger"])
+    assert "note: text: 'asdf qwer lkjh' is hardly English" in capsys.readouterr().out
+
+
+def test_marks_at_the_end_capitals_and_emoji(base):
+    made = [
+        base.predict(text, labels=LABELS).scores
+        for text in ("We made it", "We made it!", "We made it!!!", "WE MADE IT")
+    ]
+    assert all(scores == made[0] for scores in made)
+    happy, sad = (base.predict(text, labels=["joy", "sadness"]) for text in ("😊", "😭"))
+    assert (happy.label, sad.label) == ("joy", "sadness")
+    assert base.predict("see you :)", labels=["joy", "sadness"]).label == "joy"
+    assert base.predict("see you :(", labels=["joy", "sadness"]).label == "sadness"
