@@ -21,6 +21,7 @@ from emoembed import corpora
 from emoembed.features.audio import SAMPLING_RATE, read_audio
 from emoembed.metrics import uar
 
+COMMAND = "`python benchmarks/channel.py --data DIR --output docs/channel`"
 Change = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, int]]
 
 
@@ -106,12 +107,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
     parser.add_argument("--model", default="base")
-    parser.add_argument("--output", type=Path, help="where channel.csv goes")
+    parser.add_argument(
+        "--before", type=Path, help="a table that another version of the package printed, to stand beside"
+    )
+    parser.add_argument("--output", type=Path, help="where report.md and channel.csv go")
     parsed = parser.parse_args()
     table = measure(parsed.data, parsed.model)
     if parsed.output:
         parsed.output.mkdir(parents=True, exist_ok=True)
         table.to_csv(parsed.output / "channel.csv", index=False)
+        if parsed.before:
+            earlier = pd.read_csv(parsed.before)[["variant", "same", "uar"]]
+            table = table.merge(earlier, on="variant", suffixes=("", " before"))
+        text = f"# Microphones, lines and rooms\n\nPrinted by {COMMAND}.\n\n{table.round(3).to_markdown(index=False)}\n"
+        (parsed.output / "report.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -144,7 +144,12 @@ def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel
         "licence": "CC BY-NC-SA 4.0 and research use only; see LICENSE",
     }
     recipes.described(model, labels=DEFAULT_LABELS, provenance=provenance)
-    for name, valid in validation_rows(data, untrained).items():
+    return calibrated(data, model, reports)
+
+
+def calibrated(data: Path, model: EmotionModel, reports: Path) -> EmotionModel:
+    """A model of all modalities, calibrated on the rows each of them stopped on, as they are read now."""
+    for name, valid in validation_rows(data, model).items():
         calibrate(model, name, valid)
         held_out = novelty.read(reports / name)
         if held_out:
@@ -197,10 +202,24 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="the folder of checkpoints")
     parser.add_argument("--work", type=Path, default=cache_folder() / "build", help="where stages are kept")
     parser.add_argument("--reports", type=Path, default=Path("docs/report"), help="what benchmarks/report.py wrote")
-    parser.add_argument("--stages", default=f"text,audio,video,base,{AV}", help="those to run, comma-separated")
+    parser.add_argument(
+        "--stages",
+        default=f"text,audio,video,base,{AV}",
+        help="those to run, comma-separated; calibration alone does that of the base that stands there anew",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parsed = parser.parse_args()
     torch.set_num_threads(2)
+    if parsed.stages == "calibration":
+        base = parsed.output / "base"
+        model = calibrated(parsed.data, checkpoint.load(base), parsed.reports)
+        write(model, base, checkpoint.read_word_table(base / checkpoint.WORDS))
+        return
+    wanted = parsed.stages.split(",")
+    if AV in wanted:
+        write(build_av(parsed.data, parsed.seed, parsed.work), parsed.output / AV)
+    if not set(wanted) - {AV}:
+        return
     texts = training_texts(parsed.data)
     kind = key(recipes.REVISION["text"], VOCABULARY, TABLE_WORDS, TABLE_DIM, texts)
     start, words = parsed.work / f"trunk-{kind}", parsed.work / f"words-{kind}.bin"
@@ -211,7 +230,6 @@ def main() -> None:
         written = words.with_suffix(".tmp")
         checkpoint.write_word_table(distil_words(untrained, texts), written)
         written.replace(words)
-    wanted = parsed.stages.split(",")
     stages = {"text": train_text, "audio": train_audio, "video": train_video}
     parts = {
         name: train(parsed.data, untrained, parsed.seed, parsed.work)
@@ -221,8 +239,6 @@ def main() -> None:
     if "base" in wanted:
         model = assemble(parsed.data, parts, untrained, parsed.reports)
         write(model, parsed.output / "base", checkpoint.read_word_table(words))
-    if AV in wanted:
-        write(build_av(parsed.data, parsed.seed, parsed.work), parsed.output / AV)
 
 
 if __name__ == "__main__":

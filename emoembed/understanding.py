@@ -2,7 +2,7 @@
 
 A model that reads English answers any other text too, and as surely. What it does not know falls into pieces of
 words, and English sentences hold function words; both together tell English from twenty-two other languages and from
-nonsense (`benchmarks/understood.py`). A language identifier (py3langid) found more of the foreign texts, and took a
+nonsense (`benchmarks/reading_texts.py`). A language identifier (py3langid) found more of the foreign texts, and took a
 fifth of short English utterances for foreign ones.
 """
 

@@ -30,7 +30,7 @@ def readable(text: str) -> str:
     """
     text = text[:TEXT_CHARACTERS]
     plain = VARIANTS.sub("", text)
-    pattern, words = _emoji()
+    pattern, words = emoji_words()
     bare = pattern.sub(" ", plain)
     if bare != plain and len(WORD.findall(bare)) <= FEW_WORDS:
         text = pattern.sub(lambda sign: f" {words[sign[0]]} ", plain)
@@ -38,7 +38,7 @@ def readable(text: str) -> str:
 
 
 @cache
-def _emoji() -> tuple[re.Pattern[str], dict[str, str]]:
+def emoji_words() -> tuple[re.Pattern[str], dict[str, str]]:
     """What finds emoji anywhere and emoticons between blanks, and the words of each."""
     known = json.loads(resources.files("emoembed.features").joinpath("emoji.json").read_text(encoding="utf-8"))
     emoji, emoticons = ("|".join(map(re.escape, sorted(known[kind], key=len, reverse=True))) for kind in known)

@@ -1,8 +1,10 @@
+import os
+
 import numpy as np
 import pytest
 
 from emoembed.errors import InputError, MediaError, MissingFileError
-from emoembed.features import audio, sound_files
+from emoembed.features import audio, sound_files, speech_check
 
 RATE = audio.SAMPLING_RATE
 
@@ -162,3 +164,81 @@ def test_times_that_are_none_are_refused(start, end):
     with pytest.raises(InputError, match=r"start and end are seconds, 0 <= start < end; given start="):
         audio.read_audio(sound, 16_000, start=start, end=end)
     assert len(audio.read_audio(sound, 16_000, start=0.5, end=float("inf"))) == 24_000
+
+
+def around(sound, seconds, level=1e-3, seed=0):
+    """A recording with faint noise before and after it."""
+    noise = np.random.default_rng(seed).normal(0, level, int(seconds * RATE)).astype(np.float32)
+    return np.concatenate([noise, sound, noise])
+
+
+def test_an_offset_changes_nothing_of_any_channel(voice):
+    plain = audio.speech(voice(2.0), RATE).values
+    for offset in (0.01, 0.1):
+        np.testing.assert_allclose(audio.speech(voice(2.0) + np.float32(offset), RATE).values, plain, atol=0.05)
+    both = np.stack([voice(2.0) + 0.1, voice(2.0) - 0.2], axis=1).astype(np.float32)
+    np.testing.assert_allclose(audio.speech(both, RATE).values, plain, atol=0.05)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 2.0])
+def test_noise_around_speech_is_trimmed(voice, seconds):
+    quiet = np.zeros(RATE // 2, np.float32)
+    plain = np.concatenate([quiet, voice(2.0), quiet])
+    expected, noisy = audio.speech(plain, RATE).values, audio.speech(around(plain, seconds), RATE).values
+    assert len(noisy) == pytest.approx(len(expected), abs=2)
+    np.testing.assert_allclose(noisy[10:-10, :64].mean(axis=0), expected[10:-10, :64].mean(axis=0), atol=1.0)
+
+
+def test_a_click_before_speech_is_trimmed(voice):
+    click = np.zeros(RATE + 16, np.float32)
+    click[:16] = 0.9
+    expected = audio.speech(voice(2.0), RATE).values
+    clicked = audio.speech(np.concatenate([click, voice(2.0)]), RATE).values
+    assert len(clicked) == pytest.approx(len(expected), abs=6)
+
+
+def test_a_whisper_is_trimmed_by_its_loudness():
+    noise = np.random.default_rng(0).normal(0, 0.05, RATE).astype(np.float32)
+    syllables = np.clip(np.sin(2 * np.pi * 4 * np.arange(RATE) / RATE), 0, None).astype(np.float32)
+    quiet = np.zeros(RATE, np.float32)
+    values = audio.speech(np.concatenate([quiet, noise * syllables, quiet]), RATE)
+    assert 85 <= len(values.values) <= 115
+    assert speech_check.no_speech(values.values) is None
+
+
+def test_a_file_without_a_header_is_told_to_come_as_an_array(tmp_path):
+    (tmp_path / "a.raw").write_bytes(bytes(4000))
+    with pytest.raises(MediaError, match=r"a\.raw is raw samples without a header; give \(samples, sampling_rate\)"):
+        audio.read_audio(tmp_path / "a.raw")
+
+
+def test_a_sound_whose_rate_changes_midway_is_told(tmp_path):
+    import av
+
+    for rate in (16_000, 44_100):
+        with av.open(str(tmp_path / f"{rate}.aac"), "w", format="adts") as container:
+            stream = container.add_stream("aac", rate=rate, layout="mono" if rate == 16_000 else "stereo")
+            for i in range(8):
+                shape = (1 if rate == 16_000 else 2, 1024)
+                frame = av.AudioFrame.from_ndarray(
+                    np.full(shape, 0.1, np.float32), format="fltp", layout=stream.layout.name
+                )
+                frame.rate, frame.pts = rate, i * 1024
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    (tmp_path / "joined.aac").write_bytes((tmp_path / "16000.aac").read_bytes() + (tmp_path / "44100.aac").read_bytes())
+    with pytest.raises(MediaError, match=r"joined\.aac cannot be read as sound"):
+        audio.read_audio(tmp_path / "joined.aac")
+
+
+DATA = os.environ.get("EMOEMBED_DATA")
+
+
+@pytest.mark.skipif(DATA is None, reason="EMOEMBED_DATA names no folder of corpora")
+@pytest.mark.parametrize("name", ["ravdess", "tess", "emodb"])
+def test_no_real_clip_is_taken_for_no_speech(name):
+    from emoembed import corpora
+
+    paths = list(corpora.load(name, DATA).samples["audio"])[::10]
+    refused = [path for path in paths if speech_check.no_speech(audio.speech(path).values)]
+    assert refused == []

@@ -1,0 +1,57 @@
+"""Faces that were cut out at other sizes than FER2013's 48 pixels: the same pictures, enlarged.
+
+    python benchmarks/enlarged_faces.py --data DIR [--split valid] [--output docs/enlarged-faces]
+
+Printed by size: accuracy among FER2013's seven emotions, the share of pictures without an answer, and the share that
+was taken whole because no face was found in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+import emoembed
+from emoembed import corpora
+from emoembed.features.atomic import write_file
+
+SIZES = (48, 65, 100, 112, 224)
+
+
+def measure(data: Path, split: str, every: int) -> pd.DataFrame:
+    """One row a size."""
+    model, corpus = emoembed.load("base"), corpora.load("fer2013", data)
+    samples = corpus.split(split).samples.iloc[::every]
+    pictures = [cv2.imread(path, cv2.IMREAD_GRAYSCALE) for path in samples["video"]]
+    rows = []
+    for size in SIZES:
+        shown = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC) for picture in pictures]
+        results = model.predict(video=shown, labels=list(corpus.labels), errors="skip")
+        right = [result.label in row for result, row in zip(results, samples["labels"], strict=True)]
+        whole = [any(note.code == "face-whole" for note in result.notes) for result in results]
+        rows.append([size, np.mean(right), np.mean([not result.scores for result in results]), np.mean(whole)])
+        print(*rows[-1], flush=True)
+    return pd.DataFrame(rows, columns=["pixels", "accuracy", "no answer", "taken whole"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
+    parser.add_argument("--split", default="valid", choices=("valid", "test"))
+    parser.add_argument("--every", type=int, default=1, help="of the pictures, one in so many")
+    parser.add_argument("--output", type=Path, help="where report.md goes")
+    parsed = parser.parse_args()
+    table = measure(parsed.data, parsed.split, parsed.every)
+    if parsed.output:
+        parsed.output.mkdir(parents=True, exist_ok=True)
+        command = f"`python benchmarks/enlarged_faces.py --data DIR --split {parsed.split}`"
+        text = f"# Enlarged faces\n\nPrinted by {command}.\n\n{table.round(3).to_markdown(index=False)}\n"
+        write_file(parsed.output / "report.md", text.encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""How texts are best read, on validation: marks at their end, emoji as words; and which texts are understood.
+
+    python benchmarks/reading_texts.py --data DIR [--model base] [--output docs/reading-texts]
+
+The first table changes texts before the model reads them: GoEmotions' dev (macro-F1 with thresholds fitted there, and
+the share whose best label is right) and semeval2018's dev (six emotions by name), all rows and those with emoji. The
+second has the share of texts that are not understood (`understanding.understood` below its bound).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import emoembed
+from emoembed import corpora, media
+from emoembed.features import readable
+from emoembed.features.atomic import write_file
+from emoembed.metrics import best_thresholds, macro_f1
+from emoembed.transformer import SentenceEncoder
+from emoembed.understanding import ENOUGH, understood
+
+SIX = ["anger", "fear", "joy", "love", "sadness", "surprise"]
+LANGUAGES = Path(__file__).parents[1] / "tests" / "languages.json"
+
+
+def as_words(limit: int) -> Callable[[str], str]:
+    """Emoji as words in texts of so many words at most, no marks at the end."""
+
+    def change(text: str) -> str:
+        before, readable.FEW_WORDS = readable.FEW_WORDS, limit
+        try:
+            return readable.readable(text)
+        finally:
+            readable.FEW_WORDS = before
+
+    return change
+
+
+READINGS: dict[str, Callable[[str], str]] = {
+    "as it is": lambda text: text,
+    "no marks at the end": as_words(-1),
+    "and emoji as words, of 2 words at most": as_words(2),
+    "4 words": as_words(4),
+    "6 words": as_words(6),
+    "10 words": as_words(10),
+    "any number of words": as_words(10**6),
+}
+
+
+def readings(data: Path, model: emoembed.Recognizer) -> pd.DataFrame:
+    """One row a reading."""
+    many, few = (corpora.load(name, data).split("valid") for name in ("goemotions", "semeval2018"))
+    bears = np.array([[label in row for label in many.labels] for row in many.samples["labels"]])
+    named = [[label for label in row if label in SIX] for row in few.samples["labels"]]
+    kept = [place for place, row in enumerate(named) if len(row) == 1]
+    truth = np.array([SIX.index(named[place][0]) for place in kept])
+    texts = list(many.samples["text"]), [few.samples["text"].iloc[place] for place in kept]
+    emoji = [np.array([readable.emoji_words()[0].search(text) is not None for text in part]) for part in texts]
+    reading, rows = media.readable, []
+    try:
+        for name, change in READINGS.items():
+            media.readable = change  # type: ignore[assignment]
+            scores = _scores(model, texts[0], many.labels, multi_label=True)
+            right = bears[np.arange(len(bears)), scores.argmax(axis=1)]
+            by_name = _scores(model, texts[1], SIX, multi_label=False).argmax(axis=1) == truth
+            f1 = macro_f1(scores >= best_thresholds(scores, bears), bears)
+            rows.append([name, f1, right.mean(), right[emoji[0]].mean(), by_name.mean(), by_name[emoji[1]].mean()])
+            print(name, *(f"{figure:.4f}" for figure in rows[-1][1:]), flush=True)
+    finally:
+        media.readable = reading  # type: ignore[assignment]
+    columns = ["reading", "GoEmotions macro-F1", "right", "right, with emoji", "semeval2018 accuracy", "with emoji"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _scores(model: emoembed.Recognizer, texts: list[str], labels: list[str], *, multi_label: bool) -> np.ndarray:
+    results = model.predict(texts, labels=list(labels), multi_label=multi_label, errors="skip")
+    return np.array([[result.scores.get(label, 0.0) for label in labels] for result in results])
+
+
+def not_understood(data: Path, model: emoembed.Recognizer) -> pd.DataFrame:
+    """One row a kind of text; the sentences of `test` were looked at once the bound was chosen on those of `choose`."""
+    phrases = model.model.phrases
+    assert isinstance(phrases, SentenceEncoder)
+    own = json.loads(LANGUAGES.read_text(encoding="utf-8"))
+    kinds = {
+        name: list(corpora.load(name, data).split("valid").samples["text"]) for name in ("goemotions", "semeval2018")
+    }
+    for part in ("choose", "test"):
+        kinds |= {f"{language}, {part}": texts[part] for language, texts in own["languages"].items()}
+        kinds |= {f"{name}, {part}": own[name][part] for name in ("nonsense", "english")}
+    rows = []
+    for name, texts in kinds.items():
+        shares = np.array([understood(readable.readable(text), phrases.tokenizer) < ENOUGH for text in texts])
+        rows.append([name, len(texts), shares.mean()])
+    return pd.DataFrame(rows, columns=["texts", "count", "not understood"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
+    parser.add_argument("--model", default="base")
+    parser.add_argument("--output", type=Path, help="where report.md goes")
+    parsed = parser.parse_args()
+    model = emoembed.load(parsed.model)
+    known = not_understood(parsed.data, model)
+    print(known.round(3).to_string(index=False))
+    table = readings(parsed.data, model)
+    if parsed.output:
+        parsed.output.mkdir(parents=True, exist_ok=True)
+        command = "`python benchmarks/reading_texts.py --data DIR`"
+        parts = [table.round(4).to_markdown(index=False), "## Not understood", known.round(3).to_markdown(index=False)]
+        text = f"# How texts are read\n\nPrinted by {command}, on validation.\n\n" + "\n\n".join(parts) + "\n"
+        write_file(parsed.output / "report.md", text.encode())
+
+
+if __name__ == "__main__":
+    main()
