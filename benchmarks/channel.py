@@ -18,6 +18,7 @@ from scipy.signal import butter, resample_poly, sosfilt
 
 import emoembed
 from emoembed import corpora
+from emoembed.evaluation.report import Report, write
 from emoembed.features.audio import SAMPLING_RATE, read_audio
 from emoembed.metrics import uar
 
@@ -114,13 +115,11 @@ def main() -> None:
     parsed = parser.parse_args()
     table = measure(parsed.data, parsed.model)
     if parsed.output:
-        parsed.output.mkdir(parents=True, exist_ok=True)
-        table.to_csv(parsed.output / "channel.csv", index=False)
+        tables = {"With this version": table.set_index("variant")}
         if parsed.before:
-            earlier = pd.read_csv(parsed.before)[["variant", "same", "uar"]]
-            table = table.merge(earlier, on="variant", suffixes=("", " before"))
-        text = f"# Microphones, lines and rooms\n\nPrinted by {COMMAND}.\n\n{table.round(3).to_markdown(index=False)}\n"
-        (parsed.output / "report.md").write_text(text, encoding="utf-8")
+            tables["With the version before"] = pd.read_csv(parsed.before, index_col="variant")
+        write(Report("Microphones, lines and rooms", {"printed by": COMMAND}, tables), parsed.output)
+        table.to_csv(parsed.output / "channel.csv", index=False)
 
 
 if __name__ == "__main__":

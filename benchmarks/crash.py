@@ -30,7 +30,7 @@ import soundfile
 
 from emoembed import checkpoint
 from emoembed.errors import EmoembedError
-from emoembed.features.atomic import write_file
+from emoembed.evaluation.report import Report, write
 from emoembed.features.store import FeatureStore
 
 ROWS = 60
@@ -187,10 +187,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         table = run(Path(place), parsed.runs, parsed.seed)
     if parsed.output:
-        parsed.output.mkdir(parents=True, exist_ok=True)
         command = f"`python benchmarks/crash.py --runs {parsed.runs} --seed {parsed.seed}`"
-        text = f"# Killed and run again\n\nPrinted by {command}.\n\n{table.to_markdown(index=False)}\n"
-        write_file(parsed.output / "report.md", text.encode())
+        report = Report("Killed and run again", {"printed by": command}, {"Commands": table.set_index("command")})
+        write(report, parsed.output)
 
 
 if __name__ == "__main__":

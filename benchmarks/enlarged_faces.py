@@ -17,7 +17,7 @@ import pandas as pd
 
 import emoembed
 from emoembed import corpora
-from emoembed.features.atomic import write_file
+from emoembed.evaluation.report import Report, write
 
 SIZES = (48, 65, 100, 112, 224)
 
@@ -47,10 +47,9 @@ def main() -> None:
     parsed = parser.parse_args()
     table = measure(parsed.data, parsed.split, parsed.every)
     if parsed.output:
-        parsed.output.mkdir(parents=True, exist_ok=True)
-        command = f"`python benchmarks/enlarged_faces.py --data DIR --split {parsed.split}`"
-        text = f"# Enlarged faces\n\nPrinted by {command}.\n\n{table.round(3).to_markdown(index=False)}\n"
-        write_file(parsed.output / "report.md", text.encode())
+        command = f"`python benchmarks/enlarged_faces.py --data DIR --split {parsed.split} --every {parsed.every}`"
+        tables = {"FER2013": table.set_index("pixels")}
+        write(Report("Enlarged faces", {"printed by": command}, tables), parsed.output)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ import emoembed
 from emoembed import checkpoint
 from emoembed.corpora import csd, manifest, merbench, npz, padded_files, pickles, prepared
 from emoembed.errors import EmoembedError
+from emoembed.evaluation.report import Report, write
 from emoembed.features import tables as feature_tables
 from emoembed.features import text as word_vectors
 from emoembed.features.atomic import write_file
@@ -324,10 +325,11 @@ def main() -> None:
     for fault in faults:
         print(fault)
     if parsed.output:
-        parsed.output.mkdir(parents=True, exist_ok=True)
         command = f"`python benchmarks/fuzz.py --count {parsed.count} --seed {parsed.seed}`"
-        lines = [f"# Damaged files\n\nPrinted by {command}.\n", table.to_markdown(index=False), "", *faults]
-        write_file(parsed.output / "report.md", ("\n".join(lines).rstrip() + "\n").encode())
+        report = Report(
+            "Damaged files", {"printed by": command}, {"Inputs": table.set_index("kind")}, {"Faults": faults}
+        )
+        write(report, parsed.output)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from emoembed import corpora
-from emoembed.features.atomic import write_file
+from emoembed.evaluation.report import Report, write
 from emoembed.features.audio import SAMPLING_RATE, read_audio, speech
 from emoembed.features.speech_check import no_speech
 
@@ -126,9 +126,10 @@ def main() -> None:
     print(table.to_string(index=False))
     if parsed.output:
         command = f"`python benchmarks/no_speech.py --data DIR --seeds {parsed.seeds}`"
-        parsed.output.mkdir(parents=True, exist_ok=True)
-        text = f"# What is taken for speech\n\nPrinted by {command}.\n\n{table.to_markdown(index=False)}\n"
-        write_file(parsed.output / "report.md", text.encode())
+        report = Report(
+            "What is taken for speech", {"printed by": command}, {"Sounds": table.set_index(["what", "kind"])}
+        )
+        write(report, parsed.output)
 
 
 if __name__ == "__main__":

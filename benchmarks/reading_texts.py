@@ -19,8 +19,8 @@ import pandas as pd
 
 import emoembed
 from emoembed import corpora, media
+from emoembed.evaluation.report import Report, write
 from emoembed.features import readable
-from emoembed.features.atomic import write_file
 from emoembed.metrics import best_thresholds, macro_f1
 from emoembed.transformer import SentenceEncoder
 from emoembed.understanding import ENOUGH, understood
@@ -112,11 +112,9 @@ def main() -> None:
     print(known.round(3).to_string(index=False))
     table = readings(parsed.data, model)
     if parsed.output:
-        parsed.output.mkdir(parents=True, exist_ok=True)
-        command = "`python benchmarks/reading_texts.py --data DIR`"
-        parts = [table.round(4).to_markdown(index=False), "## Not understood", known.round(3).to_markdown(index=False)]
-        text = f"# How texts are read\n\nPrinted by {command}, on validation.\n\n" + "\n\n".join(parts) + "\n"
-        write_file(parsed.output / "report.md", text.encode())
+        facts = {"printed by": "`python benchmarks/reading_texts.py --data DIR`", "split": "validation"}
+        tables = {"Readings": table.set_index("reading"), "Not understood": known.set_index("texts")}
+        write(Report("How texts are read", facts, tables), parsed.output)
 
 
 if __name__ == "__main__":

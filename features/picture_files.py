@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from pathlib import Path
 
@@ -51,6 +52,8 @@ def read(source: File) -> np.ndarray:
     fault = _declared_fault(content)
     if fault is not None:
         raise MediaError(f"{name}: {fault}" if fault else unreadable)
+    if content[:2] == b"\xff\xd8":
+        return _read_jpeg(content, unreadable)
     # by way of colour, because the image libraries' own greys differ from the one of arrays
     try:
         colours = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
@@ -59,6 +62,19 @@ def read(source: File) -> np.ndarray:
     if colours is None:
         raise MediaError(unreadable)
     return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY))
+
+
+def _read_jpeg(content: bytes, unreadable: str) -> np.ndarray:
+    """A JPEG as grey, by Pillow: OpenCV fills what is missing of one with grey, and writes to stderr."""
+    import cv2
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
+            colours = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    except (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error) as error:
+        raise MediaError(f"{unreadable} ({error})") from error
+    return np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY))
 
 
 def _declared_fault(content: bytes) -> str | None:
@@ -73,8 +89,11 @@ def _declared_fault(content: bytes) -> str | None:
             width, height = picture.size
             if width * height > limits.PICTURE_PACKING * len(content):
                 return f"{width} x {height} pixels in a file of {len(content)} bytes: it is damaged"
-            return limits.picture_fault(width, height)
+            fault = limits.picture_fault(width, height)
+            if fault is None and picture.format == "PNG":
+                picture.verify()  # its checksums: OpenCV writes to stderr where they do not hold
+            return fault
     except Image.DecompressionBombError:  # Pillow's own limit is above ours
         return f"more pixels than the {limits.PICTURE_PIXELS:,} that pictures are read up to; make it smaller"
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error):
         return ""

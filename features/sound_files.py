@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -24,6 +24,8 @@ def decode(source: File, start: float | None, end: float | None) -> tuple[np.nda
 
     name = name_of(source)
     place = openable(source, "sound")
+    if _is_mp3(place):  # soundfile's decoder writes to stderr
+        return _decode_container(source, name, start, end, None)
     try:
         with soundfile.SoundFile(place) as sound:
             rate = sound.samplerate
@@ -38,8 +40,22 @@ def decode(source: File, start: float | None, end: float | None) -> tuple[np.nda
         raise MediaError(f"{name} cannot be read: {error.strerror or error}") from error
 
 
+def _is_mp3(place: str | IO[bytes]) -> bool:
+    """Whether a file begins as MP3 does."""
+    try:
+        if isinstance(place, str):
+            with open(place, "rb") as file:
+                first = file.read(3)
+        else:
+            first = place.read(3)
+            place.seek(0)
+    except OSError:
+        return False
+    return first == b"ID3" or (len(first) > 1 and first[0] == 0xFF and first[1] & 0xE6 == 0xE2)
+
+
 def _decode_container(
-    source: File, name: str, start: float | None, end: float | None, cause: Exception
+    source: File, name: str, start: float | None, end: float | None, cause: Exception | None
 ) -> tuple[np.ndarray, int, float | None]:
     import av
 
@@ -52,7 +68,7 @@ def _decode_container(
     except (av.FFmpegError, ValueError, OSError) as error:  # ValueError: the form of the sound changes midway
         if isinstance(error, MediaError):
             raise
-        raise MediaError(f"{name} cannot be read as sound: {cause}; {error}") from error
+        raise MediaError(f"{name} cannot be read as sound: {f'{cause}; ' if cause else ''}{error}") from error
     first = int((start or 0) * SAMPLING_RATE)
     return samples[first : None if end is None else int(end * SAMPLING_RATE)], SAMPLING_RATE, total
 
