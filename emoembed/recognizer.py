@@ -370,8 +370,11 @@ def predict(
 
     Args:
         text: a string, or a list of them. A column of a table is a list as well.
-        audio: the path of a sound file or of a video with a sound track, or `(samples, sampling_rate)`; or a list.
-        video: the path of a video or image, or an array `(time, height, width, 3)` RGB; or a list.
+        audio: a sound file or a video with a sound track (path, bytes or open file), `(samples, sampling_rate)`, or a
+            dictionary such as `{"array": ..., "sampling_rate": 16000}`; or a list of these.
+        video: a video or image (path, bytes or open file), an array `(time, height, width, 3)` RGB, a Pillow picture,
+            a torch tensor, or a dictionary such as `{"image": ..., "face": True}`, which says that the picture is the
+            face itself; or a list of these. A list within the list is the frames of one video.
         labels: names or `Label` objects, or a dictionary of name to description (a definition, or a dictionary with
             any of definition, synonyms, sounds, looks, valence, arousal, dominance); the checkpoint's own list by
             default.
@@ -385,7 +388,8 @@ def predict(
         device: where to compute, such as "cuda"; the CPU by default.
 
     Returns:
-        A `Result`; for lists, a list of them. In a list, None or NaN means that this item lacks the modality.
+        A `Result`; for lists, a list of them. In a list, None or NaN means that this item lacks the modality. Its
+        `notes` say what was cut, not understood or not seen.
 
     Raises:
         LabelError: no labels, an empty one, or one emotion twice.

@@ -1,8 +1,8 @@
 """Whether a recording holds speech at all, and what became of it on its way: clipping, and a narrow band.
 
 The bounds were chosen on RAVDESS, TESS, EMO-DB and half of EMOVO, on the same recordings with noise, a telephone's
-band, clipping or a room over them, and on twenty kinds of generated sounds; `benchmarks/no_speech.py` prints what they
-do.
+band, clipping or a room over them, and on twenty-one kinds of generated sounds; `benchmarks/no_speech.py` prints what
+they do. White noise whose loudness moves as that of speech does is taken for a whisper.
 """
 
 from __future__ import annotations
