@@ -311,3 +311,26 @@ def test_wrong_usage_is_exit_code_two(arguments, capsys):
         main(arguments)
     assert end.value.code == 2
     assert "usage: emoembed" in capsys.readouterr().err
+
+
+def test_a_text_that_begins_with_dashes_and_a_list_that_ends_with_a_comma(tiny, capsys):
+    assert run("predict", "--text", "--party", "--labels", "joy,anger,", "--model", tiny) == 0
+    assert capsys.readouterr().out.split()[0] in ("joy", "anger")
+
+
+def test_a_folder_of_recordings_is_a_manifest_of_its_files(voice, capsys, tmp_path):
+    import soundfile
+
+    (tmp_path / "talk").mkdir()
+    for i in range(3):
+        soundfile.write(tmp_path / "talk" / f"{i}.wav", voice(1.0, pitch=120 + 40 * i), 16_000)
+    (tmp_path / "talk" / "notes.txt").write_text("none of it")
+    options = ("--labels", "joy,anger", "--model", "ravdess-av", "--output", tmp_path / "out.csv")
+    for places in ((tmp_path / "talk",), (tmp_path / "talk" / "*.wav",), sorted((tmp_path / "talk").glob("*.wav"))):
+        assert run("predict", "--audio", *places, *options) == 0
+        written = pd.read_csv(tmp_path / "out.csv")
+        assert [path.rsplit("/", 1)[-1] for path in written["id"]] == ["0.wav", "1.wav", "2.wav"]
+        assert set(written["label"]) <= {"joy", "anger"}
+    assert "3 of 3 rows scored" in capsys.readouterr().out
+    assert run("predict", "--audio", tmp_path / "talk", "--labels", "joy,anger") == 2
+    assert "many files needs --output" in capsys.readouterr().err
