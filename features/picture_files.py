@@ -6,12 +6,16 @@ import io
 import struct
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emoembed.errors import MediaError
 from emoembed.features import limits
 from emoembed.features.media_files import File, name_of, openable
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 KIND = "video or image"
 SUFFIXES = frozenset(
@@ -40,9 +44,9 @@ def read(source: File) -> np.ndarray:
         MediaError: it cannot be read, or is larger than `limits` allow.
     """
     import cv2
+    from PIL import Image, ImageOps
 
     name, place = name_of(source), openable(source, KIND)
-    # read here and decoded from memory: OpenCV opens no path with letters beyond ASCII on Windows
     try:
         content = Path(place).read_bytes() if isinstance(place, str) else place.read()
     except OSError as error:
@@ -52,36 +56,26 @@ def read(source: File) -> np.ndarray:
     fault = _declared_fault(content)
     if fault is not None:
         raise MediaError(f"{name}: {fault}" if fault else unreadable)
-    if content[:2] == b"\xff\xd8":
-        return _read_jpeg(content, unreadable)
-    # by way of colour, because the image libraries' own greys differ from the one of arrays
-    try:
-        colours = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-    except cv2.error as error:
-        raise MediaError(f"{name} cannot be read as an image: {error.err}") from error
-    if colours is None:
-        raise MediaError(unreadable)
-    return np.asarray(cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY))
-
-
-def _read_jpeg(content: bytes, unreadable: str) -> np.ndarray:
-    """A JPEG as grey, by Pillow: OpenCV fills what is missing of one with grey, and writes to stderr."""
-    import cv2
-    from PIL import Image, ImageOps
-
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
-            colours = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+            colours = np.asarray(_eight_bits(ImageOps.exif_transpose(picture)).convert("RGB"))
     except (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error) as error:
         raise MediaError(f"{unreadable} ({error})") from error
+    # by way of colour, because Pillow's own grey differs from the one of arrays
     return np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY))
 
 
-def _declared_fault(content: bytes) -> str | None:
-    """Why a picture is refused by the size that its header declares, or None; empty where Pillow reads no header.
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Sixteen bits a pixel as eight: Pillow would clip them."""
+    from PIL import Image
 
-    What has no header that can be read is not given to OpenCV: it would guess, and take gigabytes for it.
-    """
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+
+
+def _declared_fault(content: bytes) -> str | None:
+    """Why a picture is refused by the size that its header declares, or None; empty where Pillow reads no header."""
     from PIL import Image
 
     try:
@@ -89,10 +83,7 @@ def _declared_fault(content: bytes) -> str | None:
             width, height = picture.size
             if width * height > limits.PICTURE_PACKING * len(content):
                 return f"{width} x {height} pixels in a file of {len(content)} bytes: it is damaged"
-            fault = limits.picture_fault(width, height)
-            if fault is None and picture.format == "PNG":
-                picture.verify()  # its checksums: OpenCV writes to stderr where they do not hold
-            return fault
+            return limits.picture_fault(width, height)
     except Image.DecompressionBombError:  # Pillow's own limit is above ours
         return f"more pixels than the {limits.PICTURE_PIXELS:,} that pictures are read up to; make it smaller"
     except (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error):
