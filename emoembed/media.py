@@ -14,6 +14,7 @@ from emoembed.errors import CheckpointError, InputError, MediaError
 from emoembed.extraction import LOOKED_AT
 from emoembed.features import audio as sound
 from emoembed.features import media_files, speech_check
+from emoembed.features.audio import WAVEFORM
 from emoembed.features.feature_set import Features
 from emoembed.features.limits import TEXT_CHARACTERS
 from emoembed.features.notes import Note
@@ -46,7 +47,7 @@ def read(model: EmotionModel, modality: str, source: Any, *, any_sound: bool = F
     Args:
         model: whose configuration says which features to extract.
         modality: `text`, `audio` or `video`.
-        source: a sentence; sound or a face in any form of `inputs`; or ready `Features`.
+        source: a sentence; sound or a face in any form of `inputs`; or ready `Features`, of sound also a `waveform`.
         any_sound: sound need not be speech, as in training, where its labels say what it is.
 
     Raises:
@@ -54,8 +55,8 @@ def read(model: EmotionModel, modality: str, source: Any, *, any_sound: bool = F
         MissingFileError, MediaError: from reading media, or sound without speech.
     """
     config = model.config.modalities[modality]
-    if isinstance(source, Features):
-        return Reading(_ready(source, config, modality), source.notes)
+    if isinstance(source, Features) and not (source.feature_set == WAVEFORM and config.features == "speech"):
+        return _ready(source, config, modality)
     if modality == "text":
         return _text(model, config, source)
     return _audio(config, source, any_sound) if modality == "audio" else _video(config, source)
@@ -99,7 +100,8 @@ def _word_pieces(phrases: SentenceEncoder, text: str, longer: bool) -> Reading:
 def _audio(config: ModalityConfig, source: Any, any_sound: bool) -> Reading:
     if config.features not in ("speech", "waveform"):
         raise _needs_features("audio", config)
-    given, rate = inputs.sound_of(source)
+    samples = isinstance(source, Features)  # a waveform, with the notes of its reading
+    given, rate = (source.values[:, 0], sound.SAMPLING_RATE) if samples else inputs.sound_of(source)
     spoken = sound.speech(given, rate, limit=LOOKED_AT)
     silent = speech_check.no_speech(spoken.values)
     if silent and not any_sound:
@@ -107,7 +109,7 @@ def _audio(config: ModalityConfig, source: Any, any_sound: bool) -> Reading:
         raise MediaError(f"no speech found in {name}: {silent}")
     features = spoken if config.features == "speech" else sound.waveform(given, rate, limit=LOOKED_AT)
     values = features.values[: config.longest].copy()  # the rest of a long recording is let go
-    notes = spoken.notes
+    notes = tuple({note.code: note for note in ((*source.notes, *spoken.notes) if samples else spoken.notes)}.values())
     if len(values) < len(features.values):
         per_second = features.feature_set.rate or 1.0
         read, there = (f"{len(rows) / per_second:.0f}" for rows in (values, features.values))
@@ -126,7 +128,7 @@ def _video(config: ModalityConfig, source: Any) -> Reading:
     from emoembed.features import tables, video
 
     if config.features == "action_units" and isinstance(source, (str, Path)):
-        return Reading(_ready(tables.read_openface(source), config, "video"))
+        return _ready(tables.read_openface(source), config, "video")
     if config.features not in ("faces", "pixels"):
         raise _needs_features("video", config)
     given, face_itself = inputs.frames_of(source)
@@ -172,10 +174,10 @@ def _pixels(faces: np.ndarray, config: ModalityConfig) -> np.ndarray:
     return np.ascontiguousarray(shown.reshape(len(chosen), -1), dtype=np.float32)
 
 
-def _ready(source: Features, config: ModalityConfig, modality: str) -> np.ndarray:
+def _ready(source: Features, config: ModalityConfig, modality: str) -> Reading:
     """Ready features, their columns put in the order the encoder was trained on."""
     if config.features == "pixels" and source.feature_set.name == "faces":
-        return _pixels(source.values, config)
+        return Reading(_pixels(source.values, config), (*source.notes, *_cut_rows(source, config, modality)))
     have = source.feature_set.columns
     missing = [column for column in config.columns if column not in have]
     if missing:
@@ -189,7 +191,15 @@ def _ready(source: Features, config: ModalityConfig, modality: str) -> np.ndarra
     if not np.isfinite(values).all():
         raise InputError(f"{modality} features {source.feature_set.name!r} hold NaN or infinite values")
     values = values[: config.longest].astype(np.float32)
-    return _waveform(values, config) if config.features == "waveform" else values
+    values = _waveform(values, config) if config.features == "waveform" else values
+    return Reading(values, (*source.notes, *_cut_rows(source, config, modality)))
+
+
+def _cut_rows(source: Features, config: ModalityConfig, modality: str) -> tuple[Note, ...]:
+    rows = len(source.values)
+    if rows <= config.longest:
+        return ()
+    return (Note("cut", modality, f"the first {config.longest} of {rows} rows of features were read"),)
 
 
 def _needs_features(modality: str, config: ModalityConfig) -> InputError:

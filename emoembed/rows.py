@@ -76,5 +76,5 @@ def input_of(modality: str, source: Source) -> Any:
     if start is None and end is None and side is None:
         return path
     if modality == "audio":
-        return audio.read_audio(path, start=start, end=end, limit=extraction.LOOKED_AT), audio.SAMPLING_RATE
+        return audio.waveform(path, start=start, end=end, limit=extraction.LOOKED_AT)
     return extraction.read_span(modality, source)

@@ -236,13 +236,18 @@ def _read(
         import librosa
 
         samples = librosa.resample(samples, orig_sr=rate, target_sr=SAMPLING_RATE, res_type="soxr_hq")
-    cut = until is not None and end is None and total is not None and total > until
-    notes = (
-        Note("cut", "audio", f"the first {until:.0f} of {total:.0f} s were looked at") if cut else None,
-        clipped,
-        cancel,
-    )
+    notes = (_cut(start or 0.0, end, until, total), clipped, cancel)
     return np.ascontiguousarray(samples, dtype=np.float32), tuple(note for note in notes if note is not None)
+
+
+def _cut(start: float, end: float | None, until: float | None, total: float | None) -> Note | None:
+    """A note where less was looked at than lies from `start` to `end`, in seconds; None is the end of the sound."""
+    if until is None or total is None:
+        return None
+    last = total if end is None else min(end, total)
+    if until >= last:
+        return None
+    return Note("cut", "audio", f"the first {until - start:.0f} of {last - start:.0f} s were looked at")
 
 
 def _mono(samples: np.ndarray) -> tuple[np.ndarray, Note | None]:

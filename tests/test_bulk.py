@@ -144,7 +144,7 @@ def test_what_is_trained_on_is_what_predict_looks_at_and_an_extraction_has_all(
     assert len(known["row1"]) < len(whole["row1"])
     read = emoembed.media.read(hearing.model, "audio", tone)
     np.testing.assert_allclose(known["row0"], read.values, atol=0.1)  # kept in half precision
-    assert len(rows.input_of("audio", (tone, 0.5, None, None))[0]) == 1.2 * 16000
+    assert len(rows.input_of("audio", (tone, 0.5, None, None)).values) == 1.2 * 16000
     picture = np.random.default_rng(0).integers(0, 255, (48, 48), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), picture)
     limits, real = [], video.read_faces

@@ -4,11 +4,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import soundfile
 
 import emoembed
 from emoembed.errors import MediaError
+from emoembed.features import audio
 from emoembed.features.notes import CODES
+from emoembed.scoring import predict_manifest
 
 LABELS = ["joy", "anger", "sadness", "neutral"]
 TEXTS = json.loads((Path(__file__).parent / "languages.json").read_text(encoding="utf-8"))
@@ -63,6 +67,24 @@ def test_a_long_text_says_how_much_was_read(base):
 def test_a_text_of_ten_megabytes_is_cut_before_it_is_read(base):
     (note,) = base.predict("I am happy. " * 800_000, labels=LABELS).notes
     assert note.text.startswith("the first 128 of more than ")
+
+
+def test_features_that_are_longer_than_what_is_read_say_so(base, voice):
+    spoken = audio.speech((np.tile(voice(5.0), 8)), RATE)
+    whole, beginning = (base.predict(audio=given, labels=LABELS) for given in (spoken, (np.tile(voice(5.0), 8), RATE)))
+    assert whole.notes[-1].text == f"the first 3000 of {len(spoken.values)} rows of features were read"
+    assert whole.scores == pytest.approx(beginning.scores, abs=1e-4)
+
+
+def test_a_part_of_a_recording_in_a_manifest_says_how_much_of_it_was_read(base, voice, tmp_path):
+    soundfile.write(tmp_path / "long.wav", np.tile(voice(5.0), 65), RATE)
+    (tmp_path / "m.csv").write_text("id,audio,start,end\npart,long.wav,5,324\nshort,long.wav,5,15\n")
+    predict_manifest(base, tmp_path / "m.csv", LABELS, tmp_path / "scores.csv")
+    part, short = pd.read_csv(tmp_path / "scores.csv", keep_default_na=False)["notes"]
+    assert part.startswith(
+        "audio cut: the first 300 of 319 s were looked at; audio cut: the first 30 of 300 s of speech"
+    )
+    assert short == ""
 
 
 def test_a_long_recording_says_how_much_was_read(base, voice):
