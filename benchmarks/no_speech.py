@@ -3,13 +3,14 @@
     python benchmarks/no_speech.py --data DIR [--output docs/no-speech]
 
 Printed by kind: how many sounds there are, and how many of them have no speech by `speech_check.no_speech`: of real
-recordings none should, of generated sounds all.
+recordings none should, of generated sounds all. A second table has the extremes of real speech, beside the bounds.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,8 @@ import pandas as pd
 
 from emoembed import corpora
 from emoembed.evaluation.report import Report, write
-from emoembed.features.audio import SAMPLING_RATE, read_audio, speech
-from emoembed.features.speech_check import no_speech
+from emoembed.features import speech_check
+from emoembed.features.audio import N_MELS, SAMPLING_RATE, read_audio, speech
 
 CORPORA = ("ravdess", "tess", "emodb")
 EVERY = 12
@@ -96,22 +97,42 @@ def over(sound: np.ndarray, generator: np.random.Generator) -> dict[str, np.ndar
     return changed
 
 
-def measured(data: Path, seeds: int) -> Iterator[tuple[str, str, bool]]:
-    """Whether real or generated, kind, and whether no speech was found, sound by sound."""
+def measured(data: Path, seeds: int) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Whether real or generated, kind, and `speech` features, sound by sound."""
     for name in CORPORA:
         generator = np.random.default_rng(0)
         for place, path in enumerate(corpora.load(name, data).samples["audio"]):
             sound = read_audio(path)
-            yield "real", name, no_speech(speech(sound, SAMPLING_RATE).values) is not None
+            yield "real", name, speech(sound, SAMPLING_RATE).values
             if place % EVERY == 0:
                 for kind, changed in over(sound, generator).items():
-                    yield "real, changed", kind, no_speech(speech(changed, SAMPLING_RATE).values) is not None
+                    yield "real, changed", kind, speech(changed, SAMPLING_RATE).values
     for seed in range(seeds):
         generator = np.random.default_rng(seed)
         for kind, sound in generated(seed).items():
             level = 1e-3 if kind == "faint noise" else generator.choice([0.05, 0.3, 0.9])
             scaled = (level * sound / np.abs(sound).max()).astype(np.float32)
-            yield "generated", kind, no_speech(speech(scaled, SAMPLING_RATE).values) is not None
+            yield "generated", kind, speech(scaled, SAMPLING_RATE).values
+
+
+def row(what: str, kind: str, values: np.ndarray) -> dict[str, object]:
+    """What is kept of one sound."""
+    above = speech_check.high_band(values[:, :N_MELS])
+    silent = speech_check.no_speech(values) is not None
+    return {"what": what, "kind": kind, "no speech": silent, "above": above, **asdict(speech_check.voice(values))}
+
+
+def extremes(real: pd.DataFrame) -> pd.DataFrame:
+    """What `speech_check` bounds: the extreme of real, unchanged speech, and the bound."""
+    rows = {
+        "voiced frames": (real["voiced"].min(), speech_check.FEWEST_VOICED),
+        "deviation of loudness, dB": (real["loudness"].min(), speech_check.STEADY),
+        "median change of pitch, semitones": (real["change"].max(), speech_check.JUMPS),
+        "share of held pitch": (real["held"].max(), speech_check.HELD),
+        "deviation of pitch, semitones": (real["pitch"].min(), speech_check.MONOTONE),
+        "dB of what is above 4.2 kHz below the rest": (real["above"].max(), speech_check.NARROW),
+    }
+    return pd.DataFrame(rows, index=["extreme of real speech", "bound"]).T.rename_axis("measure")
 
 
 def main() -> None:
@@ -120,16 +141,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20, help="of each kind of generated sound")
     parser.add_argument("--output", type=Path, help="where report.md goes")
     parsed = parser.parse_args()
-    rows = pd.DataFrame(measured(parsed.data, parsed.seeds), columns=["what", "kind", "no speech"])
+    rows = pd.DataFrame([row(*sound) for sound in measured(parsed.data, parsed.seeds)])
     table = rows.groupby(["what", "kind"], sort=False)["no speech"].agg(["size", "sum"]).reset_index()
     table.columns = ["what", "kind", "sounds", "no speech found"]
-    print(table.to_string(index=False))
+    real = extremes(rows[rows["what"] == "real"])
+    print(table.to_string(index=False), real.to_string(), sep="\n\n")
     if parsed.output:
         command = f"`python benchmarks/no_speech.py --data DIR --seeds {parsed.seeds}`"
-        report = Report(
-            "What is taken for speech", {"printed by": command}, {"Sounds": table.set_index(["what", "kind"])}
-        )
-        write(report, parsed.output)
+        tables = {"Sounds": table.set_index(["what", "kind"]), "Extremes": real}
+        write(Report("What is taken for speech", {"printed by": command}, tables), parsed.output)
 
 
 if __name__ == "__main__":

@@ -1,60 +1,93 @@
 """Whether a recording holds speech at all, and what became of it on its way: clipping, and a narrow band.
 
 The bounds were chosen on RAVDESS, TESS, EMO-DB and half of EMOVO, on the same recordings with noise, a telephone's
-band, clipping or a room over them, and on twenty-one kinds of generated sounds; `benchmarks/no_speech.py` prints what
-they do. White noise whose loudness moves as that of speech does is taken for a whisper.
+band, clipping or a room over them, and on twenty-one kinds of generated sounds. `benchmarks/no_speech.py` prints what
+the bounds refuse, and the extremes of real speech. White noise whose loudness moves as that of speech does is taken
+for a whisper.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from emoembed.features.notes import Note
 
 FEWEST_VOICED, WHISPERED = 10, 8.0
-"""Voiced frames of speech at least; a whisper has none, and its loudness moves by so many dB instead."""
+"""Voiced frames of speech, at least. A whisper has none; its loudness deviates by so many dB instead."""
 STEADY = 2.0
-"""Deviation of loudness, in dB, of what never pauses: the least of speech was 5.7, of speech beneath its own level of
-noise 1.7."""
+"""Deviation of loudness, in dB, below which a recording never pauses."""
 JUMPS = 5.0
-"""Median change of pitch from one estimate to the next, in semitones, of what has none: the most of speech was 1.7."""
+"""Median change of pitch between estimates, in semitones, above which there is no pitch."""
 HELD, SAME = 0.5, 0.02
-"""Share of changes of pitch that are smaller than `SAME` semitones in what is played: the most of speech was 0.32."""
+"""Share of changes of pitch below `SAME` semitones, above which an instrument plays."""
 MONOTONE = 0.2
-"""Deviation of pitch, in semitones, below which nobody speaks: the least of speech was 0.32."""
+"""Deviation of pitch, in semitones, below which nobody speaks."""
 MACHINE = (0.35, 5.0)
-"""The same share as `HELD`, where loudness moves by less than so many dB: an engine."""
+"""The same share as `HELD`, where loudness deviates by less than so many dB: an engine."""
 CLIPPED = 1e-3
 """Share of samples in flat tops from which a recording is clipped."""
 HIGH_BAND, NARROW = 52, 36.0
-"""The first mel band above 4.2 kHz, and dB that all above lies below the rest in a narrow recording: in none of the
-clips here without a filter it was more than 32."""
+"""The first mel band above 4.2 kHz, and dB that all above lies below the rest in a narrow recording."""
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What tells speech from other sound, of one recording."""
+
+    voiced: int
+    """Frames in voiced stretches of 40 ms or more."""
+    loudness: float
+    """Deviation of loudness, dB."""
+    change: float
+    """Median change of pitch from one estimate to the next, semitones; 0 where nothing is voiced."""
+    held: float
+    """Share of these changes that are smaller than `SAME`; 1 where nothing is voiced."""
+    pitch: float
+    """Deviation of pitch over voiced frames, semitones."""
+
+
+def voice(values: np.ndarray) -> Voice:
+    """Measure a recording, from its `speech` features `(time, 68)`."""
+    f0, voicing, energy = values[:, 64], values[:, 65], values[:, 66]
+    frames = np.flatnonzero(voicing > 0.5)
+    runs = [run for run in np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1) if len(run) >= 4]
+    # YIN estimates every other frame, so the frames between hold no news
+    changes = np.abs(np.concatenate([np.zeros(0), *(np.diff(f0[run][::2]) for run in runs)]))
+    return Voice(
+        voiced=sum(map(len, runs)),
+        loudness=float(energy.std()),
+        change=float(np.median(changes)) if len(changes) else 0.0,
+        held=float((changes < SAME).mean()) if len(changes) else 1.0,
+        pitch=float(f0[frames].std()) if len(frames) else 0.0,
+    )
 
 
 def no_speech(values: np.ndarray) -> str | None:
     """Why a recording holds no speech, from its `speech` features `(time, 68)`; None where it may.
 
-    Speech has voiced stretches whose pitch moves, but neither in jumps nor in steps, and pauses. Noise has no pitch, or
-    one that jumps; a machine or an instrument holds it, or never pauses.
+    Speech has voiced stretches whose pitch moves, but neither in jumps nor in steps, and it pauses. Noise has no pitch,
+    or one that jumps. A machine or an instrument holds its pitch, or never pauses.
     """
-    f0, voicing, energy = values[:, 64], values[:, 65], values[:, 66]
-    voiced = np.flatnonzero(voicing > 0.5)
-    runs = [run for run in np.split(voiced, np.flatnonzero(np.diff(voiced) > 1) + 1) if len(run) >= 4]
-    moves = np.abs(
-        np.concatenate([np.zeros(0), *(np.diff(f0[run][::2]) for run in runs)])
-    )  # estimated every other frame
-    same = float((moves < SAME).mean()) if len(moves) else 1.0
-    loudness = float(energy.std())
-    if sum(map(len, runs)) < FEWEST_VOICED:
-        hushed = loudness >= WHISPERED and not (len(voiced) and same > 0.9)
-        return None if hushed else "nothing in it is voiced"
-    if loudness < STEADY:
+    heard = voice(values)
+    if heard.voiced < FEWEST_VOICED:
+        no_pitch = not (values[:, 65] > 0.5).any() or heard.held <= 0.9
+        return None if heard.loudness >= WHISPERED and no_pitch else "nothing in it is voiced"
+    if heard.loudness < STEADY:
         return "its loudness never changes"
-    if float(np.median(moves)) > JUMPS:
+    if heard.change > JUMPS:
         return "its pitch jumps, as noise does"
-    if same > HELD or float(f0[voiced].std()) < MONOTONE or (same > MACHINE[0] and loudness < MACHINE[1]):
+    machine = heard.held > MACHINE[0] and heard.loudness < MACHINE[1]
+    if heard.held > HELD or heard.pitch < MONOTONE or machine:
         return "its pitch is held, as that of an instrument or a machine"
     return None
+
+
+def high_band(mel: np.ndarray) -> float:
+    """How far all above 4.2 kHz lies below the rest, in dB, of log-mel `(time, 64)`."""
+    loudness = np.quantile(mel.max(axis=1), 0.95)
+    return float(loudness - np.quantile(mel[:, HIGH_BAND:].max(axis=1), 0.95))
 
 
 def clipping(samples: np.ndarray) -> Note | None:
@@ -75,7 +108,6 @@ def clipping(samples: np.ndarray) -> Note | None:
 
 def narrow_band(mel: np.ndarray) -> Note | None:
     """A note where a recording, as log-mel `(time, 64)`, has nothing above 4 kHz."""
-    loudness = np.quantile(mel.max(axis=1), 0.95)
-    if np.quantile(mel[:, HIGH_BAND:].max(axis=1), 0.95) > loudness - NARROW:
+    if high_band(mel) < NARROW:
         return None
     return Note("band-limited", "audio", "nothing above 4 kHz, as over a telephone; answers are less sure there")
