@@ -4,7 +4,8 @@
 
 The first table changes texts before the model reads them: GoEmotions' dev (macro-F1 with thresholds fitted there, and
 the share whose best label is right) and semeval2018's dev (six emotions by name), all rows and those with emoji. The
-second has the share of texts that are not understood (`understanding.understood` below its bound).
+second has the share of texts that are not understood (`understanding.understood` below its bound), and beside it the
+share that py3langid, a language identifier, takes for another language (`pip install py3langid`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import py3langid
 
 import emoembed
 from emoembed import corpora, media
@@ -97,8 +99,9 @@ def not_understood(data: Path, model: emoembed.Recognizer) -> pd.DataFrame:
     rows = []
     for name, texts in kinds.items():
         shares = np.array([understood(readable.readable(text), phrases.tokenizer) < ENOUGH for text in texts])
-        rows.append([name, len(texts), shares.mean()])
-    return pd.DataFrame(rows, columns=["texts", "count", "not understood"])
+        foreign = np.array([py3langid.classify(text)[0] != "en" for text in texts])
+        rows.append([name, len(texts), shares.mean(), foreign.mean()])
+    return pd.DataFrame(rows, columns=["texts", "count", "not understood", "foreign by py3langid"])
 
 
 def main() -> None:

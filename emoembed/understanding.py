@@ -2,8 +2,8 @@
 
 A model that reads English answers any other text too, and as surely. What it does not know falls into pieces of
 words, and English sentences hold function words; both together tell English from twenty-two other languages and from
-nonsense (`benchmarks/reading_texts.py`). A language identifier (py3langid) found more of the foreign texts, and took a
-fifth of short English utterances for foreign ones.
+nonsense (`benchmarks/reading_texts.py`). A language identifier (py3langid) finds more of the foreign texts, and takes
+twice as many English ones for foreign.
 """
 
 from __future__ import annotations
