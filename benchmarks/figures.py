@@ -1,0 +1,110 @@
+"""The figures of README, of the cards and of the missed goals, each beside the cell of a report that it comes from.
+
+    python benchmarks/figures.py [--write]
+
+`docs/figures.json` has, for every page, its rows and paragraphs that hold figures, in order: how each begins, and one
+key a figure, `report / table / row / column`, or `= 0.503` for a figure that no report here printed. Printed is what
+differs; with `--write` the pages are given what the reports hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+KEYS = ROOT / "docs" / "figures.json"
+FIGURE = re.compile(r"\b\d\.\d{3}\b|(?<=\| )\d+(?= \|)")
+"""A number to three places, or a cell that is a count."""
+SECTION = {"README.md": ("## How good is it", "## How fast is it")}
+"""The part of a page that holds such figures; the whole page where nothing is said."""
+
+
+def blocks(text: str) -> list[str]:
+    """The rows of tables, items of lists and paragraphs of a text that hold a figure, in order."""
+    pieces = re.split(r"\n\s*\n|\n(?=\||- |#)", text)
+    return [piece.strip() for piece in pieces if FIGURE.search(piece)]
+
+
+def section(page: str, text: str) -> str:
+    """What of a page is compared."""
+    begin, end = SECTION.get(page, ("", ""))
+    return text[text.index(begin) : text.index(end) if end else None]
+
+
+@cache
+def report(place: str) -> dict[str, Any]:
+    """A report by its folder under `docs`."""
+    content: dict[str, Any] = json.loads((ROOT / "docs" / place / "report.json").read_text())
+    return content
+
+
+def figure(key: str) -> str:
+    """What a key stands for, to three places.
+
+    Raises:
+        KeyError: no report has that table, row or column, or several rows are called so.
+    """
+    if key.startswith("= "):
+        return key[2:]
+    place, table, row, column = key.split(" / ")
+    content = report(place)
+    if table not in content["tables"]:  # a line of prose; `row` and `column` count lines and figures
+        return re.findall(r"\d\.\d{3}|\d+", content[table][int(row)])[int(column)]
+    found = [record for record in content["tables"][table] if row in names(record)]
+    if len(found) != 1 or column not in found[0]:
+        raise KeyError(f"{key}: {len(found)} rows of that name in {place}/report.json, or no such column")
+    return f"{found[0][column]:.3f}"
+
+
+def names(record: dict[str, Any]) -> list[str]:
+    """What a row of a report may be called: by its first column, or by its first two."""
+    first = [str(value) for value in list(record.values())[:2]]
+    return [first[0], ", ".join(first)]
+
+
+def faults(page: str, text: str, keys: list[tuple[str, list[str]]]) -> list[str]:
+    """How the figures of a page differ from their reports."""
+    found = blocks(section(page, text))
+    wrong = []
+    if len(found) != len(keys):
+        wrong.append(f"{page}: {len(found)} rows and paragraphs have figures, docs/figures.json has {len(keys)}")
+    for block, (beginning, of_block) in zip(found, keys, strict=False):
+        if not block.startswith(beginning):
+            wrong.append(f"{page}: expected {beginning!r}, found {block[:60]!r}")
+            continue
+        given, printed = FIGURE.findall(block), [figure(key) for key in of_block]
+        if given != printed:
+            wrong.append(f"{page}, {beginning!r}: {', '.join(given)} given, {', '.join(printed)} printed")
+    return wrong
+
+
+def filled(page: str, text: str, keys: list[tuple[str, list[str]]]) -> str:
+    """A page with what the reports hold in place of its figures."""
+    before = section(page, text)
+    printed = iter([figure(key) for _, of_block in keys for key in of_block])
+    return text.replace(before, FIGURE.sub(lambda _: next(printed), before))
+
+
+def main() -> None:
+    """Compare, or write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="give the pages what the reports hold")
+    parsed = parser.parse_args()
+    wrong = []
+    for page, keys in json.loads(KEYS.read_text()).items():
+        text = (ROOT / page).read_text()
+        wrong += faults(page, text, keys)
+        if parsed.write:
+            (ROOT / page).write_text(filled(page, text, keys))
+    print("\n".join(wrong) or "every figure is that of its report")
+    sys.exit(bool(wrong) and not parsed.write)
+
+
+if __name__ == "__main__":
+    main()
