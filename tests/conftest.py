@@ -26,6 +26,10 @@ TINY_BERT = {
 }
 
 
+def pytest_addoption(parser):
+    parser.addoption("--write-golden", action="store_true", help="keep the answers of test_golden.py as they are now")
+
+
 @pytest.fixture(autouse=True)
 def _one_seed():
     torch.manual_seed(0)
