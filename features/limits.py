@@ -5,6 +5,8 @@ Damaged and hostile files declare sizes that they do not have. What a file is re
 
 from __future__ import annotations
 
+SOUND_SAMPLES = 60_000_000
+"""Of all channels, that are held at once: five minutes of four channels at 48 kHz. More are brought to 16 kHz first."""
 PICTURE_SIDE = 16_384
 """Pixels on the longer side of a picture or of a video's frames."""
 PICTURE_PIXELS = 120_000_000
@@ -17,10 +19,14 @@ ARCHIVE_GROWTH = 100
 """Times its own size that an archive may unpack to ..."""
 ARCHIVE_FREE = 64 * 2**20
 """... or bytes, where that is less."""
+TABLE_ROWS = 1_000_000
+"""Of a Parquet file, and one more for each of its bytes."""
 PICKLE_DEPTH = 64
 """Containers within containers in a pickle."""
 PICKLE_GROWTH = 16
 """Times its file's size that a pickle may come to with everything written out that it refers to twice."""
+PICKLE_CONTAINERS = 400_000
+"""Lists, tuples, dictionaries and sets in a pickle."""
 TEXT_CHARACTERS = 20_000
 """Of a text: more is cut off before it is split into word pieces, of which far fewer are read."""
 
@@ -39,3 +45,8 @@ def picture_fault(width: int, height: int) -> str | None:
 def archive_allows(unpacked: int, packed: int) -> bool:
     """Whether a file of `packed` bytes may unpack to `unpacked` bytes."""
     return unpacked <= max(ARCHIVE_GROWTH * packed, ARCHIVE_FREE)
+
+
+def rows_allowed(rows: int, packed: int) -> bool:
+    """Whether a Parquet file of `packed` bytes may hold so many rows."""
+    return rows <= TABLE_ROWS + packed

@@ -23,7 +23,7 @@ import numpy as np
 
 from emoembed.corpora.files import existing
 from emoembed.errors import CorpusError, CorpusFileError
-from emoembed.features.limits import PICKLE_DEPTH, PICKLE_GROWTH
+from emoembed.features.limits import PICKLE_CONTAINERS, PICKLE_DEPTH, PICKLE_GROWTH
 
 OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 CORE = ("numpy.core", "numpy._core")  # renamed in NumPy 2
@@ -38,9 +38,10 @@ ADMITTED = {
     *((module, name) for module in BUILTINS for name in ("set", "frozenset", "complex", "bytearray", "bytes", "list")),
 }
 """Names that a pickle may say. None of them is imported: `_call` knows what each means."""
-KINDS = "?bBhHiIlLqQuefdcFDSUO"
-"""Of arrays: the first letter, or the kind, of a type that is neither structured nor a date."""
-
+KIND = re.compile(r"[<>|=]?[?bBhHiIlLqQuefdcFDSUO]\d{0,9}")
+"""Of arrays: a type that is neither structured nor a date."""
+KEY_INTEGER = 2**60
+"""Integers as keys are smaller: of larger ones any number have the same hash, and a table of them takes hours."""
 
 ESCAPED = re.compile(rb"(?:[^\\]|\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}|[0-7]{1,3}))*")
 
@@ -61,11 +62,11 @@ class _Type:
 
     def __init__(self, spelled: Any) -> None:
         text = spelled.decode("latin1") if isinstance(spelled, bytes) else spelled
-        if not isinstance(text, str) or len(text) > 12 or text.lstrip("<>|=")[:1] not in KINDS:
+        if not isinstance(text, str) or not KIND.fullmatch(text):
             raise CorpusFileError(f"asks for an array of type {spelled!r:.40}")
         self.dtype = np.dtype(text)
 
-    def build(self, state: Any) -> None:
+    def build(self, state: Any, _: _Budget) -> None:
         """(version, byte order, subarray, names, fields, length, alignment, flags): no structure is admitted."""
         plain = isinstance(state, tuple) and len(state) >= 8 and state[2] is state[3] is state[4] is None
         if not plain or _text(state[1]) not in ("<", ">", "|", "=") or not isinstance(state[5], int):
@@ -76,18 +77,37 @@ class _Type:
             self.dtype = self.dtype.newbyteorder(_text(state[1]))
 
 
+class _Budget:
+    """What a pickle may still ask for: things that it copies, in proportion to its size, and containers."""
+
+    def __init__(self, size: int) -> None:
+        self.left, self.containers = PICKLE_GROWTH * max(size, 1024), PICKLE_CONTAINERS
+
+    def copies(self, values: Any) -> Any:
+        """Values that are copied or hashed once more: a byte each, or a reference."""
+        self.left -= len(values) * (16 if isinstance(values, list | tuple) else 1)
+        if self.left < 0:
+            raise CorpusFileError(f"copies the same parts again and again, {PICKLE_GROWTH} times the file's size")
+        return values
+
+    def another_container(self, called: bool) -> None:
+        self.containers -= 2 if called else 1  # an array takes more than a list
+        if self.containers < 0:
+            raise CorpusFileError(f"holds more than {PICKLE_CONTAINERS:,} containers")
+
+
 class _Array:
     """An array whose numbers come with a later opcode (BUILD)."""
 
     def __init__(self) -> None:
         self.values = np.zeros(0, np.int8)
 
-    def build(self, state: Any) -> None:
+    def build(self, state: Any, budget: _Budget) -> None:
         """(version, shape, type, whether Fortran's order, bytes or list of objects)."""
         if not isinstance(state, tuple) or len(state) not in (4, 5):
             raise ValueError("an array without its shape and type")
         shape, kind, fortran, raw = state[-4:]
-        self.values = _array(shape, kind, raw, "F" if fortran else "C")
+        self.values = _array(shape, kind, raw, "F" if fortran else "C", budget)
 
 
 def read_pickle(path: str | Path) -> Any:
@@ -108,7 +128,7 @@ def read_pickle(path: str | Path) -> Any:
 def read_stream(stream: BinaryIO, where: str, size: int) -> Any:
     """The same of an open file of `size` bytes; `where` names it in errors."""
     try:
-        return _finished(_run(_Bounded(stream, size)), size)
+        return _finished(_run(_Bounded(stream, size), _Budget(size)), size)
     except CorpusError as error:
         raise CorpusFileError(
             f"{where}: this pickle {error}, which is neither an array nor a plain container; it was refused and "
@@ -139,7 +159,7 @@ class _Bounded:
         return content
 
 
-def _run(stream: _Bounded) -> Any:
+def _run(stream: _Bounded, budget: _Budget) -> Any:
     """Do what the opcodes say; the value they end with, arrays still as `_Array`."""
     stack: list[Any] = []
     marks: list[int] = []
@@ -156,6 +176,8 @@ def _run(stream: _Bounded) -> Any:
             raise ValueError(f"{code!r} is no opcode" if code else "it ends before its end")
         opcode = OPCODES[code]
         name = opcode.name
+        if name in CONTAINERS:
+            budget.another_container(name == "REDUCE")
         argument: Any = None
         if opcode.arg is not None:
             reader: Callable[[Any], Any] = READERS.get(name, opcode.arg.reader)
@@ -199,9 +221,9 @@ def _run(stream: _Bounded) -> Any:
                 stack.append({})
             held = _expected(stack[-1], dict)
             for key, value in zip(items[::2], items[1::2], strict=True):
-                held[_key(key)] = value
+                held[_key(key, budget)] = value
         elif name in ("ADDITEMS", "FROZENSET"):
-            members = {_key(member) for member in since_mark()}
+            members = {_key(member, budget) for member in since_mark()}
             if name == "FROZENSET":
                 stack.append(frozenset(members))
             else:
@@ -211,12 +233,12 @@ def _run(stream: _Bounded) -> Any:
             stack.append(_admitted(*said))
         elif name == "REDUCE":
             arguments = _expected(stack.pop(), tuple)
-            stack.append(_call(stack.pop(), arguments))
+            stack.append(_call(stack.pop(), arguments, budget))
         elif name == "BUILD":
             state = stack.pop()
             if not isinstance(stack[-1], _Type | _Array):
                 raise CorpusFileError(f"sets the state of a {type(stack[-1]).__name__}")
-            stack[-1].build(state)
+            stack[-1].build(state, budget)
         elif name == "INST":
             _admitted(*argument)
             raise CorpusFileError("makes an instance")
@@ -224,6 +246,22 @@ def _run(stream: _Bounded) -> Any:
             raise CorpusFileError(f"holds the opcode {name}")
 
 
+CONTAINERS = frozenset(
+    (
+        "EMPTY_LIST",
+        "LIST",
+        "EMPTY_DICT",
+        "DICT",
+        "EMPTY_SET",
+        "FROZENSET",
+        "TUPLE",
+        "TUPLE1",
+        "TUPLE2",
+        "TUPLE3",
+        "REDUCE",
+    )
+)
+"""Opcodes that make a container, or an array."""
 CONSTANTS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"), lambda value: value),
     **dict.fromkeys(("STRING", "BINSTRING", "SHORT_BINSTRING"), lambda value: value),
@@ -247,7 +285,7 @@ def _admitted(module: Any, name: Any) -> _Name:
     return _Name(module, name)
 
 
-def _call(name: Any, given: tuple[Any, ...]) -> Any:
+def _call(name: Any, given: tuple[Any, ...], budget: _Budget) -> Any:
     """What an admitted name makes of its arguments (REDUCE)."""
     if not isinstance(name, _Name):
         raise CorpusFileError(f"calls a {type(name).__name__}")
@@ -257,15 +295,15 @@ def _call(name: Any, given: tuple[Any, ...]) -> Any:
     if kind == "dtype":
         return _Type(first)
     if kind == "scalar" and isinstance(first, _Type) and not first.dtype.hasobject:
-        return _array((), first, given[1], "C")[()]
+        return _array((), first, given[1], "C", budget)[()]
     if kind == "_frombuffer":
         raw, dtype, shape, order = given
-        return _array(shape, dtype, raw, order)
+        return _array(shape, dtype, raw, order, budget)
     if kind == "OrderedDict":
-        pairs = [_expected(pair, (list, tuple)) for pair in _expected(first or [], list)]
-        return {_key(key): value for key, value in pairs}
+        pairs = [_expected(pair, (list, tuple)) for pair in budget.copies(_expected(first or [], list))]
+        return {_key(key, budget): value for key, value in pairs}
     if kind in ("set", "frozenset"):
-        members = {_key(member) for member in _expected(first or [], list)}
+        members = {_key(member, budget) for member in budget.copies(_expected(first or [], list))}
         return members if kind == "set" else frozenset(members)
     if kind == "list" and not given:
         return []
@@ -275,26 +313,30 @@ def _call(name: Any, given: tuple[Any, ...]) -> Any:
     if kind == "encode" and isinstance(first, str):
         if len(given) > 1 and given[1] not in ("latin1", "latin-1"):
             raise CorpusFileError(f"asks for the codec {given[1]!r:.40}")
-        return first.encode("latin1")
+        return budget.copies(first).encode("latin1")
     if kind in ("bytearray", "bytes") and (first is None or isinstance(first, bytes | bytearray | str)):
+        budget.copies(first or b"")
         made = first.encode("latin1") if isinstance(first, str) else first or b""
         return bytearray(made) if kind == "bytearray" else bytes(made)
     raise CorpusFileError(f"calls {name} with {given!r:.60}")
 
 
-def _array(shape: Any, kind: Any, raw: Any, order: Any) -> np.ndarray:
+def _array(shape: Any, kind: Any, raw: Any, order: Any, budget: _Budget) -> np.ndarray:
     """An array over bytes of exactly its size, or of as many objects. Nothing of it lies elsewhere."""
     shape = (shape,) if isinstance(shape, int) else _expected(shape, tuple)
-    if not isinstance(kind, _Type) or not all(isinstance(n, int) and n >= 0 for n in shape) or order not in ("C", "F"):
-        raise ValueError(f"an array of shape {shape!r:.60}")
+    sizes = len(shape) <= 32 and all(isinstance(n, int) and 0 <= n < 2**48 for n in shape)
+    if not isinstance(kind, _Type) or not sizes or order not in ("C", "F"):
+        raise ValueError("an array of a shape or type that there is not")
     count = math.prod(shape)
     if kind.dtype.hasobject:
-        if count != len(_expected(raw, list)):
+        if count != len(budget.copies(_expected(raw, list))):
             raise ValueError(f"an array of shape {shape} with {len(raw)} objects")
         return _objects(raw).reshape(shape, order=order)
-    content = raw.encode("latin1") if isinstance(raw, str) else _expected(raw, (bytes, bytearray))
+    content = budget.copies(raw).encode("latin1") if isinstance(raw, str) else _expected(raw, (bytes, bytearray))
     if count * kind.dtype.itemsize != len(content):
         raise ValueError(f"an array of shape {shape} and type {kind.dtype} in {len(content)} bytes")
+    if kind.dtype.kind == "U":
+        budget.copies(content)  # its characters are looked at
     return array_over(content, kind.dtype).reshape(shape, order=order)
 
 
@@ -378,12 +420,17 @@ def _extent(parts: list[tuple[Any, int, int]]) -> tuple[int, int]:
     return 1 + max((height for _, height, _ in parts), default=0), 1 + sum(extent for _, _, extent in parts)
 
 
-def _key(value: Any) -> Any:
-    """What may be a key or a member of a set: its hash must not take long."""
-    plain = (str, bytes, int, float, complex, np.generic, type(None))
-    if isinstance(value, plain) or (isinstance(value, tuple) and all(isinstance(part, plain) for part in value)):
+def _key(value: Any, budget: _Budget) -> Any:
+    """What may be a key or a member of a set: a text, a number, or a few of them. No two are made to hash alike."""
+    if isinstance(value, str | bytes | float | bool | type(None) | np.str_ | np.bytes_ | np.floating):
         return value
-    raise CorpusFileError(f"has a {type(value).__name__} as a key")
+    if isinstance(value, int | np.integer) and abs(int(value)) < KEY_INTEGER:
+        return value
+    if isinstance(value, tuple) and len(value) <= 8:
+        small = (isinstance(part, str | bytes) or (isinstance(part, int) and abs(part) < 2**31) for part in value)
+        if all(small):
+            return budget.copies(value)
+    raise CorpusFileError(f"has a key that no table of a corpus has, a {type(value).__name__}")
 
 
 def _expected(value: Any, kind: Any) -> Any:

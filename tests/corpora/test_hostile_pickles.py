@@ -143,6 +143,55 @@ def test_mutations_of_a_real_pickle_end_in_an_own_error_or_in_data(tmp_path):
     assert 300 < refused < 500  # the others only altered a number or a letter
 
 
+def big(value):
+    return b"\x8a\x10" + value.to_bytes(16, "little")
+
+
+FROZENSET, BYTEARRAY = name("builtins", "frozenset"), name("builtins", "bytearray")
+SLOW = {
+    "integers of one hash as members": b"\x8f(" + b"".join(big(k * (2**61 - 1)) for k in range(1, 20_000)) + b"\x90.",
+    "integers of one hash as keys": b"}(" + b"".join(big(k * (2**61 - 1)) + b"N" for k in range(1, 20_000)) + b"u.",
+    "one list made a set again and again": (
+        b"]("
+        + b"".join(b"M" + struct.pack("<H", k) for k in range(60_000))
+        + b"eq\x000"
+        + FROZENSET
+        + b"q\x010]("
+        + b"h\x01h\x00\x85R" * 5_000
+        + b"e."
+    ),
+    "one text copied again and again": (
+        raw(b"a" * 1_000_000) + b"q\x000" + BYTEARRAY + b"q\x010](" + b"h\x01h\x00\x85R" * 2_000 + b"e."
+    ),
+    "two million lists": b"](" + b"]" * 2_000_000 + b"e.",
+    "a shape of large integers": (
+        call(FROMBUFFER, raw(b""), call(DTYPE, text("f8")), b"(" + big(2**120) * 500 + b"t", text("C")) + b"."
+    ),
+    "a structured type of a text and numbers": (
+        call(FROMBUFFER, raw(b"\xff" * 12), call(DTYPE, text("U1,f8")), shape(1), text("C")) + b"."
+    ),
+    "objects beside numbers": call(FROMBUFFER, raw(b"A" * 24), call(DTYPE, text("f4,O")), shape(2), text("C")) + b".",
+}
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_what_takes_long_or_much_memory_is_refused_on_the_way(tmp_path, kind):
+    (tmp_path / "slow.pkl").write_bytes(SLOW[kind])
+    begin = time.process_time()
+    with pytest.raises(CorpusFileError):
+        read_pickle(tmp_path / "slow.pkl")
+    assert time.process_time() - begin < 2
+
+
+def test_a_table_of_many_short_arrays_and_tuples_is_read(tmp_path):
+    held = {f"video{i}_{j}": (np.full(3, i, np.float32), [j, "text"], ("a", i)) for i in range(200) for j in range(20)}
+    (tmp_path / "many.pkl").write_bytes(pickle.dumps(held | {("a", 1): {1, 2}}))
+    found = read_pickle(tmp_path / "many.pkl")
+    assert len(found) == 4001
+    assert found["video7_3"][2] == ("a", 7)
+    np.testing.assert_array_equal(found["video7_3"][0], np.full(3, 7, np.float32))
+
+
 def test_characters_that_there_are_not_are_refused(tmp_path):
     # NumPy takes them, and Python crashes when such a text is looked at
     path = tmp_path / "data.pkl"
@@ -167,3 +216,31 @@ def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path, 
     np.savez_compressed(tmp_path / "zeros.npz", zeros=np.zeros(9 * 2**20, np.float64))
     with pytest.raises(CorpusFileError, match="says it unpacks to 75,497,600 bytes, more than 100 times"):
         read_npz(tmp_path / "zeros.npz")
+
+
+def test_arrays_smaller_than_their_file_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((3, 4), np.float32))
+    (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes() + bytes(4))
+    with pytest.raises(CorpusFileError, match=r"a\.npy: no NumPy array of numbers \(52 bytes for an array of shape"):
+        read_npy(tmp_path / "a.npy")
+
+
+def test_a_part_that_is_referred_to_forty_times_is_refused(tmp_path):
+    (tmp_path / "data.pkl").write_bytes(pickle.dumps([bytes(1000)] * 40))
+    assert "16 times the file's size" in str(bounded(tmp_path / "data.pkl"))
+
+
+def test_an_array_of_texts_is_no_array_of_numbers(tmp_path):
+    np.save(tmp_path / "a.npy", np.array(["a", "b"]))
+    with pytest.raises(CorpusFileError, match=r"a\.npy: no NumPy array of numbers; extract it again"):
+        read_npy(tmp_path / "a.npy")
+
+
+def test_any_damage_of_a_compressed_archive_of_objects_is_told(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, objects=np.array([{"emo": i} for i in range(20_000)], object))
+    content = path.read_bytes()
+    for place in range(100, len(content) - 150, len(content) // 40):
+        path.write_bytes(content[:place] + b"\xff" * 9 + content[place + 9 :])
+        with pytest.raises(CorpusFileError):
+            read_npz(path)
