@@ -45,12 +45,14 @@ def open_file(path: str | Path) -> Any:
 
 
 def read_values(dataset: Any, path: Path, where: str) -> np.ndarray:
-    """The values of a data set; one that declares far more than the file can hold is refused.
+    """The values of a data set; one that declares far more than the file can hold, or lies in another file, is refused.
 
     Raises:
-        CorpusFileError: it is no data set, cannot be read, or declares too much.
+        CorpusFileError: it is no data set, cannot be read, declares too much, or leads to another file.
     """
     try:
+        if dataset.external or dataset.is_virtual or Path(dataset.file.filename).resolve() != path.resolve():
+            raise CorpusFileError(f"{path}, {where}: leads to another file, which is not read; copy the values into it")
         declared, stored = dataset.size * dataset.dtype.itemsize, path.stat().st_size
         if not archive_allows(declared, stored):
             raise CorpusFileError(
