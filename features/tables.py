@@ -15,6 +15,7 @@ import numpy as np
 
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features.feature_set import Features, FeatureSet
+from emoembed.features.packed import open_packed, require_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,22 +107,24 @@ def _read(path: Path, key: str | None, columns: Sequence[str] | None) -> pd.Data
         raise MissingFileError(f"no table at {path}")
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if suffix != ".parquet" and suffix not in SEPARATORS:
-        raise InputError(f"{path}: tables are read from .csv, .tsv (also .gz) and .parquet; given {path.suffix!r}")
+        raise InputError(f"{path} is no table of features: these are .csv, .tsv (also .gz) or .parquet")
     try:
         if suffix == ".parquet":
+            require_rows(path)
             table = pd.read_parquet(path).rename(columns=lambda column: str(column).strip())
             _check_columns(table, key, columns, path)
             if key is None:
                 return table
             missing = table[key].isna()
             return table.assign(**{key: table[key].astype(str).mask(missing, "")})
-        header = pd.read_csv(path, nrows=0, sep=SEPARATORS[suffix]).rename(columns=str.strip)
+        with open_packed(path) as content:
+            header = pd.read_csv(content, nrows=0, sep=SEPARATORS[suffix]).rename(columns=str.strip)
         _check_columns(header, key, columns, path)
         names = list(header.columns)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), open_packed(path) as content:
             warnings.simplefilter("error", pd.errors.ParserWarning)  # fields beyond the last name would be lost
             return pd.read_csv(
-                path,
+                content,
                 sep=SEPARATORS[suffix],
                 header=0,
                 names=names,  # all are parsed: with usecols, pandas lets rows that are too long pass

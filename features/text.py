@@ -13,6 +13,7 @@ import numpy as np
 
 from emoembed.errors import InputError, MissingFileError
 from emoembed.features.feature_set import Features, FeatureSet
+from emoembed.features.packed import open_packed
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
@@ -62,11 +63,10 @@ def read_word_vectors(path: str | Path, limit: int | None = None) -> KeyedVector
 def _read_glove(path: Path, limit: int | None) -> KeyedVectors:
     """Text without a header; numbers are counted from a line's end, for words of GloVe's 840B may hold spaces."""
     from gensim.models import KeyedVectors
-    from gensim.utils import open as open_text
 
     found: dict[str, np.ndarray] = {}
     dim = 0
-    with open_text(str(path), "rb") as lines:
+    with open_packed(path) as lines:
         for number, line in enumerate(islice(lines, limit)):
             cells = line.decode("utf-8", "replace").rstrip().split(" ")
             dim = len(cells) - 1 if number == 0 else dim
@@ -136,8 +136,5 @@ def require_declared_size(header: bytes, size: int, *, binary: bool, path: str |
 
 def _first_line(path: Path) -> bytes:
     """The first line: `count dim` (word2vec, fastText), or already a vector (GloVe)."""
-    import gzip
-
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as lines:
+    with open_packed(path) as lines:
         return lines.readline(2**20)

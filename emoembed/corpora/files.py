@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
-import gzip
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from emoembed.errors import CorpusError, MissingFileError
+from emoembed.features.packed import open_packed
 
 
 def existing(path: Path) -> Path:
@@ -48,8 +49,9 @@ def media_files(folder: Path, suffixes: Sequence[str], pattern: str) -> dict[str
 def read_text(path: Path) -> str:
     """A UTF-8 text file, gzip-compressed if named `.gz`; a byte order mark is left out."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
+        with open_packed(path) as file:
+            content = file.read()
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise CorpusError(f"{path}: cannot be read: {error}") from error
     try:
         return content.decode("utf-8-sig")
@@ -73,6 +75,21 @@ def parse_csv(
     text: str, path: Path, columns: Sequence[str], *, sep: str = ",", header: bool = True, quoted: bool = True
 ) -> pd.DataFrame:
     """The same of a text that was read from a path. Blanks around the names of columns are left out."""
+    with long_cells():
+        return _parsed_csv(text, path, columns, sep, header, quoted)
+
+
+@contextlib.contextmanager
+def long_cells() -> Iterator[None]:
+    """Cells of any length within this block; the csv module's own limit of 131,072 characters afterwards."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def _parsed_csv(text: str, path: Path, columns: Sequence[str], sep: str, header: bool, quoted: bool) -> pd.DataFrame:
     lines = StringIO(text, newline="")
     reader = csv.reader(lines, delimiter=sep, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=True)
     rows: list[list[str]] = []
@@ -95,7 +112,7 @@ def require_columns(found: Sequence[str], required: Sequence[str], where: str | 
         raise CorpusError(f"{where}: the columns {', '.join(found)} name one twice")
     for column in required:
         if column not in found:
-            names = ", ".join(map(str, found)) or "none"
+            names = ", ".join(filter(None, map(str, found))) or "none: the file is empty"
             one = len(found) == 1 and next((mark for mark in ";\t" if mark in str(found[0])), None)
             hint = f"; cells are separated by commas, here by {one!r}" if one else ""
             raise CorpusError(f"{where}: no column {column!r}; the columns found are {names}{hint}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import glob
 import os
+import re
 import warnings
 import zipfile
 import zlib
@@ -27,6 +28,7 @@ from emoembed.corpora.files import existing, numbers, parse_csv, read_jsonl, req
 from emoembed.errors import CorpusError, CorpusFileError, MissingFileError
 from emoembed.features.atomic import write_file
 from emoembed.features.limits import ARCHIVE_GROWTH, archive_allows
+from emoembed.features.packed import require_rows
 from emoembed.features.picture_files import SUFFIXES as PICTURES
 
 MODALITIES = ("text", "audio", "video")
@@ -106,14 +108,31 @@ def table_bytes(table: pd.DataFrame, path: Path) -> bytes:
     out = BytesIO()
     try:
         if suffix == ".parquet":
-            table.to_parquet(out, index=False)
+            table.apply(_of_one_type).to_parquet(out, index=False)
         else:
-            table.to_excel(out, index=False)
+            table.map(_excel_cell).to_excel(out, index=False)
     except ImportError as error:
         raise CorpusError(f"{path}: {NEEDS[suffix]}, or write .csv") from error
     except ValueError as error:  # a sheet has so many rows and columns
         raise CorpusError(f"{path} cannot be written: {error}") from error
     return out.getvalue()
+
+
+def _of_one_type(column: pd.Series) -> pd.Series:
+    """A column as Parquet holds it: as texts where its cells are of several types, or larger than its integers."""
+    cells = [cell for cell in column if not is_missing(cell)]
+    large = any(isinstance(cell, int) and abs(cell) >= 2**63 for cell in cells)
+    if len({type(cell) for cell in cells}) < 2 and not large:
+        return column
+    return column.map(lambda cell: None if is_missing(cell) else str(cell)).astype(object)
+
+
+def _excel_cell(cell: object) -> object:
+    """A cell as a sheet holds it: without control characters, and no longer than it may be."""
+    if not isinstance(cell, str):
+        return cell
+    cell = CONTROL.sub("\N{REPLACEMENT CHARACTER}", cell)
+    return cell if len(cell) <= EXCEL_CELL else cell[: EXCEL_CELL - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def of_files(modality: str, places: Sequence[str | Path]) -> Corpus:
@@ -143,23 +162,38 @@ def of_files(modality: str, places: Sequence[str | Path]) -> Corpus:
 def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """A table as it is written, with the columns it must have; cells of CSV and TSV are strings.
 
-    Blanks around the names of columns are left out. CSV may be separated by `,`, `;` or tab, in UTF-8, UTF-16 or, with
-    a warning, Windows-1252.
+    Blanks around the names of columns are left out, and `Text` is read as `text`. CSV may be separated by `,`, `;` or
+    tab, in UTF-8, UTF-16 or, with a warning, Windows-1252.
     """
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         table = _read_delimited(path, columns, "\t" if suffix == ".tsv" else None)
     elif suffix == ".jsonl":
-        return read_jsonl(path, columns)
+        table = read_jsonl(path, ())
     elif suffix == ".parquet":
-        table = _read_with_pandas(path, pd.read_parquet)
+        table = _read_with_pandas(path, _read_parquet)
     elif suffix == ".xlsx":
         table = _read_with_pandas(path, lambda place: pd.read_excel(place, dtype=object))
     else:
         raise _unknown_format(path)
-    table.columns = [str(name).strip() for name in table.columns]
+    table.columns = _plain_names(list(table.columns))
     require_columns(list(table.columns), columns, path)
     return table
+
+
+def _plain_names(columns: Sequence[object]) -> list[str]:
+    """Names of columns without blanks around them; `Text` is `text`, where no other column is called so."""
+    names = [str(name).strip() for name in columns]
+    wanted = {*COLUMNS, "label"} - set(names)
+    lowered = [name.lower() for name in names]
+    return [
+        low if low in wanted and lowered.count(low) == 1 else name for name, low in zip(names, lowered, strict=True)
+    ]
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    require_rows(path)
+    return pd.read_parquet(path)
 
 
 def _read_delimited(path: Path, columns: Sequence[str], separator: str | None) -> pd.DataFrame:
@@ -216,6 +250,8 @@ def _read_with_pandas(path: Path, reader: Callable[[Path], pd.DataFrame]) -> pd.
         raise CorpusFileError(f"{path} cannot be read as {suffix}: {error}") from error
 
 
+CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+EXCEL_CELL = 32_767
 DAMAGED: tuple[type[Exception], ...] = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError, ArithmeticError),
     *(zipfile.BadZipFile, zlib.error, EOFError, SyntaxError, MemoryError, RuntimeError),

@@ -1,3 +1,4 @@
+import csv
 import os
 
 import numpy as np
@@ -187,3 +188,24 @@ def test_a_label_that_holds_the_separator_is_refused(tmp_path):
     corpus = Corpus("mine", make_samples(["a"], labels=[("a|b",)], split="train"), ("a|b",), multi_label=False)
     with pytest.raises(CorpusError, match=r"label 'a\|b' holds '\|'"):
         manifest.write(corpus, tmp_path / "mine.csv")
+
+
+def test_columns_are_known_whatever_their_case(tmp_path):
+    (tmp_path / "m.csv").write_text("ID,Text,Labels,Own\na,we made it,joy,1\n")
+    corpus = manifest.read(tmp_path / "m.csv")
+    assert corpus.samples["text"].tolist() == ["we made it"]
+    assert corpus.samples["id"].tolist() == ["a"]
+    assert corpus.samples["labels"].tolist() == [("joy",)]
+
+
+def test_a_cell_of_any_length_is_read_and_the_limit_of_others_stays(tmp_path):
+    before = csv.field_size_limit()
+    (tmp_path / "m.csv").write_text(f"id,text\na,{'x' * 200_000}\n")
+    assert len(manifest.read(tmp_path / "m.csv").samples["text"].iloc[0]) == 200_000
+    assert csv.field_size_limit() == before
+
+
+def test_an_empty_file_is_called_empty(tmp_path):
+    (tmp_path / "m.csv").write_text("")
+    with pytest.raises(CorpusError, match="empty"):
+        manifest.read(tmp_path / "m.csv")
