@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import os
@@ -72,6 +73,7 @@ def extract_features(
         dtype=dtype,
         progress=progress,
         retry=True,
+        state_of=_key,
     )
 
 
@@ -95,10 +97,11 @@ def cached_features(
 
 
 def _key(span: Span) -> str:
-    path = Path(span[0])
-    changed = path.stat().st_mtime_ns if path.is_file() else 0
+    place, changed = str(span[0]), 0
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # no file can be called so: reading it will say so
+        place, changed = str(Path(place).resolve()), Path(place).stat().st_mtime_ns
     part = span[1:3] if span[3] is None else span[1:]  # as before there were sides, so that what is cached stays
-    return hashlib.sha256(repr((REVISION, str(path.resolve()), part, changed)).encode()).hexdigest()[:20]
+    return hashlib.sha256(repr((REVISION, place, part, changed)).encode("utf-8", "replace")).hexdigest()[:20]
 
 
 def _seconds(value: float | None) -> float | None:

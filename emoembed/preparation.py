@@ -86,7 +86,8 @@ def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False) -> Fe
     if prepared.is_prepared(folder):
         there = prepared.read(folder)
         if there.name == corpus.name and set(there.samples["id"]) == set(corpus.samples["id"]):
-            changed = [name for name in ("labels", "split", "text") if _cells(there, name) != _cells(corpus, name)]
+            compared = ("labels", "split", "text", "audio", "video", "start", "end")
+            changed = [name for name in compared if _cells(there, name) != _cells(corpus, name)]
             if not changed:
                 return there
             raise InputError(
@@ -112,7 +113,9 @@ def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False) -> Fe
         elif modality != "text" and given.samples[modality].notna().any():
             try:
                 stores[modality] = extract_features(given, modality, folder / modality, progress=progress)
-            except InputError as error:  # not one row could be read; the other modalities may
+            except InputError as error:
+                if (folder / modality / "store.json").exists():
+                    raise  # a damaged store; without one not one row could be read, but the other modalities may
                 notes.append(f"{modality}: no row could be read: {str(error).partition(': ')[2].partition(';')[0]}")
         if modality in stores and (failed := stores[modality].failures):
             first = next(iter(failed))

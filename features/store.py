@@ -8,8 +8,9 @@ the reason). A shard exists only when both its files do; each is written under a
 
 from __future__ import annotations
 
+import io
 import json
-import os
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from tokenize import TokenError
@@ -18,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 from filelock import FileLock
 
-from emoembed.errors import EmoembedError, InputError, MissingFileError
+from emoembed.errors import EmoembedError, InputError, MissingFileError, OutputError
 from emoembed.features.atomic import write_file
 from emoembed.features.feature_set import Features, FeatureSet
 
@@ -50,8 +51,11 @@ class FeatureStore(Mapping[str, np.ndarray]):
         self.feature_set = FeatureSet(name, tuple(columns), rate)
         self._places: dict[str, tuple[int, int, int]] = {}
         self._shards: list[np.ndarray] = []
+        self.states: dict[str, str] = {}
+        """What the source of an item was like when it was extracted, where that is known."""
         for index in sorted(self.folder.glob("shard-*.json")):
-            ids, lengths = _read_index(index)
+            ids, lengths, states = _read_index(index)
+            self.states = {**self.states, **dict(zip(ids, states, strict=False))}
             frames = _read_shard(index.with_suffix(".npy"))
             ends = np.cumsum(lengths, dtype=np.int64)
             held = int(ends[-1]) if len(ends) else 0
@@ -91,6 +95,7 @@ def extract(
     dtype: str = "float32",
     progress: bool = False,
     retry: bool = False,
+    state_of: Callable[[Item], str] | None = None,
 ) -> FeatureStore:
     """Extract features of `(id, source)` pairs into a store; what it already holds is not done again.
 
@@ -104,13 +109,15 @@ def extract(
         shard_size: items per shard.
         dtype: `float32` or `float16`, as stored.
         retry: whether items that failed in an earlier run are tried again.
+        state_of: what a source is like now (its path, part and time of change); an item whose source was another one
+            is done again.
 
     A second extraction into the same folder waits for the first.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        return _extract(items, extractor, folder, shard_size, dtype, progress, retry)
+        return _extract(items, extractor, folder, shard_size, dtype, progress, retry, state_of)
 
 
 def _extract(
@@ -121,22 +128,33 @@ def _extract(
     dtype: str,
     progress: bool,
     retry: bool,
+    state_of: Callable[[Item], str] | None,
 ) -> FeatureStore:
     if retry:
         (folder / "failures.jsonl").unlink(missing_ok=True)
-    done = set(FeatureStore(folder)) if (folder / "store.json").is_file() else set()
-    done |= set(_read_failures(folder))
-    waiting = [(item, source) for item, source in items if item not in done]
+    store = FeatureStore(folder) if (folder / "store.json").is_file() else None
+    failed = set(_read_failures(folder))
+
+    def state(source: Item) -> str | None:
+        return state_of(source) if state_of else None
+
+    def done(item: str, source: Item) -> bool:
+        if item in failed:
+            return True
+        earlier = store.states.get(item) if store is not None else None
+        return store is not None and item in store and (earlier is None or earlier == state(source))
+
+    waiting = [(item, source) for item, source in items if not done(item, source)]
     if len({item for item, _ in waiting}) != len(waiting):
         raise InputError("the items to extract repeat an id")
     if progress and waiting:
         from tqdm import tqdm
 
         waiting = tqdm(waiting, desc=folder.name, unit="item")
-    shard: list[tuple[str, Features]] = []
+    shard: list[tuple[str, Features, str | None]] = []
     for item, source in waiting:
         try:
-            shard.append((item, extractor(source)))
+            shard.append((item, extractor(source), state(source)))
         except EmoembedError as error:
             _append_failure(folder, item, str(error))
             continue
@@ -151,7 +169,7 @@ def _extract(
     return FeatureStore(folder)
 
 
-def _write_shard(folder: Path, shard: list[tuple[str, Features]], dtype: str) -> None:
+def _write_shard(folder: Path, shard: list[tuple[str, Features, str | None]], dtype: str) -> None:
     feature_set = shard[0][1].feature_set
     header = {"version": VERSION, "name": feature_set.name, "columns": feature_set.columns, "rate": feature_set.rate}
     if (folder / "store.json").is_file():
@@ -160,19 +178,24 @@ def _write_shard(folder: Path, shard: list[tuple[str, Features]], dtype: str) ->
             raise InputError(f"{folder} holds {stored['name']} features with other columns; use another folder")
     else:
         write_file(folder / "store.json", json.dumps(header).encode())
-    number = 1 + max((int(p.stem.split("-")[1]) for p in folder.glob("shard-*.json")), default=-1)
-    place = folder / f"shard-{number:05d}.npy"
-    temporary = place.with_suffix(".npy.tmp")
-    with temporary.open("wb") as out:
-        np.save(out, np.concatenate([features.values for _, features in shard]).astype(dtype), allow_pickle=False)
-    os.replace(temporary, place)
-    index = {"ids": [item for item, _ in shard], "lengths": [len(features.values) for _, features in shard]}
+    numbers = [int(found[1]) for p in folder.iterdir() if (found := re.fullmatch(r"shard-(\d+)\.json", p.name))]
+    place = folder / f"shard-{1 + max(numbers, default=-1):05d}.npy"
+    content = io.BytesIO()
+    np.save(content, np.concatenate([features.values for _, features, _ in shard]).astype(dtype), allow_pickle=False)
+    write_file(place, content.getvalue())
+    ids, features, states = zip(*shard, strict=True)
+    index = {"ids": ids, "lengths": [len(one.values) for one in features]}
+    if any(states):
+        index["states"] = states
     write_file(place.with_suffix(".json"), json.dumps(index).encode())
 
 
 def _append_failure(folder: Path, item: str, reason: str) -> None:
-    with (folder / "failures.jsonl").open("a") as out:
-        out.write("\n" + json.dumps({"id": item, "reason": reason}) + "\n")
+    try:
+        with (folder / "failures.jsonl").open("a") as out:
+            out.write("\n" + json.dumps({"id": item, "reason": reason}) + "\n")
+    except OSError as error:
+        raise OutputError(f"{folder / 'failures.jsonl'} cannot be written: {error.strerror or error}") from error
 
 
 def _read_failures(folder: Path) -> dict[str, str]:
@@ -205,8 +228,8 @@ def _read_json(path: Path) -> dict[str, object]:
     return held
 
 
-def _read_index(path: Path) -> tuple[list[str], list[int]]:
-    """A shard's ids and their lengths."""
+def _read_index(path: Path) -> tuple[list[str], list[int], list[str]]:
+    """A shard's ids, their lengths, and what their sources were like; nothing of the latter in older stores."""
     held = _read_json(path)
     ids, lengths = held.get("ids"), held.get("lengths")
     named = isinstance(ids, list) and all(isinstance(item, str) for item in ids)
@@ -219,7 +242,8 @@ def _read_index(path: Path) -> tuple[list[str], list[int]]:
         or len(ids) != len(lengths)
     ):
         raise InputError(f"{path} does not list items and their lengths; extract the features again")
-    return ids, lengths
+    states = held.get("states")
+    return ids, lengths, [str(state) for state in states] if isinstance(states, list) else []
 
 
 def _read_shard(path: Path) -> np.ndarray:

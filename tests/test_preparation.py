@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from emoembed import corpora
 from emoembed.corpora.corpus import make_samples
@@ -92,3 +93,11 @@ def test_a_stopped_run_goes_on_and_an_unfinished_folder_is_no_corpus(tmp_path):
     (tmp_path / "out" / "corpus.json").write_text("{")
     with pytest.raises(CorpusError, match="damaged"):
         corpora.load("mosei", tmp_path / "out")
+
+
+def test_rows_whose_media_are_others_now_are_refused(corpus_of, tmp_path, voice):
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / f"{name}.wav", voice(1.0), 16_000)
+    prepare(corpus_of([None], audio=[str(tmp_path / "a.wav")]), tmp_path / "out")
+    with pytest.raises(InputError, match="audio are others now"):
+        prepare(corpus_of([None], audio=[str(tmp_path / "b.wav")]), tmp_path / "out")

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -98,3 +100,32 @@ def test_misuse_is_told(tmp_path):
     other = FeatureSet("other", ("a", "c"), 10.0)
     with pytest.raises(InputError, match="holds toy features"):
         extract([("b", 1)], lambda n: Features(np.zeros((n, 2), np.float32), other), tmp_path / "s")
+
+
+def test_a_full_disk_leaves_no_shard_that_is_not_whole(tmp_path):
+    program = (
+        "import resource, sys; import numpy as np\n"
+        "from emoembed.errors import OutputError; from emoembed.features import store\n"
+        "from emoembed.features.feature_set import Features, FeatureSet\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
+        "made = Features(np.ones((100, 50), np.float32), FeatureSet('x', tuple(map(str, range(50)))))\n"
+        "try: store.extract([('a', 1)], lambda _: made, sys.argv[1])\n"
+        "except OutputError as error: print('own', error)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program, str(tmp_path / "s")], capture_output=True, text=True)
+    assert ran.stdout.startswith("own"), ran.stderr
+    assert [path.name for path in (tmp_path / "s").iterdir() if path.name.startswith("shard")] == []
+    whole = extract([("a", 1)], lambda _: features(3), tmp_path / "t")
+    assert len(whole["a"]) == 3
+
+
+def test_an_item_whose_source_is_another_one_now_is_extracted_again(tmp_path):
+    def run(lengths):
+        return extract(
+            [("a", lengths[0]), ("b", lengths[1])], features, tmp_path, state_of=lambda length: f"state {length}"
+        )
+
+    run([2, 3])
+    made = run([2, 5])
+    assert (made.length("a"), made.length("b")) == (2, 5)
+    assert len(list(tmp_path.glob("shard-*.npy"))) == 2
