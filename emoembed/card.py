@@ -15,7 +15,7 @@ SECTIONS = ("Adapted", "Attuned")
 def card_of(model: EmotionModel, folder: Path | None) -> str:
     """The card of a model that came from a folder, or from none."""
     own = folder / checkpoint.CARD if folder else None
-    text = own.read_text(encoding="utf-8") if own and own.is_file() else _made_here(model)
+    text = own.read_bytes().decode("utf-8", "replace") if own and own.is_file() else _made_here(model)
     starts = [at for name in SECTIONS if (at := text.find(f"\n## {name}\n")) >= 0]
     parts = [text[: min(starts, default=len(text))].rstrip()]
     taught, attuned = model.config.few_shot, model.config.provenance.get("attuned")

@@ -27,6 +27,7 @@ from emoembed.features import atomic
 from emoembed.features.text import require_declared_size
 from emoembed.model import EmotionModel
 from emoembed.model_config import ModelConfig
+from emoembed.tokenizer_files import tokenizer_fault
 from emoembed.transformer import SentenceEncoder, TransformerEncoder
 from emoembed.words import WordTable
 
@@ -59,8 +60,8 @@ def find_folder(name: str | Path) -> Path:
         try:
             if (atomic.standing(folder) / CONFIG).is_file():
                 return folder
-        except OSError as error:  # a name longer than names may be
-            raise MissingFileError(f"no checkpoint {str(name)!r:.80}: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # a name longer than names may be, or with a zero byte
+            raise MissingFileError(f"no checkpoint {str(name)!r:.80}: {error}") from error
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", str(name)) or Path(name).exists():
         raise MissingFileError(
             f"no checkpoint {str(name)!r}: it is {_known()}, a folder with {CONFIG}, or a hub id user/name"
@@ -130,16 +131,20 @@ def require_own_folder(folder: str | Path) -> Path:
     Raises:
         CheckpointError: it holds anything else, or cannot be written.
     """
-    folder = Path(folder).resolve()
-    if folder.is_file():
-        raise CheckpointError(f"{folder} is a file; a checkpoint is a folder")
     try:
-        others = sorted(path.name for path in folder.glob("*") if path.name not in (*CHECKED, CHECKSUMS, CARD, LICENSE))
+        folder = Path(folder).resolve()
+        if folder.is_file():
+            raise CheckpointError(f"{folder} is a file; a checkpoint is a folder")
+        held = sorted(path.name for path in folder.glob("*"))
         folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"{folder} cannot be made: {error}") from error
-    if others:
-        raise CheckpointError(f"{folder} holds other files ({', '.join(others[:3])}); save into a folder of its own")
+    except (OSError, RuntimeError, ValueError) as error:  # too long a name, links in a circle, a zero byte
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{str(folder)!r:.100} cannot be made: {error}") from error
+    others = [name for name in held if name not in (*CHECKED, CHECKSUMS, CARD, LICENSE)]
+    if others or (held and not {CHECKSUMS, CONFIG, WEIGHTS} <= set(held)):
+        named = ", ".join((others or held)[:3])
+        raise CheckpointError(f"{folder} holds files that are no checkpoint ({named}); save into a folder of its own")
     if not os.access(folder.parent, os.W_OK):
         raise CheckpointError(f"{folder} cannot be written: {folder.parent} is not writable")
     return folder
@@ -170,6 +175,9 @@ def load(folder: str | Path) -> EmotionModel:
     model = _built(values, weights, folder)
     stored = {name: value.to(model.state_dict()[name].dtype) for name, value in weights.items()}
     model.load_state_dict(stored, strict=True)
+    broken = [name for name, value in model.named_parameters() if not bool(value.isfinite().all())]
+    if broken:
+        raise CheckpointError(f"{folder / WEIGHTS} holds NaN or infinite weights in {broken[0]}; train it again")
     _attach_phrases(model, files, folder)
     return model.eval()
 
@@ -225,9 +233,14 @@ def _tokenizer(content: bytes, path: Path, longest: int, encoder: TransformerEnc
         tokenizer.enable_truncation(longest)
     except Exception as error:  # `tokenizers` raises bare Exception of whatever a file holds
         raise CheckpointError(f"{path} is no tokenizer ({error!s:.200}); fetch the checkpoint again") from error
-    size, rows = tokenizer.get_vocab_size(), int(encoder.trunk.config.vocab_size)
-    if size > rows:
-        raise CheckpointError(f"{path} has {size} word pieces and the encoder {rows}; fetch the checkpoint again")
+    fault = tokenizer_fault(json.loads(content))
+    if fault:
+        raise CheckpointError(f"{path} {fault}; fetch the checkpoint again")
+    probe = tokenizer.encode("joy")  # with the special tokens of its template
+    largest = max([0, *tokenizer.get_vocab().values(), *probe.ids])
+    rows = int(encoder.trunk.config.vocab_size)
+    if largest >= rows or len(probe.ids) > longest:
+        raise CheckpointError(f"{path} has word pieces up to {largest} and the encoder {rows}; fetch it again")
     return tokenizer
 
 
@@ -314,6 +327,8 @@ def digest(folder: Path) -> str:
 
 def _read(path: Path, said: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"{said} is no regular file; fetch the checkpoint again")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise MissingFileError(

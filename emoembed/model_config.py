@@ -165,4 +165,6 @@ class ModelConfig:
         """The configuration `to_dict` wrote."""
         modalities = {name: ModalityConfig.from_dict(settings) for name, settings in values["modalities"].items()}
         names = {key: tuple(values[key]) for key in ("labels", "adapted")}
-        return cls(**{**values, **names, "modalities": modalities})
+        made = cls(**{**values, **names, "modalities": modalities})
+        assert isinstance(made.described, dict)  # what describes no label is found here, not at the first prediction
+        return made

@@ -78,7 +78,7 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         for path in temporary.iterdir():
             path.chmod(0o644)
             _sync(path)
-        temporary.chmod(0o755)
+        temporary.chmod(folder.stat().st_mode & 0o777 if folder.is_dir() else 0o755)
         _exchange(temporary, folder)
         _sync(folder.parent)
     except OSError as error:

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from emoembed import checkpoint
 from emoembed.errors import CheckpointError, InputError, MissingFileError
@@ -104,7 +105,7 @@ def test_weights_of_another_model_are_refused(saved, units_model, tmp_path):
 
 def test_a_folder_with_other_files_is_left_alone(three_model, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(CheckpointError, match=r"holds other files \(thesis.tex\)"):
+    with pytest.raises(CheckpointError, match=r"holds files that are no checkpoint \(thesis.tex\)"):
         checkpoint.save(three_model, tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
@@ -205,3 +206,118 @@ def test_what_is_written_does_not_depend_on_the_locale(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "d\\xe9sir" in done.stdout
+
+
+@pytest.mark.parametrize(("value", "expected"), [(None, False), ("", False), ("0", False), ("1", True)])
+def test_only_a_setting_forbids_the_network(monkeypatch, value, expected):
+    monkeypatch.delenv("EMOEMBED_OFFLINE", raising=False)
+    if value is not None:
+        monkeypatch.setenv("EMOEMBED_OFFLINE", value)
+    assert checkpoint.offline() is expected
+
+
+def test_a_folder_that_is_no_checkpoint_is_never_asked_of_the_hub(tmp_path, monkeypatch):
+    (tmp_path / "user" / "name").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EMOEMBED_OFFLINE", "1")
+    with pytest.raises(MissingFileError, match=r"no checkpoint 'user/name': it is one of those that ship"):
+        checkpoint.find_folder("user/name")
+
+
+def test_a_file_in_the_place_of_a_folder_is_told_and_stays(three_model, tmp_path):
+    (tmp_path / "model").write_text("years of work")
+    with pytest.raises(CheckpointError, match="is a file; a checkpoint is a folder"):
+        checkpoint.save(three_model, tmp_path / "model")
+    assert (tmp_path / "model").read_text() == "years of work"
+
+
+def test_a_tokenizer_of_more_words_than_the_encoder_is_refused(saved):
+    content = json.loads((saved / "tokenizer.json").read_text())
+    content["model"]["vocab"]["further"] = len(content["model"]["vocab"])
+    (saved / "tokenizer.json").write_text(json.dumps(content))
+    checkpoint.write_checksums(saved)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json has word pieces up to \d+ and the encoder \d+"):
+        checkpoint.load(saved)
+
+
+def test_a_tokenizer_that_pads_and_cuts_nothing_is_set_right(saved, three_model):
+    content = json.loads((saved / "tokenizer.json").read_text())
+    tokenizer = Tokenizer.from_str(json.dumps({**content, "truncation": None}))
+    tokenizer.enable_padding(length=64)
+    (saved / "tokenizer.json").write_text(tokenizer.to_str())
+    checkpoint.write_checksums(saved)
+    phrases = checkpoint.load(saved).phrases
+    assert phrases.token_ids(["joy"]) == three_model.phrases.token_ids(["joy"])
+    assert len(phrases.token_ids(["joy " * 99])[0]) == 64
+
+
+def test_a_word_table_that_declares_more_than_it_holds_is_refused(units_model, tmp_path):
+    checkpoint.save(units_model, tmp_path / "units")
+    content = (tmp_path / "units" / "words.bin").read_bytes()
+    (tmp_path / "words.bin").write_bytes(b"99999999 300" + content[content.index(b"\n") :])
+    with pytest.raises(InputError, match=r"words\.bin says it holds 99999999 vectors of 300 numbers, too many"):
+        checkpoint.read_word_table(tmp_path / "words.bin")
+
+
+def test_the_digest_of_a_folder_changes_with_what_is_saved(saved, units_model, tmp_path):
+    before = checkpoint.digest(saved)
+    checkpoint.save(units_model, tmp_path / "other")
+    assert len({before, checkpoint.digest(tmp_path / "other"), ""}) == 3
+    assert checkpoint.digest(saved) == before
+
+
+@pytest.mark.parametrize("held", [{"README.md": "my notes"}, {"config.json": "{}", "model.safetensors": "weights"}])
+def test_a_folder_of_something_else_is_never_replaced(three_model, tmp_path, held):
+    for name, content in held.items():
+        (tmp_path / name).write_text(content)
+    with pytest.raises(CheckpointError, match="holds files that are no checkpoint"):
+        checkpoint.save(three_model, tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == held
+
+
+def test_a_folder_that_nobody_else_may_read_stays_so(three_model, saved):
+    saved.chmod(0o700)
+    checkpoint.save(three_model, saved)
+    assert saved.stat().st_mode & 0o777 == 0o700
+
+
+def test_weights_that_are_no_numbers_are_refused(three_model, saved):
+    with torch.no_grad():
+        next(three_model.parameters()).fill_(float("nan"))
+    checkpoint.save(three_model, saved)
+    with pytest.raises(CheckpointError, match="NaN or infinite weights"):
+        checkpoint.load(saved)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_in_the_place_of_weights_is_refused_and_not_waited_for(saved):
+    (saved / "model.safetensors").unlink()
+    os.mkfifo(saved / "model.safetensors")
+    with pytest.raises(CheckpointError, match="no regular file"):
+        checkpoint.load(saved)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "Replace", "pattern": {"Regex": "(a+)+$"}, "content": ""},
+        {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 100},
+        {"type": "Sequence", "normalizers": [{"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}] * 20},
+    ],
+)
+def test_a_tokenizer_that_takes_for_ever_or_grows_is_refused(saved, part):
+    held = json.loads((saved / "tokenizer.json").read_text())
+    (saved / "tokenizer.json").write_text(json.dumps({**held, "normalizer": part}))
+    checkpoint.write_checksums(saved)
+    with pytest.raises(CheckpointError, match=r"take for ever|texts grow"):
+        checkpoint.load(saved)
+
+
+@pytest.mark.parametrize("described", [{"awe": {"foo": 1}}, 5])
+def test_a_description_that_is_none_is_found_when_the_checkpoint_is_read(saved, described):
+    config = json.loads((saved / "config.json").read_text())
+    config["provenance"]["described"] = described
+    (saved / "config.json").write_text(json.dumps(config))
+    checkpoint.write_checksums(saved)
+    with pytest.raises(CheckpointError, match="does not describe a model"):
+        checkpoint.load(saved)
