@@ -32,7 +32,8 @@ class Progress:
             self._said = time.monotonic()
             rate = (done - self.begin) / (self._said - self._started)
             left = (self.total - done) / rate if rate else 0.0
-            print(f"{self.name}: {done:,} of {self.total:,}, {left / 60:.0f} minutes left", file=sys.stderr, flush=True)
+            wait = f"{left / 60:.0f} minutes" if left >= 60 else "less than a minute"
+            print(f"{self.name}: {done:,} of {self.total:,}, {wait} left", file=sys.stderr, flush=True)
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:

@@ -11,7 +11,7 @@ from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.extraction import Span
-from emoembed.features import audio
+from emoembed.features import audio, media_files
 from emoembed.model_config import MODALITIES
 from emoembed.recognizer import Recognizer
 
@@ -71,8 +71,7 @@ def input_of(modality: str, source: Source) -> Any:
     if source is None or isinstance(source, str):
         return source
     path, start, end, side = source
-    if not Path(path).is_file():
-        raise MissingFileError(f"no {modality} file at {path}")
+    media_files.require_file(path, modality)
     if start is None and end is None and side is None:
         return path
     if modality == "audio":

@@ -29,6 +29,7 @@ import emoembed
 from emoembed.cache import content_of, tensors_of
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import COLUMNS, Corpus
+from emoembed.corpora.files import long_cells
 from emoembed.errors import EmoembedError, InputError, LabelError, OutputError
 from emoembed.features.atomic import write_file
 from emoembed.labels import resolve
@@ -96,7 +97,7 @@ def predict_manifest(
     if clashing:
         raise LabelError(f"label {clashing.pop()!r} is a column of the output itself; spell it in another way")
     carried = _carried(corpus, source, {*OWN, *weights, *names, "error"})
-    made_from = _fingerprint(recognizer, corpus, labels, names, [multi_label, abstain, batch_size], carried)
+    made_from = fingerprint(recognizer, corpus, labels, names, [multi_label, abstain, batch_size], carried)
     options = {"labels": labels, "multi_label": multi_label, "abstain": abstain}
     columns = [*carried, *OWN, *weights, *names, "error"]
     table = _Part(Path(os.path.realpath(output)), columns, made_from)
@@ -208,15 +209,24 @@ def _carried(corpus: Corpus, source: Corpus | str | Path, taken: set[str]) -> di
     """The manifest's own columns as they stand in it, `id` first; of a corpus those that hold anything."""
     if isinstance(source, Corpus):
         samples = corpus.samples
-        table = samples[[name for name in samples if name not in COLUMNS or _holds(samples[name])]]
+        table = samples[[name for name in samples if name not in COLUMNS or _holds(name, samples[name])]]
     else:
         table = manifest.read_table(Path(source), ())
         table = table if "id" in table else table.assign(id=list(corpus.samples["id"]))
     order = ["id", *(name for name in table if name != "id")]
-    return {f"input_{name}" if name in taken else str(name): table[name] for name in order}
+    names: dict[str, str] = {}
+    for name in map(str, order):
+        free = name
+        while free in taken or free in names.values() or (free != name and free in map(str, order)):
+            free = f"input_{free}"
+        names[name] = free
+    return {names[str(name)]: table[name] for name in order}
 
 
-def _holds(column: pd.Series) -> bool:
+def _holds(name: str, column: pd.Series) -> bool:
+    """Whether a column of a corpus says anything; all rows in `train` are rows of which no split was said."""
+    if name == "split" and set(column) == {"train"}:
+        return False
     return bool(column.map(lambda cell: cell != () and not manifest.is_missing(cell)).any())
 
 
@@ -230,7 +240,7 @@ def _plain(cell: Any) -> Any:
     return cell if isinstance(cell, str | int | float | bool) else str(cell)
 
 
-def _fingerprint(
+def fingerprint(
     recognizer: Recognizer,
     corpus: Corpus,
     labels: Labels | None,
@@ -247,6 +257,10 @@ def _fingerprint(
         made_from.update(repr(part).encode("utf-8", "replace"))
     for row in rows:
         made_from.update(repr(row).encode("utf-8", "replace"))
+    for path in sorted({*corpus.samples["audio"].dropna(), *corpus.samples["video"].dropna()}):
+        with contextlib.suppress(OSError, ValueError):  # what cannot be read says so in its row
+            state = os.stat(path)
+            made_from.update(f"{path} {state.st_size} {state.st_mtime_ns}".encode("utf-8", "replace"))
     made_from.update(content_of(tensors_of(model)).encode())
     return made_from.hexdigest()
 
@@ -295,7 +309,7 @@ class _Part:
             rows, size = int(earlier["rows"]), int(earlier["bytes"])
             if earlier["made_from"] != self.made_from or self.place.stat().st_size < size:
                 return 0
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return 0
         self.rows = rows
         return size
@@ -305,8 +319,9 @@ class _Part:
         assert self._out is not None
         if self.delimiter:
             line = io.StringIO()
-            csv.writer(line, delimiter=self.delimiter, lineterminator="\n").writerow(cells)
-            content = line.getvalue()
+            # Python 3.11 quotes a carriage return in a cell only where it ends lines too
+            csv.writer(line, delimiter=self.delimiter, lineterminator="\r\n").writerow(cells)
+            content = line.getvalue()[:-2] + "\n"
         else:
             content = json.dumps(dict(zip(self.columns, cells, strict=True)), ensure_ascii=False) + "\n"
         try:
@@ -345,6 +360,8 @@ class _Part:
         absent = {item: row["absent"] for item, row in zip(ids, table, strict=True) if row["absent"]}
         try:
             if self.output.suffix.lower() in (".csv", ".tsv", ".jsonl"):
+                if self.output.exists():
+                    self.place.chmod(self.output.stat().st_mode & 0o777)
                 os.replace(self.place, self.output)
             else:
                 frame = pd.DataFrame(table, columns=self.columns)
@@ -361,13 +378,16 @@ class _Part:
         """The rows as they were written."""
         with self.place.open(encoding="utf-8", newline="") as lines:
             if self.delimiter:
-                return list(csv.DictReader(lines, delimiter=self.delimiter))
+                with long_cells():
+                    return list(csv.DictReader(lines, delimiter=self.delimiter))
             return [json.loads(line) for line in lines]
 
     def __exit__(self, *_: object) -> None:
         if self._out is not None:
             with contextlib.suppress(OSError):
                 self._out.close()
+                if not self._flushed and not self.rows:
+                    self.place.unlink()  # nothing is in it
         lock = Path(self._lock.lock_file)
         with contextlib.suppress(OSError):
             lock.unlink(missing_ok=True)

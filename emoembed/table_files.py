@@ -76,8 +76,11 @@ def require_output(path: str | Path, source: Corpus | str | Path | None = None) 
     """
     path = Path(path)
     _check_suffix(path)
+    _check_suffix(Path(os.path.realpath(path)))  # a link is written through
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no regular file; name another one")
     if isinstance(source, (str, Path)) and path.resolve() == Path(source).resolve():
         raise InputError(f"{path} is the manifest itself; its scores go to another file")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -50,7 +50,6 @@ def test_scores_are_those_of_predict_whatever_the_batch_size(corpus_of, recogniz
     assert list(written.columns) == [
         "id",
         "text",
-        "split",
         "label",
         "confidence",
         "notes",
@@ -163,3 +162,28 @@ def test_a_manifest_is_not_overwritten_by_its_own_scores(recognizer, tmp_path):
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(InputError, match="is a folder; name a file in it"):
         scoring.predict_manifest(recognizer, path, ["joy", "anger"], tmp_path / "folder.csv")
+
+
+def test_a_file_that_is_missing_is_its_rows_failure_alone(corpus_of, hearing, tone, tmp_path):
+    missing = str(tmp_path / "none.wav")
+    corpus = corpus_of(["joy", None, None], audio=[missing, missing, tone])
+    summary = scoring.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
+    assert summary.absent == {"row0": f"audio: no audio file at {missing}"}
+    assert list(summary.failures) == ["row1"]
+    assert summary.failures["row1"].endswith(f"audio: no audio file at {missing}")
+
+
+def test_the_side_of_a_row_is_the_half_that_is_looked_at(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (48, 96), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    source = (str(tmp_path / "a.png"), None, None, "right")
+    expected = video.read_faces(picture, side="right").features.values
+    np.testing.assert_array_equal(rows.input_of("video", source).values, expected)
+
+
+def test_rows_with_sound_are_scored_one_by_one(corpus_of, hearing, tone, tmp_path, monkeypatch):
+    real, sizes = hearing.predict, []
+    monkeypatch.setattr(hearing, "predict", lambda **given: sizes.append(len(given["text"])) or real(**given))
+    corpus = corpus_of(["joy"] * 5, audio=[None, None, tone, tone, None])
+    scoring.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
+    assert sizes == [2, 1, 1, 1]
