@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -22,8 +22,17 @@ class LabelSet:
     names: tuple[str, ...]
     points: dict[str, Tensor]
     known: dict[str, LabelTrust]
-    notes: dict[str, tuple[Note, ...]] = field(default_factory=dict)
-    """By modality; under `labels` those that hold in all."""
+    notes: dict[str, dict[str, Note]] = field(default_factory=dict)
+    """By modality and label; under `labels` those that hold in all modalities."""
+
+    def notes_on(self, answered: Collection[str], modalities: Iterable[str]) -> list[Note]:
+        """The notes on what was answered, and on names that are not understood: these share in every answer."""
+        return [
+            note
+            for name in ("labels", *modalities)
+            for label, note in self.notes.get(name, {}).items()
+            if label in answered or note.code == "label-unknown"
+        ]
 
 
 def answer(
@@ -73,8 +82,9 @@ def answer(
         # what is not understood gives no confidence
         sure[row] *= 1.0 - sum(own[name].weight for name in own if not readings[row][name].understood)
         abstained = sure[row] < bar or (risk is not None and sure[row] <= 0.0)
-        notes = [*(note for name in own for note in readings[row][name].notes), *asked.notes.get("labels", ())]
-        notes += [note for name in own for note in asked.notes.get(name, ())]
+        answered = {name for name, score in zip(names, fused[True][row], strict=True) if multi_label and score >= 0.5}
+        notes = [note for name in own for note in readings[row][name].notes]
+        notes += asked.notes_on({names[best], *answered}, own)
         results.append(
             Result(
                 None if abstained else names[best],

@@ -82,9 +82,10 @@ def listed(labels: Any) -> Labels:
 
 def support_rows(support: Any) -> list[dict[str, Any]]:
     """Rows of examples, each with a list of labels. Raises InputError for none, or for a row that teaches nothing."""
-    if isinstance(support, (str, Mapping)) or not (hasattr(support, "to_dict") or isinstance(support, Iterable)):
+    listed = isinstance(support, Iterable) and not isinstance(support, str | Mapping) and getattr(support, "ndim", 1) != 0
+    if not (hasattr(support, "columns") or listed) or hasattr(support, "to_frame"):
         raise InputError(f"the support is a list of rows or a table; given {type(support).__name__}")
-    if hasattr(support, "to_dict"):
+    if hasattr(support, "columns"):
         support = support.astype(object).where(support.notna(), None).to_dict("records")
     support = list(support)
     strange = next((row for row in support if not isinstance(row, Mapping)), None)
@@ -92,7 +93,7 @@ def support_rows(support: Any) -> list[dict[str, Any]]:
         raise InputError(
             f"a row of the support is a dictionary such as {{'text': ..., 'label': 'awe'}}; given {strange!r:.60}"
         )
-    records = [{key: None if _missing(value) else value for key, value in row.items()} for row in support]
+    records = [{str(key): None if _missing(value) else value for key, value in row.items()} for row in support]
     if not records:
         raise InputError("the support is empty; give at least one row with a label and a text, audio or video")
     for i, row in enumerate(records):

@@ -56,9 +56,10 @@ def attune(model: EmotionModel, items: Iterable[Batch]) -> EmotionModel:
         raise InputError(
             f"attune first, then adapt: the examples of {', '.join(taught)} were heard or seen before, and stay there"
         )
-    few = [f"{count} of {name}" for name, count in counts.items() if count < FEWEST]
+    few = [f"{count} items of {name}" for name, count in counts.items() if count < FEWEST]
     if few:
-        warnings.warn(f"attuned to {', '.join(few)}; thirty items of different emotions tell more", stacklevel=2)
+        advice = "give about thirty, of different emotions"
+        warnings.warn(f"attuned to {', '.join(few)} alone; {advice}", stacklevel=2)
     for name in model.modalities:
         count, said = counts.get(name, 0), model.config.modalities[name].embed_dim
         shift = count / (count + HALF) * (found[name].mean(dim=0) - model.background(name)) if count else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; its exit code."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # labels may be in letters the terminal lacks
+    warnings.showwarning = _say
     parser = _parser()
     parsed = parser.parse_args(_joined(sys.argv[1:] if argv is None else argv))
     try:
@@ -31,6 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("emoembed: stopped", file=sys.stderr)
         return 130
     return code
+
+
+def _say(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """A warning as one line, without the place in the code that it comes from."""
+    print(f"emoembed: warning: {message}", file=sys.stderr)
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
@@ -59,9 +66,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     one = _command(commands, predict, "score emotion names for a sentence, a recording, a face, or a manifest of them")
-    one.add_argument("--text", metavar="TEXT", help="a sentence")
-    one.add_argument("--audio", metavar="FILE", nargs="+", help="a sound file, or a video with a sound track; or many")
-    one.add_argument("--video", metavar="FILE", nargs="+", help="a video or an image; or many, a folder or a pattern")
+    one.add_argument("--text", metavar="TEXT", help="a sentence; - reads it from standard input")
+    one.add_argument(
+        "--audio",
+        metavar="FILE",
+        nargs="+",
+        help="a sound file, or a video with a sound track; many, a folder, a pattern",
+    )
+    one.add_argument("--video", metavar="FILE", nargs="+", help="a video or an image; many, a folder, a pattern")
     one.add_argument("--manifest", type=Path, metavar="FILE", help=f"many rows instead of one: {TABLES}")
     one.add_argument("--output", type=Path, metavar="FILE", help=f"where a manifest's scores go: {TABLES}")
     one.add_argument("--multi-label", action="store_true", help="a probability of its own for every label")
@@ -90,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MODALITY=NAME",
         help="start from a transformer: a hub id or a folder, e.g. audio=facebook/wav2vec2-base; may be repeated",
     )
-    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--seed", type=int, default=0, help="of the weights and of the rows held out; 0")
     one.add_argument("--epochs", type=int, help="instead of the recipe's")
     _add_common(one, batch_size=True)
 
@@ -137,23 +149,23 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(one)
 
     one = _command(commands, attune, "make a model at home among unlabelled sound or faces of your own")
-    one.add_argument("--manifest", type=Path, required=True, metavar="FILE")
+    one.add_argument("--manifest", type=Path, required=True, metavar="FILE", help="rows with audio or video")
     one.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the checkpoint goes")
     _add_common(one)
 
     one = _command(commands, extract, "extract features into a store")
-    one.add_argument("--manifest", type=Path, required=True, metavar="FILE")
+    one.add_argument("--manifest", type=Path, required=True, metavar="FILE", help="rows with audio or video")
     one.add_argument("--modality", choices=("audio", "video"), required=True)
     one.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the store is or shall be")
 
     one = _command(commands, prepare, "write a corpus as a manifest, or with its features as a folder")
-    one.add_argument("corpus", metavar="CORPUS")
+    one.add_argument("corpus", metavar="CORPUS", help="a corpus, such as mosei")
     one.add_argument("--data", type=Path, metavar="DIR", help="the folder that holds the corpora")
     one.add_argument("--output", type=Path, required=True, metavar="PATH", help=f"{TABLES}; or a folder")
 
     one = _command(commands, info, "say what is known of a model, a corpus or a label")
-    one.add_argument("subject", choices=("model", "corpus", "label"))
-    one.add_argument("name", metavar="NAME_OR_DIR")
+    one.add_argument("subject", choices=("model", "corpus", "label"), help="what is asked about")
+    one.add_argument("name", metavar="NAME_OR_DIR", help="its name, or its folder")
     one.add_argument("--data", type=Path, metavar="DIR", help="the folder that holds the corpora")
     _add_common(one)
     return parser
@@ -175,7 +187,7 @@ def _add_common(command: argparse.ArgumentParser, *, batch_size: bool = False) -
     command.add_argument("--model", default="base", help="a checkpoint that ships, a folder, or a hub id; base")
     command.add_argument("--device", help="where to compute, such as cuda; the CPU by default")
     if batch_size:
-        command.add_argument("--batch-size", type=_count, metavar="N")
+        command.add_argument("--batch-size", type=_count, metavar="N", help="rows that are computed together")
 
 
 def _names(text: str) -> list[str]:

@@ -24,6 +24,8 @@ def predict(parsed: argparse.Namespace) -> int:
         single |= {name: places[0] for name in ("audio", "video") if (places := single[name])}
         if parsed.output is not None:
             raise InputError("--output goes with --manifest; for one item, --json prints what a program can read")
+        if single["text"] == "-":
+            single["text"] = sys.stdin.read()
         options = {"multi_label": parsed.multi_label, "abstain": parsed.abstain}
         result = _load(parsed).predict(**single, labels=_labels(parsed), **options)
         print(_json(result.to_dict()) if parsed.json else _readable(result))
@@ -31,14 +33,17 @@ def predict(parsed: argparse.Namespace) -> int:
     from emoembed import scoring
     from emoembed.corpora import manifest
 
-    given = "--manifest" if many is None else "many files"
+    rows = parsed.manifest if many is None else manifest.of_files(*many)
     if (parsed.manifest is not None and any(single.values())) or parsed.json:
-        raise InputError(f"{given} goes with --output, not with --text, --audio, --video or --json")
+        raise InputError(
+            "many rows go to --output; leave out --json, and --text, --audio and --video beside --manifest"
+        )
     if parsed.output is None:
-        raise InputError(f"{given} needs --output, a {TABLES} file for the scores")
+        count = "the rows of a manifest" if many is None else f"{len(rows.samples)} files"
+        raise InputError(f"the scores of {count} go to a table: give --output, a {TABLES} file")
     summary = scoring.predict_manifest(
         _load(parsed),
-        parsed.manifest if many is None else manifest.of_files(*many),
+        rows,
         _labels(parsed),
         parsed.output,
         multi_label=parsed.multi_label,

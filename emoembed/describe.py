@@ -9,13 +9,10 @@ import torch
 from emoembed import checkpoint
 from emoembed.corpora import Corpus, feature_names, published
 from emoembed.corpora.feature_corpus import FeatureCorpus
-from emoembed.label_notes import FAR, unlike_any
+from emoembed.label_notes import unlike_any, warning_of
 from emoembed.labels import Label, canonical, find, table
 from emoembed.model import EmotionModel
 from emoembed.recognizer import Recognizer
-
-WEAK = 0.65
-"""AUC below which an answer is little better than chance."""
 
 
 @torch.inference_mode()
@@ -72,17 +69,11 @@ def _trusted(model: EmotionModel, modality: str, name: str, label: Label, strang
         return {"nearest": nearest, "expected_auc": None, "error": None, "warning": warning}
     expected, error = model.trust(modality).expected_auc(points)
     auc = None if bool(expected.isnan().any()) else round(float(expected[0]), 3)
-    warning = ""
-    if nearest[0]["cosine"] < FAR:
-        worth = "its scores are hardly more than a guess" if auc is None else "what to expect comes from nearer labels"
-        warning = f"nothing like {name} was trained on in {modality}; {worth}"
-    elif auc is not None and auc < WEAK:
-        warning = f"labels as far from those trained on in {modality} were told little better than by chance"
     return {
         "nearest": nearest,
         "expected_auc": auc,
         "error": round(error, 3) if auc is not None else None,
-        "warning": warning,
+        "warning": warning_of(name, modality, nearest[0]["cosine"], float(expected[0])),
     }
 
 
@@ -91,7 +82,7 @@ def describe_model(recognizer: Recognizer) -> dict[str, Any]:
     config, folder = recognizer.model.config, recognizer.folder
     files = {path.name: path for path in folder.iterdir() if path.is_file()} if folder else {}
     texts = {
-        name: files[name].read_text(encoding="utf-8") if name in files else ""
+        name: files[name].read_bytes().decode("utf-8", "replace") if name in files else ""
         for name in (checkpoint.CARD, checkpoint.LICENSE)
     }
     return {

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from emoembed.errors import InputError
+from emoembed.features import picture_files
 from emoembed.features.media_files import File
 
 FILES = (str, Path, bytes, bytearray)
@@ -40,11 +41,11 @@ def sound_of(source: Any) -> tuple[File | np.ndarray, float | None]:
                 return array_of(source[samples], "audio"), _number(source[rate])
         for key in ("bytes", "path"):
             if source.get(key) is not None:
-                return sound_of(source[key])
+                return sound_of(_not_nested(source[key], "audio"))
         raise InputError(f"audio is {AUDIO_FORMS}; given a dictionary of {', '.join(map(str, source)) or 'nothing'}")
     if isinstance(source, tuple) and len(source) == 2:
         first, second = source
-        if np.ndim(first) == 0 and not isinstance(first, str) and np.ndim(second) > 0:  # as scipy's wavfile.read has it
+        if _is_number(first) and not _is_number(second):  # as scipy's wavfile.read has it
             first, second = second, first
         return array_of(first, "audio"), _number(second)
     if isinstance(source, np.ndarray) or hasattr(source, "detach"):
@@ -65,23 +66,22 @@ def frames_of(source: Any) -> tuple[File | np.ndarray, bool]:
     if isinstance(source, Mapping):
         for key in ("image", "path", "bytes", "array"):
             if source.get(key) is not None:
-                return frames_of(source[key])[0], source.get("face") is True
+                given, _ = frames_of(_not_nested(source[key], "video"))
+                return given, _flag(source.get("face", False))
         raise InputError(f"video is {VIDEO_FORMS}; given a dictionary of {', '.join(map(str, source)) or 'nothing'}")
     if isinstance(source, list | tuple):
         if not source:
             raise InputError("video is an empty list of frames")
-        given = [frames_of(frame)[0] for frame in source]
-        frames = [frame for frame in given if isinstance(frame, np.ndarray) and frame.ndim in (2, 3)]
-        if len(frames) < len(given):
+        held = [None if isinstance(frame, list | tuple | Mapping) else frames_of(frame)[0] for frame in source]
+        frames = [frame for frame in held if isinstance(frame, np.ndarray) and frame.ndim in (2, 3)]
+        if len(frames) < len(held):
             raise InputError("a list of frames holds pictures or arrays (height, width, 3), all of one kind")
         if len({np.shape(frame) for frame in frames}) > 1:
             sizes = ", ".join(sorted({str(np.shape(frame)) for frame in frames})[:3])
             raise InputError(f"the frames of a video are of one size; given {sizes}")
         return np.stack(frames), False
     if hasattr(source, "convert") and hasattr(source, "getexif"):  # a picture of Pillow
-        from PIL import ImageOps
-
-        return np.asarray(ImageOps.exif_transpose(source).convert("RGB")), False
+        return picture_files.of_pillow(source), False
     if isinstance(source, np.ndarray):
         return source, False
     if hasattr(source, "detach"):
@@ -95,16 +95,32 @@ def array_of(values: Any, modality: str) -> np.ndarray:
     Raises:
         InputError: they are no numbers.
     """
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        values = (values.float() if values.is_floating_point() else values).numpy()  # NumPy has no bfloat16
     try:
+        if hasattr(values, "detach"):
+            values = values.detach().cpu()
+            values = (values.float() if values.is_floating_point() else values).numpy()  # NumPy has no bfloat16
         array = np.asarray(values)
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, NotImplementedError, AttributeError) as error:
         raise InputError(f"{modality} is an array of numbers; given {type(values).__name__}: {error}") from error
     if array.dtype.kind not in "biuf":
         raise InputError(f"{modality} is an array of numbers; given one of {array.dtype}")
     return array
+
+
+def _not_nested(value: Any, modality: str) -> Any:
+    if isinstance(value, Mapping):
+        raise InputError(f"{modality} is a dictionary within a dictionary; give one")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, str) and (np.isscalar(value) or getattr(value, "ndim", None) == 0)
+
+
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    raise InputError(f"'face' is True or False: whether the picture is the face itself; given {value!r:.40}")
 
 
 def _channels_last(frames: np.ndarray) -> np.ndarray:

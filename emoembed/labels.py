@@ -19,6 +19,11 @@ TEMPLATES = ("{}", "a feeling of {}", "this expresses {}", "the person feels {}"
 """Phrasings whose mean embeds a name: an ensemble is better than the bare word (prompt ensembles of CLIP, 2021)."""
 
 
+LONGEST = {"name": 200, "definition": 5000, "sounds": 5000, "looks": 5000}
+"""Characters of what a label says."""
+MOST_SYNONYMS = 100
+
+
 @dataclass(frozen=True)
 class Label:
     """An emotion. Only the name is needed; whatever else is known makes its vector better.
@@ -41,12 +46,18 @@ class Label:
     dominance: float | None = None
 
     def __post_init__(self) -> None:
-        for field in ("name", "definition", "sounds", "looks"):
+        for field, longest in LONGEST.items():
             if not isinstance(said := getattr(self, field), str):
-                raise LabelError(f"{field} of label {self.name!r} is a string; given {said!r:.60}")
+                raise LabelError(f"{field} of label {self.name!r:.60} is a string; given {said!r:.60}")
+            fault = _text_fault(said, longest)
+            if fault:
+                raise LabelError(f"{field} of label {self.name!r:.60} {fault}")
         words: Any = (self.synonyms,) if isinstance(self.synonyms, str) else self.synonyms
         if not isinstance(words, Collection) or not all(isinstance(word, str) for word in words):
             raise LabelError(f"synonyms of label {self.name!r} are strings; given {self.synonyms!r:.60}")
+        fault = next(filter(None, (_text_fault(word, LONGEST["name"]) for word in words)), None)
+        if fault or len(words) > MOST_SYNONYMS:
+            raise LabelError(f"a synonym of label {self.name!r} {fault or f'is one of more than {MOST_SYNONYMS}'}")
         object.__setattr__(self, "synonyms", tuple(words))
         vad = (self.valence, self.arousal, self.dominance)
         if vad == (None, None, None):
@@ -68,6 +79,15 @@ class Label:
         """The phrases whose mean vector stands for this label: templates of the name, synonyms, the definition."""
         phrases = [template.format(self.name) for template in TEMPLATES]
         return phrases + list(self.synonyms) + ([f"{self.name}: {self.definition}"] if self.definition else [])
+
+
+def _text_fault(text: str, longest: int) -> str | None:
+    """Why a text can be no part of a label, or None."""
+    if len(text) > longest:
+        return f"has {len(text):,} characters; at most {longest:,} are read"
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        return f"holds half a character (a lone surrogate): {text!r:.40}; read the text as UTF-8"
+    return None
 
 
 @cache
@@ -123,6 +143,9 @@ def resolve(labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[s
             raise LabelError(
                 f"label {len(spelled) + 1}, {name!r}, is not an emotion name; labels are non-empty strings"
             )
+        several = _several(name)
+        if several:
+            raise LabelError(f"label {name!r:.60} names several emotions; give each by itself: {several!r:.80}")
         label = given if isinstance(given, Label) else find(name)
         if isinstance(description, Label):
             label = description
@@ -135,6 +158,15 @@ def resolve(labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[s
     if not resolved:
         raise LabelError("no labels were given; name at least one emotion, such as labels=['joy', 'anger']")
     return resolved
+
+
+def _several(name: str) -> list[str]:
+    """The emotions in a name that holds several: joined by `;`, `|` or lines, or known ones joined by commas."""
+    parts = [part.strip() for part in re.split(r"[;|\n\t]", name) if part.strip()]
+    if len(parts) < 2:
+        parts = [part.strip() for part in name.split(",") if part.strip()]
+        parts = parts if all(canonical(part) in table() for part in parts) else []
+    return parts if len(parts) > 1 else []
 
 
 def _described(label: Label, description: Description) -> Label:

@@ -77,7 +77,7 @@ def _text(model: EmotionModel, config: ModalityConfig, source: Any) -> Reading:
         known, given = len(values), len(tokenize(text))
         if known >= ENOUGH * given:
             return Reading(values)
-        said = f"{known} of {given} words are known; confidence is nothing"
+        said = f"{known} of {given} words are known; confidence is set to 0"
         return Reading(values, (Note("not-understood", "text", said),), understood=False)
     raise CheckpointError(f"this model reads {config.features} features as text; hand them in as Features")
 
@@ -92,7 +92,7 @@ def _word_pieces(phrases: SentenceEncoder, text: str, longer: bool) -> Reading:
         notes.append(Note("cut", "text", said))
     share = understood(text, phrases.tokenizer)
     if share < ENOUGH:
-        said = f"{text[:40]!r} is hardly English: too few of its words are known, so that confidence is nothing"
+        said = f"too few words of {text[:40]!r} are English words that the model knows; confidence is set to 0"
         notes.append(Note("not-understood", "text", said))
     return Reading(np.array(ids, dtype=np.float32)[:, None], tuple(notes), share >= ENOUGH)
 

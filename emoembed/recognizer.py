@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import lru_cache
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ class Recognizer(
             OutputError: it cannot be written.
         """
         licence = self.folder / checkpoint.LICENSE if self.folder else None
-        terms = licence.read_text(encoding="utf-8") if licence and licence.is_file() else ""
+        terms = licence.read_bytes().decode("utf-8", "replace") if licence and licence.is_file() else ""
         checkpoint.save(self.model, save_directory, card=card_of(self.model, self.folder), license_text=terms)
         if not push_to_hub:
             return None
@@ -103,6 +104,8 @@ class Recognizer(
         """Score labels for one item, or for a list of items; see `emoembed.predict`."""
         process.require_no_fork()
         _check_errors(errors)
+        if not isinstance(multi_label, bool | np.bool_):
+            raise InputError(f"multi_label is True or False; given {multi_label!r:.40}")
         items, single = items_of({"text": text, "audio": audio, "video": video})
         given = [name for name in self.model.modalities if any(item.get(name) is not None for item in items)]
         risk = self.risk(abstain, given)
@@ -188,8 +191,10 @@ class Recognizer(
         """
         process.require_no_fork()
         _check_errors(errors)
-        if not isinstance(steps, int) or steps < 0:
-            raise InputError(f"steps is a whole number of at least 0; given {steps!r}")
+        if not isinstance(steps, Integral) or steps < 0:
+            raise InputError(f"steps is a whole number of at least 0; given {steps!r:.40}")
+        if not isinstance(max_harm, Real) or not 0 <= max_harm <= 1:
+            raise InputError(f"max_harm is a share of items, 0 to 1; given {max_harm!r:.40}")
         rows = support_rows(support)
         given = list({canonical(label): label for row in rows for label in row["label"]}.values())
         taught = self.model.meant(given if labels is None else listed(labels))
@@ -344,7 +349,7 @@ class Recognizer(
 
 
 def _check_errors(errors: str) -> None:
-    if errors not in ("raise", "skip"):
+    if not isinstance(errors, str) or errors not in ("raise", "skip"):
         raise InputError(f"errors is 'raise' or 'skip'; given {errors!r}")
 
 
@@ -414,12 +419,13 @@ def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:
 def _kept(name: str | Path, device: str | None) -> Recognizer:
     """The recognizer that `predict` uses: read once for each state of a checkpoint, and changed by nobody."""
     folder = checkpoint.find_folder(name)
-    return _load(str(folder.resolve()), "cpu" if device is None else device, checkpoint.digest(folder))
+    where = "cpu" if device is None else device
+    check_device(where)
+    return _load(str(folder.resolve()), where, checkpoint.digest(folder))
 
 
 @lru_cache(maxsize=4)
 def _load(folder: str, device: str, _state: str) -> Recognizer:
-    check_device(device)
     recognizer = Recognizer.from_pretrained(folder)
     recognizer.model.to(device)
     return recognizer
@@ -427,6 +433,8 @@ def _load(folder: str, device: str, _state: str) -> Recognizer:
 
 def check_device(device: str) -> None:
     """Raise InputError where nothing can be computed on a device."""
+    if not isinstance(device, str | torch.device):
+        raise InputError(f"device is a name such as 'cpu' or 'cuda'; given {device!r:.40}")
     try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:

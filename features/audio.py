@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 
 from emoembed.errors import InputError, MediaError
@@ -202,7 +204,12 @@ def _read(
     source: Sound, sampling_rate: float | None, start: float | None, end: float | None, limit: float | None
 ) -> tuple[np.ndarray, tuple[Note, ...]]:
     """Samples as `read_audio` gives them, and what should be known of them."""
-    if not (np.isfinite(start or 0.0) and (start or 0.0) >= 0) or (end is not None and not end > (start or 0.0)):
+    numbers = all(isinstance(value, Real | None) for value in (start, end, limit))
+    if (
+        not numbers
+        or not (np.isfinite(start or 0.0) and (start or 0.0) >= 0)
+        or (end is not None and not end > (start or 0.0))
+    ):
         raise InputError(f"start and end are seconds, 0 <= start < end; given start={start!r}, end={end!r}")
     last = min(np.inf if end is None else end, (start or 0.0) + (np.inf if limit is None else limit))
     until = None if last == np.inf else float(last)

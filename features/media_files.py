@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import IO
 
-from emoembed.errors import InputError, MissingFileError
+from emoembed.errors import InputError, MediaError, MissingFileError
 
 File = str | Path | bytes | bytearray | IO[bytes]
 """A path, an open file, or the bytes of one."""
@@ -24,19 +24,39 @@ def openable(source: File, kind: str) -> str | IO[bytes]:
 
     Raises:
         MissingFileError: the path is not a file; `kind` says what was looked for.
-        InputError: it is neither.
+        MediaError: the bytes are empty, or the open file cannot be read.
+        InputError: it is neither, or a file that was opened as text.
     """
-    if isinstance(source, bytes | bytearray):
-        return io.BytesIO(source)
-    if not isinstance(source, str | Path):
-        if not (hasattr(source, "read") and hasattr(source, "seek")):
-            raise InputError(f"a {kind} file is a path, bytes or an open file; given {type(source).__name__}")
-        source.seek(0)
-        return source
+    if isinstance(source, str | Path):
+        require_file(source, kind)
+        return str(source)
+    content = source if isinstance(source, bytes | bytearray) else _content(source, kind)
+    if not content:
+        raise MediaError(f"{name_of(source)} is empty; give the whole content of a {kind} file")
+    return io.BytesIO(content)
+
+
+def require_file(path: str | Path, kind: str) -> None:
+    """Raise MissingFileError where a path is not a file; `kind` says what was looked for."""
     try:
-        there = Path(source).is_file()
+        there = Path(path).is_file()
     except (OSError, ValueError) as error:  # longer than names may be, or with a zero byte
-        raise MissingFileError(f"no file can be called {str(source)!r:.60}: {error}") from error
+        raise MissingFileError(f"no file can be called {str(path)!r:.60}: {error}") from error
     if not there:
-        raise MissingFileError(f"no {kind} file at {source}")
-    return str(source)
+        raise MissingFileError(f"no {kind} file at {path}")
+
+
+def _content(source: IO[bytes], kind: str) -> bytes:
+    """All of an open file, from its beginning."""
+    if not (hasattr(source, "read") and hasattr(source, "seek")):
+        raise InputError(f"a {kind} file is a path, bytes or an open file; given {type(source).__name__}")
+    try:
+        source.seek(0)
+        content = source.read()
+    except (OSError, ValueError, RuntimeError, EOFError, AttributeError, TypeError) as error:  # closed, or a pipe
+        if isinstance(error, UnicodeDecodeError):
+            raise InputError(f"{name_of(source)} was opened as text; open it with mode 'rb'") from error
+        raise MediaError(f"{name_of(source)} cannot be read: {error}") from error
+    if not isinstance(content, bytes | bytearray):
+        raise InputError(f"{name_of(source)} was opened as text; open it with mode 'rb'")
+    return bytes(content)

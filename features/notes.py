@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 CODES = {
     "cut": "only the beginning of an item was read; the text says how much of how much",
-    "not-understood": "much of a text is in no English word that is known; its confidence is nothing",
+    "not-understood": "too few words of a text are English words that the model knows; its confidence is set to 0",
     "clipped": "a recording is louder than its form holds, so that its loudest parts are cut off",
     "band-limited": "a recording has nothing above 4 kHz, as over a telephone",
     "channels-cancel": "the channels of a recording cancel each other; the louder one alone was read",
@@ -14,7 +14,7 @@ CODES = {
     "few-faces": "fewer than a quarter of the frames show a face, so that it may be none",
     "face-whole": "no face was found in a small picture, and the whole of it was taken as one",
     "label-unknown": "the name of a label is in no English word that is known: its place is a guess",
-    "label-far": "nothing like a label was trained on in a modality; its scores there are hardly more than a guess",
+    "label-far": "nothing like the answer was trained on in a modality, or it was told little better than by chance",
 }
 """Every code, and what it says."""
 

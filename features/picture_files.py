@@ -23,6 +23,10 @@ SUFFIXES = frozenset(
 )  # a .gif is read as a video
 
 
+DAMAGED = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, AttributeError, struct.error)
+"""What Pillow raises of pictures that are damaged, or were closed."""
+
+
 def is_picture(source: File) -> bool:
     """Whether a file is one picture: by its name, or where it has none by its beginning."""
     place = openable(source, KIND)
@@ -44,7 +48,7 @@ def read(source: File) -> np.ndarray:
         MediaError: it cannot be read, or is larger than `limits` allow.
     """
     import cv2
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     name, place = name_of(source), openable(source, KIND)
     try:
@@ -58,11 +62,32 @@ def read(source: File) -> np.ndarray:
         raise MediaError(f"{name}: {fault}" if fault else unreadable)
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
-            colours = np.asarray(_eight_bits(ImageOps.exif_transpose(picture)).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error) as error:
+            colours = _colours(picture)
+    except DAMAGED as error:
         raise MediaError(f"{unreadable} ({error})") from error
     # by way of colour, because Pillow's own grey differs from the one of arrays
     return np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY))
+
+
+def of_pillow(picture: Image.Image) -> np.ndarray:
+    """A Pillow picture as RGB uint8 `(height, width, 3)`, turned the way its EXIF entry says.
+
+    Raises:
+        MediaError: it cannot be read, or is larger than `limits` allow.
+    """
+    fault = limits.picture_fault(*picture.size)
+    if fault:
+        raise MediaError(f"the picture: {fault}")
+    try:
+        return _colours(picture)
+    except DAMAGED as error:
+        raise MediaError(f"the Pillow picture cannot be read ({error}); open its file again") from error
+
+
+def _colours(picture: Image.Image) -> np.ndarray:
+    from PIL import ImageOps
+
+    return np.asarray(_eight_bits(ImageOps.exif_transpose(picture)).convert("RGB"))
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
@@ -86,5 +111,5 @@ def _declared_fault(content: bytes) -> str | None:
             return limits.picture_fault(width, height)
     except Image.DecompressionBombError:  # Pillow's own limit is above ours
         return f"more pixels than the {limits.PICTURE_PIXELS:,} that pictures are read up to; make it smaller"
-    except (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, struct.error):
+    except DAMAGED:
         return ""

@@ -17,7 +17,6 @@ FEW_WORDS = 6
 """Words up to which emoji are read: they say what few words leave open. Beside more words they measured worse."""
 VARIANTS = re.compile("[\N{VARIATION SELECTOR-15}\N{VARIATION SELECTOR-16}\U0001f3fb-\U0001f3ff]")
 """Signs that choose an emoji's looks: in colour or not, and of which skin."""
-LAST_MARKS = re.compile(r"[.!]+\s*$")
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
@@ -28,13 +27,14 @@ def readable(text: str) -> str:
     few words, emoji that carry emotion and emoticons become words. What lies beyond the first 20,000 characters goes
     before any of that: far less of a text is read.
     """
-    text = text[:TEXT_CHARACTERS]
+    text = text[:TEXT_CHARACTERS].encode("utf-8", "replace").decode("utf-8")  # half a character of UTF-16 is none
     plain = VARIANTS.sub("", text)
     pattern, words = emoji_words()
     bare = pattern.sub(" ", plain)
     if bare != plain and len(WORD.findall(bare)) <= FEW_WORDS:
         text = pattern.sub(lambda sign: f" {words[sign[0]]} ", plain)
-    return LAST_MARKS.sub("", text) or text
+    unmarked = text.rstrip().rstrip(".!")
+    return unmarked or text
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import IO, Any
 import numpy as np
 
 from emoembed.errors import MediaError
+from emoembed.features.limits import SOUND_SAMPLES
 from emoembed.features.media_files import File, name_of, openable
 
 SAMPLING_RATE = 16_000
@@ -29,6 +30,9 @@ def decode(source: File, start: float | None, end: float | None) -> tuple[np.nda
     try:
         with soundfile.SoundFile(place) as sound:
             rate = sound.samplerate
+            length = sound.frames / rate if end is None else min(end, sound.frames / rate)
+            if (length - (start or 0)) * rate * sound.channels > SOUND_SAMPLES:
+                return _decode_container(source, name, start, end, None)
             sound.seek(min(int((start or 0) * rate), sound.frames))
             count = -1 if end is None else max(int((end - (start or 0)) * rate), 0)
             return sound.read(count, dtype="float32"), rate, sound.frames / rate

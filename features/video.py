@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -27,6 +28,7 @@ FACES = FeatureSet(
 FACE_ITSELF = 64  # pixels on the longer side up to which a picture is not searched: it is the face
 SMALL_PICTURE = 256  # pixels on the longer side up to which a picture may be a face that was cut out before ...
 CUT_OUT = 0.7  # ... and is taken to be one where the face that is found fills so much of it, or where none is found
+FLAT = 8  # levels of grey of 256 that a frame has at least: with fewer it shows nothing
 FEW_FACES = 0.25  # of a clip's frames: with fewer, what was found may be no face
 
 
@@ -106,6 +108,8 @@ def read_faces(
         middle = grey.shape[1] // 2
         offset = middle if side == "right" else 0
         half = grey[:, offset : middle if side == "left" else None]
+        if int(half.max()) - int(half.min()) < FLAT:
+            continue
         row = _whole(half) if face_itself or max(half.shape) <= FACE_ITSELF else _face_row(half, time, tracker)
         if still and not face_itself and FACE_ITSELF < max(half.shape) <= SMALL_PICTURE:
             if row is None:
@@ -123,7 +127,7 @@ def read_faces(
         span = f" from {start or 0} s to {'the end' if end is None else f'{end} s'}" if start or end else ""
         raise MediaError(f"{name}: no frames{span}")
     if not found:
-        raise MediaError(_no_face(seen, name, detector))
+        raise MediaError(_no_face(seen, name))
     times, faces, boxes, confidences = zip(*found, strict=True)
     feature_set = FACES if rate == FACES.rate else replace(FACES, rate=rate)
     if seen > 1:
@@ -286,6 +290,8 @@ def _decoded(container: Any, start: float | None) -> Iterator[tuple[float, Any]]
 
 
 def _check_arguments(rate: float, start: float | None, end: float | None, side: str | None, limit: int | None) -> None:
+    if rate is None or not all(isinstance(value, Real | None) for value in (rate, start, end, limit)):
+        raise InputError("rate, start, end and limit are numbers; start, end and limit may be None")
     if not (math.isfinite(rate) and rate > 0):
         raise InputError(f"rate is frames a second, above 0; given {rate!r}")
     if not (math.isfinite(start or 0.0) and (start or 0.0) >= 0):
@@ -298,8 +304,9 @@ def _check_arguments(rate: float, start: float | None, end: float | None, side: 
         raise InputError(f"limit is a number of faces, at least 1, or None; given {limit!r}")
 
 
-def _no_face(seen: int, name: str, detector: str | Path | None) -> str:
-    advice = "give a recording in which a face looks towards the camera and takes up an eighth of the picture's height"
-    if detector is None:
-        advice += ", or what emoembed.features.video.read_faces(path, detector=FILE) finds with a YuNet ONNX file"
-    return f"no face found in {seen} frame{'s' if seen > 1 else ''} of {name}; {advice}"
+def _no_face(seen: int, name: str) -> str:
+    where = f"{seen} frames of {name}" if seen > 1 else name
+    return (
+        f"no face found in {where}; give an upright face that looks towards the camera and takes up an eighth of the "
+        "picture's height, or say that a picture is the face: {'image': ..., 'face': True}"
+    )

@@ -32,7 +32,7 @@ def test_items_of_another_place_are_brought_home(at_home, toy):
         frames += 1.5
     home = model.background("video")
     before = (mean_point(model, away) - home).norm()
-    with pytest.warns(UserWarning, match="attuned to 2 of video; thirty items"):
+    with pytest.warns(UserWarning, match="attuned to 2 items of video alone"):
         few = attune.attune(model, batches(away, range(2)))
     many = attune.attune(model, batches(away, range(60)))
     left = [float((mean_point(m, away) - home).norm() / before) for m in (few, many)]

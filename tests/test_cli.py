@@ -113,8 +113,8 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
         (("predict", "--text", "party"), "this checkpoint names no default labels"),
         (("predict", "--labels", "joy"), "nothing to work on"),
         (("predict", "--text", "party", "--labels-file", "no.json"), "no labels at no.json"),
-        (("predict", "--manifest", "a.csv", "--labels", "joy"), "--manifest needs --output"),
-        (("predict", "--manifest", "a.csv", "--text", "party"), "--manifest goes with --output"),
+        (("predict", "--manifest", "a.csv", "--labels", "joy"), "give --output"),
+        (("predict", "--manifest", "a.csv", "--text", "party"), "many rows go to --output"),
         (("predict", "--manifest", "no.csv", "--output", "b.csv", "--labels", "joy"), "there is no no.csv"),
         (("evaluate", "nothing", "--data", "."), "there is no corpus 'nothing'"),
         (("evaluate", "meld"), "where is meld?"),
@@ -333,4 +333,4 @@ def test_a_folder_of_recordings_is_a_manifest_of_its_files(voice, capsys, tmp_pa
         assert set(written["label"]) <= {"joy", "anger"}
     assert "3 of 3 rows scored" in capsys.readouterr().out
     assert run("predict", "--audio", tmp_path / "talk", "--labels", "joy,anger") == 2
-    assert "many files needs --output" in capsys.readouterr().err
+    assert "the scores of 3 files go to a table" in capsys.readouterr().err

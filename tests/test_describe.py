@@ -76,8 +76,7 @@ def test_a_word_like_no_emotion_known_promises_nothing_however_near_it_lies(reco
 
 
 def _of(model, name, far, monkeypatch):
-    for module in (describe, label_notes):
-        monkeypatch.setattr(module, "FAR", far)
+    monkeypatch.setattr(label_notes, "FAR", far)
     return describe.describe_label(model, name)["modalities"]["text"]
 
 

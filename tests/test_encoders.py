@@ -186,3 +186,27 @@ def test_only_adapters_learn():
     encoder(torch.randint(0, 50, (2, 5, 1)).float(), torch.tensor([5, 3])).sum().backward()
     assert all(p.grad is None for p in encoder.trunk.parameters())
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.adapters.up.parameters())
+
+
+def test_merged_adapters_follow_their_model_to_another_type():
+    encoder = TransformerEncoder(BERT, 16, rank=2).eval()
+    for parameter in encoder.adapters.up.parameters():
+        torch.nn.init.normal_(parameter)
+    frames, lengths = torch.randint(0, 50, (2, 5, 1)).float(), torch.tensor([5, 3])
+    with torch.no_grad():
+        encoder(frames, lengths)
+        moved = encoder.bfloat16()(frames, lengths)
+        torch.testing.assert_close(moved, encoder.train().eval()(frames, lengths), rtol=0, atol=0)
+
+
+def test_labels_are_embedded_without_the_adapters(text_model):
+    before = text_model.phrases.phrase_vectors(["joy", "sad"])
+    for parameter in text_model.encoders["text"].adapters.up.parameters():
+        torch.nn.init.normal_(parameter)
+    text_model.train().eval()
+    torch.testing.assert_close(text_model.phrases.phrase_vectors(["joy", "sad"]), before)
+
+
+def test_half_a_character_is_no_text_and_stops_nothing(text_model):
+    (known,) = text_model.phrases.token_ids(["joy \ud83d"])
+    assert known == text_model.phrases.pieces("joy \ud83d")[0]

@@ -154,7 +154,7 @@ def test_valid_rows_that_bear_nothing_cannot_say_when_to_stop(corpus_of, word_ta
 def test_what_stands_in_the_way_is_told_before_the_work(sentences, word_table, tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "_train", lambda *_: pytest.fail("it trained first"))
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ValueError, match="holds other files"):
+    with pytest.raises(ValueError, match="holds files that are no checkpoint"):
         fitting.train_manifest(sentences, tmp_path, phrases=word_table)
     with pytest.raises(InputError, match="device 'nonsense' cannot be used here"):
         fitting.train_manifest(sentences, phrases=word_table, device="nonsense")

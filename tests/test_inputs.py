@@ -11,7 +11,10 @@ import soundfile
 import torch
 from PIL import Image
 
-from emoembed.errors import InputError
+import emoembed
+from emoembed import inputs
+from emoembed.errors import EmoembedError, InputError, MediaError
+from emoembed.features import picture_files
 from emoembed.recognizer import Recognizer
 
 LABELS = ["joy", "anger", "awe"]
@@ -163,3 +166,114 @@ def test_a_film_whose_title_is_in_latin_1_is_read(recognizer, tmp_path):
     assert b"TITLE-XY" in content
     (tmp_path / "a.avi").write_bytes(content.replace(b"TITLE-XY", b"TITLE-\xe9\xfc"))
     assert recognizer.predict(video=tmp_path / "a.avi", labels=LABELS).label in LABELS
+
+
+def test_a_picture_is_turned_as_its_exif_entry_says(tmp_path):
+    entry = Image.Exif()
+    entry[0x0112] = 6  # shown after a quarter turn
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg", exif=entry)
+    assert inputs.frames_of(Image.open(tmp_path / "a.jpg"))[0].shape == (40, 20, 3)
+    assert picture_files.read(tmp_path / "a.jpg").shape == (40, 20)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "said"),
+    [
+        (lambda path: as_text(path), InputError, "mode 'rb'"),
+        (lambda path: io.StringIO("text"), InputError, "mode 'rb'"),
+        (lambda path: b"", MediaError, "is empty"),
+        (lambda path: closed(path), MediaError, "cannot be read"),
+        (lambda path: Breaking(), MediaError, "cannot be read"),
+    ],
+)
+@pytest.mark.parametrize("modality", ["audio", "video"])
+def test_an_open_file_that_cannot_be_read_is_one_items_error(recognizer, tmp_path, modality, make, error, said):
+    (tmp_path / "a.bin").write_bytes(b"\xff\xfe\x86\x00" * 30)
+    with pytest.raises(error, match=said):
+        recognizer.predict(**{modality: make(tmp_path / "a.bin")}, labels=["joy"])
+    texts = ["I am happy", "I am sad"]
+    skipped = recognizer.predict(
+        texts, **{modality: [make(tmp_path / "a.bin"), None]}, labels=["joy", "fear"], errors="skip"
+    )
+    assert all(result.scores for result in skipped)
+    assert list(skipped[0].absent) == [modality]
+
+
+def as_text(path):
+    return io.TextIOWrapper(io.BytesIO(path.read_bytes()), encoding="utf-8")
+
+
+def closed(path):
+    file = path.open("rb")
+    file.close()
+    return file
+
+
+class Breaking(io.BytesIO):
+    def read(self, *_):
+        raise RuntimeError("the connection is gone")
+
+
+def test_a_picture_of_sixteen_bits_is_one_of_eight(recognizer, tmp_path):
+    grey = (np.linspace(0, 1, 48 * 48).reshape(48, 48) ** 2 * 255).astype(np.uint8)
+    wide = Image.fromarray(grey.astype(np.uint16) << 8)
+    wide.save(tmp_path / "wide.png")
+    results = [recognizer.predict(video=given, labels=["joy", "fear"]) for given in (grey, wide, tmp_path / "wide.png")]
+    assert results[0].scores == results[1].scores == results[2].scores
+
+
+@pytest.mark.parametrize("face", [1, "true", None])
+def test_whether_a_picture_is_a_face_is_true_or_false(recognizer, face):
+    with pytest.raises(InputError, match="'face' is True or False"):
+        recognizer.predict(video={"image": np.zeros((64, 64, 3), np.uint8), "face": face}, labels=["joy"])
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [
+        ([[0.1, 0.2], [0.3]], 16_000),
+        ({"array": [0.1]}, 16_000),
+        {"array": {"array": [0.1]}, "sampling_rate": 16_000},
+        {"path": {"path": "a.wav"}},
+        (torch.zeros(8, device="meta"), 16_000),
+        (torch.zeros(8).to_sparse(), 16_000),
+    ],
+)
+def test_sound_in_a_form_that_there_is_not_is_an_own_error(recognizer, audio):
+    with pytest.raises(InputError, match="audio"):
+        recognizer.predict(audio=audio, labels=["joy"])
+
+
+def test_half_a_character_and_many_marks_in_a_text_end_nothing(recognizer):
+    results = recognizer.predict(
+        ["I am happy", "sad \ud800 day", "I am happy" + "!" * 19_900 + "x"], labels=["joy", "fear"]
+    )
+    assert all(result.scores for result in results)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"multi_label": "no"}, {"errors": np.array(["raise"])}, {"abstain": "yes"}],
+)
+def test_an_option_of_the_wrong_kind_is_an_own_error(recognizer, wrong):
+    with pytest.raises(InputError):
+        recognizer.predict("I am happy", labels=["joy"], **wrong)
+    with pytest.raises(EmoembedError):
+        emoembed.predict("I am happy", labels=["joy"], device=[])
+    with pytest.raises(EmoembedError):
+        emoembed.predict("I am happy", labels=["joy"], model="ba\0se")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"support": pd.Series(["a"])},
+        {"support": np.array(3)},
+        {"support": [{1: "x", "label": "joy"}]},
+        {"support": [{"text": "x", "label": "joy"}], "max_harm": "x"},
+        {"support": [{"text": "x", "label": "joy"}], "steps": 1.5},
+    ],
+)
+def test_what_adapt_cannot_take_is_an_own_error(recognizer, wrong):
+    with pytest.raises(InputError):
+        recognizer.adapt(**wrong)

@@ -120,3 +120,13 @@ def test_one_synonym_is_a_word_and_not_its_letters():
     )
     assert labels.resolve([labels.Label("saudade", synonyms=["longing"])])["saudade"].synonyms == ("longing",)
     assert labels.resolve({"awe": {"valence": 0.5}})["awe"].vad == (0.5, *labels.table()["awe"].vad[1:])
+
+
+@pytest.mark.parametrize("name", ["joy;fear", "joy|fear", "joy\nfear", "joy, fear", "sad \ud800", "x" * 300])
+def test_a_name_that_holds_several_or_is_none_is_refused(name):
+    with pytest.raises(LabelError, match=r"several emotions|half a character|characters"):
+        labels.resolve([name])
+
+
+def test_a_name_with_a_comma_that_is_one_emotion_stays_one():
+    assert list(labels.resolve(["cold, distant anger"])) == ["cold, distant anger"]

@@ -23,6 +23,8 @@ from emoembed import fitting, media, pretrained
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.errors import CheckpointError, InputError
 from emoembed.features import audio
+from emoembed.features.feature_set import Features
+from emoembed.features.video import FACES
 from emoembed.recognizer import Recognizer
 from emoembed.transformer import build_trunk
 
@@ -136,9 +138,8 @@ def asked(model, modality, folder):
 def test_pictures_have_the_mean_and_spread_their_transformer_learned_with(sight, three_model, told, file, seen):
     (sight / "preprocessor_config.json").unlink()
     (sight / file).write_text(json.dumps(told))
-    shown = media.read(asked(three_model, "video", sight), "video", np.full((48, 48), 204, np.uint8)).values.reshape(
-        3, -1
-    )
+    grey = Features(np.full((1, 48 * 48), 0.8, np.float32), FACES)
+    shown = media.read(asked(three_model, "video", sight), "video", grey).values.reshape(3, -1)
     np.testing.assert_allclose(shown, np.tile(np.array(seen)[:, None], shown.shape[1]), rtol=1e-5)
 
 
@@ -245,3 +246,20 @@ def test_weights_that_are_pickles_are_refused_with_the_way_to_convert_them(bert)
 def test_a_configuration_that_fetches_code_or_never_ends_is_refused(change, said):
     with pytest.raises(CheckpointError, match=said):
         build_trunk({**SMALL, "model_type": "bert", **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"num_hidden_layers": -1}, "has -1 layers"),
+        ({"quantization_config": {"load_in_4bit": True}}, "is quantised, which is not read here"),
+    ],
+)
+def test_a_configuration_that_builds_nothing_that_can_be_read_is_refused(change, said):
+    with pytest.raises(CheckpointError, match=said):
+        build_trunk({**SMALL, "model_type": "bert", **change})
+
+
+def test_weights_in_two_forms_are_read_from_the_safe_one(bert):
+    (bert / "pytorch_model.bin").write_bytes(b"a pickle")
+    assert pretrained.read("text", bert).weights

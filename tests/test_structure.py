@@ -15,14 +15,14 @@ LAYERS = [
         "cache labels cues words",
         "layers statistics ridge detail augment encoders transformer projections reliability model_config model adapt "
         "attune",
-        "checkpoint",
+        "tokenizer_files checkpoint",
         "corpora",
         "data metrics train_config objectives train run_state",
         "extraction preparation corpus_data recipes closed_form pretrained trunk",
         "evaluation",
         "process understanding inputs media label_notes arguments result answers card recognizer table_files progress "
         "rows scoring bulk "
-        "fitting assess describe build commands cli",
+        "fitting assess describe build commands cli __main__",
     )
 ]
 """The rows of the map in CONTRIBUTING.md: a part imports its own row and those above."""

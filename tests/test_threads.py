@@ -1,5 +1,6 @@
 """One model, asked by many at once: answers are those of one after the other."""
 
+import copy
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +9,9 @@ import pytest
 import torch
 
 import emoembed
-from emoembed.cache import Cache
+from emoembed.cache import Cache, content_of
 from emoembed.labels import Label
+from emoembed.process import require_no_fork
 from emoembed.recognizer import Recognizer
 
 
@@ -97,3 +99,27 @@ os.waitpid(child, 0)
     told, label = done.stdout.splitlines()
     assert "this process was forked from one in which emoembed had computed" in told
     assert label in ("joy", "anger")
+
+
+def test_a_copy_of_a_cache_goes_its_own_way():
+    cache = Cache(2)
+    cache.put("a", "A")
+    copied = copy.deepcopy(cache)
+    copied.put("b", "B")
+    assert (copied.get("a"), cache.get("b"), len(cache)) == ("A", None, 1)
+
+
+def test_the_hash_of_a_models_numbers_tells_the_smallest_change():
+    one = torch.tensor([1.0, 2.0])
+    assert content_of([one]) == content_of([one.clone()])
+    assert content_of([one]) != content_of([one + torch.tensor([1e-6, 0.0])])
+
+
+def test_a_process_that_computed_in_several_threads_may_do_so_again():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for _ in range(3):
+            require_no_fork()
+    finally:
+        torch.set_num_threads(before)

@@ -61,7 +61,10 @@ class Corpus:
         """The rows of one split. Raises CorpusError where the corpus has no such rows."""
         there = self._splits()
         if name not in there:
-            raise CorpusError(f"{self.name} has no split {name!r}; its splits are {', '.join(there)}")
+            raise CorpusError(
+                f"{self.name} has no split {name!r}; its splits are {', '.join(there)}: give one, on the command "
+                f"line --split {there[0]}"
+            )
         return self.where(self.samples["split"] == name)
 
     def where(self, mask: Sequence[bool] | np.ndarray | pd.Series) -> Corpus:

@@ -103,3 +103,14 @@ def test_a_hostile_npz_is_refused(tmp_path):
     (tmp_path / "bad.npz").write_bytes(b"PK nothing")
     with pytest.raises(CorpusError, match=r"no whole \.npz"):
         read_npz(tmp_path / "bad.npz")
+
+
+def test_arrays_keep_their_order_of_axes_and_of_bytes_and_are_read_only(tmp_path):
+    numbers = np.arange(6.0).reshape(2, 3)
+    held = {"columns first": np.asfortranarray(numbers), "big-endian": numbers.astype(">f4"), "plain": numbers}
+    (tmp_path / "data.pkl").write_bytes(pickle.dumps(held, protocol=4))
+    np.savez(tmp_path / "data.npz", **held)
+    for back in (read_pickle(tmp_path / "data.pkl"), read_npz(tmp_path / "data.npz")):
+        for array in back.values():
+            np.testing.assert_array_equal(array, numbers)
+            assert not array.flags.writeable

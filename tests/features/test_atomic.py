@@ -1,5 +1,6 @@
 """Files are replaced whole, and what a failed write began is cleaned up."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -74,3 +75,78 @@ def test_a_reader_keeps_the_folder_it_began_with(tmp_path):
         subprocess.run([sys.executable, "-c", code, str(tmp_path / "a")], check=True)
         assert (first, (held / "two").read_text()) == ("old", "old")
     assert (tmp_path / "a" / "two").read_text() == "new"
+
+
+def test_a_file_and_a_folder_are_on_the_disk_before_they_take_their_place(tmp_path, monkeypatch):
+    synced, sync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda held: (synced.append(os.fstat(held).st_ino), sync(held))[1])
+    atomic.write_file(tmp_path / "a.csv", b"x")
+    atomic.write_folder(tmp_path / "b", lambda place: (place / "one").write_text("x"))
+    assert {path.stat().st_ino for path in (tmp_path / "a.csv", tmp_path / "b" / "one", tmp_path)} <= set(synced)
+
+
+def test_a_folder_can_be_read_by_others(tmp_path):
+    def fill(place):
+        (place / "one").write_text("x")
+        (place / "one").chmod(0o600)
+
+    atomic.write_folder(tmp_path / "a", fill)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "a" / "one").stat().st_mode & 0o777 == 0o644
+
+
+def test_the_old_folder_is_kept_while_nothing_stands_in_its_place(tmp_path):
+    old = tmp_path / f".a{atomic.REPLACED}"
+    old.mkdir()
+    (old / "one").write_text("old")
+
+    def fill(_):
+        raise OSError("no space")
+
+    with pytest.raises(OutputError):
+        atomic.write_folder(tmp_path / "a", fill)
+    assert (atomic.standing(tmp_path / "a") / "one").read_text() == "old"
+
+
+def test_names_with_signs_of_patterns_are_cleaned_up_after(tmp_path):
+    left = tmp_path / f".a[1].csv.0123{atomic.SAVING}"
+    left.write_text("half")
+    os.utime(left, (time.time() - 100, time.time() - 100))
+    atomic.write_file(tmp_path / "a[1].csv", b"whole")
+    assert os.listdir(tmp_path) == ["a[1].csv"]
+
+
+def test_an_abandoned_folder_that_somebody_reads_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic, "PATIENCE", 0.1)
+    left = tmp_path / f".a.0123{atomic.SAVING}"
+    left.mkdir()
+    (left / "one").write_text("old")
+    os.utime(left, (time.time() - 100, time.time() - 100))
+    with atomic.reading(left) as held:
+        atomic.write_folder(tmp_path / "a", lambda place: (place / "one").write_text("new"))
+        assert (held / "one").read_text() == "old"
+    atomic.write_folder(tmp_path / "a", lambda place: (place / "one").write_text("new"))
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_what_may_still_be_written_is_left(tmp_path):
+    left = tmp_path / f".a.csv.0123{atomic.SAVING}"
+    left.write_text("half")
+    os.utime(left, (time.time() - 40, time.time() - 40))
+    atomic.write_file(tmp_path / "a.csv", b"whole")
+    assert left.read_text() == "half"
+
+
+def test_a_folder_that_is_replaced_while_it_is_opened_is_opened_again(tmp_path, monkeypatch):
+    atomic.write_folder(tmp_path / "a", lambda place: (place / "one").write_text("old"))
+    lock, replaced = fcntl.flock, []
+
+    def late(held, how):
+        if not replaced:
+            replaced.append(True)
+            atomic.write_folder(tmp_path / "a", lambda place: (place / "one").write_text("new"))
+        return lock(held, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with atomic.reading(tmp_path / "a") as held:
+        assert (held / "one").read_text() == "new"

@@ -242,3 +242,42 @@ def test_no_real_clip_is_taken_for_no_speech(name):
     paths = list(corpora.load(name, DATA).samples["audio"])[::10]
     refused = [path for path in paths if speech_check.no_speech(audio.speech(path).values)]
     assert refused == []
+
+
+def test_a_file_its_bytes_and_the_open_file_are_the_same_sound(tmp_path):
+    import soundfile
+
+    sound = tone(rate=44_100)
+    soundfile.write(tmp_path / "a.wav", np.stack([sound, -sound], axis=1), 44_100)
+    expected = audio.read_audio(tmp_path / "a.wav")
+    np.testing.assert_array_equal(audio.read_audio((tmp_path / "a.wav").read_bytes()), expected)
+    with (tmp_path / "a.wav").open("rb") as file:
+        np.testing.assert_array_equal(audio.read_audio(file), expected)
+
+
+@pytest.mark.parametrize(("level", "noted"), [(0.9, True), (-0.9, True), (0.04, False)])
+def test_flat_tops_of_either_side_are_clipping_unless_all_is_quiet(level, noted):
+    sound = 0.1 * tone()
+    sound[1000:1050] = level
+    assert (speech_check.clipping(sound) is not None) == noted
+
+
+def test_half_a_tenth_of_a_second_is_too_short():
+    with pytest.raises(MediaError, match=r"0\.0500 s of sound; at least 0\.1 s are needed"):
+        audio.read_audio(tone(seconds=0.05), RATE)
+
+
+def test_a_sound_as_long_as_what_is_looked_at_is_not_cut():
+    assert audio.waveform(tone(seconds=1.0), RATE, limit=1.0).notes == ()
+    assert [note.code for note in audio.waveform(tone(seconds=1.1), RATE, limit=1.0).notes] == ["cut"]
+
+
+def test_a_film_of_which_a_part_is_looked_at_says_so(film):
+    (note,) = audio.waveform(film, limit=1.0).notes
+    assert note.text == "the first 1 of 2 s were looked at"
+
+
+@pytest.mark.parametrize("wrong", [{"start": "1"}, {"end": np.array([1, 2])}, {"limit": "3"}])
+def test_times_that_are_no_numbers_are_an_own_error(voice, wrong):
+    with pytest.raises(InputError, match="seconds"):
+        audio.read_audio(voice(1.0), 16_000, **wrong)

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from emoembed.errors import InputError, MediaError, MissingFileError
-from emoembed.features import face_tracker
+from emoembed.features import face_tracker, limits
 from emoembed.features.face_tracker import Face, FaceTracker
 from emoembed.features.video import FACES, read_faces
 
@@ -276,9 +276,9 @@ def test_no_face_says_what_to_do(noise, tmp_path):
         for frame in noise:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
-    with pytest.raises(MediaError, match=r"no face found in 12 frames of .*clip\.mp4; give a recording .* YuNet"):
+    with pytest.raises(MediaError, match=r"no face found in 12 frames of .*clip\.mp4; give an upright face"):
         read_faces(path)
-    with pytest.raises(MediaError, match=r"no face found in 1 frame of video array of shape \(240, 320, 3\)"):
+    with pytest.raises(MediaError, match=r"no face found in video array of shape \(240, 320, 3\)"):
         read_faces(noise[0])
 
 
@@ -472,3 +472,94 @@ def test_the_share_of_frames_with_a_face_is_told(astronaut):
     assert [(note.code, note.text) for note in some] == [("faces", "2 of 4 frames show a face")]
     few = read_faces(np.stack([scene] + [empty] * 9)).features.notes
     assert [note.code for note in few] == ["faces", "few-faces"]
+
+
+def test_a_picture_is_one_whatever_the_case_of_its_suffix(tmp_path):
+    grey = cv2.resize(np.random.default_rng(0).integers(0, 255, (12, 12), np.uint8), (120, 120))
+    (tmp_path / "DSC_0001.PNG").write_bytes(cv2.imencode(".png", grey)[1].tobytes())
+    assert [note.code for note in read_faces(tmp_path / "DSC_0001.PNG").features.notes] == ["face-whole"]
+
+
+def test_a_moving_picture_from_memory_is_a_film(astronaut, tmp_path):
+    from PIL import Image
+
+    frames = [Image.fromarray(astronaut)] * 3
+    frames[0].save(
+        tmp_path / "a.gif", save_all=True, duration=200, append_images=[frames[0].rotate(1), frames[0].rotate(2)]
+    )
+    named, unnamed = read_faces(tmp_path / "a.gif"), read_faces((tmp_path / "a.gif").read_bytes())
+    assert unnamed.frames_seen == named.frames_seen > 1
+
+
+def test_a_damaged_png_is_told_and_says_nothing_else(astronaut, tmp_path, capfd):
+    content = bytearray(cv2.imencode(".png", astronaut)[1].tobytes())
+    content[len(content) // 2] ^= 255
+    (tmp_path / "damaged.png").write_bytes(content)
+    with pytest.raises(MediaError, match=r"damaged\.png cannot be read as an image"):
+        read_faces(tmp_path / "damaged.png")
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [((1200, 100), None), ((100, 1300), "a strip more than 12"), ((12_000, 11_000), "make it smaller")],
+)
+def test_strips_and_pictures_of_too_many_pixels_are_refused_by_their_size(size, said):
+    fault = limits.picture_fault(*size)
+    assert (fault is None) if said is None else (said in fault)
+
+
+def test_a_picture_whose_size_is_not_known_before_is_not_decoded(astronaut, tmp_path):
+    # OpenCV reads Radiance's form, whatever the name; Pillow, which reads sizes, does not
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".hdr", astronaut.astype(np.float32))[1].tobytes())
+    with pytest.raises(MediaError, match=r"a\.png cannot be read as an image: \d+ bytes that are no \.png picture"):
+        read_faces(tmp_path / "a.png")
+
+
+def test_a_small_picture_that_a_face_fills_is_taken_whole(astronaut):
+    close = cv2.resize(astronaut[72:166, 180:270], (192, 192), interpolation=cv2.INTER_CUBIC)
+    track = read_faces(close)
+    assert (track.boxes.tolist(), track.confidences.tolist()) == ([[0, 0, 192, 192]], [1.0])
+    assert track.features.notes == ()
+
+
+def test_every_frame_of_an_array_without_frame_rate_is_looked_at():
+    frames = np.random.default_rng(0).integers(0, 256, (250, 48, 48), dtype=np.uint8)
+    assert read_faces(frames, rate=15).frames_seen == 250
+
+
+def test_times_count_from_the_first_frame_of_a_film_that_begins_later(tmp_path):
+    with av.open(str(tmp_path / "a.ts"), "w") as container:  # whose clock begins at 1.4 s
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for frame in np.random.default_rng(0).integers(0, 256, (20, 48, 64, 3), dtype=np.uint8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    np.testing.assert_allclose(read_faces(tmp_path / "a.ts", rate=5).times, [0.0, 0.2, 0.4, 0.6], atol=1e-3)
+
+
+def test_a_film_is_read_on_after_a_damaged_stretch(media, tmp_path):
+    content = bytearray(media[1].read_bytes())
+    begin = len(content) // 5
+    content[begin : begin + 8000] = bytes(8000)
+    (tmp_path / "scratched.mp4").write_bytes(content)
+    assert read_faces(tmp_path / "scratched.mp4").times[-1] > 1.5
+
+
+def test_faces_in_less_than_a_quarter_of_the_frames_are_few(astronaut):
+    scene = cv2.resize(astronaut, (300, 300))
+    empty = np.zeros_like(scene)
+    for without, expected in ((3, ["faces"]), (4, ["faces", "few-faces"])):
+        assert [note.code for note in read_faces(np.stack([scene] + [empty] * without)).features.notes] == expected
+
+
+@pytest.mark.parametrize("wrong", [{"start": "1"}, {"end": np.array([1, 2])}, {"rate": None}, {"limit": "3"}])
+def test_times_that_are_no_numbers_are_an_own_error(wrong):
+    with pytest.raises(InputError, match="numbers"):
+        read_faces(np.zeros((64, 64), np.uint8), **wrong)
+
+
+def test_a_picture_of_one_grey_shows_no_face():
+    for shown in (np.zeros((48, 48), np.uint8), np.full((64, 64, 3), 255, np.uint8), np.zeros((1, 1), np.uint8)):
+        with pytest.raises(MediaError, match="no face"):
+            read_faces(shown, face_itself=True)
