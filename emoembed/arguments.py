@@ -82,7 +82,9 @@ def listed(labels: Any) -> Labels:
 
 def support_rows(support: Any) -> list[dict[str, Any]]:
     """Rows of examples, each with a list of labels. Raises InputError for none, or for a row that teaches nothing."""
-    listed = isinstance(support, Iterable) and not isinstance(support, str | Mapping) and getattr(support, "ndim", 1) != 0
+    listed = (
+        isinstance(support, Iterable) and not isinstance(support, str | Mapping) and getattr(support, "ndim", 1) != 0
+    )
     if not (hasattr(support, "columns") or listed) or hasattr(support, "to_frame"):
         raise InputError(f"the support is a list of rows or a table; given {type(support).__name__}")
     if hasattr(support, "columns"):
