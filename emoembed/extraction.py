@@ -73,7 +73,7 @@ def extract_features(
         dtype=dtype,
         progress=progress,
         retry=True,
-        state_of=_key,
+        state_of=_state,
     )
 
 
@@ -102,6 +102,14 @@ def _key(span: Span) -> str:
         place, changed = str(Path(place).resolve()), Path(place).stat().st_mtime_ns
     part = span[1:3] if span[3] is None else span[1:]  # as before there were sides, so that what is cached stays
     return hashlib.sha256(repr((REVISION, place, part, changed)).encode("utf-8", "replace")).hexdigest()[:20]
+
+
+def _state(span: Span) -> str:
+    """What a media file and its part are like; empty where the file is not there. A file that was moved is the same."""
+    with contextlib.suppress(OSError, ValueError):
+        held = Path(span[0]).stat()
+        return f"{REVISION} {held.st_size} {held.st_mtime_ns} {span[1:]}"
+    return ""
 
 
 def _seconds(value: float | None) -> float | None:

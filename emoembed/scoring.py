@@ -213,14 +213,14 @@ def _carried(corpus: Corpus, source: Corpus | str | Path, taken: set[str]) -> di
     else:
         table = manifest.read_table(Path(source), ())
         table = table if "id" in table else table.assign(id=list(corpus.samples["id"]))
-    order = ["id", *(name for name in table if name != "id")]
-    names: dict[str, str] = {}
-    for name in map(str, order):
+    own = ["id", *(name for name in map(str, table) if name != "id")]
+    carried: dict[str, pd.Series] = {}
+    for name in own:
         free = name
-        while free in taken or free in names.values() or (free != name and free in map(str, order)):
+        while free in taken or (free != name and free in own):
             free = f"input_{free}"
-        names[name] = free
-    return {names[str(name)]: table[name] for name in order}
+        carried[free] = table[name]
+    return carried
 
 
 def _holds(name: str, column: pd.Series) -> bool:

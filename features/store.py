@@ -52,10 +52,10 @@ class FeatureStore(Mapping[str, np.ndarray]):
         self._places: dict[str, tuple[int, int, int]] = {}
         self._shards: list[np.ndarray] = []
         self.states: dict[str, str] = {}
-        """What the source of an item was like when it was extracted, where that is known."""
+        """By item, what its source was like when it was extracted; empty where that is not known."""
         for index in sorted(self.folder.glob("shard-*.json")):
             ids, lengths, states = _read_index(index)
-            self.states = {**self.states, **dict(zip(ids, states, strict=False))}
+            self.states.update(zip(ids, states, strict=True))
             frames = _read_shard(index.with_suffix(".npy"))
             ends = np.cumsum(lengths, dtype=np.int64)
             held = int(ends[-1]) if len(ends) else 0
@@ -109,8 +109,8 @@ def extract(
         shard_size: items per shard.
         dtype: `float32` or `float16`, as stored.
         retry: whether items that failed in an earlier run are tried again.
-        state_of: what a source is like now (its path, part and time of change); an item whose source was another one
-            is done again.
+        state_of: what a source is like now, such as its size and time of change, or "" where that cannot be told; an
+            item whose source was another one is done again.
 
     A second extraction into the same folder waits for the first.
     """
@@ -132,26 +132,21 @@ def _extract(
 ) -> FeatureStore:
     if retry:
         (folder / "failures.jsonl").unlink(missing_ok=True)
-    store = FeatureStore(folder) if (folder / "store.json").is_file() else None
-    failed = set(_read_failures(folder))
-
-    def state(source: Item) -> str | None:
-        return state_of(source) if state_of else None
-
-    def done(item: str, source: Item) -> bool:
-        if item in failed:
-            return True
-        earlier = store.states.get(item) if store is not None else None
-        return store is not None and item in store and (earlier is None or earlier == state(source))
-
-    waiting = [(item, source) for item, source in items if not done(item, source)]
+    earlier = FeatureStore(folder).states if (folder / "store.json").is_file() else {}
+    failed = _read_failures(folder)
+    state = state_of or (lambda _: "")
+    waiting = [
+        (item, source)
+        for item, source in items
+        if item not in failed and not (item in earlier and _same(earlier[item], state(source)))
+    ]
     if len({item for item, _ in waiting}) != len(waiting):
         raise InputError("the items to extract repeat an id")
     if progress and waiting:
         from tqdm import tqdm
 
         waiting = tqdm(waiting, desc=folder.name, unit="item")
-    shard: list[tuple[str, Features, str | None]] = []
+    shard: list[tuple[str, Features, str]] = []
     for item, source in waiting:
         try:
             shard.append((item, extractor(source), state(source)))
@@ -169,7 +164,12 @@ def _extract(
     return FeatureStore(folder)
 
 
-def _write_shard(folder: Path, shard: list[tuple[str, Features, str | None]], dtype: str) -> None:
+def _same(earlier: str, now: str) -> bool:
+    """Whether a source is what it was, as far as both states are known."""
+    return not earlier or not now or earlier == now
+
+
+def _write_shard(folder: Path, shard: list[tuple[str, Features, str]], dtype: str) -> None:
     feature_set = shard[0][1].feature_set
     header = {"version": VERSION, "name": feature_set.name, "columns": feature_set.columns, "rate": feature_set.rate}
     if (folder / "store.json").is_file():
@@ -229,7 +229,7 @@ def _read_json(path: Path) -> dict[str, object]:
 
 
 def _read_index(path: Path) -> tuple[list[str], list[int], list[str]]:
-    """A shard's ids, their lengths, and what their sources were like; nothing of the latter in older stores."""
+    """A shard's ids, their lengths, and what their sources were like."""
     held = _read_json(path)
     ids, lengths = held.get("ids"), held.get("lengths")
     named = isinstance(ids, list) and all(isinstance(item, str) for item in ids)
@@ -243,7 +243,8 @@ def _read_index(path: Path) -> tuple[list[str], list[int], list[str]]:
     ):
         raise InputError(f"{path} does not list items and their lengths; extract the features again")
     states = held.get("states")
-    return ids, lengths, [str(state) for state in states] if isinstance(states, list) else []
+    known = isinstance(states, list) and len(states) == len(ids)
+    return ids, lengths, [str(state) for state in states] if known else [""] * len(ids)
 
 
 def _read_shard(path: Path) -> np.ndarray:

@@ -187,3 +187,15 @@ def test_rows_with_sound_are_scored_one_by_one(corpus_of, hearing, tone, tmp_pat
     corpus = corpus_of(["joy"] * 5, audio=[None, None, tone, tone, None])
     scoring.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
     assert sizes == [2, 1, 1, 1]
+
+
+def test_a_recording_that_was_replaced_is_extracted_again_and_one_that_was_moved_is_not(corpus_of, tmp_path, voice):
+    place = tmp_path / "a.wav"
+    soundfile.write(place, voice(1.0), 16_000)
+    first = bulk.extract_features(corpus_of([None], audio=[str(place)]), "audio", tmp_path / "store")["row0"].copy()
+    moved = place.rename(tmp_path / "b.wav")
+    again = bulk.extract_features(corpus_of([None], audio=[str(moved)]), "audio", tmp_path / "store")
+    assert len(list((tmp_path / "store").glob("*.npy"))) == 1
+    soundfile.write(moved, voice(2.0), 16_000)
+    again = bulk.extract_features(corpus_of([None], audio=[str(moved)]), "audio", tmp_path / "store")
+    assert len(again["row0"]) > len(first) + 50

@@ -129,3 +129,9 @@ def test_an_item_whose_source_is_another_one_now_is_extracted_again(tmp_path):
     made = run([2, 5])
     assert (made.length("a"), made.length("b")) == (2, 5)
     assert len(list(tmp_path.glob("shard-*.npy"))) == 2
+
+
+def test_an_item_whose_source_cannot_be_told_stays_as_it_is(tmp_path):
+    extract([("a", 2)], features, tmp_path, state_of=lambda _: "there")
+    made = extract([("a", 5)], features, tmp_path, state_of=lambda _: "")
+    assert made.length("a") == 2
