@@ -243,8 +243,9 @@ def _read_index(path: Path) -> tuple[list[str], list[int], list[str]]:
     ):
         raise InputError(f"{path} does not list items and their lengths; extract the features again")
     states = held.get("states")
-    known = isinstance(states, list) and len(states) == len(ids)
-    return ids, lengths, [str(state) for state in states] if known else [""] * len(ids)
+    if not isinstance(states, list) or len(states) != len(ids):
+        states = [""] * len(ids)
+    return ids, lengths, list(map(str, states))
 
 
 def _read_shard(path: Path) -> np.ndarray:
