@@ -55,6 +55,8 @@ def _entries(value: Any) -> Any:
             f"a table is no list of items; give a column of it, one of {', '.join(map(str, value.columns))}"
         )
     if hasattr(value, "notna"):
+        if getattr(value, "nlevels", 1) > 1:
+            raise InputError("an index of several levels is no list of items; give one of its levels")
         value = value.astype(object).where(value.notna(), None).tolist()
     elif isinstance(value, np.ndarray) and value.dtype.kind in "OU":
         value = value.tolist()

@@ -11,7 +11,7 @@ from dataclasses import fields as dataclass_fields
 from functools import cache
 from importlib import resources
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 from emoembed.errors import LabelError
 
@@ -67,6 +67,8 @@ class Label:
                 f"valence, arousal and dominance of label {self.name!r} are three numbers from -1 to 1, or none of "
                 f"them is given; given {vad}"
             )
+        for field, value in zip(("valence", "arousal", "dominance"), vad, strict=True):
+            object.__setattr__(self, field, float(cast(float, value)))
 
     @property
     def vad(self) -> tuple[float, float, float] | None:

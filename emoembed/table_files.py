@@ -14,7 +14,7 @@ import pandas as pd
 
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
-from emoembed.errors import InputError, LabelError, MissingFileError
+from emoembed.errors import EmoembedError, InputError, LabelError, MissingFileError, OutputError
 from emoembed.features.atomic import write_file
 from emoembed.labels import Description
 from emoembed.result import Result
@@ -72,9 +72,22 @@ def require_output(path: str | Path, source: Corpus | str | Path | None = None) 
 
     Raises:
         InputError: the suffix is not that of a table, the path is a folder or that of the source.
-        OSError: the folder cannot be made or written to.
+        OutputError: the folder cannot be made or written to.
     """
     path = Path(path)
+    try:
+        _check_output(path, source)
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # a zero byte, links in a circle, a file where a folder is meant
+        if isinstance(error, EmoembedError):
+            raise
+        raise OutputError(f"{str(path)!r:.100} cannot be written: {error}") from error
+
+
+def _check_output(path: Path, source: Corpus | str | Path | None) -> None:
     _check_suffix(path)
     _check_suffix(Path(os.path.realpath(path)))  # a link is written through
     if path.is_dir():
@@ -85,7 +98,7 @@ def require_output(path: str | Path, source: Corpus | str | Path | None = None) 
         raise InputError(f"{path} is the manifest itself; its scores go to another file")
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"cannot write to {path.parent}")
+        raise OutputError(f"{path.parent} is not writable")
 
 
 def predictions_table(

@@ -1,5 +1,7 @@
 import unicodedata
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from emoembed import labels
@@ -130,3 +132,9 @@ def test_a_name_that_holds_several_or_is_none_is_refused(name):
 
 def test_a_name_with_a_comma_that_is_one_emotion_stays_one():
     assert list(labels.resolve(["cold, distant anger"])) == ["cold, distant anger"]
+
+
+def test_ratings_of_any_kind_of_number_are_floats():
+    rated = labels.Label("awe", valence=Fraction(1, 2), arousal=0, dominance=np.float32(-0.5))
+    assert rated.vad == (0.5, 0.0, -0.5)
+    assert all(type(value) is float for value in rated.vad)

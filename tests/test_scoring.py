@@ -309,3 +309,11 @@ def test_a_link_to_a_file_of_no_known_form_is_refused_before_the_work(tmp_path, 
     (tmp_path / "out.xlsx").symlink_to(tmp_path / "store.dat")
     with pytest.raises(InputError, match=r"store\.dat: a table is one of"):
         scoring.predict_manifest(recognizer, rows, LABELS, tmp_path / "out.xlsx")
+
+
+@pytest.mark.parametrize("name", ["a\0b.csv", "loop/out.csv", "file.txt/out.csv"])
+def test_an_output_that_cannot_be_is_told_before_the_work(tmp_path, recognizer, rows, name):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "file.txt").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        scoring.predict_manifest(recognizer, rows, LABELS, f"{tmp_path}/{name}")

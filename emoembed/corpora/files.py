@@ -122,7 +122,7 @@ def numbers(table: pd.DataFrame, column: str, path: Path, *, whole: bool = False
     """A column of strings as numbers, a missing or empty cell as NaN; `whole` for integers."""
     given = table[column].where(table[column].notna() & (table[column] != ""))
     values = pd.to_numeric(given, errors="coerce")
-    wrong = given.notna() & (values.isna() | np.isinf(values) | (whole & (values % 1 != 0)))
+    wrong = given.notna() & (values.isna() | np.isinf(values) | (whole & ((values % 1 != 0) | (values.abs() > 2**53))))
     if wrong.any():
         row, expected = int(wrong.argmax()), "a whole number" if whole else "a number"
         raise CorpusError(f"{path}, row {row + 1}, column {column}: expected {expected}, found {given.iloc[row]!r}")
