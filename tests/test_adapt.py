@@ -30,6 +30,56 @@ def test_examples_that_differ_much_weigh_less():
     assert near[0] > near[1] > near[2]
 
 
+def test_examples_say_how_they_differ_from_items_in_general():
+    word, background = normalize(torch.randn(8), dim=0), torch.randn(8)
+    examples = background + 0.1 * torch.randn(5, 8)
+    goal = normalize(examples.mean(dim=0) - background, dim=0)
+    torch.testing.assert_close(adapt.shrink(word, examples, background, 1e-6), goal, rtol=1e-4, atol=1e-4)
+    detailed = adapt.shrink(word, examples, background, 1e-6, detail=3)
+    for part in (slice(0, 5), slice(5, 8)):
+        apart = normalize(examples.mean(dim=0)[part] - background[part], dim=0)
+        torch.testing.assert_close(normalize(detailed[part], dim=0), apart, rtol=1e-4, atol=1e-4)
+
+
+def test_what_no_word_says_counts_by_how_many_examples_say_it():
+    word, examples = torch.zeros(8), torch.randn(1, 8).repeat(32, 1)
+    counted = [float(adapt.shrink(word, examples[:k], torch.zeros(8), 8.0, detail=3)[5:].norm()) for k in (1, 8, 32)]
+    assert counted == pytest.approx([adapt.DETAIL_WEIGHT * k / (k + adapt.DETAIL_SHRINKAGE) for k in (1, 8, 32)])
+
+
+@pytest.fixture
+def awe_by_example(units_model, toy):
+    """`awe_by_example(**settings)` -> where awe lies, taught by sixteen items; its word; the mean of the examples."""
+    closed_form.prepare(units_model, toy())
+    closed_form.fit_background(units_model, toy(300, 1))
+    word = units_model.label_points(["awe"])["video"][0].detach()
+    rivals = units_model.label_points(["joy", "anger"])["video"].detach()
+    examples = units_model.trust("video").reference[:16].clone()
+
+    def teach(**settings):
+        awe, others = {"awe": {"video": examples}}, {"video": rivals}
+        return adapt.adapt(units_model, awe, {"awe": {"video": word}}, others=others, **settings).anchors("video")[0]
+
+    return teach, word, normalize(examples.mean(dim=0) - units_model.background("video"), dim=0)
+
+
+def test_the_callers_shrinkage_and_the_spread_of_labels_decide_how_far_a_label_moves(awe_by_example, units_model):
+    teach, word, goal = awe_by_example
+    torch.testing.assert_close(teach(shrinkage={"video": 1e9}), word, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(teach(shrinkage={"video": 1e-9}), goal, rtol=1e-4, atol=1e-4)
+    usual = units_model.trust("video").spread
+    usual.mul_(100.0)  # where labels are wide sixteen examples that agree say the more
+    agreed = float(teach() @ goal)
+    usual.div_(1e4)
+    assert agreed > float(teach() @ goal) + 0.01
+
+
+def test_a_long_fine_tune_stays_where_examples_put_the_label(awe_by_example):
+    teach, *_ = awe_by_example
+    plain = teach()
+    assert float(plain @ teach(steps=300, max_harm=1.0)) > 0.5
+
+
 def test_a_fine_tune_wins_over_no_more_items_of_others_than_allowed(units_model, toy):
     closed_form.prepare(units_model, toy())
     closed_form.fit_background(units_model, toy(300, 1))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,22 @@ def test_attuning_anew_forgets_what_it_was_attuned_to_before(at_home, toy):
     away = batches(toy(30, 1), range(30))
     once = attune.attune(model, away)
     torch.testing.assert_close(attune.attune(once, away).shift("video"), once.shift("video"))
+
+
+def test_items_that_lack_the_modality_say_nothing_of_where_it_lies(at_home, toy):
+    model, _ = at_home
+    away = toy(30, 1)
+    there = attune.attune(model, [away.batch(np.arange(20))])
+    lacking = dict(list(away.inputs["video"].items())[:20])
+    some = attune.attune(model, [replace(away, inputs={"video": lacking}).batch(np.arange(30))])
+    torch.testing.assert_close(some.shift("video"), there.shift("video"))
+    assert some.config.provenance["attuned"] == {"video": 20}
+
+
+def test_texts_attune_nothing(three_model):
+    texts = {"text": (torch.randint(4, 20, (6, 7, 1)).float(), torch.full((6,), 7))}
+    with pytest.raises(InputError, match="recordings or faces of your own; given none"):
+        attune.attune(three_model, [texts])
 
 
 def test_what_was_heard_before_cannot_be_attuned(three_model, sounds):

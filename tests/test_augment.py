@@ -68,6 +68,13 @@ def test_masks_hide_bands_and_stretches_with_zeros():
     assert 0 < whole[1].max() <= 20
 
 
+def test_stretches_are_hidden_where_the_recording_is_and_not_in_its_padding():
+    torch.manual_seed(0)
+    hidden = (augment.masked(torch.ones(64, 120, 68), torch.full((64,), 40)) == 0)[..., :64].all(dim=2)
+    assert not bool(hidden[:, 40:].any())
+    assert 10 < hidden.sum(dim=1).max() <= 40
+
+
 def test_the_input_itself_stays_as_it_is(noise):
     frames = torch.randn(2, 50, 68)
     before = frames.clone()
@@ -88,6 +95,25 @@ def test_half_the_faces_are_mirrored(noise):
     changed = augment.faces(ramp, torch.ones(200).long(), noise).view(200, 48, 48)
     mirrored = (changed[:, :, 40:].mean(dim=(1, 2)) < changed[:, :, :8].mean(dim=(1, 2))).float().mean()
     assert 0.4 < mirrored < 0.6
+
+
+def test_faces_are_turned_a_little_either_way(noise):
+    ramp = torch.linspace(0, 1, 48).expand(200, 1, 48, 48).reshape(200, 1, 2304)
+    changed = augment.faces(ramp, torch.ones(200).long(), noise).view(200, 48, 48)
+    across, down = (changed.diff(dim=dim).flatten(1).median(dim=1).values for dim in (2, 1))
+    turned = (down / across).atan()
+    assert 0.2 < turned.max() < 0.27
+    assert -0.27 < turned.min() < -0.2
+
+
+def test_faces_change_contrast_and_a_patch_of_each_is_hidden(noise):
+    changed = augment.faces(torch.ones(200, 1, 2304), torch.ones(200).long(), noise)[:, 0]
+    bright = changed.amax(dim=1)
+    assert 0.85 <= bright.min() < 0.9
+    assert 1.1 < bright.max() <= 1.15
+    hidden = (changed == 0.5).sum(dim=1)
+    assert (hidden > 0).float().mean() > 0.8
+    assert 100 < hidden.max() <= 15 * 15
 
 
 @pytest.mark.parametrize("change", [augment.speech, augment.faces])

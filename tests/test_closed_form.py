@@ -72,6 +72,25 @@ def test_a_map_in_closed_form_answers_before_any_training(summed, toy):
     assert (answered.numpy() == toy(60, 2).targets.argmax(axis=1)).mean() > 0.9
 
 
+def test_a_row_of_several_labels_is_drawn_to_their_mean(summed, toy):
+    data = toy(60)
+    both = replace(data, targets=np.tile(np.float32([1, 1, 0]), (60, 1)), multi_label=np.ones(60, bool))
+    closed_form.prepare(summed, both)
+    overview = summed.encoders["video"].overview
+    joy, anger, _ = summed.label_points(data.labels)["video"]
+    torch.testing.assert_close(overview(overview.scaled(torch.zeros(1, 12)))[0], (joy + anger) / 2, atol=1e-3, rtol=0)
+
+
+def test_the_spread_is_the_mean_squared_distance_of_a_labels_items_from_their_mean(units_model, toy):
+    data = toy(60, noise=2.0)
+    closed_form.prepare(units_model, data)
+    closed_form.fit_background(units_model, data)
+    points = units_model.encode(data.batch(np.arange(60)))["video"]
+    groups = [points[torch.from_numpy(column == 1)] for column in data.targets.T]
+    expected = torch.stack([group.var(dim=0, unbiased=False).sum() for group in groups]).mean()
+    torch.testing.assert_close(units_model.trust("video").spread, expected, atol=1e-4, rtol=1e-3)
+
+
 def faces(rows, seed=0):
     """Faces whose brightness from side to side says their label; joy is rare."""
     draw = np.random.default_rng(seed)
@@ -103,6 +122,26 @@ def test_faces_are_placed_by_what_the_network_has_learned_to_see(word_table):
     assert metrics.uar(answered, true) > 0.9
     model.train()
     assert not torch.allclose(model.encode(scored.batch(np.arange(60)))["video"], points[:, :68], atol=1e-2)
+
+
+def test_labels_count_alike_in_the_map_of_faces_however_many_rows_bear_them(word_table):
+    model, data = recipes.build({"video": recipes.video_modality()}, word_table), faces(60)
+    closed_form.prepare(model, data)
+    closed_form.finish(model, data)
+    encoder, points = model.encoders["video"], model.label_points(data.labels)["video"]
+    with torch.no_grad():
+        features = encoder.read(*data.batch(np.arange(60))["video"])
+        said = encoder.overview(encoder.overview.scaled(features))
+    by_label = torch.stack([said[torch.from_numpy(column == 1)].mean(dim=0) for column in data.targets.T])
+    torch.testing.assert_close(by_label.mean(dim=0), points[:, : said.shape[1]].mean(dim=0), atol=1e-3, rtol=0)
+
+
+def test_in_faces_new_labels_keep_what_they_owe_to_items_in_general(word_table):
+    model, data = recipes.build({"video": recipes.video_modality()}, word_table), faces(60)
+    closed_form.prepare(model, data)
+    closed_form.finish(model, data)
+    closed_form.note_seen(model, data.labels)
+    assert not bool(model.label_trust(model.label_points(["awe", "boredom"]))["video"].hubness.any())
 
 
 def test_a_video_is_placed_by_its_faces_though_only_single_ones_were_trained_on(word_table):

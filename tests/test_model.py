@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -42,6 +43,51 @@ def test_weights_sum_to_one_over_what_is_there(three_model):
     weights = three_model.weights(logits)
     torch.testing.assert_close(sum(weights.values()), torch.ones(4, 2))
     assert bool((weights["audio"][1] == 0).all())
+
+
+@torch.no_grad()
+def test_a_modality_counts_by_its_learned_weight(three_model):
+    logits = three_model.score(three_model.encode(batch_of(three_model)), three_model.label_points(["joy", "anger"]))
+    three_model.log_weight["audio"].fill_(np.log(2))
+    shares = {"text": 0.25, "audio": 0.5, "video": 0.25}
+    for known in (None, three_model.label_trust(three_model.label_points(["joy", "anger"]))):
+        for name, weight in three_model.weights(logits, known).items():
+            torch.testing.assert_close(weight, torch.full((4, 2), shares[name]))
+
+
+@torch.no_grad()
+def test_among_labels_what_a_modality_says_of_all_alike_counts_for_nothing(three_model):
+    points = three_model.label_points(["joy", "anger"])
+    logits = three_model.score(three_model.encode(batch_of(three_model)), points)
+    known = three_model.label_trust(points)
+    known["audio"].weight.copy_(torch.tensor([1.0, 0.2]))
+    louder = {**logits, "audio": logits["audio"] + 5.0}
+    fused, again = (three_model.fuse(one, known, among=True) for one in (logits, louder))
+    torch.testing.assert_close(again, fused, atol=1e-4, rtol=0)
+    assert (three_model.fuse(louder, known) - three_model.fuse(logits, known)).min() > 0.1
+
+
+@torch.no_grad()
+def test_probabilities_among_labels_and_of_each_by_itself_are_calibrated_apart(three_model):
+    points = three_model.label_points(["joy", "anger"])
+    logits = three_model.score(three_model.encode(batch_of(three_model)), points)
+    three_model.trust("audio").curves[:, -1] = torch.tensor([np.log(2), 0.5, np.log(3), -1.0])
+    known = three_model.label_trust(points)
+    among, alone = (three_model.calibrated(logits, known, multi_label=several)["audio"] for several in (False, True))
+    torch.testing.assert_close(among, 2 * logits["audio"] + 0.5)
+    torch.testing.assert_close(alone, 3 * logits["audio"] - 1.0)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("modality", ["audio", "video"])
+def test_what_a_modality_is_shifted_by_moves_what_words_say_of_items_and_nothing_else(three_model, modality):
+    batch, said = batch_of(three_model), three_model.config.modalities[modality].embed_dim
+    before = three_model.encode(batch)[modality]
+    shift = 0.3 * torch.nn.functional.normalize(torch.randn(said), dim=0)
+    three_model.shift(modality).copy_(shift)
+    after = three_model.encode(batch)[modality]
+    torch.testing.assert_close(after[:, :said], torch.nn.functional.normalize(before[:, :said] - shift, dim=1))
+    torch.testing.assert_close(after[:, said:], before[:, said:])
 
 
 def test_a_modality_counts_where_it_is_reliable(three_model):
@@ -93,10 +139,11 @@ def test_what_items_look_like_does_not_depend_on_which_labels_were_seen(three_mo
     trust = three_model.trust("audio")
     trust.reference.fill_(0.5)
     trust.spread.fill_(0.7)
+    trust.hub_share.fill_(0.3)
     trust.trust.fill_(0.1)
     three_model.saw({"audio": ("joy", "anger", "awe")})
     again = three_model.trust("audio")
     assert three_model.config.modalities["audio"].seen == ("joy", "anger", "awe")
     assert bool((again.reference == 0.5).all())
-    assert again.spread == pytest.approx(0.7)
+    assert (again.spread, again.hub_share) == (pytest.approx(0.7), pytest.approx(0.3))
     assert again.trust.tolist() == [1.0] * 4

@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from emoembed import closed_form, objectives, recipes, train
+from emoembed.data import EmotionData
 from emoembed.model_config import ModalityConfig
 from emoembed.objectives import Objective
 from emoembed.projections import LabelParts
+from emoembed.transformer import ratings_of
 
 CONFIG = train.TrainConfig(epochs=3, batch_size=16, learning_rate=0.02, bf16=False, stay_close=0.0)
 
@@ -161,3 +163,80 @@ def test_locked_labels_stay(setting, toy):
     closed_form.prepare(model, data)
     train.fit(model, data, toy(30, 2), replace(CONFIG, lock_labels=True))
     torch.testing.assert_close(model.label_points(data.labels)["video"], before)
+
+
+def random_items(rows, seed=0):
+    return torch.nn.functional.normalize(torch.randn(rows, 24, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+def test_balance_lets_every_label_count_alike(setting):
+    model, data = setting
+    data = data.rows(np.array([*range(0, 30, 3), *range(1, 13, 3), 2]))  # ten of one label, four of another, one
+    points, rows = {"video": random_items(15)}, np.arange(15)
+    plain, half, whole = (objective((model, data), balance=share)(points, rows) for share in (0.0, 0.5, 1.0))
+    logits = model.score(points, model.label_points(data.labels))["video"]
+    each = torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.targets), reduction="none")
+    torch.testing.assert_close(plain, each.mean())
+    by_label = torch.stack([each[torch.from_numpy(column == 1)].mean() for column in data.targets.T])
+    torch.testing.assert_close(whole, by_label.mean())
+    assert min(plain, whole) < half < max(plain, whole)
+
+
+def test_positives_weigh_by_how_far_negatives_outnumber_them(setting):
+    model, data = setting
+    data = data.rows(np.array([*range(0, 30, 3), *range(1, 13, 3), 2]))
+    data = replace(data, multi_label=np.ones(15, bool))
+    points = {"video": random_items(15)}
+    loss = objective((model, data), positive_weight=True)(points, np.arange(15))
+    logits = model.score(points, model.label_points(data.labels))["video"]
+    each = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, torch.from_numpy(data.targets), pos_weight=torch.tensor([5 / 10, 11 / 4, 14 / 1]), reduction="none"
+    )
+    torch.testing.assert_close(loss, each.sum(dim=1).mean() / 4)
+
+
+def test_a_row_counts_alike_however_few_of_its_labels_were_annotated():
+    targets = torch.tensor([[1.0, 0.0, 1.0, 0.0], [1.0, torch.nan, torch.nan, torch.nan]])
+    whole, part = (
+        objectives.label_loss(torch.zeros(1, 4), row[None], np.ones(1, bool), torch.ones(1), CONFIG) for row in targets
+    )
+    torch.testing.assert_close(whole, part)
+
+
+def test_smoothing_goes_to_the_labels_asked_for_alone():
+    logits, targets = torch.randn(4, 3), torch.tensor([[1.0, 0.0, torch.nan]]).repeat(4, 1)
+    smoothed = replace(CONFIG, label_smoothing=0.2)
+    loss = objectives.label_loss(logits, targets, np.zeros(4, bool), torch.ones(4), smoothed)
+    first = torch.zeros(4, dtype=torch.long)
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits[:, :2], first, label_smoothing=0.2))
+
+
+def test_each_modality_and_their_fusion_learn_from_the_rows_that_have_them(word_table, toy):
+    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
+    model, data = recipes.build({"audio": units, "video": units}, word_table), toy(30)
+    points, targets = {"audio": random_items(30), "video": random_items(30, 1)}, torch.from_numpy(data.targets)
+    points["audio"][:10] = torch.nan
+    loss = objective((model, data))(points, np.arange(30))
+    logits = model.score(points, model.label_points(data.labels))
+    entropy = torch.nn.functional.cross_entropy
+    alone = entropy(logits["audio"][10:], targets[10:]) + entropy(logits["video"], targets)
+    torch.testing.assert_close(loss, alone + entropy(model.fuse(logits), targets))
+
+
+def test_departures_from_the_start_cost_what_is_asked(text_model):
+    adapters, projection = text_model.encoders["text"].adapters, text_model.projections["text"]
+    assert objectives.penalty(text_model, replace(CONFIG, stay_close=2.0, stay_close_text=2.0)) == 0.0
+    for parameter in (*adapters.parameters(), *projection.parameters()):
+        torch.nn.init.normal_(parameter, std=0.3)
+    assert objectives.penalty(text_model, CONFIG) == 0.0
+    assert objectives.penalty(text_model, replace(CONFIG, stay_close=2.0)) == 2 * projection.drift() > 0.1
+    assert objectives.penalty(text_model, replace(CONFIG, stay_close_text=2.0)) == 2 * adapters.size() > 0.01
+
+
+def test_rated_rows_are_drawn_to_their_ratings_and_the_others_are_not(text_model):
+    ratings = np.array([[0.5, -0.5, 0.2], [np.nan] * 3], np.float32)
+    data = EmotionData(("a", "b"), {}, ("joy", "anger"), np.eye(2, dtype=np.float32), np.zeros(2, bool), ratings)
+    points = {"text": text_model.train().label_points(data.labels)["text"].detach()}
+    plain, rated = (objective((text_model, data), rate=share)(points, np.arange(2)) for share in (0.0, 3.0))
+    error = (ratings_of(points["text"][:1]) - torch.from_numpy(ratings[:1])).square().mean()
+    torch.testing.assert_close(rated - plain, 3 * error)

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from emoembed.reliability import Reliability
+from emoembed.reliability import RISKS, Reliability, confidence
 
 SCALE = torch.tensor(10.0)
 
@@ -59,3 +59,20 @@ def test_expected_auc_falls_with_distance_and_is_unknown_where_never_measured(kn
     expected, error = known.expected_auc(torch.eye(4))
     torch.testing.assert_close(expected, torch.tensor([0.9, 0.9, 0.9, 0.6]))
     assert error == pytest.approx(0.05)
+
+
+def test_no_auc_below_chance_or_above_one_is_expected(known):
+    known.expected.copy_(torch.tensor([0.3, 0.9, 0.05]))
+    expected, _ = known.expected_auc(torch.eye(4))
+    torch.testing.assert_close(expected, torch.tensor([1.0, 1.0, 1.0, 0.5]))
+
+
+def test_a_risk_beyond_those_measured_has_the_last_threshold(known):
+    known.thresholds.copy_(torch.linspace(0.9, 0.4, len(RISKS)))
+    assert known.threshold(0.9) == known.threshold(RISKS[-1]) == pytest.approx(0.4)
+
+
+def test_confidence_is_that_of_the_answer_given():
+    softmax, sigmoid = torch.tensor([[0.6, 0.4], [0.6, 0.4]]), torch.tensor([[0.5, 0.9], [0.5, 0.9]])
+    torch.testing.assert_close(confidence(softmax, sigmoid), torch.tensor([0.3, 0.3]))
+    torch.testing.assert_close(confidence(softmax, sigmoid, torch.tensor([1, 0])), torch.tensor([0.36, 0.3]))

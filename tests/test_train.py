@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -116,6 +117,111 @@ def test_divergence_is_an_error_that_names_the_remedy(fresh, toy):
     broken = {i: np.full_like(frames, np.nan) for i, frames in data.inputs["video"].items()}
     with pytest.raises(TrainingError, match=r"diverged in epoch 1: the video encoder.*lower the learning rate"):
         train.fit(fresh(), replace(data, inputs={"video": broken}), toy(30, 2), CONFIG)
+
+
+def test_what_is_left_is_the_model_of_the_best_epoch(fresh, toy):
+    model, valid = closed_form.prepare(fresh(), toy(90, 1)), toy(60, 2, noise=6.0)
+    history = train.fit(model, toy(90, 1), valid, replace(CONFIG, epochs=10, patience=10))
+    assert history.scores[history.best_epoch] > history.scores[-1]
+    assert train.validation_score(model, valid) == history.scores[history.best_epoch]
+
+
+def test_training_stops_after_so_many_epochs_without_a_better_one(fresh, toy):
+    model, valid = closed_form.prepare(fresh(), toy(90, 1)), toy(60, 2, noise=6.0)
+    history = train.fit(model, toy(90, 1), valid, replace(CONFIG, epochs=40, patience=3))
+    assert len(history.scores) == len(history.losses) == history.best_epoch + 1 + 3 < 40
+
+
+def watched(model, seen):
+    """A change of batches that changes nothing, and notes the parameters each batch meets and what it is given."""
+
+    def watch(frames, lengths, noise):
+        parameters = torch.nn.utils.parameters_to_vector(model.parameters()).detach().clone()
+        seen.append((parameters, frames, float(torch.rand(1, generator=noise)), model.training))
+        return frames
+
+    return {"video": watch}
+
+
+def test_the_rate_rises_and_then_falls(fresh, toy):
+    model, seen = closed_form.prepare(fresh(), toy()), []
+    config = replace(CONFIG, epochs=10, patience=10, warmup=0.5, weight_decay=0.0)
+    train.fit(model, toy(64), toy(30, 2), config, augment=watched(model, seen))
+    moved = np.array([float((after[0] - before[0]).norm()) for before, after in pairwise(seen)])
+    assert len(moved) == 39
+    assert moved[0] == 0.0
+    assert moved[:3].mean() < moved[15:25].mean() / 2
+    assert moved[-3:].mean() < moved[15:25].mean() / 4
+
+
+def test_the_seed_decides_which_rows_meet_and_what_is_drawn(fresh, toy):
+    def run(seed):
+        model, seen = closed_form.prepare(fresh(), toy()), []
+        train.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=2, seed=seed), augment=watched(model, seen))
+        assert all(training for _, _, _, training in seen)
+        return {float(frames.sum()) for _, frames, _, _ in seen}, {draw for _, _, draw, _ in seen}
+
+    first, again, other = run(3), run(3), run(4)
+    assert first == again
+    assert not first[0] & other[0]
+    assert not first[1] & other[1]
+
+
+def test_what_chance_drops_in_training_goes_by_the_seed_alone(fresh, toy):
+    def run(drawn):
+        model = closed_form.prepare(fresh(), toy())
+        torch.rand(drawn)
+        train.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=1))
+        return weights(model)
+
+    torch.testing.assert_close(run(7), run(1), rtol=0, atol=0)
+
+
+def test_weights_decay_where_they_are_matrices_of_encoders_and_nowhere_else(fresh, toy):
+    """Gradients are clipped away: what moves, moves by decay."""
+    model = closed_form.prepare(fresh(), toy())
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    train.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=1, patience=1, clip=0.0, weight_decay=0.5))
+    for name, parameter in model.named_parameters():
+        if name.startswith("encoders") and parameter.ndim > 1:
+            assert parameter.norm() < before[name].norm()
+        else:
+            torch.testing.assert_close(parameter, before[name], rtol=0, atol=0)
+
+
+def test_what_changes_batches_is_all_that_training_sees(fresh, toy):
+    model, blind = closed_form.prepare(fresh(), toy()), {"video": lambda frames, lengths, noise: 0.0 * frames}
+    history = train.fit(model, toy(), toy(30, 2), CONFIG, augment=blind)
+    assert min(history.losses) > 0.9 * np.log(3)
+
+
+def test_items_are_cut_in_training(fresh, toy):
+    model, seen = closed_form.prepare(fresh(), toy()), []
+    train.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=1, max_frames=2), augment=watched(model, seen))
+    assert {frames.shape[1] for _, frames, _, _ in seen} == {2}
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_rows(fresh, toy):
+    losses = []
+    for size in (8, 30, 60):
+        model = closed_form.prepare(fresh(), toy())
+        config = replace(CONFIG, epochs=1, learning_rate=0.0, batch_size=size)
+        losses += train.fit(model, toy(), toy(30, 2), config).losses
+    assert losses == pytest.approx([losses[0]] * 3, rel=0.1)
+
+
+def test_modality_dropout_hides_modalities_from_their_encoders(word_table, toy):
+    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
+    model, data = recipes.build({"audio": units, "video": units}, word_table), toy(64)
+    both, heard = replace(data, inputs={"audio": data.inputs["video"], "video": data.inputs["video"]}), []
+    closed_form.prepare(model, both)
+    encoder = model.encoders["audio"]
+    encoder.register_forward_pre_hook(lambda part, given: heard.append(len(given[0])) if part.training else None)
+    for chance in (0.0, 0.5):
+        train.fit(model, both, both, replace(CONFIG, epochs=1, modality_dropout=chance))
+    plain, dropped = sum(heard[:4]), sum(heard[4:])
+    assert plain == 64
+    assert 40 < dropped < 56
 
 
 def test_of_equal_epochs_the_last_is_the_best():

@@ -46,6 +46,26 @@ def test_neither_training_nor_stopping_sees_a_row_of_an_unseen_emotion(fold, tex
         assert unseen.sum() == len(whole) // 2
 
 
+def test_what_rows_of_an_unseen_emotion_hold_reaches_no_part_of_the_model(text_model, tmp_path):
+    noise = np.random.default_rng(0)
+    frames = {f"faces/{i}": noise.random((1, 48 * 48), np.float32) for i in range(18)}
+    targets = np.tile(np.eye(3, dtype=np.float32), (6, 1))
+    rows = EmotionData(tuple(frames), {"video": frames}, ("anger", "joy", "sadness"), targets, np.zeros(18, bool))
+    changed = {
+        row: np.square(image) if bears[1] else image
+        for (row, image), bears in zip(frames.items(), targets, strict=True)
+    }
+    parts = []
+    for one in (rows, replace(rows, inputs={"video": changed})):
+        modalities = {"video": recipes.video_modality()}
+        fold = Fold("faces", "video", one, one, one, {}, modalities, phrases=text_model.phrases)
+        model = held_out.train_without(fold, ("joy",), 0, base=text_model, cache=tmp_path, training=QUICK)
+        parts.append(model.state_dict())
+    assert len(list((tmp_path / "held_out").iterdir())) == 2
+    for name, value in parts[0].items():
+        torch.testing.assert_close(parts[1][name], value, rtol=1e-4, atol=1e-5, equal_nan=True)
+
+
 def test_a_model_is_trained_once_and_then_read(fold, text_model, taught, tmp_path):
     def make(unseen=("fear",), seed=0, training=QUICK):
         return held_out.train_without(fold, unseen, seed, base=text_model, cache=tmp_path, training=training)
@@ -56,6 +76,8 @@ def test_a_model_is_trained_once_and_then_read(fold, text_model, taught, tmp_pat
     make(seed=1), make(unseen=("joy",)), make(training=train.TrainConfig(epochs=1, batch_size=16, bf16=False))
     make(training=replace(QUICK, soften=0.25))
     assert len(taught) == 5
+    held_out.train_without(fold, ("fear",), 0, base=text_model, cache=tmp_path, training=QUICK, augmentation="none")
+    assert len(taught) == 6
 
 
 def test_a_model_of_labels_described_in_another_way_is_not_taken_for_this_one(fold, text_model, monkeypatch):
@@ -143,6 +165,14 @@ def test_a_model_knows_what_it_saw_and_takes_hubs_off_new_labels_alone(fold, tex
     known = model.label_trust(model.label_points([*seen, "awe"]))["text"].hubness
     assert known[:-1].abs().max() < 1e-4
     assert known[-1].abs() > 1e-3
+
+
+def test_clips_of_sound_and_face_lose_one_of_them_in_training(toy):
+    rows, both = toy(6), {"audio": recipes.speech_modality(6), "video": recipes.video_modality()}
+    joint = Fold("clips", "audio", rows, rows, rows, {}, both)
+    sound = replace(joint, modalities={"audio": both["audio"]})
+    assert held_out.training_of(joint).modality_dropout == recipes.MODALITY_DROPOUT > 0
+    assert held_out.training_of(sound).modality_dropout == 0.0
 
 
 def test_text_adapters_count_in_part_where_emotions_are_held_out(fold, text_model, tmp_path):

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -11,10 +12,10 @@ from emoembed.train import TrainConfig
 LABELS = ("joy", "anger", "fear")
 
 
-def rows(targets, several=False):
+def rows(targets, several=False, labels=LABELS):
     targets = np.asarray(targets, np.float32)
     ids = tuple(f"r{i}" for i in range(len(targets)))
-    return EmotionData(ids, {}, LABELS[: targets.shape[1]], targets, np.full(len(ids), several))
+    return EmotionData(ids, {}, labels[: targets.shape[1]], targets, np.full(len(ids), several))
 
 
 def test_seen_and_unseen_recall_by_hand():
@@ -70,6 +71,25 @@ def test_a_label_validation_lacks_does_not_play_the_unseen_one(monkeypatch):
     assert zero_shot.pseudo_offset(fold, (valid.labels[0],), 0, None) is None
 
 
+def test_a_label_whose_synonym_is_trained_on_does_not_play_the_unseen_one(monkeypatch):
+    valid = rows(np.eye(4), labels=("anger", "rage", "joy", "fear"))
+    asked = []
+    monkeypatch.setattr(zero_shot.held_out, "train_without", lambda fold, out, *a, **k: asked.append(out))
+    monkeypatch.setattr(zero_shot, "predict_logits", lambda model, rows: {"fused": np.eye(3)})
+    monkeypatch.setattr(zero_shot, "best_offset", lambda *a: 0.0)
+    for seed in range(3):
+        zero_shot.pseudo_offset(Fold("toy", "text", valid, valid, valid, {}), ("fear",), seed, None)
+    assert asked == [("fear", "joy")] * 3
+
+
+def test_the_offset_of_a_second_model_is_the_one_measured_with(manifest, text_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(zero_shot, "pseudo_offset", lambda *a, **k: 1e6)  # no seen label is answered any more
+    config = TrainConfig(epochs=1, batch_size=16, bf16=False)
+    where = (str(manifest), manifest.parent, "fear")
+    table = zero_shot.evaluate(*where, base=text_model, cache=tmp_path, training=config, pseudo_unseen=True)
+    assert (table["seen_uar"][0], table["unseen_uar"][0]) == (0.0, 1.0)
+
+
 def test_the_untrained_encoder_gives_up_as_much_of_seen_labels_as_a_trained_one_may(monkeypatch):
     """Its offset too is the best for a seen label in an unseen one's place, and no model is trained for it."""
     valid = rows(np.eye(3)[[0, 0, 1, 1]], False)
@@ -96,6 +116,20 @@ def test_an_unseen_labels_threshold_does_not_depend_on_what_is_scored():
         return zero_shot._multi_label(np.concatenate([logits, low]), scored, valid_logits, valid, ["fear"])[0]
 
     assert unseen_f1(0) == unseen_f1(300)
+
+
+def test_seen_labels_are_answered_by_thresholds_of_validation_rows_alone():
+    logits = np.array([[1.0, 1, 0], [2, 2, 0], [3, 3, 0], [4, 4, 0]])
+    valid = rows([[0, 0], [0, 0], [1, 1], [1, 1]], several=True)
+    scored = rows([[0, 0, 0], [1, 1, 0], [1, 1, 0], [1, 1, 1]], several=True)
+    measured, answered = zero_shot._multi_label(logits, scored, logits, valid, ["fear"])
+    assert answered[:, 0].tolist() == [False, False, True, True]
+    assert measured["macro_f1_seen"] == pytest.approx(0.8)
+
+
+def test_a_summary_counts_folds_and_groups_alike_however_many_labels_they_hold_out():
+    table = pd.DataFrame({"seed": 0, "fold": "a", "group": ["x", "y+z", "y+z", "y+z"], "auc": [0.9, 0.5, 0.5, 0.5]})
+    assert zero_shot.summarize(table).loc["auc", "mean"] == pytest.approx(0.7)
 
 
 def test_a_run_measures_every_unseen_label_and_seed(manifest, text_model, tmp_path):
