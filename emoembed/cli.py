@@ -21,11 +21,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand; its exit code."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="backslashreplace")  # labels may be in letters the terminal lacks
-    warnings.showwarning = _say
     parser = _parser()
     parsed = parser.parse_args(_joined(sys.argv[1:] if argv is None else argv))
     try:
-        code: int = parsed.run(parsed)
+        with warnings.catch_warnings():
+            warnings.showwarning = _say
+            code: int = parsed.run(parsed)
     except (EmoembedError, OSError) as error:
         print(f"emoembed: {error}", file=sys.stderr)
         return 2

@@ -166,5 +166,5 @@ class ModelConfig:
         modalities = {name: ModalityConfig.from_dict(settings) for name, settings in values["modalities"].items()}
         names = {key: tuple(values[key]) for key in ("labels", "adapted")}
         made = cls(**{**values, **names, "modalities": modalities})
-        assert isinstance(made.described, dict)  # what describes no label is found here, not at the first prediction
+        dict(made.described)  # what describes no label is found here, and not at the first prediction
         return made

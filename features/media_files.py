@@ -30,10 +30,11 @@ def openable(source: File, kind: str) -> str | IO[bytes]:
     if isinstance(source, str | Path):
         require_file(source, kind)
         return str(source)
-    content = source if isinstance(source, bytes | bytearray) else _content(source, kind)
-    if not content:
+    place = io.BytesIO(source) if isinstance(source, bytes | bytearray) else _opened(source, kind)
+    if not place.read(1):
         raise MediaError(f"{name_of(source)} is empty; give the whole content of a {kind} file")
-    return io.BytesIO(content)
+    place.seek(0)
+    return place
 
 
 def require_file(path: str | Path, kind: str) -> None:
@@ -46,12 +47,14 @@ def require_file(path: str | Path, kind: str) -> None:
         raise MissingFileError(f"no {kind} file at {path}")
 
 
-def _content(source: IO[bytes], kind: str) -> bytes:
-    """All of an open file, from its beginning."""
+def _opened(source: IO[bytes], kind: str) -> IO[bytes]:
+    """An open file at its beginning: a file of the disk itself, of anything else the content."""
     if not (hasattr(source, "read") and hasattr(source, "seek")):
         raise InputError(f"a {kind} file is a path, bytes or an open file; given {type(source).__name__}")
     try:
         source.seek(0)
+        if type(source) is io.BufferedReader:
+            return source
         content = source.read()
     except (OSError, ValueError, RuntimeError, EOFError, AttributeError, TypeError) as error:  # closed, or a pipe
         if isinstance(error, UnicodeDecodeError):
@@ -59,4 +62,4 @@ def _content(source: IO[bytes], kind: str) -> bytes:
         raise MediaError(f"{name_of(source)} cannot be read: {error}") from error
     if not isinstance(content, bytes | bytearray):
         raise InputError(f"{name_of(source)} was opened as text; open it with mode 'rb'")
-    return bytes(content)
+    return io.BytesIO(content)

@@ -91,12 +91,14 @@ def _colours(picture: Image.Image) -> np.ndarray:
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Sixteen bits a pixel as eight: Pillow would clip them."""
+    """Sixteen bits a pixel as eight: Pillow would clip them. Mode `I` may hold either."""
     from PIL import Image
 
     if not picture.mode.startswith("I"):
         return picture
-    return Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+    values = np.asarray(picture).astype(np.int64)
+    wide = picture.mode != "I" or int(values.max()) > 255
+    return Image.fromarray((values >> 8 if wide else values).clip(0, 255).astype(np.uint8))
 
 
 def _declared_fault(content: bytes) -> str | None:

@@ -2,8 +2,8 @@
 
 The bounds were chosen on RAVDESS, TESS, EMO-DB and half of EMOVO, on the same recordings with noise, a telephone's
 band, clipping or a room over them, and on twenty-one kinds of generated sounds. `benchmarks/no_speech.py` prints what
-the bounds refuse, and the extremes of real speech. White noise whose loudness moves as that of speech does is taken
-for a whisper.
+the bounds refuse and the extremes of real speech, of all of these but EMOVO. White noise whose loudness moves as that
+of speech does is taken for a whisper.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Features of a whole corpus on disk: ragged, memory-mapped, written shard by shard, resumable after a kill.
 
 A store is a folder: `store.json` (the feature set), `shard-00000.npy` (the frames of many items, one after
-another) with `shard-00000.json` (their ids and lengths), and `failures.jsonl` (items that could not be read, with
-the reason). A shard exists only when both its files do; each is written under a temporary name and renamed, the
+another) with `shard-00000.json` (their ids and lengths, and what their sources were like), and `failures.jsonl` (items
+that could not be read, with the reason). A shard exists only when both its files do; each is written under a temporary name and renamed, the
 `.json` last. No pickle is read or written.
 """
 
@@ -184,7 +184,7 @@ def _write_shard(folder: Path, shard: list[tuple[str, Features, str]], dtype: st
     np.save(content, np.concatenate([features.values for _, features, _ in shard]).astype(dtype), allow_pickle=False)
     write_file(place, content.getvalue())
     ids, features, states = zip(*shard, strict=True)
-    index = {"ids": ids, "lengths": [len(one.values) for one in features]}
+    index = {"ids": ids, "lengths": [len(extracted.values) for extracted in features]}
     if any(states):
         index["states"] = states
     write_file(place.with_suffix(".json"), json.dumps(index).encode())

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -334,3 +335,14 @@ def test_a_folder_of_recordings_is_a_manifest_of_its_files(voice, capsys, tmp_pa
     assert "3 of 3 rows scored" in capsys.readouterr().out
     assert run("predict", "--audio", tmp_path / "talk", "--labels", "joy,anger") == 2
     assert "the scores of 3 files go to a table" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_are_one_line_and_shown_as_before_afterwards(tmp_path, capsys):
+    shown = warnings.showwarning
+    (tmp_path / "m.csv").write_bytes("id,text\na,caf\xe9 time\n".encode("cp1252"))
+    assert main(["info", "corpus", str(tmp_path / "m.csv")]) == 0
+    assert warnings.showwarning is shown
+    told = [line for line in capsys.readouterr().err.splitlines() if "Windows-1252" in line]
+    assert len(told) == 1
+    assert told[0].startswith("emoembed: warning: ")

@@ -14,7 +14,7 @@ from PIL import Image
 import emoembed
 from emoembed import inputs
 from emoembed.errors import EmoembedError, InputError, MediaError
-from emoembed.features import picture_files
+from emoembed.features import media_files, picture_files
 from emoembed.recognizer import Recognizer
 
 LABELS = ["joy", "anger", "awe"]
@@ -218,8 +218,17 @@ def test_a_picture_of_sixteen_bits_is_one_of_eight(recognizer, tmp_path):
     grey = (np.linspace(0, 1, 48 * 48).reshape(48, 48) ** 2 * 255).astype(np.uint8)
     wide = Image.fromarray(grey.astype(np.uint16) << 8)
     wide.save(tmp_path / "wide.png")
-    results = [recognizer.predict(video=given, labels=["joy", "fear"]) for given in (grey, wide, tmp_path / "wide.png")]
-    assert results[0].scores == results[1].scores == results[2].scores
+    given = [grey, wide, tmp_path / "wide.png", wide.convert("I"), Image.fromarray(grey.astype(np.int32))]
+    results = [recognizer.predict(video=picture, labels=["joy", "fear"]).scores for picture in given]
+    assert all(scores == results[0] for scores in results)
+
+
+def test_an_open_file_of_the_disk_is_not_read_into_memory(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"content")
+    with (tmp_path / "a.bin").open("rb") as file:
+        file.read()
+        assert media_files.openable(file, "sound") is file
+        assert file.tell() == 0
 
 
 @pytest.mark.parametrize("face", [1, "true", None])

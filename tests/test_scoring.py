@@ -54,6 +54,17 @@ def stopped_after(recognizer, monkeypatch, calls):
     monkeypatch.setattr(recognizer, "predict", predict)
 
 
+def whole_and_interrupted(rows, recognizer, monkeypatch):
+    """The table of a run that was left alone, and the place of one that was stopped after six calls."""
+    whole, parts = rows.with_name("whole.csv"), rows.with_name("parts.csv")
+    scoring.predict_manifest(recognizer, rows, LABELS, whole)
+    stopped_after(recognizer, monkeypatch, 6)
+    with pytest.raises(Stopped):
+        scoring.predict_manifest(recognizer, rows, LABELS, parts)
+    monkeypatch.undo()
+    return whole, parts
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet", ".xlsx"])
 @pytest.mark.parametrize("calls", [0, 1, 5, 8])
 def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same_table(rows, recognizer, monkeypatch, suffix, calls):
@@ -75,12 +86,7 @@ def test_a_run_that_was_stopped_goes_on_and_ends_in_the_same_table(rows, recogni
 
 
 def test_half_a_row_at_the_end_does_not_count(rows, recognizer, monkeypatch):
-    whole, parts = rows.with_name("whole.csv"), rows.with_name("parts.csv")
-    scoring.predict_manifest(recognizer, rows, LABELS, whole)
-    stopped_after(recognizer, monkeypatch, 6)
-    with pytest.raises(Stopped):
-        scoring.predict_manifest(recognizer, rows, LABELS, parts)
-    monkeypatch.undo()
+    whole, parts = whole_and_interrupted(rows, recognizer, monkeypatch)
     with parts.with_name("parts.csv.part").open("a") as out:
         out.write('r999,"half a')
     scoring.predict_manifest(recognizer, rows, LABELS, parts)
@@ -171,12 +177,7 @@ def test_rows_that_are_noted_as_written_are_on_the_disk(rows, recognizer, monkey
 
 
 def test_a_part_that_is_shorter_than_noted_is_begun_anew(rows, recognizer, monkeypatch):
-    whole, parts = rows.with_name("whole.csv"), rows.with_name("parts.csv")
-    scoring.predict_manifest(recognizer, rows, LABELS, whole)
-    stopped_after(recognizer, monkeypatch, 6)
-    with pytest.raises(Stopped):
-        scoring.predict_manifest(recognizer, rows, LABELS, parts)
-    monkeypatch.undo()
+    whole, parts = whole_and_interrupted(rows, recognizer, monkeypatch)
     with parts.with_name("parts.csv.part").open("r+b") as out:
         out.truncate(500)
     assert scoring.predict_manifest(recognizer, rows, LABELS, parts).resumed == 0
