@@ -2,8 +2,8 @@
 
 A store is a folder: `store.json` (the feature set), `shard-00000.npy` (the frames of many items, one after
 another) with `shard-00000.json` (their ids and lengths, and what their sources were like), and `failures.jsonl` (items
-that could not be read, with the reason). A shard exists only when both its files do; each is written under a temporary name and renamed, the
-`.json` last. No pickle is read or written.
+that could not be read, with the reason). A shard exists only when both its files do. Each is written under a temporary
+name and renamed, the `.json` last. No pickle is read or written.
 """
 
 from __future__ import annotations
