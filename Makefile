@@ -19,11 +19,12 @@ test: $(VENV)/test
 lint: $(VENV)/lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	rm -rf build/types && $(PIP) --no-deps --target build/types .
+	rm -rf build/lib build/types && $(PIP) --no-deps --target build/types .
 	cd build/types && ../../$(BIN)/mypy --config-file ../../setup.cfg -p emoembed
+	MYPYPATH=build/types $(BIN)/mypy --config-file setup.cfg checkpoints/build
 
 checkpoint: named-data $(VENV)/build
-	$(BIN)/python -m emoembed.build --data "$(DATA)" --output checkpoints
+	$(BIN)/python checkpoints/build --data "$(DATA)" --output checkpoints
 
 report: named-data $(VENV)/test
 	$(BIN)/python benchmarks/report.py --data "$(DATA)" --split test

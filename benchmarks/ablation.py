@@ -19,15 +19,17 @@ import torch
 from torch import Tensor
 
 import emoembed
-from emoembed import closed_form, corpora, corpus_data, recipes
-from emoembed.data import join
+from emoembed import corpora
 from emoembed.evaluation import fusion, held_out, shipped, zero_shot
 from emoembed.evaluation.folds import Fold, load_folds
 from emoembed.evaluation.report import Report, write
-from emoembed.model import EmotionModel
-from emoembed.model_config import ModalityConfig
-from emoembed.projections import LabelParts
-from emoembed.reliability import Reliability, newness
+from emoembed.labels.projections import LabelParts
+from emoembed.model.calibration import Reliability, newness
+from emoembed.model.config import ModalityConfig
+from emoembed.model.model import EmotionModel
+from emoembed.reading import corpus_rows
+from emoembed.reading.rows import join
+from emoembed.training import closed_form, recipes
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def with_others(fold: Fold, names: Sequence[str], data: Path) -> Fold:
     assert phrases is not None
     for name in names:
         corpus = corpora.load(name, data).split("train").canonical()
-        parts.append(corpus_data.text_data(corpus, phrases) if fold.kind == "text" else corpus_data.audio_data(corpus))
+        parts.append(corpus_rows.text_data(corpus, phrases) if fold.kind == "text" else corpus_rows.audio_data(corpus))
     return replace(fold, train=join(parts), beside=None)
 
 

@@ -22,9 +22,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from emoembed import checkpoint, corpora, preparation
-from emoembed.corpora import alignment, csd, synthetic
-from emoembed.labels import table
+from emoembed import corpora
+from emoembed.corpora import stand_in
+from emoembed.corpora.forms import alignment, csd
+from emoembed.labels.emotion import table
+from emoembed.model import checkpoint
+from emoembed.reading import prepare
 
 SEQUENCES = ("COVAREP", "FACET 4.2")
 REFERENCE = "glove_vectors"
@@ -43,7 +46,7 @@ def write(folder: Path, videos: int, seconds: float, segments: Path | None) -> N
             str(video): list(zip(rows["start"], rows["end"], rows["split"], strict=True))
             for video, rows in list(known[known["end"] > known["start"]].groupby("video"))[:videos]
         }
-    synthetic.write_mosei(folder, words, vocabulary, spans=spans)
+    stand_in.write_mosei(folder, words, vocabulary, spans=spans)
 
 
 def ours(folder: Path) -> tuple[dict[str, dict[str, alignment.Aligned]], float]:
@@ -108,7 +111,7 @@ def compare(mine: dict[str, dict[str, alignment.Aligned]], dataset) -> tuple[int
 def full(folder: Path) -> None:
     """Prepare the whole corpus and print how long it took and the peak of memory."""
     begin = time.perf_counter()
-    done = preparation.prepare(corpora.load("mosei", folder), folder / "prepared", progress=True)
+    done = prepare.prepare(corpora.load("mosei", folder), folder / "prepared", progress=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{len(done.samples)} segments prepared in {time.perf_counter() - begin:.0f} s, peak memory {peak:.2f} GB")
 

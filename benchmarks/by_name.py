@@ -17,12 +17,12 @@ import pandas as pd
 import torch
 
 import emoembed
-from emoembed import recipes
 from emoembed.evaluation import shipped, zero_shot
 from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.report import Report, write
-from emoembed.labels import Label, find
-from emoembed.model import EmotionModel
+from emoembed.labels.emotion import Label, find
+from emoembed.model.model import EmotionModel
+from emoembed.training import recipes
 
 MEANT: dict[str, Callable[[Label], Label]] = {
     "names in templates alone": lambda label: replace(label, synonyms=(), definition=""),

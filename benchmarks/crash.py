@@ -28,10 +28,10 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from emoembed import checkpoint
 from emoembed.errors import EmoembedError
 from emoembed.evaluation.report import Report, write
 from emoembed.features.store import FeatureStore
+from emoembed.model import checkpoint
 
 ROWS = 60
 SAVES = (
@@ -68,7 +68,7 @@ def write_rows(folder: Path) -> None:
 
 def cases(folder: Path) -> dict[str, Case]:
     """The six commands."""
-    cli = [sys.executable, "-m", "emoembed.cli"]
+    cli = [sys.executable, "-m", "emoembed"]
     rows, out = str(folder / "rows.csv"), folder / "out"
     manifest = ["--manifest", rows, "--output"]
     small = ["--model", "ravdess-av"]

@@ -29,8 +29,9 @@ import numpy as np
 import pandas as pd
 
 import emoembed
-from emoembed import checkpoint
-from emoembed.corpora import csd, manifest, merbench, npz, padded_files, pickles, prepared
+from emoembed.corpora import manifest, prepared
+from emoembed.corpora.forms import csd, merbench, npz, padded_files, pickles
+from emoembed.corpora.tables import read_labels, read_support
 from emoembed.errors import EmoembedError
 from emoembed.evaluation.report import Report, write
 from emoembed.features import tables as feature_tables
@@ -38,8 +39,8 @@ from emoembed.features import text as word_vectors
 from emoembed.features.atomic import write_file
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.features.store import FeatureStore, extract
-from emoembed.recognizer import Recognizer
-from emoembed.table_files import read_labels, read_support
+from emoembed.model import checkpoint
+from emoembed.prediction.recognizer import Recognizer
 
 SLOW = 10.0
 """Seconds an input may take."""

@@ -16,8 +16,8 @@ import torch
 import emoembed
 from emoembed.evaluation import baselines, fusion
 from emoembed.evaluation.report import Report, write
-from emoembed.model import EmotionModel
-from emoembed.projections import LabelParts, LabelProjection
+from emoembed.labels.projections import LabelParts, LabelProjection
+from emoembed.model.model import EmotionModel
 
 VOICE = (0.6, 1.0, 1.0, 0.8)
 PARTS = {

@@ -20,12 +20,13 @@ import pandas as pd
 import py3langid
 
 import emoembed
-from emoembed import corpora, media
+from emoembed import corpora
 from emoembed.evaluation.report import Report, write
 from emoembed.features import readable
+from emoembed.labels.phrases import SentenceEncoder
 from emoembed.metrics import best_thresholds, macro_f1
-from emoembed.transformer import SentenceEncoder
-from emoembed.understanding import ENOUGH, understood
+from emoembed.reading import media
+from emoembed.reading.understanding import ENOUGH, understood
 
 SIX = ["anger", "fear", "joy", "love", "sadness", "surprise"]
 LANGUAGES = Path(__file__).parents[1] / "tests" / "languages.json"

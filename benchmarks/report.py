@@ -19,13 +19,14 @@ import pandas as pd
 import torch
 
 import emoembed
-from emoembed import assess, corpora
+from emoembed import corpora
 from emoembed.evaluation import baselines, few_shot, fusion, novelty, plots, shipped, unseen, zero_shot
+from emoembed.evaluation.corpus import evaluate_corpus
 from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.report import Report, write
-from emoembed.model import EmotionModel
-from emoembed.projections import LabelParts, LabelProjection
-from emoembed.recognizer import Recognizer
+from emoembed.labels.projections import LabelParts, LabelProjection
+from emoembed.model.model import EmotionModel
+from emoembed.prediction.recognizer import Recognizer
 
 CORPORA = {"text": "goemotions", "audio": "ravdess", "video": "fer2013"}
 SEEDS = {"text": 3, "audio": 3, "video": 1}
@@ -52,7 +53,7 @@ class Asked:
 
 def untrained(base: EmotionModel) -> EmotionModel:
     """The sentence encoder that `base` started from: what training has to beat."""
-    from emoembed import recipes
+    from emoembed.training import recipes
 
     assert base.phrases is not None
     return recipes.build({"text": base.config.modalities["text"]}, base.phrases, like=base)
@@ -60,9 +61,7 @@ def untrained(base: EmotionModel) -> EmotionModel:
 
 def supervised(recognizer: Recognizer, data: Path, split: str) -> pd.DataFrame:
     """The labels that were trained on, corpus by corpus."""
-    rows = {
-        name: assess.evaluate_corpus(recognizer, corpora.load(name, data), split).figures for name in CORPORA.values()
-    }
+    rows = {name: evaluate_corpus(recognizer, corpora.load(name, data), split).figures for name in CORPORA.values()}
     return pd.DataFrame(rows).T.drop(columns=["corpus", "modalities"]).rename_axis("corpus")
 
 

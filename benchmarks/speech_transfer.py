@@ -15,10 +15,10 @@ import pandas as pd
 import torch
 
 import emoembed
-from emoembed import recipes
 from emoembed.evaluation import unseen
 from emoembed.evaluation.report import Report, write
-from emoembed.model_config import ModalityConfig
+from emoembed.model.config import ModalityConfig
+from emoembed.training import recipes
 
 WAYS = {
     "a network over frames (as in base)": ("frames", 0.5, "usual"),

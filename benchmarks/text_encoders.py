@@ -7,22 +7,29 @@ itself: GoEmotions dev macro-F1 (thresholds from dev, for both), size, and time 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "checkpoints/build"))
+
+import stages
+
 import emoembed
-from emoembed import build, closed_form, corpora, corpus_data, metrics, recipes
+from emoembed import corpora, metrics
 from emoembed.corpora import Corpus
-from emoembed.data import EmotionData, join
 from emoembed.errors import InputError
 from emoembed.features.text import words
-from emoembed.model import EmotionModel
-from emoembed.model_config import ModalityConfig
-from emoembed.train import TrainConfig, fit, predict_logits
-from emoembed.words import WordTable
+from emoembed.labels.phrases import WordTable
+from emoembed.model.config import ModalityConfig
+from emoembed.model.model import EmotionModel
+from emoembed.reading import corpus_rows
+from emoembed.reading.rows import EmotionData, join
+from emoembed.training import closed_form, recipes
+from emoembed.training.loop import TrainConfig, fit, predict_logits
 
 WORDS, DIM = 20_000, 256  # 10 MB at half precision, as much as the transformer's vocabulary
 TRAINING = TrainConfig(epochs=4, batch_size=64, learning_rate=1e-3, patience=2, stay_close=1.0, max_frames=64)
@@ -38,14 +45,14 @@ def word_data(corpus: Corpus, table: WordTable) -> EmotionData:
             return np.zeros((1, table.dim), np.float16)
 
     rows = zip(corpus.samples["id"], corpus.samples["text"], strict=True)
-    return corpus_data.annotate(corpus, {"text": {i: read(text) for i, text in rows}})
+    return corpus_rows.annotate(corpus, {"text": {i: read(text) for i, text in rows}})
 
 
 def train_recurrent(data: Path, table: WordTable) -> EmotionModel:
     """The BiGRU on what `base` trains on, stopped where it stops."""
     config = ModalityConfig("words", "recurrent", DIM, tuple(f"word_{i:03d}" for i in range(DIM)), {"hidden": 192})
     model = recipes.build({"text": config}, table)
-    train = join([word_data(corpora.load(name, data).split("train"), table) for name in build.TEXT_CORPORA])
+    train = join([word_data(corpora.load(name, data).split("train"), table) for name in stages.TEXT_CORPORA])
     closed_form.prepare(model, train)
     fit(model, train, word_data(corpora.load("goemotions", data).split("valid"), table), TRAINING, progress=True)
     return model
@@ -80,8 +87,8 @@ def main() -> None:
     assert base.phrases is not None
     text = base.encoders["text"]
     size = sum(p.numel() for p in text.parameters()) * 2 / 1e6
-    report("pruned transformer (base)", base, corpus_data.text_data(dev, base.phrases), size)
-    table = build.distil_words(base, build.training_texts(data), WORDS, DIM)
+    report("pruned transformer (base)", base, corpus_rows.text_data(dev, base.phrases), size)
+    table = stages.distil_words(base, stages.training_texts(data), WORDS, DIM)
     model = train_recurrent(data, table)
     size = (table.vectors.size + sum(p.numel() for p in model.parameters())) * 2 / 1e6
     report("distilled words, BiGRU", model, word_data(dev, table), size)

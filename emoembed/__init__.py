@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from emoembed.errors import EmoembedError
-    from emoembed.labels import Label
-    from emoembed.model import EmotionModel
-    from emoembed.recognizer import Recognizer, Result, load, predict
+    from emoembed.labels.emotion import Label
+    from emoembed.model.model import EmotionModel
+    from emoembed.prediction.recognizer import Recognizer, Result, load, predict
 
 __version__ = "0.1.0"
 __all__ = ["EmoembedError", "EmotionModel", "Label", "Recognizer", "Result", "load", "predict"]
 
 _HOMES = {
     "EmoembedError": "emoembed.errors",
-    "EmotionModel": "emoembed.model",
-    "Label": "emoembed.labels",
-    "Recognizer": "emoembed.recognizer",
-    "Result": "emoembed.result",
-    "load": "emoembed.recognizer",
-    "predict": "emoembed.recognizer",
+    "EmotionModel": "emoembed.model.model",
+    "Label": "emoembed.labels.emotion",
+    "Recognizer": "emoembed.prediction.recognizer",
+    "Result": "emoembed.prediction.result",
+    "load": "emoembed.prediction.recognizer",
+    "predict": "emoembed.prediction.recognizer",
 }
 
 
@@ -31,3 +31,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

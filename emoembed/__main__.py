@@ -2,6 +2,6 @@
 
 import sys
 
-from emoembed.cli import main
+from emoembed.interfaces.cli import main
 
 sys.exit(main())

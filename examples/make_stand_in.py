@@ -12,16 +12,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from emoembed import checkpoint
-from emoembed.corpora import synthetic
-from emoembed.labels import table
+from emoembed.corpora import stand_in
+from emoembed.labels.emotion import table
+from emoembed.model import checkpoint
 
 
 def main() -> None:
     """Write one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", choices=("mosei", "iemocap"))
-    parser.add_argument("--form", required=True, help=f"{synthetic.MOSEI_FORMS} or {synthetic.IEMOCAP_FORMS}")
+    parser.add_argument("--form", required=True, help=f"{stand_in.MOSEI_FORMS} or {stand_in.IEMOCAP_FORMS}")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--size", type=int, help="videos of the one, dialogues a session of the other")
     parser.add_argument("--seed", type=int, default=0)
@@ -31,9 +31,9 @@ def main() -> None:
     vocabulary = [w for label in table().values() for w in (label.name, *label.synonyms) if w in words]
     options = {"form": parsed.form, "seed": parsed.seed, "shuffled": parsed.shuffled}
     if parsed.corpus == "mosei":
-        synthetic.write_mosei(parsed.output, words, vocabulary, **options, videos=parsed.size or 24)
+        stand_in.write_mosei(parsed.output, words, vocabulary, **options, videos=parsed.size or 24)
     else:
-        synthetic.write_iemocap(parsed.output, words, vocabulary, **options, dialogues=parsed.size or 2)
+        stand_in.write_iemocap(parsed.output, words, vocabulary, **options, dialogues=parsed.size or 2)
     print(f"{parsed.corpus}, form {parsed.form} -> {parsed.output}")
 
 

@@ -5,16 +5,15 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from emoembed import recipes
-from emoembed.corpora import synthetic
 from emoembed.corpora.corpus import Corpus, make_samples
-from emoembed.data import EmotionData
-from emoembed.labels import table
-from emoembed.model import EmotionModel
-from emoembed.model_config import ModalityConfig, ModelConfig
-from emoembed.projections import LabelParts
-from emoembed.transformer import SentenceEncoder
-from emoembed.words import WordTable
+from emoembed.corpora.stand_in import write_iemocap, write_mosei
+from emoembed.labels.emotion import table
+from emoembed.labels.phrases import SentenceEncoder, WordTable
+from emoembed.labels.projections import LabelParts
+from emoembed.model.config import ModalityConfig, ModelConfig
+from emoembed.model.model import EmotionModel
+from emoembed.reading.rows import EmotionData
+from emoembed.training import recipes
 
 TINY_BERT = {
     "model_type": "bert",
@@ -139,7 +138,7 @@ def toy():
 def stand_in(tmp_path_factory, word_table):
     """`stand_in("mosei", "csd")` -> its folder."""
     written = {}
-    writers = {"mosei": synthetic.write_mosei, "iemocap": synthetic.write_iemocap}
+    writers = {"mosei": write_mosei, "iemocap": write_iemocap}
     small = {("mosei", "raw"): {"videos": 6, "segments": 2}, ("iemocap", "raw"): {"dialogues": 2, "turns": 3}}
 
     def make(name, form):

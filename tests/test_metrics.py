@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from emoembed import metrics
-from emoembed.evaluation.calibration import best_offset, seen_offset
+from emoembed.evaluation.offsets import best_offset, seen_offset
 from emoembed.metrics import expected_calibration_error
 
 

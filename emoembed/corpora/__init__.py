@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from emoembed.corpora import prepared
+from emoembed.corpora import manifest, prepared
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.manifest import SUFFIXES
 from emoembed.errors import CorpusError, InputError, MissingFileError
@@ -60,7 +60,9 @@ def load(name: str, folder: str | Path | None = None) -> Corpus:
         place = place / name
     if prepared.is_prepared(place):
         return _prepared(name, place)
-    corpus: Corpus = import_module(f"emoembed.corpora.{name}").read(place)
+    if name == "manifest":
+        return manifest.read(place)
+    corpus: Corpus = import_module(f"emoembed.corpora.readers.{name}").read(place)
     return corpus
 
 
@@ -73,7 +75,7 @@ def recognize(folder: str | Path) -> str:
     place = Path(folder)
     if prepared.is_prepared(place):
         return prepared.read(place).name
-    found = [name for name in ("mosei", "iemocap") if import_module(f"emoembed.corpora.{name}").forms(place)]
+    found = [name for name in ("mosei", "iemocap") if import_module(f"emoembed.corpora.readers.{name}").forms(place)]
     if len(found) != 1:
         holds = " and ".join(found) if found else "no corpus that its files would name"
         raise CorpusError(f"{folder} holds {holds}; give the corpus's name, and the folder with --data")

@@ -14,7 +14,7 @@ import pandas as pd
 from emoembed.corpora import names
 from emoembed.corpora.files import existing
 from emoembed.errors import CorpusError
-from emoembed.labels import canonical
+from emoembed.labels.emotion import canonical
 
 COLUMNS = ("id", "text", "audio", "video", "start", "end", "labels", "split", "speaker", "dialogue", "turn")
 SPLITS = ("train", "valid", "test")

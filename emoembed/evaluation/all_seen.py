@@ -16,8 +16,8 @@ from emoembed import metrics
 from emoembed.evaluation import baselines, held_out
 from emoembed.evaluation.folds import Fold
 from emoembed.evaluation.report import Report
-from emoembed.model import EmotionModel
-from emoembed.train import TrainConfig, fit, predict_logits
+from emoembed.model.model import EmotionModel
+from emoembed.training.loop import TrainConfig, fit, predict_logits
 
 
 def report_on(

@@ -15,19 +15,19 @@ import torch
 from torch import Tensor, nn
 
 from emoembed import metrics
-from emoembed.data import EmotionData
-from emoembed.encoders import RecurrentEncoder
+from emoembed.encoders.layers import Standardize, padding_mask
+from emoembed.encoders.recurrent import RecurrentEncoder
 from emoembed.errors import LabelError
-from emoembed.layers import Standardize, padding_mask
-from emoembed.model import Batch
-from emoembed.model_config import ModalityConfig
+from emoembed.model.config import ModalityConfig
+from emoembed.model.model import Batch
+from emoembed.reading.rows import EmotionData
 
 WIDTH = 64
 RIDGE_PENALTY, RIDGE_SCALE = 1000.0, 10.0
 
 
 class ClosedSet(nn.Module):
-    """An encoder of the whole item under a linear head: what `train.fit` trains like an `EmotionModel`.
+    """An encoder of the whole item under a linear head: what `training.loop.fit` trains like an `EmotionModel`.
 
     Args:
         labels: the only labels it can ever answer.

@@ -19,9 +19,9 @@ from emoembed.errors import InputError
 from emoembed.evaluation import all_seen, few_shot, held_out, leak_audit, protocols, zero_shot
 from emoembed.evaluation.folds import Fold, hash_of, load_folds, parse_unseen
 from emoembed.evaluation.report import Report
-from emoembed.model import EmotionModel
-from emoembed.train import TrainConfig
-from emoembed.words import WordTable
+from emoembed.labels.phrases import WordTable
+from emoembed.model.model import EmotionModel
+from emoembed.training.loop import TrainConfig
 
 PACKAGES = ("torch", "numpy", "transformers", "scikit-learn")
 SHOTS: tuple[int | str, ...] = (0, "1%", 1, 2, 4, 8, 16)

@@ -11,13 +11,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from emoembed import adapt, metrics
-from emoembed.data import EmotionData
+from emoembed import metrics
 from emoembed.evaluation import held_out, zero_shot
 from emoembed.evaluation.folds import Fold, load_folds, parse_unseen
 from emoembed.evaluation.zero_shot import Encoded
-from emoembed.model import EmotionModel
-from emoembed.train import encode_rows
+from emoembed.model.model import EmotionModel
+from emoembed.reading.rows import EmotionData
+from emoembed.training.loop import encode_rows
+from emoembed.transfer import few_shot
 
 SHOTS = (0, 1, 2, 4, 8, 16)
 
@@ -111,7 +112,7 @@ def teach(model: EmotionModel, train: EmotionData, support: dict[str, np.ndarray
         rivals = [label for label in train.labels if label not in support]
         others = model.project(model.embed(rivals))
     starts = {label: {name: matrix[i] for name, matrix in words.items()} for i, label in enumerate(support)}
-    return adapt.adapt(model, points, starts, steps=steps, others=others)
+    return few_shot.adapt(model, points, starts, steps=steps, others=others)
 
 
 def gain(table: pd.DataFrame, shots: int, measure: str = "ap") -> dict[str, float]:

@@ -9,17 +9,19 @@ from pathlib import Path
 
 import torch
 
-from emoembed import checkpoint, corpora, corpus_data, preparation, recipes
+from emoembed import corpora
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.feature_corpus import FeatureCorpus
-from emoembed.data import EmotionData
 from emoembed.errors import InputError, LabelError
 from emoembed.evaluation import protocols
-from emoembed.labels import canonical
-from emoembed.model import EmotionModel
-from emoembed.model_config import ModalityConfig
-from emoembed.transformer import SentenceEncoder
-from emoembed.words import PhraseEncoder, WordTable
+from emoembed.labels.emotion import canonical
+from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder, WordTable
+from emoembed.model import checkpoint
+from emoembed.model.config import ModalityConfig
+from emoembed.model.model import EmotionModel
+from emoembed.reading import corpus_rows, prepare
+from emoembed.reading.rows import EmotionData
+from emoembed.training import recipes
 
 AUDIO_CORPORA, VIDEO_CORPORA = ("ravdess", "tess", "emodb"), ("fer2013",)
 METHODS = ("emoembed", "mtee")
@@ -87,7 +89,7 @@ def load_folds(
         raise InputError(f"there is no method {method!r}; known are {', '.join(METHODS)}")
     corpus = corpora.load(name, data)
     if isinstance(corpus, FeatureCorpus):
-        corpus = preparation.cached(corpus, data, cache)
+        corpus = prepare.cached(corpus, data, cache)
     if not corpus.samples["labels"].map(len).any():
         said = f" ({'; '.join(corpus.notes)})" if isinstance(corpus, FeatureCorpus) else ""
         raise InputError(f"no row of {corpus.name} bears an emotion{said}")
@@ -104,8 +106,8 @@ def load_folds(
             text = modality_config("text", base, 0) if _reads_texts(fold) else None
             rows, modalities = recipes.feature_data(fold, phrases, text, drop=drop)
         else:
-            make = {"audio": corpus_data.audio_data, "video": corpus_data.video_data}
-            rows = corpus_data.text_data(fold, phrases) if kind == "text" else make[kind](fold, cache)
+            make = {"audio": corpus_rows.audio_data, "video": corpus_rows.video_data}
+            rows = corpus_rows.text_data(fold, phrases) if kind == "text" else make[kind](fold, cache)
             modalities = {kind: modality_config(kind, base, int((fold.samples["split"] == "train").sum()))}
         made = as_fold(f"{fold.name}-{position}", kind, fold, rows, modalities)
         yield replace(made, phrases=phrases, method=method)

@@ -10,18 +10,21 @@ import numpy as np
 import pandas as pd
 import torch
 
-from emoembed import checkpoint, closed_form, corpora, corpus_data, metrics, recipes
-from emoembed.corpora import ravdess
-from emoembed.data import EmotionData, join
+from emoembed import corpora, metrics
+from emoembed.corpora.readers import ravdess
+from emoembed.encoders.statistics import statistics
 from emoembed.errors import InputError
 from emoembed.evaluation import shipped
-from emoembed.evaluation.calibration import calibrate_jointly
 from emoembed.evaluation.folds import AUDIO_CORPORA, Fold, as_fold, phrases_for
 from emoembed.features.feature_set import Features
-from emoembed.model import EmotionModel
-from emoembed.model_config import ModalityConfig
-from emoembed.statistics import statistics
-from emoembed.train import fit
+from emoembed.model import checkpoint
+from emoembed.model.config import ModalityConfig
+from emoembed.model.model import EmotionModel
+from emoembed.reading import corpus_rows
+from emoembed.reading.rows import EmotionData, join
+from emoembed.training import closed_form, recipes
+from emoembed.training.calibrate import calibrate_jointly
+from emoembed.training.loop import fit
 
 ACTION_UNITS = "ravdess_openface/ravdess_openface_au.csv.gz"
 RIDGE_PENALTIES = (1.0, 10.0, 100.0, 1000.0)
@@ -88,7 +91,7 @@ def evaluate_checkpoint(model: EmotionModel, data: Path, split: str = "valid", c
 def read_both(data: Path, cache: Path | None = None) -> tuple[EmotionData, dict[str, ModalityConfig]]:
     """RAVDESS rows with speech features and the clip's action units, and the modalities that read them."""
     corpus = corpora.load("ravdess", data)
-    speech = corpus_data.audio_data(corpus, cache)
+    speech = corpus_rows.audio_data(corpus, cache)
     units: Mapping[str, Features] = ravdess.read_action_units(data / ACTION_UNITS)
     faces = {f"{corpus.name}/{i}": features.values for i, features in units.items()}
     columns = next(iter(units.values())).feature_set.columns
@@ -109,7 +112,7 @@ def held_out_folds(data: Path, base: EmotionModel, cache: Path | None = None) ->
 def other_speech(data: Path, cache: Path | None = None) -> EmotionData:
     """The recordings of TESS and EMO-DB, which speech's map in closed form is fitted on beside those of RAVDESS."""
     others = [corpora.load(name, data).canonical() for name in AUDIO_CORPORA if name != "ravdess"]
-    return join([corpus_data.audio_data(corpus, cache) for corpus in others])
+    return join([corpus_rows.audio_data(corpus, cache) for corpus in others])
 
 
 def part_of(data: EmotionData, corpus: corpora.Corpus, split: str) -> EmotionData:

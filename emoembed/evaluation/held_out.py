@@ -19,16 +19,15 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from emoembed import closed_form, recipes
-from emoembed.data import EmotionData
 from emoembed.errors import InputError, LabelError
 from emoembed.evaluation.folds import Fold, hash_of, phrases_for
-from emoembed.extraction import cache_folder
-from emoembed.labels import find, leaks
-from emoembed.model import EmotionModel
-from emoembed.train import TrainConfig, fit
-from emoembed.transformer import SentenceEncoder
-from emoembed.words import PhraseEncoder, WordTable
+from emoembed.labels.emotion import find, leaks
+from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder, WordTable
+from emoembed.model.model import EmotionModel
+from emoembed.reading.cache import cache_folder
+from emoembed.reading.rows import EmotionData
+from emoembed.training import closed_form, recipes
+from emoembed.training.loop import TrainConfig, fit
 
 HELD_OUT_TRAINING = {
     "text": recipes.training("text", epochs=1, stay_close_text=300.0),

@@ -11,11 +11,11 @@ import numpy as np
 from emoembed import metrics
 from emoembed.corpora import feature_names
 from emoembed.corpora.feature_corpus import FeatureCorpus
-from emoembed.data import EmotionData
 from emoembed.errors import LabelError
 from emoembed.evaluation.folds import Fold, load_folds, parse_unseen
-from emoembed.labels import leaks
-from emoembed.model import EmotionModel
+from emoembed.labels.emotion import leaks
+from emoembed.model.model import EmotionModel
+from emoembed.reading.rows import EmotionData
 
 SUSPICIOUS = 0.7  # a probe's AUC from which a figure has to be read with care
 

@@ -1,7 +1,7 @@
 """What to expect of labels never seen, from seen ones held out in turn (pseudo-unseen).
 
 A label held out is one no part of its model saw. How well it is told and how its scores are off are set against how
-near the nearest label seen is; what follows from that goes into the shipped model (`reliability.Reliability`).
+near the nearest label seen is; what follows from that goes into the shipped model (`model.calibration.Reliability`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from emoembed import metrics
 from emoembed.errors import InputError
 from emoembed.evaluation import zero_shot
-from emoembed.evaluation.calibration import calibrate
 from emoembed.evaluation.folds import Fold
 from emoembed.evaluation.zero_shot import Encoded
 from emoembed.features.atomic import write_file
-from emoembed.model import EmotionModel
-from emoembed.reliability import newness
-from emoembed.train import picked
+from emoembed.model.calibration import newness
+from emoembed.model.model import EmotionModel
+from emoembed.training.calibrate import calibrate
+from emoembed.training.loop import picked
 
 FILE = "held-out.csv"
 """Where held-out labels are kept, in a modality's folder of reports: written by `benchmarks/report.py`."""
@@ -189,7 +189,7 @@ def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
 
 
 def write(found: Sequence[HeldOut], folder: Path) -> None:
-    """Keep what was found of a modality, for `build`."""
+    """Keep what was found of a modality, for `checkpoints/build`."""
     table = pd.DataFrame([asdict(one) for one in found])
     write_file(folder / FILE, table.to_csv(index=False).encode())
 

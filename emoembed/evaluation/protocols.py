@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from emoembed.corpora import iemocap, ravdess
 from emoembed.corpora.corpus import Corpus
+from emoembed.corpora.readers import iemocap, ravdess
 from emoembed.errors import CorpusError, InputError
 
 

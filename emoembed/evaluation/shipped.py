@@ -14,15 +14,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from emoembed import corpora, corpus_data, metrics
+from emoembed import corpora, metrics
 from emoembed.corpora.corpus import Corpus
-from emoembed.data import EmotionData
 from emoembed.errors import InputError
-from emoembed.evaluation.abstention import halves, lists
-from emoembed.labels import table
-from emoembed.model import EmotionModel
-from emoembed.reliability import RISKS, confidence
-from emoembed.train import encode_rows
+from emoembed.labels.emotion import table
+from emoembed.model.calibration import RISKS, confidence
+from emoembed.model.model import EmotionModel
+from emoembed.reading import corpus_rows
+from emoembed.reading.rows import EmotionData
+from emoembed.training.abstention import halves, lists
+from emoembed.training.loop import encode_rows
 
 SIX = ("anger", "fear", "joy", "love", "sadness", "surprise")
 """The emotions of dair_emotion, and of the rows of semeval2018 that choices for it are made on."""
@@ -35,8 +36,8 @@ def rows_of(model: EmotionModel, corpus: Corpus, cache: Path | None = None) -> t
     modality = modality_of(corpus)
     if modality == "text":
         assert model.phrases is not None
-        return modality, corpus_data.text_data(corpus, model.phrases)
-    return modality, {"audio": corpus_data.audio_data, "video": corpus_data.video_data}[modality](corpus, cache)
+        return modality, corpus_rows.text_data(corpus, model.phrases)
+    return modality, {"audio": corpus_rows.audio_data, "video": corpus_rows.video_data}[modality](corpus, cache)
 
 
 def by_name(

@@ -14,14 +14,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from emoembed import corpora, corpus_data, metrics, recipes
-from emoembed.attune import attune
-from emoembed.data import EmotionData, join
+from emoembed import corpora, metrics
 from emoembed.evaluation import few_shot, held_out, novelty, shipped, zero_shot
 from emoembed.evaluation.folds import AUDIO_CORPORA, Fold, as_fold, load_folds, of_one_modality, phrases_for
 from emoembed.features.atomic import write_file
-from emoembed.model import EmotionModel
-from emoembed.model_config import ModalityConfig
+from emoembed.model.config import ModalityConfig
+from emoembed.model.model import EmotionModel
+from emoembed.reading import corpus_rows
+from emoembed.reading.rows import EmotionData, join
+from emoembed.training import recipes
+from emoembed.transfer.attune import attune
 
 SHOTS = (0, 1, 2, 4, 8, 16)
 
@@ -173,7 +175,7 @@ def other_corpus(
     fold = speech_without(asked, base, data, cache)
     fold = replace(fold, modalities={"audio": modality}) if modality else fold
     corpus = corpora.load(asked, data).canonical()
-    rows = corpus_data.audio_data(corpus, cache)
+    rows = corpus_rows.audio_data(corpus, cache)
     speakers = shipped.groups_of(corpus, rows)
     true = rows.targets.argmax(axis=1)
     training = held_out.training_of(fold, seen=True)
@@ -200,8 +202,8 @@ def speech_without(asked: str, base: EmotionModel, data: Path, cache: Path | Non
     """RAVDESS in its own split, with the other corpora of speech but one beside its training rows."""
     corpus = corpora.load("ravdess", data).canonical()
     others = [name for name in AUDIO_CORPORA if name not in (asked, "ravdess")]
-    own = as_fold(f"speech-without-{asked}", "audio", corpus, corpus_data.audio_data(corpus, cache), {})
-    train = join([own.train, *(corpus_data.audio_data(corpora.load(name, data).canonical(), cache) for name in others)])
+    own = as_fold(f"speech-without-{asked}", "audio", corpus, corpus_rows.audio_data(corpus, cache), {})
+    train = join([own.train, *(corpus_rows.audio_data(corpora.load(name, data).canonical(), cache) for name in others)])
     modality = recipes.speech_modality(len(train))
     return replace(own, train=train, modalities={"audio": modality}, phrases=phrases_for("audio", base))
 

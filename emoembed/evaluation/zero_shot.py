@@ -16,15 +16,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from emoembed import corpora, metrics, recipes
-from emoembed.data import EmotionData
+from emoembed import corpora, metrics
 from emoembed.evaluation import held_out
-from emoembed.evaluation.calibration import best_offset, seen_offset
 from emoembed.evaluation.folds import Fold, kind_of, load_folds, parse_unseen, phrases_for
-from emoembed.labels import leaks
-from emoembed.model import EmotionModel
-from emoembed.train import TrainConfig, encode_rows, picked, predict_logits, score_rows
-from emoembed.words import WordTable
+from emoembed.evaluation.offsets import best_offset, seen_offset
+from emoembed.labels.emotion import leaks
+from emoembed.labels.phrases import WordTable
+from emoembed.model.model import EmotionModel
+from emoembed.reading.rows import EmotionData
+from emoembed.training import recipes
+from emoembed.training.loop import TrainConfig, encode_rows, picked, predict_logits, score_rows
 
 MEASURES = (
     *("seen_uar", "unseen_uar", "harmonic", "ausuc", "auc", "ap", "wacc", "f1"),

@@ -6,7 +6,7 @@ import pytest
 from emoembed import corpora
 from emoembed.corpora import prepared
 from emoembed.errors import CorpusError
-from emoembed.preparation import prepare
+from emoembed.reading.prepare import prepare
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from emoembed import corpora
-from emoembed.corpora import emodb, fer2013, iemocap, manifest, mosei_labels, ravdess
+from emoembed.corpora import manifest
+from emoembed.corpora.readers import emodb, fer2013, iemocap, mosei_labels, ravdess
 
 DATA = os.environ.get("EMOEMBED_DATA")
 pytestmark = pytest.mark.skipif(DATA is None, reason="EMOEMBED_DATA names no folder with the real corpora")

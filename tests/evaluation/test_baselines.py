@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from emoembed.data import EmotionData
 from emoembed.errors import LabelError
 from emoembed.evaluation import baselines
-from emoembed.model_config import ModalityConfig
-from emoembed.train import TrainConfig, fit, predict_logits
+from emoembed.model.config import ModalityConfig
+from emoembed.reading.rows import EmotionData
+from emoembed.training.loop import TrainConfig, fit, predict_logits
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from emoembed import recipes, train
-from emoembed.data import EmotionData
 from emoembed.evaluation import fusion, shipped
-from emoembed.train import encode_rows
+from emoembed.reading.rows import EmotionData
+from emoembed.training import loop, recipes
+from emoembed.training.loop import encode_rows
 
 LABELS = ("joy", "anger", "sadness")
 
@@ -28,7 +28,7 @@ def both():
 
 @pytest.fixture
 def quick(monkeypatch, word_table):
-    config = train.TrainConfig(epochs=15, batch_size=16, learning_rate=0.01, bf16=False)
+    config = loop.TrainConfig(epochs=15, batch_size=16, learning_rate=0.01, bf16=False)
     monkeypatch.setitem(recipes.TRAINING, "functionals", config)
     monkeypatch.setitem(recipes.TRAINING, "action_units", config)
     monkeypatch.setattr(fusion.checkpoint, "read_word_table", lambda: word_table)

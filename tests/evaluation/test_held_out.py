@@ -7,15 +7,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from emoembed import closed_form, recipes, train
-from emoembed.data import EmotionData
 from emoembed.errors import InputError, LabelError
 from emoembed.evaluation import held_out
 from emoembed.evaluation.folds import Fold, load_folds
-from emoembed.labels import find
-from emoembed.transformer import SentenceEncoder
+from emoembed.labels.emotion import find
+from emoembed.labels.phrases import SentenceEncoder
+from emoembed.reading.rows import EmotionData
+from emoembed.training import closed_form, loop, recipes
 
-QUICK = train.TrainConfig(epochs=1, batch_size=8, bf16=False)
+QUICK = loop.TrainConfig(epochs=1, batch_size=8, bf16=False)
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def taught(monkeypatch):
 
     def spy(model, rows, valid, *args, **kwargs):
         given.append((rows, valid))
-        return train.fit(model, rows, valid, *args, **kwargs)
+        return loop.fit(model, rows, valid, *args, **kwargs)
 
     monkeypatch.setattr(held_out, "fit", spy)
     return given
@@ -73,7 +73,7 @@ def test_a_model_is_trained_once_and_then_read(fold, text_model, taught, tmp_pat
     first, again = make(), make()
     assert len(taught) == 1
     assert all((first.state_dict()[k] == v).all() for k, v in again.state_dict().items() if v.isfinite().all())
-    make(seed=1), make(unseen=("joy",)), make(training=train.TrainConfig(epochs=1, batch_size=16, bf16=False))
+    make(seed=1), make(unseen=("joy",)), make(training=loop.TrainConfig(epochs=1, batch_size=16, bf16=False))
     make(training=replace(QUICK, soften=0.25))
     assert len(taught) == 5
     held_out.train_without(fold, ("fear",), 0, base=text_model, cache=tmp_path, training=QUICK, augmentation="none")

@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 
 from emoembed.corpora import feature_names
-from emoembed.data import EmotionData
 from emoembed.errors import LabelError
 from emoembed.evaluation import leak_audit
 from emoembed.evaluation.folds import Fold, load_folds
+from emoembed.reading.rows import EmotionData
 
 
 @pytest.fixture

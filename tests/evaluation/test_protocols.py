@@ -1,7 +1,7 @@
 import pytest
 
 from emoembed import corpora
-from emoembed.corpora import iemocap
+from emoembed.corpora.readers import iemocap
 from emoembed.errors import CorpusError, InputError
 from emoembed.evaluation import protocols
 

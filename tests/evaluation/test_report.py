@@ -6,7 +6,7 @@ import pytest
 
 from emoembed.errors import InputError
 from emoembed.evaluation import experiment, few_shot, held_out, report, zero_shot
-from emoembed.train import TrainConfig
+from emoembed.training.loop import TrainConfig
 
 
 def run(folder, name, protocol, text_model, word_table, cache, **options):
@@ -123,12 +123,12 @@ def test_zero_shot_finds_what_word_vectors_carry_and_nothing_where_they_were_dea
     tmp_path, text_model, word_table
 ):
     """The truth of a stand-in is known: only where names say what emotions are like can an unseen one be found."""
-    from emoembed.corpora import synthetic
+    from emoembed.corpora import stand_in
 
     found = {}
     for shuffled in (False, True):
         folder = tmp_path / str(shuffled)
-        synthetic.write_mosei(folder, word_table, word_table.words, form="seq-20", videos=36, seed=1, shuffled=shuffled)
+        stand_in.write_mosei(folder, word_table, word_table.words, form="seq-20", videos=36, seed=1, shuffled=shuffled)
         runs = [
             zero_shot.evaluate(
                 "mosei",

@@ -7,8 +7,8 @@ import pytest
 from emoembed.evaluation import held_out, novelty
 from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.report import write
-from emoembed.recognizer import Recognizer
-from emoembed.train import TrainConfig
+from emoembed.prediction.recognizer import Recognizer
+from emoembed.training.loop import TrainConfig
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks/report.py"
 

@@ -5,8 +5,8 @@ import pytest
 from emoembed import corpora, metrics
 from emoembed.errors import InputError
 from emoembed.evaluation import plots, shipped
-from emoembed.evaluation.calibration import calibrate
-from emoembed.train import predict_logits
+from emoembed.training.calibrate import calibrate
+from emoembed.training.loop import predict_logits
 
 
 @pytest.fixture

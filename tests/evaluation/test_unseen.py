@@ -6,12 +6,12 @@ import pytest
 import soundfile
 import torch
 
-from emoembed import recipes
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.evaluation import few_shot, held_out, novelty, unseen
 from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.novelty import HeldOut, Scores
-from emoembed.train import TrainConfig
+from emoembed.training import recipes
+from emoembed.training.loop import TrainConfig
 
 
 @pytest.fixture(autouse=True)

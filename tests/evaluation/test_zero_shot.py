@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from emoembed import metrics
-from emoembed.data import EmotionData
 from emoembed.evaluation import zero_shot
 from emoembed.evaluation.folds import Fold
-from emoembed.train import TrainConfig
+from emoembed.reading.rows import EmotionData
+from emoembed.training.loop import TrainConfig
 
 LABELS = ("joy", "anger", "fear")
 

@@ -1,0 +1,1 @@
+"""File forms that corpora share."""

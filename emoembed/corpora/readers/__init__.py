@@ -1,0 +1,1 @@
+"""One reader a corpus: `read(folder)` gives its table of samples."""

@@ -1,0 +1,301 @@
+"""Stand-in utterances in the file forms of CMU-MOSEI and IEMOCAP."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from emoembed.corpora import feature_names
+from emoembed.corpora.names import to_labels
+from emoembed.corpora.readers.iemocap import MULT_LABELS, NINE_CLASSES
+from emoembed.corpora.readers.mosei import SEQ20_LABELS
+from emoembed.corpora.readers.mosei_labels import ALL_LABELS
+from emoembed.corpora.stand_in.world import IEMOCAP_WORDS, Utterance, World
+
+AUDIO_RATE, VIDEO_RATE = 100, 30
+
+
+def write_csd(folder: Path, world: World, utterances: Sequence[Utterance]) -> None:
+    """Words, word vectors, COVAREP and FACET by video, as the SDK lays them out, and the labels and folds."""
+    import h5py
+
+    roots = {
+        "words": "CMU_MOSEI_TimestampedWords.csd",
+        "glove_vectors": "CMU_MOSEI_TimestampedWordVectors.csd",
+        "COVAREP": "CMU_MOSEI_COVAREP.csd",
+        "FACET 4.2": "CMU_MOSEI_VisualFacet42.csd",
+    }
+    files = {root: h5py.File(folder / name, "w") for root, name in roots.items()}
+    groups = {root: file.create_group(f"{root}/data") for root, file in files.items()}
+    for video, parts in _by_video(utterances).items():
+        timed = _timed(world, parts)
+        for root, group in groups.items():
+            values, intervals = timed[root]
+            entry = group.create_group(video)
+            entry.create_dataset("features", data=values)
+            entry.create_dataset("intervals", data=intervals)
+    for root, file in files.items():
+        columns = {"COVAREP": feature_names.COVAREP, "FACET 4.2": feature_names.FACET}.get(root, ())
+        _write_metadata(file[root], root, columns)
+        file.close()
+    write_labels_csd(folder, utterances)
+    _write_folds(folder, utterances)
+
+
+def _timed(world: World, parts: Sequence[Utterance]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """One video's four sequences: values and intervals."""
+    words = [(w, t) for one in parts for w, t in zip(one.words, _word_times(one), strict=True)]
+    length = max(one.end for one in parts)
+    views: dict[str, np.ndarray] = {}
+    for modality, rate in (("audio", AUDIO_RATE), ("video", VIDEO_RATE)):
+        frames = world.view(modality, np.zeros(world.matrix.shape[1]), int(length * rate) + 1)
+        for one in parts:
+            begin, end = int(one.start * rate), int(one.end * rate)
+            frames[begin:end] = world.view(modality, one.point, end - begin)
+        views[modality] = frames
+    views["audio"][::997, 1] = -np.inf  # COVAREP holds some, as the published files do
+    if len(words) % 5 == 0:  # a face that was not found for the first second
+        views["video"] = views["video"][VIDEO_RATE:]
+    late = {"audio": 0, "video": int(length * VIDEO_RATE) + 1 - len(views["video"])}
+    intervals = {
+        name: (np.arange(late[name], late[name] + len(views[name]))[:, None] + np.array([0, 1])) / rate
+        for name, rate in (("audio", AUDIO_RATE), ("video", VIDEO_RATE))
+    }
+    times = np.array([t for _, t in words])
+    spoken = np.array([[word.encode()] for word, _ in words], dtype="S32")
+    vectors = np.asarray(world.vectors[[word for word, _ in words]], dtype=np.float32)
+    return {
+        "words": (spoken, times),
+        "glove_vectors": (vectors, times),
+        "COVAREP": (views["audio"], intervals["audio"]),
+        "FACET 4.2": (views["video"], intervals["video"]),
+    }
+
+
+def _word_times(one: Utterance) -> list[tuple[float, float]]:
+    edges = np.linspace(one.start, one.end, len(one.words) + 1)
+    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+
+
+def write_labels_csd(folder: Path, utterances: Sequence[Utterance]) -> None:
+    """The SDK's `All Labels`."""
+    import h5py
+
+    with h5py.File(folder / "CMU_MOSEI_Labels.csd", "w") as file:
+        group = file.create_group("All Labels/data")
+        for video, parts in _by_video(utterances).items():
+            rows = [[sentiment(one), *(float(name in one.emotions) for name in ALL_LABELS[1:])] for one in parts]
+            entry = group.create_group(video)
+            entry.create_dataset("features", data=np.array(rows, dtype=np.float32))
+            entry.create_dataset("intervals", data=np.array([[one.start, one.end] for one in parts]))
+        _write_metadata(file["All Labels"], "All Labels", ALL_LABELS)
+
+
+def _write_metadata(group, root: str, columns: Sequence[str]) -> None:  # type: ignore[no-untyped-def]
+    import h5py
+
+    held = group.create_group("metadata")
+    values: dict[str, object] = {"root name": root, "dataset name": "synthetic"}
+    if columns:
+        values["dimension names"] = list(columns)
+    for key, value in values.items():
+        held.create_dataset(key, (1,), dtype=h5py.string_dtype())[0] = json.dumps(value)
+
+
+def _write_folds(folder: Path, utterances: Sequence[Utterance]) -> None:
+    folds: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for one in utterances:
+        name = "validation" if one.split == "valid" else one.split
+        folds[name] += [one.video] if one.video not in folds[name] else []
+    (folder / "standard_folds.json").write_text(json.dumps(folds))
+
+
+def _padded(world: World, utterances: Sequence[Utterance], steps: int, *, side: str) -> dict[str, np.ndarray]:
+    """Word-aligned arrays `(items, steps, dim)` of each modality, zeros before or behind."""
+    held: dict[str, list[np.ndarray]] = {"text": [], "audio": [], "video": []}
+    for one in utterances:
+        words = one.words[:steps]
+        views = {
+            "text": np.asarray(world.vectors[list(words)], dtype=np.float32),
+            "audio": world.view("audio", one.point, len(words)),
+            "video": world.view("video", one.point, len(words)),
+        }
+        views["audio"][0, 1] = -np.inf
+        for name, rows in views.items():
+            blank = np.zeros((steps - len(words), rows.shape[1]), np.float32)
+            held[name].append(np.concatenate([blank, rows] if side == "left" else [rows, blank]))
+    return {name: np.stack(rows) for name, rows in held.items()}
+
+
+def write_seq20(folder: Path, world: World, utterances: Sequence[Utterance]) -> None:
+    """MOSEI's seq-20 HDF5 files, padded on the left."""
+    import h5py
+
+    for split, parts in _by_split(utterances).items():
+        arrays = _padded(world, parts, 20, side="left")
+        labels = np.array([[float(name in one.emotions) for name in SEQ20_LABELS] for one in parts])
+        named = {f"text_{split}_emb": arrays["text"], f"audio_{split}": arrays["audio"]}
+        named |= {f"video_{split}": arrays["video"], f"ey_{split}": labels}
+        for name, values in named.items():
+            with h5py.File(folder / f"{name}.h5", "w") as file:
+                file.create_dataset("d1", data=values)
+
+
+def write_mult(path: Path, world: World, utterances: Sequence[Utterance], labels) -> None:  # type: ignore[no-untyped-def]
+    """A pickle of the MulT line, padded on the left, in Python 2's protocol; `labels(utterances)` gives its labels."""
+    held = {}
+    for split, parts in _by_split(utterances).items():
+        arrays = _padded(world, parts, 50, side="left")
+        held[split] = {
+            "text": arrays["text"],
+            "audio": arrays["audio"],
+            "vision": arrays["video"],
+            "labels": labels(parts),
+            "id": np.array([[one.video.encode(), str(one.start).encode(), str(one.end).encode()] for one in parts]),
+        }
+    path.write_bytes(pickle.dumps(held, protocol=2))
+
+
+def write_nine_class(folder: Path, world: World, utterances: Sequence[Utterance]) -> None:
+    """IEMOCAP's nine-class pickles."""
+    canonical = [to_labels("iemocap", name, "")[0] for name in NINE_CLASSES]
+    for split, parts in _by_split(utterances).items():
+        arrays = _padded(world, parts, 21, side="left")
+        rows = np.zeros((len(parts), len(NINE_CLASSES) + 2))
+        for row, one in enumerate(parts):
+            rows[row, 1 + canonical.index(to_labels("iemocap", one.emotions[0], "")[0])] = 1
+        named = {"text": arrays["text"], "covarep": arrays["audio"], "facet": arrays["video"], "y": rows}
+        for name, values in named.items():
+            (folder / f"{name}_{split}.p").write_bytes(pickle.dumps(values, protocol=2))
+
+
+def write_merbench(folder: Path, world: World, utterances, name: str, label, clip) -> None:  # type: ignore[no-untyped-def]
+    """MERBench's labels, features and transcripts; `label` and `clip` give an utterance's entry and name."""
+    by_split = {split: {clip(one): label(one) for one in parts} for split, parts in _by_split(utterances).items()}
+    if name == "label.npz":
+        subsets = {
+            {"train": "train_corpus", "valid": "val_corpus", "test": "test_corpus"}[s]: c for s, c in by_split.items()
+        }
+    else:
+        subsets = {"whole_corpus": {k: v for held in by_split.values() for k, v in held.items()}}
+    arrays = {key: np.array(held, dtype=object) for key, held in subsets.items()}
+    np.savez_compressed(folder / name, allow_pickle=True, **arrays)
+    for kind, modality in (("chinese-hubert-base-UTT", "audio"), ("clip-vit-base-patch32-UTT", "video")):
+        (folder / "features" / kind).mkdir(parents=True, exist_ok=True)
+        for one in utterances:
+            np.save(folder / "features" / kind / f"{clip(one)}.npy", world.view(modality, one.point, 1)[0])
+    lines = [f'{clip(one)},"{" ".join(one.words)}"' for one in utterances]
+    (folder / "transcription.csv").write_text("\n".join(["name,english", *lines]) + "\n")
+
+
+def write_raw_mosei(folder: Path, world: World, utterances: Sequence[Utterance]) -> None:
+    """The release's tree: transcripts, sound, video, and the labels' sequence."""
+    transcripts, sounds = folder / "Raw/Transcript/Segmented/Combined", folder / "Raw/Audio/Full/WAV_16000"
+    videos = folder / "Raw/Videos/Full/Combined"
+    for place in (transcripts, sounds, videos):
+        place.mkdir(parents=True, exist_ok=True)
+    for video, parts in _by_video(utterances).items():
+        lines = [f"{video}___{one.number}___{one.start}___{one.end}___{' '.join(one.words)}" for one in parts]
+        (transcripts / f"{video}.txt").write_text("\n".join(lines) + "\n")
+        _write_wav(sounds / f"{video}.wav", world, max(one.end for one in parts), parts)
+        _write_video(videos / f"{video}.mp4", max(one.end for one in parts))
+    write_labels_csd(folder, utterances)
+    _write_folds(folder, utterances)
+
+
+def write_raw_iemocap(folder: Path, world: World, utterances: Sequence[Utterance]) -> None:
+    """The release's tree: evaluations, transcripts, a sound an utterance, a video a dialogue."""
+    codes = {word: code for code, word in IEMOCAP_WORDS.items()}
+    for dialogue, parts in _by_video(utterances).items():
+        session = folder / f"Session{dialogue[4]}"
+        dialog, wavs = session / "dialog", session / "sentences" / "wav" / dialogue
+        for place in (dialog / "EmoEvaluation", dialog / "transcriptions", dialog / "avi" / "DivX", wavs):
+            place.mkdir(parents=True, exist_ok=True)
+        evaluated, spoken = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]", ""], []
+        for one in parts:
+            name = turn(one)
+            code = codes[one.emotions[0]] if one.number else "xxx"  # the first turn of each has no agreed label
+            evaluated += [f"[{one.start:.4f} - {one.end:.4f}]\t{name}\t{code}\t[2.5000, 2.5000, 2.5000]"]
+            evaluated += ["C-E2:\tNeutral;\t()", ""]
+            spoken.append(f"{name} [{one.start:08.4f}-{one.end:08.4f}]: {' '.join(one.words)}")
+            _write_wav(wavs / f"{name}.wav", world, one.end - one.start, [one])
+        (dialog / "EmoEvaluation" / f"{dialogue}.txt").write_text("\n".join(evaluated) + "\n")
+        (dialog / "transcriptions" / f"{dialogue}.txt").write_text("\n".join(spoken) + "\n")
+        _write_video(dialog / "avi" / "DivX" / f"{dialogue}.avi", max(one.end for one in parts))
+
+
+def _write_wav(path: Path, world: World, seconds: float, parts: Sequence[Utterance]) -> None:
+    """A voice-like buzz whose pitch and loudness follow the utterances' points."""
+    rate = 16_000
+    time = np.arange(int(seconds * rate)) / rate
+    sound = np.zeros_like(time)
+    for one in parts:
+        begin = 0 if len(parts) == 1 else int(one.start * rate)
+        end = len(time) if len(parts) == 1 else int(one.end * rate)
+        pitch, loud = 160 + 60 * np.tanh(3 * one.point[0]), 0.3 + 0.2 * np.tanh(3 * one.point[1])
+        waves = sum(np.sin(2 * np.pi * pitch * k * time[begin:end]) / k for k in range(1, 6))
+        sound[begin:end] = loud * waves / 2 * (0.6 + 0.4 * np.sin(2 * np.pi * 3 * time[begin:end]))
+    sound += 0.002 * world.random.standard_normal(len(sound))
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes((np.clip(sound, -1, 1) * 32767).astype("<i2").tobytes())
+
+
+def _write_video(path: Path, seconds: float) -> None:
+    """Moving stripes, in which there is no face: what a reader does then is part of what is tried."""
+    import av
+
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("mpeg4", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 160, 64, "yuv420p"
+        columns = np.arange(160)
+        for number in range(max(int(seconds * 5), 1)):
+            row = (127 + 100 * np.sin((columns + 4 * number) / 9)).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(np.repeat(np.tile(row, (64, 1))[:, :, None], 3, axis=2), format="rgb24")
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+
+
+def clip(one: Utterance) -> str:
+    """MERBench's name of a MOSEI segment."""
+    return f"{one.video}_{one.number}"
+
+
+def turn(one: Utterance) -> str:
+    """IEMOCAP's name of a turn."""
+    return f"{one.video}_{'FM'[one.number % 2]}{one.number:03d}"
+
+
+def sentiment(one: Utterance) -> float:
+    """-3 to 3, from the emotions."""
+    good = sum(name == "happy" for name in one.emotions)
+    return float(np.clip(2 * good - sum(name in ("anger", "sad", "disgust", "fear") for name in one.emotions), -3, 3))
+
+
+def sentiment_labels(parts: Sequence[Utterance]) -> np.ndarray:
+    """`(items, 1, 1)`, as MulT's pickle of MOSEI has them."""
+    return np.array([[[sentiment(one)]] for one in parts], dtype=np.float32)
+
+
+def four_labels(parts: Sequence[Utterance]) -> np.ndarray:
+    """`(items, 4, 2)`: absent or present, as MulT's pickle of IEMOCAP has them."""
+    present = np.array([[name == one.emotions[0] for name in MULT_LABELS] for one in parts])
+    return np.stack([~present, present], axis=2).astype(np.float32)
+
+
+def _by_video(utterances: Sequence[Utterance]) -> dict[str, list[Utterance]]:
+    found: dict[str, list[Utterance]] = {}
+    for one in utterances:
+        found.setdefault(one.video, []).append(one)
+    return found
+
+
+def _by_split(utterances: Sequence[Utterance]) -> dict[str, list[Utterance]]:
+    return {split: [one for one in utterances if one.split == split] for split in ("train", "valid", "test")}

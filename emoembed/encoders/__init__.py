@@ -1,0 +1,1 @@
+"""A padded sequence of features to one point."""

@@ -1,0 +1,83 @@
+"""An encoder of faces: a small residual CNN over each frame."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from emoembed.encoders.layers import (
+    AttentionPooling,
+    ResidualStage,
+    joined,
+    padding_mask,
+)
+from emoembed.encoders.ridge import RidgeMap
+
+FACES_AT_ONCE = 512
+"""That the face network reads together outside training: each takes 1 MB while it is read, and clips have thousands."""
+
+
+class FaceEncoder(nn.Module):
+    """A small residual CNN over each 48x48 grey face, then attention pooling over the frames.
+
+    Outside training each face is read mirrored as well, and the mean of both counts.
+
+    Args:
+        embed_dim: size of the result.
+        side: pixels of a face's side.
+        channels: of the four stages; the first keeps the size, the others halve it.
+        depth: residual convolutions of each stage.
+        overview: share of what a map in closed form says of what the network has learned to see; see `joined`.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        side: int = 48,
+        channels: tuple[int, ...] = (32, 64, 128, 160),
+        depth: tuple[int, ...] = (1, 1, 2, 2),
+        dropout: float = 0.4,
+        overview: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.side, self.overview_share = side, overview
+        sizes = (1, *channels)
+        self.stages = nn.ModuleList(
+            ResidualStage(sizes[i], sizes[i + 1], (2, 2) if i else (1, 1), depth[i]) for i in range(len(channels))
+        )
+        self.stages.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # ten times faster in bf16
+        self.narrow = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1] * 4, 2 * channels[-1]), nn.GELU())
+        self.pool = AttentionPooling(2 * channels[-1])
+        self.features_dim = 4 * channels[-1]
+        self.overview = RidgeMap(self.features_dim, embed_dim) if overview else None
+        self.out = nn.Linear(self.features_dim, embed_dim)
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """`(batch, time, side * side)` in 0..1, `(batch,)` -> `(batch, embed_dim)`"""
+        return self.place(self.read(frames, lengths))
+
+    def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """What is known of each item before it is placed: `(batch, features)`"""
+        mask = padding_mask(lengths, frames.shape[1])
+        maps = frames[mask].view(-1, 1, self.side, self.side)
+        centred = maps - maps.mean(dim=(2, 3), keepdim=True)
+        maps = centred / (centred.square().mean(dim=(2, 3), keepdim=True) + 1e-3).sqrt()
+        if self.training:  # all at once, for the sake of batch normalisation
+            faces = self._read(maps)
+        else:
+            parts = maps.split(FACES_AT_ONCE)
+            faces = torch.cat([(self._read(part) + self._read(part.flip(-1))) / 2 for part in parts])
+        steps = faces.new_zeros(*frames.shape[:2], faces.shape[-1]).masked_scatter(mask[..., None], faces)
+        return self.pool(steps, lengths).to(faces.dtype)
+
+    def place(self, features: Tensor) -> Tensor:
+        """`(batch, features)` -> `(batch, embed_dim)`"""
+        scaled = features if self.overview is None else self.overview.scaled(features)
+        return joined(self.out(features), self.overview, self.overview_share, scaled)
+
+    def _read(self, maps: Tensor) -> Tensor:
+        """Standardised faces `(faces, 1, side, side)` -> `(faces, 2 * channels[-1])`"""
+        maps = maps.contiguous(memory_format=torch.channels_last)
+        for stage in self.stages:
+            maps = stage(maps)
+        return self.narrow(nn.functional.adaptive_avg_pool2d(maps, 2).flatten(start_dim=1))

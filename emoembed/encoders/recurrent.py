@@ -1,0 +1,101 @@
+"""Encoders of sequences of feature vectors: bidirectional recurrent networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from emoembed.encoders.layers import (
+    AttentionPooling,
+    Standardize,
+    padding_mask,
+    run_recurrent,
+)
+from emoembed.errors import InputError
+
+
+class RecurrentEncoder(nn.Module):
+    """Bidirectional LSTM or GRU with attention pooling.
+
+    Departs from Dai et al. 2020 (section 3.1), which reads the last step of a padded sequence: there the backward
+    state has seen one step only, and padding is never masked.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        embed_dim: int,
+        hidden: int = 128,
+        layers: int = 1,
+        cell: str = "gru",
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        self.standardize = Standardize(feature_dim)
+        recurrent = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
+        self.recurrent = recurrent(
+            feature_dim,
+            hidden,
+            layers,
+            batch_first=True,
+            bidirectional=True,
+            dropout=dropout if layers > 1 else 0.0,
+        )
+        self.pool = AttentionPooling(2 * hidden)
+        self.features_dim = 4 * hidden
+        self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.features_dim, embed_dim))
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
+        return self.place(self.read(frames, lengths))
+
+    def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """What is known of each item before it is placed: `(batch, features)`"""
+        return self.pool(run_recurrent(self.recurrent, self.standardize(frames, lengths), lengths), lengths)
+
+    def place(self, features: Tensor) -> Tensor:
+        """`(batch, features)` -> `(batch, embed_dim)`"""
+        return self.out(features)
+
+
+class WordEncoder(RecurrentEncoder):
+    """Word vectors of the labels' own space: their mean, and a recurrent correction that starts small.
+
+    Before training it is the untrained baseline, the similarity of the words' mean and the label's word; so unseen
+    labels have somewhere to start from, as a sentence encoder's have.
+    """
+
+    def __init__(self, feature_dim: int, embed_dim: int, **settings: Any) -> None:
+        if feature_dim != embed_dim:
+            raise InputError(f"words are read in their own space: embed_dim is {feature_dim}; given {embed_dim}")
+        super().__init__(feature_dim, embed_dim, **settings)
+        self.gate = nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, feature_dim)`"""
+        mask = padding_mask(lengths, frames.shape[1])[..., None]
+        mean = frames.masked_fill(~mask, 0.0).sum(dim=1) / lengths[:, None] - self.standardize.mean
+        return normalize(mean, dim=-1) + self.gate * super().forward(frames, lengths)
+
+
+class LastStepEncoder(nn.Module):
+    """Bidirectional LSTM whose two directions are summed and read at an item's last step, features as they are.
+
+    As Dai et al. 2020 (section 3.1) and their code have it, for `ModelConfig.mtee`, but for padding, which is never
+    read: the last step is the item's own. Of the backward direction that step has seen one frame only.
+    """
+
+    def __init__(self, feature_dim: int, embed_dim: int, layers: int = 2, dropout: float = 0.15) -> None:
+        super().__init__()
+        self.recurrent = nn.LSTM(
+            feature_dim, embed_dim, layers, batch_first=True, bidirectional=True, dropout=dropout if layers > 1 else 0.0
+        )
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
+        steps = run_recurrent(self.recurrent, frames, lengths)
+        last = steps[torch.arange(len(steps), device=steps.device), lengths - 1]
+        return last.unflatten(-1, (2, -1)).sum(dim=1)

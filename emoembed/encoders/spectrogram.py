@@ -1,0 +1,98 @@
+"""An encoder of speech: convolutions over log-mel bands, then a recurrent network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from emoembed.encoders.layers import (
+    AttentionPooling,
+    ResidualStage,
+    Standardize,
+    joined,
+    masked_average,
+    padding_mask,
+    run_recurrent,
+)
+from emoembed.encoders.masking import masked
+from emoembed.encoders.ridge import RidgeMap
+from emoembed.encoders.statistics import statistics, statistics_dim
+
+
+class SpectrogramEncoder(nn.Module):
+    """Log-mel bands through a convolutional front end, joined by the other columns, then a BiGRU and attention pooling.
+
+    Args:
+        feature_dim: columns of the input; the first `bands` are mel bands, the rest (prosody) skip the convolutions.
+        embed_dim: size of the result.
+        bands: number of mel bands.
+        channels: of the four convolutional stages; each halves the bands, all but the third halve the time.
+        hidden: of the GRU.
+        overview: share of what a map in closed form says of the recording's statistics; see `joined`.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        embed_dim: int,
+        bands: int = 64,
+        channels: tuple[int, ...] = (32, 64, 96, 128),
+        hidden: int = 96,
+        dropout: float = 0.3,
+        overview: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.bands = bands
+        self.overview_share = overview
+        self.overview = RidgeMap(statistics_dim(feature_dim), embed_dim) if overview else None
+        self.standardize = Standardize(feature_dim)
+        strides = (2, 2, 1, 2)
+        self.time_stride = 8
+        sizes = (1, *channels)
+        self.stages = nn.ModuleList(
+            ResidualStage(sizes[i], sizes[i + 1], (strides[i], 2)) for i in range(len(channels))
+        )
+        width = channels[-1] * (bands // 16) + (feature_dim - bands)
+        self.narrow = nn.Sequential(nn.Linear(width, 2 * hidden), nn.GELU(), nn.Dropout(dropout))
+        self.recurrent = nn.GRU(2 * hidden, hidden, batch_first=True, bidirectional=True)
+        self.pool = AttentionPooling(2 * hidden)
+        self.pooled_dim = 4 * hidden
+        self.features_dim = self.pooled_dim + (statistics_dim(feature_dim) if overview else 0)
+        self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.pooled_dim, embed_dim))
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
+        return self.place(self.read(frames, lengths))
+
+    def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """What is known of each item before it is placed: `(batch, features)`, the network's and the statistics."""
+        frames = self.standardize(frames, lengths)
+        pooled = self._pooled(frames, lengths)
+        if self.overview is None:
+            return pooled
+        with torch.autocast(frames.device.type, enabled=False):
+            return torch.cat([pooled.float(), self.overview.scaled(statistics(frames, lengths, self.bands))], dim=1)
+
+    def place(self, features: Tensor) -> Tensor:
+        """`(batch, features)` -> `(batch, embed_dim)`"""
+        pooled = features[:, : self.pooled_dim]
+        return joined(self.out(pooled), self.overview, self.overview_share, features[:, self.pooled_dim :])
+
+    def summarize(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """What the overview is fitted on: `(batch, statistics)`"""
+        return statistics(self.standardize(frames, lengths), lengths, self.bands)
+
+    def _pooled(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """What the network over the frames hears, of standardised frames: `(batch, pooled_dim)`"""
+        if self.training:
+            frames = masked(frames, lengths, self.bands)
+        maps, others = frames[..., : self.bands][:, None], frames[..., self.bands :]
+        others = masked_average(others, lengths, self.time_stride)
+        for stage in self.stages:
+            assert isinstance(stage, ResidualStage)
+            lengths = -(-lengths // stage.stride[0])
+            mask = padding_mask(lengths, -(-maps.shape[2] // stage.stride[0]))
+            maps = stage(maps, mask[:, None, :, None])
+        steps = maps.permute(0, 2, 1, 3).flatten(start_dim=2)
+        steps = self.narrow(torch.cat([steps, others.to(steps.dtype)], dim=-1))
+        return self.pool(run_recurrent(self.recurrent, steps, lengths), lengths).to(steps.dtype)

@@ -1,0 +1,244 @@
+"""A recognizer's scores on a corpus: with its own labels, or with emotions held out of training."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from emoembed import corpora, metrics
+from emoembed.corpora import manifest
+from emoembed.corpora.corpus import Corpus
+from emoembed.corpora.tables import write_table
+from emoembed.errors import InputError
+from emoembed.evaluation import experiment, leak_audit, protocols, zero_shot
+from emoembed.evaluation.folds import kind_of, modality_of
+from emoembed.evaluation.report import Report
+from emoembed.features.atomic import write_file
+from emoembed.features.text import read_word_vectors
+from emoembed.labels.phrases import WordTable
+from emoembed.model.model import EmotionModel
+from emoembed.prediction.manifest import Summary, score_rows
+from emoembed.prediction.recognizer import Recognizer, Result
+from emoembed.reading.sources import as_corpus, present_modalities, usable_modalities
+
+SHARED = ("meld", "emorynlp")  # scenes of one series: utterances of one's test are in the other's training rows
+WITHOUT_SPLIT = ("tess", "emodb")  # corpora of which every row is trained on, whatever split it is given
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a recognizer on one split of a corpus: figures, a table by label, and every row's prediction."""
+
+    figures: dict[str, Any]
+    by_label: pd.DataFrame
+    predictions: pd.DataFrame
+    summary: Summary
+    trained_on: bool  # the rows were training rows, so that this is no test
+
+
+def evaluate_corpus(
+    recognizer: Recognizer,
+    source: Corpus | str | Path,
+    split: str = "valid",
+    *,
+    batch_size: int = 32,
+    progress: bool = False,
+) -> Evaluation:
+    """The recognizer's own scores on one split of a corpus, over the corpus's labels.
+
+    A known corpus is read in the modality it is evaluated in, a manifest in all that it and the model have. AUC and
+    average precision rank rows by a label's probability. Where rows bear several labels, macro-F1 takes each
+    label's threshold from the valid split. The first figure has its 95 % interval, `low` to `high`: the percentile
+    bootstrap over dialogues, else speakers, else rows.
+
+    Raises:
+        CorpusError: there is no such split; or no valid split for the thresholds.
+    """
+    corpus = as_corpus(source).canonical()
+    scored = corpus.split(split)
+    if not corpus.multi_label:
+        scored = scored.where(scored.samples["labels"].map(len) > 0)
+    if scored.samples.empty:
+        raise InputError(f"{corpus.name} has no labelled row in its split {split!r}")
+    usable = usable_modalities(
+        recognizer.model, corpus, (modality_of(corpus),) if corpus.name in corpora.NAMES else present_modalities(corpus)
+    )
+    results, summary = score_rows(recognizer, scored, usable, corpus.labels, corpus.multi_label, batch_size, progress)
+    scores, bears = _matrices(scored, results)
+    thresholds = None
+    if corpus.multi_label:
+        valid = corpus.split("valid")
+        same = (results, summary) if split == "valid" else None
+        answered, _ = same or score_rows(recognizer, valid, usable, corpus.labels, True, batch_size, progress)
+        thresholds = metrics.best_thresholds(*_matrices(valid, answered))
+    by_label = _by_label(corpus.labels, scores, bears)
+    figures = {
+        "corpus": corpus.name,
+        "split": split,
+        "modalities": list(usable),
+        "rows": len(results),
+        "failed": len(summary.failures),
+        **_figures(scores, bears, thresholds),
+        **_intervals(scores, bears, thresholds, _groups(scored, results)),
+        "mean_auc": float(by_label["auc"].mean()),
+        "mean_ap": float(by_label["ap"].mean()),
+    }
+    predictions = predictions_table(scored, results, summary.failures, corpus.labels)
+    predictions.insert(1, "true", scored.samples["labels"].map(manifest.SEPARATOR.join))
+    return Evaluation(figures, by_label, predictions, summary, trained_on(recognizer.model, corpus.name, split))
+
+
+def evaluate_unseen(
+    name: str, data: str | Path | None, unseen: str, *, base: EmotionModel, protocol: str = "default", **options: Any
+) -> pd.DataFrame:
+    """`evaluation.zero_shot.evaluate`, once the arguments are known to fit each other; `options` go on to it.
+
+    Raises:
+        InputError: a text corpus with a model that has no sentence encoder, or a protocol that is not known.
+    """
+    _require_sentences(corpora.load(name, data), base)
+    return zero_shot.evaluate(name, Path(data or name), unseen, base=base, protocol=protocol, **options)
+
+
+def audit_unseen(name: str, data: str | Path | None, unseen: str, *, base: EmotionModel, split: str) -> list[str]:
+    """`evaluation.leak_audit.audit_corpus`, once the arguments are known to fit each other."""
+    _require_sentences(corpora.load(name, data), base)
+    return leak_audit.audit_corpus(name, Path(data or name), unseen, base=base, split=split)
+
+
+def evaluate_protocol(
+    name: str,
+    data: str | Path | None,
+    protocol: str | None = None,
+    *,
+    base: EmotionModel,
+    words: str | Path | None = None,
+    method: str = "emoembed",
+    **options: Any,
+) -> Report:
+    """`evaluation.experiment.run` under a protocol, the corpus's own by default; `options` go on to it.
+
+    Args:
+        words: a file of word vectors that embed the labels, in any form `features.text.read_word_vectors` reads.
+        method: `emoembed`, or `mtee` for the model of Dai et al. 2020, whose word vectors stay as they are.
+    """
+    if protocol is not None:
+        protocols.get(protocol)
+    corpus = corpora.load(name, data)
+    _require_sentences(corpus, base)
+    table = None
+    if words is not None:
+        vectors = read_word_vectors(words)
+        file = Path(words).name
+        table = WordTable(vectors.index_to_key, vectors.vectors, file, scale=method != "mtee")
+    chosen = protocol or protocols.default_of(corpus.name)
+    return experiment.run(name, Path(data or name), chosen, base=base, words=table, method=method, **options)
+
+
+def reports_by_default(name: str, unseen: str | None) -> bool:
+    """Whether a corpus is evaluated by a protocol's report where none is named: those whose rows are ready features."""
+    return name in ("mosei", "iemocap") or (unseen is not None and protocols.default_of(name) != "default")
+
+
+def _require_sentences(corpus: Corpus, base: EmotionModel) -> None:
+    if kind_of(corpus) == "text" and base.config.phrases != "text":
+        raise InputError("zero-shot text models start from a sentence encoder, which this model lacks; take 'base'")
+
+
+def trained_on(model: EmotionModel, corpus: str, split: str) -> bool:
+    """Whether rows of a split of a corpus are among what a model was trained on, by what its checkpoint says."""
+    taught = model.config.provenance.get("trained_on", {})
+    names = {name for part in (taught.values() if isinstance(taught, Mapping) else [taught]) for name in part}
+    others = set(SHARED) - {corpus} if corpus in SHARED else set()
+    return bool(others & names) or (corpus in names and (split == "train" or corpus in WITHOUT_SPLIT))
+
+
+def write_evaluation(folder: str | Path, figures: Mapping[str, Any], **tables: pd.DataFrame) -> None:
+    """Write `metrics.json` and a CSV per table into a folder, each whole or not at all."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in tables.items():
+        write_table(frame, folder / f"{name}.csv")
+    content = json.dumps(_plain(figures), indent=1, ensure_ascii=False, allow_nan=False)
+    write_file(folder / "metrics.json", content.encode() + b"\n")
+
+
+def _matrices(corpus: Corpus, results: Mapping[str, Result]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and whether the label is borne, both `(answered rows, labels)`."""
+    answered = corpus.where(corpus.samples["id"].isin(set(results)))
+    if answered.samples.empty:
+        raise InputError(f"no row of {corpus.name} could be scored")
+    scores = np.array([[results[i].scores[label] for label in corpus.labels] for i in answered.samples["id"]])
+    bears = np.array([[label in row for label in corpus.labels] for row in answered.samples["labels"]])
+    return scores, bears
+
+
+def _figures(
+    scores: np.ndarray, bears: np.ndarray, thresholds: np.ndarray | None, absent: float = 0.0
+) -> dict[str, float]:
+    if thresholds is not None:
+        return {"macro_f1": metrics.macro_f1(scores >= thresholds, bears, absent)}
+    true, answered = bears.argmax(axis=1), scores.argmax(axis=1)
+    return {
+        "uar": metrics.uar(answered, true),
+        "accuracy": float((answered == true).mean()),
+        "macro_f1": metrics.macro_f1(np.eye(bears.shape[1], dtype=bool)[answered], bears, absent),
+    }
+
+
+def _intervals(
+    scores: np.ndarray, bears: np.ndarray, thresholds: np.ndarray | None, groups: np.ndarray
+) -> dict[str, float]:
+    """The 95 % interval of each of the figures."""
+    found = {}
+    for name in _figures(scores, bears, thresholds):
+
+        def drawn(rows: np.ndarray, name: str = name) -> float:
+            return _figures(scores[rows], bears[rows], thresholds, np.nan)[name]
+
+        found[f"{name}_low"], found[f"{name}_high"] = metrics.bootstrap(drawn, groups)
+    return found
+
+
+def _groups(corpus: Corpus, results: Mapping[str, Result]) -> np.ndarray:
+    """What is redrawn whole, by answered row."""
+    return corpus.groups()[corpus.samples["id"].isin(set(results)).to_numpy()]
+
+
+def _by_label(labels: Sequence[str], scores: np.ndarray, bears: np.ndarray) -> pd.DataFrame:
+    columns = {
+        "rows": bears.sum(axis=0),
+        "auc": [metrics.auc(scores[:, i], bears[:, i]) for i in range(len(labels))],
+        "ap": [metrics.average_precision(scores[:, i], bears[:, i]) for i in range(len(labels))],
+        "chance_ap": bears.mean(axis=0),
+    }
+    return pd.DataFrame(columns, index=pd.Index(labels, name="label"))
+
+
+def _plain(value: Any) -> Any:
+    """Values JSON has: NaN becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def predictions_table(
+    corpus: Corpus, results: Mapping[str, Result], failures: Mapping[str, str], labels: Sequence[str]
+) -> pd.DataFrame:
+    """One row a sample, in the corpus's order: id, label, scores in the labels' order, error."""
+    rows = []
+    for item in corpus.samples["id"]:
+        result = results.get(item)
+        scores = {label: result.scores[label] if result else math.nan for label in labels}
+        rows.append({"id": item, "label": result.label if result else None, **scores, "error": failures.get(item)})
+    return pd.DataFrame(rows, columns=["id", "label", *labels, "error"])

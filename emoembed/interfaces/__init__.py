@@ -1,0 +1,1 @@
+"""How the package is called from outside Python."""

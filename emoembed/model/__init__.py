@@ -1,0 +1,1 @@
+"""What scores labels: configuration, model, calibration; and what is saved of it."""

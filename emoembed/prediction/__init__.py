@@ -1,0 +1,1 @@
+"""Raw items in, named scores out."""

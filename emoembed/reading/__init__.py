@@ -1,0 +1,1 @@
+"""Text, sound and faces to what an encoder reads; rows of a corpus."""

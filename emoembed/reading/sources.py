@@ -1,0 +1,77 @@
+"""What rows of a manifest hold, as `predict` takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from emoembed.corpora import manifest
+from emoembed.corpora.corpus import Corpus
+from emoembed.errors import InputError, MediaError, MissingFileError
+from emoembed.features import audio, media_files
+from emoembed.model.config import MODALITIES
+from emoembed.model.model import EmotionModel
+from emoembed.reading import cache
+from emoembed.reading.cache import Span
+
+Source = str | Span | None
+"""What a row has of a modality: a text, or a part of a media file."""
+Sources = dict[str, Source]
+"""What a row has, by modality."""
+
+
+def as_corpus(source: Corpus | str | Path) -> Corpus:
+    """A corpus as given, or a manifest read from its path."""
+    return source if isinstance(source, Corpus) else manifest.read(source)
+
+
+def present_modalities(corpus: Corpus) -> tuple[str, ...]:
+    """The modalities that any row has."""
+    return tuple(name for name in MODALITIES if corpus.samples[name].notna().any())
+
+
+def usable_modalities(model: EmotionModel, corpus: Corpus, offered: Sequence[str]) -> tuple[str, ...]:
+    """Of the modalities offered, those the model reads. Raises InputError where there is none."""
+    usable = tuple(name for name in offered if name in model.modalities)
+    if not usable:
+        if corpus.samples.empty:
+            raise InputError(f"{corpus.name} has no rows")
+        have, read = ", ".join(offered) or "no text, audio or video", ", ".join(model.modalities)
+        raise InputError(f"{corpus.name} has {have}; this model reads {read}")
+    return usable
+
+
+def sources_of(corpus: Corpus, usable: Sequence[str]) -> list[tuple[str, Sources]]:
+    """Every row's id, and what it has of each usable modality; None where it has nothing."""
+    ids = corpus.samples["id"]
+    columns: dict[str, Mapping[str, Source]] = {
+        name: dict(zip(ids, corpus.samples["text"], strict=True)) if name == "text" else dict(cache.spans(corpus, name))
+        for name in usable
+    }
+    return [(item, {name: column.get(item) for name, column in columns.items()}) for item in ids]
+
+
+def read_row(sources: Mapping[str, Source]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What `predict` takes of a row, None where it has none, and why a part of a file cannot be read."""
+    inputs: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    for name, source in sources.items():
+        try:
+            inputs[name] = input_of(name, source)
+        except (MediaError, MissingFileError, InputError) as error:
+            inputs[name], errors[name] = None, str(error)
+    return inputs, errors
+
+
+def input_of(modality: str, source: Source) -> Any:
+    """A text or a whole file as it stands, for `predict` to read; a part of a file is cut out here."""
+    if source is None or isinstance(source, str):
+        return source
+    path, start, end, side = source
+    media_files.require_file(path, modality)
+    if start is None and end is None and side is None:
+        return path
+    if modality == "audio":
+        return audio.waveform(path, start=start, end=end, limit=cache.LOOKED_AT)
+    return cache.read_span(modality, source)

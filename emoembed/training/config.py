@@ -1,0 +1,42 @@
+"""How to train."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emoembed.errors import InputError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. The defaults suit a few thousand clips."""
+
+    epochs: int = 30
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    warmup: float = 0.1  # share of the steps over which the rate rises, before it falls as a cosine
+    patience: int = 10  # epochs without a better validation score before stopping
+    clip: float = 1.0  # largest gradient norm
+    stay_close: float = 0.1  # holds label projections near their start, or unseen labels drift
+    stay_close_text: float = 0.0  # holds adapted transformer weights near the trunk's
+    pull: float = 0.0  # towards the point of the row's label itself, beside telling labels apart; see `objective.pull`
+    rate: float = 0.0  # valence, arousal and dominance of rated rows, beside the labels of the others
+    contrast: float = 0.0  # rows that share a label drawn together, beside telling labels apart
+    sigmoid: bool = False  # each label by itself, also where they exclude each other (SigLIP: Zhai et al. 2023)
+    episode: float = 1.0  # share of the labels a batch is told apart among, drawn anew for each
+    label_noise: float = 0.0  # by how much of its length a label's point is moved at random, anew for each batch
+    mix: float = 0.0  # up to which share an item is mixed with another one, and its labels with the other's
+    lock_labels: bool = False  # label projections stay as they start
+    balance: float = 0.0  # 0 every row alike, 1 every label alike
+    positive_weight: bool = False  # of labels that may occur together: negatives / positives, as Dai et al. 2020
+    label_smoothing: float = 0.0
+    soften: float = 0.0  # share of a single-label row's target that goes to all labels by nearness in text
+    modality_dropout: float = 0.0  # chance that a row loses a modality it need not have
+    max_frames: int = 600
+    bf16: bool = True  # autocast: two to three times faster on CPUs that have it
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2:
+            raise InputError(f"epochs >= 1 and batch_size >= 2 are needed; given {self.epochs}, {self.batch_size}")

@@ -1,0 +1,216 @@
+"""Training, in one loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emoembed import metrics
+from emoembed.errors import TrainingError
+from emoembed.model.model import EmotionModel
+from emoembed.reading.rows import EmotionData, buckets
+from emoembed.training.config import TrainConfig
+from emoembed.training.objective import Objective
+from emoembed.training.run_state import RunState
+
+Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened: the mean training loss and the validation score of each epoch, and the best epoch."""
+
+    losses: tuple[float, ...]
+    scores: tuple[float, ...]
+    best_epoch: int
+
+
+def fit(
+    model: EmotionModel,
+    train: EmotionData,
+    valid: EmotionData,
+    config: TrainConfig,
+    *,
+    augment: Mapping[str, Augment] | None = None,
+    resume: Path | None = None,
+    progress: bool = False,
+    device: str = "cpu",
+) -> History:
+    """Train a model in place and leave it with the weights of its best epoch on validation.
+
+    The loss is cross-entropy over a row's annotated labels where they exclude each other, and binary cross-entropy
+    where they do not, and what else the settings ask for (`objectives`). The validation score is UAR or mean average
+    precision, likewise.
+
+    Args:
+        model: built on features like those of `train`; its standardisation must have been fitted.
+        train, valid: rows; no test data has a way in.
+        augment: modality -> what to do to its training batches.
+        resume: a folder in which the state is kept after every epoch; a killed run goes on from it exactly.
+        progress: show a bar.
+
+    Returns:
+        History of the run.
+    """
+    torch.manual_seed(config.seed)
+    order = np.random.default_rng(config.seed)
+    noise = torch.Generator().manual_seed(config.seed)
+    model.to(device)
+    lengths = train.lengths()
+    total = config.epochs * -(-len(train) // config.batch_size)
+    if config.lock_labels:
+        model.projections.requires_grad_(False)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step / total, config.warmup))
+    objective = Objective(model, train, config, noise)
+    losses: list[float] = []
+    scores: list[float] = []
+    best: dict[str, Tensor] = {}
+    state = RunState(resume, asdict(config)) if resume else None
+    if state and state.exists():
+        losses, scores, best = state.restore(model, optimizer, schedule, order, noise)
+    for epoch in range(len(losses), config.epochs):
+        if scores and len(scores) - 1 - _best(scores) >= config.patience:
+            break
+        model.train()
+        running, seen = 0.0, 0
+        for rows in _bar(buckets(lengths, config.batch_size, order), progress, epoch, len(lengths), config):
+            if len(rows) < 2:  # batch normalisation needs two
+                continue
+            batch = train.batch(rows, config.max_frames)
+            for name, change in (augment or {}).items():
+                if name in batch:
+                    batch[name] = (change(*batch[name], noise), batch[name][1])
+            batch = _drop_modalities(batch, config.modality_dropout, noise)
+            batch = {name: (frames.to(device), counts.to(device)) for name, (frames, counts) in batch.items()}
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.bf16):
+                points = model.encode(batch)
+            _require_finite(points, batch, f"epoch {epoch + 1}", config)
+            loss = objective(points, rows)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, config.clip)
+            optimizer.step()
+            schedule.step()
+            running, seen = running + loss.item() * len(rows), seen + len(rows)
+        losses.append(running / seen)
+        scores.append(validation_score(model, valid, device=device))
+        if _best(scores) == epoch:
+            best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+        if state:
+            state.keep(model, optimizer, schedule, order, noise, losses, scores, best)
+    model.load_state_dict(best)
+    model.eval()
+    return History(tuple(losses), tuple(scores), _best(scores))
+
+
+def _best(scores: Sequence[float]) -> int:
+    """The epoch with the highest score; of equals the last, which was trained longest."""
+    return len(scores) - 1 - int(np.argmax(scores[::-1]))
+
+
+@torch.inference_mode()
+def encode_rows(
+    model: EmotionModel, data: EmotionData, *, batch_size: int = 64, device: str = "cpu"
+) -> dict[str, Tensor]:
+    """Each modality's points `(rows, embed_dim)`, in the data's order; NaN where a row lacks the modality."""
+    model.eval()
+    longest = {name: model.config.modalities[name].longest for name in data.inputs}
+    order = np.argsort(data.lengths(), kind="stable")
+    parts: dict[str, list[Tensor]] = {}
+    for start in range(0, len(order), batch_size):
+        batch = data.batch(order[start : start + batch_size], longest)
+        batch = {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
+        for name, points in model.encode(batch).items():
+            parts.setdefault(name, []).append(points)
+    back = torch.from_numpy(np.argsort(order, kind="stable"))
+    return {name: torch.cat(points)[back.to(points[0].device)] for name, points in parts.items()}
+
+
+def picked(points: Mapping[str, Tensor], whole: EmotionData, part: EmotionData) -> dict[str, Tensor]:
+    """Those of encoded rows that are in `part`, in its order."""
+    place = {row: i for i, row in enumerate(whole.ids)}
+    at = torch.tensor([place[row] for row in part.ids], dtype=torch.long)
+    return {name: matrix[at] for name, matrix in points.items()}
+
+
+@torch.inference_mode()
+def score_rows(model: EmotionModel, points: Mapping[str, Tensor], labels: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Logits `(rows, labels)` of encoded rows by modality, and their fusion under `"fused"`."""
+    device = next(iter(points.values())).device
+    logits = model.score(points, {name: point.to(device) for name, point in model.label_points(labels).items()})
+    logits = {**logits, "fused": model.fuse(logits)}
+    return {name: matrix.float().cpu().numpy() for name, matrix in logits.items()}
+
+
+def predict_logits(
+    model: EmotionModel, data: EmotionData, labels: tuple[str, ...] | None = None, *, device: str = "cpu"
+) -> dict[str, np.ndarray]:
+    """Logits `(rows, labels)` by modality, and their fusion under `"fused"`; NaN where a row lacks a modality."""
+    return score_rows(model, encode_rows(model, data, device=device), labels or data.labels)
+
+
+def validation_score(model: EmotionModel, data: EmotionData, *, device: str = "cpu") -> float:
+    """UAR where labels exclude each other, mean average precision where they do not; higher is better."""
+    logits = predict_logits(model, data, device=device)["fused"]
+    return metrics.score_of(logits, data.targets, data.multi_label)
+
+
+def _require_finite(
+    points: Mapping[str, Tensor], batch: Mapping[str, tuple[Tensor, Tensor]], when: str, config: TrainConfig
+) -> None:
+    """Raise TrainingError where an encoder has no finite point for an item it was given; NaN would pass as absent."""
+    for name, matrix in points.items():
+        there = batch[name][1] > 0 if name in batch else torch.ones(len(matrix), dtype=torch.bool)
+        lost = int((~matrix.isfinite().all(dim=1) & there.to(matrix.device)).sum())
+        if lost:
+            raise TrainingError(
+                f"training diverged in {when}: the {name} encoder gives NaN for {lost} of {len(matrix)} rows; check "
+                f"the features for NaN or extreme values, or lower the learning rate (now {config.learning_rate})"
+            )
+
+
+def _groups(model: EmotionModel, config: TrainConfig) -> list[dict[str, object]]:
+    """Weight matrices decay; biases, norms, scales and the label projections (held by their own penalty) do not."""
+    decayed: list[torch.nn.Parameter] = []
+    kept: list[torch.nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            (decayed if parameter.ndim > 1 and not name.startswith("projections") else kept).append(parameter)
+    return [{"params": decayed, "weight_decay": config.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+
+
+def _rate(progress: float, warmup: float) -> float:
+    """Linear rise, then half a cosine down to 1 %."""
+    if progress < warmup:
+        return progress / warmup
+    return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min((progress - warmup) / (1 - warmup), 1.0))))
+
+
+def _drop_modalities(
+    batch: dict[str, tuple[Tensor, Tensor]], chance: float, noise: torch.Generator
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Hide a modality from some rows, never a row's last one."""
+    if chance == 0.0 or len(batch) < 2:
+        return batch
+    present = torch.stack([lengths > 0 for _, lengths in batch.values()])
+    victim = torch.randint(len(batch), present.shape[1:], generator=noise)
+    loses = (torch.rand(present.shape[1], generator=noise) < chance) & (present.sum(dim=0) > 1)
+    return {
+        name: (frames, lengths.masked_fill(loses & (victim == i), 0))
+        for i, (name, (frames, lengths)) in enumerate(batch.items())
+    }
+
+
+def _bar(batches, progress: bool, epoch: int, rows: int, config: TrainConfig):  # type: ignore[no-untyped-def]
+    if not progress:
+        return batches
+    from tqdm import tqdm
+
+    return tqdm(batches, desc=f"epoch {epoch + 1}/{config.epochs}", total=-(-rows // config.batch_size), leave=False)

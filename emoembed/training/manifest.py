@@ -1,0 +1,280 @@
+"""Training on a manifest's own labels: rows held out, each modality fitted, one calibrated model of all."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from emoembed.corpora import manifest
+from emoembed.corpora.corpus import Corpus
+from emoembed.errors import InputError, MediaError, MissingFileError
+from emoembed.features.text import word_feature_set
+from emoembed.labels.phrases import PhraseEncoder, WordTable
+from emoembed.labels.projections import LabelParts
+from emoembed.model import checkpoint
+from emoembed.model.card import card_of
+from emoembed.model.config import ModalityConfig
+from emoembed.model.device import check_device
+from emoembed.model.model import EmotionModel
+from emoembed.reading import cache, corpus_rows, media
+from emoembed.reading.rows import EmotionData, Excerpts
+from emoembed.reading.sources import as_corpus, input_of, present_modalities
+from emoembed.training import closed_form, pretrained, recipes
+from emoembed.training.calibrate import calibrate
+from emoembed.training.loop import TrainConfig, fit
+
+HELD_OUT_FOLDS = 5  # one of which is held out where a manifest brings no valid rows: 20 %
+LONGEST_SOUND = 128_000  # samples of a clip that are trained on: 8 s
+FEWEST_ROWS = 10  # that a valid part can be taken from
+FACES_OF_A_CLIP = {"faces": 8, "pixels": 2}
+"""Trained on in an epoch, others in the next: a step holds all of a batch, and a transformer's take most memory."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model fresh from training, with what it was made of."""
+
+    model: EmotionModel
+    rows: dict[str, tuple[int, int]]  # modality -> training and validation rows
+    scores: dict[str, float]  # modality -> best validation score, see `loop.validation_score`
+    held_out: int  # rows taken from training for validation, 0 where the manifest brought its own
+    failures: dict[str, str]
+
+
+def train_manifest(
+    source: Corpus | str | Path,
+    output: str | Path | None = None,
+    modalities: Sequence[str] | None = None,
+    *,
+    base: EmotionModel | None = None,
+    phrases: WordTable | None = None,
+    encoders: Mapping[str, str | Path] | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    device: str = "cpu",
+    progress: bool = False,
+) -> Trained:
+    """Train each modality on a manifest's own labels, calibrate it, and put the modalities together.
+
+    Training reads the first 64 word pieces of a text; of a recording as much as `predict` where it is read by its
+    statistics, the first 4 s by a network over its frames (8 s of raw samples); of a clip eight faces from all over
+    it, or two where an image transformer reads them, others in each epoch. Calibration reads items as `predict` does.
+
+    Args:
+        source: a manifest's path, or a corpus, with train rows and valid rows; where it has no valid rows, 20 % of
+            the train rows are held out, alike in labels, whole speakers or dialogues where these are given.
+        output: where the checkpoint is saved; nowhere by default.
+        modalities: some of text, audio, video; by default those the rows have.
+        base: whose untouched sentence encoder, or whose word table, embeds labels and reads text.
+        phrases: a word table in its place; text is then read word by word.
+        encoders: modality -> hub id or folder of a transformer to start from, see `pretrained`.
+        seed: the same seed gives the same weights.
+        epochs, batch_size: instead of the recipes'.
+        device: where to train.
+        progress: show bars.
+
+    Raises:
+        InputError: too few rows or labels, or a modality that the rows lack.
+    """
+    if output is not None:
+        checkpoint.require_own_folder(output)  # before the work, not after it
+    check_device(device)
+    if seed < 0:
+        raise InputError(f"seed is at least 0; given {seed}")
+    corpus = as_corpus(source).canonical()
+    if not corpus.labels:
+        hint = "; its column 'label' has to be named 'labels'" if "label" in corpus.samples else ""
+        raise InputError(f"no row of {corpus.name} bears a label; a manifest's column labels holds them{hint}")
+    wanted = tuple(dict.fromkeys(modalities or present_modalities(corpus)))
+    lacking = [name for name in wanted if name not in present_modalities(corpus)]
+    if lacking:
+        raise InputError(f"{corpus.name} has no {', '.join(lacking)}; it has {', '.join(present_modalities(corpus))}")
+    divided = hold_out(corpus, seed)
+    strange = [name for name in encoders or {} if name not in wanted]
+    if strange:
+        raise InputError(f"an encoder was given for {', '.join(strange)}, which is not trained: {', '.join(wanted)}")
+    transformers = {name: pretrained.read(name, place) for name, place in (encoders or {}).items()}
+    words = transformers["text"].sentence_encoder() if "text" in transformers else phrases or _phrases(wanted, base)
+    changes = {name: value for name, value in (("epochs", epochs), ("batch_size", batch_size)) if value is not None}
+    parts: dict[str, tuple[EmotionModel, EmotionData, EmotionData]] = {}
+    scores: dict[str, float] = {}
+    failures: dict[str, str] = {}
+    for name in wanted:
+        own = transformers.get(name)
+        like = base if base is not None and words is base.phrases else None
+        rows = int((divided.samples[name].notna() & (divided.samples["split"] == "train")).sum())
+        model = recipes.build({name: own.modality if own else _modality(name, words, base, rows)}, words, seed, like)
+        if own:
+            own.load_into(model, name)
+        train, valid, failed = _rows(model, divided, name, progress)
+        config = recipes.training(recipes.kind_of(name, model.config.modalities[name]), seed, **changes)
+        read = model.config.modalities[name]
+        if read.features == "waveform":
+            config = replace(config, max_frames=LONGEST_SOUND)
+        elif read.features == "speech" and read.encoder == "pooled":  # to read them whole costs nothing there
+            config = replace(config, max_frames=read.longest)
+        scores[name] = _train(model, train, valid, config, device, progress)
+        parts[name] = (model, train, valid)
+        failures |= failed
+    model = _assemble(parts, words, corpus.name, seed)
+    if base is not None and words is base.phrases:
+        _keep_terms(model, base, corpus.name)
+    if output is not None:
+        checkpoint.save(model, output, card=card_of(model, None))
+    held_out = int((divided.samples["split"] != corpus.samples["split"]).sum())
+    return Trained(model, {n: (len(t), len(v)) for n, (_, t, v) in parts.items()}, scores, held_out, failures)
+
+
+def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
+    """The corpus with a valid split: its own, or 20 % of its train rows, seeded, alike in labels.
+
+    Speakers, or else dialogues, stay whole where there are several: as near to 20 % as they allow.
+
+    Raises:
+        InputError: no valid rows, and fewer than ten train rows to take them from.
+    """
+    train = corpus.samples["split"] == "train"
+    labelled = train & (corpus.multi_label | (corpus.samples["labels"].map(len) > 0))
+    if not train.any() or (corpus.samples["split"] == "valid").any():
+        corpus.split("train")  # raises, naming the splits there are, where there is no such row
+        return corpus
+    if labelled.sum() < FEWEST_ROWS:
+        raise InputError(
+            f"{corpus.name} has no valid rows and {labelled.sum()} labelled train rows; mark rows valid in the column "
+            f"split, or give at least {FEWEST_ROWS} train rows, of which 20 % are then held out"
+        )
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    rows = corpus.samples[labelled]
+    groups = rows["speaker"].fillna(rows["dialogue"]).fillna(rows["id"])
+    groups = rows["id"] if groups.nunique() < 2 else groups
+    kinds = rows["labels"].map(manifest.SEPARATOR.join)
+    count = max(2, min(HELD_OUT_FOLDS, groups.nunique(), kinds.value_counts().max()))
+    folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():  # labels of fewer rows than folds are no mistake
+        warnings.simplefilter("ignore", UserWarning)
+        parts = [held for _, held in folds.split(np.zeros(len(rows)), kinds, groups)]
+    chosen = min(parts, key=lambda held: abs(len(held) - len(rows) / HELD_OUT_FOLDS))  # one speaker may have most rows
+    splits = corpus.samples["split"].copy()
+    splits[rows.index[chosen]] = "valid"
+    return corpus.with_splits(splits)
+
+
+def _phrases(wanted: Sequence[str], base: EmotionModel | None) -> PhraseEncoder:
+    """The base's word table; else its sentence encoder where there is text, and the table that ships where not."""
+    if base is not None and isinstance(base.phrases, WordTable):
+        return base.phrases
+    if "text" not in wanted:
+        return checkpoint.read_word_table()
+    if base is None or base.phrases is None:
+        raise InputError("training on text needs a base model, whose sentence encoder reads it, or a word table")
+    return base.phrases
+
+
+def _modality(name: str, phrases: PhraseEncoder, base: EmotionModel | None, rows: int) -> ModalityConfig:
+    if name == "text" and isinstance(phrases, WordTable):
+        return ModalityConfig(
+            "words", "recurrent", 68, word_feature_set(phrases.dim).columns, parts=LabelParts(vad_share=0.5)
+        )
+    if name == "text":
+        assert base is not None
+        known = base.config.modalities["text"]
+        return replace(known, seen=(), settings={**known.settings, "strength": 1.0})  # its adapters start anew
+    return recipes.speech_modality(rows) if name == "audio" else recipes.video_modality()
+
+
+def _rows(
+    model: EmotionModel, corpus: Corpus, modality: str, progress: bool
+) -> tuple[EmotionData, EmotionData, dict[str, str]]:
+    """Training and validation rows of one modality, and the rows that could not be read."""
+    used = corpus.where(corpus.samples[modality].notna() & corpus.samples["split"].isin(("train", "valid")))
+    inputs, failures = _inputs(model, used, modality, progress)
+    parts = []
+    for split, fewest in (("train", 2), ("valid", 1)):
+        rows = used.where((used.samples["split"] == split) & used.samples["id"].isin(set(inputs)))
+        if not corpus.multi_label:
+            rows = rows.where(rows.samples["labels"].map(len) > 0)
+        if len(rows.samples) < fewest:
+            first = f"; {next(iter(failures.values()))}" if failures else ""
+            raise InputError(f"{corpus.name} has {len(rows.samples)} usable {split} rows with {modality}{first}")
+        data = corpus_rows.annotate(rows, {modality: inputs})
+        read = model.config.modalities[modality]
+        shown = {modality: media.Pixels(data.inputs[modality], read)} if read.features == "pixels" else data.inputs
+        parts.append(replace(data, inputs=shown))
+    taught = int((parts[0].targets == 1).any(axis=0).sum())
+    if taught < 2:
+        raise InputError(f"the train rows of {corpus.name} with {modality} bear {taught} label; at least 2 are needed")
+    if not (parts[1].targets == 1).any():
+        raise InputError(f"no valid row of {corpus.name} with {modality} bears a label: nothing says when to stop")
+    return parts[0], parts[1], failures
+
+
+def _inputs(
+    model: EmotionModel, corpus: Corpus, modality: str, progress: bool
+) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
+    """Arrays by id, features of sound and faces from the cache; and why others are missing."""
+    if modality != "text" and model.config.modalities[modality].features != "waveform":
+        return cache.cached_features(corpus, modality, progress=progress)
+    texts = zip(corpus.samples["id"], corpus.samples["text"], strict=True)
+    inputs: dict[str, np.ndarray] = {}
+    failures: dict[str, str] = {}
+    for item, given in texts if modality == "text" else cache.spans(corpus, modality):
+        try:
+            inputs[item] = media.read(model, modality, input_of(modality, given), any_sound=True).values
+        except (MediaError, MissingFileError, InputError) as error:
+            failures[item] = str(error)
+    return inputs, failures
+
+
+def _keep_terms(model: EmotionModel, base: EmotionModel, corpus: str) -> None:
+    """Note whose terms a model carries beside those of its own training data: what it took from its base."""
+    taken = {name: base.config.provenance[name] for name in checkpoint.TAKEN if name in base.config.provenance}
+    licence = "; ".join([f"that of {corpus}", *taken.values()])
+    recipes.described(model, provenance={**model.config.provenance, **taken, "licence": licence})
+
+
+def _train(
+    model: EmotionModel, train: EmotionData, valid: EmotionData, config: TrainConfig, device: str, progress: bool
+) -> float:
+    """Fit in place; the best validation score."""
+    drawn = {name: _drawn(store, model.config.modalities[name], config.seed) for name, store in train.inputs.items()}
+    closed_form.prepare(model, train, frames=config.max_frames)
+    augment = recipes.augment_of(model.config.modalities)
+    history = fit(model, replace(train, inputs=drawn), valid, config, augment=augment, progress=progress, device=device)
+    model.to("cpu")
+    closed_form.finish(model, train)
+    return max(history.scores)
+
+
+def _drawn(store: Mapping[str, np.ndarray], read: ModalityConfig, seed: int) -> Mapping[str, np.ndarray]:
+    """What training reads of items: a few faces of a clip, others each time."""
+    if isinstance(store, media.Pixels):
+        return media.Pixels(Excerpts(store.faces, FACES_OF_A_CLIP["pixels"], seed), read)
+    return Excerpts(store, FACES_OF_A_CLIP["faces"], seed) if read.features == "faces" else store
+
+
+def _assemble(
+    parts: Mapping[str, tuple[EmotionModel, EmotionData, EmotionData]], phrases: PhraseEncoder, corpus: str, seed: int
+) -> EmotionModel:
+    """One model of all modalities: each part's weights, calibrated on its own validation rows."""
+    model = recipes.build({name: part.config.modalities[name] for name, (part, _, _) in parts.items()}, phrases, seed)
+    weights = model.state_dict()
+    for part, _, _ in parts.values():
+        weights |= part.state_dict()
+    model.load_state_dict(weights)
+    seen = {
+        name: [label for label, borne in zip(train.labels, (train.targets == 1).any(axis=0), strict=True) if borne]
+        for name, (_, train, _) in parts.items()
+    }
+    labels = tuple(dict.fromkeys(label for names in seen.values() for label in names))
+    provenance = {"trained_on": {name: [corpus] for name in parts}, "seed": seed}
+    model.saw(seen)
+    recipes.described(model, labels=labels, provenance=provenance)
+    for name, (_, _, valid) in parts.items():
+        calibrate(model, name, valid)
+    return model

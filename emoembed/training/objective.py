@@ -1,0 +1,224 @@
+"""What training minimises: labels told apart, items drawn to their label, departures from the start held small."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, normalize
+
+from emoembed.encoders.transformer import TransformerEncoder, ratings_of
+from emoembed.labels.projections import LabelProjection
+from emoembed.model.model import EmotionModel
+from emoembed.reading.rows import EmotionData
+from emoembed.training.config import TrainConfig
+
+CONTRAST_SCALE = 10.0
+SOFT_SCALE = 10.0
+"""What cosines between labels are multiplied with before the softmax that shares out a softened target."""
+
+
+class Objective:
+    """The loss of a batch of rows, as a `TrainConfig` has it.
+
+    Args:
+        model: to be trained, on its device.
+        data: the training rows.
+        config: which parts count, and how much.
+        noise: where episodes, label noise and mixing are drawn from.
+    """
+
+    def __init__(self, model: EmotionModel, data: EmotionData, config: TrainConfig, noise: torch.Generator) -> None:
+        self.model, self.data, self.config, self.noise = model, data, config, noise
+        self.device = model.space.centre.device
+        self.features = model.embed(data.labels).to(self.device)
+        self.targets = torch.from_numpy(data.targets)
+        self.weights = row_weights(data, config.balance)
+        self.positive = positive_weights(data).to(self.device) if config.positive_weight else None
+        self.near = nearness(self.features[:, : model.space.dim]) if config.soften else None
+
+    def __call__(self, points: Mapping[str, Tensor], rows: np.ndarray) -> Tensor:
+        """The loss of the rows at these positions, of their points by modality."""
+        model, config = self.model, self.config
+        label_points = self._noisy(model.project(self.features))
+        targets, weights = self.targets[rows].to(self.device), self.weights[rows].to(self.device)
+        several = self.data.multi_label[rows]
+        asked = self._episode(targets)
+        mixed, goals = self._mixed(points, self._softened(asked, several))
+        logits = model.score(mixed, label_points)
+        if len(logits) > 1:
+            logits = {**logits, "fused": model.fuse(logits)}
+        loss = penalty(model, config)
+        for matrix in logits.values():
+            loss = loss + label_loss(matrix, goals, several | config.sigmoid, weights, config, self.positive)
+        if config.pull:
+            one = torch.from_numpy(~several).to(self.device)
+            loss = loss + config.pull * pull(points, label_points, asked, weights * one)
+        if config.contrast:
+            loss = loss + config.contrast * contrast(points, asked)
+        if config.rate and self.data.ratings is not None:
+            ratings = torch.from_numpy(self.data.ratings[rows]).to(self.device)
+            loss = loss + config.rate * rating_loss(model, points, ratings)
+        return loss
+
+    def _noisy(self, label_points: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Label points moved at random, by `label_noise` of their length."""
+        if not self.config.label_noise:
+            return label_points
+        moved = {}
+        for name, matrix in label_points.items():
+            step = torch.randn(matrix.shape, generator=self.noise).to(matrix) / matrix.shape[1] ** 0.5
+            moved[name] = normalize(matrix + self.config.label_noise * step, dim=-1)
+        return moved
+
+    def _episode(self, targets: Tensor) -> Tensor:
+        """Targets of a random share of the labels; the others are not asked for, as if not annotated."""
+        count = targets.shape[1]
+        kept = max(round(self.config.episode * count), 2)
+        if kept >= count:
+            return targets
+        hidden = torch.randperm(count, generator=self.noise)[kept:].to(targets.device)
+        return targets.index_fill(1, hidden, torch.nan)
+
+    def _softened(self, targets: Tensor, several: np.ndarray) -> Tensor:
+        """Targets of rows of one label, a share of which goes to every label asked for by how near it lies in text."""
+        if self.near is None:
+            return targets
+        one = torch.from_numpy(~several).to(targets.device)[:, None] & (targets == 1).any(dim=1, keepdim=True)
+        known = ~targets.isnan()
+        near = (targets.nan_to_num(0.0) @ self.near) * known
+        near = near / near.sum(dim=1, keepdim=True).clamp(min=1e-6)
+        return torch.where(one & known, (1 - self.config.soften) * targets + self.config.soften * near, targets)
+
+    def _mixed(self, points: Mapping[str, Tensor], targets: Tensor) -> tuple[Mapping[str, Tensor], Tensor]:
+        """Points between two items each, and targets between theirs (manifold mixup, Verma et al. 2019).
+
+        An item stays as it is where the other has other modalities.
+        """
+        if not self.config.mix:
+            return points, targets
+        order = torch.randperm(len(targets), generator=self.noise)
+        share = torch.rand(len(targets), 1, generator=self.noise).to(targets.device) * self.config.mix
+        lacking = {name: one.isnan().any(dim=1) for name, one in points.items()}
+        alike = torch.stack([gone == gone[order] for gone in lacking.values()]).all(dim=0)
+        share = share * alike[:, None]
+        mixed = {}
+        for name, one in points.items():
+            there = one.nan_to_num(0.0)  # NaN enters after the mixing: before it, its gradient would reach every item
+            between = normalize((1 - share) * there + share * there[order], dim=-1)
+            mixed[name] = between.masked_fill(lacking[name][:, None], torch.nan)
+        return mixed, (1 - share) * targets + share * targets[order]
+
+
+def label_loss(
+    logits: Tensor,
+    targets: Tensor,
+    multi_label: np.ndarray,
+    weights: Tensor,
+    config: TrainConfig,
+    positive: Tensor | None = None,
+) -> Tensor:
+    """Mean loss of the rows that have this modality."""
+    here = ~logits[:, 0].isnan()
+    several = torch.from_numpy(multi_label).to(here.device) & here
+    one = here & ~several
+    total = logits.new_zeros(())
+    if bool(several.any()):
+        known = ~targets[several].isnan()
+        each = binary_cross_entropy_with_logits(
+            logits[several], targets[several].nan_to_num(0.0), reduction="none", pos_weight=positive
+        )
+        total = total + ((each * known).sum(dim=1) / known.sum(dim=1).clamp(min=1) * known.shape[1]).sum() / 4
+    if bool(one.any()):
+        known = ~targets[one].isnan()
+        log_probabilities = log_softmax(logits[one].masked_fill(~known, -1e4), dim=1)
+        smooth = config.label_smoothing / known.sum(dim=1, keepdim=True)
+        goal = targets[one].nan_to_num(0.0) * (1 - config.label_smoothing) + smooth * known
+        bears = (targets[one].nan_to_num(0.0) > 0).any(dim=1)
+        total = total + (-(goal * log_probabilities).sum(dim=1) * weights[one] * bears).sum()
+    return total / here.sum().clamp(min=1)
+
+
+def pull(points: Mapping[str, Tensor], label_points: Mapping[str, Tensor], targets: Tensor, weights: Tensor) -> Tensor:
+    """Mean squared distance of items from their label's point, as ridge regression to label vectors has it.
+
+    Telling seen labels apart may push an item anywhere that is far from the others; unseen labels are placed by how
+    near it is to the seen ones' own points.
+    """
+    total = weights.new_zeros(())
+    bears = targets.nan_to_num(0.0)
+    goal = bears.argmax(dim=1)
+    for name, items in points.items():
+        here = ~items[:, 0].isnan() & (bears.sum(dim=1) == 1) & (weights > 0)
+        if bool(here.any()):
+            distance = (items[here] - label_points[name][goal[here]]).square().sum(dim=1)
+            total = total + (distance * weights[here]).sum() / here.sum()
+    return total
+
+
+def rating_loss(model: EmotionModel, points: Mapping[str, Tensor], ratings: Tensor) -> Tensor:
+    """Mean squared error of the valence, arousal and dominance a text's point holds, over rated rows."""
+    total = ratings.new_zeros(())
+    for name, items in points.items():
+        rated = ~ratings.isnan().any(dim=1) & ~items[:, 0].isnan()
+        if getattr(model.encoders[name], "ratings", None) is not None and bool(rated.any()):
+            total = total + (ratings_of(items[rated]) - ratings[rated]).square().mean()
+    return total
+
+
+def penalty(model: EmotionModel, config: TrainConfig) -> Tensor:
+    """What departs from the start, weighed: label projections always, adapted transformers where asked."""
+    total = torch.zeros((), device=model.space.centre.device)
+    for projection in model.projections.values():
+        if isinstance(projection, LabelProjection):
+            total = total + config.stay_close * projection.drift()
+    for encoder in model.encoders.values():
+        if config.stay_close_text and isinstance(encoder, TransformerEncoder) and encoder.adapters is not None:
+            total = total + config.stay_close_text * encoder.adapters.size()
+    return total
+
+
+def row_weights(data: EmotionData, balance: float) -> Tensor:
+    """Weights of mean one that lift rows of rare labels: (1 / frequency) ** balance."""
+    if balance == 0.0:
+        return torch.ones(len(data))
+    counts = np.nansum(data.targets, axis=0)
+    rarity = (1.0 / np.maximum(counts, 1)) ** balance
+    weights = np.nan_to_num(data.targets) @ rarity / np.maximum(np.nansum(data.targets, axis=1), 1)
+    weights = np.where(weights > 0, weights, weights[weights > 0].mean())
+    return torch.from_numpy((weights / weights.mean()).astype(np.float32))
+
+
+def positive_weights(data: EmotionData) -> Tensor:
+    """Negatives over positives of each label, `(labels,)`; one where no row bears it."""
+    positives, negatives = (data.targets == 1).sum(axis=0), (data.targets == 0).sum(axis=0)
+    return torch.from_numpy(np.where(positives > 0, negatives / np.maximum(positives, 1), 1.0).astype(np.float32))
+
+
+def nearness(labels: Tensor) -> Tensor:
+    """How much of each label every label is `(labels, labels)`, rows summing to one, by the cosine of their vectors.
+
+    What the text space knows of how emotions resemble each other, taught to other modalities as a teacher's softened
+    answers are (Hinton et al. 2015, section 2).
+    """
+    labels = normalize(labels, dim=-1)
+    return torch.softmax(SOFT_SCALE * labels @ labels.T, dim=1)
+
+
+def contrast(points: Mapping[str, Tensor], targets: Tensor) -> Tensor:
+    """Supervised contrastive loss within each modality (Khosla et al. 2020, equation 2): rows that share a label."""
+    bears = (targets == 1).float()
+    share = (bears @ bears.T > 0) & ~torch.eye(len(bears), dtype=torch.bool, device=bears.device)
+    total = bears.new_zeros(())
+    for items in points.values():
+        here = ~items.isnan().any(dim=1)
+        alike = share[here][:, here]
+        if not bool(alike.any()):
+            continue
+        itself = torch.eye(int(here.sum()), dtype=torch.bool, device=items.device)
+        cosine = (items[here] @ items[here].T * CONTRAST_SCALE).masked_fill(itself, -1e4)
+        found = (log_softmax(cosine, dim=1) * alike).sum(dim=1) / alike.sum(dim=1).clamp(min=1)
+        total = total - found[alike.any(dim=1)].mean()
+    return total

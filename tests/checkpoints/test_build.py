@@ -1,0 +1,100 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import stages
+import torch
+
+from emoembed import corpora
+from emoembed.evaluation import novelty
+from emoembed.evaluation.novelty import HeldOut
+from emoembed.reading import corpus_rows
+from emoembed.training import recipes
+
+
+@pytest.fixture
+def rows(corpus_of, text_model):
+    def make(split="valid"):
+        texts, labels = [f"so merry {i}" if i % 2 else f"so cross {i}" for i in range(24)], ["joy", "anger"] * 12
+        return corpus_rows.text_data(corpus_of(texts, labels, split), text_model.phrases)
+
+    return make
+
+
+@pytest.fixture
+def assembled(rows, text_model, monkeypatch, tmp_path):
+    monkeypatch.setattr(stages, "validation_rows", lambda *_: {"text": rows()})
+    part = recipes.build({"text": text_model.config.modalities["text"]}, text_model.phrases, 5, text_model)
+    part.saw({"text": ("joy", "anger")})
+    return lambda: (part, stages.assemble(tmp_path, {"text": part}, text_model, tmp_path / "report"))
+
+
+def test_what_choices_were_made_on_and_what_is_asked_by_name_is_not_trained_on():
+    assert not {"semeval2018", "dair_emotion", "iemocap_text"} & {*stages.TEXT_CORPORA, *stages.AUDIO_CORPORA}
+
+
+def test_a_checkpoint_holds_its_parts_weights_calibrated(assembled):
+    part, model = assembled()
+    for name, value in part.state_dict().items():
+        if name.startswith(("encoders", "projections")):
+            torch.testing.assert_close(model.state_dict()[name], value)
+    assert model.trust("text").thresholds.abs().sum() > 0
+    assert model.config.provenance["trained_on"]["text"] == list(stages.TEXT_CORPORA)
+    assert model.config.labels == stages.DEFAULT_LABELS
+
+
+def test_what_to_expect_of_new_labels_is_read_from_the_report_or_missed_aloud(assembled, tmp_path, capsys):
+    _, model = assembled()
+    assert f"no {novelty.FILE} in {tmp_path / 'report' / 'text'}" in capsys.readouterr().out
+    folder = tmp_path / "report" / "text"
+    folder.mkdir(parents=True)
+    novelty.write([HeldOut(name, 0.5, 0.9, 1.0, -1.0) for name in ("awe", "pride", "relief")], folder)
+    _, informed = assembled()
+    assert capsys.readouterr().out == ""
+    assert not torch.equal(informed.trust("text").expected, model.trust("text").expected)
+    assert informed.trust("text").expected[0].item() == pytest.approx(0.9, abs=1e-5)
+
+
+def test_a_stage_that_was_finished_is_taken_up(rows, text_model, monkeypatch, tmp_path):
+    parts = [
+        recipes.build({"text": text_model.config.modalities["text"]}, text_model.phrases, seed, text_model)
+        for seed in (0, 1)
+    ]
+    training = recipes.training
+    monkeypatch.setattr(recipes, "training", lambda kind, seed: training(kind, seed, epochs=1))
+    first = stages._fitted(parts[0], rows("train"), rows(), "text", 0, tmp_path)
+
+    def never(*_, **__):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(stages, "fit", never)
+    second = stages._fitted(parts[1], rows("train"), rows(), "text", 0, tmp_path)
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[name], value)
+    for other in ((rows("train"), 1), (rows("train").rows(np.arange(20)), 0)):
+        with pytest.raises(AssertionError, match="trained again"):
+            stages._fitted(parts[1], other[0], rows(), "text", other[1], tmp_path)
+    known = stages.table()
+    joy = replace(known["joy"], definition="a storm ahead")
+    monkeypatch.setattr(stages, "table", lambda: {**known, "joy": joy})
+    with pytest.raises(AssertionError, match="trained again"):
+        stages._fitted(parts[1], rows("train"), rows(), "text", 0, tmp_path)
+
+
+def test_the_word_table_holds_the_labels_and_the_commonest_words(text_model):
+    words = stages.distil_words(text_model, ["The merry merry dog", "a merry cat"], count=400, dim=4)
+    assert words.vector_size == 4
+    assert all(word in words for word in ("joy", "anger", "nostalgia"))
+    few = stages.distil_words(text_model, ["merry"] * 3, count=100, dim=4)
+    assert len(few.words) == 100
+
+
+def test_training_texts_are_those_of_training_rows(monkeypatch, corpus_of, tmp_path):
+    def load(name, _):
+        held = corpus_of([f"{name} a", f"{name} b"], ["joy", "anger"])
+        held.samples["split"] = pd.Series(["train", "test"], index=held.samples.index)
+        return held
+
+    monkeypatch.setattr(corpora, "load", load)
+    assert stages.training_texts(tmp_path) == [f"{name} a" for name in stages.TEXT_CORPORA]

@@ -1,0 +1,89 @@
+import h5py
+import numpy as np
+import pytest
+
+from emoembed.corpora.forms.csd import ComputationalSequence, open_folder
+from emoembed.errors import CorpusError, MissingFileError
+
+
+def write(path, entries, root="COVAREP", names=None):
+    with h5py.File(path, "w") as file:
+        for video, (values, intervals) in entries.items():
+            group = file.create_group(f"{root}/data/{video}")
+            group.create_dataset("features", data=values)
+            group.create_dataset("intervals", data=intervals)
+        held = file.create_group(f"{root}/metadata")
+        if names:
+            held.create_dataset("dimension names", (1,), dtype=h5py.string_dtype())[0] = names
+    return path
+
+
+def rows(count, dim=3):
+    values = np.arange(count * dim, dtype=np.float32).reshape(count, dim)
+    return values, np.stack([np.arange(count), np.arange(count) + 1], axis=1).astype(np.float32)
+
+
+def test_reads_what_was_written_with_the_file_s_own_names(tmp_path):
+    path = write(tmp_path / "a.csd", {"v": rows(4)}, names='["x", "y", "z"]')
+    sequence = ComputationalSequence(path)
+    np.testing.assert_array_equal(sequence["v"].values, rows(4)[0])
+    assert (sequence.name, sequence.columns("audio"), list(sequence)) == ("COVAREP", ("x", "y", "z"), ["v"])
+
+
+def test_entries_that_were_aligned_before_are_joined_in_the_order_of_time(tmp_path):
+    values, intervals = rows(1)
+    path = write(tmp_path / "a.csd", {"v[10]": (values + 9, intervals + 5), "v[2]": (values, intervals)})
+    timed = ComputationalSequence(path)["v"]
+    assert timed.values[:, 0].tolist() == [0, 9]
+    assert timed.intervals[:, 0].tolist() == [0, 5]
+
+
+def test_columns_without_names_are_refused_with_where_to_put_them(tmp_path):
+    sequence = ComputationalSequence(write(tmp_path / "a.csd", {"v": rows(2)}))
+    with pytest.raises(CorpusError, match=r"a\.csd: its 3 columns have no names.*a\.columns\.txt"):
+        sequence.columns("video")
+    (tmp_path / "a.columns.txt").write_text("one\ntwo\nthree\n")
+    assert sequence.columns("video") == ("one", "two", "three")
+
+
+def test_sets_of_a_known_size_have_their_published_names(tmp_path):
+    sequence = ComputationalSequence(write(tmp_path / "a.csd", {"v": rows(2, 35)}))
+    assert sequence.columns("video")[:3] == ("Anger", "Contempt", "Disgust")
+    assert sequence.columns("text")[0] == "word_000"
+
+
+def test_a_truncated_file_is_named_with_the_remedy(tmp_path):
+    path = write(tmp_path / "a.csd", {"v": rows(2000, 74)})
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(CorpusError, match=r"a\.csd is not a whole HDF5 file.*fetch it again"):
+        ComputationalSequence(path)
+    (tmp_path / "b.csd").write_text("not HDF5")
+    with pytest.raises(CorpusError, match="not a whole HDF5"):
+        ComputationalSequence(tmp_path / "b.csd")
+
+
+def test_other_errors_name_file_and_entry(tmp_path):
+    values, intervals = rows(3)
+    path = write(tmp_path / "a.csd", {"v": (values, intervals[:2])})
+    with pytest.raises(CorpusError, match=r"a\.csd, v: .* do not fit"):
+        ComputationalSequence(path)["v"]
+    with h5py.File(tmp_path / "c.csd", "w") as file:
+        file.create_group("x/other")
+    with pytest.raises(CorpusError, match="no computational sequence"):
+        ComputationalSequence(tmp_path / "c.csd")
+    with pytest.raises(MissingFileError):
+        ComputationalSequence(tmp_path / "none.csd")
+
+
+def test_a_file_without_a_video_is_refused(tmp_path):
+    with h5py.File(tmp_path / "a.csd", "w") as file:
+        file.create_group("COVAREP/data")
+    with pytest.raises(CorpusError, match="COVAREP holds no video"):
+        ComputationalSequence(tmp_path / "a.csd")
+
+
+def test_two_files_of_one_name_are_refused(tmp_path):
+    write(tmp_path / "a.csd", {"v": rows(2)})
+    write(tmp_path / "b.csd", {"v": rows(2)})
+    with pytest.raises(CorpusError, match=r"a\.csd and .*b\.csd both hold 'COVAREP'"):
+        open_folder(tmp_path)

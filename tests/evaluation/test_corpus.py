@@ -1,0 +1,95 @@
+"""Scores on a corpus: they agree with the metrics, thresholds come from valid, training rows are no test."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emoembed import metrics
+from emoembed.errors import InputError
+from emoembed.evaluation.corpus import evaluate_corpus, evaluate_protocol, trained_on, write_evaluation
+from emoembed.features.text import word_feature_set
+from emoembed.labels.projections import LabelParts
+from emoembed.model.config import ModalityConfig
+from emoembed.prediction.recognizer import Recognizer
+from emoembed.training import recipes
+
+
+@pytest.fixture(scope="module")
+def recognizer(word_table):
+    columns = word_feature_set(word_table.dim).columns
+    text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5))
+    return Recognizer(recipes.build({"text": text}, word_table))
+
+
+def test_evaluation_agrees_with_the_metrics(corpus_of, recognizer):
+    texts, labels = (
+        ["jubilant", "sunny", "wrathful", "downcast", "blue", "irate"],
+        ["joy", "joy", "anger", "sadness", "sadness", "anger"],
+    )
+    corpus = corpus_of(texts * 4, labels * 4, split=["train", "valid", "valid", "valid"] * 6)
+    found = evaluate_corpus(recognizer, corpus, batch_size=4)
+    scored = corpus.split("valid")
+    results = [recognizer.predict(text, labels=corpus.labels) for text in scored.samples["text"]]
+    true = np.array([row[0] for row in scored.samples["labels"]])
+    answered = np.array([result.label for result in results])
+    assert found.figures["accuracy"] == pytest.approx((true == answered).mean())
+    assert found.figures["uar"] == pytest.approx(metrics.uar(answered, true))
+    assert found.figures["uar_low"] <= found.figures["uar"] <= found.figures["uar_high"]
+    joy = np.array([result.scores["joy"] for result in results])
+    assert found.by_label.loc["joy", "auc"] == pytest.approx(metrics.auc(joy, true == "joy"), abs=0.02)
+    assert list(found.predictions["true"]) == list(true)
+    assert not found.trained_on
+
+
+def test_multi_label_thresholds_come_from_valid(corpus_of, recognizer):
+    rows = [("joy",), ("joy", "anger"), ("anger",), ()] * 3
+    corpus = corpus_of(["jubilant", "sunny", "wrathful", "downcast"] * 3, rows, split=["valid"] * 8 + ["test"] * 4)
+    found = evaluate_corpus(recognizer, corpus, "test")
+    assert set(found.figures) >= {"macro_f1", "mean_auc", "mean_ap"}
+    assert "uar" not in found.figures
+    assert found.figures["rows"] == 4
+    with pytest.raises(ValueError, match="no split 'valid'"):
+        evaluate_corpus(recognizer, corpus.split("test"), "test")
+
+
+def test_the_interval_redraws_speakers_and_not_rows(corpus_of, recognizer):
+    texts, labels = ["jubilant", "wrathful", "sunny", "irate"] * 10, ["joy", "anger"] * 20
+    alone = evaluate_corpus(recognizer, corpus_of(texts, labels, split="valid", speaker=["anna"] * 40))
+    assert np.isnan([alone.figures["uar_low"], alone.figures["uar_high"]]).all()  # of one speaker
+    three = evaluate_corpus(recognizer, corpus_of(texts, labels, split="valid", speaker=["a", "b", "b", "c"] * 10))
+    for name in ("uar", "accuracy", "macro_f1"):
+        assert three.figures[f"{name}_low"] < three.figures[name] < three.figures[f"{name}_high"], name
+
+
+def test_a_corpus_without_splits_is_trained_on_whole(recognizer):
+    config = replace(recognizer.model.config, provenance={"trained_on": {"audio": ["tess", "ravdess"]}})
+    model = recipes.build(config.modalities, recognizer.model.phrases)
+    model.config = config
+    assert trained_on(model, "tess", "valid")
+    assert trained_on(model, "ravdess", "train")
+    assert not trained_on(model, "ravdess", "test")
+
+
+def test_two_corpora_of_one_series_are_no_test_of_each_other(recognizer):
+    config = replace(recognizer.model.config, provenance={"trained_on": {"text": ["emorynlp"]}})
+    model = recipes.build(config.modalities, recognizer.model.phrases)
+    model.config = config
+    assert trained_on(model, "meld", "test")
+    assert not trained_on(model, "emorynlp", "test")
+    assert not trained_on(model, "goemotions", "test")
+
+
+def test_an_unknown_protocol_is_named_beside_the_known(text_model):
+    with pytest.raises(InputError, match="no protocol 'speaker'; known are default, mosei-6"):
+        evaluate_protocol("meld", "nowhere", "speaker", base=text_model)
+
+
+def test_written_figures_are_strict_json(tmp_path):
+    write_evaluation(tmp_path / "out", {"auc": float("nan"), "n": np.int64(3)}, runs=pd.DataFrame({"a": [1]}))
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == {"auc": None, "n": 3}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["metrics.json", "runs.csv"]

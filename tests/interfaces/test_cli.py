@@ -1,0 +1,349 @@
+"""The command line: exit codes, what is printed, and that it is the API with dashes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from emoembed import __version__
+from emoembed.features.store import FeatureStore
+from emoembed.features.text import word_feature_set
+from emoembed.interfaces.cli import main
+from emoembed.labels.emotion import table
+from emoembed.labels.phrases import WordTable
+from emoembed.labels.projections import LabelParts
+from emoembed.model.config import ModalityConfig
+from emoembed.prediction.recognizer import Recognizer, load
+from emoembed.training import recipes
+
+DIM = 16
+COMMANDS = ("predict", "train", "evaluate", "adapt", "attune", "extract", "prepare", "info")
+TOY = {"joy": ("party", "gift"), "anger": ("shout", "fight"), "sadness": ("rain", "alone")}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A checkpoint folder: a word table and an untrained text modality on it."""
+    phrases = [phrase for label in table().values() for phrase in (label.name, *label.synonyms)]
+    names = {word for phrase in phrases for word in re.findall(r"\w+", phrase.lower())}
+    known = sorted(names | {word for pair in TOY.values() for word in pair})
+    words = WordTable(known, np.random.default_rng(0).normal(size=(len(known), DIM)).astype(np.float32))
+    text = ModalityConfig(
+        "words", "recurrent", 20, word_feature_set(DIM).columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5)
+    )
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    model = recipes.described(recipes.build({"text": text}, words), provenance={"trained_on": {"text": ["toy"]}})
+    model.saw({"text": ("joy",)})
+    Recognizer(model).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """A manifest of 24 labelled train rows."""
+    labels = [name for name in TOY for _ in range(8)]
+    texts = [f"{TOY[name][i % 2]} {TOY[name][(i // 2) % 2]}" for i, name in enumerate(labels)]
+    frame = pd.DataFrame({"id": [f"row{i}" for i in range(24)], "text": texts, "labels": labels})
+    frame.to_csv(tmp_path / "toy.csv", index=False)
+    return tmp_path / "toy.csv"
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def test_predict_prints_a_table(tiny, capsys):
+    assert run("predict", "--text", "party", "--labels", "joy, anger ,sadness", "--model", tiny) == 0
+    printed = capsys.readouterr().out
+    expected = load(tiny).predict("party", labels=["joy", "anger", "sadness"])
+    assert printed.startswith(expected.label)
+    assert "weights: text 1.00" in printed
+    for label, score in expected.scores.items():
+        assert re.search(rf"{label} +{round(score, 3)}", printed)
+
+
+def test_predict_says_what_was_of_no_use(tiny, capsys):
+    assert run("predict", "--text", "party", "--audio", "a.wav", "--labels", "joy,anger", "--model", tiny) == 0
+    assert "absent: audio: this model has no audio; it reads text" in capsys.readouterr().out
+
+
+def test_predict_prints_json(tiny, capsys, tmp_path):
+    (tmp_path / "labels.json").write_text(json.dumps({"joy": "", "rain": "being alone"}))
+    options = ("--labels-file", tmp_path / "labels.json", "--multi-label", "--json", "--model", tiny)
+    assert run("predict", "--text", "party", *options) == 0
+    expected = load(tiny).predict("party", labels={"joy": "", "rain": "being alone"}, multi_label=True)
+    assert json.loads(capsys.readouterr().out) == expected.to_dict()
+
+
+def test_predict_a_manifest_with_a_failing_row(tiny, capsys, tmp_path):
+    (tmp_path / "in.csv").write_text("id,text\na,party\nb,zzzz\nc,rain\n")
+    output = tmp_path / "out.csv"
+    options = ("--labels", "joy,anger", "--model", tiny, "--batch-size", 2)
+    assert run("predict", "--manifest", tmp_path / "in.csv", "--output", output, *options) == 1
+    printed = capsys.readouterr()
+    assert "2 of 3 rows scored" in printed.out
+    assert "1 row failed" in printed.err
+    assert "b: no word of 'zzzz' has a vector" in printed.err
+    assert list(pd.read_csv(output)["label"].isna()) == [False, True, False]
+
+
+def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path, monkeypatch):
+    output = tmp_path / "out.csv"
+    output.write_text("before")
+    options = ("predict", "--manifest", toy, "--output", output, "--labels", "joy,anger", "--model", tiny)
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    assert run(*options) == 2
+    assert output.read_text() == "before"
+    monkeypatch.undo()
+    assert run(*options) == 0
+    assert len(pd.read_csv(output)) == 24
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("predict", "--text", "party", "--labels", "joy,Joy"), "labels 'joy' and 'Joy' are the same emotion"),
+        (("predict", "--text", "party", "--labels", "joy,,anger"), "label 2, '', is not an emotion name"),
+        (("predict", "--text", "party"), "this checkpoint names no default labels"),
+        (("predict", "--labels", "joy"), "nothing to work on"),
+        (("predict", "--text", "party", "--labels-file", "no.json"), "no labels at no.json"),
+        (("predict", "--manifest", "a.csv", "--labels", "joy"), "give --output"),
+        (("predict", "--manifest", "a.csv", "--text", "party"), "many rows go to --output"),
+        (("predict", "--manifest", "no.csv", "--output", "b.csv", "--labels", "joy"), "there is no no.csv"),
+        (("evaluate", "nothing", "--data", "."), "there is no corpus 'nothing'"),
+        (("evaluate", "meld"), "where is meld?"),
+        (("evaluate", "meld", "--data", ".", "--seeds", "3"), "--seed and --seeds go with --unseen"),
+        (("evaluate", "meld", "--data", ".", "--protocol", "x"), "there is no protocol 'x'; known are default"),
+        (("evaluate", "meld", "--data", ".", "--epochs", "3"), "go with --protocol"),
+        (("evaluate", "meld", "--unseen", "joy", "--device", "cuda"), "--device and --batch-size go without --unseen"),
+        (("evaluate", "mosei", "--protocol", "mosei-6", "--batch-size", "8"), "go without --unseen and --protocol"),
+        (("adapt", "--support", "no.csv", "--output", "x"), "no support at no.csv"),
+        (("train", "--manifest", "no.csv", "--output", "x"), "there is no no.csv"),
+    ],
+)
+def test_errors_are_one_line_and_exit_code_two(arguments, message, tiny, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments, "--model", tiny) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("emoembed: ")
+    assert message in printed.err
+    assert printed.out == ""
+
+
+def test_a_model_that_is_not_there(capsys):
+    assert run("info", "model", "nowhere") == 2
+    assert "emoembed: no checkpoint 'nowhere'" in capsys.readouterr().err
+
+
+def test_train_then_predict(tiny, toy, capsys, tmp_path):
+    folder = tmp_path / "model"
+    assert run("train", "--manifest", toy, "--output", folder, "--model", tiny, "--epochs", 12, "--batch-size", 8) == 0
+    printed = capsys.readouterr().out
+    assert "train rows held out for validation (seed 0)" in printed
+    assert "labels: anger, joy, sadness" in printed
+    assert run("predict", "--text", "party gift", "--model", folder) == 0
+    assert capsys.readouterr().out.startswith("joy")
+    assert run("train", "--manifest", toy, "--output", folder, "--model", tiny, "--modality", "text,smell") == 2
+    assert "toy has no smell; it has text" in capsys.readouterr().err
+
+
+def test_evaluate_prints_writes_and_warns_of_training_rows(tiny, toy, capsys, tmp_path):
+    folder = tmp_path / "scores"
+    assert run("evaluate", toy, "--split", "train", "--model", tiny, "--output", folder) == 0
+    printed = capsys.readouterr()
+    assert "was trained on rows of toy's train split: this is no test" in printed.err
+    figures = json.loads((folder / "metrics.json").read_text())
+    assert figures["trained_on"]
+    assert f"uar         {figures['uar']:.3f}" in printed.out
+    assert set(figures["by_label"]) == set(TOY)
+    assert list(pd.read_csv(folder / "predictions.csv")["true"])[:2] == ["joy", "joy"]
+    assert run("evaluate", toy, "--split", "test", "--model", tiny) == 2
+    assert "toy has no split 'test'" in capsys.readouterr().err
+
+
+def test_evaluate_unseen_prints_means_over_seeds(tiny, capsys, tmp_path, monkeypatch):
+    asked = {}
+
+    def evaluate(corpus, data, unseen, **options):
+        asked.update(options, corpus=corpus, unseen=unseen)
+        row = {"fold": "f", "group": "joy", "unseen": "joy", "auc": 0.75, "ap": 0.5, "chance_ap": 0.25}
+        return pd.DataFrame([{"seed": seed, **row} for seed in options["seeds"]])
+
+    monkeypatch.setattr("emoembed.evaluation.corpus.evaluate_unseen", evaluate)
+    monkeypatch.setattr("emoembed.evaluation.corpus.audit_unseen", lambda *a, **k: ["no training label is a synonym"])
+    options = ("--unseen", "joy", "--seeds", 3, "--split", "test", "--model", tiny, "--output", tmp_path / "out")
+    assert run("evaluate", "meld", "--data", tmp_path, *options) == 0
+    assert list(asked["seeds"]) == [0, 1, 2]
+    assert (asked["unseen"], asked["split"]) == ("joy", "test")
+    printed = capsys.readouterr().out
+    assert printed.startswith("audit: no training label is a synonym")
+    assert re.search(r"auc +0\.750? +0\.0", printed)
+    assert len(pd.read_csv(tmp_path / "out" / "runs.csv")) == 3
+
+
+def test_zero_shot_text_needs_a_sentence_encoder(tiny, toy, capsys):
+    assert run("evaluate", toy, "--unseen", "joy", "--model", tiny) == 2
+    assert "start from a sentence encoder, which this model lacks" in capsys.readouterr().err
+
+
+def test_adapt_saves_a_checkpoint_that_knows_its_examples(tiny, capsys, tmp_path):
+    (tmp_path / "rows.csv").write_text("label,text\nnostalgia,rain alone\nnostalgia,alone\n")
+    folder = tmp_path / "adapted"
+    assert run("adapt", "--support", tmp_path / "rows.csv", "--output", folder, "--model", tiny) == 0
+    assert "labels moved by examples: nostalgia" in capsys.readouterr().out
+    after, before = (
+        one.predict("rain alone", labels=["joy", "nostalgia"]).scores["nostalgia"]
+        for one in (Recognizer.from_pretrained(folder), load(tiny))
+    )
+    assert after > before
+    harmful = ("--steps", "2", "--max-harm", "2", "--output", tmp_path / "other")
+    assert run("adapt", "--support", tmp_path / "rows.csv", "--model", tiny, *harmful) == 2
+    assert "max_harm is a share of items, 0 to 1; given 2.0" in capsys.readouterr().err
+
+
+def test_extract_counts_and_exits_one_when_a_file_fails(capsys, tmp_path):
+    sound = 0.3 * np.sin(2 * np.pi * 200 * np.arange(8000) / 16000)
+    soundfile.write(tmp_path / "a.wav", sound, 16000)
+    (tmp_path / "in.csv").write_text("id,audio\na,a.wav\nb,no.wav\n")
+    options = ("extract", "--manifest", tmp_path / "in.csv", "--modality", "audio", "--output", tmp_path / "store")
+    assert run(*options) == 1
+    printed = capsys.readouterr()
+    assert "1 items of speech" in printed.out
+    assert "1 row failed" in printed.err
+    assert set(FeatureStore(tmp_path / "store")) == {"a"}
+
+
+def test_prepare_writes_what_info_counts(toy, capsys, tmp_path):
+    assert run("prepare", toy, "--output", tmp_path / "copy.jsonl") == 0
+    assert "24 rows" in capsys.readouterr().out
+    assert run("info", "corpus", tmp_path / "copy.jsonl") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("copy: 24 rows, one label a row")
+    assert re.search(r"sadness +8", printed)
+
+
+def test_prepare_writes_a_folder_that_info_recognizes(stand_in, capsys, tmp_path):
+    assert run("prepare", "mosei", "--data", stand_in("mosei", "csd"), "--output", tmp_path / "out") == 0
+    assert "144 rows -> " in capsys.readouterr().out
+    assert run("info", "corpus", tmp_path / "out") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("mosei, form csd: 144 rows, several labels a row")
+    assert "train: 96 rows, published 16327" in printed
+    assert "video: Anger, Contempt, Disgust" in printed
+    assert "audio: COVAREP, 74 columns (F0, VUV" in printed
+    assert "values were infinite" in printed
+    assert run("info", "corpus", stand_in("iemocap", "nine-class")) == 0
+    assert "published" in capsys.readouterr().out
+    assert run("info", "corpus", tmp_path) == 2
+    assert "holds no corpus that its files would name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["emoembed", "mtee"])
+def test_a_protocol_prints_and_writes_a_report(method, stand_in, word_table, tiny, capsys, tmp_path, monkeypatch):
+    vectors = tmp_path / "vectors.txt"
+    lines = [" ".join([word, *map(str, row)]) for word, row in zip(word_table.words, word_table.vectors, strict=True)]
+    vectors.write_text("\n".join([f"{len(lines)} {word_table.dim}", *lines]))
+    monkeypatch.setenv("EMOEMBED_CACHE", str(tmp_path / "cache"))
+    given = f"--unseen fear --epochs 1 --words {vectors} --method {method} --output {tmp_path / 'out'}"
+    assert run("evaluate", "mosei", "--data", stand_in("mosei", "seq-20"), *given.split(), "--model", tiny) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("# mosei, mosei-6, valid split")
+    assert f"| {method} |" in printed
+    assert "video: 10 columns are emotion scores and left out" in printed
+    assert ("With a few examples" in printed) == (method == "emoembed")
+    assert (tmp_path / "out" / "report.md").read_text().startswith(printed[:200])
+
+
+def test_info_label(tiny, capsys):
+    assert run("info", "label", "happiness", "--model", tiny) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"joy: {table()['joy'].definition}")
+    assert "was trained on it" in printed
+    after = printed.split("nearest labels:\n")[1].splitlines()
+    assert [line.startswith("  ") for line in after] == [True] * 10 + [False]
+    assert after[10].startswith("text: nearest trained on: joy 1.00")
+    assert run("info", "label", "zzzz", "--model", tiny) == 2
+    assert "'zzzz' has no vector" in capsys.readouterr().err
+
+
+def test_info_model(tiny, capsys):
+    assert run("info", "model", tiny) == 0
+    printed = capsys.readouterr().out
+    assert "text:       words features, recurrent encoder, 20 dimensions" in printed
+    assert "seen:       joy" in printed
+    assert "licence:    not stated" in printed
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: emoembed {command}")
+
+
+def test_help_loads_nothing_heavy():
+    code = "import sys; from emoembed.interfaces.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "assert not {'torch', 'pandas', 'numpy'} & set(sys.modules), sorted(sys.modules)"
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for command in COMMANDS:
+        assert command in printed
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"emoembed {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["predict", "--batch-size", "0"], ["evaluate", "meld", "--seed", "1", "--seeds", "2"], []]
+)
+def test_wrong_usage_is_exit_code_two(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert "usage: emoembed" in capsys.readouterr().err
+
+
+def test_a_text_that_begins_with_dashes_and_a_list_that_ends_with_a_comma(tiny, capsys):
+    assert run("predict", "--text", "--party", "--labels", "joy,anger,", "--model", tiny) == 0
+    assert capsys.readouterr().out.split()[0] in ("joy", "anger")
+
+
+def test_a_folder_of_recordings_is_a_manifest_of_its_files(voice, capsys, tmp_path):
+    import soundfile
+
+    (tmp_path / "talk").mkdir()
+    for i in range(3):
+        soundfile.write(tmp_path / "talk" / f"{i}.wav", voice(1.0, pitch=120 + 40 * i), 16_000)
+    (tmp_path / "talk" / "notes.txt").write_text("none of it")
+    options = ("--labels", "joy,anger", "--model", "ravdess-av", "--output", tmp_path / "out.csv")
+    for places in ((tmp_path / "talk",), (tmp_path / "talk" / "*.wav",), sorted((tmp_path / "talk").glob("*.wav"))):
+        assert run("predict", "--audio", *places, *options) == 0
+        written = pd.read_csv(tmp_path / "out.csv")
+        assert [path.rsplit("/", 1)[-1] for path in written["id"]] == ["0.wav", "1.wav", "2.wav"]
+        assert set(written["label"]) <= {"joy", "anger"}
+    assert "3 of 3 rows scored" in capsys.readouterr().out
+    assert run("predict", "--audio", tmp_path / "talk", "--labels", "joy,anger") == 2
+    assert "the scores of 3 files go to a table" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("default")
+def test_warnings_are_one_line_and_shown_as_before_afterwards(tmp_path, capsys):
+    shown = warnings.showwarning
+    (tmp_path / "m.csv").write_bytes("id,text\na,caf\xe9 time\n".encode("cp1252"))
+    assert main(["info", "corpus", str(tmp_path / "m.csv")]) == 0
+    assert warnings.showwarning is shown
+    told = [line for line in capsys.readouterr().err.splitlines() if "Windows-1252" in line]
+    assert len(told) == 1
+    assert told[0].startswith("emoembed: warning: ")

@@ -1,0 +1,82 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from emoembed.labels.projections import LabelParts
+from emoembed.model.config import ModalityConfig
+from emoembed.model.residual import Detail
+from emoembed.prediction.recognizer import Recognizer
+from emoembed.training import closed_form, recipes
+from emoembed.transfer import few_shot
+
+
+def test_directions_are_those_of_the_rows_whitened_and_of_length_one():
+    torch.manual_seed(0)
+    rows = torch.randn(500, 3) * torch.tensor([9.0, 1.0, 0.01]) + 5.0
+    detail = Detail(3, 2)
+    assert not detail(rows).any()
+    detail.fit(rows)
+    torch.testing.assert_close(detail(rows).norm(dim=1), torch.ones(500))
+    raw = (rows - detail.centre) @ detail.directions.T
+    torch.testing.assert_close(raw.T @ raw / len(rows), torch.eye(2), atol=1e-3, rtol=0)
+
+
+def test_fewer_rows_than_directions_leave_the_rest_at_zero():
+    detail = Detail(5, 4)
+    detail.fit(torch.eye(5)[:2])
+    assert detail.directions[0].any()
+    assert not detail.directions[1:].any()
+
+
+@pytest.fixture
+def model(word_table):
+    """Reads six columns, of which words (the map in closed form, fitted on the first two) say nothing of the others."""
+    units = ModalityConfig(
+        *("units", "pooled", 24, tuple("abcdef"), {"summary": "mean", "overview": 1.0}),
+        parts=LabelParts(vad_share=0.5),
+        detail=5,
+    )
+    return recipes.build({"video": units}, word_table)
+
+
+def test_points_hold_what_no_word_says_outside_training_alone(model, toy):
+    data = toy(60)
+    closed_form.prepare(model, data)
+    closed_form.fit_background(model, data)
+    batch, features = data.batch(range(8)), model.embed(("joy", "awe"))
+    assert model.encode(batch)["video"].shape == (8, 29)
+    torch.testing.assert_close(model.encode(batch)["video"][:, 24:].norm(dim=1), torch.ones(8))
+    assert not model.project(features)["video"][:, 24:].any()
+    assert Recognizer(model).model.config.modalities["video"].point_dim == 29
+    model.train()
+    assert model.encode(batch)["video"].shape == (8, 24)
+    assert model.project(features)["video"].shape == (2, 24)
+
+
+def test_examples_teach_what_words_cannot_say(model, toy):
+    seen = toy(90)
+    closed_form.prepare(model, seen)
+    unlike = replace(seen, inputs={"video": {i: f.copy() for i, f in seen.inputs["video"].items()}})
+    draw = torch.Generator().manual_seed(0)
+    for n, frames in enumerate(unlike.inputs["video"].values()):
+        frames[:, 5] = (3.0 if n % 2 else -3.0) + 0.1 * float(torch.randn(1, generator=draw))
+    closed_form.fit_background(model, unlike)
+    points = model.encode(unlike.batch(range(90)))["video"]
+    word = model.label_points(("awe",))["video"][0]
+    taught = few_shot.shrink(word, points[1:17:2], model.background("video"), 8.0, detail=5)
+    scores = points @ taught
+    assert scores[1::2].mean() > scores[0::2].mean() + 0.3
+    torch.testing.assert_close(taught[:24].norm(), torch.tensor(1.0))
+    without = points[:, :24] @ few_shot.shrink(word[:24], points[1:17:2, :24], model.background("video")[:24], 8.0)
+    assert (without[1::2].mean() - without[0::2].mean()).abs() < 0.2
+
+
+def test_a_model_with_detail_is_saved_whole(model, toy, tmp_path):
+    data = toy(60)
+    closed_form.prepare(model, data)
+    closed_form.fit_background(model, data)
+    Recognizer(model).save_pretrained(tmp_path / "m")
+    again = Recognizer.from_pretrained(tmp_path / "m").model
+    batch = data.batch(range(8))
+    torch.testing.assert_close(again.encode(batch)["video"], model.encode(batch)["video"], atol=2e-3, rtol=0)

@@ -1,0 +1,103 @@
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from emoembed import corpora
+from emoembed.corpora.corpus import make_samples
+from emoembed.corpora.feature_corpus import Arrays, FeatureCorpus
+from emoembed.errors import CorpusError, InputError
+from emoembed.features.feature_set import FeatureSet
+from emoembed.reading.prepare import prepare
+
+
+def toy(arrays):
+    samples = make_samples(list(arrays), labels=[("joy",)] * len(arrays), split="train")
+    tables = {"audio": Arrays(FeatureSet("toy", ("a", "b", "c")), arrays)}
+    return FeatureCorpus("mosei", samples, ("joy", "anger"), True, tables, "toy", ("said before",))
+
+
+def test_faults_are_counted_once_and_mended(tmp_path):
+    values = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    values[:, 2] = 7.0
+    broken = values.copy()
+    broken[0, 1], broken[2, 1], broken[3, 0] = -np.inf, -np.inf, np.nan
+    done = prepare(toy({"x": values, "y": broken, "z": np.zeros((0, 3), np.float32)}), tmp_path / "out")
+    assert done.notes == (
+        "said before",
+        "audio: 2 of 24 values were infinite, in 2 columns, most in b; 0 stands in their place",
+        "audio: 1 of 24 values were NaN, in 2 columns, most in b; 0 stands in their place",
+        "audio: 1 columns are constant: c",
+        "audio: 1 rows have no features, such as z (nothing of this modality falls into it)",
+    )
+    np.testing.assert_array_equal(done.features["audio"]["x"], values)
+    assert done.features["audio"]["y"][0, 1] == 0
+    assert "z" not in done.features["audio"]
+
+
+@pytest.mark.parametrize(("name", "form"), [("mosei", "csd"), ("mosei", "seq-20"), ("iemocap", "nine-class")])
+def test_a_prepared_corpus_is_the_corpus(name, form, tmp_path, stand_in):
+    source = corpora.load(name, stand_in(name, form))
+    prepare(source, tmp_path / "out")
+    back = corpora.load(name, tmp_path / "out")
+    assert (back.name, back.form, back.labels, back.multi_label) == (name, form, source.labels, source.multi_label)
+    assert back.samples["labels"].tolist() == source.samples["labels"].tolist()
+    for modality, table in source.features.items():
+        assert back.features[modality].feature_set.columns == table.feature_set.columns
+        for item in list(table)[:5]:
+            expected = np.nan_to_num(table[item], posinf=0, neginf=0)
+            np.testing.assert_array_equal(back.features[modality][item], expected)
+
+
+def test_media_become_this_package_s_own_features(tmp_path, stand_in):
+    source = corpora.load("iemocap", stand_in("iemocap", "raw"))
+    done = prepare(source, tmp_path / "out")
+    assert done.features["audio"].feature_set.name == "speech"
+    assert set(done.features["audio"]) == set(source.samples["id"])
+    lengths = [len(done.features["audio"][i]) / 100 for i in source.samples["id"]]
+    np.testing.assert_allclose(lengths, source.samples["end"] - source.samples["start"], atol=0.05)
+    assert any(note.startswith("video: no row could be read: no face found") for note in done.notes)
+
+
+def test_preparing_again_does_nothing_and_another_corpus_is_refused(tmp_path):
+    arrays = {"x": np.ones((2, 3), np.float32)}
+    prepare(toy(arrays), tmp_path / "out")
+    before = (tmp_path / "out" / "audio" / "shard-00000.npy").stat().st_mtime_ns
+    prepare(toy(arrays), tmp_path / "out")
+    assert (tmp_path / "out" / "audio" / "shard-00000.npy").stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="holds mosei with other rows"):
+        prepare(toy({"other": arrays["x"]}), tmp_path / "out")
+    mended = toy(arrays)
+    mended.samples["text"] = "said otherwise"
+    mended.samples["labels"] = pd.Series([("awe",)] * len(mended.samples), dtype=object)
+    with pytest.raises(InputError, match="holds mosei as it was; labels and text are others now"):
+        prepare(mended, tmp_path / "out")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").touch()
+    with pytest.raises(InputError, match=r"holds thesis\.txt"):
+        prepare(toy(arrays), tmp_path / "full")
+
+
+def test_a_folder_of_the_user_s_own_media_is_never_touched(tmp_path):
+    (tmp_path / "out" / "audio").mkdir(parents=True)
+    (tmp_path / "out" / "audio" / "interview.wav").write_text("precious")
+    with pytest.raises(InputError, match="audio holds files that are not a feature store's"):
+        prepare(toy({"x": np.ones((2, 3), np.float32)}), tmp_path / "out")
+    assert (tmp_path / "out" / "audio" / "interview.wav").read_text() == "precious"
+
+
+def test_a_stopped_run_goes_on_and_an_unfinished_folder_is_no_corpus(tmp_path):
+    prepare(toy({"x": np.ones((2, 3), np.float32)}), tmp_path / "out")
+    (tmp_path / "out" / "corpus.json").unlink()
+    assert prepare(toy({"x": np.ones((2, 3), np.float32)}), tmp_path / "out").features["audio"]["x"].shape == (2, 3)
+    (tmp_path / "out" / "corpus.json").write_text("{")
+    with pytest.raises(CorpusError, match="damaged"):
+        corpora.load("mosei", tmp_path / "out")
+
+
+def test_rows_whose_media_are_others_now_are_refused(corpus_of, tmp_path, voice):
+    for name in ("a", "b"):
+        soundfile.write(tmp_path / f"{name}.wav", voice(1.0), 16_000)
+    prepare(corpus_of([None], audio=[str(tmp_path / "a.wav")]), tmp_path / "out")
+    with pytest.raises(InputError, match="audio are others now"):
+        prepare(corpus_of([None], audio=[str(tmp_path / "b.wav")]), tmp_path / "out")

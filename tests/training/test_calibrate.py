@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from emoembed.errors import InputError
+from emoembed.metrics import expected_calibration_error
+from emoembed.reading.rows import join
+from emoembed.training import closed_form
+from emoembed.training.calibrate import _smooth, calibrate
+from emoembed.training.loop import TrainConfig, encode_rows, fit, predict_logits
+
+
+@pytest.fixture
+def valid(toy):
+    return toy(300, 3, noise=4.0)
+
+
+@pytest.fixture
+def trained(units_model, toy):
+    config = TrainConfig(epochs=8, batch_size=16, learning_rate=0.02, bf16=False)
+    closed_form.prepare(units_model, toy(90, 1))
+    fit(units_model, toy(90, 1), toy(60, 2), config)
+    return units_model
+
+
+def of(model, valid, multi_label):
+    logits = {"video": torch.from_numpy(predict_logits(model, valid)["video"])}
+    points = {"video": model.label_points(valid.labels)["video"].detach()}
+    return model.calibrated(logits, model.label_trust(points), multi_label=multi_label)["video"]
+
+
+def test_the_softmax_is_as_likely_as_slopes_and_offsets_can_make_it(trained, valid):
+    calibrate(trained, "video", valid)
+    goal = torch.from_numpy(valid.targets.argmax(axis=1))
+    best = float(cross_entropy(of(trained, valid, False), goal))
+    curves = trained.trust("video").curves
+    for change in (-0.2, 0.2):
+        curves[0, -1] += change
+        assert float(cross_entropy(of(trained, valid, False), goal)) >= best - 1e-4
+        curves[0, -1] -= change
+
+
+def test_calibration_leaves_the_answer_among_labels_as_it_was(units_model, toy):
+    """Slopes and offsets by label would answer as often as validation rows bear it, which other rows may not."""
+    rows, labels = toy(300, 3), ("joy", "anger", "sadness", "fear", "calm", "disgust")
+    which = np.minimum(np.random.default_rng(0).geometric(0.5, 300) - 1, 5)
+    valid = type(rows)(rows.ids, rows.inputs, labels, np.eye(6, dtype=np.float32)[which], rows.multi_label)
+    points = {"video": units_model.label_points(labels)["video"].detach()}
+    raw = units_model.score(encode_rows(units_model, valid), points)["video"].argmax(dim=1)
+    calibrate(units_model, "video", valid)
+    assert bool((of(units_model, valid, False).argmax(dim=1) == raw).all())
+
+
+def test_slope_and_offset_make_the_mean_probability_the_share_that_bears_it(trained, valid):
+    calibrate(trained, "video", valid)
+    probabilities = of(trained, valid, True).sigmoid().numpy()
+    assert probabilities.mean() == pytest.approx(valid.targets.mean(), abs=0.01)
+    assert expected_calibration_error(probabilities.ravel(), valid.targets.ravel()) < 0.06
+
+
+def test_labels_near_each_other_are_calibrated_alike_seen_or_not():
+    """Eight labels whose offset rises along the first axis: a ninth, left out of the fit, is told from its place."""
+    draw = torch.Generator().manual_seed(0)
+    points = torch.nn.functional.normalize(torch.randn(9, 4, generator=draw), dim=1)
+    truth = 3.0 * points[:, 0] - 1.0
+    logits = torch.randn(4000, 9, generator=draw)
+    targets = (torch.rand(4000, 9, generator=draw) < (logits + truth).sigmoid()).float()
+    curves = _smooth(logits[:, :8], targets[:, :8], points[:8])
+    told = points[8] @ curves[1, :-1] + curves[1, -1]
+    assert abs(told - truth[8]) < 0.2 * abs(truth[:8].mean() - truth[8])
+
+
+def test_what_a_place_does_not_tell_is_the_same_for_all():
+    """Ten pairs of labels near each other, one offset high and one low: each is misled by the other's."""
+    draw = torch.Generator().manual_seed(0)
+    sides = torch.cat([torch.eye(10), torch.eye(10).roll(1, 0)])  # partners fall into different parts of the fit
+    up = torch.arange(20)[:, None] < 10
+    points = torch.nn.functional.normalize(torch.cat([sides, torch.where(up, 0.3, -0.3) * sides], dim=1), dim=1)
+    logits = torch.randn(1000, 20, generator=draw)
+    targets = (torch.rand(1000, 20, generator=draw) < (logits - 2.0 + torch.where(up, 1.0, -1.0).T).sigmoid()).float()
+    curves = _smooth(logits, targets, points)
+    assert (points @ curves[1, :-1]).std() < 0.1
+
+
+def test_few_and_misleading_rows_neither_turn_the_order_nor_make_it_extreme(trained, toy):
+    few = toy(3, 5)
+    calibrate(trained, "video", few)
+    points = {"video": trained.label_points(few.labels)["video"].detach()}
+    told = trained.label_trust(points)["video"]
+    turned = type(few)(few.ids, few.inputs, few.labels, few.targets[::-1].copy(), few.multi_label)
+    calibrate(trained, "video", turned)
+    for said in (told, trained.label_trust(points)["video"]):
+        for slope, offset in zip(said.slopes, said.offsets, strict=True):
+            assert bool(((slope > 0.05) & (slope < 10)).all())
+            assert bool((offset.abs() < 10).all())
+
+
+def test_a_modality_that_knows_nothing_weighs_almost_nothing(units_model, valid, toy):
+    noise = toy(300, 3, noise=300.0)
+    calibrate(units_model, "video", noise)
+    assert units_model.log_weight["video"].exp() < 0.1
+
+
+def test_a_label_no_validation_row_bears_is_trusted_like_the_others(trained, valid):
+    trained.saw({"video": (*valid.labels, "boredom")})
+    calibrate(trained, "video", valid)
+    *known, unmeasured, unknown = trained.trust("video").trust.tolist()
+    assert len(known) == len(valid.labels)
+    assert unmeasured == pytest.approx(np.mean(known), abs=1e-5)
+    assert unknown == pytest.approx(np.mean(known) / 2, abs=1e-5)
+
+
+def test_a_weight_learned_jointly_stays(units_model, valid):
+    calibrate(units_model, "video", valid, weigh=False)
+    assert units_model.log_weight["video"] == 0.0
+    assert bool(units_model.trust("video").curves.any())
+
+
+def test_rows_of_several_labels_calibrate_each_by_itself(trained, valid):
+    targets = valid.targets.copy()
+    targets[np.arange(len(targets)), (targets.argmax(axis=1) + 1) % targets.shape[1]] = 1.0
+    several = type(valid)(valid.ids, valid.inputs, valid.labels, targets, ~valid.multi_label)
+    weight = trained.log_weight["video"].detach().clone()
+    calibrate(trained, "video", several)
+    known = trained.trust("video")
+    assert bool(known.curves[2:].any())
+    assert bool(known.thresholds.any())
+    assert not bool(known.curves[:2].any())
+    assert bool(trained.log_weight["video"] == weight)
+    none = type(valid)(valid.ids, valid.inputs, valid.labels, np.zeros_like(targets), ~valid.multi_label)
+    with pytest.raises(InputError, match="validation rows that bear a label; there are none"):
+        calibrate(trained, "video", none)
+
+
+def test_a_row_without_the_modality_says_nothing_of_its_labels(trained, valid):
+    calibrate(trained, "video", valid)
+    before, curves = trained.trust("video").trust.clone(), trained.trust("video").curves.clone()
+    more = join(
+        [valid, type(valid)(("lacking",), {"video": {}}, valid.labels, valid.targets[:1], valid.multi_label[:1])]
+    )
+    calibrate(trained, "video", more)
+    torch.testing.assert_close(trained.trust("video").trust, before)
+    torch.testing.assert_close(trained.trust("video").curves, curves, rtol=0.01, atol=0.01)

@@ -1,0 +1,229 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from emoembed.errors import CheckpointError, TrainingError
+from emoembed.labels.projections import LabelParts
+from emoembed.model.config import ModalityConfig
+from emoembed.training import closed_form, loop, objective, recipes
+
+CONFIG = loop.TrainConfig(epochs=6, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
+
+
+@pytest.fixture
+def fresh(word_table):
+    def make(seed=0):
+        modality = ModalityConfig(
+            "units", "pooled", 24, tuple("abcdef"), {"hidden": 16, "dropout": 0.1}, parts=LabelParts(vad_share=0.5)
+        )
+        return recipes.build({"video": modality}, word_table, seed)
+
+    return make
+
+
+def weights(model):
+    return torch.cat([value.flatten().float() for value in model.state_dict().values()])
+
+
+def test_it_learns_what_can_be_learned(fresh, toy):
+    model, data = closed_form.prepare(fresh(), toy(90, 1)), toy(60, 2)
+    assert loop.validation_score(model, data) < 0.75
+    history = loop.fit(model, toy(90, 1), data, CONFIG)
+    assert loop.validation_score(model, data) > 0.95
+    assert history.scores[history.best_epoch] == max(history.scores)
+    assert history.losses[-1] < history.losses[0]
+
+
+def test_the_seed_decides_the_weights(fresh, toy):
+    def run(seed):
+        model = closed_form.prepare(fresh(seed), toy())
+        loop.fit(model, toy(), toy(30, 2), loop.TrainConfig(epochs=2, batch_size=16, bf16=False, seed=seed))
+        return weights(model)
+
+    torch.testing.assert_close(run(3), run(3), rtol=0, atol=0)
+    assert not torch.allclose(run(3), run(4))
+
+
+def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
+    whole = closed_form.prepare(fresh(), toy())
+    expected = loop.fit(whole, toy(), toy(30, 2, noise=3.0), CONFIG)
+    real, calls = loop.validation_score, []
+
+    def dying(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(loop, "validation_score", dying)
+    with pytest.raises(KeyboardInterrupt):
+        loop.fit(closed_form.prepare(fresh(), toy()), toy(), toy(30, 2, noise=3.0), CONFIG, resume=tmp_path)
+    monkeypatch.setattr(loop, "validation_score", real)
+    torch.manual_seed(99)
+    again = closed_form.prepare(fresh(5), toy())
+    history = loop.fit(again, toy(), toy(30, 2, noise=3.0), CONFIG, resume=tmp_path)
+    assert history == expected
+    torch.testing.assert_close(weights(again), weights(whole), rtol=0, atol=0)
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_a_run_of_other_settings_is_not_taken_up(fresh, toy, tmp_path):
+    loop.fit(closed_form.prepare(fresh(), toy()), toy(), toy(30, 2), CONFIG, resume=tmp_path)
+    other = loop.TrainConfig(epochs=7, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
+    with pytest.raises(CheckpointError, match=r"a run of other settings \(epochs\)"):
+        loop.fit(fresh(), toy(), toy(30, 2), other, resume=tmp_path)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_what_was_not_annotated_teaches_nothing(several):
+    logits = torch.randn(4, 3, requires_grad=True)
+    targets = torch.tensor([[1.0, 0.0, torch.nan]] * 4)
+    objective.label_loss(logits, targets, np.full(4, several), torch.ones(4), CONFIG).backward()
+    assert logits.grad[:, 2].abs().max() == 0
+    assert logits.grad[:, :2].abs().min() > 0
+
+
+def test_dropping_modalities_never_takes_the_last():
+    frames = torch.zeros(200, 1, 1)
+    batch = {"audio": (frames, torch.ones(200).long()), "video": (frames, torch.arange(200) % 2)}
+    dropped = loop._drop_modalities(batch, 0.9, torch.Generator().manual_seed(0))
+    left = sum((lengths > 0).long() for _, lengths in dropped.values())
+    assert left.min() == 1
+    assert (left[1::2] == 1).float().mean() > 0.5
+
+
+def test_joint_training_survives_rows_that_lack_a_modality(word_table, toy):
+    units = ModalityConfig(
+        "units", "pooled", 24, tuple("abcdef"), {"hidden": 16, "dropout": 0.1}, parts=LabelParts(vad_share=0.5)
+    )
+    model, data = recipes.build({"audio": units, "video": units}, word_table), toy(90, 1)
+    both = replace(data, inputs={"audio": data.inputs["video"], "video": data.inputs["video"]})
+    lacking = replace(
+        both, inputs={"audio": dict(list(data.inputs["video"].items())[:60]), "video": both.inputs["video"]}
+    )
+    closed_form.prepare(model, both)
+    loop.fit(model, lacking, both, replace(CONFIG, modality_dropout=0.5))
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    for modality in ("audio", "video"):
+        alone = replace(both, inputs={modality: both.inputs[modality]})
+        assert loop.validation_score(model, alone) > 0.9
+
+
+def test_divergence_is_an_error_that_names_the_remedy(fresh, toy):
+    data = toy()
+    broken = {i: np.full_like(frames, np.nan) for i, frames in data.inputs["video"].items()}
+    with pytest.raises(TrainingError, match=r"diverged in epoch 1: the video encoder.*lower the learning rate"):
+        loop.fit(fresh(), replace(data, inputs={"video": broken}), toy(30, 2), CONFIG)
+
+
+def test_what_is_left_is_the_model_of_the_best_epoch(fresh, toy):
+    model, valid = closed_form.prepare(fresh(), toy(90, 1)), toy(60, 2, noise=6.0)
+    history = loop.fit(model, toy(90, 1), valid, replace(CONFIG, epochs=10, patience=10))
+    assert history.scores[history.best_epoch] > history.scores[-1]
+    assert loop.validation_score(model, valid) == history.scores[history.best_epoch]
+
+
+def test_training_stops_after_so_many_epochs_without_a_better_one(fresh, toy):
+    model, valid = closed_form.prepare(fresh(), toy(90, 1)), toy(60, 2, noise=6.0)
+    history = loop.fit(model, toy(90, 1), valid, replace(CONFIG, epochs=40, patience=3))
+    assert len(history.scores) == len(history.losses) == history.best_epoch + 1 + 3 < 40
+
+
+def watched(model, seen):
+    """A change of batches that changes nothing, and notes the parameters each batch meets and what it is given."""
+
+    def watch(frames, lengths, noise):
+        parameters = torch.nn.utils.parameters_to_vector(model.parameters()).detach().clone()
+        seen.append((parameters, frames, float(torch.rand(1, generator=noise)), model.training))
+        return frames
+
+    return {"video": watch}
+
+
+def test_the_rate_rises_and_then_falls(fresh, toy):
+    model, seen = closed_form.prepare(fresh(), toy()), []
+    config = replace(CONFIG, epochs=10, patience=10, warmup=0.5, weight_decay=0.0)
+    loop.fit(model, toy(64), toy(30, 2), config, augment=watched(model, seen))
+    moved = np.array([float((after[0] - before[0]).norm()) for before, after in pairwise(seen)])
+    assert len(moved) == 39
+    assert moved[0] == 0.0
+    assert moved[:3].mean() < moved[15:25].mean() / 2
+    assert moved[-3:].mean() < moved[15:25].mean() / 4
+
+
+def test_the_seed_decides_which_rows_meet_and_what_is_drawn(fresh, toy):
+    def run(seed):
+        model, seen = closed_form.prepare(fresh(), toy()), []
+        loop.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=2, seed=seed), augment=watched(model, seen))
+        assert all(training for _, _, _, training in seen)
+        return {float(frames.sum()) for _, frames, _, _ in seen}, {draw for _, _, draw, _ in seen}
+
+    first, again, other = run(3), run(3), run(4)
+    assert first == again
+    assert not first[0] & other[0]
+    assert not first[1] & other[1]
+
+
+def test_what_chance_drops_in_training_goes_by_the_seed_alone(fresh, toy):
+    def run(drawn):
+        model = closed_form.prepare(fresh(), toy())
+        torch.rand(drawn)
+        loop.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=1))
+        return weights(model)
+
+    torch.testing.assert_close(run(7), run(1), rtol=0, atol=0)
+
+
+def test_weights_decay_where_they_are_matrices_of_encoders_and_nowhere_else(fresh, toy):
+    """Gradients are clipped away: what moves, moves by decay."""
+    model = closed_form.prepare(fresh(), toy())
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    loop.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=1, patience=1, clip=0.0, weight_decay=0.5))
+    for name, parameter in model.named_parameters():
+        if name.startswith("encoders") and parameter.ndim > 1:
+            assert parameter.norm() < before[name].norm()
+        else:
+            torch.testing.assert_close(parameter, before[name], rtol=0, atol=0)
+
+
+def test_what_changes_batches_is_all_that_training_sees(fresh, toy):
+    model, blind = closed_form.prepare(fresh(), toy()), {"video": lambda frames, lengths, noise: 0.0 * frames}
+    history = loop.fit(model, toy(), toy(30, 2), CONFIG, augment=blind)
+    assert min(history.losses) > 0.9 * np.log(3)
+
+
+def test_items_are_cut_in_training(fresh, toy):
+    model, seen = closed_form.prepare(fresh(), toy()), []
+    loop.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=1, max_frames=2), augment=watched(model, seen))
+    assert {frames.shape[1] for _, frames, _, _ in seen} == {2}
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_rows(fresh, toy):
+    losses = []
+    for size in (8, 30, 60):
+        model = closed_form.prepare(fresh(), toy())
+        config = replace(CONFIG, epochs=1, learning_rate=0.0, batch_size=size)
+        losses += loop.fit(model, toy(), toy(30, 2), config).losses
+    assert losses == pytest.approx([losses[0]] * 3, rel=0.1)
+
+
+def test_modality_dropout_hides_modalities_from_their_encoders(word_table, toy):
+    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
+    model, data = recipes.build({"audio": units, "video": units}, word_table), toy(64)
+    both, heard = replace(data, inputs={"audio": data.inputs["video"], "video": data.inputs["video"]}), []
+    closed_form.prepare(model, both)
+    encoder = model.encoders["audio"]
+    encoder.register_forward_pre_hook(lambda part, given: heard.append(len(given[0])) if part.training else None)
+    for chance in (0.0, 0.5):
+        loop.fit(model, both, both, replace(CONFIG, epochs=1, modality_dropout=chance))
+    plain, dropped = sum(heard[:4]), sum(heard[4:])
+    assert plain == 64
+    assert 40 < dropped < 56
+
+
+def test_of_equal_epochs_the_last_is_the_best():
+    assert loop._best([0.5, 0.7, 0.7, 0.6]) == 2
+    assert loop._best([0.2]) == 0

@@ -1,0 +1,240 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from emoembed.encoders.transformer import ratings_of
+from emoembed.labels.projections import LabelParts
+from emoembed.model.config import ModalityConfig
+from emoembed.reading.rows import EmotionData
+from emoembed.training import closed_form, loop, recipes
+from emoembed.training.objective import Objective, contrast, label_loss, nearness, penalty
+
+CONFIG = loop.TrainConfig(epochs=3, batch_size=16, learning_rate=0.02, bf16=False, stay_close=0.0)
+
+
+@pytest.fixture
+def setting(word_table, toy):
+    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
+    return recipes.build({"video": units}, word_table), toy(30)
+
+
+def objective(setting, **changes):
+    model, data = setting
+    return Objective(model, data, replace(CONFIG, **changes), torch.Generator().manual_seed(0))
+
+
+def points_of(setting):
+    model, data = setting
+    return {"video": model.label_points(data.labels)["video"][data.targets.argmax(axis=1)].detach()}
+
+
+def test_only_some_labels_are_asked_for_in_an_episode(setting, toy):
+    found = objective(setting, episode=2 / 3)
+    targets = torch.eye(3)
+    hidden = {tuple(found._episode(targets).isnan().any(dim=0).tolist()) for _ in range(40)}
+    assert hidden == {(True, False, False), (False, True, False), (False, False, True)}
+    assert not objective(setting)._episode(targets).isnan().any()
+
+
+def test_label_noise_moves_points_by_its_share_and_they_stay_directions(setting):
+    label_points = setting[0].label_points(setting[1].labels)
+    moved = objective(setting, label_noise=0.3)._noisy(label_points)["video"]
+    torch.testing.assert_close(moved.norm(dim=1), torch.ones(3))
+    cosine = (moved * label_points["video"]).sum(dim=1)
+    assert 0.9 < cosine.min() < 0.99
+    assert objective(setting)._noisy(label_points) is label_points
+
+
+def test_a_softened_target_goes_to_the_labels_asked_for_by_nearness(setting):
+    found = objective(setting, soften=0.25)
+    targets = torch.cat([torch.eye(3), torch.eye(3)])
+    targets[3:, 2] = torch.nan
+    several = np.array([False, False, True, False, False, False])
+    softened = found._softened(targets, several)
+    asked = softened[[0, 1, 3, 4]].nan_to_num(0.0)
+    torch.testing.assert_close(asked.sum(dim=1), torch.ones(4))
+    torch.testing.assert_close(softened[0], 0.75 * targets[0] + 0.25 * found.near[0])
+    assert (asked.max(dim=1).values < 1.0).all()
+    assert (softened[2] == targets[2]).all()
+    assert softened[3:, 2].isnan().all()
+    assert softened[5, :2].tolist() == [0.0, 0.0]
+    assert objective(setting)._softened(targets, several) is targets
+
+
+def test_labels_are_near_by_the_cosine_of_their_vectors():
+    near = nearness(torch.tensor([[1.0, 0.0], [2.0, 0.2], [0.0, 3.0]]))
+    torch.testing.assert_close(near.sum(dim=1), torch.ones(3))
+    assert near[0, 0] > near[0, 1] > near[0, 2]
+
+
+def test_items_and_labels_are_mixed_alike(setting):
+    found = objective(setting, mix=0.5)
+    points = points_of(setting)
+    targets = torch.from_numpy(setting[1].targets)
+    mixed, goals = found._mixed(points, targets)
+    torch.testing.assert_close(goals.sum(dim=1), torch.ones(len(goals)))
+    assert 0.5 <= goals.max(dim=1).values.min() < 0.9
+    label_points = setting[0].label_points(setting[1].labels)["video"]
+    expected = torch.nn.functional.normalize(goals @ label_points, dim=1)
+    torch.testing.assert_close(mixed["video"], expected, atol=1e-4, rtol=0)
+
+
+def test_rows_of_other_modalities_are_not_mixed(setting):
+    targets = torch.from_numpy(setting[1].targets)
+    points = {"video": points_of(setting)["video"].clone(), "audio": points_of(setting)["video"].clone()}
+    points["audio"][1:] = torch.nan  # the first row alone has both
+    mixed, goals = objective(setting, mix=0.5)._mixed(points, targets)
+    torch.testing.assert_close(mixed["video"][0], points["video"][0])
+    torch.testing.assert_close(goals[0], targets[0])
+    assert mixed["audio"][1:].isnan().all()
+    assert (goals[1:].max(dim=1).values < 1).any()
+
+
+def test_a_row_between_two_labels_counts():
+    logits, between = torch.randn(2, 3), torch.tensor([[0.6, 0.4, 0.0]]).repeat(2, 1)
+    loss = label_loss(logits, between, torch.zeros(2).bool().numpy(), torch.ones(2), CONFIG)
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, between))
+
+
+def test_contrast_is_least_where_rows_of_a_label_lie_together():
+    targets = torch.eye(2).repeat_interleave(4, dim=0)
+    together = torch.eye(8)[[0] * 4 + [1] * 4]
+    apart = torch.eye(8)
+    mixed = torch.eye(8)[[0, 1] * 4]
+    losses = [float(contrast({"video": points}, targets)) for points in (together, apart, mixed)]
+    assert losses[0] < losses[1] < losses[2]
+    assert float(contrast({"video": apart[:1]}, targets[:1])) == 0.0
+
+
+def test_each_label_by_itself_where_asked(setting):
+    rows = torch.arange(6).numpy()
+    points = {"video": points_of(setting)["video"][:6]}
+    among, alone = (objective(setting, sigmoid=value)(points, rows) for value in (False, True))
+    logits = setting[0].score(points, setting[0].label_points(setting[1].labels))["video"]
+    targets = torch.from_numpy(setting[1].targets[:6])
+    torch.testing.assert_close(among, torch.nn.functional.cross_entropy(logits, targets))
+    each = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(dim=1).mean()
+    torch.testing.assert_close(alone, each / 4)
+
+
+CHOICES = [{"episode": 0.5}, {"label_noise": 0.3}, {"mix": 0.5}, {"contrast": 0.3}, {"sigmoid": True}, {"soften": 0.25}]
+
+
+@pytest.mark.parametrize("changes", CHOICES)
+def test_rows_that_lack_a_modality_leave_every_gradient_finite(changes, word_table, toy):
+    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
+    model, data = recipes.build({"audio": units, "video": units}, word_table), toy(30)
+    found = Objective(model, data, replace(CONFIG, pull=1.0, **changes), torch.Generator().manual_seed(0))
+    items = model.label_points(data.labels)["video"][data.targets.argmax(axis=1)].detach()
+    points = {"audio": items.clone(), "video": items.clone()}
+    points["audio"][:5], points["video"][5:12] = torch.nan, torch.nan
+    points = {name: one.requires_grad_(True) for name, one in points.items()}
+    found(points, np.arange(30)).backward()
+    for one in (*points.values(), *model.projections.parameters()):
+        assert one.grad is not None
+        assert one.grad.isfinite().all()
+    assert points["video"].grad[12:].abs().sum() > 0
+
+
+def test_an_episode_asks_nothing_of_the_labels_it_hides(setting):
+    data = setting[1]
+    found = objective(setting, episode=0.67, pull=1.0, contrast=1.0)
+    found._episode = lambda targets: targets.index_fill(1, torch.tensor([2]), torch.nan)
+    rows = np.flatnonzero(data.targets[:, 2] == 1)
+    items = torch.nn.functional.normalize(torch.randn(len(rows), 24), dim=1)
+    points = {"video": items.requires_grad_(True)}
+    found(points, rows).backward()
+    torch.testing.assert_close(points["video"].grad, torch.zeros_like(points["video"]))
+
+
+@pytest.mark.parametrize("changes", CHOICES)
+def test_every_choice_still_learns(setting, toy, changes):
+    model, data = setting
+    closed_form.prepare(model, data)
+    history = loop.fit(model, toy(90, 1), toy(60, 2), replace(CONFIG, epochs=12, **changes))
+    assert max(history.scores) > 0.9
+
+
+def test_locked_labels_stay(setting, toy):
+    model, data = setting
+    before = model.label_points(data.labels)["video"].clone()
+    closed_form.prepare(model, data)
+    loop.fit(model, data, toy(30, 2), replace(CONFIG, lock_labels=True))
+    torch.testing.assert_close(model.label_points(data.labels)["video"], before)
+
+
+def random_items(rows, seed=0):
+    return torch.nn.functional.normalize(torch.randn(rows, 24, generator=torch.Generator().manual_seed(seed)), dim=1)
+
+
+def test_balance_lets_every_label_count_alike(setting):
+    model, data = setting
+    data = data.rows(np.array([*range(0, 30, 3), *range(1, 13, 3), 2]))  # ten of one label, four of another, one
+    points, rows = {"video": random_items(15)}, np.arange(15)
+    plain, half, whole = (objective((model, data), balance=share)(points, rows) for share in (0.0, 0.5, 1.0))
+    logits = model.score(points, model.label_points(data.labels))["video"]
+    each = torch.nn.functional.cross_entropy(logits, torch.from_numpy(data.targets), reduction="none")
+    torch.testing.assert_close(plain, each.mean())
+    by_label = torch.stack([each[torch.from_numpy(column == 1)].mean() for column in data.targets.T])
+    torch.testing.assert_close(whole, by_label.mean())
+    assert min(plain, whole) < half < max(plain, whole)
+
+
+def test_positives_weigh_by_how_far_negatives_outnumber_them(setting):
+    model, data = setting
+    data = data.rows(np.array([*range(0, 30, 3), *range(1, 13, 3), 2]))
+    data = replace(data, multi_label=np.ones(15, bool))
+    points = {"video": random_items(15)}
+    loss = objective((model, data), positive_weight=True)(points, np.arange(15))
+    logits = model.score(points, model.label_points(data.labels))["video"]
+    each = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, torch.from_numpy(data.targets), pos_weight=torch.tensor([5 / 10, 11 / 4, 14 / 1]), reduction="none"
+    )
+    torch.testing.assert_close(loss, each.sum(dim=1).mean() / 4)
+
+
+def test_a_row_counts_alike_however_few_of_its_labels_were_annotated():
+    targets = torch.tensor([[1.0, 0.0, 1.0, 0.0], [1.0, torch.nan, torch.nan, torch.nan]])
+    whole, part = (label_loss(torch.zeros(1, 4), row[None], np.ones(1, bool), torch.ones(1), CONFIG) for row in targets)
+    torch.testing.assert_close(whole, part)
+
+
+def test_smoothing_goes_to_the_labels_asked_for_alone():
+    logits, targets = torch.randn(4, 3), torch.tensor([[1.0, 0.0, torch.nan]]).repeat(4, 1)
+    smoothed = replace(CONFIG, label_smoothing=0.2)
+    loss = label_loss(logits, targets, np.zeros(4, bool), torch.ones(4), smoothed)
+    first = torch.zeros(4, dtype=torch.long)
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits[:, :2], first, label_smoothing=0.2))
+
+
+def test_each_modality_and_their_fusion_learn_from_the_rows_that_have_them(word_table, toy):
+    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
+    model, data = recipes.build({"audio": units, "video": units}, word_table), toy(30)
+    points, targets = {"audio": random_items(30), "video": random_items(30, 1)}, torch.from_numpy(data.targets)
+    points["audio"][:10] = torch.nan
+    loss = objective((model, data))(points, np.arange(30))
+    logits = model.score(points, model.label_points(data.labels))
+    entropy = torch.nn.functional.cross_entropy
+    alone = entropy(logits["audio"][10:], targets[10:]) + entropy(logits["video"], targets)
+    torch.testing.assert_close(loss, alone + entropy(model.fuse(logits), targets))
+
+
+def test_departures_from_the_start_cost_what_is_asked(text_model):
+    adapters, projection = text_model.encoders["text"].adapters, text_model.projections["text"]
+    assert penalty(text_model, replace(CONFIG, stay_close=2.0, stay_close_text=2.0)) == 0.0
+    for parameter in (*adapters.parameters(), *projection.parameters()):
+        torch.nn.init.normal_(parameter, std=0.3)
+    assert penalty(text_model, CONFIG) == 0.0
+    assert penalty(text_model, replace(CONFIG, stay_close=2.0)) == 2 * projection.drift() > 0.1
+    assert penalty(text_model, replace(CONFIG, stay_close_text=2.0)) == 2 * adapters.size() > 0.01
+
+
+def test_rated_rows_are_drawn_to_their_ratings_and_the_others_are_not(text_model):
+    ratings = np.array([[0.5, -0.5, 0.2], [np.nan] * 3], np.float32)
+    data = EmotionData(("a", "b"), {}, ("joy", "anger"), np.eye(2, dtype=np.float32), np.zeros(2, bool), ratings)
+    points = {"text": text_model.train().label_points(data.labels)["text"].detach()}
+    plain, rated = (objective((text_model, data), rate=share)(points, np.arange(2)) for share in (0.0, 3.0))
+    error = (ratings_of(points["text"][:1]) - torch.from_numpy(ratings[:1])).square().mean()
+    torch.testing.assert_close(rated - plain, 3 * error)

@@ -1,0 +1,145 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from emoembed.errors import InputError
+from emoembed.prediction import bulk
+from emoembed.prediction.recognizer import Recognizer
+from emoembed.training import closed_form
+from emoembed.transfer import attune
+
+
+@pytest.fixture
+def at_home(units_model, toy):
+    """A model, and rows like those it was trained on: `(model, data)`."""
+    data = toy(90)
+    closed_form.prepare(units_model, data)
+    closed_form.fit_background(units_model, data)
+    return units_model, data
+
+
+def batches(data, rows):
+    return [data.batch(np.array([i])) for i in rows]
+
+
+@torch.no_grad()
+def mean_point(model, data):
+    return model.encode(data.batch(range(len(data))))["video"].mean(dim=0)
+
+
+def test_items_of_another_place_are_brought_home(at_home, toy):
+    model, _ = at_home
+    away = toy(60, 1)
+    for frames in away.inputs["video"].values():
+        frames += 1.5
+    home = model.background("video")
+    before = (mean_point(model, away) - home).norm()
+    with pytest.warns(UserWarning, match="attuned to 2 items of video alone"):
+        few = attune.attune(model, batches(away, range(2)))
+    many = attune.attune(model, batches(away, range(60)))
+    left = [float((mean_point(m, away) - home).norm() / before) for m in (few, many)]
+    assert left[1] < 0.5 < left[0] < 1.0
+    assert many.config.provenance["attuned"] == {"video": 60}
+    points = many.encode(away.batch(range(60)))["video"].detach()
+    torch.testing.assert_close(points.norm(dim=1), torch.ones(60))
+    assert not bool(model.shift("video").any())
+
+
+def test_attuning_anew_forgets_what_it_was_attuned_to_before(at_home, toy):
+    model, _ = at_home
+    away = batches(toy(30, 1), range(30))
+    once = attune.attune(model, away)
+    torch.testing.assert_close(attune.attune(once, away).shift("video"), once.shift("video"))
+
+
+def test_items_that_lack_the_modality_say_nothing_of_where_it_lies(at_home, toy):
+    model, _ = at_home
+    away = toy(30, 1)
+    there = attune.attune(model, [away.batch(np.arange(20))])
+    lacking = dict(list(away.inputs["video"].items())[:20])
+    some = attune.attune(model, [replace(away, inputs={"video": lacking}).batch(np.arange(30))])
+    torch.testing.assert_close(some.shift("video"), there.shift("video"))
+    assert some.config.provenance["attuned"] == {"video": 20}
+
+
+def test_texts_attune_nothing(three_model):
+    texts = {"text": (torch.randint(4, 20, (6, 7, 1)).float(), torch.full((6,), 7))}
+    with pytest.raises(InputError, match="recordings or faces of your own; given none"):
+        attune.attune(three_model, [texts])
+
+
+def test_what_was_heard_before_cannot_be_attuned(three_model, sounds):
+    taught = Recognizer(three_model).adapt([{"audio": sounds[0], "label": "awe"}])
+    with pytest.raises(InputError, match="attune first, then adapt: the examples of awe"):
+        taught.attune(audio=sounds)
+    by_text = Recognizer(three_model).adapt([{"text": "wow", "label": "awe"}])  # which is not in the way
+    assert bool(by_text.attune(audio=sounds).model.shift("audio").any())
+
+
+def test_an_attuned_model_is_saved_whole(at_home, toy, tmp_path):
+    model, _ = at_home
+    attuned = Recognizer(attune.attune(model, batches(toy(30, 1), range(30))))
+    attuned.save_pretrained(tmp_path / "mine")
+    again = Recognizer.from_pretrained(tmp_path / "mine").model
+    torch.testing.assert_close(again.shift("video"), attuned.model.shift("video"), atol=1e-3, rtol=0)
+    assert "30 video" in (tmp_path / "mine/README.md").read_text()
+
+
+def test_nothing_to_attune_to_is_told(at_home, three_model):
+    model, _ = at_home
+    with pytest.raises(InputError, match="recordings or faces of your own; given none"):
+        attune.attune(model, [])
+    recognizer = Recognizer(three_model)
+    with pytest.raises(InputError, match="recordings or faces of your own; given none"):
+        recognizer.attune()
+    with pytest.raises(InputError, match=r"a list of audio, each an item; given 'a\.wav'"):
+        recognizer.attune(audio="a.wav")
+    with pytest.raises(InputError, match="audio 1 to attune to is None"):
+        recognizer.attune(audio=["a.wav", None])
+
+
+@pytest.fixture
+def sounds(voice):
+    return [(voice(pitch=pitch), 16_000) for pitch in (120, 150, 180, 210, 240)]
+
+
+def test_sounds_attune_sound_alone(three_model, sounds):
+    recognizer = Recognizer(three_model)
+    attuned = recognizer.attune(audio=sounds).model
+    assert bool(attuned.shift("audio").any())
+    assert not bool(attuned.shift("video").any())
+    assert attuned.config.provenance["attuned"] == {"audio": 5}
+    faces = list(np.random.default_rng(0).integers(0, 255, (5, 48, 48), dtype=np.uint8))
+    later = Recognizer(attuned).attune(video=faces)
+    torch.testing.assert_close(later.model.shift("audio"), attuned.shift("audio"))
+    assert later.model.config.provenance["attuned"] == {"audio": 5, "video": 5}
+
+
+def test_a_manifest_attunes_by_the_rows_that_can_be_read(three_model, sounds, tmp_path):
+    import soundfile
+
+    for i, (samples, rate) in enumerate(sounds):
+        soundfile.write(tmp_path / f"{i}.wav", samples, rate)
+    (tmp_path / "mine.csv").write_text(
+        "id,audio,text\na,0.wav,x\nb,1.wav,y\nc,2.wav,z\nd,none.wav,\ne,3.wav,\nf,4.wav,\n"
+    )
+    attuned, failures = bulk.attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model")
+    assert list(failures) == ["d"]
+    direct = Recognizer(three_model).attune(audio=[tmp_path / f"{i}.wav" for i in range(5)])
+    torch.testing.assert_close(attuned.model.shift("audio"), direct.model.shift("audio"))
+    assert (tmp_path / "model/config.json").is_file()
+
+
+def test_a_manifest_none_of_which_can_be_read_says_why(three_model, tmp_path):
+    (tmp_path / "mine.csv").write_text("id,audio\na,none.wav\n")
+    with pytest.raises(InputError, match="given none; a: no audio file at"):
+        bulk.attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_manifest_of_texts_alone_is_refused(three_model, tmp_path):
+    (tmp_path / "mine.csv").write_text("id,text\na,x\n")
+    with pytest.raises(InputError, match="attuning needs audio or video; mine has text alone"):
+        bulk.attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model")
