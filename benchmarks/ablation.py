@@ -10,17 +10,23 @@ row by row, so that a run goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 import torch
+from studies import shipped, voice_and_face
 from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "checkpoints/build"))
+
+from rated_texts import rate_texts
 
 import emoembed
 from emoembed import corpora
-from emoembed.evaluation import fusion, held_out, shipped, zero_shot
+from emoembed.evaluation import held_out, zero_shot
 from emoembed.evaluation.folds import Fold, load_folds
 from emoembed.evaluation.report import Report, write
 from emoembed.labels.projections import LabelParts
@@ -29,7 +35,7 @@ from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import join
-from emoembed.training import closed_form, recipes
+from emoembed.training import recipes
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ def with_ratings(fold: Fold, base: EmotionModel, data: Path) -> Fold:
     untrained = zero_shot.untrained_model(fold, base)
     assert untrained is not None
     texts = list(fold.corpus.split("train").samples["text"])[:4000]
-    rated = closed_form.rate_texts(untrained, corpora.load("emobank", data).split("train"), texts)
+    rated = rate_texts(untrained, corpora.load("emobank", data).split("train"), texts)
     return replace(fold, train=join([fold.train, rated]))
 
 
@@ -182,7 +188,7 @@ def correct_hubs(model: EmotionModel, method: str) -> None:
 
 def measure(base: EmotionModel, data: Path, modality: str, variant: Variant) -> Iterator[dict[str, object]]:
     """A row per held-out label."""
-    beside = fusion.other_speech(data) if modality == "audio" and not variant.alone else None
+    beside = voice_and_face.other_speech(data) if modality == "audio" and not variant.alone else None
     for position, whole in enumerate(load_folds(CORPORA[modality], data, base)):
         fold = replace(whole, beside=beside)
         one = changed(fold, variant)

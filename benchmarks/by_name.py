@@ -15,14 +15,16 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from studies import shipped
 
 import emoembed
-from emoembed.evaluation import shipped, zero_shot
+from emoembed.evaluation import zero_shot
 from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.report import Report, write
 from emoembed.labels.emotion import Label, find
 from emoembed.model.model import EmotionModel
 from emoembed.training import recipes
+from emoembed.training.build import temper
 
 MEANT: dict[str, Callable[[Label], Label]] = {
     "names in templates alone": lambda label: replace(label, synonyms=(), definition=""),
@@ -71,7 +73,7 @@ def main() -> None:
     assert untrained is not None
     models = {**variants("untrained", untrained), **variants("as it ships", base)}
     for strength in STRENGTHS:
-        models[f"adapters at strength {strength} (WiSE-FT)"] = recipes.temper(deepcopy(base), strength)
+        models[f"adapters at strength {strength} (WiSE-FT)"] = temper(deepcopy(base), strength)
     found = {}
     for name, model in models.items():
         found[name] = shipped.by_name(model, "semeval2018", parsed.data, shipped.SIX, "valid").iloc[0]

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from studies import voice_and_face
 
 import emoembed
-from emoembed.evaluation import baselines, fusion
+from emoembed.evaluation import baselines
 from emoembed.evaluation.report import Report, write
 from emoembed.labels.projections import LabelParts, LabelProjection
 from emoembed.model.model import EmotionModel
@@ -53,8 +54,12 @@ def main() -> None:
     parsed = parser.parse_args()
     torch.set_num_threads(2)
     model = emoembed.load(parsed.base).model
-    data, _ = fusion.read_both(parsed.data)
-    true, splits, inputs = data.targets.argmax(axis=1), fusion.splits_of(data, parsed.data), fusion.statistics_of(data)
+    data, _ = voice_and_face.read_both(parsed.data)
+    true, splits, inputs = (
+        data.targets.argmax(axis=1),
+        voice_and_face.splits_of(data, parsed.data),
+        voice_and_face.statistics_of(data),
+    )
     found = {}
     for name, parts in PARTS.items():
         points = label_points(model, data.labels, parts)

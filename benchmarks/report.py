@@ -17,16 +17,18 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from studies import novelty, shipped, unseen, voice_and_face
 
 import emoembed
 from emoembed import corpora
-from emoembed.evaluation import baselines, few_shot, fusion, novelty, plots, shipped, unseen, zero_shot
+from emoembed.evaluation import baselines, few_shot, plots, zero_shot
 from emoembed.evaluation.corpus import evaluate_corpus
 from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.report import Report, write
 from emoembed.labels.projections import LabelParts, LabelProjection
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.recognizer import Recognizer
+from emoembed.training.build import build
 
 CORPORA = {"text": "goemotions", "audio": "ravdess", "video": "fer2013"}
 SEEDS = {"text": 3, "audio": 3, "video": 1}
@@ -53,10 +55,9 @@ class Asked:
 
 def untrained(base: EmotionModel) -> EmotionModel:
     """The sentence encoder that `base` started from: what training has to beat."""
-    from emoembed.training import recipes
 
     assert base.phrases is not None
-    return recipes.build({"text": base.config.modalities["text"]}, base.phrases, like=base)
+    return build({"text": base.config.modalities["text"]}, base.phrases, like=base)
 
 
 def supervised(recognizer: Recognizer, data: Path, split: str) -> pd.DataFrame:
@@ -74,7 +75,7 @@ def named(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
 
 def joint(data: Path, split: str) -> pd.DataFrame:
     """Voice and face of one clip, by the checkpoint trained on both."""
-    scores = fusion.evaluate_checkpoint(emoembed.load("ravdess-av").model, data, split)
+    scores = voice_and_face.evaluate_checkpoint(emoembed.load("ravdess-av").model, data, split)
     return scores.rename("UAR").rename_axis("ravdess-av").to_frame()
 
 
@@ -113,7 +114,7 @@ def of_each(modality: str, asked: Asked, folder: Path) -> Report:
     facts = {"split": split, "seeds": seeds, "a few examples and calibration": "of the first seed"}
     report = Report(f"Each label held out in turn, {modality}, {split} split", facts, figures=["unseen"])
     if modality == "audio":
-        folds = list(fusion.held_out_folds(data, base))
+        folds = list(voice_and_face.held_out_folds(data, base))
     else:
         folds = list(load_folds(CORPORA[modality], data, base))
     found = unseen.each(
@@ -154,13 +155,13 @@ def of_each(modality: str, asked: Asked, folder: Path) -> Report:
 
 def ridge(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
     """RAVDESS's emotions held out in turn, by ridge regression to the table's valence, arousal and dominance."""
-    both, _ = fusion.read_both(data)
+    both, _ = voice_and_face.read_both(data)
     size = base.config.phrase_dim
     points = LabelProjection(size, size, LabelParts(vad_share=1.0))(base.embed(both.labels)).detach().numpy()
-    true, splits = both.targets.argmax(axis=1), fusion.splits_of(both, data)
+    true, splits = both.targets.argmax(axis=1), voice_and_face.splits_of(both, data)
     found = {
         way: baselines.held_out_ridge(points, inputs, true, splits, split)
-        for way, inputs in fusion.statistics_of(both).items()
+        for way, inputs in voice_and_face.statistics_of(both).items()
     }
     return pd.Series(found, name="auc").rename_axis("from").to_frame()
 
@@ -202,7 +203,7 @@ def of_iemocap(asked: Asked, _: Path) -> Report:
 def of_voice_and_face(asked: Asked, _: Path) -> Report:
     """Sound and action units of one clip over four folds of actors, all emotions seen."""
     report = Report(f"Voice and face of one clip, {asked.split} split", {"split": asked.split, "seeds": 1})
-    folds = fusion.evaluate(asked.data, split=asked.split).drop(columns="seed").set_index("fold").T
+    folds = voice_and_face.evaluate(asked.data, split=asked.split).drop(columns="seed").set_index("fold").T
     report.tables["UAR"] = folds.assign(mean=folds.mean(axis=1)).rename_axis("fold")
     return report
 

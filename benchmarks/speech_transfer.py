@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from studies import unseen
 
 import emoembed
-from emoembed.evaluation import unseen
 from emoembed.evaluation.report import Report, write
 from emoembed.model.config import ModalityConfig
 from emoembed.training import recipes

@@ -28,8 +28,9 @@ from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData, join
-from emoembed.training import closed_form, recipes
-from emoembed.training.loop import TrainConfig, fit, predict_logits
+from emoembed.training.fit import train
+from emoembed.training.loop import TrainConfig, predict_logits
+from emoembed.training.recipes import Recipe
 
 WORDS, DIM = 20_000, 256  # 10 MB at half precision, as much as the transformer's vocabulary
 TRAINING = TrainConfig(epochs=4, batch_size=64, learning_rate=1e-3, patience=2, stay_close=1.0, max_frames=64)
@@ -51,10 +52,9 @@ def word_data(corpus: Corpus, table: WordTable) -> EmotionData:
 def train_recurrent(data: Path, table: WordTable) -> EmotionModel:
     """The BiGRU on what `base` trains on, stopped where it stops."""
     config = ModalityConfig("words", "recurrent", DIM, tuple(f"word_{i:03d}" for i in range(DIM)), {"hidden": 192})
-    model = recipes.build({"text": config}, table)
-    train = join([word_data(corpora.load(name, data).split("train"), table) for name in stages.TEXT_CORPORA])
-    closed_form.prepare(model, train)
-    fit(model, train, word_data(corpora.load("goemotions", data).split("valid"), table), TRAINING, progress=True)
+    rows = join([word_data(corpora.load(name, data).split("train"), table) for name in stages.TEXT_CORPORA])
+    valid = word_data(corpora.load("goemotions", data).split("valid"), table)
+    model, _ = train(Recipe({"text": config}, table, TRAINING), rows, valid, progress=True)
     return model
 
 

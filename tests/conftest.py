@@ -1,6 +1,7 @@
 """Tiny models and toy data: everything here is made in milliseconds, offline."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -14,6 +15,7 @@ from emoembed.model.config import ModalityConfig, ModelConfig
 from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import EmotionData
 from emoembed.training import recipes
+from emoembed.training.build import build, described, start_projections
 
 TINY_BERT = {
     "model_type": "bert",
@@ -78,7 +80,7 @@ def text_model(tokenizer):
     model = EmotionModel(ModelConfig({"text": config}, phrase_dim=16, labels=("joy", "anger")))
     model.saw({"text": ("joy", "anger")})
     model.phrases = SentenceEncoder(model.encoders["text"], tokenizer)
-    recipes.start_projections(model)
+    start_projections(model)
     return model.eval()
 
 
@@ -89,9 +91,9 @@ def three_model(tokenizer, text_model):
         "audio": recipes.audio_modality(),
         "video": recipes.video_modality(),
     }
-    model = recipes.build(modalities, text_model.phrases)
+    model = build(modalities, text_model.phrases)
     model.saw(dict.fromkeys(modalities, ("joy", "anger")))
-    return recipes.described(model, labels=("joy", "anger"))
+    return described(model, labels=("joy", "anger"))
 
 
 @pytest.fixture
@@ -99,7 +101,7 @@ def units_model(word_table):
     columns = tuple(f"unit_{i}" for i in range(6))
     settings = {"hidden": 16, "dropout": 0.0}
     modality = ModalityConfig("action_units", "pooled", 24, columns, settings, parts=LabelParts(vad_share=0.5))
-    return recipes.build({"video": modality}, word_table)
+    return build({"video": modality}, word_table)
 
 
 @pytest.fixture
@@ -149,3 +151,24 @@ def stand_in(tmp_path_factory, word_table):
         return written[name, form]
 
     return make
+
+
+KINDS = {
+    "joy": ("jubilant", "sunny", "merry"),
+    "anger": ("wrathful", "irate", "cross"),
+    "sadness": ("downcast", "blue", "tearful"),
+    "fear": ("afraid", "scared", "shaken"),
+}
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    """The path of 96 sentences whose words say their label: 48 train, 24 valid, 24 test."""
+    generator = np.random.default_rng(0)
+    labels = list(KINDS) * 24
+    texts = [" ".join(generator.choice(KINDS[label], 2)) for label in labels]
+    splits = np.repeat(["train", "valid", "test"], [48, 24, 24])
+    path = tmp_path / "toy.csv"
+    table = pd.DataFrame({"id": [f"r{i}" for i in range(96)], "text": texts, "labels": labels, "split": splits})
+    table.to_csv(path, index=False)
+    return path

@@ -80,6 +80,13 @@ def test_the_map_names_every_room_in_this_order():
         assert f"`{room}/`" in said or f"`{room}.py`" in said, room
 
 
+def test_a_room_is_small_enough_to_be_looked_over():
+    for folder in (ROOT / "emoembed").rglob("*"):
+        if folder.is_dir() and folder.name not in ("__pycache__", "readers"):  # there is one reader a corpus
+            files = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+            assert len(files) <= 14, f"{folder} holds {len(files)} files"
+
+
 def test_imports_run_one_way():
     graph = {name: {o for o in imports(name) if o in MODULES and o != name} for name in MODULES}
     graph.pop("emoembed")  # the lazy front door names its rooms

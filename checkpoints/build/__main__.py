@@ -15,7 +15,7 @@ from stages import (
     TABLE_DIM,
     TABLE_WORDS,
     VOCABULARY,
-    assemble,
+    base_of,
     build_av,
     build_trunk,
     calibrated,
@@ -75,7 +75,7 @@ def main() -> None:
         if name in wanted or "base" in wanted
     }
     if "base" in wanted:
-        model = assemble(parsed.data, parts, untrained, parsed.reports)
+        model = base_of(parts, untrained, parsed.reports)
         write(model, parsed.output / "base", checkpoint.read_word_table(words))
 
 

@@ -23,6 +23,7 @@ from emoembed.labels.phrases import SentenceEncoder
 from emoembed.model.config import ModelConfig
 from emoembed.model.model import EmotionModel
 from emoembed.training import recipes
+from emoembed.training.build import start_projections
 
 ARCHITECTURE = (
     "model_type",
@@ -80,7 +81,7 @@ def prune(folder: Path, texts: Iterable[str], size: int, positions: int = 128) -
     encoder.trunk.load_state_dict(weights, strict=True)
     pruned.enable_truncation(positions)
     model.phrases = SentenceEncoder(encoder, pruned)
-    recipes.start_projections(model)
+    start_projections(model)
     return model.eval()
 
 

@@ -8,26 +8,31 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import prune
 import torch
-from safetensors.torch import load_file, save_file
+from rated_texts import rate_texts
 
 from emoembed import corpora
-from emoembed.evaluation import fusion, novelty
 from emoembed.evaluation.folds import AUDIO_CORPORA, hash_of
 from emoembed.features.text import tokenize
 from emoembed.labels.emotion import table
 from emoembed.labels.phrases import SentenceEncoder, WordTable
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint, expectation
+from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData, join
-from emoembed.training import closed_form, recipes
+from emoembed.reading.voice_and_face import other_speech, part_of, read_both
+from emoembed.training import fit, recipes
+from emoembed.training.build import described
 from emoembed.training.calibrate import calibrate
-from emoembed.training.loop import fit
+from emoembed.training.fit import train
+from emoembed.training.recipes import Recipe
 
 VOCABULARY = 12_000  # tokens of the trunk: 9 MB at half precision
 TABLE_WORDS, TABLE_DIM = 9_000, 50  # of the word table: 1.9 MB
@@ -47,7 +52,7 @@ def build_trunk(data: Path) -> EmotionModel:
     """The pruned sentence encoder, with adapters that do nothing yet; EmoBank says what valence of texts is."""
     texts = training_texts(data)
     model = prune.prune(prune.find_minilm(), texts, VOCABULARY)
-    closed_form.rate_texts(model, corpora.load("emobank", data).split("train"), texts[:RATED_TEXTS])
+    rate_texts(model, corpora.load("emobank", data).split("train"), texts[:RATED_TEXTS])
     return model
 
 
@@ -71,31 +76,26 @@ def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> Em
     """Adapters of the sentence encoder, on all text corpora; stops on GoEmotions dev."""
     phrases = untrained.phrases
     assert phrases is not None
-    model = recipes.build({"text": untrained.config.modalities["text"]}, phrases, seed, untrained)
-    train = join([corpus_rows.text_data(corpora.load(name, data).split("train"), phrases) for name in TEXT_CORPORA])
+    rows = join([corpus_rows.text_data(corpora.load(name, data).split("train"), phrases) for name in TEXT_CORPORA])
     valid = corpus_rows.text_data(corpora.load("goemotions", data).split("valid"), phrases)
-    model = recipes.temper(_fitted(model, train, valid, "text", seed, work))
-    closed_form.finish(model, train)
-    return model
+    modality = untrained.config.modalities["text"]
+    return trained("text", modality, rows, valid, untrained, seed, work, strength=recipes.TEXT_STRENGTH)
 
 
 def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
     """The speech encoder, on RAVDESS actors 1-16, TESS and EMO-DB; stops on RAVDESS actors 17-20."""
     ravdess = corpora.load("ravdess", data)
     parts = [ravdess.split("train"), *(corpora.load(name, data) for name in AUDIO_CORPORA if name != "ravdess")]
-    train = join([corpus_rows.audio_data(part) for part in parts])
-    assert untrained.phrases is not None
-    model = recipes.build({"audio": recipes.audio_modality()}, untrained.phrases, seed, untrained)
-    return _fitted(model, train, corpus_rows.audio_data(ravdess.split("valid")), "audio", seed, work)
+    rows = join([corpus_rows.audio_data(part) for part in parts])
+    valid = corpus_rows.audio_data(ravdess.split("valid"))
+    return trained("audio", recipes.audio_modality(), rows, valid, untrained, seed, work)
 
 
 def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
     """The face encoder, on FER2013's training images; stops on its validation images."""
     faces = corpora.load("fer2013", data)
-    assert untrained.phrases is not None
-    model = recipes.build({"video": recipes.video_modality()}, untrained.phrases, seed, untrained)
-    train, valid = (corpus_rows.video_data(faces.split(name)) for name in ("train", "valid"))
-    return _fitted(model, train, valid, "video", seed, work)
+    rows, valid = (corpus_rows.video_data(faces.split(name)) for name in ("train", "valid"))
+    return trained("video", recipes.video_modality(), rows, valid, untrained, seed, work)
 
 
 def key(*described: object) -> str:
@@ -103,80 +103,81 @@ def key(*described: object) -> str:
     return hashlib.sha256(repr((described, sorted(table().items()))).encode()).hexdigest()[:8]
 
 
-def _fitted(
-    model: EmotionModel, train: EmotionData, valid: EmotionData, modality: str, seed: int, work: Path
+def trained(
+    name: str,
+    modality: ModalityConfig,
+    rows: EmotionData,
+    valid: EmotionData,
+    untrained: EmotionModel,
+    seed: int,
+    work: Path,
+    strength: float | None = None,
 ) -> EmotionModel:
     """Train one modality, or take up what an earlier run of this stage, on the same rows, left in `work`."""
-    config = recipes.training(modality, seed)
-    stage = f"{modality}-{key(asdict(config), recipes.REVISION[modality], hash_of(train), hash_of(valid))}"
-    finished = work / f"{stage}.safetensors"
-    if not finished.is_file():
-        closed_form.prepare(model, train)
-        run = work / f"run-{stage}"
-        augment = recipes.augment_of(model.config.modalities)
-        history = fit(model, train, valid, config, augment=augment, resume=run, progress=True)
-        print(modality, "validation", [round(score, 4) for score in history.scores], flush=True)
-        written = finished.with_suffix(".tmp")
-        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, written)
-        written.replace(finished)
-    weights = {f"background_{modality}": model.background(modality), **load_file(finished)}
-    model.load_state_dict(weights)
-    closed_form.finish(model, train)
-    model.saw({modality: train.labels})
+    config = recipes.training(name, seed)
+    stage = f"{name}-{key(asdict(config), recipes.REVISION[name], hash_of(rows), hash_of(valid))}"
+    assert untrained.phrases is not None
+    recipe = Recipe({name: modality}, untrained.phrases, config, untrained, strength=strength)
+    kept, run = work / f"{stage}.safetensors", work / f"run-{stage}"
+    model, history = train(recipe, rows, valid, kept=kept, resume=run, progress=True)
+    if history is not None:
+        print(name, "validation", [round(score, 4) for score in history.scores], flush=True)
     return model
 
 
-def assemble(data: Path, parts: dict[str, EmotionModel], untrained: EmotionModel, reports: Path) -> EmotionModel:
-    """One model of all modalities: each part's weights, calibrated and weighted on its own validation rows.
-
-    What it expects of labels never seen is what the reports found of labels held out.
-    """
+def base_of(parts: dict[str, EmotionModel], untrained: EmotionModel, reports: Path) -> EmotionModel:
+    """One model of all modalities, which expects of labels never seen what the reports found of labels held out."""
     assert untrained.phrases is not None
-    modalities = {name: part.config.modalities[name] for name, part in parts.items()}
-    model = recipes.build(modalities, untrained.phrases, like=untrained)
-    weights = model.state_dict()
-    for part in parts.values():
-        weights |= {name: value for name, value in part.state_dict().items() if not name.startswith("space.")}
-    model.load_state_dict(weights)
+    model = fit.assemble(parts, untrained.phrases, like=untrained)
     provenance = {
         "trained_on": {"text": list(TEXT_CORPORA), "audio": list(AUDIO_CORPORA), "video": ["fer2013"]},
         "sentence_encoder": "sentence encoder all-MiniLM-L6-v2 (Apache-2.0), vocabulary pruned",
         "label_space": "valence, arousal and dominance of EmoBank (CC BY-SA 4.0)",
         "licence": "CC BY-NC-SA 4.0 and research use only; see LICENSE",
     }
-    recipes.described(model, labels=DEFAULT_LABELS, provenance=provenance)
-    return calibrated(data, model, reports)
+    described(model, labels=DEFAULT_LABELS, provenance=provenance)
+    return expecting(model, reports)
+
+
+def expecting(model: EmotionModel, reports: Path) -> EmotionModel:
+    """A model with what to expect of labels never seen, where a report says it."""
+    for name in model.modalities:
+        held_out = read_held_out(reports / name)
+        if held_out:
+            expectation.apply(model, name, held_out)
+        else:
+            print(
+                f"no {expectation.FILE} in {reports / name}: nothing is expected of labels {name} never saw", flush=True
+            )
+    return model
 
 
 def calibrated(data: Path, model: EmotionModel, reports: Path) -> EmotionModel:
-    """A model of all modalities, calibrated on the rows each of them stopped on, as they are read now."""
+    """A model of all modalities, calibrated anew on the rows each of them stopped on, as they are read now."""
     for name, valid in validation_rows(data, model).items():
         calibrate(model, name, valid)
-        held_out = novelty.read(reports / name)
-        if held_out:
-            novelty.apply(model, name, held_out)
-        else:
-            print(f"no {novelty.FILE} in {reports / name}: nothing is expected of labels {name} never saw", flush=True)
-    return model
+    return expecting(model, reports)
 
 
 def build_av(data: Path, seed: int, work: Path) -> EmotionModel:
     """RAVDESS speech and action units of actors 1-16, trained jointly; stops on actors 17-20.
 
-    Speech's map in closed form is of TESS and EMO-DB as well.
+    Speech's ridge map is of TESS and EMO-DB as well.
     """
-    both, modalities = fusion.read_both(data)
-    beside = fusion.other_speech(data)
+    both, columns = read_both(data)
+    beside = other_speech(data)
     corpus = corpora.load("ravdess", data)
-    train, valid = (fusion.part_of(both, corpus, name) for name in ("train", "valid"))
+    rows, valid = (part_of(both, corpus, name) for name in ("train", "valid"))
+    modalities = recipes.voice_and_face_modalities(columns)
     revisions = [recipes.REVISION[name] for name in modalities]
-    run = work / f"run-{AV}-{key(revisions, hash_of(train), hash_of(valid), hash_of(beside))}"
-    model = fusion.train_on(modalities, train, valid, seed, beside=beside, resume=run, progress=True)
+    run = work / f"run-{AV}-{key(revisions, hash_of(rows), hash_of(valid), hash_of(beside))}"
+    recipe = recipes.voice_and_face(modalities, checkpoint.read_word_table(), seed)
+    model, _ = train(recipe, rows, valid, beside=beside, resume=run, progress=True)
     provenance = {
         "trained_on": {"audio": list(AUDIO_CORPORA), "video": ["ravdess"]},
         "licence": "CC BY-NC-SA 4.0 and research use only; see LICENSE",
     }
-    return recipes.described(model, labels=train.labels, provenance=provenance)
+    return described(model, labels=rows.labels, provenance=provenance)
 
 
 def write(model: EmotionModel, folder: Path, words: WordTable | None = None) -> None:
@@ -194,3 +195,14 @@ def validation_rows(data: Path, untrained: EmotionModel) -> dict[str, EmotionDat
         "audio": corpus_rows.audio_data(corpora.load("ravdess", data).split("valid")),
         "video": corpus_rows.video_data(corpora.load("fer2013", data).split("valid")),
     }
+
+
+def read_held_out(folder: Path) -> list[expectation.HeldOut]:
+    """What a report kept of labels held out; nothing where there is nothing."""
+    path = folder / expectation.FILE
+    if not path.is_file():
+        return []
+    table = pd.read_csv(path)
+    names = [one.name for one in fields(expectation.HeldOut)[1:]]
+    numbers = table[names].to_numpy(np.float64).tolist()
+    return [expectation.HeldOut(str(label), *row) for label, row in zip(table["label"], numbers, strict=True)]

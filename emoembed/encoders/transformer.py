@@ -59,7 +59,9 @@ class TransformerEncoder(nn.Module):
         meaning = embed_dim - VAD_DIM if vad_share else embed_dim
         self.features_dim = hidden
         self.out = nn.Identity() if hidden == meaning else nn.Linear(hidden, meaning)
-        self.ratings = nn.Linear(hidden, 3).requires_grad_(False) if vad_share else None  # see `closed_form.rate_texts`
+        self.ratings = (
+            nn.Linear(hidden, 3).requires_grad_(False) if vad_share else None
+        )  # see `rated_texts.rate_texts` of checkpoints/build
         if self.ratings is not None:  # until it is fitted every text is as neutral as the next
             nn.init.zeros_(self.ratings.weight)
             nn.init.zeros_(self.ratings.bias)

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from emoembed import corpora
+from emoembed.corpora import feature_names
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.errors import InputError, LabelError
@@ -104,7 +106,7 @@ def load_folds(
             continue
         if isinstance(fold, FeatureCorpus):
             text = modality_config("text", base, 0) if _reads_texts(fold) else None
-            rows, modalities = recipes.feature_data(fold, phrases, text, drop=drop)
+            rows, modalities = feature_data(fold, phrases, text, drop=drop)
         else:
             make = {"audio": corpus_rows.audio_data, "video": corpus_rows.video_data}
             rows = corpus_rows.text_data(fold, phrases) if kind == "text" else make[kind](fold, cache)
@@ -212,3 +214,33 @@ def hash_of(data: EmotionData) -> str:
     digest = hashlib.sha256(data.targets.tobytes())
     digest.update("\n".join((*data.ids, *data.labels)).encode())
     return digest.hexdigest()[:16]
+
+
+def feature_data(
+    corpus: FeatureCorpus, phrases: PhraseEncoder, text: ModalityConfig | None = None, *, drop: bool = True
+) -> tuple[EmotionData, dict[str, ModalityConfig]]:
+    """Rows with a corpus's own features, and the modalities that read them.
+
+    Args:
+        corpus: with feature tables; raw texts are read where text has no table.
+        phrases: whose tokenizer makes rows of raw texts.
+        text: what reads raw texts, where they shall be read.
+        drop: leave out the columns that are emotion scores themselves (`corpora.feature_names.emotion_columns`).
+    """
+    own = {"speech": recipes.audio_modality, "faces": recipes.video_modality}
+    inputs: dict[str, Mapping[str, np.ndarray]] = {}
+    modalities: dict[str, ModalityConfig] = {}
+    for name, table in corpus.features.items():
+        columns = table.feature_set.columns
+        if table.feature_set.name in own:
+            inputs[name], modalities[name] = {i: table[i] for i in table}, own[table.feature_set.name]()
+            continue
+        keep = feature_names.positions(columns, feature_names.emotion_columns(columns) if drop else ())
+        inputs[name] = {i: np.asarray(table[i])[:, keep] for i in table if len(table[i])}
+        same_space = name == "text" and isinstance(phrases, WordTable) and phrases.dim == len(keep)
+        modalities[name] = (recipes.word_modality if same_space else recipes.sequence_modality)(
+            [columns[i] for i in keep]
+        )
+    if text is not None and isinstance(phrases, SentenceEncoder) and corpus.samples["text"].notna().any():
+        inputs["text"], modalities["text"] = corpus_rows.tokens(corpus, phrases), text
+    return corpus_rows.annotate(corpus, inputs), modalities

@@ -16,18 +16,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-import torch
-from safetensors.torch import load_file, save_file
 
-from emoembed.errors import InputError, LabelError
+from emoembed.errors import LabelError
 from emoembed.evaluation.folds import Fold, hash_of, phrases_for
 from emoembed.labels.emotion import find, leaks
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder, WordTable
 from emoembed.model.model import EmotionModel
 from emoembed.reading.cache import cache_folder
 from emoembed.reading.rows import EmotionData
-from emoembed.training import closed_form, recipes
-from emoembed.training.loop import TrainConfig, fit
+from emoembed.training import recipes
+from emoembed.training.fit import train
+from emoembed.training.loop import TrainConfig
+from emoembed.training.recipes import Recipe
 
 HELD_OUT_TRAINING = {
     "text": recipes.training("text", epochs=1, stay_close_text=300.0),
@@ -40,8 +40,7 @@ HELD_OUT_TRAINING = {
 the end."""
 
 UNSEEN_STRENGTH = 0.6
-"""Of trained text adapters where emotions are held out, between untouched (0) and trained (1): `recipes.temper`."""
-TRAINED = ("encoders", "projections", "log_scale", "bias", "log_weight", "share")
+"""Of trained text adapters where emotions are held out, between untouched (0) and trained (1): `build.temper`."""
 TEXT_ROWS, MOST_EPOCHS = 40_000, 8
 """Rows one epoch of the text recipe was chosen on: a smaller corpus gets as many steps in more epochs, to a limit."""
 
@@ -75,41 +74,40 @@ def train_without(
         LabelError: a training label is a synonym of an unseen one.
         InputError: `mtee` is asked to read raw texts, or the kept model was written by another release.
     """
-    train, valid, beside = fold.train.without(unseen), fold.valid.without(unseen), _beside(fold, unseen)
-    leaking = leaks(train.labels, unseen)
+    rows, valid, beside = fold.train.without(unseen), fold.valid.without(unseen), _beside(fold, unseen)
+    leaking = leaks(rows.labels, unseen)
     if leaking:
         listed = ", ".join(f"{seen} is a synonym of {label}" for seen, label in leaking)
         raise LabelError(f"{listed}: such a pair makes the zero-shot figure worthless; hold both out")
-    config = replace(training or training_of(fold), seed=seed)
-    phrases = fold.phrases or phrases_for(fold.kind, base)
     name = name_of(fold, unseen, seed, base=base, training=training, augmentation=augmentation)
-    if fold.method == "mtee":
-        if not isinstance(phrases, WordTable):
-            raise InputError("mtee embeds labels by word vectors; this corpus is read as raw texts")
-        model = recipes.build_mtee(fold.modalities, phrases, seed)
-    else:
-        like = base if phrases is base.phrases else None
-        model = recipes.build(fold.modalities, phrases, seed, like)
+    recipe = recipe_of(fold, unseen, seed, base=base, training=training, augmentation=augmentation, strength=strength)
     folder = (cache or cache_folder()) / "held_out"
-    place = folder / f"{name}.safetensors"
-    if not place.is_file():
-        closed_form.prepare(model, train, beside)
-        augment = recipes.augment_of(fold.modalities, augmentation)
-        fit(model, train, valid, config, augment=augment, progress=progress)
-        closed_form.finish_faces(model, train)
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = place.with_suffix(".tmp")
-        save_file(_trained(model), temporary)
-        temporary.replace(place)
-    missing, unexpected = model.load_state_dict(load_file(place), strict=False)
-    if unexpected or any(_is_trained(name) for name in missing) or not closed_form.finished(model):
-        raise InputError(f"{place} was written by another release; remove it")
-    if fold.kind == "text":
-        usual = UNSEEN_STRENGTH if unseen else 1.0
-        recipes.temper(model, usual if strength is None else strength)
-    closed_form.fit_background(model, train)
-    closed_form.note_seen(model, train.labels)
-    return model.eval()
+    model, _ = train(recipe, rows, valid, beside=beside, kept=folder / f"{name}.safetensors", progress=progress)
+    return model
+
+
+def recipe_of(
+    fold: Fold,
+    unseen: Sequence[str],
+    seed: int,
+    *,
+    base: EmotionModel,
+    training: TrainConfig | None = None,
+    augmentation: str = "usual",
+    strength: float | None = None,
+) -> Recipe:
+    """How a fold's models are made with emotions held out, or with none; the arguments are those of `train_without`."""
+    phrases = fold.phrases or phrases_for(fold.kind, base)
+    usual = UNSEEN_STRENGTH if unseen else 1.0
+    return Recipe(
+        fold.modalities,
+        phrases,
+        replace(training or training_of(fold), seed=seed),
+        like=base if phrases is base.phrases else None,
+        augmentation=augmentation,
+        strength=(usual if strength is None else strength) if fold.kind == "text" else None,
+        method=fold.method,
+    )
 
 
 def _beside(fold: Fold, unseen: Sequence[str]) -> EmotionData | None:
@@ -181,13 +179,3 @@ def _sum_of_start(phrases: PhraseEncoder) -> int:
     for array in arrays:
         total = zlib.crc32(np.ascontiguousarray(array).tobytes(), total)
     return total
-
-
-def _trained(model: EmotionModel) -> dict[str, torch.Tensor]:
-    return {name: value.contiguous() for name, value in model.state_dict().items() if _is_trained(name)}
-
-
-def _is_trained(name: str) -> bool:
-    """Whether a weight is kept with a model in the cache: not the trunk, nor its background and calibration."""
-    part = name.partition(".")[0]
-    return part in ("space", *TRAINED) and not name.startswith("encoders.text.trunk.")

@@ -24,7 +24,7 @@ from emoembed.labels.emotion import leaks
 from emoembed.labels.phrases import WordTable
 from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import EmotionData
-from emoembed.training import recipes
+from emoembed.training.build import build
 from emoembed.training.loop import TrainConfig, encode_rows, picked, predict_logits, score_rows
 
 MEASURES = (
@@ -219,7 +219,7 @@ def untrained_model(fold: Fold, base: EmotionModel) -> EmotionModel | None:
     """The untouched sentence encoder as a model of a fold's raw texts alone; None where there are none."""
     if [one.encoder for one in fold.modalities.values()] != ["transformer"]:
         return None
-    return recipes.build(fold.modalities, phrases_for("text", base), like=base).eval()
+    return build(fold.modalities, phrases_for("text", base), like=base).eval()
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:

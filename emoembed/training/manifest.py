@@ -21,17 +21,16 @@ from emoembed.model.config import ModalityConfig
 from emoembed.model.device import check_device
 from emoembed.model.model import EmotionModel
 from emoembed.reading import cache, corpus_rows, media
-from emoembed.reading.rows import EmotionData, Excerpts
+from emoembed.reading.rows import EmotionData
 from emoembed.reading.sources import as_corpus, input_of, present_modalities
-from emoembed.training import closed_form, pretrained, recipes
-from emoembed.training.calibrate import calibrate
-from emoembed.training.loop import TrainConfig, fit
+from emoembed.training import pretrained, recipes
+from emoembed.training.build import described
+from emoembed.training.fit import assemble, train, untrained
+from emoembed.training.recipes import Recipe
 
 HELD_OUT_FOLDS = 5  # one of which is held out where a manifest brings no valid rows: 20 %
 LONGEST_SOUND = 128_000  # samples of a clip that are trained on: 8 s
 FEWEST_ROWS = 10  # that a valid part can be taken from
-FACES_OF_A_CLIP = {"faces": 8, "pixels": 2}
-"""Trained on in an epoch, others in the next: a step holds all of a batch, and a transformer's take most memory."""
 
 
 @dataclass(frozen=True)
@@ -101,33 +100,29 @@ def train_manifest(
     transformers = {name: pretrained.read(name, place) for name, place in (encoders or {}).items()}
     words = transformers["text"].sentence_encoder() if "text" in transformers else phrases or _phrases(wanted, base)
     changes = {name: value for name, value in (("epochs", epochs), ("batch_size", batch_size)) if value is not None}
-    parts: dict[str, tuple[EmotionModel, EmotionData, EmotionData]] = {}
+    parts: dict[str, EmotionModel] = {}
+    counts: dict[str, tuple[int, int]] = {}
     scores: dict[str, float] = {}
     failures: dict[str, str] = {}
     for name in wanted:
-        own = transformers.get(name)
-        like = base if base is not None and words is base.phrases else None
         rows = int((divided.samples[name].notna() & (divided.samples["split"] == "train")).sum())
-        model = recipes.build({name: own.modality if own else _modality(name, words, base, rows)}, words, seed, like)
-        if own:
-            own.load_into(model, name)
-        train, valid, failed = _rows(model, divided, name, progress)
-        config = recipes.training(recipes.kind_of(name, model.config.modalities[name]), seed, **changes)
-        read = model.config.modalities[name]
-        if read.features == "waveform":
-            config = replace(config, max_frames=LONGEST_SOUND)
-        elif read.features == "speech" and read.encoder == "pooled":  # to read them whole costs nothing there
-            config = replace(config, max_frames=read.longest)
-        scores[name] = _train(model, train, valid, config, device, progress)
-        parts[name] = (model, train, valid)
+        own = transformers.get(name)
+        recipe = _recipe(name, own.modality if own else _modality(name, words, base, rows), words, base, seed, changes)
+        recipe = replace(recipe, weights={name: own.weights}) if own else recipe
+        train_rows, valid_rows, failed = _rows(untrained(recipe), divided, name, progress)
+        parts[name], history = train(recipe, train_rows, valid_rows, device=device, progress=progress)
+        assert history is not None
+        counts[name], scores[name] = (len(train_rows), len(valid_rows)), max(history.scores)
         failures |= failed
-    model = _assemble(parts, words, corpus.name, seed)
+    model = assemble(parts, words, seed=seed)
+    provenance = {"trained_on": {name: [corpus.name] for name in parts}, "seed": seed}
+    described(model, labels=model.config.seen, provenance=provenance)
     if base is not None and words is base.phrases:
         _keep_terms(model, base, corpus.name)
     if output is not None:
         checkpoint.save(model, output, card=card_of(model, None))
     held_out = int((divided.samples["split"] != corpus.samples["split"]).sum())
-    return Trained(model, {n: (len(t), len(v)) for n, (_, t, v) in parts.items()}, scores, held_out, failures)
+    return Trained(model, counts, scores, held_out, failures)
 
 
 def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
@@ -188,6 +183,23 @@ def _modality(name: str, phrases: PhraseEncoder, base: EmotionModel | None, rows
     return recipes.speech_modality(rows) if name == "audio" else recipes.video_modality()
 
 
+def _recipe(
+    name: str,
+    modality: ModalityConfig,
+    phrases: PhraseEncoder,
+    base: EmotionModel | None,
+    seed: int,
+    changes: Mapping[str, int],
+) -> Recipe:
+    config = recipes.training(recipes.kind_of(name, modality), seed, **changes)
+    if modality.features == "waveform":
+        config = replace(config, max_frames=LONGEST_SOUND)
+    elif modality.features == "speech" and modality.encoder == "pooled":  # to read them whole costs nothing there
+        config = replace(config, max_frames=modality.longest)
+    like = base if base is not None and phrases is base.phrases else None
+    return Recipe({name: modality}, phrases, config, like)
+
+
 def _rows(
     model: EmotionModel, corpus: Corpus, modality: str, progress: bool
 ) -> tuple[EmotionData, EmotionData, dict[str, str]]:
@@ -235,46 +247,4 @@ def _keep_terms(model: EmotionModel, base: EmotionModel, corpus: str) -> None:
     """Note whose terms a model carries beside those of its own training data: what it took from its base."""
     taken = {name: base.config.provenance[name] for name in checkpoint.TAKEN if name in base.config.provenance}
     licence = "; ".join([f"that of {corpus}", *taken.values()])
-    recipes.described(model, provenance={**model.config.provenance, **taken, "licence": licence})
-
-
-def _train(
-    model: EmotionModel, train: EmotionData, valid: EmotionData, config: TrainConfig, device: str, progress: bool
-) -> float:
-    """Fit in place; the best validation score."""
-    drawn = {name: _drawn(store, model.config.modalities[name], config.seed) for name, store in train.inputs.items()}
-    closed_form.prepare(model, train, frames=config.max_frames)
-    augment = recipes.augment_of(model.config.modalities)
-    history = fit(model, replace(train, inputs=drawn), valid, config, augment=augment, progress=progress, device=device)
-    model.to("cpu")
-    closed_form.finish(model, train)
-    return max(history.scores)
-
-
-def _drawn(store: Mapping[str, np.ndarray], read: ModalityConfig, seed: int) -> Mapping[str, np.ndarray]:
-    """What training reads of items: a few faces of a clip, others each time."""
-    if isinstance(store, media.Pixels):
-        return media.Pixels(Excerpts(store.faces, FACES_OF_A_CLIP["pixels"], seed), read)
-    return Excerpts(store, FACES_OF_A_CLIP["faces"], seed) if read.features == "faces" else store
-
-
-def _assemble(
-    parts: Mapping[str, tuple[EmotionModel, EmotionData, EmotionData]], phrases: PhraseEncoder, corpus: str, seed: int
-) -> EmotionModel:
-    """One model of all modalities: each part's weights, calibrated on its own validation rows."""
-    model = recipes.build({name: part.config.modalities[name] for name, (part, _, _) in parts.items()}, phrases, seed)
-    weights = model.state_dict()
-    for part, _, _ in parts.values():
-        weights |= part.state_dict()
-    model.load_state_dict(weights)
-    seen = {
-        name: [label for label, borne in zip(train.labels, (train.targets == 1).any(axis=0), strict=True) if borne]
-        for name, (_, train, _) in parts.items()
-    }
-    labels = tuple(dict.fromkeys(label for names in seen.values() for label in names))
-    provenance = {"trained_on": {name: [corpus] for name in parts}, "seed": seed}
-    model.saw(seen)
-    recipes.described(model, labels=labels, provenance=provenance)
-    for name, (_, _, valid) in parts.items():
-        calibrate(model, name, valid)
-    return model
+    described(model, provenance={**model.config.provenance, **taken, "licence": licence})

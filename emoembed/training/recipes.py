@@ -1,29 +1,42 @@
-"""How each modality's model is made and trained: one place for the shipped checkpoint and for every experiment."""
+"""How each modality is read and trained: one place for the shipped checkpoints and for every experiment."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-import torch
+from torch import Tensor
 
-from emoembed.corpora import feature_names
-from emoembed.corpora.feature_corpus import FeatureCorpus
-from emoembed.encoders.transformer import TransformerEncoder
-from emoembed.errors import InputError
 from emoembed.features import audio
-from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder, WordTable
-from emoembed.labels.projections import LabelParts, LabelProjection
-from emoembed.labels.space import VAD_DIM, LabelSpace
-from emoembed.model.config import ModalityConfig, ModelConfig
+from emoembed.labels.phrases import PhraseEncoder
+from emoembed.labels.projections import LabelParts
+from emoembed.labels.space import VAD_DIM
+from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
-from emoembed.reading import corpus_rows
-from emoembed.reading.rows import EmotionData
 from emoembed.training import augment
 from emoembed.training.loop import Augment, TrainConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What makes a model what it is, beside its rows: what it reads, what embeds labels, how it is trained.
+
+    Whatever is trained, whether a manifest, a corpus with emotions held out, or a checkpoint that ships, differs in
+    this alone; `fit.train` does the same with each.
+    """
+
+    modalities: Mapping[str, ModalityConfig]
+    phrases: PhraseEncoder  # embeds labels; where it is a sentence encoder, text starts from its transformer
+    config: TrainConfig
+    like: EmotionModel | None = None  # over the same phrase encoder: its label space is taken
+    weights: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    """Modality -> the weights of a published transformer that it starts from."""
+    augmentation: str = "usual"  # how training batches are changed, a key of `AUGMENTATIONS`
+    strength: float | None = None  # of text adapters after training; None leaves it as the modality's settings say
+    method: str = "emoembed"  # or "mtee", the model of Dai et al. 2020
+
 
 TEXT_RANK = 16
 TEXT_STRENGTH = 0.8
@@ -45,7 +58,6 @@ MODALITY_DROPOUT = 0.3
 """Chance that a clip of sound and face loses one of them in training, so that either stands alone."""
 REVISION = {"text": 5, "audio": 6, "video": 5}
 """Raised when a change to a modality's features, encoders or training makes models kept in the cache stale."""
-
 AUGMENTATIONS: dict[str, dict[str, Any] | None] = {
     "usual": {},
     "none": None,
@@ -55,7 +67,6 @@ AUGMENTATIONS: dict[str, dict[str, Any] | None] = {
     "no throat": {"throat": 0.0},
 }
 """Ways to change training batches: what departs from the usual settings of `augment.speech`; None leaves them alone."""
-
 TRAINING = {
     "text": TrainConfig(
         epochs=2,
@@ -197,112 +208,13 @@ def augment_of(modalities: Mapping[str, ModalityConfig], way: str = "usual") -> 
     return changes
 
 
-def build(
-    modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed: int = 0, like: EmotionModel | None = None
-) -> EmotionModel:
-    """An untrained model over a phrase encoder; a transformer text modality shares the phrase encoder's trunk.
-
-    With `like`, a model over the same phrase encoder, what needs rated sentences to be fitted is taken from it: the
-    label space, and how texts are read for valence, arousal and dominance. Neither ever saw an emotion label.
-    """
-    torch.manual_seed(seed)
-    config = ModelConfig(
-        dict(modalities), phrase_dim=phrases.dim, phrases="table" if isinstance(phrases, WordTable) else "text"
-    )
-    model = EmotionModel(config, phrases)
-    if isinstance(phrases, SentenceEncoder) and "text" in model.encoders:
-        text = model.encoders["text"]
-        assert isinstance(text, TransformerEncoder)
-        text.trunk.load_state_dict(phrases.encoder.trunk.state_dict())
-        model.phrases = SentenceEncoder(text, phrases.tokenizer)
-    if like is None or not isinstance(like.space, LabelSpace):
-        start_projections(model)
-        return model.eval()
-    assert isinstance(model.space, LabelSpace)
-    model.space.take(like.space)
-    start_projections(model, fit=False)
-    if "text" in model.encoders and "text" in like.encoders:
-        theirs = {n: v for n, v in like.encoders["text"].state_dict().items() if n.startswith("ratings.")}
-        model.encoders["text"].load_state_dict(theirs, strict=False)
-    return model.eval()
+def voice_and_face_modalities(columns: Sequence[str]) -> dict[str, ModalityConfig]:
+    """What reads a clip's speech and its action units, which are called so."""
+    return {"audio": functionals_modality(), "video": action_unit_modality(columns)}
 
 
-def build_mtee(modalities: Mapping[str, ModalityConfig], words: WordTable, seed: int = 0) -> EmotionModel:
-    """The model of Dai et al. 2020 over ready features: `ModelConfig.mtee` at the sizes these have.
-
-    Raises:
-        InputError: text is not word vectors of the size of the labels' own.
-    """
-    columns = {name: one.columns for name, one in modalities.items()}
-    if any(not there or modalities[name].encoder == "transformer" for name, there in columns.items()):
-        raise InputError("mtee reads ready features with word vectors as text, not raw texts or media")
-    if "text" in columns and len(columns["text"]) != words.dim:
-        raise InputError(
-            f"mtee compares words with labels in one space: text has {len(columns['text'])} columns, the labels' word "
-            f"vectors {words.dim}; give the vectors the text was made with (--words FILE)"
-        )
-    torch.manual_seed(seed)
-    return EmotionModel(ModelConfig.mtee(columns, words.dim), words).eval()
-
-
-def start_projections(model: EmotionModel, *, fit: bool = True) -> None:
-    """Fit the label space on the label table, and start each projection on the table's leading word directions."""
-    from emoembed.labels.emotion import table
-
-    assert model.phrases is not None
-    if fit:
-        model.space.fit(model.phrases)
-    names = list(table())
-    words = model.embed(names)[:, : model.config.phrase_dim]
-    _, _, directions = torch.linalg.svd(words.float(), full_matrices=False)
-    for name, projection in model.projections.items():
-        config = model.config.modalities[name]
-        whole = config.embed_dim == model.config.phrase_dim + (VAD_DIM if config.parts.vad_share else 0)
-        if isinstance(projection, LabelProjection):
-            projection.reset(torch.eye(model.config.phrase_dim) if whole else directions)
-
-
-def temper(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel:
-    """Let the text encoder's adapters count so much: weights between untrained and trained (WiSE-FT)."""
-    config = model.config.modalities["text"]
-    encoder = model.encoders["text"]
-    assert isinstance(encoder, TransformerEncoder)
-    assert encoder.adapters is not None
-    encoder.adapters.strength = strength
-    encoder.train(encoder.training)  # forgets the weights merged before
-    changed = replace(config, settings={**config.settings, "strength": strength})
-    return described(model, modalities={**model.config.modalities, "text": changed})
-
-
-def feature_data(
-    corpus: FeatureCorpus, phrases: PhraseEncoder, text: ModalityConfig | None = None, *, drop: bool = True
-) -> tuple[EmotionData, dict[str, ModalityConfig]]:
-    """Rows with a corpus's own features, and the modalities that read them.
-
-    Args:
-        corpus: with feature tables; raw texts are read where text has no table.
-        phrases: whose tokenizer makes rows of raw texts.
-        text: what reads raw texts, where they shall be read.
-        drop: leave out the columns that are emotion scores themselves (`corpora.feature_names.emotion_columns`).
-    """
-    own = {"speech": audio_modality, "faces": video_modality}
-    inputs: dict[str, Mapping[str, np.ndarray]] = {}
-    modalities: dict[str, ModalityConfig] = {}
-    for name, table in corpus.features.items():
-        columns = table.feature_set.columns
-        if table.feature_set.name in own:
-            inputs[name], modalities[name] = {i: table[i] for i in table}, own[table.feature_set.name]()
-            continue
-        keep = feature_names.positions(columns, feature_names.emotion_columns(columns) if drop else ())
-        inputs[name] = {i: np.asarray(table[i])[:, keep] for i in table if len(table[i])}
-        same_space = name == "text" and isinstance(phrases, WordTable) and phrases.dim == len(keep)
-        modalities[name] = (word_modality if same_space else sequence_modality)([columns[i] for i in keep])
-    if text is not None and isinstance(phrases, SentenceEncoder) and corpus.samples["text"].notna().any():
-        inputs["text"], modalities["text"] = corpus_rows.tokens(corpus, phrases), text
-    return corpus_rows.annotate(corpus, inputs), modalities
-
-
-def described(model: EmotionModel, **changes: object) -> EmotionModel:
-    """Set fields of a model's configuration: the same weights under a new description."""
-    model.config = replace(model.config, **changes)  # type: ignore[arg-type]
-    return model
+def voice_and_face(modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed: int = 0) -> Recipe:
+    """Speech and action units of one clip, trained jointly; or one of them alone."""
+    kind = "functionals" if "audio" in modalities else "action_units"
+    dropout = MODALITY_DROPOUT if len(modalities) > 1 else 0.0
+    return Recipe(modalities, phrases, training(kind, seed, modality_dropout=dropout))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from emoembed.training import closed_form
+from emoembed.training.background import note_seen
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks/ablation.py"
 
@@ -22,7 +22,7 @@ def ablation(monkeypatch):
 
 @pytest.mark.parametrize("method", ["mean", "inverted softmax", "CSLS"])
 def test_hubs_are_taken_off_labels_as_far_as_they_are_new(ablation, text_model, method):
-    closed_form.note_seen(text_model, ("joy", "anger"))
+    note_seen(text_model, ("joy", "anger"))
     trust, points = text_model.trust("text"), text_model.label_points(["joy", "anger", "nostalgia"])
     draw = torch.Generator().manual_seed(0)
     trust.reference.copy_(normalize(torch.randn(trust.reference.shape, generator=draw), dim=1))

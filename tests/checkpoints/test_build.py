@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 import stages
 import torch
+from studies import novelty
 
 from emoembed import corpora
-from emoembed.evaluation import novelty
-from emoembed.evaluation.novelty import HeldOut
+from emoembed.model import expectation
+from emoembed.model.expectation import HeldOut
 from emoembed.reading import corpus_rows
 from emoembed.training import recipes
 
@@ -23,30 +24,45 @@ def rows(corpus_of, text_model):
 
 
 @pytest.fixture
-def assembled(rows, text_model, monkeypatch, tmp_path):
-    monkeypatch.setattr(stages, "validation_rows", lambda *_: {"text": rows()})
-    part = recipes.build({"text": text_model.config.modalities["text"]}, text_model.phrases, 5, text_model)
-    part.saw({"text": ("joy", "anger")})
-    return lambda: (part, stages.assemble(tmp_path, {"text": part}, text_model, tmp_path / "report"))
+def trained(rows, text_model, tmp_path, monkeypatch):
+    """`trained(rows, seed)` -> the part of `base` that reads texts."""
+    training = recipes.training
+    monkeypatch.setattr(recipes, "training", lambda kind, seed: training(kind, seed, epochs=1))
+
+    def make(train_rows=None, seed=0):
+        modality = text_model.config.modalities["text"]
+        train_rows = rows("train") if train_rows is None else train_rows
+        return stages.trained("text", modality, train_rows, rows(), text_model, seed, tmp_path, strength=0.8)
+
+    return make
+
+
+@pytest.fixture
+def assembled(trained, text_model, tmp_path):
+    def make():
+        part = trained()
+        return part, stages.base_of({"text": part}, text_model, tmp_path / "report")
+
+    return make
 
 
 def test_what_choices_were_made_on_and_what_is_asked_by_name_is_not_trained_on():
     assert not {"semeval2018", "dair_emotion", "iemocap_text"} & {*stages.TEXT_CORPORA, *stages.AUDIO_CORPORA}
 
 
-def test_a_checkpoint_holds_its_parts_weights_calibrated(assembled):
+def test_a_checkpoint_holds_its_parts_weights_and_calibration(assembled):
     part, model = assembled()
     for name, value in part.state_dict().items():
-        if name.startswith(("encoders", "projections")):
-            torch.testing.assert_close(model.state_dict()[name], value)
+        torch.testing.assert_close(model.state_dict()[name], value, equal_nan=True)
     assert model.trust("text").thresholds.abs().sum() > 0
+    assert model.config.modalities["text"].settings["strength"] == model.encoders["text"].adapters.strength == 0.8
     assert model.config.provenance["trained_on"]["text"] == list(stages.TEXT_CORPORA)
     assert model.config.labels == stages.DEFAULT_LABELS
 
 
 def test_what_to_expect_of_new_labels_is_read_from_the_report_or_missed_aloud(assembled, tmp_path, capsys):
     _, model = assembled()
-    assert f"no {novelty.FILE} in {tmp_path / 'report' / 'text'}" in capsys.readouterr().out
+    assert f"no {expectation.FILE} in {tmp_path / 'report' / 'text'}" in capsys.readouterr().out
     folder = tmp_path / "report" / "text"
     folder.mkdir(parents=True)
     novelty.write([HeldOut(name, 0.5, 0.9, 1.0, -1.0) for name in ("awe", "pride", "relief")], folder)
@@ -56,30 +72,20 @@ def test_what_to_expect_of_new_labels_is_read_from_the_report_or_missed_aloud(as
     assert informed.trust("text").expected[0].item() == pytest.approx(0.9, abs=1e-5)
 
 
-def test_a_stage_that_was_finished_is_taken_up(rows, text_model, monkeypatch, tmp_path):
-    parts = [
-        recipes.build({"text": text_model.config.modalities["text"]}, text_model.phrases, seed, text_model)
-        for seed in (0, 1)
-    ]
-    training = recipes.training
-    monkeypatch.setattr(recipes, "training", lambda kind, seed: training(kind, seed, epochs=1))
-    first = stages._fitted(parts[0], rows("train"), rows(), "text", 0, tmp_path)
-
-    def never(*_, **__):
-        raise AssertionError("trained again")
-
-    monkeypatch.setattr(stages, "fit", never)
-    second = stages._fitted(parts[1], rows("train"), rows(), "text", 0, tmp_path)
+def test_a_stage_that_was_finished_is_taken_up(rows, trained, monkeypatch):
+    first = trained()
+    monkeypatch.setattr("emoembed.training.fit.fit", lambda *_, **__: pytest.fail("trained again"))
+    second = trained()
     for name, value in first.state_dict().items():
-        torch.testing.assert_close(second.state_dict()[name], value)
-    for other in ((rows("train"), 1), (rows("train").rows(np.arange(20)), 0)):
-        with pytest.raises(AssertionError, match="trained again"):
-            stages._fitted(parts[1], other[0], rows(), "text", other[1], tmp_path)
+        torch.testing.assert_close(second.state_dict()[name], value, equal_nan=True)
+    for other in ((None, 1), (rows("train").rows(np.arange(20)), 0)):
+        with pytest.raises(pytest.fail.Exception, match="trained again"):
+            trained(*other)
     known = stages.table()
     joy = replace(known["joy"], definition="a storm ahead")
     monkeypatch.setattr(stages, "table", lambda: {**known, "joy": joy})
-    with pytest.raises(AssertionError, match="trained again"):
-        stages._fitted(parts[1], rows("train"), rows(), "text", 0, tmp_path)
+    with pytest.raises(pytest.fail.Exception, match="trained again"):
+        trained()
 
 
 def test_the_word_table_holds_the_labels_and_the_commonest_words(text_model):

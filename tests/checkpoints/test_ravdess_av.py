@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from studies import voice_and_face
 
 import emoembed
 from emoembed.corpora.readers import ravdess
-from emoembed.evaluation import fusion
 from emoembed.labels.emotion import canonical
 from emoembed.model import checkpoint
 
@@ -43,7 +43,7 @@ def test_it_reads_speech_and_openface_files_together_and_alone(joint, tmp_path, 
 
 @pytest.mark.skipif(DATA is None, reason="EMOEMBED_DATA names no folder of corpora")
 def test_real_clips_of_unheard_actors_are_mostly_understood(joint):
-    units = ravdess.read_action_units(Path(DATA) / fusion.ACTION_UNITS)
+    units = ravdess.read_action_units(Path(DATA) / voice_and_face.ACTION_UNITS)
     clips = sorted((Path(DATA) / "ravdess" / "Actor_21").glob("*.flac"))[::3]
     answered = joint.predict(audio=[str(clip) for clip in clips], video=[units[clip.stem] for clip in clips])
     true = [ravdess.EMOTIONS[int(clip.stem.split("-")[2])] for clip in clips]

@@ -16,14 +16,14 @@ from emoembed.features.text import word_feature_set
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.prediction.recognizer import Recognizer
-from emoembed.training import recipes
+from emoembed.training.build import build
 
 
 @pytest.fixture(scope="module")
 def recognizer(word_table):
     columns = word_feature_set(word_table.dim).columns
     text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5))
-    return Recognizer(recipes.build({"text": text}, word_table))
+    return Recognizer(build({"text": text}, word_table))
 
 
 def test_evaluation_agrees_with_the_metrics(corpus_of, recognizer):
@@ -68,7 +68,7 @@ def test_the_interval_redraws_speakers_and_not_rows(corpus_of, recognizer):
 
 def test_a_corpus_without_splits_is_trained_on_whole(recognizer):
     config = replace(recognizer.model.config, provenance={"trained_on": {"audio": ["tess", "ravdess"]}})
-    model = recipes.build(config.modalities, recognizer.model.phrases)
+    model = build(config.modalities, recognizer.model.phrases)
     model.config = config
     assert trained_on(model, "tess", "valid")
     assert trained_on(model, "ravdess", "train")
@@ -77,7 +77,7 @@ def test_a_corpus_without_splits_is_trained_on_whole(recognizer):
 
 def test_two_corpora_of_one_series_are_no_test_of_each_other(recognizer):
     config = replace(recognizer.model.config, provenance={"trained_on": {"text": ["emorynlp"]}})
-    model = recipes.build(config.modalities, recognizer.model.phrases)
+    model = build(config.modalities, recognizer.model.phrases)
     model.config = config
     assert trained_on(model, "meld", "test")
     assert not trained_on(model, "emorynlp", "test")

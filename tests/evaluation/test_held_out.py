@@ -13,7 +13,7 @@ from emoembed.evaluation.folds import Fold, load_folds
 from emoembed.labels.emotion import find
 from emoembed.labels.phrases import SentenceEncoder
 from emoembed.reading.rows import EmotionData
-from emoembed.training import closed_form, loop, recipes
+from emoembed.training import loop, recipes
 
 QUICK = loop.TrainConfig(epochs=1, batch_size=8, bf16=False)
 
@@ -32,7 +32,7 @@ def taught(monkeypatch):
         given.append((rows, valid))
         return loop.fit(model, rows, valid, *args, **kwargs)
 
-    monkeypatch.setattr(held_out, "fit", spy)
+    monkeypatch.setattr("emoembed.training.fit.fit", spy)
     return given
 
 
@@ -101,7 +101,7 @@ def test_a_face_model_is_finished_once_and_an_unfinished_one_refused(text_model,
 
     first = make()
     assert bool(first.encoders["video"].overview.weight.any())
-    monkeypatch.setattr(closed_form, "finish_faces", lambda *given: pytest.fail("finished again"))
+    monkeypatch.setattr("emoembed.training.fit.finish_faces", lambda *given: pytest.fail("finished again"))
     again = make()
     assert all((first.state_dict()[k] == v).all() for k, v in again.state_dict().items() if v.isfinite().all())
     (kept,) = (tmp_path / "held_out").iterdir()
@@ -115,8 +115,7 @@ def test_rows_of_other_corpora_are_for_the_map_alone_and_without_the_unseen_emot
     units_model, toy, word_table, taught, tmp_path, monkeypatch
 ):
     given = []
-    real = closed_form.prepare
-    monkeypatch.setattr(closed_form, "prepare", lambda model, *rows: given.append(rows) or real(model, *rows))
+    monkeypatch.setattr("emoembed.training.fit.prepare", lambda _, *rest: given.append(rest[:2]))
     rows, beside = toy(60), toy(60, 1, labels=("rage", "anger", "joy", "awe"))
     modalities = units_model.config.modalities
     fold = Fold("units", "sequence", rows, rows, rows, {}, modalities, phrases=word_table, beside=beside)

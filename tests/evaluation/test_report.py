@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from emoembed.errors import InputError
-from emoembed.evaluation import experiment, few_shot, held_out, report, zero_shot
+from emoembed.evaluation import experiment, few_shot, report, zero_shot
+from emoembed.training import loop
 from emoembed.training.loop import TrainConfig
 
 
@@ -51,13 +52,13 @@ def test_emotions_that_a_protocol_holds_out_together_are_all_absent(
     stand_in, text_model, word_table, tmp_path, monkeypatch
 ):
     trained = []
-    real = held_out.fit
+    real = loop.fit
 
     def fit(model, train, *rest, **options):
         trained.append(train.labels)
         return real(model, train, *rest, **options)
 
-    monkeypatch.setattr(held_out, "fit", fit)
+    monkeypatch.setattr("emoembed.training.fit.fit", fit)
     options = {"unseen": "each", "shots": (), "closed_set": False}
     run(
         stand_in("iemocap", "nine-class"), "iemocap", "iemocap-9-zero-shot", text_model, word_table, tmp_path, **options
@@ -78,7 +79,7 @@ def test_emotions_that_a_protocol_holds_out_together_are_all_absent(
 
 
 def test_a_split_without_rows_is_refused_before_any_training(manifest, text_model, monkeypatch):
-    monkeypatch.setattr(held_out, "fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr("emoembed.training.fit.fit", lambda *_, **__: pytest.fail("trained"))
     rows = pd.read_csv(manifest)
     rows["split"] = rows["split"].replace("test", "valid")
     rows.to_csv(manifest, index=False)

@@ -22,7 +22,7 @@ from emoembed.labels.phrases import WordTable
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.prediction.recognizer import Recognizer, load
-from emoembed.training import recipes
+from emoembed.training.build import build, described
 
 DIM = 16
 COMMANDS = ("predict", "train", "evaluate", "adapt", "attune", "extract", "prepare", "info")
@@ -40,7 +40,7 @@ def tiny(tmp_path_factory):
         "words", "recurrent", 20, word_feature_set(DIM).columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5)
     )
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    model = recipes.described(recipes.build({"text": text}, words), provenance={"trained_on": {"text": ["toy"]}})
+    model = described(build({"text": text}, words), provenance={"trained_on": {"text": ["toy"]}})
     model.saw({"text": ("joy",)})
     Recognizer(model).save_pretrained(folder)
     return str(folder)

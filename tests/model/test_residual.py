@@ -7,7 +7,9 @@ from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.model.residual import Detail
 from emoembed.prediction.recognizer import Recognizer
-from emoembed.training import closed_form, recipes
+from emoembed.training.background import fit_background
+from emoembed.training.build import build
+from emoembed.training.ridge_maps import prepare
 from emoembed.transfer import few_shot
 
 
@@ -37,13 +39,13 @@ def model(word_table):
         parts=LabelParts(vad_share=0.5),
         detail=5,
     )
-    return recipes.build({"video": units}, word_table)
+    return build({"video": units}, word_table)
 
 
 def test_points_hold_what_no_word_says_outside_training_alone(model, toy):
     data = toy(60)
-    closed_form.prepare(model, data)
-    closed_form.fit_background(model, data)
+    prepare(model, data)
+    fit_background(model, data)
     batch, features = data.batch(range(8)), model.embed(("joy", "awe"))
     assert model.encode(batch)["video"].shape == (8, 29)
     torch.testing.assert_close(model.encode(batch)["video"][:, 24:].norm(dim=1), torch.ones(8))
@@ -56,12 +58,12 @@ def test_points_hold_what_no_word_says_outside_training_alone(model, toy):
 
 def test_examples_teach_what_words_cannot_say(model, toy):
     seen = toy(90)
-    closed_form.prepare(model, seen)
+    prepare(model, seen)
     unlike = replace(seen, inputs={"video": {i: f.copy() for i, f in seen.inputs["video"].items()}})
     draw = torch.Generator().manual_seed(0)
     for n, frames in enumerate(unlike.inputs["video"].values()):
         frames[:, 5] = (3.0 if n % 2 else -3.0) + 0.1 * float(torch.randn(1, generator=draw))
-    closed_form.fit_background(model, unlike)
+    fit_background(model, unlike)
     points = model.encode(unlike.batch(range(90)))["video"]
     word = model.label_points(("awe",))["video"][0]
     taught = few_shot.shrink(word, points[1:17:2], model.background("video"), 8.0, detail=5)
@@ -74,8 +76,8 @@ def test_examples_teach_what_words_cannot_say(model, toy):
 
 def test_a_model_with_detail_is_saved_whole(model, toy, tmp_path):
     data = toy(60)
-    closed_form.prepare(model, data)
-    closed_form.fit_background(model, data)
+    prepare(model, data)
+    fit_background(model, data)
     Recognizer(model).save_pretrained(tmp_path / "m")
     again = Recognizer.from_pretrained(tmp_path / "m").model
     batch = data.batch(range(8))

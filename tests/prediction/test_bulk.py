@@ -19,6 +19,7 @@ from emoembed.prediction import bulk, manifest
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.reading import cache, sources
 from emoembed.training import recipes
+from emoembed.training.build import build
 
 LABELS = ["joy", "anger", "sadness"]
 
@@ -27,14 +28,14 @@ LABELS = ["joy", "anger", "sadness"]
 def recognizer(word_table):
     columns = word_feature_set(word_table.dim).columns
     text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5))
-    return Recognizer(recipes.build({"text": text}, word_table))
+    return Recognizer(build({"text": text}, word_table))
 
 
 @pytest.fixture(scope="module")
 def hearing(recognizer):
     """A model of text and sound."""
     text = recognizer.model.config.modalities["text"]
-    return Recognizer(recipes.build({"text": text, "audio": recipes.audio_modality()}, recognizer.model.phrases))
+    return Recognizer(build({"text": text, "audio": recipes.audio_modality()}, recognizer.model.phrases))
 
 
 @pytest.fixture

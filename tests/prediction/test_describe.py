@@ -11,14 +11,15 @@ from emoembed.model.config import ModalityConfig
 from emoembed.prediction import describe, label_notes
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.reading import corpus_rows
-from emoembed.training import closed_form, recipes
+from emoembed.training.background import fit_background
+from emoembed.training.build import build
 
 
 @pytest.fixture(scope="module")
 def recognizer(word_table):
     columns = word_feature_set(word_table.dim).columns
     text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5))
-    return Recognizer(recipes.build({"text": text}, word_table))
+    return Recognizer(build({"text": text}, word_table))
 
 
 def test_nearest_labels_are_ordered_by_cosine(recognizer):
@@ -96,7 +97,7 @@ def test_a_label_taught_in_one_modality_is_as_far_in_the_others_as_before(three_
 
 def test_a_label_taught_by_examples_is_no_nearer_to_itself_than_itself(text_model, corpus_of):
     corpus = corpus_of(["so sunny", "how grey", "a b c", "joy", "sad", "d e"] * 4, ["joy", "anger"] * 12)
-    closed_form.fit_background(text_model, corpus_rows.text_data(corpus, text_model.phrases))
+    fit_background(text_model, corpus_rows.text_data(corpus, text_model.phrases))
     taught = Recognizer(text_model).adapt(
         [{"text": text, "label": "anger"} for text in ("so grim", "oh no", "how far")]
     )

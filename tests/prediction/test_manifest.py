@@ -17,7 +17,7 @@ from emoembed.model.config import ModalityConfig
 from emoembed.prediction import manifest as scoring
 from emoembed.prediction.progress import Progress
 from emoembed.prediction.recognizer import Recognizer
-from emoembed.training import recipes
+from emoembed.training.build import build
 
 LABELS = ["joy", "anger", "sadness"]
 
@@ -26,7 +26,7 @@ LABELS = ["joy", "anger", "sadness"]
 def recognizer(word_table):
     columns = word_feature_set(word_table.dim).columns
     text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5))
-    return Recognizer(recipes.build({"text": text}, word_table))
+    return Recognizer(build({"text": text}, word_table))
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_what_was_made_from_something_else_is_not_gone_on_with(rows, recognizer,
     elif change == "options":
         options = {"multi_label": True}
     else:
-        model = Recognizer(recipes.build({"text": recognizer.model.config.modalities["text"]}, word_table, seed=1))
+        model = Recognizer(build({"text": recognizer.model.config.modalities["text"]}, word_table, seed=1))
     assert scoring.predict_manifest(model, rows, labels, output, **options).resumed == 0
 
 

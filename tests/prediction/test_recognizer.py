@@ -13,7 +13,9 @@ from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.labels.emotion import Label
 from emoembed.model.config import ModalityConfig
 from emoembed.prediction.recognizer import Recognizer, predict
-from emoembed.training import closed_form, recipes
+from emoembed.training import recipes
+from emoembed.training.background import note_seen
+from emoembed.training.build import build
 
 LABELS = ["joy", "anger", "nostalgia", "awe"]
 
@@ -132,7 +134,7 @@ def test_of_a_long_recording_no_more_is_decoded_than_is_looked_at(recognizer, so
 
 def test_openface_files_are_read_where_the_model_reads_action_units(word_table, tmp_path):
     columns = ("AU12_r", "AU01_r")
-    recognizer = Recognizer(recipes.build({"video": recipes.action_unit_modality(columns)}, word_table))
+    recognizer = Recognizer(build({"video": recipes.action_unit_modality(columns)}, word_table))
     path = tmp_path / "clip.csv"
     path.write_text("frame, success, AU01_r, AU12_r, AU45_c\n1, 1, 0.5, 2.0, 0\n2, 1, 0.7, 1.0, 1\n")
     values = np.array([[2.0, 0.5], [1.0, 0.7]], np.float32)
@@ -253,7 +255,7 @@ def test_disagreement_is_nothing_for_one_modality_and_something_for_two(recogniz
 
 def test_what_a_modality_says_of_all_labels_alike_tells_none_of_them_from_another(recognizer, sound):
     model = recognizer.model
-    closed_form.note_seen(model, ("joy", "anger"))
+    note_seen(model, ("joy", "anger"))
     model.trust("text").trust.copy_(torch.tensor([0.9, 0.1, 0.5]))
     before = recognizer.predict("we made it", sound, labels=LABELS)
     weights = before.modalities["text"].weights

@@ -6,9 +6,9 @@ from torch.nn.functional import cross_entropy
 from emoembed.errors import InputError
 from emoembed.metrics import expected_calibration_error
 from emoembed.reading.rows import join
-from emoembed.training import closed_form
 from emoembed.training.calibrate import _smooth, calibrate
 from emoembed.training.loop import TrainConfig, encode_rows, fit, predict_logits
+from emoembed.training.ridge_maps import prepare
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def valid(toy):
 @pytest.fixture
 def trained(units_model, toy):
     config = TrainConfig(epochs=8, batch_size=16, learning_rate=0.02, bf16=False)
-    closed_form.prepare(units_model, toy(90, 1))
+    prepare(units_model, toy(90, 1))
     fit(units_model, toy(90, 1), toy(60, 2), config)
     return units_model
 

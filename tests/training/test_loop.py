@@ -8,7 +8,9 @@ import torch
 from emoembed.errors import CheckpointError, TrainingError
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
-from emoembed.training import closed_form, loop, objective, recipes
+from emoembed.training import loop, objective
+from emoembed.training.build import build
+from emoembed.training.ridge_maps import prepare
 
 CONFIG = loop.TrainConfig(epochs=6, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
 
@@ -19,7 +21,7 @@ def fresh(word_table):
         modality = ModalityConfig(
             "units", "pooled", 24, tuple("abcdef"), {"hidden": 16, "dropout": 0.1}, parts=LabelParts(vad_share=0.5)
         )
-        return recipes.build({"video": modality}, word_table, seed)
+        return build({"video": modality}, word_table, seed)
 
     return make
 
@@ -29,7 +31,7 @@ def weights(model):
 
 
 def test_it_learns_what_can_be_learned(fresh, toy):
-    model, data = closed_form.prepare(fresh(), toy(90, 1)), toy(60, 2)
+    model, data = prepare(fresh(), toy(90, 1)), toy(60, 2)
     assert loop.validation_score(model, data) < 0.75
     history = loop.fit(model, toy(90, 1), data, CONFIG)
     assert loop.validation_score(model, data) > 0.95
@@ -39,7 +41,7 @@ def test_it_learns_what_can_be_learned(fresh, toy):
 
 def test_the_seed_decides_the_weights(fresh, toy):
     def run(seed):
-        model = closed_form.prepare(fresh(seed), toy())
+        model = prepare(fresh(seed), toy())
         loop.fit(model, toy(), toy(30, 2), loop.TrainConfig(epochs=2, batch_size=16, bf16=False, seed=seed))
         return weights(model)
 
@@ -48,7 +50,7 @@ def test_the_seed_decides_the_weights(fresh, toy):
 
 
 def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
-    whole = closed_form.prepare(fresh(), toy())
+    whole = prepare(fresh(), toy())
     expected = loop.fit(whole, toy(), toy(30, 2, noise=3.0), CONFIG)
     real, calls = loop.validation_score, []
 
@@ -60,10 +62,10 @@ def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "validation_score", dying)
     with pytest.raises(KeyboardInterrupt):
-        loop.fit(closed_form.prepare(fresh(), toy()), toy(), toy(30, 2, noise=3.0), CONFIG, resume=tmp_path)
+        loop.fit(prepare(fresh(), toy()), toy(), toy(30, 2, noise=3.0), CONFIG, resume=tmp_path)
     monkeypatch.setattr(loop, "validation_score", real)
     torch.manual_seed(99)
-    again = closed_form.prepare(fresh(5), toy())
+    again = prepare(fresh(5), toy())
     history = loop.fit(again, toy(), toy(30, 2, noise=3.0), CONFIG, resume=tmp_path)
     assert history == expected
     torch.testing.assert_close(weights(again), weights(whole), rtol=0, atol=0)
@@ -71,7 +73,7 @@ def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
 
 
 def test_a_run_of_other_settings_is_not_taken_up(fresh, toy, tmp_path):
-    loop.fit(closed_form.prepare(fresh(), toy()), toy(), toy(30, 2), CONFIG, resume=tmp_path)
+    loop.fit(prepare(fresh(), toy()), toy(), toy(30, 2), CONFIG, resume=tmp_path)
     other = loop.TrainConfig(epochs=7, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
     with pytest.raises(CheckpointError, match=r"a run of other settings \(epochs\)"):
         loop.fit(fresh(), toy(), toy(30, 2), other, resume=tmp_path)
@@ -99,12 +101,12 @@ def test_joint_training_survives_rows_that_lack_a_modality(word_table, toy):
     units = ModalityConfig(
         "units", "pooled", 24, tuple("abcdef"), {"hidden": 16, "dropout": 0.1}, parts=LabelParts(vad_share=0.5)
     )
-    model, data = recipes.build({"audio": units, "video": units}, word_table), toy(90, 1)
+    model, data = build({"audio": units, "video": units}, word_table), toy(90, 1)
     both = replace(data, inputs={"audio": data.inputs["video"], "video": data.inputs["video"]})
     lacking = replace(
         both, inputs={"audio": dict(list(data.inputs["video"].items())[:60]), "video": both.inputs["video"]}
     )
-    closed_form.prepare(model, both)
+    prepare(model, both)
     loop.fit(model, lacking, both, replace(CONFIG, modality_dropout=0.5))
     assert all(parameter.isfinite().all() for parameter in model.parameters())
     for modality in ("audio", "video"):
@@ -120,14 +122,14 @@ def test_divergence_is_an_error_that_names_the_remedy(fresh, toy):
 
 
 def test_what_is_left_is_the_model_of_the_best_epoch(fresh, toy):
-    model, valid = closed_form.prepare(fresh(), toy(90, 1)), toy(60, 2, noise=6.0)
+    model, valid = prepare(fresh(), toy(90, 1)), toy(60, 2, noise=6.0)
     history = loop.fit(model, toy(90, 1), valid, replace(CONFIG, epochs=10, patience=10))
     assert history.scores[history.best_epoch] > history.scores[-1]
     assert loop.validation_score(model, valid) == history.scores[history.best_epoch]
 
 
 def test_training_stops_after_so_many_epochs_without_a_better_one(fresh, toy):
-    model, valid = closed_form.prepare(fresh(), toy(90, 1)), toy(60, 2, noise=6.0)
+    model, valid = prepare(fresh(), toy(90, 1)), toy(60, 2, noise=6.0)
     history = loop.fit(model, toy(90, 1), valid, replace(CONFIG, epochs=40, patience=3))
     assert len(history.scores) == len(history.losses) == history.best_epoch + 1 + 3 < 40
 
@@ -144,7 +146,7 @@ def watched(model, seen):
 
 
 def test_the_rate_rises_and_then_falls(fresh, toy):
-    model, seen = closed_form.prepare(fresh(), toy()), []
+    model, seen = prepare(fresh(), toy()), []
     config = replace(CONFIG, epochs=10, patience=10, warmup=0.5, weight_decay=0.0)
     loop.fit(model, toy(64), toy(30, 2), config, augment=watched(model, seen))
     moved = np.array([float((after[0] - before[0]).norm()) for before, after in pairwise(seen)])
@@ -156,7 +158,7 @@ def test_the_rate_rises_and_then_falls(fresh, toy):
 
 def test_the_seed_decides_which_rows_meet_and_what_is_drawn(fresh, toy):
     def run(seed):
-        model, seen = closed_form.prepare(fresh(), toy()), []
+        model, seen = prepare(fresh(), toy()), []
         loop.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=2, seed=seed), augment=watched(model, seen))
         assert all(training for _, _, _, training in seen)
         return {float(frames.sum()) for _, frames, _, _ in seen}, {draw for _, _, draw, _ in seen}
@@ -169,7 +171,7 @@ def test_the_seed_decides_which_rows_meet_and_what_is_drawn(fresh, toy):
 
 def test_what_chance_drops_in_training_goes_by_the_seed_alone(fresh, toy):
     def run(drawn):
-        model = closed_form.prepare(fresh(), toy())
+        model = prepare(fresh(), toy())
         torch.rand(drawn)
         loop.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=1))
         return weights(model)
@@ -179,7 +181,7 @@ def test_what_chance_drops_in_training_goes_by_the_seed_alone(fresh, toy):
 
 def test_weights_decay_where_they_are_matrices_of_encoders_and_nowhere_else(fresh, toy):
     """Gradients are clipped away: what moves, moves by decay."""
-    model = closed_form.prepare(fresh(), toy())
+    model = prepare(fresh(), toy())
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     loop.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=1, patience=1, clip=0.0, weight_decay=0.5))
     for name, parameter in model.named_parameters():
@@ -190,13 +192,13 @@ def test_weights_decay_where_they_are_matrices_of_encoders_and_nowhere_else(fres
 
 
 def test_what_changes_batches_is_all_that_training_sees(fresh, toy):
-    model, blind = closed_form.prepare(fresh(), toy()), {"video": lambda frames, lengths, noise: 0.0 * frames}
+    model, blind = prepare(fresh(), toy()), {"video": lambda frames, lengths, noise: 0.0 * frames}
     history = loop.fit(model, toy(), toy(30, 2), CONFIG, augment=blind)
     assert min(history.losses) > 0.9 * np.log(3)
 
 
 def test_items_are_cut_in_training(fresh, toy):
-    model, seen = closed_form.prepare(fresh(), toy()), []
+    model, seen = prepare(fresh(), toy()), []
     loop.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=1, max_frames=2), augment=watched(model, seen))
     assert {frames.shape[1] for _, frames, _, _ in seen} == {2}
 
@@ -204,7 +206,7 @@ def test_items_are_cut_in_training(fresh, toy):
 def test_the_loss_of_an_epoch_is_the_mean_over_its_rows(fresh, toy):
     losses = []
     for size in (8, 30, 60):
-        model = closed_form.prepare(fresh(), toy())
+        model = prepare(fresh(), toy())
         config = replace(CONFIG, epochs=1, learning_rate=0.0, batch_size=size)
         losses += loop.fit(model, toy(), toy(30, 2), config).losses
     assert losses == pytest.approx([losses[0]] * 3, rel=0.1)
@@ -212,9 +214,9 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_rows(fresh, toy):
 
 def test_modality_dropout_hides_modalities_from_their_encoders(word_table, toy):
     units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
-    model, data = recipes.build({"audio": units, "video": units}, word_table), toy(64)
+    model, data = build({"audio": units, "video": units}, word_table), toy(64)
     both, heard = replace(data, inputs={"audio": data.inputs["video"], "video": data.inputs["video"]}), []
-    closed_form.prepare(model, both)
+    prepare(model, both)
     encoder = model.encoders["audio"]
     encoder.register_forward_pre_hook(lambda part, given: heard.append(len(given[0])) if part.training else None)
     for chance in (0.0, 0.5):

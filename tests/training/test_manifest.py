@@ -12,7 +12,10 @@ from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
 from emoembed.evaluation.corpus import trained_on
 from emoembed.prediction.recognizer import Recognizer
-from emoembed.training import closed_form, manifest, recipes
+from emoembed.training import manifest
+from emoembed.training.build import described
+from emoembed.training.loop import fit
+from emoembed.training.ridge_maps import fit_overviews
 
 LABELS = ["joy", "anger", "sadness"]
 
@@ -117,16 +120,18 @@ def test_clips_are_trained_on_by_a_few_faces_and_recordings_read_by_statistics_w
     stores = {"audio": (700, 68), "video": (20, 2304)}
     features = {name: {f"row{i}": random.random(shape) for i in range(12)} for name, shape in stores.items()}
     monkeypatch.setattr(manifest.cache, "cached_features", lambda corpus, name, progress: (features[name], {}))
-    fits, real = {}, manifest.fit
+    fits, real = {}, fit
 
     def noted(model, train, valid, config, **rest):
         name = next(iter(train.inputs))
         fits[name] = {len(train.inputs[name][row]) for row in train.ids}, config.max_frames, max(valid.lengths())
         return real(model, train, valid, config, **rest)
 
-    fitted, overviews = [], closed_form.fit_overviews
-    monkeypatch.setattr(manifest, "fit", noted)
-    monkeypatch.setattr(closed_form, "fit_overviews", lambda *given: fitted.append(given[2]) or overviews(*given))
+    fitted, overviews = [], fit_overviews
+    monkeypatch.setattr("emoembed.training.fit.fit", noted)
+    monkeypatch.setattr(
+        "emoembed.training.ridge_maps.fit_overviews", lambda *given: fitted.append(given[2]) or overviews(*given)
+    )
     media = [str(tmp_path / f"{i}") for i in range(12)]
     corpus = corpus_of(["x"] * 12, labels, audio=media, video=media)
     manifest.train_manifest(corpus, modalities=["audio", "video"], phrases=word_table, epochs=1, batch_size=4)
@@ -152,7 +157,7 @@ def test_valid_rows_that_bear_nothing_cannot_say_when_to_stop(corpus_of, word_ta
 
 
 def test_what_stands_in_the_way_is_told_before_the_work(sentences, word_table, tmp_path, monkeypatch):
-    monkeypatch.setattr(manifest, "_train", lambda *_: pytest.fail("it trained first"))
+    monkeypatch.setattr(manifest, "train", lambda *_: pytest.fail("it trained first"))
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match="holds files that are no checkpoint"):
         manifest.train_manifest(sentences, tmp_path, phrases=word_table)
@@ -169,7 +174,7 @@ def test_ten_rows_of_three_labels_suffice_to_hold_some_out(corpus_of):
 
 
 def test_what_was_taken_from_a_base_keeps_its_terms(corpus_of, text_model, tmp_path):
-    base = recipes.described(text_model, provenance={"sentence_encoder": "an encoder (Apache-2.0)"})
+    base = described(text_model, provenance={"sentence_encoder": "an encoder (Apache-2.0)"})
     texts, labels = ["so sunny", "how grey", "merry days", "sad rain"] * 5, ["joy", "sadness"] * 10
     manifest.train_manifest(corpus_of(texts, labels), tmp_path / "mine", base=base, epochs=1)
     again = Recognizer.from_pretrained(tmp_path / "mine")

@@ -8,8 +8,10 @@ from emoembed.encoders.transformer import ratings_of
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.reading.rows import EmotionData
-from emoembed.training import closed_form, loop, recipes
+from emoembed.training import loop
+from emoembed.training.build import build
 from emoembed.training.objective import Objective, contrast, label_loss, nearness, penalty
+from emoembed.training.ridge_maps import prepare
 
 CONFIG = loop.TrainConfig(epochs=3, batch_size=16, learning_rate=0.02, bf16=False, stay_close=0.0)
 
@@ -17,7 +19,7 @@ CONFIG = loop.TrainConfig(epochs=3, batch_size=16, learning_rate=0.02, bf16=Fals
 @pytest.fixture
 def setting(word_table, toy):
     units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
-    return recipes.build({"video": units}, word_table), toy(30)
+    return build({"video": units}, word_table), toy(30)
 
 
 def objective(setting, **changes):
@@ -125,7 +127,7 @@ CHOICES = [{"episode": 0.5}, {"label_noise": 0.3}, {"mix": 0.5}, {"contrast": 0.
 @pytest.mark.parametrize("changes", CHOICES)
 def test_rows_that_lack_a_modality_leave_every_gradient_finite(changes, word_table, toy):
     units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
-    model, data = recipes.build({"audio": units, "video": units}, word_table), toy(30)
+    model, data = build({"audio": units, "video": units}, word_table), toy(30)
     found = Objective(model, data, replace(CONFIG, pull=1.0, **changes), torch.Generator().manual_seed(0))
     items = model.label_points(data.labels)["video"][data.targets.argmax(axis=1)].detach()
     points = {"audio": items.clone(), "video": items.clone()}
@@ -152,7 +154,7 @@ def test_an_episode_asks_nothing_of_the_labels_it_hides(setting):
 @pytest.mark.parametrize("changes", CHOICES)
 def test_every_choice_still_learns(setting, toy, changes):
     model, data = setting
-    closed_form.prepare(model, data)
+    prepare(model, data)
     history = loop.fit(model, toy(90, 1), toy(60, 2), replace(CONFIG, epochs=12, **changes))
     assert max(history.scores) > 0.9
 
@@ -160,7 +162,7 @@ def test_every_choice_still_learns(setting, toy, changes):
 def test_locked_labels_stay(setting, toy):
     model, data = setting
     before = model.label_points(data.labels)["video"].clone()
-    closed_form.prepare(model, data)
+    prepare(model, data)
     loop.fit(model, data, toy(30, 2), replace(CONFIG, lock_labels=True))
     torch.testing.assert_close(model.label_points(data.labels)["video"], before)
 
@@ -211,7 +213,7 @@ def test_smoothing_goes_to_the_labels_asked_for_alone():
 
 def test_each_modality_and_their_fusion_learn_from_the_rows_that_have_them(word_table, toy):
     units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
-    model, data = recipes.build({"audio": units, "video": units}, word_table), toy(30)
+    model, data = build({"audio": units, "video": units}, word_table), toy(30)
     points, targets = {"audio": random_items(30), "video": random_items(30, 1)}, torch.from_numpy(data.targets)
     points["audio"][:10] = torch.nan
     loss = objective((model, data))(points, np.arange(30))

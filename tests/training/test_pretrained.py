@@ -27,7 +27,7 @@ from emoembed.features.feature_set import Features
 from emoembed.features.video import FACES
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.reading import media
-from emoembed.training import manifest, pretrained
+from emoembed.training import loop, manifest, pretrained
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 SIGHT = {**SMALL, "image_size": 16, "patch_size": 8}
@@ -169,10 +169,10 @@ def test_preparation_that_is_not_told_is_warned_of_and_one_that_does_not_fit_ref
 def test_an_image_transformer_reads_few_faces_of_a_clip_and_keeps_no_pixels(
     corpus, sight, word_table, tmp_path, monkeypatch
 ):
-    random, fits, real = np.random.default_rng(0), [], manifest.fit
+    random, fits, real = np.random.default_rng(0), [], loop.fit
     clips = {f"row{i}": random.random((40, 48 * 48)).astype(np.float16) for i in range(12)}
     monkeypatch.setattr(manifest.cache, "cached_features", lambda *_, **__: (clips, {}))
-    monkeypatch.setattr(manifest, "fit", lambda *given, **rest: fits.append(given) or real(*given, **rest))
+    monkeypatch.setattr("emoembed.training.fit.fit", lambda *given, **rest: fits.append(given) or real(*given, **rest))
     manifest.train_manifest(
         corpus, None, ["video"], phrases=word_table, encoders={"video": sight}, epochs=1, batch_size=4
     )

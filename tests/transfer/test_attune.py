@@ -7,7 +7,8 @@ import torch
 from emoembed.errors import InputError
 from emoembed.prediction import bulk
 from emoembed.prediction.recognizer import Recognizer
-from emoembed.training import closed_form
+from emoembed.training.background import fit_background
+from emoembed.training.ridge_maps import prepare
 from emoembed.transfer import attune
 
 
@@ -15,8 +16,8 @@ from emoembed.transfer import attune
 def at_home(units_model, toy):
     """A model, and rows like those it was trained on: `(model, data)`."""
     data = toy(90)
-    closed_form.prepare(units_model, data)
-    closed_form.fit_background(units_model, data)
+    prepare(units_model, data)
+    fit_background(units_model, data)
     return units_model, data
 
 

@@ -5,7 +5,8 @@ from torch.nn.functional import normalize
 from emoembed.errors import InputError
 from emoembed.labels.emotion import Label, find
 from emoembed.prediction.recognizer import Recognizer
-from emoembed.training import closed_form
+from emoembed.training.background import fit_background
+from emoembed.training.ridge_maps import prepare
 from emoembed.transfer import few_shot
 
 
@@ -51,8 +52,8 @@ def test_what_no_word_says_counts_by_how_many_examples_say_it():
 @pytest.fixture
 def awe_by_example(units_model, toy):
     """`awe_by_example(**settings)` -> where awe lies, taught by sixteen items; its word; the mean of the examples."""
-    closed_form.prepare(units_model, toy())
-    closed_form.fit_background(units_model, toy(300, 1))
+    prepare(units_model, toy())
+    fit_background(units_model, toy(300, 1))
     word = units_model.label_points(["awe"])["video"][0].detach()
     rivals = units_model.label_points(["joy", "anger"])["video"].detach()
     examples = units_model.trust("video").reference[:16].clone()
@@ -82,8 +83,8 @@ def test_a_long_fine_tune_stays_where_examples_put_the_label(awe_by_example):
 
 
 def test_a_fine_tune_wins_over_no_more_items_of_others_than_allowed(units_model, toy):
-    closed_form.prepare(units_model, toy())
-    closed_form.fit_background(units_model, toy(300, 1))
+    prepare(units_model, toy())
+    fit_background(units_model, toy(300, 1))
     word = units_model.label_points(["awe"])["video"][0].detach()
     rivals = units_model.label_points(["joy", "anger"])["video"].detach()
     reference = units_model.trust("video").reference

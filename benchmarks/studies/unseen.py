@@ -15,15 +15,17 @@ import numpy as np
 import pandas as pd
 
 from emoembed import corpora, metrics
-from emoembed.evaluation import few_shot, held_out, novelty, shipped, zero_shot
+from emoembed.evaluation import few_shot, held_out, zero_shot
 from emoembed.evaluation.folds import AUDIO_CORPORA, Fold, as_fold, load_folds, of_one_modality, phrases_for
 from emoembed.features.atomic import write_file
 from emoembed.model.config import ModalityConfig
+from emoembed.model.expectation import HeldOut
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData, join
 from emoembed.training import recipes
 from emoembed.transfer.attune import attune
+from studies import novelty, shipped
 
 SHOTS = (0, 1, 2, 4, 8, 16)
 
@@ -38,7 +40,7 @@ class Found:
     """The same of one modality."""
     few: pd.DataFrame
     """The same modality taught with examples, of the first seed."""
-    expected: list[novelty.HeldOut] = field(default_factory=list)
+    expected: list[HeldOut] = field(default_factory=list)
     pooled: dict[str, novelty.Pooled] = field(default_factory=dict)
     """Probabilities of labels never seen, which rows bear them, and their labels: `novelty.pooled`."""
 

@@ -1,7 +1,7 @@
 """Sound and face together: train on RAVDESS speech and action units, and take either away.
 
-    python examples/fusion_ablation.py --data DIR                       # four actor folds, trained anew
-    python examples/fusion_ablation.py --data DIR --model ravdess-av    # the joint checkpoint that ships
+    python benchmarks/voice_and_face.py --data DIR                       # four actor folds, trained anew
+    python benchmarks/voice_and_face.py --data DIR --model ravdess-av    # the joint checkpoint that ships
 
 Validation rows are scored unless `--split test` is given.
 """
@@ -12,9 +12,9 @@ import argparse
 from pathlib import Path
 
 import torch
+from studies import voice_and_face
 
 import emoembed
-from emoembed.evaluation import fusion
 
 
 def main() -> None:
@@ -35,10 +35,12 @@ def main() -> None:
     parsed = parser.parse_args()
     torch.set_num_threads(2)
     if parsed.model:
-        scores = fusion.evaluate_checkpoint(emoembed.load(parsed.model).model, parsed.data, parsed.split, parsed.cache)
+        scores = voice_and_face.evaluate_checkpoint(
+            emoembed.load(parsed.model).model, parsed.data, parsed.split, parsed.cache
+        )
         print(f"{parsed.model}, {parsed.split} split, UAR of 8 emotions\n{scores.round(3).to_string()}")
         return
-    table = fusion.evaluate(
+    table = voice_and_face.evaluate(
         parsed.data,
         seeds=tuple(range(parsed.seeds)),
         split=parsed.split,

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from rated_texts import rate_texts
 
 from emoembed import metrics
 from emoembed.encoders.transformer import ratings_of
@@ -14,7 +15,10 @@ from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData, join
-from emoembed.training import closed_form, recipes
+from emoembed.training import recipes
+from emoembed.training.background import fit_background, note_seen
+from emoembed.training.build import build
+from emoembed.training.ridge_maps import finish_faces, fit_overviews, fit_standardization, prepare
 
 
 def test_texts_are_rated_as_the_rated_sentences_were(text_model, corpus_of):
@@ -22,14 +26,14 @@ def test_texts_are_rated_as_the_rated_sentences_were(text_model, corpus_of):
     rated = replace(corpus_of(texts), multi_label=True)
     rated.samples["valence"] = [1.0] * 12 + [-1.0] * 12
     rated.samples["arousal"] = rated.samples["dominance"] = 0.0
-    data = closed_form.rate_texts(text_model, rated, texts, penalty=0.01)
+    data = rate_texts(text_model, rated, texts, penalty=0.01)
     with torch.no_grad():
         points = text_model.encode(data.batch(range(24)))["text"]
     valence = ratings_of(points)[:, 0]
     assert valence[:12].min() > valence[12:].max()
     assert data.ratings[:12, 0].min() > 0 > data.ratings[12:, 0].max()
     before = text_model.encoders["text"].ratings.weight.clone()
-    copy = recipes.build(text_model.config.modalities, text_model.phrases, 3, like=text_model)
+    copy = build(text_model.config.modalities, text_model.phrases, 3, like=text_model)
     torch.testing.assert_close(copy.encoders["text"].ratings.weight, before)
     torch.testing.assert_close(copy.space.vad_map, text_model.space.vad_map)
 
@@ -37,7 +41,7 @@ def test_texts_are_rated_as_the_rated_sentences_were(text_model, corpus_of):
 def test_texts_hold_what_no_word_says_and_centre_their_scores(text_model, corpus_of):
     texts = ["so sunny", "how grey", "a b c", "d e f g", "joy", "sad"] * 4
     data = corpus_rows.text_data(corpus_of(texts, ["joy", "anger"] * 12), text_model.phrases)
-    closed_form.fit_background(text_model, data)
+    fit_background(text_model, data)
     points = text_model.encode(data.batch(range(len(data))))["text"]
     said = text_model.config.modalities["text"].embed_dim
     assert points.shape[1] == said + recipes.TEXT_DETAIL
@@ -54,21 +58,21 @@ def summed(word_table):
     units = ModalityConfig(
         "units", "pooled", 24, tuple("abcdef"), {"summary": "moments", "overview": 1.0}, parts=LabelParts(vad_share=0.5)
     )
-    return recipes.build({"video": units}, word_table)
+    return build({"video": units}, word_table)
 
 
 def test_what_new_labels_owe_to_items_in_general_is_taken_off_in_every_modality(units_model, toy):
     data = toy(300, 1)
-    closed_form.fit_background(units_model, data)
-    closed_form.note_seen(units_model, data.labels)
+    fit_background(units_model, data)
+    note_seen(units_model, data.labels)
     known = units_model.label_trust(units_model.label_points([*data.labels, "awe"]))["video"].hubness
     assert known[:-1].abs().max() < 1e-4
     assert known[-1].abs() > 1e-3
 
 
-def test_a_map_in_closed_form_answers_before_any_training(summed, toy):
+def test_a_ridge_map_answers_before_any_training(summed, toy):
     data = toy(90)
-    closed_form.prepare(summed, data)
+    prepare(summed, data)
     points = summed.encode(toy(60, 2).batch(range(60)))["video"]
     answered = (points @ summed.label_points(data.labels)["video"].T).argmax(dim=1)
     assert (answered.numpy() == toy(60, 2).targets.argmax(axis=1)).mean() > 0.9
@@ -77,7 +81,7 @@ def test_a_map_in_closed_form_answers_before_any_training(summed, toy):
 def test_a_row_of_several_labels_is_drawn_to_their_mean(summed, toy):
     data = toy(60)
     both = replace(data, targets=np.tile(np.float32([1, 1, 0]), (60, 1)), multi_label=np.ones(60, bool))
-    closed_form.prepare(summed, both)
+    prepare(summed, both)
     overview = summed.encoders["video"].overview
     joy, anger, _ = summed.label_points(data.labels)["video"]
     torch.testing.assert_close(overview(overview.scaled(torch.zeros(1, 12)))[0], (joy + anger) / 2, atol=1e-3, rtol=0)
@@ -85,8 +89,8 @@ def test_a_row_of_several_labels_is_drawn_to_their_mean(summed, toy):
 
 def test_the_spread_is_the_mean_squared_distance_of_a_labels_items_from_their_mean(units_model, toy):
     data = toy(60, noise=2.0)
-    closed_form.prepare(units_model, data)
-    closed_form.fit_background(units_model, data)
+    prepare(units_model, data)
+    fit_background(units_model, data)
     points = units_model.encode(data.batch(np.arange(60)))["video"]
     groups = [points[torch.from_numpy(column == 1)] for column in data.targets.T]
     expected = torch.stack([group.var(dim=0, unbiased=False).sum() for group in groups]).mean()
@@ -110,11 +114,12 @@ def faces(rows, seed=0):
 
 
 def test_faces_are_placed_by_what_the_network_has_learned_to_see(word_table):
-    model = recipes.build({"video": recipes.video_modality()}, word_table)
+    model = build({"video": recipes.video_modality()}, word_table)
     encoder = model.encoders["video"]
-    closed_form.prepare(model, faces(120))
+    prepare(model, faces(120))
     assert not bool(encoder.overview.weight.any())
-    closed_form.finish(model, faces(120))
+    finish_faces(model, faces(120))
+    fit_background(model, faces(120))
     encoder.overview_share = 1.0
     scored = faces(60, 1)
     with torch.no_grad():
@@ -127,9 +132,10 @@ def test_faces_are_placed_by_what_the_network_has_learned_to_see(word_table):
 
 
 def test_labels_count_alike_in_the_map_of_faces_however_many_rows_bear_them(word_table):
-    model, data = recipes.build({"video": recipes.video_modality()}, word_table), faces(60)
-    closed_form.prepare(model, data)
-    closed_form.finish(model, data)
+    model, data = build({"video": recipes.video_modality()}, word_table), faces(60)
+    prepare(model, data)
+    finish_faces(model, data)
+    fit_background(model, data)
     encoder, points = model.encoders["video"], model.label_points(data.labels)["video"]
     with torch.no_grad():
         features = encoder.read(*data.batch(np.arange(60))["video"])
@@ -139,16 +145,17 @@ def test_labels_count_alike_in_the_map_of_faces_however_many_rows_bear_them(word
 
 
 def test_in_faces_new_labels_keep_what_they_owe_to_items_in_general(word_table):
-    model, data = recipes.build({"video": recipes.video_modality()}, word_table), faces(60)
-    closed_form.prepare(model, data)
-    closed_form.finish(model, data)
-    closed_form.note_seen(model, data.labels)
+    model, data = build({"video": recipes.video_modality()}, word_table), faces(60)
+    prepare(model, data)
+    finish_faces(model, data)
+    fit_background(model, data)
+    note_seen(model, data.labels)
     assert not bool(model.label_trust(model.label_points(["awe", "boredom"]))["video"].hubness.any())
 
 
 def test_a_video_is_placed_by_its_faces_though_only_single_ones_were_trained_on(word_table):
     """How a face varies over frames was the same in every training row: whatever it weighs, nobody learned it."""
-    model = recipes.build({"video": replace(recipes.video_modality(), settings={"overview": 0.0})}, word_table).eval()
+    model = build({"video": replace(recipes.video_modality(), settings={"overview": 0.0})}, word_table).eval()
     encoder, deviations = model.encoders["video"], slice(320, 640)
     torch.nn.init.normal_(encoder.out.weight[:, deviations], std=5.0)
     one, other = (torch.from_numpy(faces(2, 3).inputs["video"][row]) for row in ("r0", "r1"))
@@ -157,7 +164,8 @@ def test_a_video_is_placed_by_its_faces_though_only_single_ones_were_trained_on(
         before = encoder(singles, alone)
         clip = torch.cat([one, other])[None], torch.tensor([2])
         strayed = (encoder(*clip)[0] - before.mean(dim=0)).norm()
-        closed_form.finish(model, faces(60))
+        finish_faces(model, faces(60))
+        fit_background(model, faces(60))
         torch.testing.assert_close(encoder(singles, alone), before, atol=1e-4, rtol=1e-4)
         between = torch.linalg.lstsq(before.T, encoder(*clip)[0]).solution
     assert strayed > 0.05
@@ -167,22 +175,22 @@ def test_a_video_is_placed_by_its_faces_though_only_single_ones_were_trained_on(
 
 def test_a_modality_few_rows_have_is_fitted_on_those(word_table):
     units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), parts=LabelParts(vad_share=0.5))
-    model = recipes.build({"audio": units, "video": units}, word_table)
+    model = build({"audio": units, "video": units}, word_table)
     draw = np.random.default_rng(0)
     ids = tuple(f"toy/{i}" for i in range(3000))
     frames = {row: draw.standard_normal((2, 6)).astype(np.float32) for row in ids}
     few = {row: frames[row] + 5.0 for row in ids[-10:]}
     targets = np.eye(2, dtype=np.float32)[np.arange(3000) % 2]
     data = EmotionData(ids, {"audio": few, "video": frames}, ("joy", "anger"), targets, np.zeros(3000, bool))
-    closed_form.prepare(model, data)
+    prepare(model, data)
     torch.testing.assert_close(
         model.encoders["audio"].standardize.mean, torch.from_numpy(np.concatenate(list(few.values())).mean(axis=0))
     )
-    closed_form.fit_background(model, data)
+    fit_background(model, data)
     assert int(model.trust("audio").reference.any(dim=1).sum()) == 10
     none = EmotionData(ids, {"audio": {}, "video": frames}, data.labels, targets, data.multi_label)
     with pytest.raises(InputError, match="none of 3000 rows has audio, which is to be fitted"):
-        closed_form.fit_standardization(model, none)
+        fit_standardization(model, none)
 
 
 def test_corpora_count_alike_however_many_rows_they_have(summed, toy):
@@ -200,7 +208,7 @@ def test_corpora_count_alike_however_many_rows_they_have(summed, toy):
         copies[n] = replace(copy, inputs={"video": own})
     answers = []
     for parts in ([few, many], [few, *copies]):
-        closed_form.fit_overviews(summed, join(parts), 400)
+        fit_overviews(summed, join(parts), 400)
         overview = summed.encoders["video"].overview
         answers.append(overview(overview.scaled(torch.zeros(1, 12))))
     torch.testing.assert_close(answers[0], answers[1], atol=0.12, rtol=0)
@@ -211,8 +219,8 @@ def test_other_corpora_reach_the_map_in_closed_form_alone(summed, toy):
     turned = {row: -frames for row, frames in beside.inputs["video"].items()}
     beside = replace(beside, inputs={"video": turned})
     alone = deepcopy(summed)
-    closed_form.prepare(alone, train)
-    closed_form.prepare(summed, train, beside)
+    prepare(alone, train)
+    prepare(summed, train, beside)
     one, other = alone.encoders["video"], summed.encoders["video"]
     for name, buffer in one.named_buffers():
         if not name.startswith("overview"):

@@ -1,9 +1,10 @@
 import pytest
 import torch
+from studies import novelty
 
 from emoembed.errors import InputError
-from emoembed.evaluation import novelty
-from emoembed.evaluation.novelty import HeldOut
+from emoembed.model import expectation
+from emoembed.model.expectation import HeldOut
 
 
 def test_what_is_expected_is_the_line_through_what_was_held_out(units_model):
@@ -12,7 +13,7 @@ def test_what_is_expected_is_the_line_through_what_was_held_out(units_model):
         for i, (x, new) in enumerate(((0.1, 1.0), (0.5, 1.0), (0.9, 0.2)))
     ]
     units_model.saw({"video": ("joy",)})
-    novelty.apply(units_model, "video", found * 5)
+    expectation.apply(units_model, "video", found * 5)
     trust = units_model.trust("video")
     torch.testing.assert_close(trust.novelty, torch.tensor([0.0, 2.0, 0.0, -3.0]) * 3 / 11)
     start, slope, error = trust.expected.tolist()
@@ -36,17 +37,21 @@ def test_the_offset_that_lacks_is_found():
 
 def test_an_uncertain_offset_counts_little():
     sure, unsure = HeldOut("a", 0.5, 0.7, 1.0, 0.0, 50.0, 1.0), HeldOut("b", 0.5, 0.7, 6.0, 0.0, 0.5, 1.0)
-    assert novelty.lacking([sure, unsure], "softmax") == pytest.approx(2 / 10 * 1.05, abs=0.01)
-    assert novelty.lacking([], "softmax") == 0.0
+    assert expectation.lacking([sure, unsure], "softmax") == pytest.approx(2 / 10 * 1.05, abs=0.01)
+    assert expectation.lacking([], "softmax") == 0.0
 
 
 def test_few_labels_held_out_move_new_ones_little():
     held_out = [HeldOut(str(i), 0.75, 0.7, 1.0, 2.0) for i in range(24)]
-    assert novelty.lacking(held_out, "softmax") == pytest.approx(2.0 * 24 / 32)
-    assert novelty.lacking(held_out[:8], "sigmoid") == pytest.approx(4.0 * 8 / 16)
-    assert novelty.lacking(held_out[:8] * 4, "sigmoid") == pytest.approx(4.0 * 8 / 16)  # four folds of the same labels
+    assert expectation.lacking(held_out, "softmax") == pytest.approx(2.0 * 24 / 32)
+    assert expectation.lacking(held_out[:8], "sigmoid") == pytest.approx(4.0 * 8 / 16)
+    assert expectation.lacking(held_out[:8] * 4, "sigmoid") == pytest.approx(
+        4.0 * 8 / 16
+    )  # four folds of the same labels
 
 
 def test_too_few_labels_tell_nothing(units_model):
     with pytest.raises(InputError, match="three held-out labels at least"):
-        novelty.apply(units_model, "video", [HeldOut("joy", 0.5, 0.7, 0.0, 0.0)] * 4)  # one label in each of four folds
+        expectation.apply(
+            units_model, "video", [HeldOut("joy", 0.5, 0.7, 0.0, 0.0)] * 4
+        )  # one label in each of four folds

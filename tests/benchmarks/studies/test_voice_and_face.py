@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 import torch
+from studies import shipped, voice_and_face
 from torch.nn.functional import cross_entropy
 
-from emoembed.evaluation import fusion, shipped
 from emoembed.reading.rows import EmotionData
+from emoembed.reading.voice_and_face import only
 from emoembed.training import loop, recipes
 from emoembed.training.loop import encode_rows
 
@@ -31,31 +32,31 @@ def quick(monkeypatch, word_table):
     config = loop.TrainConfig(epochs=15, batch_size=16, learning_rate=0.01, bf16=False)
     monkeypatch.setitem(recipes.TRAINING, "functionals", config)
     monkeypatch.setitem(recipes.TRAINING, "action_units", config)
-    monkeypatch.setattr(fusion.checkpoint, "read_word_table", lambda: word_table)
+    monkeypatch.setattr(voice_and_face.checkpoint, "read_word_table", lambda: word_table)
     return {"audio": recipes.functionals_modality(), "video": recipes.action_unit_modality(tuple("abcd"))}
 
 
 def test_both_together_beat_either_alone(both, quick):
     train_rows, valid = both(96, 1), both(48, 2)
-    joint = fusion.train_on(quick, train_rows, valid, 0)
+    joint = voice_and_face.train_on(quick, train_rows, valid, 0)
     alone = [
-        fusion.train_on({name: quick[name]}, fusion.only(train_rows, name), fusion.only(valid, name), 0)
+        voice_and_face.train_on({name: quick[name]}, only(train_rows, name), only(valid, name), 0)
         for name in ("audio", "video")
     ]
     best_alone = max(
-        fusion.uar(model, fusion.only(valid, name)) for model, name in zip(alone, ("audio", "video"), strict=True)
+        voice_and_face.uar(model, only(valid, name)) for model, name in zip(alone, ("audio", "video"), strict=True)
     )
-    assert fusion.uar(joint, valid) > best_alone + 0.1
+    assert voice_and_face.uar(joint, valid) > best_alone + 0.1
     for name in ("audio", "video"):
-        assert fusion.uar(joint, fusion.only(valid, name)) > 0.5
+        assert voice_and_face.uar(joint, only(valid, name)) > 0.5
 
 
-def test_speech_of_other_corpora_reaches_its_map_in_closed_form_alone(both, quick, monkeypatch):
+def test_speech_of_other_corpora_reaches_its_ridge_map_alone(both, quick, monkeypatch):
     taught = []
-    monkeypatch.setattr(fusion, "fit", lambda model, rows, *rest, **more: taught.append(rows))
+    monkeypatch.setattr("emoembed.training.fit.fit", lambda model, rows, *rest, **more: taught.append(rows))
     train_rows, valid = both(96, 1), both(48, 2)
-    beside = fusion.only(both(96, 3), "audio")
-    alone, joined = (fusion.train_on(quick, train_rows, valid, 0, beside=one) for one in (None, beside))
+    beside = only(both(96, 3), "audio")
+    alone, joined = (voice_and_face.train_on(quick, train_rows, valid, 0, beside=one) for one in (None, beside))
     maps = [[model.encoders[name].overview.weight for name in ("audio", "video")] for model in (alone, joined)]
     assert not torch.equal(maps[0][0], maps[1][0])
     torch.testing.assert_close(maps[0][1], maps[1][1])
@@ -64,7 +65,7 @@ def test_speech_of_other_corpora_reaches_its_map_in_closed_form_alone(both, quic
 
 def test_calibration_leaves_what_was_learned_together_in_proportion(both, quick):
     valid = both(48, 2)
-    joint = fusion.train_on(quick, both(96, 1), valid, 0)
+    joint = voice_and_face.train_on(quick, both(96, 1), valid, 0)
     points, known = encode_rows(joint, valid), joint.label_trust(joint.label_points(LABELS))
     slopes = [one.slopes[0].detach() for one in known.values()]
     raw = {name: matrix.detach() for name, matrix in joint.score(points, joint.label_points(LABELS), known).items()}
@@ -81,13 +82,13 @@ def test_calibration_leaves_what_was_learned_together_in_proportion(both, quick)
 
 def test_the_ridge_baseline_knows_what_its_modalities_tell(both):
     parts = both(96, 1), both(48, 2), both(48, 3)
-    assert fusion._ridge_uar(("audio", "video"), *parts) > 0.95
-    assert fusion._ridge_uar(("audio",), *parts) < 0.85
+    assert voice_and_face._ridge_uar(("audio", "video"), *parts) > 0.95
+    assert voice_and_face._ridge_uar(("audio",), *parts) < 0.85
 
 
 def test_functionals_are_means_and_deviations(both):
     data = both(6, 1)
-    rows = fusion._functionals(data, ("audio", "video"))
+    rows = voice_and_face._functionals(data, ("audio", "video"))
     assert rows.shape == (6, 68 * 2 + 4)
     first = data.inputs["audio"][data.ids[0]]
     np.testing.assert_allclose(rows[0, :136], np.r_[first.mean(axis=0), first.std(axis=0)])
@@ -96,7 +97,7 @@ def test_functionals_are_means_and_deviations(both):
 
 def test_statistics_of_both_are_those_of_each(both):
     data = both(6, 1)
-    found = fusion.statistics_of(data)
+    found = voice_and_face.statistics_of(data)
     assert all(len(rows) == 6 for rows in found.values())
     np.testing.assert_array_equal(found["both"], np.concatenate([found["sound"], found["action units"]], axis=1))
     np.testing.assert_allclose(found["action units"][2], data.inputs["video"][data.ids[2]].mean(axis=0))

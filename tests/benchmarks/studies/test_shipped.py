@@ -1,10 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from studies import shipped
 
 from emoembed import corpora, metrics
 from emoembed.errors import InputError
-from emoembed.evaluation import plots, shipped
+from emoembed.evaluation import plots
 from emoembed.training.calibrate import calibrate
 from emoembed.training.loop import predict_logits
 

@@ -3,8 +3,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import stages
 
-from emoembed.evaluation import held_out, novelty
+from emoembed.evaluation import held_out
 from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.report import write
 from emoembed.prediction.recognizer import Recognizer
@@ -35,8 +36,8 @@ def test_a_part_holds_its_tables_and_what_build_reads(report, text_model, manife
     assert made.tables["Mean over labels held out"].loc["auc", "mean"] == pytest.approx(each["auc"].mean())
     said = made.lines["Beside the untrained sentence encoder"]
     assert said[1].startswith(f"{(each['auc'] < each['untrained']).sum()} of {len(each)} labels")
-    assert [one.label for one in novelty.read(tmp_path)] == list(each.index)
-    assert novelty.read(tmp_path / "elsewhere") == []
+    assert [one.label for one in stages.read_held_out(tmp_path)] == list(each.index)
+    assert stages.read_held_out(tmp_path / "elsewhere") == []
     written = (tmp_path / "report.md").read_text()
     assert all(f"## {heading}\n" in written for heading in made.tables)
     assert "![unseen](unseen.png)" in written

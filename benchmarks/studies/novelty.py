@@ -7,7 +7,7 @@ near the nearest label seen is; what follows from that goes into the shipped mod
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,45 +17,18 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from emoembed import metrics
-from emoembed.errors import InputError
 from emoembed.evaluation import zero_shot
 from emoembed.evaluation.folds import Fold
 from emoembed.evaluation.zero_shot import Encoded
 from emoembed.features.atomic import write_file
-from emoembed.model.calibration import newness
+from emoembed.model.expectation import FILE, HeldOut, lacking
 from emoembed.model.model import EmotionModel
 from emoembed.training.calibrate import calibrate
 from emoembed.training.loop import picked
 
-FILE = "held-out.csv"
-"""Where held-out labels are kept, in a modality's folder of reports: written by `benchmarks/report.py`."""
 OFFSETS = torch.linspace(-6.0, 6.0, 121)
 STEP = 5
 """Places of `OFFSETS` to either side by which the curvature of a loss is measured."""
-PRIOR_LABELS = 8
-"""How many labels that lack nothing count beside those held out: a user may name what no item bears."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """One label held out of one model."""
-
-    label: str
-    nearest: float
-    """Cosine with the nearest label the model saw."""
-    auc: float
-    softmax_offset: float
-    """What its logit lacks among the labels seen, for the likeliest probabilities."""
-    sigmoid_offset: float
-    """The same of the probability of its own."""
-    softmax_certainty: float = 1.0
-    """How sharply the likelihood falls beside that offset: its curvature."""
-    sigmoid_certainty: float = 1.0
-
-    @property
-    def newness(self) -> float:
-        """How new it was to the model, 0 to 1."""
-        return float(newness(torch.tensor(self.nearest)))
 
 
 @dataclass(frozen=True)
@@ -149,62 +122,6 @@ def pooled(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[str, Pooled
     return together
 
 
-def lacking(found: Sequence[HeldOut], kind: str) -> float:
-    """What the logit of a quite new label lacks; of others, their newness's share of it.
-
-    Least squares through zero, each label counting by how certain its offset is: the likeliest for all of their rows
-    together, to second order. `PRIOR_LABELS` keep it low where few labels were held out, for what is right of eight
-    labels that all occur lets any far name win.
-
-    Args:
-        found: the labels held out.
-        kind: `softmax` or `sigmoid`.
-    """
-    new = np.array([one.newness for one in found])
-    off, certain = (np.array([getattr(one, f"{kind}_{name}") for one in found]) for name in ("offset", "certainty"))
-    labels = len({one.label for one in found})
-    return labels / (labels + PRIOR_LABELS) * float((certain * new) @ off / max((certain * new) @ new, 1e-9))
-
-
-def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
-    """Set what a model expects of labels its modality never saw.
-
-    Raises:
-        InputError: fewer than three labels were held out.
-    """
-    labels = {one.label for one in found}
-    if len(labels) < 3:
-        raise InputError(f"three held-out labels at least tell what to expect of new ones; given {len(labels)}")
-    trust = model.trust(modality)
-    for place, kind in ((1, "softmax"), (3, "sigmoid")):
-        trust.novelty[place] = lacking(found, kind)
-    nearest, aucs = (np.array([getattr(one, name) for one in found]) for name in ("nearest", "auc"))
-    centred = nearest - nearest.mean()
-    # a prior as heavy as three labels keeps the line level where the cosines hardly differ
-    slope = float(centred @ aucs / (centred @ centred + 3 * 0.1**2))
-    start = float(aucs.mean() - slope * nearest.mean())
-    error = float(np.sqrt(np.mean((aucs - start - slope * nearest) ** 2) * len(found) / (len(found) - 2)))
-    trust.expected.copy_(torch.tensor([start, slope, error]))
-    trust.trust[-1] = max(2.0 * float(aucs.mean()) - 1.0, 0.05)
-
-
-def write(found: Sequence[HeldOut], folder: Path) -> None:
-    """Keep what was found of a modality, for `checkpoints/build`."""
-    table = pd.DataFrame([asdict(one) for one in found])
-    write_file(folder / FILE, table.to_csv(index=False).encode())
-
-
-def read(folder: Path) -> list[HeldOut]:
-    """What `write` kept; nothing where there is nothing."""
-    path = folder / FILE
-    if not path.is_file():
-        return []
-    table = pd.read_csv(path)
-    names = [one.name for one in fields(HeldOut)[1:]]
-    numbers = table[names].to_numpy(np.float64).tolist()
-    return [HeldOut(str(label), *row) for label, row in zip(table["label"], numbers, strict=True)]
-
-
 def _missing(logits: Tensor, bears: Tensor, *, softmax: bool) -> tuple[float, float]:
     """The offset of the last label with the likeliest probabilities, and the curvature of the loss there.
 
@@ -223,3 +140,9 @@ def _missing(logits: Tensor, bears: Tensor, *, softmax: bool) -> tuple[float, fl
     beside = min(max(best, STEP), len(losses) - 1 - STEP)
     bend = losses[beside - STEP] - 2 * losses[beside] + losses[beside + STEP]
     return float(OFFSETS[best]), max(bend, 0.0) * len(logits)
+
+
+def write(found: Sequence[HeldOut], folder: Path) -> None:
+    """Keep what was found of a modality, for `checkpoints/build`."""
+    table = pd.DataFrame([asdict(one) for one in found])
+    write_file(folder / FILE, table.to_csv(index=False).encode())

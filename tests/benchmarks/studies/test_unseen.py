@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+from studies import novelty, unseen
+from studies.novelty import Scores
 
 from emoembed.corpora.corpus import Corpus, make_samples
-from emoembed.evaluation import few_shot, held_out, novelty, unseen
+from emoembed.evaluation import few_shot, held_out
 from emoembed.evaluation.folds import load_folds
-from emoembed.evaluation.novelty import HeldOut, Scores
+from emoembed.model.expectation import HeldOut
 from emoembed.training import recipes
 from emoembed.training.loop import TrainConfig
 

@@ -14,19 +14,16 @@ from emoembed import corpora, metrics
 from emoembed.corpora.readers import ravdess
 from emoembed.encoders.statistics import statistics
 from emoembed.errors import InputError
-from emoembed.evaluation import shipped
-from emoembed.evaluation.folds import AUDIO_CORPORA, Fold, as_fold, phrases_for
-from emoembed.features.feature_set import Features
+from emoembed.evaluation.folds import Fold, as_fold, phrases_for
 from emoembed.model import checkpoint
 from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
-from emoembed.reading import corpus_rows
-from emoembed.reading.rows import EmotionData, join
-from emoembed.training import closed_form, recipes
-from emoembed.training.calibrate import calibrate_jointly
-from emoembed.training.loop import fit
+from emoembed.reading.rows import EmotionData
+from emoembed.reading.voice_and_face import only, other_speech, part_of, read_both
+from emoembed.training import recipes
+from emoembed.training.fit import train
+from studies import shipped
 
-ACTION_UNITS = "ravdess_openface/ravdess_openface_au.csv.gz"
 RIDGE_PENALTIES = (1.0, 10.0, 100.0, 1000.0)
 
 
@@ -47,7 +44,8 @@ def evaluate(
     if fold is not None and not 0 <= fold < 4:
         raise InputError(f"RAVDESS has four folds, 0 to 3; given {fold}")
     rows = []
-    both, modalities = read_both(data, cache)
+    both, columns = read_both(data, cache)
+    modalities = recipes.voice_and_face_modalities(columns)
     beside = other_speech(data, cache)
     for position, divided in enumerate(ravdess.folds(corpora.load("ravdess", data))):
         if fold is not None and position != fold:
@@ -88,66 +86,28 @@ def evaluate_checkpoint(model: EmotionModel, data: Path, split: str = "valid", c
     return pd.Series({"both": metrics.uar(answered, true), "both, low": low, "both, high": high, **missing})
 
 
-def read_both(data: Path, cache: Path | None = None) -> tuple[EmotionData, dict[str, ModalityConfig]]:
-    """RAVDESS rows with speech features and the clip's action units, and the modalities that read them."""
-    corpus = corpora.load("ravdess", data)
-    speech = corpus_rows.audio_data(corpus, cache)
-    units: Mapping[str, Features] = ravdess.read_action_units(data / ACTION_UNITS)
-    faces = {f"{corpus.name}/{i}": features.values for i, features in units.items()}
-    columns = next(iter(units.values())).feature_set.columns
-    inputs = {"audio": speech.inputs["audio"], "video": faces}
-    modalities = {"audio": recipes.functionals_modality(), "video": recipes.action_unit_modality(columns)}
-    return EmotionData(speech.ids, inputs, speech.labels, speech.targets, speech.multi_label), modalities
-
-
 def held_out_folds(data: Path, base: EmotionModel, cache: Path | None = None) -> Iterator[Fold]:
     """RAVDESS's four folds with speech and action units, for joint models with emotions held out."""
-    both, modalities = read_both(data, cache)
+    both, columns = read_both(data, cache)
+    modalities = recipes.voice_and_face_modalities(columns)
     beside = other_speech(data, cache)
     for position, divided in enumerate(ravdess.folds(corpora.load("ravdess", data))):
         fold = as_fold(f"ravdess-av-{position}", "audio", divided, both, modalities)
         yield replace(fold, phrases=phrases_for("audio", base), beside=beside)
 
 
-def other_speech(data: Path, cache: Path | None = None) -> EmotionData:
-    """The recordings of TESS and EMO-DB, which speech's map in closed form is fitted on beside those of RAVDESS."""
-    others = [corpora.load(name, data).canonical() for name in AUDIO_CORPORA if name != "ravdess"]
-    return join([corpus_rows.audio_data(corpus, cache) for corpus in others])
-
-
-def part_of(data: EmotionData, corpus: corpora.Corpus, split: str) -> EmotionData:
-    """The rows of one split of a corpus that was divided."""
-    splits = dict(zip(corpus.samples["id"], corpus.samples["split"], strict=True))
-    return data.rows(np.array([splits[i.partition("/")[2]] == split for i in data.ids]))
-
-
-def only(data: EmotionData, modality: str) -> EmotionData:
-    """The same rows with one modality."""
-    return EmotionData(data.ids, {modality: data.inputs[modality]}, data.labels, data.targets, data.multi_label)
-
-
 def train_on(
     modalities: Mapping[str, ModalityConfig],
-    train: EmotionData,
-    valid: EmotionData,
+    train_rows: EmotionData,
+    valid_rows: EmotionData,
     seed: int,
     *,
     beside: EmotionData | None = None,
-    resume: Path | None = None,
     progress: bool = False,
 ) -> EmotionModel:
-    """A model of some modalities of these rows, stopped and calibrated on the validation rows.
-
-    Rows of other corpora `beside` are for the maps in closed form alone.
-    """
-    model = recipes.build(modalities, checkpoint.read_word_table(), seed)
-    closed_form.prepare(model, train, beside)
-    kind = "functionals" if "audio" in modalities else "action_units"
-    config = recipes.training(kind, seed, modality_dropout=recipes.MODALITY_DROPOUT if len(modalities) > 1 else 0.0)
-    fit(model, train, valid, config, augment=recipes.augment_of(modalities), resume=resume, progress=progress)
-    closed_form.finish(model, train)
-    model.saw(dict.fromkeys(modalities, train.labels))
-    calibrate_jointly(model, valid)
+    """A model of some modalities of these rows. Rows of other corpora `beside` are for the ridge maps alone."""
+    recipe = recipes.voice_and_face(modalities, checkpoint.read_word_table(), seed)
+    model, _ = train(recipe, train_rows, valid_rows, beside=beside, progress=progress)
     return model
 
 

@@ -1,0 +1,1 @@
+"""What only the reports and ablations measure: studies of one question each."""

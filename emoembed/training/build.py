@@ -1,0 +1,100 @@
+"""Untrained models over a phrase encoder, and changes to a model that is not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+
+from emoembed.encoders.transformer import TransformerEncoder
+from emoembed.errors import InputError
+from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder, WordTable
+from emoembed.labels.projections import LabelProjection
+from emoembed.labels.space import VAD_DIM, LabelSpace
+from emoembed.model.config import ModalityConfig, ModelConfig
+from emoembed.model.model import EmotionModel
+from emoembed.training.recipes import TEXT_STRENGTH
+
+
+def build(
+    modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed: int = 0, like: EmotionModel | None = None
+) -> EmotionModel:
+    """An untrained model over a phrase encoder; a transformer text modality shares the phrase encoder's trunk.
+
+    With `like`, a model over the same phrase encoder, what needs rated sentences to be fitted is taken from it: the
+    label space, and how texts are read for valence, arousal and dominance. Neither ever saw an emotion label.
+    """
+    torch.manual_seed(seed)
+    config = ModelConfig(
+        dict(modalities), phrase_dim=phrases.dim, phrases="table" if isinstance(phrases, WordTable) else "text"
+    )
+    model = EmotionModel(config, phrases)
+    if isinstance(phrases, SentenceEncoder) and "text" in model.encoders:
+        text = model.encoders["text"]
+        assert isinstance(text, TransformerEncoder)
+        text.trunk.load_state_dict(phrases.encoder.trunk.state_dict())
+        model.phrases = SentenceEncoder(text, phrases.tokenizer)
+    if like is None or not isinstance(like.space, LabelSpace):
+        start_projections(model)
+        return model.eval()
+    assert isinstance(model.space, LabelSpace)
+    model.space.take(like.space)
+    start_projections(model, fit=False)
+    if "text" in model.encoders and "text" in like.encoders:
+        theirs = {n: v for n, v in like.encoders["text"].state_dict().items() if n.startswith("ratings.")}
+        model.encoders["text"].load_state_dict(theirs, strict=False)
+    return model.eval()
+
+
+def build_mtee(modalities: Mapping[str, ModalityConfig], words: WordTable, seed: int = 0) -> EmotionModel:
+    """The model of Dai et al. 2020 over ready features: `ModelConfig.mtee` at the sizes these have.
+
+    Raises:
+        InputError: text is not word vectors of the size of the labels' own.
+    """
+    columns = {name: one.columns for name, one in modalities.items()}
+    if any(not there or modalities[name].encoder == "transformer" for name, there in columns.items()):
+        raise InputError("mtee reads ready features with word vectors as text, not raw texts or media")
+    if "text" in columns and len(columns["text"]) != words.dim:
+        raise InputError(
+            f"mtee compares words with labels in one space: text has {len(columns['text'])} columns, the labels' word "
+            f"vectors {words.dim}; give the vectors the text was made with (--words FILE)"
+        )
+    torch.manual_seed(seed)
+    return EmotionModel(ModelConfig.mtee(columns, words.dim), words).eval()
+
+
+def start_projections(model: EmotionModel, *, fit: bool = True) -> None:
+    """Fit the label space on the label table, and start each projection on the table's leading word directions."""
+    from emoembed.labels.emotion import table
+
+    assert model.phrases is not None
+    if fit:
+        model.space.fit(model.phrases)
+    names = list(table())
+    words = model.embed(names)[:, : model.config.phrase_dim]
+    _, _, directions = torch.linalg.svd(words.float(), full_matrices=False)
+    for name, projection in model.projections.items():
+        config = model.config.modalities[name]
+        whole = config.embed_dim == model.config.phrase_dim + (VAD_DIM if config.parts.vad_share else 0)
+        if isinstance(projection, LabelProjection):
+            projection.reset(torch.eye(model.config.phrase_dim) if whole else directions)
+
+
+def temper(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel:
+    """Let the text encoder's adapters count so much: weights between untrained and trained (WiSE-FT)."""
+    config = model.config.modalities["text"]
+    encoder = model.encoders["text"]
+    assert isinstance(encoder, TransformerEncoder)
+    assert encoder.adapters is not None
+    encoder.adapters.strength = strength
+    encoder.train(encoder.training)  # forgets the weights merged before
+    changed = replace(config, settings={**config.settings, "strength": strength})
+    return described(model, modalities={**model.config.modalities, "text": changed})
+
+
+def described(model: EmotionModel, **changes: object) -> EmotionModel:
+    """Set fields of a model's configuration: the same weights under a new description."""
+    model.config = replace(model.config, **changes)  # type: ignore[arg-type]
+    return model

@@ -1,0 +1,97 @@
+"""One `train()`: what comes out is finished and calibrated, whatever the recipe."""
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import emoembed
+from emoembed.errors import InputError
+from emoembed.reading import corpus_rows
+from emoembed.training import recipes
+from emoembed.training.fit import assemble, train, untrained
+from emoembed.training.loop import TrainConfig
+from emoembed.training.recipes import Recipe
+
+QUICK = TrainConfig(epochs=1, batch_size=8, bf16=False)
+
+
+@pytest.fixture
+def recipe(units_model, word_table):
+    return Recipe(units_model.config.modalities, word_table, QUICK)
+
+
+def test_a_model_comes_out_finished_and_calibrated(recipe, toy):
+    rows = toy(60)
+    nobody = replace(rows, labels=(*rows.labels, "awe"), targets=np.pad(rows.targets, ((0, 0), (0, 1))))
+    model, history = train(recipe, nobody, toy(30, 1))
+    trust = model.trust("video")
+    assert not model.training
+    assert len(history.scores) == 1
+    assert model.config.seen == ("joy", "anger", "sadness")  # no row bears awe
+    for fitted in (trust.curves, trust.thresholds, trust.reference, trust.spread, model.background("video")):
+        assert bool(fitted.any())
+    torch.testing.assert_close(trust.familiar, model.label_points(model.config.seen)["video"].detach())
+
+
+def test_kept_weights_are_read_and_finished_alike(recipe, toy, tmp_path, monkeypatch):
+    first, _ = train(recipe, toy(60), toy(30, 1), kept=tmp_path / "new" / "kept.safetensors")
+    monkeypatch.setattr("emoembed.training.fit.fit", lambda *_, **__: pytest.fail("trained again"))
+    second, history = train(recipe, toy(60), toy(30, 1), kept=tmp_path / "new" / "kept.safetensors")
+    assert history is None
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[name], value, equal_nan=True)
+    other = replace(recipe, modalities={"video": replace(recipe.modalities["video"], embed_dim=30)})
+    with pytest.raises((InputError, RuntimeError)):
+        train(other, toy(60), toy(30, 1), kept=tmp_path / "new" / "kept.safetensors")
+
+
+def test_parts_keep_their_weights_and_calibration_when_they_are_put_together(recipe, toy, word_table):
+    rows, valid = toy(60), toy(30, 1)
+    seen, _ = train(recipe, rows, valid)
+    heard, _ = train(
+        Recipe({"audio": recipe.modalities["video"]}, word_table, QUICK),
+        *(replace(part, inputs={"audio": part.inputs["video"]}) for part in (rows, valid)),
+    )
+    whole = assemble({"audio": heard, "video": seen}, word_table)
+    for part, name in ((heard, "audio"), (seen, "video")):
+        for key, value in part.trust(name).state_dict().items():
+            torch.testing.assert_close(whole.trust(name).state_dict()[key], value)
+        torch.testing.assert_close(whole.log_weight[name], part.log_weight[name])
+        points = part.encode({name: valid.batch(np.arange(30))["video"]})[name]
+        torch.testing.assert_close(whole.encode({name: valid.batch(np.arange(30))["video"]})[name], points)
+
+
+def test_text_adapters_count_as_the_recipe_says(text_model, corpus_of):
+    rows = corpus_rows.text_data(corpus_of(["joy a", "sad b"] * 6, ["joy", "sadness"] * 6), text_model.phrases)
+    plain = Recipe(text_model.config.modalities, text_model.phrases, QUICK, like=text_model)
+    for strength in (None, 0.25):
+        model, _ = train(replace(plain, strength=strength), rows, rows)
+        assert model.encoders["text"].adapters.strength == (1.0 if strength is None else strength)
+
+
+def test_a_published_transformer_is_where_its_recipe_starts(text_model):
+    weights = {
+        name: torch.full_like(value, 0.5) for name, value in text_model.encoders["text"].trunk.state_dict().items()
+    }
+    recipe = Recipe(text_model.config.modalities, text_model.phrases, QUICK, weights={"text": weights})
+    assert all(bool((value == 0.5).all()) for value in untrained(recipe).encoders["text"].trunk.state_dict().values())
+
+
+def test_mtee_needs_words(text_model):
+    with pytest.raises(InputError, match="mtee embeds labels by word vectors"):
+        untrained(Recipe(recipes.voice_and_face_modalities(["a"]), text_model.phrases, QUICK, method="mtee"))
+
+
+def test_there_is_one_way_to_train():
+    """The loop is called by `fit.train`, and by the networks of fixed classes that it is compared with."""
+    callers = set()
+    root = Path(emoembed.__file__).parent
+    for path in (*root.rglob("*.py"), *(root.parent / "checkpoints").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module == "emoembed.training.loop":
+                callers |= {path.stem for alias in node.names if alias.name == "fit"}
+    assert callers == {"fit", "all_seen"}

@@ -1,0 +1,90 @@
+"""The same seed gives the same weights as before the four ways to train became one: sums kept in `weights.json`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from studies import voice_and_face
+
+from emoembed.evaluation import held_out
+from emoembed.evaluation.folds import Fold
+from emoembed.reading import corpus_rows
+from emoembed.reading.rows import EmotionData
+from emoembed.reading.voice_and_face import only
+from emoembed.training import loop, manifest, recipes
+
+KEPT = Path(__file__).parent / "weights.json"
+PARTS = ("encoders", "projections", "log_scale", "bias", "space")
+QUICK = loop.TrainConfig(epochs=2, batch_size=8, bf16=False)
+
+
+def sums_of(model):
+    """Part that is trained or fitted before it -> the sum of its numbers and of their squares."""
+    found = {}
+    for name, value in sorted(model.state_dict().items()):
+        if name.startswith(PARTS) and value.is_floating_point():
+            numbers = value.double().nan_to_num(0.0)
+            sums = found.setdefault(".".join(name.split(".")[:2]), np.zeros(2))
+            sums += np.array([float(numbers.sum()), float(numbers.square().sum())])
+    return {part: [float(number) for number in sums] for part, sums in found.items()}
+
+
+def frames_of(rows, shape, seed=0):
+    draw = np.random.default_rng(seed)
+    return {f"toy/r{i}": draw.random(shape, np.float32) + (i % 3) for i in range(rows)}
+
+
+def data_of(rows=24, seed=0, **shapes):
+    stores = {name: frames_of(rows, shape, seed + place) for place, (name, shape) in enumerate(shapes.items())}
+    targets = np.eye(3, dtype=np.float32)[np.arange(rows) % 3]
+    ids = tuple(next(iter(stores.values())))
+    return EmotionData(ids, stores, ("anger", "joy", "sadness"), targets, np.zeros(rows, bool))
+
+
+@pytest.fixture
+def sentences(corpus_of):
+    words = (("jubilant", "sunny", "joy"), ("wrathful", "irate", "anger"), ("downcast", "blue", "sadness"))
+    texts = [f"{words[i % 3][i % 2]} {'abcdefgh'[i // 3]}" for i in range(24)]
+    return corpus_of(texts, [words[i % 3][2] for i in range(24)])
+
+
+def ways(sentences, text_model, word_table, folder):
+    """What trains, and the model it gives."""
+    texts = corpus_rows.text_data(sentences, text_model.phrases)
+    fold = Fold("toy", "text", texts, texts, texts, {}, dict(text_model.config.modalities), phrases=text_model.phrases)
+    faces = data_of(video=(1, 2304))
+    face = Fold("f", "video", faces, faces, faces, {}, {"video": recipes.video_modality()}, phrases=text_model.phrases)
+    both = data_of(audio=(12, 68), video=(1, 4))
+    read = {"audio": recipes.functionals_modality(), "video": recipes.action_unit_modality(tuple("abcd"))}
+    return {
+        "manifest, words": lambda: manifest.train_manifest(sentences, phrases=word_table, epochs=2).model,
+        "manifest, sentences": lambda: manifest.train_manifest(sentences, base=text_model, epochs=2).model,
+        "held out, texts": lambda: held_out.train_without(
+            fold, ("joy",), 0, base=text_model, cache=folder, training=QUICK
+        ),
+        "held out, faces": lambda: held_out.train_without(
+            face, ("joy",), 0, base=text_model, cache=folder, training=QUICK
+        ),
+        "voice with face": lambda: voice_and_face.train_on(read, both, data_of(12, 5, audio=(12, 68), video=(1, 4)), 0),
+        "voice alone": lambda: voice_and_face.train_on(
+            {"audio": read["audio"]}, only(both, "audio"), data_of(12, 5, audio=(12, 68)), 0
+        ),
+    }
+
+
+def test_weights_are_those_kept(sentences, text_model, word_table, tmp_path, monkeypatch, request):
+    for kind in ("functionals", "action_units"):
+        monkeypatch.setitem(recipes.TRAINING, kind, QUICK)
+    monkeypatch.setattr("emoembed.model.checkpoint.read_word_table", lambda path=None: word_table)
+    torch.manual_seed(0)
+    found = {name: sums_of(train()) for name, train in ways(sentences, text_model, word_table, tmp_path).items()}
+    if request.config.getoption("--write-golden"):
+        KEPT.write_text(json.dumps(found, indent=1) + "\n")
+    kept = json.loads(KEPT.read_text())
+    assert set(found) == set(kept)
+    for name, parts in kept.items():
+        assert set(found[name]) == set(parts), name
+        for part, sums in parts.items():
+            assert found[name][part] == pytest.approx(sums, rel=2e-4, abs=1e-3), f"{name}: {part}"
