@@ -11,7 +11,6 @@ from emoembed.corpora.corpus import Corpus
 from emoembed.encoders import ridge
 from emoembed.encoders.transformer import TransformerEncoder
 from emoembed.labels.phrases import SentenceEncoder
-from emoembed.labels.space import LabelSpace
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData
@@ -44,7 +43,6 @@ def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty
     with torch.no_grad():
         encoder.ratings.weight.copy_((weight * scale).T)
         encoder.ratings.bias.copy_(-said.mean(dim=0) * scale)
-    assert isinstance(model.space, LabelSpace)
     model.space.fit(
         model.phrases, (inputs.float(), ((known - middle) * 0.5 / known.std(dim=0).clamp(min=1e-6)).float())
     )

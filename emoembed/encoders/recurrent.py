@@ -79,23 +79,3 @@ class WordEncoder(RecurrentEncoder):
         mask = padding_mask(lengths, frames.shape[1])[..., None]
         mean = frames.masked_fill(~mask, 0.0).sum(dim=1) / lengths[:, None] - self.standardize.mean
         return normalize(mean, dim=-1) + self.gate * super().forward(frames, lengths)
-
-
-class LastStepEncoder(nn.Module):
-    """Bidirectional LSTM whose two directions are summed and read at an item's last step, features as they are.
-
-    As Dai et al. 2020 (section 3.1) and their code have it, for `ModelConfig.mtee`, but for padding, which is never
-    read: the last step is the item's own. Of the backward direction that step has seen one frame only.
-    """
-
-    def __init__(self, feature_dim: int, embed_dim: int, layers: int = 2, dropout: float = 0.15) -> None:
-        super().__init__()
-        self.recurrent = nn.LSTM(
-            feature_dim, embed_dim, layers, batch_first=True, bidirectional=True, dropout=dropout if layers > 1 else 0.0
-        )
-
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
-        steps = run_recurrent(self.recurrent, frames, lengths)
-        last = steps[torch.arange(len(steps), device=steps.device), lengths - 1]
-        return last.unflatten(-1, (2, -1)).sum(dim=1)

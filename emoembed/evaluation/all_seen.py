@@ -79,7 +79,7 @@ def _closed_set(name: str, config: TrainConfig, fold: Fold, seed: int) -> baseli
     torch.manual_seed(seed)
     model = baselines.ClosedSet(fold.train.labels, fold.modalities, baselines.CLOSED_SET[name])
     model.fit_inputs(fold.train)
-    fit(model, fold.train, fold.valid, TrainConfig(**{**asdict(config), "seed": seed, "modality_dropout": 0.0}))  # type: ignore[arg-type]
+    fit(model, fold.train, fold.valid, TrainConfig(**{**asdict(config), "seed": seed, "modality_dropout": 0.0}))
     return model
 
 

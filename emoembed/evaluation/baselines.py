@@ -18,15 +18,16 @@ from emoembed import metrics
 from emoembed.encoders.layers import Standardize, padding_mask
 from emoembed.encoders.recurrent import RecurrentEncoder
 from emoembed.errors import LabelError
+from emoembed.labels.emotion import resolve
 from emoembed.model.config import ModalityConfig
-from emoembed.model.model import Batch
+from emoembed.model.scorer import Batch, Labels, Scorer
 from emoembed.reading.rows import EmotionData
 
 WIDTH = 64
 RIDGE_PENALTY, RIDGE_SCALE = 1000.0, 10.0
 
 
-class ClosedSet(nn.Module):
+class ClosedSet(Scorer):
     """An encoder of the whole item under a linear head: what `training.loop.fit` trains like an `EmotionModel`.
 
     Args:
@@ -46,7 +47,6 @@ class ClosedSet(nn.Module):
         self.config = SimpleNamespace(modalities=dict(modalities))
         self.encoder = make({name: len(one.columns) for name, one in modalities.items()})
         self.head = nn.Linear(WIDTH, len(labels))
-        self.space = SimpleNamespace(centre=torch.zeros(1))
         self.projections = self.encoders = nn.ModuleDict()
 
     def fit_inputs(self, data: EmotionData) -> None:
@@ -56,12 +56,13 @@ class ClosedSet(nn.Module):
             frames = [np.asarray(store[i], np.float32) for i in data.ids[:2000] if i in store]
             standardize.fit(torch.from_numpy(np.concatenate(frames)))
 
-    def embed(self, labels: Sequence[str]) -> Tensor:
+    def embed(self, labels: Labels) -> Tensor:
         """Labels as rows of the identity. Raises LabelError for one it was not trained on."""
-        strange = [label for label in labels if label not in self.labels]
+        names = list(resolve(labels))
+        strange = [label for label in names if label not in self.labels]
         if strange:
             raise LabelError(f"a closed set of {', '.join(self.labels)} can never answer {', '.join(strange)}")
-        return torch.eye(len(self.labels))[[self.labels.index(label) for label in labels]]
+        return torch.eye(len(self.labels))[[self.labels.index(label) for label in names]]
 
     def encode(self, batch: Batch) -> dict[str, Tensor]:
         """One point an item, with a constant for the head's bias: `(batch, WIDTH + 1)`."""
@@ -71,10 +72,6 @@ class ClosedSet(nn.Module):
     def project(self, features: Tensor) -> dict[str, Tensor]:
         """Rows of the head, `(labels, WIDTH + 1)`."""
         return {"joint": features @ torch.cat([self.head.weight, self.head.bias[:, None]], dim=1)}
-
-    def label_points(self, labels: Sequence[str]) -> dict[str, Tensor]:
-        """As `project`, by name."""
-        return self.project(self.embed(labels))
 
     def score(self, points: Mapping[str, Tensor], label_points: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Logits `(batch, labels)`."""

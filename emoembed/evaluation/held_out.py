@@ -14,10 +14,12 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from emoembed.errors import LabelError
+from emoembed.evaluation import mtee
 from emoembed.evaluation.folds import Fold, hash_of, phrases_for
 from emoembed.labels.emotion import find, leaks
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder, WordTable
@@ -81,8 +83,11 @@ def train_without(
         raise LabelError(f"{listed}: such a pair makes the zero-shot figure worthless; hold both out")
     name = name_of(fold, unseen, seed, base=base, training=training, augmentation=augmentation)
     recipe = recipe_of(fold, unseen, seed, base=base, training=training, augmentation=augmentation, strength=strength)
-    folder = (cache or cache_folder()) / "held_out"
-    model, _ = train(recipe, rows, valid, beside=beside, kept=folder / f"{name}.safetensors", progress=progress)
+    kept = (cache or cache_folder()) / "held_out" / f"{name}.safetensors"
+    if fold.method == "mtee":  # scores as an EmotionModel does, and has neither calibration nor few-shot
+        found = mtee.train(fold.modalities, recipe.phrases, rows, valid, recipe.config, kept=kept, progress=progress)
+        return cast(EmotionModel, found)
+    model, _ = train(recipe, rows, valid, beside=beside, kept=kept, progress=progress)
     return model
 
 
@@ -106,7 +111,6 @@ def recipe_of(
         like=base if phrases is base.phrases else None,
         augmentation=augmentation,
         strength=(usual if strength is None else strength) if fold.kind == "text" else None,
-        method=fold.method,
     )
 
 
@@ -154,7 +158,7 @@ def _fingerprint(
     described += [_sum_of(fold.train), _sum_of(fold.valid), _sum_of_start(phrases)]
     described += [{name: asdict(one) for name, one in fold.modalities.items()}]
     described += [] if augmentation == "usual" else [augmentation]
-    described += [fold.method] if fold.method != "emoembed" else []
+    described += [fold.method, mtee.REVISION] if fold.method != "emoembed" else []
     described += [hash_of(fold.beside), _sum_of(fold.beside)] if fold.beside is not None else []
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
 

@@ -36,7 +36,7 @@ class WordTable:
         words: the vocabulary, best known first.
         vectors: `(len(words), dim)`.
         name: said in errors.
-        scale: bring every vector to length one; False keeps them as they are, as `ModelConfig.mtee` wants them.
+        scale: bring every vector to length one; False keeps them as they are, as `evaluation.mtee` wants them.
     """
 
     def __init__(

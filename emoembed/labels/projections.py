@@ -82,33 +82,3 @@ class LabelProjection(nn.Module):
     def drift(self) -> Tensor:
         """Squared distance from the start, summed."""
         return (self.weight - self.start).square().sum()
-
-
-class LinearProjection(nn.Module):
-    """A linear map of word vectors into a modality's space, started at random (Dai et al. 2020, equation 2)."""
-
-    def __init__(self, phrase_dim: int, embed_dim: int, parts: LabelParts) -> None:
-        super().__init__()
-        self.phrase_dim = phrase_dim
-        self.linear = nn.Linear(phrase_dim, embed_dim)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """`(labels, label_dim)` -> `(labels, embed_dim)`"""
-        return self.linear(features[:, : self.phrase_dim])
-
-
-class NoProjection(nn.Module):
-    """The word vectors themselves."""
-
-    def __init__(self, phrase_dim: int, embed_dim: int, parts: LabelParts) -> None:
-        super().__init__()
-        if phrase_dim != embed_dim:
-            raise InputError(f"without a projection embed_dim is the words' {phrase_dim}; given {embed_dim}")
-        self.phrase_dim = phrase_dim
-
-    def forward(self, features: Tensor) -> Tensor:
-        """`(labels, label_dim)` -> `(labels, phrase_dim)`"""
-        return features[:, : self.phrase_dim]
-
-
-PROJECTIONS = {"isometry": LabelProjection, "linear": LinearProjection, "none": NoProjection}

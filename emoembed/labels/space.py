@@ -11,12 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from emoembed.cache import Cache, content_of, tensors_of, versions
-from emoembed.errors import LabelError
 from emoembed.labels import descriptions
 from emoembed.labels.emotion import Description, Label, resolve, table
 from emoembed.labels.phrases import PhraseEncoder, WordTable
@@ -31,39 +29,6 @@ leading directions of the description's vector, half of the length each."""
 CUES = ("sounds", "looks")
 KEPT_LABELS = 20_000
 """Labels whose features are kept: 2 kB each."""
-
-
-class WordSpace(nn.Module):
-    """Labels as their bare word vectors, neither centred nor scaled: the labels of Dai et al. 2020 (section 3.2).
-
-    The vector is that of the name as the caller spells it, else of the table's name for it. The last four features,
-    valence, arousal and dominance in `LabelSpace`, are zero; cues there are none.
-    """
-
-    centre: Tensor
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.dim = dim
-        self.register_buffer("centre", torch.zeros(dim))
-
-    def fit(self, phrases: PhraseEncoder) -> None:
-        """Nothing is fitted."""
-
-    def embed(self, labels: Sequence[str | Label] | Mapping[str, Description], phrases: PhraseEncoder) -> Tensor:
-        """Features of labels, `(labels, dim + 4)`. Raises LabelError as `LabelSpace.embed` does."""
-        if not isinstance(phrases, WordTable):
-            raise LabelError("bare word vectors need a word table; this model has a sentence encoder")
-        rows = []
-        for spelled, label in resolve(labels if isinstance(labels, Mapping) else list(labels)).items():
-            known = next((word for word in (spelled, spelled.lower(), label.name) if word in phrases), None)
-            rows.append(phrases[[known]][0] if known else phrases.mean_of(label.name))
-        words = torch.from_numpy(np.stack(rows)).to(self.centre)
-        return torch.cat([words, words.new_zeros(len(words), VAD_DIM)], dim=-1)
-
-    def vad(self, label: Label, phrases: PhraseEncoder) -> tuple[float, float, float]:
-        """The table's valence, arousal and dominance of a label, which this space does not use; zeros without one."""
-        return label.vad or (0.0, 0.0, 0.0)
 
 
 class LabelSpace(nn.Module):

@@ -13,19 +13,17 @@ from torch import Tensor, nn
 from emoembed.cache import tensors_of, versions
 from emoembed.encoders.layers import point
 from emoembed.errors import CheckpointError
-from emoembed.labels.emotion import Description, Label, canonical, find, resolve
+from emoembed.labels.emotion import Label, canonical, find, resolve
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder
-from emoembed.labels.projections import PROJECTIONS
-from emoembed.labels.space import LabelSpace, WordSpace
+from emoembed.labels.projections import LabelProjection
+from emoembed.labels.space import LabelSpace
 from emoembed.model.calibration import LabelTrust, Reliability
 from emoembed.model.config import ENCODERS, ModelConfig
 from emoembed.model.residual import Detail
-
-Batch = Mapping[str, tuple[Tensor, Tensor]]
-"""Modality -> frames `(batch, time, feature_dim)` and lengths `(batch,)`; length 0 means the item lacks it."""
+from emoembed.model.scorer import Batch, Labels, Scorer
 
 
-class EmotionModel(nn.Module):
+class EmotionModel(Scorer):
     """Scores any labels for a batch of features: cosine of an item's point and a label's, per modality, then fused.
 
     ```python
@@ -37,29 +35,20 @@ class EmotionModel(nn.Module):
         super().__init__()
         self.config = config
         self.phrases = phrases
-        self.space: LabelSpace | WordSpace = LabelSpace(config.phrase_dim)
-        if config.label_space == "words":
-            self.space = WordSpace(config.phrase_dim)
+        self.space = LabelSpace(config.phrase_dim)
         self.encoders, self.projections = nn.ModuleDict(), nn.ModuleDict()
         self.log_scale, self.bias, self.log_weight = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
-        self.share = nn.ParameterDict()  # of linear fusion alone
         self.reliability = nn.ModuleDict()
         self.details = nn.ModuleDict()
         for name, modality in config.modalities.items():
             arguments = dict(modality.settings)
-            if modality.encoder in ("recurrent", "spectrogram", "pooled", "last-step", "words"):
+            if modality.encoder in ("recurrent", "spectrogram", "pooled", "words"):
                 arguments["feature_dim"] = len(modality.columns)
             self.encoders[name] = ENCODERS[modality.encoder](embed_dim=modality.embed_dim, **arguments)
-            self.projections[name] = PROJECTIONS[modality.projection](
-                config.phrase_dim, modality.embed_dim, modality.parts
-            )
-            if config.similarity == "cosine":
-                self.log_scale[name] = nn.Parameter(torch.tensor(10.0).log())
-                self.bias[name] = nn.Parameter(torch.tensor(-3.0))
-            if config.fusion == "mean":
-                self.log_weight[name] = nn.Parameter(torch.zeros(()))
-            else:
-                self.share[name] = nn.Parameter(torch.tensor(1.0 / len(config.modalities)))
+            self.projections[name] = LabelProjection(config.phrase_dim, modality.embed_dim, modality.parts)
+            self.log_scale[name] = nn.Parameter(torch.tensor(10.0).log())
+            self.bias[name] = nn.Parameter(torch.tensor(-3.0))
+            self.log_weight[name] = nn.Parameter(torch.zeros(()))
             if modality.detail:
                 self.details[name] = Detail(self.encoders[name].features_dim, modality.detail)  # type: ignore[arg-type]
             self.reliability[name] = Reliability(modality.point_dim, len(modality.seen))
@@ -83,13 +72,13 @@ class EmotionModel(nn.Module):
             parts.append(self.phrases.encoder.trunk)
         return (self.config, self.phrases, versions((*self.buffers(recurse=False), *tensors_of(*parts))))
 
-    def embed(self, labels: Sequence[str | Label] | Mapping[str, Description]) -> Tensor:
+    def embed(self, labels: Labels) -> Tensor:
         """Features of labels, `(labels, label_dim)`. Raises LabelError as `labels.emotion.resolve` does."""
         if self.phrases is None:
             raise CheckpointError("this model was built without a phrase encoder; load it with from_pretrained")
         return self.space.embed(self.meant(labels), self.phrases)
 
-    def meant(self, labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[str, Label]:
+    def meant(self, labels: Labels) -> dict[str, Label]:
         """`emotion.resolve`, with the description a label was taught with where the caller gives its name alone."""
         described = self.config.described
         return {
@@ -100,8 +89,8 @@ class EmotionModel(nn.Module):
     def encode(self, batch: Batch) -> dict[str, Tensor]:
         """Each modality's points, `(batch, point_dim)`; in training `(batch, embed_dim)`, without what no word says.
 
-        Their first `embed_dim` numbers are of length one unless similarity is `dot`, and so are the others. Rows are
-        NaN where an item lacks the modality.
+        Their first `embed_dim` numbers are of length one, and so are the others. Rows are NaN where an item lacks the
+        modality.
         """
         points = {}
         for name, (frames, lengths) in batch.items():
@@ -117,8 +106,6 @@ class EmotionModel(nn.Module):
 
     def _points(self, name: str, frames: Tensor, lengths: Tensor) -> Tensor:
         encoder = self.encoders[name]
-        if self.config.similarity == "dot":
-            return encoder(frames, lengths).float()
         if self.training:
             return point(encoder(frames, lengths))
         if name not in self.details:
@@ -149,7 +136,7 @@ class EmotionModel(nn.Module):
             known = {**self.config.provenance.get("described", {}), **said}
             self.config = replace(self.config, provenance={**self.config.provenance, "described": known})
 
-    def label_points(self, labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[str, Tensor]:
+    def label_points(self, labels: Labels) -> dict[str, Tensor]:
         """Each modality's label points, with few-shot vectors in place of words where the model was adapted.
 
         A label stays where its examples put it, whatever description comes with its name; in modalities that were
@@ -220,7 +207,7 @@ class EmotionModel(nn.Module):
 
     def scale(self, modality: str) -> Tensor:
         """What a modality's cosines are multiplied with."""
-        return self.log_scale[modality].exp() if modality in self.log_scale else self.space.centre.new_ones(())
+        return self.log_scale[modality].exp()
 
     def trust(self, modality: str) -> Reliability:
         """What is known of a modality's reliability."""
@@ -234,13 +221,11 @@ class EmotionModel(nn.Module):
         label_points: Mapping[str, Tensor],
         known: Mapping[str, LabelTrust] | None = None,
     ) -> dict[str, Tensor]:
-        """Each modality's logits `(batch, labels)`: scale * cosine + bias, or the raw dot product.
+        """Each modality's logits `(batch, labels)`: scale * cosine + bias.
 
         Outside training the label's hubness is taken off where it was measured. Rows are NaN where an item lacks the
         modality. `known` is the labels' `label_trust`, where the caller has it.
         """
-        if self.config.similarity == "dot":
-            return {name: items @ label_points[name].T for name, items in points.items()}
         if known is None and not self.training:
             known = self.label_trust({name: label_points[name] for name in points})
         logits = {}
@@ -257,12 +242,8 @@ class EmotionModel(nn.Module):
         """Each modality's share of each label's score, `(batch, labels)`, summing to one over those an item has.
 
         A modality counts by how reliable it is, and, given the labels' trust, by how reliable it is for each label.
-        With linear fusion the learned weights as they are, which need not sum to one.
         """
         here = torch.stack([~matrix.isnan() for matrix in logits.values()])
-        if self.config.fusion == "linear":
-            learned = torch.stack([self.share[name] for name in logits])[:, None, None] * here
-            return dict(zip(logits, learned, strict=True))
         raw = []
         for name in logits:
             by_label = known[name].weight if known else here.new_ones(1)
@@ -282,10 +263,6 @@ class EmotionModel(nn.Module):
         if among:
             logits = {name: matrix - matrix.mean(dim=1, keepdim=True) for name, matrix in logits.items()}
         return torch.stack([weights[name] * matrix.nan_to_num(0.0) for name, matrix in logits.items()]).sum(0)
-
-    def forward(self, batch: Batch, features: Tensor) -> Tensor:
-        """A batch and label features `(labels, label_dim)` -> fused logits `(batch, labels)`."""
-        return self.fuse(self.score(self.encode(batch), self.project(features)))
 
     def adapted(
         self, anchors: Mapping[str, Mapping[str, Tensor]], examples: Mapping[str, Mapping[str, Tensor]]

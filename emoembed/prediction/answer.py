@@ -10,7 +10,8 @@ from torch import Tensor
 
 from emoembed.features.notes import Note
 from emoembed.model.calibration import LabelTrust, confidence
-from emoembed.model.model import Batch, EmotionModel
+from emoembed.model.model import EmotionModel
+from emoembed.model.scorer import Batch
 from emoembed.prediction.result import ModalityResult, Result, disagreement, probabilities, ranked
 from emoembed.reading.media import Reading
 

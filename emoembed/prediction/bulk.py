@@ -11,7 +11,7 @@ from emoembed.corpora.tables import read_support
 from emoembed.errors import EmoembedError, InputError
 from emoembed.features.store import FeatureStore
 from emoembed.model import checkpoint
-from emoembed.model.model import Batch
+from emoembed.model.scorer import Batch
 from emoembed.prediction.recognizer import Labels, Recognizer
 from emoembed.reading import cache, media
 from emoembed.reading.sources import as_corpus, input_of, present_modalities, sources_of, usable_modalities

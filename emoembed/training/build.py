@@ -8,10 +8,9 @@ from dataclasses import replace
 import torch
 
 from emoembed.encoders.transformer import TransformerEncoder
-from emoembed.errors import InputError
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder, WordTable
 from emoembed.labels.projections import LabelProjection
-from emoembed.labels.space import VAD_DIM, LabelSpace
+from emoembed.labels.space import VAD_DIM
 from emoembed.model.config import ModalityConfig, ModelConfig
 from emoembed.model.model import EmotionModel
 from emoembed.training.recipes import TEXT_STRENGTH
@@ -35,34 +34,15 @@ def build(
         assert isinstance(text, TransformerEncoder)
         text.trunk.load_state_dict(phrases.encoder.trunk.state_dict())
         model.phrases = SentenceEncoder(text, phrases.tokenizer)
-    if like is None or not isinstance(like.space, LabelSpace):
+    if like is None:
         start_projections(model)
         return model.eval()
-    assert isinstance(model.space, LabelSpace)
     model.space.take(like.space)
     start_projections(model, fit=False)
     if "text" in model.encoders and "text" in like.encoders:
         theirs = {n: v for n, v in like.encoders["text"].state_dict().items() if n.startswith("ratings.")}
         model.encoders["text"].load_state_dict(theirs, strict=False)
     return model.eval()
-
-
-def build_mtee(modalities: Mapping[str, ModalityConfig], words: WordTable, seed: int = 0) -> EmotionModel:
-    """The model of Dai et al. 2020 over ready features: `ModelConfig.mtee` at the sizes these have.
-
-    Raises:
-        InputError: text is not word vectors of the size of the labels' own.
-    """
-    columns = {name: one.columns for name, one in modalities.items()}
-    if any(not there or modalities[name].encoder == "transformer" for name, there in columns.items()):
-        raise InputError("mtee reads ready features with word vectors as text, not raw texts or media")
-    if "text" in columns and len(columns["text"]) != words.dim:
-        raise InputError(
-            f"mtee compares words with labels in one space: text has {len(columns['text'])} columns, the labels' word "
-            f"vectors {words.dim}; give the vectors the text was made with (--words FILE)"
-        )
-    torch.manual_seed(seed)
-    return EmotionModel(ModelConfig.mtee(columns, words.dim), words).eval()
 
 
 def start_projections(model: EmotionModel, *, fit: bool = True) -> None:
@@ -96,5 +76,5 @@ def temper(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel
 
 def described(model: EmotionModel, **changes: object) -> EmotionModel:
     """Set fields of a model's configuration: the same weights under a new description."""
-    model.config = replace(model.config, **changes)  # type: ignore[arg-type]
+    model.config = replace(model.config, **changes)
     return model

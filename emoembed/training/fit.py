@@ -11,12 +11,12 @@ from safetensors.torch import load_file, save_file
 
 from emoembed.encoders.transformer import TransformerEncoder
 from emoembed.errors import InputError
-from emoembed.labels.phrases import PhraseEncoder, WordTable
+from emoembed.labels.phrases import PhraseEncoder
 from emoembed.model.model import EmotionModel
 from emoembed.reading.media import Pixels
 from emoembed.reading.rows import EmotionData, Excerpts
 from emoembed.training.background import fit_background, note_seen
-from emoembed.training.build import build, build_mtee, temper
+from emoembed.training.build import build, temper
 from emoembed.training.calibrate import calibrate, calibrate_jointly
 from emoembed.training.loop import History, fit
 from emoembed.training.recipes import Recipe, augment_of
@@ -24,7 +24,7 @@ from emoembed.training.ridge_maps import finish_faces, finished, prepare
 
 FACES_OF_A_CLIP = {"faces": 8, "pixels": 2}
 """Trained on in an epoch, others in the next: a step holds all of a batch, and a transformer's take most memory."""
-TRAINED = ("encoders", "projections", "log_scale", "bias", "log_weight", "share", "space")
+TRAINED = ("encoders", "projections", "log_scale", "bias", "log_weight", "space")
 """Parts of a model that are kept of its training; the others are fitted anew from its rows."""
 
 
@@ -83,17 +83,12 @@ def train(
         temper(model, recipe.strength)
     fit_background(model, train_rows)
     note_seen(model, _borne(train_rows))
-    if recipe.method == "emoembed":
-        _calibrate(model, valid_rows)
+    _calibrate(model, valid_rows)
     return model.eval(), history
 
 
 def untrained(recipe: Recipe) -> EmotionModel:
     """The model that a recipe starts from."""
-    if recipe.method == "mtee":
-        if not isinstance(recipe.phrases, WordTable):
-            raise InputError("mtee embeds labels by word vectors; this corpus is read as raw texts")
-        return build_mtee(recipe.modalities, recipe.phrases, recipe.config.seed)
     model = build(recipe.modalities, recipe.phrases, recipe.config.seed, recipe.like)
     for name, weights in recipe.weights.items():
         encoder = model.encoders[name]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from emoembed import metrics
 from emoembed.errors import TrainingError
-from emoembed.model.model import EmotionModel
+from emoembed.model.scorer import Scorer
 from emoembed.reading.rows import EmotionData, buckets
 from emoembed.training.config import TrainConfig
 from emoembed.training.objective import Objective
@@ -31,7 +31,7 @@ class History:
 
 
 def fit(
-    model: EmotionModel,
+    model: Scorer,
     train: EmotionData,
     valid: EmotionData,
     config: TrainConfig,
@@ -116,9 +116,7 @@ def _best(scores: Sequence[float]) -> int:
 
 
 @torch.inference_mode()
-def encode_rows(
-    model: EmotionModel, data: EmotionData, *, batch_size: int = 64, device: str = "cpu"
-) -> dict[str, Tensor]:
+def encode_rows(model: Scorer, data: EmotionData, *, batch_size: int = 64, device: str = "cpu") -> dict[str, Tensor]:
     """Each modality's points `(rows, embed_dim)`, in the data's order; NaN where a row lacks the modality."""
     model.eval()
     longest = {name: model.config.modalities[name].longest for name in data.inputs}
@@ -141,7 +139,7 @@ def picked(points: Mapping[str, Tensor], whole: EmotionData, part: EmotionData) 
 
 
 @torch.inference_mode()
-def score_rows(model: EmotionModel, points: Mapping[str, Tensor], labels: tuple[str, ...]) -> dict[str, np.ndarray]:
+def score_rows(model: Scorer, points: Mapping[str, Tensor], labels: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Logits `(rows, labels)` of encoded rows by modality, and their fusion under `"fused"`."""
     device = next(iter(points.values())).device
     logits = model.score(points, {name: point.to(device) for name, point in model.label_points(labels).items()})
@@ -150,13 +148,13 @@ def score_rows(model: EmotionModel, points: Mapping[str, Tensor], labels: tuple[
 
 
 def predict_logits(
-    model: EmotionModel, data: EmotionData, labels: tuple[str, ...] | None = None, *, device: str = "cpu"
+    model: Scorer, data: EmotionData, labels: tuple[str, ...] | None = None, *, device: str = "cpu"
 ) -> dict[str, np.ndarray]:
     """Logits `(rows, labels)` by modality, and their fusion under `"fused"`; NaN where a row lacks a modality."""
     return score_rows(model, encode_rows(model, data, device=device), labels or data.labels)
 
 
-def validation_score(model: EmotionModel, data: EmotionData, *, device: str = "cpu") -> float:
+def validation_score(model: Scorer, data: EmotionData, *, device: str = "cpu") -> float:
     """UAR where labels exclude each other, mean average precision where they do not; higher is better."""
     logits = predict_logits(model, data, device=device)["fused"]
     return metrics.score_of(logits, data.targets, data.multi_label)
@@ -176,7 +174,7 @@ def _require_finite(
             )
 
 
-def _groups(model: EmotionModel, config: TrainConfig) -> list[dict[str, object]]:
+def _groups(model: Scorer, config: TrainConfig) -> list[dict[str, object]]:
     """Weight matrices decay; biases, norms, scales and the label projections (held by their own penalty) do not."""
     decayed: list[torch.nn.Parameter] = []
     kept: list[torch.nn.Parameter] = []

@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, n
 
 from emoembed.encoders.transformer import TransformerEncoder, ratings_of
 from emoembed.labels.projections import LabelProjection
-from emoembed.model.model import EmotionModel
+from emoembed.model.scorer import Scorer
 from emoembed.reading.rows import EmotionData
 from emoembed.training.config import TrainConfig
 
@@ -30,9 +30,9 @@ class Objective:
         noise: where episodes, label noise and mixing are drawn from.
     """
 
-    def __init__(self, model: EmotionModel, data: EmotionData, config: TrainConfig, noise: torch.Generator) -> None:
+    def __init__(self, model: Scorer, data: EmotionData, config: TrainConfig, noise: torch.Generator) -> None:
         self.model, self.data, self.config, self.noise = model, data, config, noise
-        self.device = model.space.centre.device
+        self.device = next(model.parameters()).device
         self.features = model.embed(data.labels).to(self.device)
         self.targets = torch.from_numpy(data.targets)
         self.weights = row_weights(data, config.balance)
@@ -158,7 +158,7 @@ def pull(points: Mapping[str, Tensor], label_points: Mapping[str, Tensor], targe
     return total
 
 
-def rating_loss(model: EmotionModel, points: Mapping[str, Tensor], ratings: Tensor) -> Tensor:
+def rating_loss(model: Scorer, points: Mapping[str, Tensor], ratings: Tensor) -> Tensor:
     """Mean squared error of the valence, arousal and dominance a text's point holds, over rated rows."""
     total = ratings.new_zeros(())
     for name, items in points.items():
@@ -168,9 +168,9 @@ def rating_loss(model: EmotionModel, points: Mapping[str, Tensor], ratings: Tens
     return total
 
 
-def penalty(model: EmotionModel, config: TrainConfig) -> Tensor:
+def penalty(model: Scorer, config: TrainConfig) -> Tensor:
     """What departs from the start, weighed: label projections always, adapted transformers where asked."""
-    total = torch.zeros((), device=model.space.centre.device)
+    total = torch.zeros((), device=next(model.parameters()).device)
     for projection in model.projections.values():
         if isinstance(projection, LabelProjection):
             total = total + config.stay_close * projection.drift()

@@ -35,7 +35,6 @@ class Recipe:
     """Modality -> the weights of a published transformer that it starts from."""
     augmentation: str = "usual"  # how training batches are changed, a key of `AUGMENTATIONS`
     strength: float | None = None  # of text adapters after training; None leaves it as the modality's settings say
-    method: str = "emoembed"  # or "mtee", the model of Dai et al. 2020
 
 
 TEXT_RANK = 16

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from emoembed.errors import InputError
-from emoembed.model.model import Batch, EmotionModel
+from emoembed.model.model import EmotionModel
+from emoembed.model.scorer import Batch
 
 MODALITIES = ("audio", "video")
 """Not text: what texts have in common is what they are about, and which emotions that calls for."""
@@ -38,8 +39,6 @@ def attune(model: EmotionModel, items: Iterable[Batch]) -> EmotionModel:
         InputError: no item of sound or faces, a model that scores by raw dot products, or one that was taught labels
             by sounds or faces, whose examples cannot be moved afterwards.
     """
-    if model.config.similarity != "cosine":
-        raise InputError("attuning needs cosine similarity; this model scores by raw dot products")
     attuned = deepcopy(model).eval()
     for name in model.modalities:
         attuned.shift(name).zero_()

@@ -86,8 +86,6 @@ def adapt(
             before - that the fine-tune may win over for the new labels; it goes only as far as keeps to that.
         others: modality -> points `(labels, point_dim)` of the labels the new ones compete with in that fine-tune.
     """
-    if model.config.similarity != "cosine":
-        raise InputError("few-shot vectors need cosine similarity; this model scores by raw dot products")
     if not 0.0 <= max_harm <= 1.0:
         raise InputError(f"max_harm is a share of items, 0 to 1; given {max_harm!r}")
     halves = {**SHRINKAGE, **(shrinkage or {})}

@@ -1,0 +1,55 @@
+"""What training trains and evaluation scores: items and labels in one space a modality, and logits between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from emoembed.labels.emotion import Description, Label
+
+Batch = Mapping[str, tuple[Tensor, Tensor]]
+"""Modality -> frames `(batch, time, feature_dim)` and lengths `(batch,)`; length 0 means the item lacks it."""
+Labels = Sequence[str | Label] | Mapping[str, Description]
+"""Names or `Label` objects, or a dictionary of name to description: see `labels.emotion.resolve`."""
+
+
+class Scorer(nn.Module):
+    """A model that scores labels it is given by name.
+
+    `EmotionModel` is one; the others are what it is compared with. Points of items and of labels come by modality,
+    rows of an item that lacks it are NaN.
+    """
+
+    config: Any  # has `modalities`: name -> `ModalityConfig`
+    encoders: nn.ModuleDict
+    projections: nn.ModuleDict
+
+    def embed(self, labels: Labels) -> Tensor:
+        """Labels -> their features `(labels, label_dim)`. Raises LabelError as `labels.emotion.resolve` does."""
+        raise NotImplementedError
+
+    def encode(self, batch: Batch) -> dict[str, Tensor]:
+        """Points of items by modality, `(batch, point_dim)`."""
+        raise NotImplementedError
+
+    def project(self, features: Tensor) -> dict[str, Tensor]:
+        """Features of labels -> their points by modality, `(labels, point_dim)`."""
+        raise NotImplementedError
+
+    def score(self, points: Mapping[str, Tensor], label_points: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Logits by modality, `(batch, labels)`."""
+        raise NotImplementedError
+
+    def fuse(self, logits: Mapping[str, Tensor]) -> Tensor:
+        """Logits of all modalities an item has, `(batch, labels)`."""
+        raise NotImplementedError
+
+    def label_points(self, labels: Labels) -> dict[str, Tensor]:
+        """As `project`, of labels by name."""
+        return self.project(self.embed(labels).to(next(self.parameters()).device))
+
+    def forward(self, batch: Batch, features: Tensor) -> Tensor:
+        """A batch and features of labels `(labels, label_dim)` -> fused logits `(batch, labels)`."""
+        return self.fuse(self.score(self.encode(batch), self.project(features)))
