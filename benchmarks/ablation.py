@@ -167,7 +167,7 @@ def correct_hubs(model: EmotionModel, method: str) -> None:
     is: labels count as far as they are new, and less the mean of those seen.
     """
     for name in model.modalities:
-        trust = model.trust(name)
+        trust = model.modality(name).calibration
         trust.hub_share.fill_(float(method == "mean"))
         if method in ("mean", "none"):
             continue

@@ -37,14 +37,14 @@ STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 def meaning(model: EmotionModel, change: Callable[[Label], Label]) -> EmotionModel:
     """A copy to which the six names mean less than the label table says."""
     copy = deepcopy(model)
-    copy.describe({name: change(find(name)) for name in shipped.SIX})
+    copy.state = copy.state.with_described({name: change(find(name)) for name in shipped.SIX})
     return copy
 
 
 def without_ratings(model: EmotionModel) -> EmotionModel:
     """A copy whose label points have no valence, arousal and dominance."""
     copy = deepcopy(model)
-    projection = copy.projections["text"]
+    projection = copy.modality("text").projection
     after = projection.phrase_dim + recipes.VAD_DIM
     with torch.no_grad():
         projection.weight[:, projection.phrase_dim : after] = 0.0

@@ -85,7 +85,7 @@ def main() -> None:
     base = emoembed.load("base").model
     dev = corpora.load("goemotions", data).split("valid")
     assert base.phrases is not None
-    text = base.encoders["text"]
+    text = base.modality("text").encoder
     size = sum(p.numel() for p in text.parameters()) * 2 / 1e6
     report("pruned transformer (base)", base, corpus_rows.text_data(dev, base.phrases), size)
     table = stages.distil_words(base, stages.training_texts(data), WORDS, DIM)

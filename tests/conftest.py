@@ -1,5 +1,7 @@
 """Tiny models and toy data: everything here is made in milliseconds, offline."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,9 +15,10 @@ from emoembed.labels.phrases import SentenceEncoder, WordTable
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig, ModelConfig
 from emoembed.model.model import EmotionModel
+from emoembed.model.state import State
 from emoembed.reading.rows import EmotionData
 from emoembed.training import recipes
-from emoembed.training.build import build, described, start_projections
+from emoembed.training.build import build, start_projections
 
 TINY_BERT = {
     "model_type": "bert",
@@ -77,9 +80,9 @@ def tokenizer():
 @pytest.fixture
 def text_model(tokenizer):
     config = recipes.text_modality({**TINY_BERT, "vocab_size": tokenizer.get_vocab_size()}, rank=2)
-    model = EmotionModel(ModelConfig({"text": config}, phrase_dim=16, labels=("joy", "anger")))
-    model.saw({"text": ("joy", "anger")})
-    model.phrases = SentenceEncoder(model.encoders["text"], tokenizer)
+    known = ("joy", "anger")
+    model = EmotionModel(ModelConfig({"text": config}, phrase_dim=16), state=State(known, {"text": known}))
+    model.phrases = SentenceEncoder(model.modality("text").encoder, tokenizer)
     start_projections(model)
     return model.eval()
 
@@ -91,9 +94,8 @@ def three_model(tokenizer, text_model):
         "audio": recipes.audio_modality(),
         "video": recipes.video_modality(),
     }
-    model = build(modalities, text_model.phrases)
-    model.saw(dict.fromkeys(modalities, ("joy", "anger")))
-    return described(model, labels=("joy", "anger"))
+    model = build(modalities, text_model.phrases).with_seen(dict.fromkeys(modalities, ("joy", "anger")))
+    return model.with_state(replace(model.state, labels=("joy", "anger")))
 
 
 @pytest.fixture

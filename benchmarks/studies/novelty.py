@@ -54,7 +54,7 @@ def score(
     """
     encoded = encoded or zero_shot.encode(model, fold, split)
     seen = [other for other in fold.train.labels if other != label]
-    model.saw({modality: seen})
+    model = model.with_seen({modality: seen})
     without = fold.valid.without((label,))
     calibrate(model, modality, without, points=picked(encoded["valid"], fold.valid, without)[modality])
     labels = (*seen, label)
@@ -76,7 +76,7 @@ def measure(model: EmotionModel, fold: Fold, label: str, modality: str, encoded:
     sigmoid = _missing(said.sigmoid, said.bears, softmax=False)
     return HeldOut(
         label,
-        float(model.trust(modality).nearest(model.label_points((label,))[modality].detach())),
+        float(model.modality(modality).calibration.nearest(model.label_points((label,))[modality].detach())),
         metrics.auc(ranks[:, -1].numpy(), said.bears[:, -1].numpy() == 1),
         softmax[0],
         sigmoid[0],

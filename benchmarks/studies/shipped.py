@@ -211,7 +211,7 @@ def abstention(
     groups = groups_of(corpus, rows)
     found: dict[float, dict[str, float]] = {}
     for risk in RISKS:
-        answered = counts * (confidences >= model.trust(modality).threshold(risk))
+        answered = counts * (confidences >= model.modality(modality).calibration.threshold(risk))
         by_row = {"answered": (answered, counts), "wrong of those": (answered * np.stack(wrong, axis=1), answered)}
         found[risk] = {}
         for what, (part, whole) in by_row.items():
@@ -235,5 +235,5 @@ def label_map(model: EmotionModel, modality: str) -> pd.DataFrame:
     centred = points - points.mean(dim=0)
     _, _, directions = torch.linalg.svd(centred, full_matrices=False)
     flat = (centred @ directions[:2].T).numpy()
-    seen = set(model.config.modalities[modality].seen)
+    seen = set(model.state.seen_in(modality))
     return pd.DataFrame({"x": flat[:, 0], "y": flat[:, 1], "seen": [name in seen for name in names]}, index=names)

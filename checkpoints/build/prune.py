@@ -76,7 +76,7 @@ def prune(folder: Path, texts: Iterable[str], size: int, positions: int = 128) -
     short = {key: config[key] for key in ARCHITECTURE if key in config}
     modality = recipes.text_modality(short)
     model = EmotionModel(ModelConfig({"text": modality}, phrase_dim=int(short["hidden_size"])))
-    encoder = model.encoders["text"]
+    encoder = model.modality("text").encoder
     assert isinstance(encoder, TransformerEncoder)
     encoder.trunk.load_state_dict(weights, strict=True)
     pruned.enable_truncation(positions)

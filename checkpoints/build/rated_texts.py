@@ -30,7 +30,7 @@ def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty
     Returns:
         The rated sentences as rows without labels, their ratings on the same scale: what `TrainConfig.rate` trains on.
     """
-    encoder = model.encoders["text"]
+    encoder = model.modality("text").encoder
     assert isinstance(encoder, TransformerEncoder)
     assert encoder.ratings is not None
     assert isinstance(model.phrases, SentenceEncoder)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,6 @@ from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData, join
 from emoembed.reading.voice_and_face import other_speech, part_of, read_both
 from emoembed.training import fit, recipes
-from emoembed.training.build import described
 from emoembed.training.calibrate import calibrate
 from emoembed.training.fit import train
 from emoembed.training.recipes import Recipe
@@ -135,7 +134,7 @@ def base_of(parts: dict[str, EmotionModel], untrained: EmotionModel, reports: Pa
         "label_space": "valence, arousal and dominance of EmoBank (CC BY-SA 4.0)",
         "licence": "CC BY-NC-SA 4.0 and research use only; see LICENSE",
     }
-    described(model, labels=DEFAULT_LABELS, provenance=provenance)
+    model = model.with_state(replace(model.state, labels=DEFAULT_LABELS, provenance=provenance))
     return expecting(model, reports)
 
 
@@ -177,7 +176,7 @@ def build_av(data: Path, seed: int, work: Path) -> EmotionModel:
         "trained_on": {"audio": list(AUDIO_CORPORA), "video": ["ravdess"]},
         "licence": "CC BY-NC-SA 4.0 and research use only; see LICENSE",
     }
-    return described(model, labels=rows.labels, provenance=provenance)
+    return model.with_state(replace(model.state, labels=rows.labels, provenance=provenance))
 
 
 def write(model: EmotionModel, folder: Path, words: WordTable | None = None) -> None:

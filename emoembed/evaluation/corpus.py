@@ -154,7 +154,7 @@ def _require_sentences(corpus: Corpus, base: EmotionModel) -> None:
 
 def trained_on(model: EmotionModel, corpus: str, split: str) -> bool:
     """Whether rows of a split of a corpus are among what a model was trained on, by what its checkpoint says."""
-    taught = model.config.provenance.get("trained_on", {})
+    taught = model.state.provenance.get("trained_on", {})
     names = {name for part in (taught.values() if isinstance(taught, Mapping) else [taught]) for name in part}
     others = set(SHARED) - {corpus} if corpus in SHARED else set()
     return bool(others & names) or (corpus in names and (split == "train" or corpus in WITHOUT_SPLIT))

@@ -98,7 +98,7 @@ def train(parsed: argparse.Namespace) -> int:
         print(f"no valid rows: {trained.held_out} train rows held out for validation (seed {parsed.seed})")
     for name, (rows, valid) in trained.rows.items():
         print(f"{name}: {rows} train and {valid} valid rows, best validation score {trained.scores[name]:.3f}")
-    print(f"labels: {', '.join(trained.model.config.labels)}\nsaved -> {parsed.output}")
+    print(f"labels: {', '.join(trained.model.state.labels)}\nsaved -> {parsed.output}")
     return _warn("could not be read", trained.failures)
 
 
@@ -207,7 +207,7 @@ def adapt(parsed: argparse.Namespace) -> int:
     bound = {} if parsed.max_harm is None else {"max_harm": parsed.max_harm}
     settings = {"steps": parsed.steps, **bound}
     adapted = bulk.adapt_table(_load(parsed), parsed.support, parsed.output, _labels(parsed), **settings)
-    print(f"labels moved by examples: {', '.join(adapted.model.config.adapted)}\nsaved -> {parsed.output}")
+    print(f"labels moved by examples: {', '.join(adapted.model.state.taught)}\nsaved -> {parsed.output}")
     return 0
 
 
@@ -216,7 +216,7 @@ def attune(parsed: argparse.Namespace) -> int:
     from emoembed.prediction import bulk
 
     attuned, failures = bulk.attune_manifest(_load(parsed), parsed.manifest, parsed.output)
-    counts = attuned.model.config.provenance["attuned"]
+    counts = attuned.model.state.attuned
     print(f"attuned to: {', '.join(f'{count} {name}' for name, count in counts.items())}\nsaved -> {parsed.output}")
     return _warn("could not be read", failures)
 

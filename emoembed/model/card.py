@@ -18,7 +18,7 @@ def card_of(model: EmotionModel, folder: Path | None) -> str:
     text = own.read_bytes().decode("utf-8", "replace") if own and own.is_file() else _made_here(model)
     starts = [at for name in SECTIONS if (at := text.find(f"\n## {name}\n")) >= 0]
     parts = [text[: min(starts, default=len(text))].rstrip()]
-    taught, attuned = model.config.few_shot, model.config.provenance.get("attuned")
+    taught, attuned = model.state.taught, model.state.attuned
     if taught:
         shots = ", ".join(f"{label} ({_counted(counts)})" for label, counts in taught.items())
         parts.append(f"## {SECTIONS[0]}\n\nLabels moved by examples: {shots}.")
@@ -29,10 +29,10 @@ def card_of(model: EmotionModel, folder: Path | None) -> str:
 
 def _made_here(model: EmotionModel) -> str:
     """What is known of a model that has no card of its own."""
-    known = model.config.provenance
+    known = model.state.provenance
     lines = ["# A model made with emoembed", ""]
     lines += [f"- {name}: trained on {', '.join(names)}" for name, names in known.get("trained_on", {}).items()]
-    lines += [f"- Labels: {', '.join(model.config.labels)}"] if model.config.labels else []
+    lines += [f"- Labels: {', '.join(model.state.labels)}"] if model.state.labels else []
     lines += [f"- Seed: {known['seed']}"] if "seed" in known else []
     return "\n".join([*lines, f"- Terms: {known.get('licence', 'not stated')}"])
 

@@ -27,14 +27,16 @@ from emoembed.errors import CheckpointError, InputError, MissingFileError
 from emoembed.features import atomic
 from emoembed.features.text import require_declared_size
 from emoembed.labels.phrases import SentenceEncoder, WordTable
+from emoembed.model import former
 from emoembed.model.config import ModelConfig
 from emoembed.model.model import EmotionModel
+from emoembed.model.state import State
 from emoembed.model.tokenizer_files import tokenizer_fault
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-VERSION = 3
+VERSION = 4
 CONFIG, WEIGHTS, TOKENIZER, WORDS = "config.json", "model.safetensors", "tokenizer.json", "words.bin"
 CHECKSUMS, CARD, LICENSE = "checksums.json", "README.md", "LICENSE"
 TAKEN = ("sentence_encoder", "label_space")  # of a card: what models trained on a base take from it, with its terms
@@ -100,7 +102,7 @@ def save(
     """
 
     def fill(place: Path) -> None:
-        config = {"version": VERSION, **model.config.to_dict()}
+        config = {"version": VERSION, "config": model.config.to_dict(), "state": model.state.to_dict()}
         (place / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         weights = {name: _stored(value) for name, value in model.state_dict().items()}
         (place / WEIGHTS).write_bytes(safetensors.torch.save(weights))
@@ -164,15 +166,18 @@ def load(folder: str | Path) -> EmotionModel:
     except (ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{folder / CONFIG} is damaged ({error}); fetch the checkpoint again") from error
     version = values.pop("version", None)
-    if version != VERSION:
+    if version not in (former.VERSION, VERSION):
         raise CheckpointError(
-            f"{folder} is a checkpoint of version {version!r:.20}; this release reads version {VERSION}"
+            f"{folder} is a checkpoint of version {version!r:.20}; this release reads versions {former.VERSION} and "
+            f"{VERSION}"
         )
     try:
         weights = safetensors.torch.load(files.pop(WEIGHTS))
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{folder / WEIGHTS} is damaged ({error}); fetch the checkpoint again") from error
-    model = _built(values, weights, folder)
+    if version == former.VERSION:
+        weights = former.weights_of(weights)
+    model = _built(values, weights, folder, version)
     stored = {name: value.to(model.state_dict()[name].dtype) for name, value in weights.items()}
     model.load_state_dict(stored, strict=True)
     broken = [name for name, value in model.named_parameters() if not bool(value.isfinite().all())]
@@ -182,14 +187,17 @@ def load(folder: str | Path) -> EmotionModel:
     return model.eval()
 
 
-def _built(values: dict[str, Any], weights: Mapping[str, torch.Tensor], folder: Path) -> EmotionModel:
+def _built(values: dict[str, Any], weights: Mapping[str, torch.Tensor], folder: Path, version: int) -> EmotionModel:
     """A model from its configuration; its sizes are held to those of the weights before memory is taken for them."""
     from huggingface_hub.errors import StrictDataclassError
 
     try:
-        config = ModelConfig.from_dict(values)
+        values = former.values_of(values) if version == former.VERSION else values
+        if set(values) != {"config", "state"}:
+            raise ValueError(f"it holds {', '.join(map(str, values))} in place of config and state")
+        config, state = ModelConfig.from_dict(values["config"]), State.from_dict(values["state"])
         with torch.device("meta"):
-            expected = {name: value.shape for name, value in EmotionModel(config).state_dict().items()}
+            expected = {name: value.shape for name, value in EmotionModel(config, state=state).state_dict().items()}
     except (
         *(KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RuntimeError, AssertionError),
         *(RecursionError, StrictDataclassError),
@@ -205,7 +213,7 @@ def _built(values: dict[str, Any], weights: Mapping[str, torch.Tensor], folder: 
             f"{folder / WEIGHTS} does not hold the weights its {CONFIG} describes: of {name} {shapes[0]} is expected "
             f"and {shapes[1]} is there"
         )
-    return EmotionModel(config)
+    return EmotionModel(config, state=state)
 
 
 def _attach_phrases(model: EmotionModel, files: Mapping[str, bytes], folder: Path) -> None:
@@ -216,7 +224,7 @@ def _attach_phrases(model: EmotionModel, files: Mapping[str, bytes], folder: Pat
     if model.config.phrases == "table":
         model.phrases = _word_table(files[WORDS], folder / WORDS)
         return
-    encoder = dict(model.encoders.named_children()).get("text")
+    encoder = model.modality("text").encoder if "text" in model.modalities else None
     if not isinstance(encoder, TransformerEncoder):
         raise CheckpointError(f"{folder / CONFIG} takes labels from a text transformer, and describes none")
     longest = min(getattr(encoder.trunk.config, "max_position_embeddings", 512), 512)

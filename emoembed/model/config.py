@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,13 +11,10 @@ from emoembed.encoders.recurrent import RecurrentEncoder, WordEncoder
 from emoembed.encoders.spectrogram import SpectrogramEncoder
 from emoembed.encoders.transformer import TransformerEncoder
 from emoembed.errors import CheckpointError, InputError
-from emoembed.labels.emotion import Label, canonical
 from emoembed.labels.projections import LabelParts
 from emoembed.labels.space import CUE_DIM, VAD_DIM
 
 MODALITIES = ("text", "audio", "video")
-FORMER = {"similarity": "cosine", "fusion": "mean", "label_space": "meaning"}
-"""Choices of checkpoints of version 3 that have one value by now."""
 ENCODERS = {
     "recurrent": RecurrentEncoder,
     "spectrogram": SpectrogramEncoder,
@@ -43,13 +39,12 @@ class ModalityConfig:
     parts: LabelParts = field(
         default_factory=LabelParts
     )  # what of a label's features its point in this modality is made of
-    seen: tuple[str, ...] = ()  # labels this modality's training saw examples of
-    detail: int = 0  # directions of an item that no word says, for examples to be told by: see Detail
+    residual: int = 0  # directions of an item that no word says, for examples to be told by: see Residual
 
     @property
     def point_dim(self) -> int:
         """Size of an item's and of a label's point: what words say, and what only examples do."""
-        return self.embed_dim + self.detail
+        return self.embed_dim + self.residual
 
     @property
     def longest(self) -> int:
@@ -66,11 +61,8 @@ class ModalityConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModalityConfig:
         """The configuration `dataclasses.asdict` wrote, its tuples as JSON's lists."""
-        _require_former(values, {"projection": "isometry"})
         parts = {**values["parts"], "vad_weights": tuple(values["parts"]["vad_weights"])}
-        names = {key: tuple(values[key]) for key in ("columns", "seen")}
-        kept = {key: value for key, value in values.items() if key != "projection"}
-        return cls(**{**kept, **names, "parts": LabelParts(**parts)})
+        return cls(**{**values, "columns": tuple(values["columns"]), "parts": LabelParts(**parts)})
 
 
 @dataclass(frozen=True)
@@ -80,9 +72,6 @@ class ModelConfig:
     modalities: dict[str, ModalityConfig]
     phrase_dim: int  # size of the vectors labels come from
     phrases: str = "text"  # "text": the text modality's transformer embeds labels; "table": the word table does
-    labels: tuple[str, ...] = ()  # what `predict` scores when the caller names none
-    adapted: tuple[str, ...] = ()  # labels with few-shot vectors of their own
-    provenance: dict[str, Any] = field(default_factory=dict)  # corpora, seeds, licence: for the card
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.modalities if name not in MODALITIES]
@@ -91,28 +80,6 @@ class ModelConfig:
         if self.phrases not in ("text", "table"):
             raise InputError(f"phrases is 'text' or 'table'; given {self.phrases!r}")
 
-    @property
-    def few_shot(self) -> dict[str, dict[str, int]]:
-        """Of each label moved by examples, how many there were by modality."""
-        counts: dict[str, dict[str, int]] = self.provenance.get("few_shot", {})
-        return counts
-
-    @property
-    def described(self) -> dict[str, Label]:
-        """Labels that were taught with a description, which holds wherever their name alone is given."""
-        known: dict[str, dict[str, Any]] = self.provenance.get("described", {})
-        return {name: Label(**said) for name, said in known.items()}
-
-    @property
-    def seen(self) -> tuple[str, ...]:
-        """Labels that training saw examples of, in any modality."""
-        return tuple(dict.fromkeys(label for one in self.modalities.values() for label in one.seen))
-
-    @property
-    def known(self) -> tuple[str, ...]:
-        """Labels that training saw, and those taught since, each once."""
-        return tuple({canonical(label): label for label in (*self.seen, *self.adapted)}.values())
-
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return asdict(self)
@@ -120,17 +87,5 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         """The configuration `to_dict` wrote."""
-        _require_former(values, FORMER)
-        values = {key: value for key, value in values.items() if key not in FORMER}
         modalities = {name: ModalityConfig.from_dict(settings) for name, settings in values["modalities"].items()}
-        names = {key: tuple(values[key]) for key in ("labels", "adapted")}
-        made = cls(**{**values, **names, "modalities": modalities})
-        dict(made.described)  # what describes no label is found here, and not at the first prediction
-        return made
-
-
-def _require_former(values: Mapping[str, Any], known: Mapping[str, str]) -> None:
-    """Raise CheckpointError for a choice that an earlier release had and that is no more."""
-    for name, value in known.items():
-        if values.get(name, value) != value:
-            raise CheckpointError(f"{name} {values[name]!r} is no more; train the model anew, or see evaluation.mtee")
+        return cls(**{**values, "modalities": modalities})

@@ -66,7 +66,7 @@ def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
     labels = {one.label for one in found}
     if len(labels) < 3:
         raise InputError(f"three held-out labels at least tell what to expect of new ones; given {len(labels)}")
-    trust = model.trust(modality)
+    trust = model.modality(modality).calibration
     for place, kind in ((1, "softmax"), (3, "sigmoid")):
         trust.novelty[place] = lacking(found, kind)
     nearest, aucs = (np.array([getattr(one, name) for one in found]) for name in ("nearest", "auc"))

@@ -1,26 +1,25 @@
-"""The model: an encoder and a label projection per modality, cosine scores, and fusion of whatever is present."""
+"""The model: points of items and labels in each modality's space, cosine scores, and fusion of whatever is present."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from emoembed.cache import tensors_of, versions
-from emoembed.encoders.layers import point
+from emoembed.encoders.transformer import TransformerEncoder
 from emoembed.errors import CheckpointError
 from emoembed.labels.emotion import Label, canonical, find, resolve
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder
-from emoembed.labels.projections import LabelProjection
 from emoembed.labels.space import LabelSpace
-from emoembed.model.calibration import LabelTrust, Reliability
-from emoembed.model.config import ENCODERS, ModelConfig
-from emoembed.model.residual import Detail
+from emoembed.model.calibration import LabelTrust
+from emoembed.model.config import ModelConfig
+from emoembed.model.modality import Modality
 from emoembed.model.scorer import Batch, Labels, Scorer
+from emoembed.model.state import State
 
 
 class EmotionModel(Scorer):
@@ -29,48 +28,57 @@ class EmotionModel(Scorer):
     ```python
     logits = model(batch, model.embed(["joy", "anger", "awe"]))  # (batch, 3)
     ```
+
+    What someone holds is not changed: `with_state`, `with_seen`, `taught` give copies.
+
+    Args:
+        config: the architecture.
+        phrases: what embeds labels.
+        state: what was learned beside the weights.
+
+    Attributes:
+        modalities: name -> `Modality`.
+        space: labels -> features of labels.
     """
 
-    def __init__(self, config: ModelConfig, phrases: PhraseEncoder | None = None) -> None:
+    def __init__(self, config: ModelConfig, phrases: PhraseEncoder | None = None, state: State | None = None) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.state = config, state or State()
         self.phrases = phrases
         self.space = LabelSpace(config.phrase_dim)
-        self.encoders, self.projections = nn.ModuleDict(), nn.ModuleDict()
-        self.log_scale, self.bias, self.log_weight = nn.ParameterDict(), nn.ParameterDict(), nn.ParameterDict()
-        self.reliability = nn.ModuleDict()
-        self.details = nn.ModuleDict()
-        for name, modality in config.modalities.items():
-            arguments = dict(modality.settings)
-            if modality.encoder in ("recurrent", "spectrogram", "pooled", "words"):
-                arguments["feature_dim"] = len(modality.columns)
-            self.encoders[name] = ENCODERS[modality.encoder](embed_dim=modality.embed_dim, **arguments)
-            self.projections[name] = LabelProjection(config.phrase_dim, modality.embed_dim, modality.parts)
-            self.log_scale[name] = nn.Parameter(torch.tensor(10.0).log())
-            self.bias[name] = nn.Parameter(torch.tensor(-3.0))
-            self.log_weight[name] = nn.Parameter(torch.zeros(()))
-            if modality.detail:
-                self.details[name] = Detail(self.encoders[name].features_dim, modality.detail)  # type: ignore[arg-type]
-            self.reliability[name] = Reliability(modality.point_dim, len(modality.seen))
-            self.register_buffer(f"background_{name}", torch.zeros(modality.point_dim))
-            self.register_buffer(f"shift_{name}", torch.zeros(modality.embed_dim))
-            self.register_buffer(f"anchors_{name}", torch.full((len(config.adapted), modality.point_dim), torch.nan))
-            shots = sum(counts.get(name, 0) for counts in config.few_shot.values())
-            self.register_buffer(f"examples_{name}", torch.zeros(shots, modality.point_dim))
+        self.modalities = nn.ModuleDict(
+            {
+                name: Modality(
+                    modality,
+                    config.phrase_dim,
+                    seen=len(self.state.seen_in(name)),
+                    taught={label: counts.get(name, 0) for label, counts in self.state.taught.items()},
+                )
+                for name, modality in config.modalities.items()
+            }
+        )
 
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        return tuple(self.config.modalities)
+    def modality(self, name: str) -> Modality:
+        """One modality."""
+        return cast(Modality, self.modalities[name])
 
-    def state(self) -> tuple[Any, ...]:
-        """What tells whether labels may lie elsewhere by now: two states are equal if nothing they hang on changed.
+    def each_modality(self) -> list[tuple[str, Modality]]:
+        """Names and modalities."""
+        return [(name, self.modality(name)) for name in self.modalities]
 
-        The encoders, but for the one that embeds names, do not move labels.
+    def versions(self) -> tuple[Any, ...]:
+        """What tells whether labels may lie elsewhere by now: equal if nothing they hang on changed.
+
+        Encoders, but for the one that embeds names, do not move labels.
         """
-        parts = [part for name, part in self.named_children() if name not in ("encoders", "details")]
+        parts: list[nn.Module] = [self.space]
+        buffers: list[Tensor] = []
+        for _, modality in self.each_modality():
+            parts += [modality.projection, modality.calibration]
+            buffers += [*modality.buffers(recurse=False), *modality.parameters(recurse=False)]
         if isinstance(self.phrases, SentenceEncoder):
             parts.append(self.phrases.encoder.trunk)
-        return (self.config, self.phrases, versions((*self.buffers(recurse=False), *tensors_of(*parts))))
+        return (self.config, self.state, self.phrases, versions((*buffers, *tensors_of(*parts))))
 
     def embed(self, labels: Labels) -> Tensor:
         """Features of labels, `(labels, label_dim)`. Raises LabelError as `labels.emotion.resolve` does."""
@@ -80,61 +88,19 @@ class EmotionModel(Scorer):
 
     def meant(self, labels: Labels) -> dict[str, Label]:
         """`emotion.resolve`, with the description a label was taught with where the caller gives its name alone."""
-        described = self.config.described
+        described = self.state.described
         return {
             name: described.get(canonical(name), label) if label == find(name) else label
             for name, label in resolve(labels).items()
         }
 
     def encode(self, batch: Batch) -> dict[str, Tensor]:
-        """Each modality's points, `(batch, point_dim)`; in training `(batch, embed_dim)`, without what no word says.
-
-        Their first `embed_dim` numbers are of length one, and so are the others. Rows are NaN where an item lacks the
-        modality.
-        """
-        points = {}
-        for name, (frames, lengths) in batch.items():
-            present = lengths > 0
-            if bool(present.all()):
-                points[name] = self._points(name, frames, lengths)
-                continue
-            rows = frames.new_full((len(frames), self._point_dim(name)), torch.nan)
-            if bool(present.any()):
-                rows[present] = self._points(name, frames[present], lengths[present])
-            points[name] = rows
-        return points
-
-    def _points(self, name: str, frames: Tensor, lengths: Tensor) -> Tensor:
-        encoder = self.encoders[name]
-        if self.training:
-            return point(encoder(frames, lengths))
-        if name not in self.details:
-            return point(point(encoder(frames, lengths)) - self.shift(name))
-        features = encoder.read(frames, lengths)  # type: ignore[operator]
-        said = point(point(encoder.place(features)) - self.shift(name))  # type: ignore[operator]
-        return torch.cat([said, self.details[name](features)], dim=1)
-
-    def _point_dim(self, name: str) -> int:
-        modality = self.config.modalities[name]
-        return modality.embed_dim if self.training else modality.point_dim
+        """Each modality's points `(batch, point_dim)`; see `Modality.encode`."""
+        return {name: self.modality(name).encode(*read) for name, read in batch.items()}
 
     def project(self, features: Tensor) -> dict[str, Tensor]:
-        """Label features `(labels, label_dim)` -> each modality's label points, of the size of items' points.
-
-        What no word says is zero in them.
-        """
-        points = {}
-        for name, projection in self.projections.items():
-            said = projection(features)
-            points[name] = torch.nn.functional.pad(said, (0, self._point_dim(name) - said.shape[1]))
-        return points
-
-    def describe(self, labels: Mapping[str, Label]) -> None:
-        """Note what names mean here, for when they alone are given."""
-        said = {canonical(name): asdict(label) for name, label in labels.items()}
-        if said:
-            known = {**self.config.provenance.get("described", {}), **said}
-            self.config = replace(self.config, provenance={**self.config.provenance, "described": known})
+        """Features of labels `(labels, label_dim)` -> each modality's points of labels `(labels, point_dim)`."""
+        return {name: modality.project(features) for name, modality in self.each_modality()}
 
     def label_points(self, labels: Labels) -> dict[str, Tensor]:
         """Each modality's label points, with few-shot vectors in place of words where the model was adapted.
@@ -142,51 +108,25 @@ class EmotionModel(Scorer):
         A label stays where its examples put it, whatever description comes with its name; in modalities that were
         given no example of it, it lies where the description says.
         """
-        points = self.project(self.embed(labels))
         names = [canonical(name) for name in resolve(labels)]
-        for row, name in enumerate(names):
-            if name not in self.config.adapted:
-                continue
-            for modality, matrix in points.items():
-                anchor = self.anchors(modality)[self.config.adapted.index(name)]
-                if not bool(anchor.isnan().any()):
-                    matrix[row] = anchor
-        return points
+        points = self.project(self.embed(labels))
+        return {name: self.modality(name).moved(matrix, names) for name, matrix in points.items()}
 
-    def anchors(self, modality: str) -> Tensor:
-        """Few-shot label points `(adapted, point_dim)` of a modality; NaN where a label had no such examples."""
-        return self.get_buffer(f"anchors_{modality}")
+    def label_trust(self, label_points: Mapping[str, Tensor]) -> dict[str, LabelTrust]:
+        """How far each modality's scores of labels can be trusted, of their points `(labels, point_dim)`."""
+        return {name: self.modality(name).trust(points) for name, points in label_points.items()}
 
-    def examples(self, label: str, modality: str) -> Tensor:
-        """The points of a label's examples `(shots, point_dim)`, which further ones join."""
-        counts = [counts.get(modality, 0) for counts in self.config.few_shot.values()]
-        if label not in self.config.few_shot:
-            return self.get_buffer(f"examples_{modality}")[:0]
-        at = list(self.config.few_shot).index(label)
-        return self.get_buffer(f"examples_{modality}")[sum(counts[:at]) : sum(counts[: at + 1])]
-
-    def background(self, modality: str) -> Tensor:
-        """Mean point of a modality's training items, `(point_dim,)`: what examples of a label are compared with."""
-        return self.get_buffer(f"background_{modality}")
-
-    def shift(self, modality: str) -> Tensor:
-        """How far a modality's items lie from those of training, `(embed_dim,)`: see `attune`; zero until then."""
-        return self.get_buffer(f"shift_{modality}")
-
-    def saw(self, seen: Mapping[str, Sequence[str]]) -> None:
-        """Note which labels each modality's training saw.
-
-        What was known of a modality's reliability is forgotten, but for what its items look like.
-        """
-        modalities = {
-            name: replace(one, seen=tuple(seen.get(name, one.seen))) for name, one in self.config.modalities.items()
+    def score(
+        self,
+        points: Mapping[str, Tensor],
+        label_points: Mapping[str, Tensor],
+        known: Mapping[str, LabelTrust] | None = None,
+    ) -> dict[str, Tensor]:
+        """Each modality's logits `(batch, labels)`; see `Modality.score`."""
+        return {
+            name: self.modality(name).score(items, label_points[name], known[name] if known else None)
+            for name, items in points.items()
         }
-        self.config = replace(self.config, modalities=modalities)
-        for name in seen:
-            fresh = Reliability(modalities[name].point_dim, len(modalities[name].seen))
-            for kept in ("reference", "spread", "hub_share"):
-                fresh.get_buffer(kept).copy_(self.trust(name).get_buffer(kept))
-            self.reliability[name] = fresh.to(self.space.centre.device)
 
     def calibrated(
         self, logits: Mapping[str, Tensor], known: Mapping[str, LabelTrust], *, multi_label: bool
@@ -201,43 +141,6 @@ class EmotionModel(Scorer):
             for name, matrix in logits.items()
         }
 
-    def label_trust(self, label_points: Mapping[str, Tensor]) -> dict[str, LabelTrust]:
-        """What each modality knows of labels, of their points `(labels, point_dim)`."""
-        return {name: self.trust(name).of(points, self.scale(name)) for name, points in label_points.items()}
-
-    def scale(self, modality: str) -> Tensor:
-        """What a modality's cosines are multiplied with."""
-        return self.log_scale[modality].exp()
-
-    def trust(self, modality: str) -> Reliability:
-        """What is known of a modality's reliability."""
-        known = self.reliability[modality]
-        assert isinstance(known, Reliability)
-        return known
-
-    def score(
-        self,
-        points: Mapping[str, Tensor],
-        label_points: Mapping[str, Tensor],
-        known: Mapping[str, LabelTrust] | None = None,
-    ) -> dict[str, Tensor]:
-        """Each modality's logits `(batch, labels)`: scale * cosine + bias.
-
-        Outside training the label's hubness is taken off where it was measured. Rows are NaN where an item lacks the
-        modality. `known` is the labels' `label_trust`, where the caller has it.
-        """
-        if known is None and not self.training:
-            known = self.label_trust({name: label_points[name] for name in points})
-        logits = {}
-        for name, items in points.items():
-            lacking = items.isnan().any(dim=1, keepdim=True)
-            # NaN enters after the product: before it, its gradient would reach every label's vector
-            cosine = items.masked_fill(lacking, 0.0) @ label_points[name].T
-            raw = self.scale(name) * cosine + self.bias[name]
-            raw = raw - known[name].hubness if known else raw
-            logits[name] = raw.masked_fill(lacking, torch.nan)
-        return logits
-
     def weights(self, logits: Mapping[str, Tensor], known: Mapping[str, LabelTrust] | None = None) -> dict[str, Tensor]:
         """Each modality's share of each label's score, `(batch, labels)`, summing to one over those an item has.
 
@@ -247,7 +150,7 @@ class EmotionModel(Scorer):
         raw = []
         for name in logits:
             by_label = known[name].weight if known else here.new_ones(1)
-            raw.append(self.log_weight[name].exp() * by_label)
+            raw.append(self.modality(name).log_weight.exp() * by_label)
         weighed = torch.stack(torch.broadcast_tensors(*raw))[:, None, :] * here
         return dict(zip(logits, weighed / weighed.sum(dim=0).clamp(min=1e-9), strict=True))
 
@@ -264,37 +167,52 @@ class EmotionModel(Scorer):
             logits = {name: matrix - matrix.mean(dim=1, keepdim=True) for name, matrix in logits.items()}
         return torch.stack([weights[name] * matrix.nan_to_num(0.0) for name, matrix in logits.items()]).sum(0)
 
-    def adapted(
+    def label_parameters(self) -> list[nn.Parameter]:
+        """The projections of labels."""
+        return [one for _, modality in self.each_modality() for one in modality.projection.parameters()]
+
+    def departures(self) -> tuple[Tensor, Tensor]:
+        """How far label projections lie from their start, and text adapters from nothing."""
+        drift = torch.stack([modality.projection.drift() for _, modality in self.each_modality()]).sum()
+        adapted = drift.new_zeros(())
+        for _, modality in self.each_modality():
+            if isinstance(modality.encoder, TransformerEncoder) and modality.encoder.adapters is not None:
+                adapted = adapted + modality.encoder.adapters.size()
+        return drift, adapted
+
+    def with_state(self, state: State) -> EmotionModel:
+        """A copy with another state of the same labels seen and taught; its weights are its own."""
+        copy = deepcopy(self)
+        copy.state = state
+        return copy
+
+    def with_seen(self, seen: Mapping[str, Sequence[str]]) -> EmotionModel:
+        """A copy that knows which labels each modality's training saw, and is to be calibrated anew."""
+        copy = self.with_state(self.state.with_seen(seen))
+        for name, labels in seen.items():
+            copy.modality(name).forget_calibration(len(labels))
+        return copy
+
+    def with_taught(
         self, anchors: Mapping[str, Mapping[str, Tensor]], examples: Mapping[str, Mapping[str, Tensor]]
     ) -> EmotionModel:
-        """A copy in which labels have vectors of their own, and know all the examples those come from.
+        """A copy in which labels have points of their own, and which keeps all the examples those come from.
 
         Args:
             anchors: label -> modality -> `(point_dim,)`.
             examples: label -> modality -> `(shots, point_dim)`.
         """
-        names = tuple(dict.fromkeys((*self.config.adapted, *anchors)))
-        kept = {
-            label: {m: self.examples(label, m) for m in self.modalities if m in self.config.few_shot.get(label, {})}
-            | dict(examples.get(label, {}))
-            for label in names
-        }
-        counts = {label: {name: len(points) for name, points in each.items()} for label, each in kept.items()}
+        order = tuple(dict.fromkeys((*self.state.taught, *anchors)))
         copy = deepcopy(self)
-        copy.config = replace(
-            self.config,
-            adapted=names,
-            labels=tuple(dict.fromkeys((*self.config.labels, *names))) if self.config.labels else (),
-            provenance={**self.config.provenance, "few_shot": counts},
-        )
-        for modality in self.modalities:
-            size, device = self.config.modalities[modality].point_dim, self.space.centre.device
-            rows = torch.full((len(names), size), torch.nan, device=device)
-            rows[: len(self.config.adapted)] = self.anchors(modality)
-            for label, vectors in anchors.items():
-                if modality in vectors:
-                    rows[names.index(label)] = vectors[modality]
-            copy.register_buffer(f"anchors_{modality}", rows)
-            known = [each[modality] for each in kept.values() if modality in each]
-            copy.register_buffer(f"examples_{modality}", torch.cat([rows[:0], *known]))
+        for name, modality in copy.each_modality():
+            modality.teach(
+                {label: points[name] for label, points in anchors.items() if name in points},
+                {label: points[name] for label, points in examples.items() if name in points},
+                order,
+            )
+        counts = {
+            label: {name: modality.taught[label] for name, modality in copy.each_modality() if modality.taught[label]}
+            for label in order
+        }
+        copy.state = self.state.with_taught(counts)
         return copy.eval()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 
-class Detail(nn.Module):
+class Residual(nn.Module):
     """Features of an item -> its place along the leading directions of training items, whitened, of length one.
 
     An item's point holds what is known of emotions by their words; with few emotions seen that is little. Examples

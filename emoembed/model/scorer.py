@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from emoembed.labels.emotion import Description, Label
@@ -23,8 +24,6 @@ class Scorer(nn.Module):
     """
 
     config: Any  # has `modalities`: name -> `ModalityConfig`
-    encoders: nn.ModuleDict
-    projections: nn.ModuleDict
 
     def embed(self, labels: Labels) -> Tensor:
         """Labels -> their features `(labels, label_dim)`. Raises LabelError as `labels.emotion.resolve` does."""
@@ -53,3 +52,12 @@ class Scorer(nn.Module):
     def forward(self, batch: Batch, features: Tensor) -> Tensor:
         """A batch and features of labels `(labels, label_dim)` -> fused logits `(batch, labels)`."""
         return self.fuse(self.score(self.encode(batch), self.project(features)))
+
+    def label_parameters(self) -> list[nn.Parameter]:
+        """Parameters that place labels and no items; none by default."""
+        return []
+
+    def departures(self) -> tuple[Tensor, Tensor]:
+        """How far label projections and adapted transformers lie from their start; without them nothing does."""
+        nothing = torch.zeros((), device=next(self.parameters()).device)
+        return nothing, nothing

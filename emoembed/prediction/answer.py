@@ -79,7 +79,11 @@ def answer(
             for name in batch
             if there[name][row]
         }
-        bar = 0.0 if risk is None else sum(model.trust(name).threshold(risk) * one.weight for name, one in own.items())
+        bar = (
+            0.0
+            if risk is None
+            else sum(model.modality(name).calibration.threshold(risk) * one.weight for name, one in own.items())
+        )
         # what is not understood gives no confidence
         sure[row] *= 1.0 - sum(own[name].weight for name in own if not readings[row][name].understood)
         abstained = sure[row] < bar or (risk is not None and sure[row] <= 0.0)

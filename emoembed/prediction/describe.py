@@ -29,7 +29,7 @@ def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str,
     features = model.embed([label, *map(find, others)])
     text = torch.nn.functional.normalize(features[:, : model.config.phrase_dim], dim=-1)
     cosines = text[1:] @ text[0]
-    seen = {canonical(other) for other in model.config.seen}
+    seen = {canonical(other) for other in model.state.all_seen}
     strange = bool(unlike_any(model, {name: label}))
     assert model.phrases is not None
     return {
@@ -39,7 +39,7 @@ def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str,
         "synonyms": list(label.synonyms),
         "vad": [round(value, 3) for value in model.space.vad(label, model.phrases)],
         "seen": name in seen,
-        "examples": dict(model.config.few_shot.get(name, {})),
+        "examples": dict(model.state.taught.get(name, {})),
         "nearest": [
             {"name": others[i], "cosine": round(float(cosines[i]), 4), "seen": others[i] in seen}
             for i in cosines.argsort(descending=True, stable=True)[:count].tolist()
@@ -53,7 +53,7 @@ def _trusted(model: EmotionModel, modality: str, name: str, label: Label, strang
 
     `strange` labels are like no emotion that is known: where they lie is a guess, however near others that is.
     """
-    seen = model.config.modalities[modality].seen
+    seen = model.state.seen_in(modality)
     if not seen:
         return {"nearest": [], "expected_auc": None, "error": None, "warning": f"{modality}: trained on nothing known"}
     said = model.config.modalities[modality].embed_dim  # what examples add beyond it no word has
@@ -61,13 +61,13 @@ def _trusted(model: EmotionModel, modality: str, name: str, label: Label, strang
     cosines = (model.label_points(seen)[modality][:, :said] @ points[0, :said]).tolist()
     order = sorted(range(len(seen)), key=lambda i: -cosines[i])[:3]
     nearest = [{"name": seen[i], "cosine": round(cosines[i], 4)} for i in order]
-    if name in map(canonical, seen) or modality in model.config.few_shot.get(name, {}):
+    if name in map(canonical, seen) or modality in model.state.taught.get(name, {}):
         return {"nearest": nearest, "expected_auc": None, "error": None, "warning": ""}
     if strange:
         advice = "no emotion like it is known; a description, or a few examples, would tell more"
         warning = f"where {name} lies in {modality} is guessed from the word: {advice}"
         return {"nearest": nearest, "expected_auc": None, "error": None, "warning": warning}
-    expected, error = model.trust(modality).expected_auc(points)
+    expected, error = model.modality(modality).calibration.expected_auc(points)
     auc = None if bool(expected.isnan().any()) else round(float(expected[0]), 3)
     return {
         "nearest": nearest,
@@ -93,10 +93,10 @@ def describe_model(recognizer: Recognizer) -> dict[str, Any]:
         },
         "parameters": sum(parameter.numel() for parameter in recognizer.model.parameters()),
         "bytes": sum(path.stat().st_size for path in files.values()),
-        "labels": list(config.labels),
-        "seen": list(config.seen),
-        "adapted": list(config.adapted),
-        "provenance": dict(config.provenance),
+        "labels": list(recognizer.model.state.labels),
+        "seen": list(recognizer.model.state.all_seen),
+        "adapted": list(recognizer.model.state.taught),
+        "provenance": dict(recognizer.model.state.provenance),
         "license": [line for line in texts[checkpoint.LICENSE].splitlines() if line.strip()][:3],
         "card": texts[checkpoint.CARD],
     }

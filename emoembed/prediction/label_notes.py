@@ -39,11 +39,11 @@ def notes_of(
             said = f"no emotion that is known is like {name!r}; a description, or a few examples, would tell more"
             found["labels"][name] = Note("label-far", "labels", said)
     for modality, matrix in points.items():
-        trust = model.trust(modality)
-        if not model.config.modalities[modality].seen or not bool(trust.familiar.any()):
+        trust = model.modality(modality).calibration
+        if not model.state.seen_in(modality) or not bool(trust.familiar.any()):
             continue
-        known = {canonical(label) for label in model.config.modalities[modality].seen}
-        known |= {label for label, counts in model.config.few_shot.items() if modality in counts}
+        known = {canonical(label) for label in model.state.seen_in(modality)}
+        known |= {label for label, counts in model.state.taught.items() if modality in counts}
         expected, _ = trust.expected_auc(matrix)
         said_of = {
             name: warning_of(name, modality, cosine, auc)
@@ -75,7 +75,7 @@ def unlike_any(model: EmotionModel, labels: Mapping[str, Label]) -> dict[str, fl
 
     Each with its cosine to the nearest.
     """
-    known = {*table(), *map(canonical, model.config.known), *model.config.few_shot}
+    known = {*table(), *map(canonical, model.state.known), *model.state.taught}
     asked = {name: label for name, label in labels.items() if canonical(name) not in known and not label.definition}
     if not asked:
         return {}

@@ -253,7 +253,15 @@ def fingerprint(
     model = recognizer.model
     made_from = hashlib.sha256()
     rows = ([_plain(cell) for cell in row] for row in corpus.samples.itertuples(index=False))
-    for part in (emoembed.__version__, described, tuple(names), tuple(options), list(carried), model.config.to_dict()):
+    for part in (
+        emoembed.__version__,
+        described,
+        tuple(names),
+        tuple(options),
+        list(carried),
+        model.config.to_dict(),
+        model.state.to_dict(),
+    ):
         made_from.update(repr(part).encode("utf-8", "replace"))
     for row in rows:
         made_from.update(repr(row).encode("utf-8", "replace"))

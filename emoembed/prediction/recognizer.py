@@ -90,7 +90,7 @@ class Recognizer(
     @property
     def labels(self) -> tuple[str, ...]:
         """What is scored when the caller names no labels."""
-        return self.model.config.labels
+        return self.model.state.labels
 
     @torch.inference_mode()
     def predict(
@@ -142,7 +142,7 @@ class Recognizer(
             InputError: it is no such share, or one of the modalities was never calibrated.
         """
         risk = risk_of(abstain)
-        unfit = [name for name in modalities if not bool(self.model.trust(name).thresholds.any())]
+        unfit = [name for name in modalities if not bool(self.model.modality(name).calibration.thresholds.any())]
         if risk is not None and unfit:
             raise InputError(
                 f"this model cannot abstain: its {', '.join(unfit)} was never calibrated on validation rows"
@@ -226,7 +226,7 @@ class Recognizer(
                     for label in row["label"] if not bool(matrix.isnan().any()) else ():
                         points.setdefault(canonical(label), {}).setdefault(name, []).append(matrix[0])
             words = self.model.project(self.model.embed(list(taught.values())))
-            rivals = [one for one in self.model.config.known if canonical(one) not in points]
+            rivals = [one for one in self.model.state.known if canonical(one) not in points]
             others = self.model.label_points(rivals) if rivals else {}
         _warn_of_skipped("rows of the support", skipped, len(rows))
         names = [canonical(name) for name in taught]
@@ -238,8 +238,8 @@ class Recognizer(
         }
         others = {name: matrix.clone() for name, matrix in others.items()}
         adapted = few_shot.adapt(self.model, stacked, starts, steps=steps, max_harm=max_harm, others=others)
-        adapted.describe({name: label for name, label in taught.items() if label != find(name)})
-        return Recognizer(adapted, self.folder)
+        described = {name: label for name, label in taught.items() if label != find(name)}
+        return Recognizer(adapted.with_state(adapted.state.with_described(described)), self.folder)
 
     def attune(self, audio: Any = None, video: Any = None, *, errors: str = "raise") -> Recognizer:
         """A new recognizer at home among recordings or faces of your own, which nobody has labelled.
@@ -296,7 +296,7 @@ class Recognizer(
         wanted = self.labels if labels is None else listed(labels)
         plain = not isinstance(wanted, Mapping) and all(isinstance(label, str) for label in wanted)
         key = tuple(wanted) if plain else tuple(resolve(wanted).items())
-        state = self.model.state()
+        state = self.model.versions()
         if state != self._label_sets[0]:
             self._label_sets = (state, Cache(LABEL_SETS))
         cache = self._label_sets[1]

@@ -19,15 +19,18 @@ not named. In faces it made answers to new labels worse: `docs/ablation/video` h
 
 
 @torch.no_grad()
-def fit_details(model: EmotionModel, data: EmotionData) -> None:
+def fit_residual(model: EmotionModel, data: EmotionData) -> None:
     """Fit what of an item no word says, on rows whatever their labels; after training, for encoders change in it."""
     model.eval()
-    for name in data.inputs.keys() & model.details.keys():
-        detail, rows, longest = model.details[name], some_rows(data, name), model.config.modalities[name].longest
+    for name in data.inputs:
+        modality = model.modality(name)
+        if modality.residual is None:
+            continue
+        rows = some_rows(data, name)
         order = np.argsort(rows.lengths(), kind="stable")
         places = [order[i : i + 64] for i in range(0, len(order), 64)]
-        features = [model.encoders[name].read(*rows.batch(at, longest)[name]) for at in places]  # type: ignore[operator]
-        detail.fit(torch.cat(features))  # type: ignore[operator]
+        features = [modality.encoder.read(*rows.batch(at, modality.config.longest)[name]) for at in places]
+        modality.residual.fit(torch.cat(features))
 
 
 @torch.no_grad()
@@ -38,11 +41,11 @@ def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> 
     """
     for name in data.inputs:
         chosen = some_rows(data, name, rows)
-        fit_details(model, chosen)
+        fit_residual(model, chosen)
         bears = torch.from_numpy(chosen.targets == 1)
         points = encode_rows(model, chosen)[name].clone()
-        model.background(name).copy_(points.mean(dim=0))
-        trust = model.trust(name)
+        model.modality(name).background.copy_(points.mean(dim=0))
+        trust = model.modality(name).calibration
         trust.reference.zero_()
         trust.reference[: len(points)] = points[: len(trust.reference)]
         trust.hub_share.fill_(HUB_SHARE.get(model.config.modalities[name].features, 1.0))
@@ -68,8 +71,9 @@ def some_rows(data: EmotionData, modality: str, most: int | None = None) -> Emot
 
 
 @torch.no_grad()
-def note_seen(model: EmotionModel, labels: Sequence[str]) -> None:
-    """Let every modality know which labels its training saw, and where they lie."""
-    model.saw(dict.fromkeys(model.modalities, labels))
-    for name, points in model.label_points(labels).items():
-        model.trust(name).familiar.copy_(points)
+def with_seen(model: EmotionModel, labels: Sequence[str]) -> EmotionModel:
+    """A copy in which every modality knows which labels its training saw, and where they lie."""
+    copy = model.with_seen(dict.fromkeys(model.modalities, labels))
+    for name, points in copy.label_points(labels).items():
+        copy.modality(name).calibration.familiar.copy_(points)
+    return copy

@@ -9,7 +9,6 @@ import torch
 
 from emoembed.encoders.transformer import TransformerEncoder
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder, WordTable
-from emoembed.labels.projections import LabelProjection
 from emoembed.labels.space import VAD_DIM
 from emoembed.model.config import ModalityConfig, ModelConfig
 from emoembed.model.model import EmotionModel
@@ -29,8 +28,8 @@ def build(
         dict(modalities), phrase_dim=phrases.dim, phrases="table" if isinstance(phrases, WordTable) else "text"
     )
     model = EmotionModel(config, phrases)
-    if isinstance(phrases, SentenceEncoder) and "text" in model.encoders:
-        text = model.encoders["text"]
+    if isinstance(phrases, SentenceEncoder) and "text" in model.modalities:
+        text = model.modality("text").encoder
         assert isinstance(text, TransformerEncoder)
         text.trunk.load_state_dict(phrases.encoder.trunk.state_dict())
         model.phrases = SentenceEncoder(text, phrases.tokenizer)
@@ -39,9 +38,9 @@ def build(
         return model.eval()
     model.space.take(like.space)
     start_projections(model, fit=False)
-    if "text" in model.encoders and "text" in like.encoders:
-        theirs = {n: v for n, v in like.encoders["text"].state_dict().items() if n.startswith("ratings.")}
-        model.encoders["text"].load_state_dict(theirs, strict=False)
+    if "text" in model.modalities and "text" in like.modalities:
+        theirs = {n: v for n, v in like.modality("text").encoder.state_dict().items() if n.startswith("ratings.")}
+        model.modality("text").encoder.load_state_dict(theirs, strict=False)
     return model.eval()
 
 
@@ -55,26 +54,21 @@ def start_projections(model: EmotionModel, *, fit: bool = True) -> None:
     names = list(table())
     words = model.embed(names)[:, : model.config.phrase_dim]
     _, _, directions = torch.linalg.svd(words.float(), full_matrices=False)
-    for name, projection in model.projections.items():
-        config = model.config.modalities[name]
+    for _, modality in model.each_modality():
+        config = modality.config
         whole = config.embed_dim == model.config.phrase_dim + (VAD_DIM if config.parts.vad_share else 0)
-        if isinstance(projection, LabelProjection):
-            projection.reset(torch.eye(model.config.phrase_dim) if whole else directions)
+        modality.projection.reset(torch.eye(model.config.phrase_dim) if whole else directions)
 
 
 def temper(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel:
     """Let the text encoder's adapters count so much: weights between untrained and trained (WiSE-FT)."""
     config = model.config.modalities["text"]
-    encoder = model.encoders["text"]
+    encoder = model.modality("text").encoder
     assert isinstance(encoder, TransformerEncoder)
     assert encoder.adapters is not None
     encoder.adapters.strength = strength
     encoder.train(encoder.training)  # forgets the weights merged before
     changed = replace(config, settings={**config.settings, "strength": strength})
-    return described(model, modalities={**model.config.modalities, "text": changed})
-
-
-def described(model: EmotionModel, **changes: object) -> EmotionModel:
-    """Set fields of a model's configuration: the same weights under a new description."""
-    model.config = replace(model.config, **changes)
+    model.config = replace(model.config, modalities={**model.config.modalities, "text": changed})
+    model.modality("text").config = changed
     return model

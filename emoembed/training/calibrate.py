@@ -47,8 +47,8 @@ def calibrate(
     """
     points = encode_rows(model, valid)[modality] if points is None else points
     label_points = model.label_points(valid.labels)[modality].detach()
-    trust = model.trust(modality)
-    seen = model.config.modalities[modality].seen
+    trust = model.modality(modality).calibration
+    seen = model.state.seen_in(modality)
     if seen:
         trust.familiar.copy_(model.label_points(seen)[modality].detach())
     trust.curves.zero_()
@@ -68,7 +68,7 @@ def calibrate(
     recall = metrics.uar(logits[one].argmax(dim=1).numpy(), goal.numpy())
     chance = 1.0 / len(valid.labels)
     with torch.no_grad():
-        model.log_weight[modality].copy_(torch.tensor(max((recall - chance) / (1 - chance), 0.01)).log())
+        model.modality(modality).log_weight.copy_(torch.tensor(max((recall - chance) / (1 - chance), 0.01)).log())
 
 
 def calibrate_jointly(model: EmotionModel, valid: EmotionData) -> None:
@@ -93,7 +93,7 @@ def calibrate_jointly(model: EmotionModel, valid: EmotionData) -> None:
     one = (goals.nansum(dim=1) == 1) & ~goals.isnan().any(dim=1) & ~views[:, 0].isnan()
     alike = torch.zeros(len(valid.labels), 0)
     for name in model.modalities if bool(one.any()) else ():
-        trust = model.trust(name)
+        trust = model.modality(name).calibration
         trust.curves[:2] = 0.0
         trust.curves[:2, -1:] = _fit_curves(views[one], goals[one], alike, ALIKE, softmax=True)
         fitted = abstention.fit_thresholds(model, name, logits[name], targets, label_points[name])

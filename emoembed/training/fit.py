@@ -15,7 +15,7 @@ from emoembed.labels.phrases import PhraseEncoder
 from emoembed.model.model import EmotionModel
 from emoembed.reading.media import Pixels
 from emoembed.reading.rows import EmotionData, Excerpts
-from emoembed.training.background import fit_background, note_seen
+from emoembed.training.background import fit_background, with_seen
 from emoembed.training.build import build, temper
 from emoembed.training.calibrate import calibrate, calibrate_jointly
 from emoembed.training.loop import History, fit
@@ -24,8 +24,8 @@ from emoembed.training.ridge_maps import finish_faces, finished, prepare
 
 FACES_OF_A_CLIP = {"faces": 8, "pixels": 2}
 """Trained on in an epoch, others in the next: a step holds all of a batch, and a transformer's take most memory."""
-TRAINED = ("encoders", "projections", "log_scale", "bias", "log_weight", "space")
-"""Parts of a model that are kept of its training; the others are fitted anew from its rows."""
+TRAINED = ("encoder", "projection", "log_scale", "bias", "log_weight")
+"""Parts of a modality that are kept of its training, beside the label space; the others are fitted anew from rows."""
 
 
 def train(
@@ -82,7 +82,7 @@ def train(
     if recipe.strength is not None:
         temper(model, recipe.strength)
     fit_background(model, train_rows)
-    note_seen(model, _borne(train_rows))
+    model = with_seen(model, _borne(train_rows))
     _calibrate(model, valid_rows)
     return model.eval(), history
 
@@ -91,7 +91,7 @@ def untrained(recipe: Recipe) -> EmotionModel:
     """The model that a recipe starts from."""
     model = build(recipe.modalities, recipe.phrases, recipe.config.seed, recipe.like)
     for name, weights in recipe.weights.items():
-        encoder = model.encoders[name]
+        encoder = model.modality(name).encoder
         assert isinstance(encoder, TransformerEncoder)
         encoder.trunk.load_state_dict(weights)
     return model
@@ -109,6 +109,7 @@ def assemble(
         like: whose label space is taken, as in `build`; by default that of the last part.
     """
     model = build({name: part.config.modalities[name] for name, part in parts.items()}, phrases, seed, like)
+    model = model.with_seen({name: part.state.seen_in(name) for name, part in parts.items()})
     weights = model.state_dict()
     for part in parts.values():
         weights |= {
@@ -139,7 +140,7 @@ def _borne(rows: EmotionData) -> tuple[str, ...]:
 
 def _calibrate(model: EmotionModel, valid: EmotionData) -> None:
     if len(model.modalities) == 1:
-        calibrate(model, model.modalities[0], valid)
+        calibrate(model, next(iter(model.modalities)), valid)
     else:
         calibrate_jointly(model, valid)
 
@@ -163,4 +164,7 @@ def _take_up(model: EmotionModel, place: Path) -> None:
 
 def _is_trained(name: str) -> bool:
     """Whether a weight is kept: not that of a transformer that stays as it is."""
-    return name.partition(".")[0] in TRAINED and not name.startswith("encoders.text.trunk.")
+    if name.startswith("space."):
+        return True
+    _, modality, part, *_ = name.split(".")
+    return part in TRAINED and not (modality == "text" and name.startswith("modalities.text.encoder.trunk."))

@@ -64,7 +64,8 @@ def fit(
     lengths = train.lengths()
     total = config.epochs * -(-len(train) // config.batch_size)
     if config.lock_labels:
-        model.projections.requires_grad_(False)
+        for parameter in model.label_parameters():
+            parameter.requires_grad_(False)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step / total, config.warmup))
@@ -178,9 +179,10 @@ def _groups(model: Scorer, config: TrainConfig) -> list[dict[str, object]]:
     """Weight matrices decay; biases, norms, scales and the label projections (held by their own penalty) do not."""
     decayed: list[torch.nn.Parameter] = []
     kept: list[torch.nn.Parameter] = []
-    for name, parameter in model.named_parameters():
+    of_labels = set(map(id, model.label_parameters()))
+    for parameter in model.parameters():
         if parameter.requires_grad:
-            (decayed if parameter.ndim > 1 and not name.startswith("projections") else kept).append(parameter)
+            (decayed if parameter.ndim > 1 and id(parameter) not in of_labels else kept).append(parameter)
     return [{"params": decayed, "weight_decay": config.weight_decay}, {"params": kept, "weight_decay": 0.0}]
 
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,6 @@ from emoembed.reading import cache, corpus_rows, media
 from emoembed.reading.rows import EmotionData
 from emoembed.reading.sources import as_corpus, input_of, present_modalities
 from emoembed.training import pretrained, recipes
-from emoembed.training.build import described
 from emoembed.training.fit import assemble, train, untrained
 from emoembed.training.recipes import Recipe
 
@@ -115,10 +115,10 @@ def train_manifest(
         counts[name], scores[name] = (len(train_rows), len(valid_rows)), max(history.scores)
         failures |= failed
     model = assemble(parts, words, seed=seed)
-    provenance = {"trained_on": {name: [corpus.name] for name in parts}, "seed": seed}
-    described(model, labels=model.config.seen, provenance=provenance)
+    provenance: dict[str, Any] = {"trained_on": {name: [corpus.name] for name in parts}, "seed": seed}
     if base is not None and words is base.phrases:
-        _keep_terms(model, base, corpus.name)
+        provenance |= _terms(base, corpus.name)
+    model = model.with_state(replace(model.state, labels=model.state.all_seen, provenance=provenance))
     if output is not None:
         checkpoint.save(model, output, card=card_of(model, None))
     held_out = int((divided.samples["split"] != corpus.samples["split"]).sum())
@@ -179,7 +179,7 @@ def _modality(name: str, phrases: PhraseEncoder, base: EmotionModel | None, rows
     if name == "text":
         assert base is not None
         known = base.config.modalities["text"]
-        return replace(known, seen=(), settings={**known.settings, "strength": 1.0})  # its adapters start anew
+        return replace(known, settings={**known.settings, "strength": 1.0})  # its adapters start anew
     return recipes.speech_modality(rows) if name == "audio" else recipes.video_modality()
 
 
@@ -243,8 +243,8 @@ def _inputs(
     return inputs, failures
 
 
-def _keep_terms(model: EmotionModel, base: EmotionModel, corpus: str) -> None:
-    """Note whose terms a model carries beside those of its own training data: what it took from its base."""
-    taken = {name: base.config.provenance[name] for name in checkpoint.TAKEN if name in base.config.provenance}
-    licence = "; ".join([f"that of {corpus}", *taken.values()])
-    described(model, provenance={**model.config.provenance, **taken, "licence": licence})
+def _terms(base: EmotionModel, corpus: str) -> dict[str, str]:
+    """Whose terms a model carries beside those of its own training data: what it took from its base."""
+    known = base.state.provenance
+    taken = {name: str(known[name]) for name in checkpoint.TAKEN if name in known}
+    return {**taken, "licence": "; ".join([f"that of {corpus}", *taken.values()])}

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, normalize
 
-from emoembed.encoders.transformer import TransformerEncoder, ratings_of
-from emoembed.labels.projections import LabelProjection
+from emoembed.encoders.transformer import ratings_of
+from emoembed.model.model import EmotionModel
 from emoembed.model.scorer import Scorer
 from emoembed.reading.rows import EmotionData
 from emoembed.training.config import TrainConfig
@@ -163,21 +163,16 @@ def rating_loss(model: Scorer, points: Mapping[str, Tensor], ratings: Tensor) ->
     total = ratings.new_zeros(())
     for name, items in points.items():
         rated = ~ratings.isnan().any(dim=1) & ~items[:, 0].isnan()
-        if getattr(model.encoders[name], "ratings", None) is not None and bool(rated.any()):
+        read = getattr(model.modality(name).encoder, "ratings", None) if isinstance(model, EmotionModel) else None
+        if read is not None and bool(rated.any()):
             total = total + (ratings_of(items[rated]) - ratings[rated]).square().mean()
     return total
 
 
 def penalty(model: Scorer, config: TrainConfig) -> Tensor:
     """What departs from the start, weighed: label projections always, adapted transformers where asked."""
-    total = torch.zeros((), device=next(model.parameters()).device)
-    for projection in model.projections.values():
-        if isinstance(projection, LabelProjection):
-            total = total + config.stay_close * projection.drift()
-    for encoder in model.encoders.values():
-        if config.stay_close_text and isinstance(encoder, TransformerEncoder) and encoder.adapters is not None:
-            total = total + config.stay_close_text * encoder.adapters.size()
-    return total
+    drift, adapted = model.departures()
+    return config.stay_close * drift + config.stay_close_text * adapted
 
 
 def row_weights(data: EmotionData, balance: float) -> Tensor:

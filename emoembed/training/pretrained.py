@@ -41,7 +41,7 @@ class Pretrained:
 
     def load_into(self, model: EmotionModel, name: str) -> None:
         """Put the weights into a model that was built with this modality."""
-        encoder = model.encoders[name]
+        encoder = model.modality(name).encoder
         assert isinstance(encoder, TransformerEncoder)
         encoder.trunk.load_state_dict(self.weights)
 
@@ -70,11 +70,11 @@ def read(modality: str, name: str | Path, *, rank: int = RANK) -> Pretrained:
         like = recipes.audio_modality()
         columns = audio.WAVEFORM.columns
         made = ModalityConfig(
-            "waveform", "transformer", like.embed_dim, columns, settings, like.parts, detail=like.detail
+            "waveform", "transformer", like.embed_dim, columns, settings, like.parts, residual=like.residual
         )
     else:
         like = recipes.video_modality()
-        made = ModalityConfig("pixels", "transformer", like.embed_dim, (), settings, like.parts, detail=like.detail)
+        made = ModalityConfig("pixels", "transformer", like.embed_dim, (), settings, like.parts, residual=like.residual)
     return Pretrained(made, weights)
 
 

@@ -41,7 +41,7 @@ TEXT_RANK = 16
 TEXT_STRENGTH = 0.8
 """Of the trained adapters in `base`, between the untouched encoder (0) and the trained one (1); chosen on validation
 rows of semeval2018, six emotions by name, a corpus that is not trained on: `docs/ablation/by-name`."""
-TEXT_DETAIL, DETAIL = 128, 64
+TEXT_RESIDUAL, RESIDUAL = 128, 64
 """Directions of texts, and of sounds and faces, that no word says, for examples to be told by."""
 SPACE_DIM = 68
 """Of the spaces of sound and faces: valence, arousal and dominance 4, a cue 32, words 32."""
@@ -133,14 +133,20 @@ def text_modality(trunk_config: dict[str, object], rank: int = TEXT_RANK) -> Mod
     hidden = int(trunk_config["hidden_size"])  # type: ignore[call-overload]
     settings = {"trunk_config": trunk_config, "rank": rank, "vad_share": TEXT_PARTS.vad_share}
     return ModalityConfig(
-        "wordpieces", "transformer", hidden + VAD_DIM, ("token",), settings, parts=TEXT_PARTS, detail=TEXT_DETAIL
+        "wordpieces", "transformer", hidden + VAD_DIM, ("token",), settings, parts=TEXT_PARTS, residual=TEXT_RESIDUAL
     )
 
 
 def audio_modality() -> ModalityConfig:
     """Speech: log-mel bands and prosody through convolutions and a BiGRU."""
     return ModalityConfig(
-        "speech", "spectrogram", SPACE_DIM, audio.SPEECH.columns, {"overview": 0.5}, parts=SPEECH_PARTS, detail=DETAIL
+        "speech",
+        "spectrogram",
+        SPACE_DIM,
+        audio.SPEECH.columns,
+        {"overview": 0.5},
+        parts=SPEECH_PARTS,
+        residual=RESIDUAL,
     )
 
 
@@ -153,14 +159,14 @@ def functionals_modality() -> ModalityConfig:
     """Speech by its statistics alone: with a thousand recordings a network over their frames learns less."""
     settings = {"summary": "functionals", "overview": 0.5}
     return ModalityConfig(
-        "speech", "pooled", SPACE_DIM, audio.SPEECH.columns, settings, parts=SPEECH_PARTS, detail=DETAIL
+        "speech", "pooled", SPACE_DIM, audio.SPEECH.columns, settings, parts=SPEECH_PARTS, residual=RESIDUAL
     )
 
 
 def video_modality() -> ModalityConfig:
     """Faces: a small CNN over each 48x48 face, joined by a map in closed form of what it has learned to see."""
     return ModalityConfig(
-        "faces", "face", SPACE_DIM, settings={"overview": FACE_OVERVIEW}, parts=FACE_PARTS, detail=DETAIL
+        "faces", "face", SPACE_DIM, settings={"overview": FACE_OVERVIEW}, parts=FACE_PARTS, residual=RESIDUAL
     )
 
 
@@ -174,7 +180,7 @@ def action_unit_modality(columns: Sequence[str]) -> ModalityConfig:
 def sequence_modality(columns: Sequence[str]) -> ModalityConfig:
     """Ready features in time order, such as word-aligned COVAREP or FACET, through a BiGRU with attention pooling."""
     return ModalityConfig(
-        "sequence", "recurrent", 68, tuple(columns), {"hidden": 96}, parts=LabelParts(vad_share=0.3), detail=DETAIL
+        "sequence", "recurrent", 68, tuple(columns), {"hidden": 96}, parts=LabelParts(vad_share=0.3), residual=RESIDUAL
     )
 
 

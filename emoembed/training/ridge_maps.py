@@ -43,7 +43,7 @@ def finish_faces(model: EmotionModel, data: EmotionData, rows: int = 6000) -> No
     """
     model.eval()
     for name, label_points in model.label_points(data.labels).items():
-        encoder = model.encoders[name]
+        encoder = model.modality(name).encoder
         if not isinstance(encoder, FaceEncoder):
             continue
         here = np.array([row in data.inputs[name] for row in data.ids]) & (data.targets == 1).any(axis=1)
@@ -61,7 +61,8 @@ def finish_faces(model: EmotionModel, data: EmotionData, rows: int = 6000) -> No
 
 def finished(model: EmotionModel) -> bool:
     """Whether every face network's map in closed form was fitted."""
-    maps = [encoder.overview for encoder in model.encoders.values() if isinstance(encoder, FaceEncoder)]
+    encoders = [modality.encoder for _, modality in model.each_modality()]
+    maps = [encoder.overview for encoder in encoders if isinstance(encoder, FaceEncoder)]
     return all(bool(one.weight.any()) for one in maps if one is not None)
 
 
@@ -85,7 +86,7 @@ def fit_overviews(model: EmotionModel, data: EmotionData, frames: int) -> None:
     """
     bears = torch.from_numpy(data.targets == 1).float()
     for name, label_points in model.label_points(data.labels).items():
-        encoder = model.encoders[name]
+        encoder = model.modality(name).encoder
         if not isinstance(encoder, SpectrogramEncoder | PooledEncoder) or encoder.overview is None:
             continue
         rows = [i for i, row in enumerate(data.ids) if row in data.inputs[name] and bool(bears[i].any())]
@@ -101,7 +102,7 @@ def fit_overviews(model: EmotionModel, data: EmotionData, frames: int) -> None:
 def fit_standardization(model: EmotionModel, data: EmotionData, rows: int = 500) -> None:
     """Fit every encoder's column statistics on some training rows."""
     for name, store in data.inputs.items():
-        standardize = getattr(model.encoders[name], "standardize", None)
+        standardize = getattr(model.modality(name).encoder, "standardize", None)
         if standardize is not None:
             frames = [np.asarray(store[row], np.float32) for row in some_rows(data, name, rows).ids]
             standardize.fit(torch.from_numpy(np.concatenate(frames)))

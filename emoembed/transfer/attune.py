@@ -41,7 +41,7 @@ def attune(model: EmotionModel, items: Iterable[Batch]) -> EmotionModel:
     """
     attuned = deepcopy(model).eval()
     for name in model.modalities:
-        attuned.shift(name).zero_()
+        attuned.modality(name).shift.zero_()
     encoded: dict[str, list[Tensor]] = {}
     for batch in items:
         for name, points in attuned.encode({n: one for n, one in batch.items() if n in MODALITIES}).items():
@@ -50,7 +50,7 @@ def attune(model: EmotionModel, items: Iterable[Batch]) -> EmotionModel:
     counts = {name: len(points) for name, points in found.items() if len(points)}
     if not counts:
         raise InputError("attuning needs recordings or faces of your own; given none")
-    taught = sorted({label for label, own in model.config.few_shot.items() if set(own) & set(counts)})
+    taught = sorted({label for label, own in model.state.taught.items() if set(own) & set(counts)})
     if taught:
         raise InputError(
             f"attune first, then adapt: the examples of {', '.join(taught)} were heard or seen before, and stay there"
@@ -61,8 +61,7 @@ def attune(model: EmotionModel, items: Iterable[Batch]) -> EmotionModel:
         warnings.warn(f"attuned to {', '.join(few)} alone; {advice}", stacklevel=2)
     for name in model.modalities:
         count, said = counts.get(name, 0), model.config.modalities[name].embed_dim
-        shift = count / (count + HALF) * (found[name].mean(dim=0) - model.background(name)) if count else None
-        attuned.shift(name).copy_(model.shift(name) if shift is None else shift[:said])
-    known = {**model.config.provenance.get("attuned", {}), **counts}
-    attuned.config = replace(model.config, provenance={**model.config.provenance, "attuned": known})
+        shift = count / (count + HALF) * (found[name].mean(dim=0) - model.modality(name).background) if count else None
+        attuned.modality(name).shift.copy_(model.modality(name).shift if shift is None else shift[:said])
+    attuned.state = replace(model.state, attuned={**model.state.attuned, **counts})
     return attuned

@@ -14,14 +14,14 @@ from emoembed.model.model import EmotionModel
 SHRINKAGE = {"text": 64.0, "audio": 8.0, "video": 32.0}
 """Shots at which examples weigh as much as the word, by modality; see `shrink`."""
 MAX_HARM = 0.02
-DETAIL_WEIGHT, DETAIL_SHRINKAGE = 1.5, 8.0
+RESIDUAL_WEIGHT, RESIDUAL_SHRINKAGE = 1.5, 8.0
 """Of what no word says of an item, beside what words say, once examples have shown it; shots at which half of it."""
 SPREAD_PRIOR = 8
 """Examples that the usual spread of a label counts for, when a label's own is estimated."""
 
 
 def shrink(
-    word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float = 0.0, detail: int = 0
+    word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float = 0.0, residual: int = 0
 ) -> Tensor:
     """A label's point from its word and its examples.
 
@@ -30,7 +30,7 @@ def shrink(
     ratio of the variance within a label to that of labels about their words (James & Stein's idea). Examples that
     differ more among themselves than those of a label usually do weigh less, and the other way round.
 
-    Of the `detail` last numbers, which no word says, the word knows nothing: there the examples speak alone, with a
+    Of the `residual` last numbers, which no word says, the word knows nothing: there the examples speak alone, with a
     weight of their own.
 
     Args:
@@ -39,17 +39,17 @@ def shrink(
         background: `(point_dim,)`, mean of the modality's items.
         half: shots at which both weigh the same, for a label of the usual spread.
         spread: mean squared distance of a label's items from their mean, over the labels trained on; 0 if unknown.
-        detail: how many of the numbers no word says.
+        residual: how many of the numbers no word says.
 
     Returns:
-        `(point_dim,)`, of length one but for the detail.
+        `(point_dim,)`, of length one but for the residual.
     """
-    if not detail:
+    if not residual:
         return _shrunk(word, examples, background, half, spread)
-    place = _shrunk(word[:-detail], examples[:, :-detail], background[:-detail], half, spread)
-    unsaid = normalize(examples[:, -detail:].mean(dim=0) - background[-detail:], dim=-1)
-    weight = len(examples) / (len(examples) + DETAIL_SHRINKAGE)
-    return torch.cat([place, DETAIL_WEIGHT * weight * unsaid])
+    place = _shrunk(word[:-residual], examples[:, :-residual], background[:-residual], half, spread)
+    unsaid = normalize(examples[:, -residual:].mean(dim=0) - background[-residual:], dim=-1)
+    weight = len(examples) / (len(examples) + RESIDUAL_SHRINKAGE)
+    return torch.cat([place, RESIDUAL_WEIGHT * weight * unsaid])
 
 
 def _shrunk(word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float) -> Tensor:
@@ -90,7 +90,7 @@ def adapt(
         raise InputError(f"max_harm is a share of items, 0 to 1; given {max_harm!r}")
     halves = {**SHRINKAGE, **(shrinkage or {})}
     points = {
-        label: {name: torch.cat([model.examples(label, name), new]) for name, new in by_modality.items()}
+        label: {name: torch.cat([model.modality(name).examples_of(label), new]) for name, new in by_modality.items()}
         for label, by_modality in points.items()
     }
     anchors = {
@@ -98,10 +98,10 @@ def adapt(
             name: shrink(
                 label_points[label][name],
                 examples,
-                model.background(name),
+                model.modality(name).background,
                 halves[name],
-                float(model.trust(name).spread),
-                model.config.modalities[name].detail,
+                float(model.modality(name).calibration.spread),
+                model.config.modalities[name].residual,
             )
             for name, examples in by_modality.items()
             if len(examples)
@@ -111,7 +111,7 @@ def adapt(
     if steps:
         for name in model.modalities:
             _refine(model, name, anchors, points, others or {}, steps, max_harm)
-    return model.adapted(anchors, {label: {n: points[label][n] for n in each} for label, each in anchors.items()})
+    return model.with_taught(anchors, {label: {n: points[label][n] for n in each} for label, each in anchors.items()})
 
 
 def _refine(
@@ -140,13 +140,13 @@ def _refine(
             candidates = normalize(moving, dim=-1)
             if rivals is not None:
                 candidates = torch.cat([candidates, rivals[:, :said]])
-            logits = model.log_scale[name].detach().exp() * (examples @ candidates.T)
+            logits = model.modality(name).log_scale.detach().exp() * (examples @ candidates.T)
             loss = cross_entropy(logits, goal) + 5.0 * (moving - start).square().sum(dim=1).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-    kept = [model.examples(label, name) for label in model.config.adapted if label not in anchors]
-    items = torch.cat([model.trust(name).reference, *kept])
+    kept = [model.modality(name).examples_of(label) for label in model.state.taught if label not in anchors]
+    items = torch.cat([model.modality(name).calibration.reference, *kept])
     before = won(model, name, whole, rivals, items)
     for far in (1.0, 0.5, 0.25, 0.0):  # 0.0 is where shrinkage put them, and harms nobody
         stepped = torch.cat([normalize(start + far * (moving.detach() - start), dim=-1), unsaid], dim=1)

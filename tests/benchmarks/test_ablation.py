@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from emoembed.training.background import note_seen
+from emoembed.training.background import with_seen
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks/ablation.py"
 
@@ -22,19 +22,19 @@ def ablation(monkeypatch):
 
 @pytest.mark.parametrize("method", ["mean", "inverted softmax", "CSLS"])
 def test_hubs_are_taken_off_labels_as_far_as_they_are_new(ablation, text_model, method):
-    note_seen(text_model, ("joy", "anger"))
-    trust, points = text_model.trust("text"), text_model.label_points(["joy", "anger", "nostalgia"])
+    text_model = with_seen(text_model, ("joy", "anger"))
+    trust, points = text_model.modality("text").calibration, text_model.label_points(["joy", "anger", "nostalgia"])
     draw = torch.Generator().manual_seed(0)
     trust.reference.copy_(normalize(torch.randn(trust.reference.shape, generator=draw), dim=1))
     ablation.correct_hubs(text_model, method)
-    taken = trust.of(points["text"], text_model.scale("text")).hubness
+    taken = trust.of(points["text"], text_model.modality("text").scale).hubness
     torch.testing.assert_close(taken[:2], torch.zeros(2))
     assert taken[2] != 0
 
 
 @pytest.mark.parametrize("method", ["none", "mean", "inverted softmax", "CSLS"])
 def test_each_way_of_taking_hubs_off_reaches_the_scores(ablation, text_model, method):
-    trust, points = text_model.trust("text"), text_model.label_points(["joy", "anger", "awe"])
+    trust, points = text_model.modality("text").calibration, text_model.label_points(["joy", "anger", "awe"])
     trust.reference.copy_(
         normalize(torch.randn(trust.reference.shape, generator=torch.Generator().manual_seed(0)), dim=1)
     )
@@ -42,7 +42,7 @@ def test_each_way_of_taking_hubs_off_reaches_the_scores(ablation, text_model, me
     untouched = text_model.score(items, points)["text"]
     ablation.correct_hubs(text_model, method)
     taken = untouched - text_model.score(items, points)["text"]
-    scale, cosines = text_model.scale("text"), points["text"] @ trust.reference.T
+    scale, cosines = text_model.modality("text").scale, points["text"] @ trust.reference.T
     goal = {
         "none": torch.zeros(3),
         "mean": scale * cosines.mean(dim=1),

@@ -25,8 +25,8 @@ def test_it_is_under_40_megabytes():
 
 
 def test_it_reads_all_three_modalities_and_says_its_licence(base):
-    assert base.model.modalities == ("text", "audio", "video")
-    assert "CC BY-NC-SA" in base.model.config.provenance["licence"]
+    assert tuple(base.model.modalities) == ("text", "audio", "video")
+    assert "CC BY-NC-SA" in base.model.state.provenance["licence"]
     assert "CC BY-NC-SA" in (checkpoint.find_folder("base") / "LICENSE").read_text()
 
 
@@ -73,13 +73,13 @@ def test_it_answers_on_a_real_clip_face_and_sentence_together_and_alone(base):
 
 def test_every_modality_knows_what_it_saw_and_what_its_items_look_like(base):
     for model in (base.model, emoembed.load("ravdess-av").model):
-        for name, one in model.config.modalities.items():
-            trust = model.trust(name)
-            assert len(one.seen) >= 7
+        for name in model.modalities:
+            trust = model.modality(name).calibration
+            assert len(model.state.seen_in(name)) >= 7
             for known in (trust.familiar, trust.reference, trust.spread, trust.curves, trust.thresholds):
                 assert bool(known.any()), name
     for name in base.model.modalities:
-        assert bool(base.model.trust(name).expected.any()), name
+        assert bool(base.model.modality(name).calibration.expected.any()), name
 
 
 def test_it_says_what_to_expect_of_an_emotion_it_never_saw(base):

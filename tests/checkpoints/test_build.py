@@ -54,10 +54,12 @@ def test_a_checkpoint_holds_its_parts_weights_and_calibration(assembled):
     part, model = assembled()
     for name, value in part.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], value, equal_nan=True)
-    assert model.trust("text").thresholds.abs().sum() > 0
-    assert model.config.modalities["text"].settings["strength"] == model.encoders["text"].adapters.strength == 0.8
-    assert model.config.provenance["trained_on"]["text"] == list(stages.TEXT_CORPORA)
-    assert model.config.labels == stages.DEFAULT_LABELS
+    assert model.modality("text").calibration.thresholds.abs().sum() > 0
+    assert (
+        model.config.modalities["text"].settings["strength"] == model.modality("text").encoder.adapters.strength == 0.8
+    )
+    assert model.state.provenance["trained_on"]["text"] == list(stages.TEXT_CORPORA)
+    assert model.state.labels == stages.DEFAULT_LABELS
 
 
 def test_what_to_expect_of_new_labels_is_read_from_the_report_or_missed_aloud(assembled, tmp_path, capsys):
@@ -68,8 +70,8 @@ def test_what_to_expect_of_new_labels_is_read_from_the_report_or_missed_aloud(as
     novelty.write([HeldOut(name, 0.5, 0.9, 1.0, -1.0) for name in ("awe", "pride", "relief")], folder)
     _, informed = assembled()
     assert capsys.readouterr().out == ""
-    assert not torch.equal(informed.trust("text").expected, model.trust("text").expected)
-    assert informed.trust("text").expected[0].item() == pytest.approx(0.9, abs=1e-5)
+    assert not torch.equal(informed.modality("text").calibration.expected, model.modality("text").calibration.expected)
+    assert informed.modality("text").calibration.expected[0].item() == pytest.approx(0.9, abs=1e-5)
 
 
 def test_a_stage_that_was_finished_is_taken_up(rows, trained, monkeypatch):

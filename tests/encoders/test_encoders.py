@@ -146,7 +146,7 @@ def test_untrained_adapters_and_strength_zero_leave_the_trunk_alone():
 
 
 def test_merged_adapters_say_the_same_and_follow_them(text_model):
-    encoder = text_model.encoders["text"]
+    encoder = text_model.modality("text").encoder
     for parameter in encoder.adapters.up.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     frames, lengths = torch.randint(4, 20, (3, 6, 1)).float(), torch.tensor([6, 4, 1])
@@ -204,7 +204,7 @@ def test_merged_adapters_follow_their_model_to_another_type():
 
 def test_labels_are_embedded_without_the_adapters(text_model):
     before = text_model.phrases.phrase_vectors(["joy", "sad"])
-    for parameter in text_model.encoders["text"].adapters.up.parameters():
+    for parameter in text_model.modality("text").encoder.adapters.up.parameters():
         torch.nn.init.normal_(parameter)
     text_model.train().eval()
     torch.testing.assert_close(text_model.phrases.phrase_vectors(["joy", "sad"]), before)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from emoembed.evaluation.corpus import evaluate_corpus, evaluate_protocol, train
 from emoembed.features.text import word_feature_set
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
+from emoembed.model.state import State
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training.build import build
 
@@ -67,18 +67,16 @@ def test_the_interval_redraws_speakers_and_not_rows(corpus_of, recognizer):
 
 
 def test_a_corpus_without_splits_is_trained_on_whole(recognizer):
-    config = replace(recognizer.model.config, provenance={"trained_on": {"audio": ["tess", "ravdess"]}})
-    model = build(config.modalities, recognizer.model.phrases)
-    model.config = config
+    model = build(recognizer.model.config.modalities, recognizer.model.phrases)
+    model = model.with_state(State(provenance={"trained_on": {"audio": ["tess", "ravdess"]}}))
     assert trained_on(model, "tess", "valid")
     assert trained_on(model, "ravdess", "train")
     assert not trained_on(model, "ravdess", "test")
 
 
 def test_two_corpora_of_one_series_are_no_test_of_each_other(recognizer):
-    config = replace(recognizer.model.config, provenance={"trained_on": {"text": ["emorynlp"]}})
-    model = build(config.modalities, recognizer.model.phrases)
-    model.config = config
+    model = build(recognizer.model.config.modalities, recognizer.model.phrases)
+    model = model.with_state(State(provenance={"trained_on": {"text": ["emorynlp"]}}))
     assert trained_on(model, "meld", "test")
     assert not trained_on(model, "emorynlp", "test")
     assert not trained_on(model, "goemotions", "test")

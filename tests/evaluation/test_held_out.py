@@ -100,7 +100,7 @@ def test_a_face_model_is_finished_once_and_an_unfinished_one_refused(text_model,
         return held_out.train_without(fold, ("joy",), 0, base=text_model, cache=tmp_path, training=QUICK)
 
     first = make()
-    assert bool(first.encoders["video"].overview.weight.any())
+    assert bool(first.modality("video").encoder.overview.weight.any())
     monkeypatch.setattr("emoembed.training.fit.finish_faces", lambda *given: pytest.fail("finished again"))
     again = make()
     assert all((first.state_dict()[k] == v).all() for k, v in again.state_dict().items() if v.isfinite().all())
@@ -151,8 +151,8 @@ def test_a_model_of_other_rows_or_of_another_start_is_not_taken_for_this_one(fol
     assert len(taught) == 3
     other = copy.deepcopy(text_model)
     with torch.no_grad():
-        next(other.encoders["text"].trunk.parameters()).add_(0.1)
-    other.phrases = SentenceEncoder(other.encoders["text"], text_model.phrases.tokenizer)
+        next(other.modality("text").encoder.trunk.parameters()).add_(0.1)
+    other.phrases = SentenceEncoder(other.modality("text").encoder, text_model.phrases.tokenizer)
     make(replace(fold, phrases=None), other)
     assert len(taught) == 4
 
@@ -160,7 +160,7 @@ def test_a_model_of_other_rows_or_of_another_start_is_not_taken_for_this_one(fol
 def test_a_model_knows_what_it_saw_and_takes_hubs_off_new_labels_alone(fold, text_model, tmp_path):
     model = held_out.train_without(fold, ("awe",), 0, base=text_model, cache=tmp_path / "cache")
     seen = [label for label in fold.train.labels if label != "awe"]
-    assert model.config.modalities["text"].seen == tuple(seen)
+    assert model.state.seen_in("text") == tuple(seen)
     known = model.label_trust(model.label_points([*seen, "awe"]))["text"].hubness
     assert known[:-1].abs().max() < 1e-4
     assert known[-1].abs() > 1e-3
@@ -177,8 +177,8 @@ def test_clips_of_sound_and_face_lose_one_of_them_in_training(toy):
 def test_text_adapters_count_in_part_where_emotions_are_held_out(fold, text_model, tmp_path):
     def strength(unseen, **changes):
         model = held_out.train_without(fold, unseen, 0, base=text_model, cache=tmp_path, training=QUICK, **changes)
-        assert model.trust("text").hub_share == 1.0
-        return model.encoders["text"].adapters.strength
+        assert model.modality("text").calibration.hub_share == 1.0
+        return model.modality("text").encoder.adapters.strength
 
     assert strength(["fear"]) == held_out.UNSEEN_STRENGTH < 1.0
     assert [strength(["fear"], strength=given) for given in (0.9, 0.0)] == [0.9, 0.0]

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from emoembed.labels.phrases import WordTable
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.prediction.recognizer import Recognizer, load
-from emoembed.training.build import build, described
+from emoembed.training.build import build
 
 DIM = 16
 COMMANDS = ("predict", "train", "evaluate", "adapt", "attune", "extract", "prepare", "info")
@@ -40,8 +41,8 @@ def tiny(tmp_path_factory):
         "words", "recurrent", 20, word_feature_set(DIM).columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5)
     )
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    model = described(build({"text": text}, words), provenance={"trained_on": {"text": ["toy"]}})
-    model.saw({"text": ("joy",)})
+    model = build({"text": text}, words).with_seen({"text": ("joy",)})
+    model = model.with_state(replace(model.state, provenance={"trained_on": {"text": ["toy"]}}))
     Recognizer(model).save_pretrained(folder)
     return str(folder)
 

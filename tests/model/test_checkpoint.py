@@ -72,10 +72,21 @@ def test_damaged_checksums_are_refused(saved, sums):
         checkpoint.load(saved)
 
 
-@pytest.mark.parametrize("change", [{"modalities": {}}, {"phrases": "smoke"}, {"colour": 1}, {"phrase_dim": "x"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"modalities": {}},
+        {"phrases": "smoke"},
+        {"colour": 1},
+        {"phrase_dim": "x"},
+        {"state": {}},
+        {"state": {}, "more": 1},
+    ],
+)
 def test_a_configuration_of_something_else_is_refused(saved, change):
     values = json.loads((saved / "config.json").read_text())
-    (saved / "config.json").write_text(json.dumps({**values, **change}))
+    changed = {**values, **change} if "state" in change else {**values, "config": {**values["config"], **change}}
+    (saved / "config.json").write_text(json.dumps(changed))
     checkpoint.write_checksums(saved)
     with pytest.raises(CheckpointError, match=r"config\.json does not describe a model of this release"):
         checkpoint.load(saved)
@@ -91,7 +102,7 @@ def test_another_version_is_refused(saved):
     values = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps({**values, "version": 99}))
     checkpoint.write_checksums(saved)
-    with pytest.raises(CheckpointError, match=r"version 99; this release reads version 3"):
+    with pytest.raises(CheckpointError, match=r"version 99; this release reads versions 3 and 4"):
         checkpoint.load(saved)
 
 
@@ -162,7 +173,7 @@ def test_a_link_is_saved_through(three_model, saved, tmp_path):
 
 def test_a_configuration_larger_than_its_weights_takes_no_memory(saved):
     values = json.loads((saved / "config.json").read_text())
-    values["modalities"]["text"]["settings"]["trunk_config"]["vocab_size"] = 10**9
+    values["config"]["modalities"]["text"]["settings"]["trunk_config"]["vocab_size"] = 10**9
     (saved / "config.json").write_text(json.dumps(values))
     checkpoint.write_checksums(saved)
     with pytest.raises(CheckpointError, match=r"word_embeddings\.weight \(1000000000, 16\) is expected and"):
@@ -198,7 +209,7 @@ def test_what_is_written_does_not_depend_on_the_locale(tmp_path):
     code = (
         "import emoembed, sys; base = emoembed.load('base');"
         "base.adapt([{'text': 'je le veux', 'label': 'd\\u00e9sir'}]).save_pretrained(sys.argv[1]);"
-        "print(ascii(emoembed.load(sys.argv[1]).model.config.adapted))"
+        "print(ascii(emoembed.load(sys.argv[1]).model.state.taught))"
     )
     settings = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run(
@@ -316,7 +327,7 @@ def test_a_tokenizer_that_takes_for_ever_or_grows_is_refused(saved, part):
 @pytest.mark.parametrize("described", [{"awe": {"foo": 1}}, 5])
 def test_a_description_that_is_none_is_found_when_the_checkpoint_is_read(saved, described):
     config = json.loads((saved / "config.json").read_text())
-    config["provenance"]["described"] = described
+    config["state"]["described"] = described
     (saved / "config.json").write_text(json.dumps(config))
     checkpoint.write_checksums(saved)
     with pytest.raises(CheckpointError, match="does not describe a model"):

@@ -8,6 +8,7 @@ from emoembed.errors import CheckpointError, InputError
 from emoembed.labels.projections import LabelParts, LabelProjection
 from emoembed.labels.space import CUE_DIM
 from emoembed.model.config import ModalityConfig, ModelConfig
+from emoembed.model.state import State
 
 
 def batch_of(model, rows=4):
@@ -48,7 +49,7 @@ def test_weights_sum_to_one_over_what_is_there(three_model):
 @torch.no_grad()
 def test_a_modality_counts_by_its_learned_weight(three_model):
     logits = three_model.score(three_model.encode(batch_of(three_model)), three_model.label_points(["joy", "anger"]))
-    three_model.log_weight["audio"].fill_(np.log(2))
+    three_model.modality("audio").log_weight.fill_(np.log(2))
     shares = {"text": 0.25, "audio": 0.5, "video": 0.25}
     for known in (None, three_model.label_trust(three_model.label_points(["joy", "anger"]))):
         for name, weight in three_model.weights(logits, known).items():
@@ -71,7 +72,7 @@ def test_among_labels_what_a_modality_says_of_all_alike_counts_for_nothing(three
 def test_probabilities_among_labels_and_of_each_by_itself_are_calibrated_apart(three_model):
     points = three_model.label_points(["joy", "anger"])
     logits = three_model.score(three_model.encode(batch_of(three_model)), points)
-    three_model.trust("audio").curves[:, -1] = torch.tensor([np.log(2), 0.5, np.log(3), -1.0])
+    three_model.modality("audio").calibration.curves[:, -1] = torch.tensor([np.log(2), 0.5, np.log(3), -1.0])
     known = three_model.label_trust(points)
     among, alone = (three_model.calibrated(logits, known, multi_label=several)["audio"] for several in (False, True))
     torch.testing.assert_close(among, 2 * logits["audio"] + 0.5)
@@ -84,7 +85,7 @@ def test_what_a_modality_is_shifted_by_moves_what_words_say_of_items_and_nothing
     batch, said = batch_of(three_model), three_model.config.modalities[modality].embed_dim
     before = three_model.encode(batch)[modality]
     shift = 0.3 * torch.nn.functional.normalize(torch.randn(said), dim=0)
-    three_model.shift(modality).copy_(shift)
+    three_model.modality(modality).shift.copy_(shift)
     after = three_model.encode(batch)[modality]
     torch.testing.assert_close(after[:, :said], torch.nn.functional.normalize(before[:, :said] - shift, dim=1))
     torch.testing.assert_close(after[:, said:], before[:, said:])
@@ -94,8 +95,8 @@ def test_a_modality_counts_where_it_is_reliable(three_model):
     batch, points = batch_of(three_model), three_model.label_points(["joy", "anger"])
     logits = three_model.score(three_model.encode(batch), points)
     for name in three_model.modalities:
-        three_model.trust(name).familiar.copy_(points[name])
-    three_model.trust("video").trust.copy_(torch.tensor([1.0, 0.05, 0.05]))
+        three_model.modality(name).calibration.familiar.copy_(points[name])
+    three_model.modality("video").calibration.trust.copy_(torch.tensor([1.0, 0.05, 0.05]))
     weights = three_model.weights(logits, three_model.label_trust(points))
     torch.testing.assert_close(sum(weights.values()), torch.ones(4, 2))
     assert bool((weights["video"][:, 0] > 0.3).all())
@@ -123,7 +124,9 @@ def test_a_modality_weighs_valence_arousal_and_dominance_its_own_way():
 def test_a_configuration_survives_json(three_model):
     again = ModelConfig.from_dict(json.loads(json.dumps(three_model.config.to_dict())))
     assert again.modalities["audio"] == three_model.config.modalities["audio"]
-    assert (again.labels, again.seen) == (three_model.config.labels, three_model.config.seen)
+    assert again == three_model.config
+    state = State.from_dict(json.loads(json.dumps(three_model.state.to_dict())))
+    assert state == three_model.state
 
 
 def test_bad_configurations_are_told():
@@ -136,14 +139,14 @@ def test_bad_configurations_are_told():
 
 
 def test_what_items_look_like_does_not_depend_on_which_labels_were_seen(three_model):
-    trust = three_model.trust("audio")
+    trust = three_model.modality("audio").calibration
     trust.reference.fill_(0.5)
     trust.spread.fill_(0.7)
     trust.hub_share.fill_(0.3)
     trust.trust.fill_(0.1)
-    three_model.saw({"audio": ("joy", "anger", "awe")})
-    again = three_model.trust("audio")
-    assert three_model.config.modalities["audio"].seen == ("joy", "anger", "awe")
+    three_model = three_model.with_seen({"audio": ("joy", "anger", "awe")})
+    again = three_model.modality("audio").calibration
+    assert three_model.state.seen_in("audio") == ("joy", "anger", "awe")
     assert bool((again.reference == 0.5).all())
     assert (again.spread, again.hub_share) == (pytest.approx(0.7), pytest.approx(0.3))
     assert again.trust.tolist() == [1.0] * 4

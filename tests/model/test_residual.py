@@ -5,7 +5,7 @@ import torch
 
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
-from emoembed.model.residual import Detail
+from emoembed.model.residual import Residual
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training.background import fit_background
 from emoembed.training.build import build
@@ -16,7 +16,7 @@ from emoembed.transfer import few_shot
 def test_directions_are_those_of_the_rows_whitened_and_of_length_one():
     torch.manual_seed(0)
     rows = torch.randn(500, 3) * torch.tensor([9.0, 1.0, 0.01]) + 5.0
-    detail = Detail(3, 2)
+    detail = Residual(3, 2)
     assert not detail(rows).any()
     detail.fit(rows)
     torch.testing.assert_close(detail(rows).norm(dim=1), torch.ones(500))
@@ -25,7 +25,7 @@ def test_directions_are_those_of_the_rows_whitened_and_of_length_one():
 
 
 def test_fewer_rows_than_directions_leave_the_rest_at_zero():
-    detail = Detail(5, 4)
+    detail = Residual(5, 4)
     detail.fit(torch.eye(5)[:2])
     assert detail.directions[0].any()
     assert not detail.directions[1:].any()
@@ -37,7 +37,7 @@ def model(word_table):
     units = ModalityConfig(
         *("units", "pooled", 24, tuple("abcdef"), {"summary": "mean", "overview": 1.0}),
         parts=LabelParts(vad_share=0.5),
-        detail=5,
+        residual=5,
     )
     return build({"video": units}, word_table)
 
@@ -66,11 +66,13 @@ def test_examples_teach_what_words_cannot_say(model, toy):
     fit_background(model, unlike)
     points = model.encode(unlike.batch(range(90)))["video"]
     word = model.label_points(("awe",))["video"][0]
-    taught = few_shot.shrink(word, points[1:17:2], model.background("video"), 8.0, detail=5)
+    taught = few_shot.shrink(word, points[1:17:2], model.modality("video").background, 8.0, residual=5)
     scores = points @ taught
     assert scores[1::2].mean() > scores[0::2].mean() + 0.3
     torch.testing.assert_close(taught[:24].norm(), torch.tensor(1.0))
-    without = points[:, :24] @ few_shot.shrink(word[:24], points[1:17:2, :24], model.background("video")[:24], 8.0)
+    without = points[:, :24] @ few_shot.shrink(
+        word[:24], points[1:17:2, :24], model.modality("video").background[:24], 8.0
+    )
     assert (without[1::2].mean() - without[0::2].mean()).abs() < 0.2
 
 

@@ -46,29 +46,31 @@ def test_a_label_is_described_as_it_was_taught(text_model):
 
 def test_how_far_a_label_is_to_be_trusted(recognizer):
     model = recognizer.model
-    model.saw({"text": ("joy", "anger", "sadness", "calm")})
-    model.trust("text").familiar.copy_(model.label_points(("joy", "anger", "sadness", "calm"))["text"])
+    model = model.with_seen({"text": ("joy", "anger", "sadness", "calm")})
+    model.modality("text").calibration.familiar.copy_(
+        model.label_points(("joy", "anger", "sadness", "calm"))["text"].detach()
+    )
     unmeasured = describe.describe_label(model, "delight")["modalities"]["text"]
     points = model.label_points(["delight", *(near["name"] for near in unmeasured["nearest"])])["text"]
     assert [near["cosine"] for near in unmeasured["nearest"]] == pytest.approx(
         (points[1:] @ points[0]).tolist(), abs=1e-3
     )
     assert unmeasured["expected_auc"] is None
-    model.trust("text").expected.copy_(torch.tensor([0.5, 0.4, 0.05]))
+    model.modality("text").calibration.expected.copy_(torch.tensor([0.5, 0.4, 0.05]))
     known = describe.describe_label(model, "delight")["modalities"]["text"]
     assert known["expected_auc"] == pytest.approx(0.5 + 0.4 * known["nearest"][0]["cosine"], abs=1e-3)
-    model.trust("text").expected.copy_(torch.tensor([0.55, 0.0, 0.05]))
+    model.modality("text").calibration.expected.copy_(torch.tensor([0.55, 0.0, 0.05]))
     assert "little better than by chance" in describe.describe_label(model, "delight")["modalities"]["text"]["warning"]
     assert describe.describe_label(model, "joy")["modalities"]["text"]["warning"] == ""
-    model.saw({"text": ("anger",)})
+    model = model.with_seen({"text": ("anger",)})
     assert "nothing like" in describe.describe_label(model, "serenity")["modalities"]["text"]["warning"]
 
 
 def test_a_word_like_no_emotion_known_promises_nothing_however_near_it_lies(recognizer, monkeypatch):
     model = recognizer.model
-    model.saw({"text": ("joy", "anger")})
-    model.trust("text").familiar.copy_(model.label_points(("joy", "anger"))["text"])
-    model.trust("text").expected.copy_(torch.tensor([0.5, 0.4, 0.05]))
+    model = model.with_seen({"text": ("joy", "anger")})
+    model.modality("text").calibration.familiar.copy_(model.label_points(("joy", "anger"))["text"].detach())
+    model.modality("text").calibration.expected.copy_(torch.tensor([0.5, 0.4, 0.05]))
     for module in (describe, label_notes):
         monkeypatch.setattr(module, "table", lambda: {"joy": describe.find("joy"), "anger": describe.find("anger")})
     said = {far: _of(model, "sunny", far, monkeypatch) for far in (0.0, 0.9999)}
@@ -84,7 +86,7 @@ def _of(model, name, far, monkeypatch):
 
 
 def test_a_label_taught_in_one_modality_is_as_far_in_the_others_as_before(three_model):
-    three_model.saw(dict.fromkeys(three_model.modalities, ("anger",)))
+    three_model = three_model.with_seen(dict.fromkeys(three_model.modalities, ("anger",)))
     taught = Recognizer(three_model).adapt([{"text": "so calm", "label": "serenity"}]).model
     told = describe.describe_label(taught, "serenity")["modalities"]
     untaught = describe.describe_label(three_model, "serenity")["modalities"]

@@ -234,7 +234,7 @@ def test_a_label_that_was_described_is_not_far_from_all(base):
 def test_a_label_that_a_model_was_trained_on_is_not_unlike_any():
     model, labels = emoembed.load("base").model, {"banana": Label("banana")}
     assert list(label_notes.unlike_any(model, labels)) == ["banana"]
-    model.saw({"text": (*model.config.modalities["text"].seen, "banana")})
+    model = model.with_seen({"text": (*model.state.seen_in("text"), "banana")})
     assert label_notes.unlike_any(model, labels) == {}
 
 

@@ -14,7 +14,7 @@ from emoembed.labels.emotion import Label
 from emoembed.model.config import ModalityConfig
 from emoembed.prediction.recognizer import Recognizer, predict
 from emoembed.training import recipes
-from emoembed.training.background import note_seen
+from emoembed.training.background import with_seen
 from emoembed.training.build import build
 
 LABELS = ["joy", "anger", "nostalgia", "awe"]
@@ -197,9 +197,9 @@ def test_adapting_names_what_it_cannot_use_and_keeps_what_was_taught(recognizer,
         recognizer.adapt([{"text": "hi", "audio": tmp_path / "none.wav", "label": "awe"}])
     table = pd.DataFrame({"label": ["Happy", "joy", "awe"], "text": ["yes", "yay", None], "audio": [None, None, sound]})
     taught = recognizer.adapt(table)
-    assert taught.model.config.provenance["few_shot"] == {"joy": {"text": 2}, "awe": {"audio": 1}}
+    assert taught.model.state.taught == {"joy": {"text": 2}, "awe": {"audio": 1}}
     again = taught.adapt([{"text": "wow", "label": "awe"}])
-    assert again.model.config.provenance["few_shot"]["awe"] == {"audio": 1, "text": 1}
+    assert again.model.state.taught["awe"] == {"audio": 1, "text": 1}
     for support in (None, "x", {"text": "x", "label": "awe"}):
         with pytest.raises(InputError, match="a list of rows or a table"):
             recognizer.adapt(support)
@@ -221,11 +221,11 @@ def test_abstaining_is_a_matter_of_the_risk_asked_for(recognizer):
     with pytest.raises(InputError, match="cannot abstain: its text was never calibrated on validation rows"):
         recognizer.predict("we made it", labels=LABELS, abstain=True)
     for bar, answered in ((1e-9, True), (1.01, False)):
-        recognizer.model.trust("text").thresholds.fill_(bar)
+        recognizer.model.modality("text").calibration.thresholds.fill_(bar)
         result = recognizer.predict("we made it", labels=LABELS, abstain=True)
         assert (result.label is not None) is answered is not result.abstained
         assert result.scores == sure.scores
-    recognizer.model.trust("text").thresholds.copy_(torch.linspace(1.01, 0.0, 6))
+    recognizer.model.modality("text").calibration.thresholds.copy_(torch.linspace(1.01, 0.0, 6))
     assert recognizer.predict("we made it", labels=LABELS, abstain=0.05).abstained
     assert not recognizer.predict("we made it", labels=LABELS, abstain=0.5).abstained
     assert not recognizer.predict("we made it", labels=LABELS, abstain=np.bool_(False)).abstained
@@ -234,7 +234,7 @@ def test_abstaining_is_a_matter_of_the_risk_asked_for(recognizer):
 
 
 def test_confidence_is_that_of_the_label_answered(recognizer):
-    curves = recognizer.model.trust("text").curves
+    curves = recognizer.model.modality("text").calibration.curves
     first = Recognizer(recognizer.model).predict("we made it", labels=LABELS, multi_label=True).label
     points = recognizer.model.label_points([first])["text"][0]
     curves[3, :-1] = -40.0 * points  # by itself the best label is now unlikely; among the labels it still is the best
@@ -255,13 +255,14 @@ def test_disagreement_is_nothing_for_one_modality_and_something_for_two(recogniz
 
 def test_what_a_modality_says_of_all_labels_alike_tells_none_of_them_from_another(recognizer, sound):
     model = recognizer.model
-    note_seen(model, ("joy", "anger"))
-    model.trust("text").trust.copy_(torch.tensor([0.9, 0.1, 0.5]))
+    model = with_seen(model, ("joy", "anger"))
+    recognizer = Recognizer(model)
+    model.modality("text").calibration.trust.copy_(torch.tensor([0.9, 0.1, 0.5]))
     before = recognizer.predict("we made it", sound, labels=LABELS)
     weights = before.modalities["text"].weights
     assert weights["joy"] > weights["anger"] + 0.1
     with torch.no_grad():
-        model.bias["audio"] += 8.0
+        model.modality("audio").bias += 8.0
     after = Recognizer(model).predict("we made it", sound, labels=LABELS)
     assert after.scores == pytest.approx(before.scores, abs=1e-4)
 
@@ -331,7 +332,7 @@ def test_no_more_items_are_read_than_are_encoded_next(recognizer, monkeypatch):
 
 def test_examples_count_once_and_cells_of_nothing_are_nothing(recognizer):
     rows = [{"text": "we made it", "audio": float("nan"), "label": ["joy", "happy"]}]
-    assert recognizer.adapt(rows).model.config.few_shot == {"joy": {"text": 1}}
+    assert recognizer.adapt(rows).model.state.taught == {"joy": {"text": 1}}
     with pytest.raises(InputError, match="a table is no list of items; give a column of it, one of text"):
         recognizer.predict(pd.DataFrame({"text": ["we made it"]}), labels=LABELS)
 

@@ -59,10 +59,11 @@ def test_a_model_that_changed_gives_its_new_answer_whatever_was_asked_before(rec
     before = recognizer.predict("we made it", labels=labels).scores
     model = recognizer.model
     if change == "describe":
-        model.describe({"awe": Label("awe", definition="a very bad day", valence=-1.0, arousal=1.0, dominance=-1.0)})
+        awe = Label("awe", definition="a very bad day", valence=-1.0, arousal=1.0, dominance=-1.0)
+        model.state = model.state.with_described({"awe": awe})
     elif change == "weights":
         with torch.no_grad():
-            model.log_scale["text"].add_(1.0)
+            model.modality("text").log_scale.add_(1.0)
     else:
         with torch.no_grad():
             model.space.centre.add_(0.3)
@@ -74,8 +75,9 @@ def test_a_model_that_changed_gives_its_new_answer_whatever_was_asked_before(rec
 
 def test_what_load_gives_is_the_callers_own():
     mine, other = emoembed.load("base"), emoembed.load("base")
-    mine.model.describe({"awe": Label("awe", valence=-1.0, arousal=-1.0, dominance=-1.0)})
-    assert other.model.config.described == {}
+    awe = Label("awe", valence=-1.0, arousal=-1.0, dominance=-1.0)
+    mine.model.state = mine.model.state.with_described({"awe": awe})
+    assert other.model.state.described == {}
     assert mine.predict("wow", labels=["awe", "joy"]).scores != other.predict("wow", labels=["awe", "joy"]).scores
 
 

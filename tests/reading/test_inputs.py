@@ -132,11 +132,11 @@ def test_skipping_holds_for_adapting_and_attuning(recognizer, voice, tmp_path):
     sounds = [(voice(pitch=100 + 20 * i), RATE) for i in range(5)]
     with pytest.warns(UserWarning, match="1 of 6 items could not be used and were left out, such as: item 5"):
         attuned = recognizer.attune(audio=[*sounds, "none.wav"], errors="skip")
-    assert attuned.model.config.provenance["attuned"] == {"audio": 5}
+    assert attuned.model.state.attuned == {"audio": 5}
     support = [{"text": "well done", "label": "pride"}, {"audio": str(tmp_path / "none.wav"), "label": "pride"}]
     with pytest.warns(UserWarning, match="1 of 2 rows of the support could not be used"):
         adapted = recognizer.adapt(support, errors="skip")
-    assert adapted.model.config.few_shot == {"pride": {"text": 1}}
+    assert adapted.model.state.taught == {"pride": {"text": 1}}
 
 
 @pytest.mark.parametrize(("label", "said"), [("3", "give the emotion"), ("joy, pride", r"list the names: \['joy'")])

@@ -34,7 +34,7 @@ def test_the_softmax_is_as_likely_as_slopes_and_offsets_can_make_it(trained, val
     calibrate(trained, "video", valid)
     goal = torch.from_numpy(valid.targets.argmax(axis=1))
     best = float(cross_entropy(of(trained, valid, False), goal))
-    curves = trained.trust("video").curves
+    curves = trained.modality("video").calibration.curves
     for change in (-0.2, 0.2):
         curves[0, -1] += change
         assert float(cross_entropy(of(trained, valid, False), goal)) >= best - 1e-4
@@ -99,13 +99,13 @@ def test_few_and_misleading_rows_neither_turn_the_order_nor_make_it_extreme(trai
 def test_a_modality_that_knows_nothing_weighs_almost_nothing(units_model, valid, toy):
     noise = toy(300, 3, noise=300.0)
     calibrate(units_model, "video", noise)
-    assert units_model.log_weight["video"].exp() < 0.1
+    assert units_model.modality("video").log_weight.exp() < 0.1
 
 
 def test_a_label_no_validation_row_bears_is_trusted_like_the_others(trained, valid):
-    trained.saw({"video": (*valid.labels, "boredom")})
+    trained = trained.with_seen({"video": (*valid.labels, "boredom")})
     calibrate(trained, "video", valid)
-    *known, unmeasured, unknown = trained.trust("video").trust.tolist()
+    *known, unmeasured, unknown = trained.modality("video").calibration.trust.tolist()
     assert len(known) == len(valid.labels)
     assert unmeasured == pytest.approx(np.mean(known), abs=1e-5)
     assert unknown == pytest.approx(np.mean(known) / 2, abs=1e-5)
@@ -113,21 +113,21 @@ def test_a_label_no_validation_row_bears_is_trusted_like_the_others(trained, val
 
 def test_a_weight_learned_jointly_stays(units_model, valid):
     calibrate(units_model, "video", valid, weigh=False)
-    assert units_model.log_weight["video"] == 0.0
-    assert bool(units_model.trust("video").curves.any())
+    assert units_model.modality("video").log_weight == 0.0
+    assert bool(units_model.modality("video").calibration.curves.any())
 
 
 def test_rows_of_several_labels_calibrate_each_by_itself(trained, valid):
     targets = valid.targets.copy()
     targets[np.arange(len(targets)), (targets.argmax(axis=1) + 1) % targets.shape[1]] = 1.0
     several = type(valid)(valid.ids, valid.inputs, valid.labels, targets, ~valid.multi_label)
-    weight = trained.log_weight["video"].detach().clone()
+    weight = trained.modality("video").log_weight.detach().clone()
     calibrate(trained, "video", several)
-    known = trained.trust("video")
+    known = trained.modality("video").calibration
     assert bool(known.curves[2:].any())
     assert bool(known.thresholds.any())
     assert not bool(known.curves[:2].any())
-    assert bool(trained.log_weight["video"] == weight)
+    assert bool(trained.modality("video").log_weight == weight)
     none = type(valid)(valid.ids, valid.inputs, valid.labels, np.zeros_like(targets), ~valid.multi_label)
     with pytest.raises(InputError, match="validation rows that bear a label; there are none"):
         calibrate(trained, "video", none)
@@ -135,10 +135,13 @@ def test_rows_of_several_labels_calibrate_each_by_itself(trained, valid):
 
 def test_a_row_without_the_modality_says_nothing_of_its_labels(trained, valid):
     calibrate(trained, "video", valid)
-    before, curves = trained.trust("video").trust.clone(), trained.trust("video").curves.clone()
+    before, curves = (
+        trained.modality("video").calibration.trust.clone(),
+        trained.modality("video").calibration.curves.clone(),
+    )
     more = join(
         [valid, type(valid)(("lacking",), {"video": {}}, valid.labels, valid.targets[:1], valid.multi_label[:1])]
     )
     calibrate(trained, "video", more)
-    torch.testing.assert_close(trained.trust("video").trust, before)
-    torch.testing.assert_close(trained.trust("video").curves, curves, rtol=0.01, atol=0.01)
+    torch.testing.assert_close(trained.modality("video").calibration.trust, before)
+    torch.testing.assert_close(trained.modality("video").calibration.curves, curves, rtol=0.01, atol=0.01)

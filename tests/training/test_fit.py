@@ -27,13 +27,13 @@ def test_a_model_comes_out_finished_and_calibrated(recipe, toy):
     rows = toy(60)
     nobody = replace(rows, labels=(*rows.labels, "awe"), targets=np.pad(rows.targets, ((0, 0), (0, 1))))
     model, history = train(recipe, nobody, toy(30, 1))
-    trust = model.trust("video")
+    trust = model.modality("video").calibration
     assert not model.training
     assert len(history.scores) == 1
-    assert model.config.seen == ("joy", "anger", "sadness")  # no row bears awe
-    for fitted in (trust.curves, trust.thresholds, trust.reference, trust.spread, model.background("video")):
+    assert model.state.all_seen == ("joy", "anger", "sadness")  # no row bears awe
+    for fitted in (trust.curves, trust.thresholds, trust.reference, trust.spread, model.modality("video").background):
         assert bool(fitted.any())
-    torch.testing.assert_close(trust.familiar, model.label_points(model.config.seen)["video"].detach())
+    torch.testing.assert_close(trust.familiar, model.label_points(model.state.all_seen)["video"].detach())
 
 
 def test_kept_weights_are_read_and_finished_alike(recipe, toy, tmp_path, monkeypatch):
@@ -57,9 +57,9 @@ def test_parts_keep_their_weights_and_calibration_when_they_are_put_together(rec
     )
     whole = assemble({"audio": heard, "video": seen}, word_table)
     for part, name in ((heard, "audio"), (seen, "video")):
-        for key, value in part.trust(name).state_dict().items():
-            torch.testing.assert_close(whole.trust(name).state_dict()[key], value)
-        torch.testing.assert_close(whole.log_weight[name], part.log_weight[name])
+        for key, value in part.modality(name).calibration.state_dict().items():
+            torch.testing.assert_close(whole.modality(name).calibration.state_dict()[key], value)
+        torch.testing.assert_close(whole.modality(name).log_weight, part.modality(name).log_weight)
         points = part.encode({name: valid.batch(np.arange(30))["video"]})[name]
         torch.testing.assert_close(whole.encode({name: valid.batch(np.arange(30))["video"]})[name], points)
 
@@ -69,15 +69,18 @@ def test_text_adapters_count_as_the_recipe_says(text_model, corpus_of):
     plain = Recipe(text_model.config.modalities, text_model.phrases, QUICK, like=text_model)
     for strength in (None, 0.25):
         model, _ = train(replace(plain, strength=strength), rows, rows)
-        assert model.encoders["text"].adapters.strength == (1.0 if strength is None else strength)
+        assert model.modality("text").encoder.adapters.strength == (1.0 if strength is None else strength)
 
 
 def test_a_published_transformer_is_where_its_recipe_starts(text_model):
     weights = {
-        name: torch.full_like(value, 0.5) for name, value in text_model.encoders["text"].trunk.state_dict().items()
+        name: torch.full_like(value, 0.5)
+        for name, value in text_model.modality("text").encoder.trunk.state_dict().items()
     }
     recipe = Recipe(text_model.config.modalities, text_model.phrases, QUICK, weights={"text": weights})
-    assert all(bool((value == 0.5).all()) for value in untrained(recipe).encoders["text"].trunk.state_dict().values())
+    assert all(
+        bool((value == 0.5).all()) for value in untrained(recipe).modality("text").encoder.trunk.state_dict().values()
+    )
 
 
 def test_there_is_one_way_to_train():

@@ -185,7 +185,7 @@ def test_weights_decay_where_they_are_matrices_of_encoders_and_nowhere_else(fres
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     loop.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=1, patience=1, clip=0.0, weight_decay=0.5))
     for name, parameter in model.named_parameters():
-        if name.startswith("encoders") and parameter.ndim > 1:
+        if ".encoder." in name and parameter.ndim > 1:
             assert parameter.norm() < before[name].norm()
         else:
             torch.testing.assert_close(parameter, before[name], rtol=0, atol=0)
@@ -217,7 +217,7 @@ def test_modality_dropout_hides_modalities_from_their_encoders(word_table, toy):
     model, data = build({"audio": units, "video": units}, word_table), toy(64)
     both, heard = replace(data, inputs={"audio": data.inputs["video"], "video": data.inputs["video"]}), []
     prepare(model, both)
-    encoder = model.encoders["audio"]
+    encoder = model.modality("audio").encoder
     encoder.register_forward_pre_hook(lambda part, given: heard.append(len(given[0])) if part.training else None)
     for chance in (0.0, 0.5):
         loop.fit(model, both, both, replace(CONFIG, epochs=1, modality_dropout=chance))

@@ -11,9 +11,9 @@ import torch
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
 from emoembed.evaluation.corpus import trained_on
+from emoembed.model.state import State
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training import manifest
-from emoembed.training.build import described
 from emoembed.training.loop import fit
 from emoembed.training.ridge_maps import fit_overviews
 
@@ -93,7 +93,7 @@ def test_a_manifest_without_labels_says_where_they_belong(word_table, tmp_path):
 def test_labels_as_written_become_one_emotion(sentences, word_table):
     spelled = sentences.samples["labels"].map(lambda row: ("angry",) if row == ("anger",) else row)
     corpus = Corpus("toy", sentences.samples.assign(labels=spelled), ("angry", "joy", "sadness"), False)
-    assert "anger" in manifest.train_manifest(corpus, phrases=word_table, epochs=1).model.config.labels
+    assert "anger" in manifest.train_manifest(corpus, phrases=word_table, epochs=1).model.state.labels
 
 
 def test_text_and_sound_are_trained_apart_and_weighed_together(corpus_of, word_table, tmp_path, monkeypatch):
@@ -174,11 +174,11 @@ def test_ten_rows_of_three_labels_suffice_to_hold_some_out(corpus_of):
 
 
 def test_what_was_taken_from_a_base_keeps_its_terms(corpus_of, text_model, tmp_path):
-    base = described(text_model, provenance={"sentence_encoder": "an encoder (Apache-2.0)"})
+    base = text_model.with_state(State(provenance={"sentence_encoder": "an encoder (Apache-2.0)"}))
     texts, labels = ["so sunny", "how grey", "merry days", "sad rain"] * 5, ["joy", "sadness"] * 10
     manifest.train_manifest(corpus_of(texts, labels), tmp_path / "mine", base=base, epochs=1)
     again = Recognizer.from_pretrained(tmp_path / "mine")
-    assert again.model.config.provenance["licence"] == "that of toy; an encoder (Apache-2.0)"
+    assert again.model.state.provenance["licence"] == "that of toy; an encoder (Apache-2.0)"
     card = (tmp_path / "mine/README.md").read_text()
     assert "- text: trained on toy" in card
     assert "- Labels: joy, sadness" in card
@@ -187,14 +187,14 @@ def test_what_was_taken_from_a_base_keeps_its_terms(corpus_of, text_model, tmp_p
 
 def test_text_taught_on_a_base_reads_valence_as_it_does(corpus_of, text_model):
     with torch.no_grad():
-        text_model.encoders["text"].ratings.weight.normal_()
+        text_model.modality("text").encoder.ratings.weight.normal_()
     text_model.space.vad_map.fill_(0.25)
     corpus = corpus_of(["joy", "sad", "joy a", "sad b"] * 6, ["joy", "sadness"] * 12)
     made = manifest.train_manifest(corpus, base=text_model, epochs=1).model
     for one, other in (
-        (made.encoders["text"].ratings.weight, text_model.encoders["text"].ratings.weight),
+        (made.modality("text").encoder.ratings.weight, text_model.modality("text").encoder.ratings.weight),
         (made.space.vad_map, text_model.space.vad_map),
     ):
         torch.testing.assert_close(one, other)
-    assert set(made.config.modalities["text"].seen) == {"joy", "sadness"}
-    assert bool(made.trust("text").reference.any())
+    assert set(made.state.seen_in("text")) == {"joy", "sadness"}
+    assert bool(made.modality("text").calibration.reference.any())

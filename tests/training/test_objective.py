@@ -134,7 +134,7 @@ def test_rows_that_lack_a_modality_leave_every_gradient_finite(changes, word_tab
     points["audio"][:5], points["video"][5:12] = torch.nan, torch.nan
     points = {name: one.requires_grad_(True) for name, one in points.items()}
     found(points, np.arange(30)).backward()
-    for one in (*points.values(), *model.projections.parameters()):
+    for one in (*points.values(), *model.label_parameters()):
         assert one.grad is not None
         assert one.grad.isfinite().all()
     assert points["video"].grad[12:].abs().sum() > 0
@@ -224,7 +224,7 @@ def test_each_modality_and_their_fusion_learn_from_the_rows_that_have_them(word_
 
 
 def test_departures_from_the_start_cost_what_is_asked(text_model):
-    adapters, projection = text_model.encoders["text"].adapters, text_model.projections["text"]
+    adapters, projection = text_model.modality("text").encoder.adapters, text_model.modality("text").projection
     assert penalty(text_model, replace(CONFIG, stay_close=2.0, stay_close_text=2.0)) == 0.0
     for parameter in (*adapters.parameters(), *projection.parameters()):
         torch.nn.init.normal_(parameter, std=0.3)

@@ -191,7 +191,7 @@ def test_an_image_transformer_reads_few_faces_of_a_clip_and_keeps_no_pixels(
 
 def test_the_trunk_stays_and_its_adapters_learn(corpus, bert, word_table, tmp_path):
     made = trained(corpus, "text", bert, word_table, tmp_path / "out")
-    encoder = made.model.encoders["text"]
+    encoder = made.model.modality("text").encoder
     for name, value in pretrained.read("text", bert).weights.items():
         assert (encoder.trunk.state_dict()[name] == value).all()
     assert any(parameter.abs().sum() > 0 for parameter in encoder.adapters.up.values())

@@ -8,7 +8,7 @@ from emoembed.training.build import temper
 
 
 def test_tempered_adapters_lie_between_untrained_and_trained_and_stay_so(text_model, tmp_path):
-    for parameter in text_model.encoders["text"].adapters.up.parameters():
+    for parameter in text_model.modality("text").encoder.adapters.up.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     batch = {"text": (torch.randint(4, 20, (3, 6, 1)).float(), torch.tensor([6, 4, 6]))}
     with torch.no_grad():

@@ -16,7 +16,7 @@ from emoembed.model.config import ModalityConfig
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData, join
 from emoembed.training import recipes
-from emoembed.training.background import fit_background, note_seen
+from emoembed.training.background import fit_background, with_seen
 from emoembed.training.build import build
 from emoembed.training.ridge_maps import finish_faces, fit_overviews, fit_standardization, prepare
 
@@ -32,9 +32,9 @@ def test_texts_are_rated_as_the_rated_sentences_were(text_model, corpus_of):
     valence = ratings_of(points)[:, 0]
     assert valence[:12].min() > valence[12:].max()
     assert data.ratings[:12, 0].min() > 0 > data.ratings[12:, 0].max()
-    before = text_model.encoders["text"].ratings.weight.clone()
+    before = text_model.modality("text").encoder.ratings.weight.clone()
     copy = build(text_model.config.modalities, text_model.phrases, 3, like=text_model)
-    torch.testing.assert_close(copy.encoders["text"].ratings.weight, before)
+    torch.testing.assert_close(copy.modality("text").encoder.ratings.weight, before)
     torch.testing.assert_close(copy.space.vad_map, text_model.space.vad_map)
 
 
@@ -44,12 +44,12 @@ def test_texts_hold_what_no_word_says_and_centre_their_scores(text_model, corpus
     fit_background(text_model, data)
     points = text_model.encode(data.batch(range(len(data))))["text"]
     said = text_model.config.modalities["text"].embed_dim
-    assert points.shape[1] == said + recipes.TEXT_DETAIL
+    assert points.shape[1] == said + recipes.TEXT_RESIDUAL
     assert bool(points[:, said:].any())
     with torch.no_grad():
         words = text_model.label_points(("joy", "anger", "awe"))
         scores = text_model.score({"text": points}, words)["text"]
-    assert (scores - text_model.bias["text"]).mean(dim=0).diff().abs().max() < 1e-3
+    assert (scores - text_model.modality("text").bias).mean(dim=0).diff().abs().max() < 1e-3
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def summed(word_table):
 def test_what_new_labels_owe_to_items_in_general_is_taken_off_in_every_modality(units_model, toy):
     data = toy(300, 1)
     fit_background(units_model, data)
-    note_seen(units_model, data.labels)
+    units_model = with_seen(units_model, data.labels)
     known = units_model.label_trust(units_model.label_points([*data.labels, "awe"]))["video"].hubness
     assert known[:-1].abs().max() < 1e-4
     assert known[-1].abs() > 1e-3
@@ -82,7 +82,7 @@ def test_a_row_of_several_labels_is_drawn_to_their_mean(summed, toy):
     data = toy(60)
     both = replace(data, targets=np.tile(np.float32([1, 1, 0]), (60, 1)), multi_label=np.ones(60, bool))
     prepare(summed, both)
-    overview = summed.encoders["video"].overview
+    overview = summed.modality("video").encoder.overview
     joy, anger, _ = summed.label_points(data.labels)["video"]
     torch.testing.assert_close(overview(overview.scaled(torch.zeros(1, 12)))[0], (joy + anger) / 2, atol=1e-3, rtol=0)
 
@@ -94,7 +94,7 @@ def test_the_spread_is_the_mean_squared_distance_of_a_labels_items_from_their_me
     points = units_model.encode(data.batch(np.arange(60)))["video"]
     groups = [points[torch.from_numpy(column == 1)] for column in data.targets.T]
     expected = torch.stack([group.var(dim=0, unbiased=False).sum() for group in groups]).mean()
-    torch.testing.assert_close(units_model.trust("video").spread, expected, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(units_model.modality("video").calibration.spread, expected, atol=1e-4, rtol=1e-3)
 
 
 def faces(rows, seed=0):
@@ -115,7 +115,7 @@ def faces(rows, seed=0):
 
 def test_faces_are_placed_by_what_the_network_has_learned_to_see(word_table):
     model = build({"video": recipes.video_modality()}, word_table)
-    encoder = model.encoders["video"]
+    encoder = model.modality("video").encoder
     prepare(model, faces(120))
     assert not bool(encoder.overview.weight.any())
     finish_faces(model, faces(120))
@@ -136,7 +136,7 @@ def test_labels_count_alike_in_the_map_of_faces_however_many_rows_bear_them(word
     prepare(model, data)
     finish_faces(model, data)
     fit_background(model, data)
-    encoder, points = model.encoders["video"], model.label_points(data.labels)["video"]
+    encoder, points = model.modality("video").encoder, model.label_points(data.labels)["video"]
     with torch.no_grad():
         features = encoder.read(*data.batch(np.arange(60))["video"])
         said = encoder.overview(encoder.overview.scaled(features))
@@ -149,14 +149,14 @@ def test_in_faces_new_labels_keep_what_they_owe_to_items_in_general(word_table):
     prepare(model, data)
     finish_faces(model, data)
     fit_background(model, data)
-    note_seen(model, data.labels)
+    model = with_seen(model, data.labels)
     assert not bool(model.label_trust(model.label_points(["awe", "boredom"]))["video"].hubness.any())
 
 
 def test_a_video_is_placed_by_its_faces_though_only_single_ones_were_trained_on(word_table):
     """How a face varies over frames was the same in every training row: whatever it weighs, nobody learned it."""
     model = build({"video": replace(recipes.video_modality(), settings={"overview": 0.0})}, word_table).eval()
-    encoder, deviations = model.encoders["video"], slice(320, 640)
+    encoder, deviations = model.modality("video").encoder, slice(320, 640)
     torch.nn.init.normal_(encoder.out.weight[:, deviations], std=5.0)
     one, other = (torch.from_numpy(faces(2, 3).inputs["video"][row]) for row in ("r0", "r1"))
     singles, alone = torch.stack([one, other]), torch.tensor([1, 1])
@@ -184,10 +184,11 @@ def test_a_modality_few_rows_have_is_fitted_on_those(word_table):
     data = EmotionData(ids, {"audio": few, "video": frames}, ("joy", "anger"), targets, np.zeros(3000, bool))
     prepare(model, data)
     torch.testing.assert_close(
-        model.encoders["audio"].standardize.mean, torch.from_numpy(np.concatenate(list(few.values())).mean(axis=0))
+        model.modality("audio").encoder.standardize.mean,
+        torch.from_numpy(np.concatenate(list(few.values())).mean(axis=0)),
     )
     fit_background(model, data)
-    assert int(model.trust("audio").reference.any(dim=1).sum()) == 10
+    assert int(model.modality("audio").calibration.reference.any(dim=1).sum()) == 10
     none = EmotionData(ids, {"audio": {}, "video": frames}, data.labels, targets, data.multi_label)
     with pytest.raises(InputError, match="none of 3000 rows has audio, which is to be fitted"):
         fit_standardization(model, none)
@@ -209,7 +210,7 @@ def test_corpora_count_alike_however_many_rows_they_have(summed, toy):
     answers = []
     for parts in ([few, many], [few, *copies]):
         fit_overviews(summed, join(parts), 400)
-        overview = summed.encoders["video"].overview
+        overview = summed.modality("video").encoder.overview
         answers.append(overview(overview.scaled(torch.zeros(1, 12))))
     torch.testing.assert_close(answers[0], answers[1], atol=0.12, rtol=0)
 
@@ -221,7 +222,7 @@ def test_other_corpora_reach_the_map_in_closed_form_alone(summed, toy):
     alone = deepcopy(summed)
     prepare(alone, train)
     prepare(summed, train, beside)
-    one, other = alone.encoders["video"], summed.encoders["video"]
+    one, other = alone.modality("video").encoder, summed.modality("video").encoder
     for name, buffer in one.named_buffers():
         if not name.startswith("overview"):
             torch.testing.assert_close(buffer, other.get_buffer(name))

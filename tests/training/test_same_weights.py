@@ -16,7 +16,6 @@ from emoembed.reading.voice_and_face import only
 from emoembed.training import loop, manifest, recipes
 
 KEPT = Path(__file__).parent / "weights.json"
-PARTS = ("encoders", "projections", "log_scale", "bias", "space")
 QUICK = loop.TrainConfig(epochs=2, batch_size=8, bf16=False)
 
 
@@ -24,9 +23,11 @@ def sums_of(model):
     """Part that is trained or fitted before it -> the sum of its numbers and of their squares."""
     found = {}
     for name, value in sorted(model.state_dict().items()):
-        if name.startswith(PARTS) and value.is_floating_point():
+        part = ".".join(name.split(".")[: 3 if name.startswith("modalities") else 2])
+        trained = part.startswith("space") or part.endswith((".encoder", ".projection", ".log_scale", ".bias"))
+        if trained and value.is_floating_point():
             numbers = value.double().nan_to_num(0.0)
-            sums = found.setdefault(".".join(name.split(".")[:2]), np.zeros(2))
+            sums = found.setdefault(part, np.zeros(2))
             sums += np.array([float(numbers.sum()), float(numbers.square().sum())])
     return {part: [float(number) for number in sums] for part, sums in found.items()}
 

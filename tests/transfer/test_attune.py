@@ -35,24 +35,24 @@ def test_items_of_another_place_are_brought_home(at_home, toy):
     away = toy(60, 1)
     for frames in away.inputs["video"].values():
         frames += 1.5
-    home = model.background("video")
+    home = model.modality("video").background
     before = (mean_point(model, away) - home).norm()
     with pytest.warns(UserWarning, match="attuned to 2 items of video alone"):
         few = attune.attune(model, batches(away, range(2)))
     many = attune.attune(model, batches(away, range(60)))
     left = [float((mean_point(m, away) - home).norm() / before) for m in (few, many)]
     assert left[1] < 0.5 < left[0] < 1.0
-    assert many.config.provenance["attuned"] == {"video": 60}
+    assert many.state.attuned == {"video": 60}
     points = many.encode(away.batch(range(60)))["video"].detach()
     torch.testing.assert_close(points.norm(dim=1), torch.ones(60))
-    assert not bool(model.shift("video").any())
+    assert not bool(model.modality("video").shift.any())
 
 
 def test_attuning_anew_forgets_what_it_was_attuned_to_before(at_home, toy):
     model, _ = at_home
     away = batches(toy(30, 1), range(30))
     once = attune.attune(model, away)
-    torch.testing.assert_close(attune.attune(once, away).shift("video"), once.shift("video"))
+    torch.testing.assert_close(attune.attune(once, away).modality("video").shift, once.modality("video").shift)
 
 
 def test_items_that_lack_the_modality_say_nothing_of_where_it_lies(at_home, toy):
@@ -61,8 +61,8 @@ def test_items_that_lack_the_modality_say_nothing_of_where_it_lies(at_home, toy)
     there = attune.attune(model, [away.batch(np.arange(20))])
     lacking = dict(list(away.inputs["video"].items())[:20])
     some = attune.attune(model, [replace(away, inputs={"video": lacking}).batch(np.arange(30))])
-    torch.testing.assert_close(some.shift("video"), there.shift("video"))
-    assert some.config.provenance["attuned"] == {"video": 20}
+    torch.testing.assert_close(some.modality("video").shift, there.modality("video").shift)
+    assert some.state.attuned == {"video": 20}
 
 
 def test_texts_attune_nothing(three_model):
@@ -76,7 +76,7 @@ def test_what_was_heard_before_cannot_be_attuned(three_model, sounds):
     with pytest.raises(InputError, match="attune first, then adapt: the examples of awe"):
         taught.attune(audio=sounds)
     by_text = Recognizer(three_model).adapt([{"text": "wow", "label": "awe"}])  # which is not in the way
-    assert bool(by_text.attune(audio=sounds).model.shift("audio").any())
+    assert bool(by_text.attune(audio=sounds).model.modality("audio").shift.any())
 
 
 def test_an_attuned_model_is_saved_whole(at_home, toy, tmp_path):
@@ -84,7 +84,7 @@ def test_an_attuned_model_is_saved_whole(at_home, toy, tmp_path):
     attuned = Recognizer(attune.attune(model, batches(toy(30, 1), range(30))))
     attuned.save_pretrained(tmp_path / "mine")
     again = Recognizer.from_pretrained(tmp_path / "mine").model
-    torch.testing.assert_close(again.shift("video"), attuned.model.shift("video"), atol=1e-3, rtol=0)
+    torch.testing.assert_close(again.modality("video").shift, attuned.model.modality("video").shift, atol=1e-3, rtol=0)
     assert "30 video" in (tmp_path / "mine/README.md").read_text()
 
 
@@ -109,13 +109,13 @@ def sounds(voice):
 def test_sounds_attune_sound_alone(three_model, sounds):
     recognizer = Recognizer(three_model)
     attuned = recognizer.attune(audio=sounds).model
-    assert bool(attuned.shift("audio").any())
-    assert not bool(attuned.shift("video").any())
-    assert attuned.config.provenance["attuned"] == {"audio": 5}
+    assert bool(attuned.modality("audio").shift.any())
+    assert not bool(attuned.modality("video").shift.any())
+    assert attuned.state.attuned == {"audio": 5}
     faces = list(np.random.default_rng(0).integers(0, 255, (5, 48, 48), dtype=np.uint8))
     later = Recognizer(attuned).attune(video=faces)
-    torch.testing.assert_close(later.model.shift("audio"), attuned.shift("audio"))
-    assert later.model.config.provenance["attuned"] == {"audio": 5, "video": 5}
+    torch.testing.assert_close(later.model.modality("audio").shift, attuned.modality("audio").shift)
+    assert later.model.state.attuned == {"audio": 5, "video": 5}
 
 
 def test_a_manifest_attunes_by_the_rows_that_can_be_read(three_model, sounds, tmp_path):
@@ -129,7 +129,7 @@ def test_a_manifest_attunes_by_the_rows_that_can_be_read(three_model, sounds, tm
     attuned, failures = bulk.attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model")
     assert list(failures) == ["d"]
     direct = Recognizer(three_model).attune(audio=[tmp_path / f"{i}.wav" for i in range(5)])
-    torch.testing.assert_close(attuned.model.shift("audio"), direct.model.shift("audio"))
+    torch.testing.assert_close(attuned.model.modality("audio").shift, direct.model.modality("audio").shift)
     assert (tmp_path / "model/config.json").is_file()
 
 

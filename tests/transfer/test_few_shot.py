@@ -37,7 +37,7 @@ def test_examples_say_how_they_differ_from_items_in_general():
     examples = background + 0.1 * torch.randn(5, 8)
     goal = normalize(examples.mean(dim=0) - background, dim=0)
     torch.testing.assert_close(few_shot.shrink(word, examples, background, 1e-6), goal, rtol=1e-4, atol=1e-4)
-    detailed = few_shot.shrink(word, examples, background, 1e-6, detail=3)
+    detailed = few_shot.shrink(word, examples, background, 1e-6, residual=3)
     for part in (slice(0, 5), slice(5, 8)):
         apart = normalize(examples.mean(dim=0)[part] - background[part], dim=0)
         torch.testing.assert_close(normalize(detailed[part], dim=0), apart, rtol=1e-4, atol=1e-4)
@@ -45,8 +45,12 @@ def test_examples_say_how_they_differ_from_items_in_general():
 
 def test_what_no_word_says_counts_by_how_many_examples_say_it():
     word, examples = torch.zeros(8), torch.randn(1, 8).repeat(32, 1)
-    counted = [float(few_shot.shrink(word, examples[:k], torch.zeros(8), 8.0, detail=3)[5:].norm()) for k in (1, 8, 32)]
-    assert counted == pytest.approx([few_shot.DETAIL_WEIGHT * k / (k + few_shot.DETAIL_SHRINKAGE) for k in (1, 8, 32)])
+    counted = [
+        float(few_shot.shrink(word, examples[:k], torch.zeros(8), 8.0, residual=3)[5:].norm()) for k in (1, 8, 32)
+    ]
+    assert counted == pytest.approx(
+        [few_shot.RESIDUAL_WEIGHT * k / (k + few_shot.RESIDUAL_SHRINKAGE) for k in (1, 8, 32)]
+    )
 
 
 @pytest.fixture
@@ -56,20 +60,24 @@ def awe_by_example(units_model, toy):
     fit_background(units_model, toy(300, 1))
     word = units_model.label_points(["awe"])["video"][0].detach()
     rivals = units_model.label_points(["joy", "anger"])["video"].detach()
-    examples = units_model.trust("video").reference[:16].clone()
+    examples = units_model.modality("video").calibration.reference[:16].clone()
 
     def teach(**settings):
         awe, others = {"awe": {"video": examples}}, {"video": rivals}
-        return few_shot.adapt(units_model, awe, {"awe": {"video": word}}, others=others, **settings).anchors("video")[0]
+        return (
+            few_shot.adapt(units_model, awe, {"awe": {"video": word}}, others=others, **settings)
+            .modality("video")
+            .anchors[0]
+        )
 
-    return teach, word, normalize(examples.mean(dim=0) - units_model.background("video"), dim=0)
+    return teach, word, normalize(examples.mean(dim=0) - units_model.modality("video").background, dim=0)
 
 
 def test_the_callers_shrinkage_and_the_spread_of_labels_decide_how_far_a_label_moves(awe_by_example, units_model):
     teach, word, goal = awe_by_example
     torch.testing.assert_close(teach(shrinkage={"video": 1e9}), word, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(teach(shrinkage={"video": 1e-9}), goal, rtol=1e-4, atol=1e-4)
-    usual = units_model.trust("video").spread
+    usual = units_model.modality("video").calibration.spread
     usual.mul_(100.0)  # where labels are wide sixteen examples that agree say the more
     agreed = float(teach() @ goal)
     usual.div_(1e4)
@@ -87,7 +95,7 @@ def test_a_fine_tune_wins_over_no_more_items_of_others_than_allowed(units_model,
     fit_background(units_model, toy(300, 1))
     word = units_model.label_points(["awe"])["video"][0].detach()
     rivals = units_model.label_points(["joy", "anger"])["video"].detach()
-    reference = units_model.trust("video").reference
+    reference = units_model.modality("video").calibration.reference
     examples = reference[:16].clone()
     shares = []
     for bound in (1.0, 0.0):
@@ -99,10 +107,10 @@ def test_a_fine_tune_wins_over_no_more_items_of_others_than_allowed(units_model,
             max_harm=bound,
             others={"video": rivals},
         )
-        shares.append(few_shot.won(units_model, "video", taught.anchors("video"), rivals, reference))
+        shares.append(few_shot.won(units_model, "video", taught.modality("video").anchors, rivals, reference))
     plain = few_shot.adapt(units_model, {"awe": {"video": examples}}, {"awe": {"video": word}})
     assert shares[0] > shares[1] + 0.02
-    assert shares[1] <= few_shot.won(units_model, "video", plain.anchors("video"), rivals, reference)
+    assert shares[1] <= few_shot.won(units_model, "video", plain.modality("video").anchors, rivals, reference)
 
 
 def test_a_description_taught_with_holds_where_the_name_alone_is_given(three_model, tmp_path):
@@ -111,8 +119,8 @@ def test_a_description_taught_with_holds_where_the_name_alone_is_given(three_mod
     recognizer.adapt(rows[:1], said).save_pretrained(tmp_path / "one")
     taught = Recognizer.from_pretrained(tmp_path / "one")
     at_once, later = recognizer.adapt(rows, said).model, taught.adapt(rows[1:]).model
-    torch.testing.assert_close(at_once.anchors("text"), later.anchors("text"))
-    assert not torch.allclose(later.anchors("text"), recognizer.adapt(rows).model.anchors("text"))
+    torch.testing.assert_close(at_once.modality("text").anchors, later.modality("text").anchors)
+    assert not torch.allclose(later.modality("text").anchors, recognizer.adapt(rows).model.modality("text").anchors)
     bare, described = (taught.model.label_points(labels)["audio"] for labels in (["awe"], said))
     torch.testing.assert_close(bare, described)
     assert not torch.allclose(bare, recognizer.model.label_points(["awe"])["audio"])
@@ -128,10 +136,12 @@ def test_further_examples_join_those_taught_before(recognizer, tmp_path):
     later = (
         Recognizer.from_pretrained(tmp_path / "three").adapt([*rows[3:], {"text": "go away", "label": "anger"}]).model
     )
-    torch.testing.assert_close(later.anchors("text")[0], at_once.anchors("text")[0], rtol=0, atol=2e-3)
-    assert later.config.provenance["few_shot"] == {"awe": {"text": 4}, "anger": {"text": 1}}
-    assert later.examples("awe", "text").shape == (4, recognizer.model.config.modalities["text"].point_dim)
-    torch.testing.assert_close(later.examples("anger", "text")[0], later.get_buffer("examples_text")[4])
+    torch.testing.assert_close(
+        later.modality("text").anchors[0], at_once.modality("text").anchors[0], rtol=0, atol=2e-3
+    )
+    assert later.state.taught == {"awe": {"text": 4}, "anger": {"text": 1}}
+    assert later.modality("text").examples_of("awe").shape == (4, recognizer.model.config.modalities["text"].point_dim)
+    torch.testing.assert_close(later.modality("text").examples_of("anger")[0], later.modality("text").examples[4])
 
 
 def test_a_taught_label_joins_those_scored_by_default(recognizer):
@@ -140,8 +150,8 @@ def test_a_taught_label_joins_those_scored_by_default(recognizer):
 
 def test_a_row_may_teach_several_labels(recognizer):
     both = recognizer.adapt([{"text": "those were the days", "label": ["nostalgia", "awe"]}])
-    assert both.model.config.adapted == ("nostalgia", "awe")
-    assert both.model.config.provenance["few_shot"] == {"nostalgia": {"text": 1}, "awe": {"text": 1}}
+    assert tuple(both.model.state.taught) == ("nostalgia", "awe")
+    assert both.model.state.taught == {"nostalgia": {"text": 1}, "awe": {"text": 1}}
 
 
 @pytest.fixture
@@ -168,12 +178,14 @@ def test_an_adapted_model_saves_and_teaches_further(recognizer, tmp_path):
     taught = recognizer.adapt(SUPPORT)
     taught.save_pretrained(tmp_path / "mine")
     again = Recognizer.from_pretrained(tmp_path / "mine")
-    assert again.model.config.adapted == ("nostalgia",)
+    assert tuple(again.model.state.taught) == ("nostalgia",)
     assert "nostalgia (2 text)" in (tmp_path / "mine/README.md").read_text()
-    torch.testing.assert_close(again.model.anchors("text"), taught.model.anchors("text"), rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(
+        again.model.modality("text").anchors, taught.model.modality("text").anchors, rtol=1e-2, atol=1e-2
+    )
     more = again.adapt([{"text": "whatever next", "label": "awe"}])
-    assert more.model.config.adapted == ("nostalgia", "awe")
-    torch.testing.assert_close(more.model.anchors("text")[0], again.model.anchors("text")[0])
+    assert tuple(more.model.state.taught) == ("nostalgia", "awe")
+    torch.testing.assert_close(more.model.modality("text").anchors[0], again.model.modality("text").anchors[0])
 
 
 @pytest.mark.parametrize(
@@ -211,7 +223,7 @@ def test_a_fine_tune_leaves_the_examples_of_labels_taught_before_to_them(recogni
     """The reference is empty here: what is held back is held back for the earlier label's sake."""
     earlier = [{"text": f"those were the days {i}", "label": "nostalgia"} for i in range(8)]
     later = [{"text": f"those were the days at home {i}", "label": "homesickness"} for i in range(8)]
-    recognizer.model.trust("text").reference.zero_()
+    recognizer.model.modality("text").calibration.reference.zero_()
     taught = recognizer.adapt(earlier)
 
     def kept(bound):

@@ -88,7 +88,7 @@ def test_figures_of_a_checkpoint_have_their_intervals(text_model, manifest):
     _, rows = shipped.rows_of(text_model, _one_label(manifest))
     calibrate(text_model, "text", rows)
     for threshold in np.linspace(0.0, 1.0, 41):
-        text_model.trust("text").thresholds.fill_(threshold)
+        text_model.modality("text").calibration.thresholds.fill_(threshold)
         abstained = shipped.abstention(text_model, str(manifest), manifest.parent, "valid").iloc[0]
         if abstained["answered"] < 0.8:
             break
