@@ -131,7 +131,7 @@ def groups(modality: str, fold: Fold, position: int) -> list[tuple[str, ...]]:
 def changed(fold: Fold, variant: Variant) -> Fold:
     """A fold whose modality departs as a variant has it."""
     modalities = {
-        name: replace(one, parts=variant.parts or one.parts, settings={**one.settings, **variant.settings})
+        name: replace(one, parts=variant.parts or one.parts).with_settings(**variant.settings)
         for name, one in {name: variant.modality or one for name, one in fold.modalities.items()}.items()
     }
     if variant.settings.get("vad_share") == 0.0:

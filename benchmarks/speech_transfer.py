@@ -8,7 +8,6 @@ in the cache, and the table is written row by row.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -34,7 +33,7 @@ WAYS = {
 def reads(kind: str, overview: float) -> ModalityConfig:
     """What reads speech: by its frames or its statistics, the map in closed form counting so much."""
     modality = recipes.audio_modality() if kind == "frames" else recipes.functionals_modality()
-    return replace(modality, settings={**modality.settings, "overview": overview})
+    return modality.with_settings(overview=overview)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ import stages
 import emoembed
 from emoembed import corpora, metrics
 from emoembed.corpora import Corpus
+from emoembed.encoders.recurrent import RecurrentSettings
 from emoembed.errors import InputError
 from emoembed.features.text import words
 from emoembed.labels.phrases import WordTable
@@ -51,7 +52,9 @@ def word_data(corpus: Corpus, table: WordTable) -> EmotionData:
 
 def train_recurrent(data: Path, table: WordTable) -> EmotionModel:
     """The BiGRU on what `base` trains on, stopped where it stops."""
-    config = ModalityConfig("words", "recurrent", DIM, tuple(f"word_{i:03d}" for i in range(DIM)), {"hidden": 192})
+    config = ModalityConfig(
+        "words", "recurrent", DIM, tuple(f"word_{i:03d}" for i in range(DIM)), RecurrentSettings(hidden=192)
+    )
     rows = join([word_data(corpora.load(name, data).split("train"), table) for name in stages.TEXT_CORPORA])
     valid = word_data(corpora.load("goemotions", data).split("valid"), table)
     model, _ = train(Recipe({"text": config}, table, TRAINING), rows, valid, progress=True)

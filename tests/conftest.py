@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.corpora.stand_in import write_iemocap, write_mosei
+from emoembed.encoders.pooled import PooledSettings
 from emoembed.labels.emotion import table
 from emoembed.labels.phrases import SentenceEncoder, WordTable
 from emoembed.labels.projections import LabelParts
@@ -101,7 +102,7 @@ def three_model(tokenizer, text_model):
 @pytest.fixture
 def units_model(word_table):
     columns = tuple(f"unit_{i}" for i in range(6))
-    settings = {"hidden": 16, "dropout": 0.0}
+    settings = PooledSettings(hidden=16, dropout=0.0)
     modality = ModalityConfig("action_units", "pooled", 24, columns, settings, parts=LabelParts(vad_share=0.5))
     return build({"video": modality}, word_table)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
+from emoembed.encoders.base import Encoder, Settings
 from emoembed.encoders.layers import (
     AttentionPooling,
     ResidualStage,
@@ -17,30 +20,30 @@ FACES_AT_ONCE = 512
 """That the face network reads together outside training: each takes 1 MB while it is read, and clips have thousands."""
 
 
-class FaceEncoder(nn.Module):
+@dataclass(frozen=True)
+class FaceSettings(Settings):
+    """Sizes of the convolutions."""
+
+    side: int = 48  # pixels of a face's side
+    channels: tuple[int, ...] = (32, 64, 128, 160)  # of the stages; the first keeps the size, the others halve it
+    depth: tuple[int, ...] = (1, 1, 2, 2)  # residual convolutions of each stage
+    dropout: float = 0.4
+    overview: float = 0.0  # share of what a ridge map says of what the network has learned; see `layers.joined`
+
+
+class FaceEncoder(Encoder):
     """A small residual CNN over each 48x48 grey face, then attention pooling over the frames.
 
     Outside training each face is read mirrored as well, and the mean of both counts.
-
-    Args:
-        embed_dim: size of the result.
-        side: pixels of a face's side.
-        channels: of the four stages; the first keeps the size, the others halve it.
-        depth: residual convolutions of each stage.
-        overview: share of what a map in closed form says of what the network has learned to see; see `joined`.
     """
 
-    def __init__(
-        self,
-        embed_dim: int,
-        side: int = 48,
-        channels: tuple[int, ...] = (32, 64, 128, 160),
-        depth: tuple[int, ...] = (1, 1, 2, 2),
-        dropout: float = 0.4,
-        overview: float = 0.0,
-    ) -> None:
+    settings_type = FaceSettings
+
+    def __init__(self, feature_dim: int, embed_dim: int, settings: FaceSettings | None = None) -> None:
         super().__init__()
-        self.side, self.overview_share = side, overview
+        settings = settings or FaceSettings()
+        channels, depth, dropout = settings.channels, settings.depth, settings.dropout
+        self.side, self.overview_share = settings.side, settings.overview
         sizes = (1, *channels)
         self.stages = nn.ModuleList(
             ResidualStage(sizes[i], sizes[i + 1], (2, 2) if i else (1, 1), depth[i]) for i in range(len(channels))
@@ -49,12 +52,8 @@ class FaceEncoder(nn.Module):
         self.narrow = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1] * 4, 2 * channels[-1]), nn.GELU())
         self.pool = AttentionPooling(2 * channels[-1])
         self.features_dim = 4 * channels[-1]
-        self.overview = RidgeMap(self.features_dim, embed_dim) if overview else None
+        self.overview = RidgeMap(self.features_dim, embed_dim) if settings.overview else None
         self.out = nn.Linear(self.features_dim, embed_dim)
-
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """`(batch, time, side * side)` in 0..1, `(batch,)` -> `(batch, embed_dim)`"""
-        return self.place(self.read(frames, lengths))
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """What is known of each item before it is placed: `(batch, features)`"""

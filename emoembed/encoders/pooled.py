@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
+from emoembed.encoders.base import Encoder, Settings
 from emoembed.encoders.layers import (
     Standardize,
     joined,
@@ -16,29 +20,27 @@ SUMMARY_NOISE = 0.1
 """Deviation of the noise on standardised statistics in training."""
 
 
-class PooledEncoder(nn.Module):
-    """What an item is like over time, through a two-layer perceptron: for action units, functionals, and little data.
+@dataclass(frozen=True)
+class PooledSettings(Settings):
+    """Size of the perceptron, and what it reads."""
 
-    Args:
-        feature_dim: columns of the input.
-        embed_dim: size of the result.
-        hidden: of the perceptron.
-        summary: what is read of the columns: their `mean`; their means and deviations (`moments`); or `functionals`
-            of speech, as `statistics` has them.
-        overview: share of what a map in closed form says of the same numbers; see `joined`.
-    """
+    hidden: int = 128
+    dropout: float = 0.3
+    summary: Literal["mean", "moments", "functionals"] = "mean"
+    """What is read of the columns: their mean; their means and deviations; or functionals of speech (`statistics`)."""
+    overview: float = 0.0  # share of what a ridge map says of the same numbers; see `layers.joined`
 
-    def __init__(
-        self,
-        feature_dim: int,
-        embed_dim: int,
-        hidden: int = 128,
-        dropout: float = 0.3,
-        summary: str = "mean",
-        overview: float = 0.0,
-    ) -> None:
+
+class PooledEncoder(Encoder):
+    """Statistics of an item over time, through a two-layer perceptron: for action units, functionals, and few rows."""
+
+    settings_type = PooledSettings
+
+    def __init__(self, feature_dim: int, embed_dim: int, settings: PooledSettings | None = None) -> None:
         super().__init__()
-        self.summary, self.overview_share = summary, overview
+        settings = settings or PooledSettings()
+        hidden, dropout, summary = settings.hidden, settings.dropout, settings.summary
+        self.summary, self.overview_share = summary, settings.overview
         size = {"mean": feature_dim, "moments": 2 * feature_dim, "functionals": statistics_dim(feature_dim)}[summary]
         self.features_dim = size
         self.standardize = Standardize(feature_dim)
@@ -50,10 +52,6 @@ class PooledEncoder(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(hidden, embed_dim),
         )
-
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
-        return self.place(self.read(frames, lengths))
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """What is known of each item before it is placed: `(batch, features)`, standardised."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from emoembed.encoders.base import Encoder, Settings
 from emoembed.encoders.layers import (
     AttentionPooling,
     Standardize,
@@ -17,25 +19,31 @@ from emoembed.encoders.layers import (
 from emoembed.errors import InputError
 
 
-class RecurrentEncoder(nn.Module):
+@dataclass(frozen=True)
+class RecurrentSettings(Settings):
+    """Size of the recurrent network."""
+
+    hidden: int = 128
+    layers: int = 1
+    cell: Literal["gru", "lstm"] = "gru"
+    dropout: float = 0.2
+
+
+class RecurrentEncoder(Encoder):
     """Bidirectional LSTM or GRU with attention pooling.
 
     Departs from Dai et al. 2020 (section 3.1), which reads the last step of a padded sequence: there the backward
     state has seen one step only, and padding is never masked.
     """
 
-    def __init__(
-        self,
-        feature_dim: int,
-        embed_dim: int,
-        hidden: int = 128,
-        layers: int = 1,
-        cell: str = "gru",
-        dropout: float = 0.2,
-    ) -> None:
+    settings_type = RecurrentSettings
+
+    def __init__(self, feature_dim: int, embed_dim: int, settings: RecurrentSettings | None = None) -> None:
         super().__init__()
+        settings = settings or RecurrentSettings()
+        hidden, layers, dropout = settings.hidden, settings.layers, settings.dropout
         self.standardize = Standardize(feature_dim)
-        recurrent = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
+        recurrent = {"gru": nn.GRU, "lstm": nn.LSTM}[settings.cell]
         self.recurrent = recurrent(
             feature_dim,
             hidden,
@@ -47,10 +55,6 @@ class RecurrentEncoder(nn.Module):
         self.pool = AttentionPooling(2 * hidden)
         self.features_dim = 4 * hidden
         self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.features_dim, embed_dim))
-
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
-        return self.place(self.read(frames, lengths))
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """What is known of each item before it is placed: `(batch, features)`"""
@@ -68,10 +72,10 @@ class WordEncoder(RecurrentEncoder):
     labels have somewhere to start from, as a sentence encoder's have.
     """
 
-    def __init__(self, feature_dim: int, embed_dim: int, **settings: Any) -> None:
+    def __init__(self, feature_dim: int, embed_dim: int, settings: RecurrentSettings | None = None) -> None:
         if feature_dim != embed_dim:
             raise InputError(f"words are read in their own space: embed_dim is {feature_dim}; given {embed_dim}")
-        super().__init__(feature_dim, embed_dim, **settings)
+        super().__init__(feature_dim, embed_dim, settings)
         self.gate = nn.Parameter(torch.tensor(0.1))
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
+from emoembed.encoders.base import Encoder, Settings
 from emoembed.encoders.layers import (
     AttentionPooling,
     ResidualStage,
@@ -19,32 +22,28 @@ from emoembed.encoders.ridge import RidgeMap
 from emoembed.encoders.statistics import statistics, statistics_dim
 
 
-class SpectrogramEncoder(nn.Module):
-    """Log-mel bands through a convolutional front end, joined by the other columns, then a BiGRU and attention pooling.
+@dataclass(frozen=True)
+class SpectrogramSettings(Settings):
+    """Sizes of the convolutions and of the recurrent network after them."""
 
-    Args:
-        feature_dim: columns of the input; the first `bands` are mel bands, the rest (prosody) skip the convolutions.
-        embed_dim: size of the result.
-        bands: number of mel bands.
-        channels: of the four convolutional stages; each halves the bands, all but the third halve the time.
-        hidden: of the GRU.
-        overview: share of what a map in closed form says of the recording's statistics; see `joined`.
-    """
+    bands: int = 64  # mel bands; the columns after them (prosody) skip the convolutions
+    channels: tuple[int, ...] = (32, 64, 96, 128)  # of the stages; each halves the bands, all but the third the time
+    hidden: int = 96  # of the GRU
+    dropout: float = 0.3
+    overview: float = 0.0  # share of what a ridge map says of the recording's statistics; see `layers.joined`
 
-    def __init__(
-        self,
-        feature_dim: int,
-        embed_dim: int,
-        bands: int = 64,
-        channels: tuple[int, ...] = (32, 64, 96, 128),
-        hidden: int = 96,
-        dropout: float = 0.3,
-        overview: float = 0.0,
-    ) -> None:
+
+class SpectrogramEncoder(Encoder):
+    """Log-mel bands through convolutions, joined by the other columns; then a BiGRU and attention pooling."""
+
+    settings_type = SpectrogramSettings
+
+    def __init__(self, feature_dim: int, embed_dim: int, settings: SpectrogramSettings | None = None) -> None:
         super().__init__()
-        self.bands = bands
-        self.overview_share = overview
-        self.overview = RidgeMap(statistics_dim(feature_dim), embed_dim) if overview else None
+        settings = settings or SpectrogramSettings()
+        bands, channels, hidden, dropout = settings.bands, settings.channels, settings.hidden, settings.dropout
+        self.bands, self.overview_share = bands, settings.overview
+        self.overview = RidgeMap(statistics_dim(feature_dim), embed_dim) if settings.overview else None
         self.standardize = Standardize(feature_dim)
         strides = (2, 2, 1, 2)
         self.time_stride = 8
@@ -57,12 +56,8 @@ class SpectrogramEncoder(nn.Module):
         self.recurrent = nn.GRU(2 * hidden, hidden, batch_first=True, bidirectional=True)
         self.pool = AttentionPooling(2 * hidden)
         self.pooled_dim = 4 * hidden
-        self.features_dim = self.pooled_dim + (statistics_dim(feature_dim) if overview else 0)
+        self.features_dim = self.pooled_dim + (statistics_dim(feature_dim) if settings.overview else 0)
         self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.pooled_dim, embed_dim))
-
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
-        return self.place(self.read(frames, lengths))
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """What is known of each item before it is placed: `(batch, features)`, the network's and the statistics."""

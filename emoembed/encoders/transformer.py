@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,37 +24,39 @@ from emoembed.labels.space import NEUTRAL_POLE, VAD_DIM
 if TYPE_CHECKING:
     pass
 from emoembed.encoders.adapters import LowRankAdapters
+from emoembed.encoders.base import Encoder, Settings
 from emoembed.encoders.trunk import build_trunk
 
 IMAGES_AT_ONCE = 64
 """That a transformer reads together where no gradient is asked for."""
 
 
-class TransformerEncoder(nn.Module):
-    """A `transformers` model, masked mean over its last hidden states, and a linear map when sizes differ.
+@dataclass(frozen=True)
+class TransformerSettings(Settings):
+    """Which transformer, and what is trained of it."""
 
-    Args:
-        trunk_config: the model's own configuration, as its `config.json` holds it.
-        embed_dim: size of the result.
-        rank: of the low-rank adapters; 0 trains nothing of the trunk.
-        strength: of the adapters, see `LowRankAdapters`.
-        vad_share: how much of a point is the text's own valence, arousal and dominance, in its first four columns,
-            read from the mean hidden state by a linear layer; 0 for none of it.
-    """
+    trunk_config: dict[str, Any]  # the model's own configuration, as its `config.json` holds it
+    rank: int = 0  # of the low-rank adapters; 0 trains nothing of the trunk
+    strength: float = 1.0  # of the adapters, see `LowRankAdapters`
+    vad_share: float = 0.0
+    """How much of a point is the text's own valence, arousal and dominance, in its first four columns, read from the
+    mean hidden state by a linear layer; 0 for none of it."""
+
+
+class TransformerEncoder(Encoder):
+    """A `transformers` model, masked mean over its last hidden states, and a linear map when sizes differ."""
 
     trunk: Any  # a transformers model: its attributes differ by family
 
-    def __init__(
-        self,
-        trunk_config: dict[str, Any],
-        embed_dim: int,
-        rank: int = 0,
-        strength: float = 1.0,
-        vad_share: float = 0.0,
-    ) -> None:
+    settings_type = TransformerSettings
+
+    def __init__(self, feature_dim: int, embed_dim: int, settings: TransformerSettings) -> None:
         super().__init__()
+        rank, strength, vad_share = settings.rank, settings.strength, settings.vad_share
         self.vad_share = vad_share
-        self.trunk = build_trunk(trunk_config).requires_grad_(False).eval()  # it embeds labels: never with dropout
+        self.trunk = (
+            build_trunk(settings.trunk_config).requires_grad_(False).eval()
+        )  # it embeds labels: never with dropout
         hidden = self.trunk.config.hidden_size
         self.adapters = LowRankAdapters(self.trunk, rank, strength) if rank else None
         meaning = embed_dim - VAD_DIM if vad_share else embed_dim
@@ -85,10 +88,6 @@ class TransformerEncoder(nn.Module):
         self._merged = []
         super()._apply(fn, recurse)
         return self
-
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
-        return self.place(self.read(frames, lengths))
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """What the point is made from: the mean hidden state `(batch, features_dim)`."""

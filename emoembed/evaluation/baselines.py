@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from emoembed import metrics
 from emoembed.encoders.layers import Standardize, padding_mask
-from emoembed.encoders.recurrent import RecurrentEncoder
+from emoembed.encoders.recurrent import RecurrentEncoder, RecurrentSettings
 from emoembed.errors import LabelError
 from emoembed.labels.emotion import resolve
 from emoembed.model.config import ModalityConfig
@@ -89,7 +89,7 @@ class EarlyFusion(nn.Module):
         super().__init__()
         self.dims = dict(dims)
         self.standardize = nn.ModuleDict({name: Standardize(dim) for name, dim in dims.items()})
-        self.encoder = RecurrentEncoder(sum(dims.values()), WIDTH, cell="lstm")
+        self.encoder = RecurrentEncoder(sum(dims.values()), WIDTH, RecurrentSettings(cell="lstm"))
 
     def forward(self, batch: Batch) -> Tensor:
         """-> `(batch, WIDTH)`"""
@@ -108,7 +108,9 @@ class LateFusion(nn.Module):
 
     def __init__(self, dims: Mapping[str, int]) -> None:
         super().__init__()
-        self.encoders = nn.ModuleDict({name: RecurrentEncoder(dim, WIDTH, cell="lstm") for name, dim in dims.items()})
+        self.encoders = nn.ModuleDict(
+            {name: RecurrentEncoder(dim, WIDTH, RecurrentSettings(cell="lstm")) for name, dim in dims.items()}
+        )
         shared = {name: one.standardize for name, one in self.encoders.items()}
         self.standardize = nn.ModuleDict(shared)  # type: ignore[arg-type]
         self.out = nn.Linear(WIDTH * len(dims), WIDTH)

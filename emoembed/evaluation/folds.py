@@ -166,7 +166,7 @@ def parse_unseen(unseen: str | Sequence[str], labels: Sequence[str]) -> list[tup
 def modality_config(modality: str, base: EmotionModel, rows: int) -> ModalityConfig:
     """The recipe of one modality for so many training rows; text takes the trunk of the given model."""
     if modality == "text":
-        return recipes.text_modality(base.config.modalities["text"].settings["trunk_config"])
+        return recipes.text_modality(base.config.modalities["text"].trunk_config)
     return recipes.speech_modality(rows) if modality == "audio" else recipes.video_modality()
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from emoembed.encoders.layers import point
 from emoembed.labels.projections import LabelProjection
 from emoembed.model.calibration import LabelTrust, Reliability
-from emoembed.model.config import ENCODERS, ModalityConfig
+from emoembed.model.config import ModalityConfig
 from emoembed.model.residual import Residual
 
 
@@ -41,10 +41,7 @@ class Modality(nn.Module):
         super().__init__()
         self.config = config
         self.taught = dict(taught or {})
-        arguments = dict(config.settings)
-        if config.encoder in ("recurrent", "spectrogram", "pooled", "words"):
-            arguments["feature_dim"] = len(config.columns)
-        self.encoder = ENCODERS[config.encoder](embed_dim=config.embed_dim, **arguments)
+        self.encoder = config.build()
         self.projection = LabelProjection(phrase_dim, config.embed_dim, config.parts)
         self.log_scale = nn.Parameter(torch.tensor(10.0).log())
         self.bias = nn.Parameter(torch.tensor(-3.0))

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from emoembed.labels.emotion import Label, canonical
+from emoembed.model.typed import typed
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,4 @@ class State:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> State:
         """The state that `to_dict` wrote."""
-        return cls(
-            labels=tuple(values["labels"]),
-            seen={name: tuple(labels) for name, labels in values["seen"].items()},
-            taught={label: dict(counts) for label, counts in values["taught"].items()},
-            described={name: Label(**label) for name, label in values["described"].items()},
-            attuned=dict(values["attuned"]),
-            provenance=dict(values["provenance"]),
-        )
+        return typed(cls, values)

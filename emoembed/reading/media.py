@@ -118,7 +118,7 @@ def _audio(config: ModalityConfig, source: Any, any_sound: bool) -> Reading:
 
 def _waveform(values: np.ndarray, config: ModalityConfig) -> np.ndarray:
     """Samples as a speech transformer wants them: as they are, or of mean 0 and deviation 1."""
-    if not config.settings["trunk_config"].get("do_normalize"):
+    if not config.trunk_config.get("do_normalize"):
         return values
     return (values - values.mean()) / max(values.std(), 1e-4)
 
@@ -163,7 +163,7 @@ def _pixels(faces: np.ndarray, config: ModalityConfig) -> np.ndarray:
     import cv2
 
     faces = faces[: config.longest]
-    trunk = config.settings["trunk_config"]
+    trunk = config.trunk_config
     side, channels = int(trunk.get("image_size", 224)), int(trunk.get("num_channels", 3))
     mean, spread = (np.array(trunk.get(key, [0.5] * channels), np.float32) for key in ("image_mean", "image_std"))
     small = int(faces.shape[1] ** 0.5)

@@ -68,7 +68,7 @@ def temper(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel
     assert encoder.adapters is not None
     encoder.adapters.strength = strength
     encoder.train(encoder.training)  # forgets the weights merged before
-    changed = replace(config, settings={**config.settings, "strength": strength})
+    changed = config.with_settings(strength=strength)
     model.config = replace(model.config, modalities={**model.config.modalities, "text": changed})
     model.modality("text").config = changed
     return model

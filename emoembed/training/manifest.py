@@ -179,7 +179,7 @@ def _modality(name: str, phrases: PhraseEncoder, base: EmotionModel | None, rows
     if name == "text":
         assert base is not None
         known = base.config.modalities["text"]
-        return replace(known, settings={**known.settings, "strength": 1.0})  # its adapters start anew
+        return known.with_settings(strength=1.0)  # its adapters start anew
     return recipes.speech_modality(rows) if name == "audio" else recipes.video_modality()
 
 

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from emoembed.encoders.transformer import TransformerEncoder
+from emoembed.encoders.transformer import TransformerEncoder, TransformerSettings
 from emoembed.encoders.trunk import read_trunk
 from emoembed.errors import CheckpointError
 from emoembed.features import audio
 from emoembed.labels.phrases import SentenceEncoder
 from emoembed.model import checkpoint
 from emoembed.model.config import ModalityConfig
-from emoembed.model.model import EmotionModel
 from emoembed.training import recipes
 
 if TYPE_CHECKING:
@@ -39,16 +38,11 @@ class Pretrained:
     weights: dict[str, Tensor]
     tokenizer: Tokenizer | None = None
 
-    def load_into(self, model: EmotionModel, name: str) -> None:
-        """Put the weights into a model that was built with this modality."""
-        encoder = model.modality(name).encoder
-        assert isinstance(encoder, TransformerEncoder)
-        encoder.trunk.load_state_dict(self.weights)
-
     def sentence_encoder(self) -> SentenceEncoder:
         """A text transformer as the encoder of label names."""
+        encoder = self.modality.build()
         assert self.tokenizer is not None
-        encoder = TransformerEncoder(embed_dim=self.modality.embed_dim, **self.modality.settings)
+        assert isinstance(encoder, TransformerEncoder)
         encoder.trunk.load_state_dict(self.weights)
         return SentenceEncoder(encoder.eval(), self.tokenizer)
 
@@ -65,7 +59,7 @@ def read(modality: str, name: str | Path, *, rank: int = RANK) -> Pretrained:
         raise CheckpointError(f"{name} is a {config['model_type']} model, an encoder of {reads}; {modality} was asked")
     if modality == "text":
         return Pretrained(recipes.text_modality(config, rank), weights, _tokenizer(name, config))
-    settings = {"trunk_config": {**config, **_preparation(name, config, modality)}, "rank": rank}
+    settings = TransformerSettings({**config, **_preparation(name, config, modality)}, rank)
     if modality == "audio":
         like = recipes.audio_modality()
         columns = audio.WAVEFORM.columns

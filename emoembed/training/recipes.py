@@ -9,6 +9,11 @@ from typing import Any
 
 from torch import Tensor
 
+from emoembed.encoders.faces import FaceSettings
+from emoembed.encoders.pooled import PooledSettings
+from emoembed.encoders.recurrent import RecurrentSettings
+from emoembed.encoders.spectrogram import SpectrogramSettings
+from emoembed.encoders.transformer import TransformerSettings
 from emoembed.features import audio
 from emoembed.labels.phrases import PhraseEncoder
 from emoembed.labels.projections import LabelParts
@@ -131,7 +136,7 @@ def kind_of(modality: str, config: ModalityConfig) -> str:
 def text_modality(trunk_config: dict[str, object], rank: int = TEXT_RANK) -> ModalityConfig:
     """Sentences: a transformer whose untouched half embeds labels and whose low-rank adapters are trained."""
     hidden = int(trunk_config["hidden_size"])  # type: ignore[call-overload]
-    settings = {"trunk_config": trunk_config, "rank": rank, "vad_share": TEXT_PARTS.vad_share}
+    settings = TransformerSettings(trunk_config, rank, vad_share=TEXT_PARTS.vad_share)
     return ModalityConfig(
         "wordpieces", "transformer", hidden + VAD_DIM, ("token",), settings, parts=TEXT_PARTS, residual=TEXT_RESIDUAL
     )
@@ -144,7 +149,7 @@ def audio_modality() -> ModalityConfig:
         "spectrogram",
         SPACE_DIM,
         audio.SPEECH.columns,
-        {"overview": 0.5},
+        SpectrogramSettings(overview=0.5),
         parts=SPEECH_PARTS,
         residual=RESIDUAL,
     )
@@ -157,7 +162,7 @@ def speech_modality(recordings: int) -> ModalityConfig:
 
 def functionals_modality() -> ModalityConfig:
     """Speech by its statistics alone: with a thousand recordings a network over their frames learns less."""
-    settings = {"summary": "functionals", "overview": 0.5}
+    settings = PooledSettings(summary="functionals", overview=0.5)
     return ModalityConfig(
         "speech", "pooled", SPACE_DIM, audio.SPEECH.columns, settings, parts=SPEECH_PARTS, residual=RESIDUAL
     )
@@ -166,27 +171,33 @@ def functionals_modality() -> ModalityConfig:
 def video_modality() -> ModalityConfig:
     """Faces: a small CNN over each 48x48 face, joined by a map in closed form of what it has learned to see."""
     return ModalityConfig(
-        "faces", "face", SPACE_DIM, settings={"overview": FACE_OVERVIEW}, parts=FACE_PARTS, residual=RESIDUAL
+        "faces", "face", SPACE_DIM, settings=FaceSettings(overview=FACE_OVERVIEW), parts=FACE_PARTS, residual=RESIDUAL
     )
 
 
 def action_unit_modality(columns: Sequence[str]) -> ModalityConfig:
     """Facial action units, one row a clip or frame by frame, through a perceptron."""
     return ModalityConfig(
-        "action_units", "pooled", SPACE_DIM, tuple(columns), {"hidden": 128, "overview": 0.5}, parts=FACE_PARTS
+        "action_units", "pooled", SPACE_DIM, tuple(columns), PooledSettings(overview=0.5), parts=FACE_PARTS
     )
 
 
 def sequence_modality(columns: Sequence[str]) -> ModalityConfig:
     """Ready features in time order, such as word-aligned COVAREP or FACET, through a BiGRU with attention pooling."""
     return ModalityConfig(
-        "sequence", "recurrent", 68, tuple(columns), {"hidden": 96}, parts=LabelParts(vad_share=0.3), residual=RESIDUAL
+        "sequence",
+        "recurrent",
+        68,
+        tuple(columns),
+        RecurrentSettings(hidden=96),
+        parts=LabelParts(vad_share=0.3),
+        residual=RESIDUAL,
     )
 
 
 def word_modality(columns: Sequence[str]) -> ModalityConfig:
     """Word vectors of the table that embeds the labels: their mean with a recurrent correction."""
-    return ModalityConfig("words", "words", len(columns), tuple(columns), {"hidden": 96})
+    return ModalityConfig("words", "words", len(columns), tuple(columns), RecurrentSettings(hidden=96))
 
 
 def augment_of(modalities: Mapping[str, ModalityConfig], way: str = "usual") -> dict[str, Augment]:

@@ -55,9 +55,7 @@ def test_a_checkpoint_holds_its_parts_weights_and_calibration(assembled):
     for name, value in part.state_dict().items():
         torch.testing.assert_close(model.state_dict()[name], value, equal_nan=True)
     assert model.modality("text").calibration.thresholds.abs().sum() > 0
-    assert (
-        model.config.modalities["text"].settings["strength"] == model.modality("text").encoder.adapters.strength == 0.8
-    )
+    assert model.config.modalities["text"].settings.strength == model.modality("text").encoder.adapters.strength == 0.8
     assert model.state.provenance["trained_on"]["text"] == list(stages.TEXT_CORPORA)
     assert model.state.labels == stages.DEFAULT_LABELS
 

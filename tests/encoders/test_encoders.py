@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from emoembed.encoders import faces, transformer
-from emoembed.encoders.faces import FaceEncoder
+from emoembed.encoders.faces import FaceEncoder, FaceSettings
 from emoembed.encoders.pooled import PooledEncoder
-from emoembed.encoders.recurrent import RecurrentEncoder
+from emoembed.encoders.recurrent import RecurrentEncoder, RecurrentSettings
 from emoembed.encoders.spectrogram import SpectrogramEncoder
-from emoembed.encoders.transformer import TransformerEncoder
+from emoembed.encoders.transformer import TransformerEncoder, TransformerSettings
 
 BERT = {
     "model_type": "bert",
@@ -46,14 +46,14 @@ VIT = {
 CLIP = {**VIT, "model_type": "clip_vision_model"}
 
 ENCODERS = {
-    "lstm": (lambda: RecurrentEncoder(5, 8, hidden=6, layers=2, cell="lstm"), 5),
-    "gru": (lambda: RecurrentEncoder(5, 8, hidden=6), 5),
+    "lstm": (lambda: RecurrentEncoder(5, 8, RecurrentSettings(hidden=6, layers=2, cell="lstm")), 5),
+    "gru": (lambda: RecurrentEncoder(5, 8, RecurrentSettings(hidden=6)), 5),
     "spectrogram": (lambda: SpectrogramEncoder(68, 8), 68),
-    "face": (lambda: FaceEncoder(8, side=16, channels=(4, 4, 6, 6)), 256),
+    "face": (lambda: FaceEncoder(256, 8, FaceSettings(16, (4, 4, 6, 6))), 256),
     "pooled": (lambda: PooledEncoder(5, 8), 5),
-    "bert": (lambda: TransformerEncoder(BERT, 8, rank=2), 1),
-    "vit": (lambda: TransformerEncoder(VIT, 8), 3 * 16 * 16),
-    "clip": (lambda: TransformerEncoder(CLIP, 8, rank=2), 3 * 16 * 16),
+    "bert": (lambda: TransformerEncoder(1, 8, TransformerSettings(BERT, rank=2)), 1),
+    "vit": (lambda: TransformerEncoder(1, 8, TransformerSettings(VIT)), 3 * 16 * 16),
+    "clip": (lambda: TransformerEncoder(1, 8, TransformerSettings(CLIP, rank=2)), 3 * 16 * 16),
 }
 
 
@@ -86,7 +86,11 @@ def test_company_changes_nothing(encoder_and_frames):
 
 
 def test_a_long_clip_of_faces_is_read_in_parts(monkeypatch):
-    encoder, frames, lengths = FaceEncoder(8, side=16, channels=(4, 4, 6, 6)).eval(), torch.rand(2, 21, 256), [21, 13]
+    encoder, frames, lengths = (
+        FaceEncoder(256, 8, FaceSettings(16, (4, 4, 6, 6))).eval(),
+        torch.rand(2, 21, 256),
+        [21, 13],
+    )
     whole = encoder(frames, torch.tensor(lengths))
     together = []
     encoder.stages[0].register_forward_pre_hook(lambda _, given: together.append(len(given[0])))
@@ -97,7 +101,11 @@ def test_a_long_clip_of_faces_is_read_in_parts(monkeypatch):
 
 
 def test_a_long_clip_of_pictures_is_read_in_parts(monkeypatch):
-    encoder, frames, lengths = TransformerEncoder(VIT, 8).eval(), torch.rand(2, 21, 768), torch.tensor([21, 13])
+    encoder, frames, lengths = (
+        TransformerEncoder(1, 8, TransformerSettings(VIT)).eval(),
+        torch.rand(2, 21, 768),
+        torch.tensor([21, 13]),
+    )
     together = []
     encoder.trunk.register_forward_pre_hook(
         lambda _, __, given: together.append(len(given["pixel_values"])), with_kwargs=True
@@ -111,7 +119,7 @@ def test_a_long_clip_of_pictures_is_read_in_parts(monkeypatch):
 
 
 def test_raw_sound_through_wav2vec2_ignores_padding():
-    encoder = TransformerEncoder(WAV2VEC2, 8, rank=2).eval()
+    encoder = TransformerEncoder(1, 8, TransformerSettings(WAV2VEC2, rank=2)).eval()
     samples = torch.randn(2, 400, 1)
     lengths = torch.tensor([400, 200])
     samples[1, 200:] = 0
@@ -124,7 +132,7 @@ def test_raw_sound_through_wav2vec2_ignores_padding():
 @pytest.mark.parametrize("norm", ["layer", "group"])
 def test_raw_sound_is_read_alone_as_in_company_whatever_norm_its_layers_have(norm):
     """wav2vec2-base's group norm runs over all time steps, padding too."""
-    encoder = TransformerEncoder({**WAV2VEC2, "feat_extract_norm": norm}, 8, rank=2).eval()
+    encoder = TransformerEncoder(1, 8, TransformerSettings({**WAV2VEC2, "feat_extract_norm": norm}, rank=2)).eval()
     lengths = torch.tensor([200, 400, 300, 200])
     samples = torch.randn(4, 400, 1)
     together = encoder(samples, lengths)
@@ -134,7 +142,7 @@ def test_raw_sound_is_read_alone_as_in_company_whatever_norm_its_layers_have(nor
 
 
 def test_untrained_adapters_and_strength_zero_leave_the_trunk_alone():
-    encoder = TransformerEncoder(BERT, 16, rank=2).eval()
+    encoder = TransformerEncoder(1, 16, TransformerSettings(BERT, rank=2)).eval()
     frames, lengths = torch.randint(0, 50, (2, 5, 1)).float(), torch.tensor([5, 3])
     trunk = encoder.hidden_mean(frames, lengths, adapted=False)
     torch.testing.assert_close(encoder(frames, lengths), trunk)
@@ -173,7 +181,7 @@ def test_merged_adapters_say_the_same_and_follow_them(text_model):
 @pytest.mark.parametrize("config", [WAV2VEC2, WAVLM], ids=["wav2vec2", "wavlm"])
 def test_every_adapter_of_sound_learns_and_says_the_same_merged(config):
     """WavLM's attention takes its layers' weights without calling them."""
-    encoder = TransformerEncoder(config, 8, rank=2).train()
+    encoder = TransformerEncoder(1, 8, TransformerSettings(config, rank=2)).train()
     for parameter in encoder.adapters.up.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     samples, lengths = torch.randn(2, 400, 1), torch.tensor([400, 400])
@@ -185,14 +193,14 @@ def test_every_adapter_of_sound_learns_and_says_the_same_merged(config):
 
 
 def test_only_adapters_learn():
-    encoder = TransformerEncoder(BERT, 16, rank=2).train()
+    encoder = TransformerEncoder(1, 16, TransformerSettings(BERT, rank=2)).train()
     encoder(torch.randint(0, 50, (2, 5, 1)).float(), torch.tensor([5, 3])).sum().backward()
     assert all(p.grad is None for p in encoder.trunk.parameters())
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.adapters.up.parameters())
 
 
 def test_merged_adapters_follow_their_model_to_another_type():
-    encoder = TransformerEncoder(BERT, 16, rank=2).eval()
+    encoder = TransformerEncoder(1, 16, TransformerSettings(BERT, rank=2)).eval()
     for parameter in encoder.adapters.up.parameters():
         torch.nn.init.normal_(parameter)
     frames, lengths = torch.randint(0, 50, (2, 5, 1)).float(), torch.tensor([5, 3])

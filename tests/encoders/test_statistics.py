@@ -3,7 +3,7 @@ import pytest
 import scipy.fft
 import torch
 
-from emoembed.encoders.spectrogram import SpectrogramEncoder
+from emoembed.encoders.spectrogram import SpectrogramEncoder, SpectrogramSettings
 from emoembed.encoders.statistics import CEPSTRA, QUANTILES, statistics, statistics_dim
 
 
@@ -45,7 +45,7 @@ def test_a_single_frame_has_statistics():
 @pytest.fixture
 def encoder():
     torch.manual_seed(0)
-    made = SpectrogramEncoder(68, 12, hidden=8, overview=0.5)
+    made = SpectrogramEncoder(68, 12, SpectrogramSettings(hidden=8, overview=0.5))
     made.overview.fit(torch.randn(40, statistics_dim(68)), torch.randn(40, 12), penalty=1.0)
     return made
 

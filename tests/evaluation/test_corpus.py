@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from emoembed import metrics
+from emoembed.encoders.recurrent import RecurrentSettings
 from emoembed.errors import InputError
 from emoembed.evaluation.corpus import evaluate_corpus, evaluate_protocol, trained_on, write_evaluation
 from emoembed.features.text import word_feature_set
@@ -22,7 +23,9 @@ from emoembed.training.build import build
 @pytest.fixture(scope="module")
 def recognizer(word_table):
     columns = word_feature_set(word_table.dim).columns
-    text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5))
+    text = ModalityConfig(
+        "words", "recurrent", 20, columns, RecurrentSettings(hidden=8), parts=LabelParts(vad_share=0.5)
+    )
     return Recognizer(build({"text": text}, word_table))
 
 

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 from emoembed import __version__
+from emoembed.encoders.recurrent import RecurrentSettings
 from emoembed.features.store import FeatureStore
 from emoembed.features.text import word_feature_set
 from emoembed.interfaces.cli import main
@@ -38,7 +39,12 @@ def tiny(tmp_path_factory):
     known = sorted(names | {word for pair in TOY.values() for word in pair})
     words = WordTable(known, np.random.default_rng(0).normal(size=(len(known), DIM)).astype(np.float32))
     text = ModalityConfig(
-        "words", "recurrent", 20, word_feature_set(DIM).columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5)
+        "words",
+        "recurrent",
+        20,
+        word_feature_set(DIM).columns,
+        RecurrentSettings(hidden=8),
+        parts=LabelParts(vad_share=0.5),
     )
     folder = tmp_path_factory.mktemp("models") / "tiny"
     model = build({"text": text}, words).with_seen({"text": ("joy",)})

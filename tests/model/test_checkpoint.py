@@ -79,7 +79,7 @@ def test_damaged_checksums_are_refused(saved, sums):
         {"phrases": "smoke"},
         {"colour": 1},
         {"phrase_dim": "x"},
-        {"state": {}},
+        {"state": {"colour": 1}},
         {"state": {}, "more": 1},
     ],
 )

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from emoembed.encoders.pooled import PooledSettings
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.model.residual import Residual
@@ -35,7 +36,7 @@ def test_fewer_rows_than_directions_leave_the_rest_at_zero():
 def model(word_table):
     """Reads six columns, of which words (the map in closed form, fitted on the first two) say nothing of the others."""
     units = ModalityConfig(
-        *("units", "pooled", 24, tuple("abcdef"), {"summary": "mean", "overview": 1.0}),
+        *("units", "pooled", 24, tuple("abcdef"), PooledSettings(overview=1.0)),
         parts=LabelParts(vad_share=0.5),
         residual=5,
     )

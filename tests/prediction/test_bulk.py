@@ -10,6 +10,7 @@ import soundfile
 
 import emoembed.reading.media
 from emoembed.corpora.corpus import Corpus, make_samples
+from emoembed.encoders.recurrent import RecurrentSettings
 from emoembed.errors import InputError, LabelError
 from emoembed.features import video
 from emoembed.features.text import word_feature_set
@@ -27,7 +28,9 @@ LABELS = ["joy", "anger", "sadness"]
 @pytest.fixture(scope="module")
 def recognizer(word_table):
     columns = word_feature_set(word_table.dim).columns
-    text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5))
+    text = ModalityConfig(
+        "words", "recurrent", 20, columns, RecurrentSettings(hidden=8), parts=LabelParts(vad_share=0.5)
+    )
     return Recognizer(build({"text": text}, word_table))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from emoembed.encoders.recurrent import RecurrentSettings
 from emoembed.features.text import word_feature_set
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
@@ -18,7 +19,9 @@ from emoembed.training.build import build
 @pytest.fixture(scope="module")
 def recognizer(word_table):
     columns = word_feature_set(word_table.dim).columns
-    text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5))
+    text = ModalityConfig(
+        "words", "recurrent", 20, columns, RecurrentSettings(hidden=8), parts=LabelParts(vad_share=0.5)
+    )
     return Recognizer(build({"text": text}, word_table))
 
 

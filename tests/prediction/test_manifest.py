@@ -10,6 +10,7 @@ import pytest
 from filelock import FileLock
 
 from emoembed.corpora import manifest
+from emoembed.encoders.recurrent import RecurrentSettings
 from emoembed.errors import InputError, OutputError
 from emoembed.features.text import word_feature_set
 from emoembed.labels.projections import LabelParts
@@ -25,7 +26,9 @@ LABELS = ["joy", "anger", "sadness"]
 @pytest.fixture(scope="module")
 def recognizer(word_table):
     columns = word_feature_set(word_table.dim).columns
-    text = ModalityConfig("words", "recurrent", 20, columns, {"hidden": 8}, parts=LabelParts(vad_share=0.5))
+    text = ModalityConfig(
+        "words", "recurrent", 20, columns, RecurrentSettings(hidden=8), parts=LabelParts(vad_share=0.5)
+    )
     return Recognizer(build({"text": text}, word_table))
 
 

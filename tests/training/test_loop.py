@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from emoembed.encoders.pooled import PooledSettings
 from emoembed.errors import CheckpointError, TrainingError
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
@@ -19,7 +20,12 @@ CONFIG = loop.TrainConfig(epochs=6, batch_size=16, learning_rate=0.02, bf16=Fals
 def fresh(word_table):
     def make(seed=0):
         modality = ModalityConfig(
-            "units", "pooled", 24, tuple("abcdef"), {"hidden": 16, "dropout": 0.1}, parts=LabelParts(vad_share=0.5)
+            "units",
+            "pooled",
+            24,
+            tuple("abcdef"),
+            PooledSettings(hidden=16, dropout=0.1),
+            parts=LabelParts(vad_share=0.5),
         )
         return build({"video": modality}, word_table, seed)
 
@@ -99,7 +105,7 @@ def test_dropping_modalities_never_takes_the_last():
 
 def test_joint_training_survives_rows_that_lack_a_modality(word_table, toy):
     units = ModalityConfig(
-        "units", "pooled", 24, tuple("abcdef"), {"hidden": 16, "dropout": 0.1}, parts=LabelParts(vad_share=0.5)
+        "units", "pooled", 24, tuple("abcdef"), PooledSettings(hidden=16, dropout=0.1), parts=LabelParts(vad_share=0.5)
     )
     model, data = build({"audio": units, "video": units}, word_table), toy(90, 1)
     both = replace(data, inputs={"audio": data.inputs["video"], "video": data.inputs["video"]})
@@ -213,7 +219,9 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_rows(fresh, toy):
 
 
 def test_modality_dropout_hides_modalities_from_their_encoders(word_table, toy):
-    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
+    units = ModalityConfig(
+        "units", "pooled", 24, tuple("abcdef"), PooledSettings(hidden=16), parts=LabelParts(vad_share=0.5)
+    )
     model, data = build({"audio": units, "video": units}, word_table), toy(64)
     both, heard = replace(data, inputs={"audio": data.inputs["video"], "video": data.inputs["video"]}), []
     prepare(model, both)

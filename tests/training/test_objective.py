@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from emoembed.encoders.pooled import PooledSettings
 from emoembed.encoders.transformer import ratings_of
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
@@ -18,7 +19,9 @@ CONFIG = loop.TrainConfig(epochs=3, batch_size=16, learning_rate=0.02, bf16=Fals
 
 @pytest.fixture
 def setting(word_table, toy):
-    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
+    units = ModalityConfig(
+        "units", "pooled", 24, tuple("abcdef"), PooledSettings(hidden=16), parts=LabelParts(vad_share=0.5)
+    )
     return build({"video": units}, word_table), toy(30)
 
 
@@ -126,7 +129,9 @@ CHOICES = [{"episode": 0.5}, {"label_noise": 0.3}, {"mix": 0.5}, {"contrast": 0.
 
 @pytest.mark.parametrize("changes", CHOICES)
 def test_rows_that_lack_a_modality_leave_every_gradient_finite(changes, word_table, toy):
-    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
+    units = ModalityConfig(
+        "units", "pooled", 24, tuple("abcdef"), PooledSettings(hidden=16), parts=LabelParts(vad_share=0.5)
+    )
     model, data = build({"audio": units, "video": units}, word_table), toy(30)
     found = Objective(model, data, replace(CONFIG, pull=1.0, **changes), torch.Generator().manual_seed(0))
     items = model.label_points(data.labels)["video"][data.targets.argmax(axis=1)].detach()
@@ -212,7 +217,9 @@ def test_smoothing_goes_to_the_labels_asked_for_alone():
 
 
 def test_each_modality_and_their_fusion_learn_from_the_rows_that_have_them(word_table, toy):
-    units = ModalityConfig("units", "pooled", 24, tuple("abcdef"), {"hidden": 16}, parts=LabelParts(vad_share=0.5))
+    units = ModalityConfig(
+        "units", "pooled", 24, tuple("abcdef"), PooledSettings(hidden=16), parts=LabelParts(vad_share=0.5)
+    )
     model, data = build({"audio": units, "video": units}, word_table), toy(30)
     points, targets = {"audio": random_items(30), "video": random_items(30, 1)}, torch.from_numpy(data.targets)
     points["audio"][:10] = torch.nan

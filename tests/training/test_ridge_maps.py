@@ -9,6 +9,8 @@ import torch
 from rated_texts import rate_texts
 
 from emoembed import metrics
+from emoembed.encoders.faces import FaceSettings
+from emoembed.encoders.pooled import PooledSettings
 from emoembed.encoders.transformer import ratings_of
 from emoembed.errors import InputError
 from emoembed.labels.projections import LabelParts
@@ -56,7 +58,12 @@ def test_texts_hold_what_no_word_says_and_centre_their_scores(text_model, corpus
 def summed(word_table):
     """An untrained model of means and deviations whose answers are those of its map in closed form alone."""
     units = ModalityConfig(
-        "units", "pooled", 24, tuple("abcdef"), {"summary": "moments", "overview": 1.0}, parts=LabelParts(vad_share=0.5)
+        "units",
+        "pooled",
+        24,
+        tuple("abcdef"),
+        PooledSettings(summary="moments", overview=1.0),
+        parts=LabelParts(vad_share=0.5),
     )
     return build({"video": units}, word_table)
 
@@ -155,7 +162,7 @@ def test_in_faces_new_labels_keep_what_they_owe_to_items_in_general(word_table):
 
 def test_a_video_is_placed_by_its_faces_though_only_single_ones_were_trained_on(word_table):
     """How a face varies over frames was the same in every training row: whatever it weighs, nobody learned it."""
-    model = build({"video": replace(recipes.video_modality(), settings={"overview": 0.0})}, word_table).eval()
+    model = build({"video": replace(recipes.video_modality(), settings=FaceSettings(overview=0.0))}, word_table).eval()
     encoder, deviations = model.modality("video").encoder, slice(320, 640)
     torch.nn.init.normal_(encoder.out.weight[:, deviations], std=5.0)
     one, other = (torch.from_numpy(faces(2, 3).inputs["video"][row]) for row in ("r0", "r1"))

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -223,12 +221,12 @@ def test_another_corpus_is_asked_of_other_readers_of_speech(speech, text_model, 
     real = unseen.held_out.train_without
 
     def train_without(fold, *rest, **more):
-        asked.append((fold.modalities["audio"].settings["overview"], more["augmentation"]))
+        asked.append((fold.modalities["audio"].settings.overview, more["augmentation"]))
         return real(fold, *rest, **more)
 
     monkeypatch.setattr(unseen.held_out, "train_without", train_without)
     usual = recipes.functionals_modality()
-    alone = replace(usual, settings={**usual.settings, "overview": 1.0})
+    alone = usual.with_settings(overview=1.0)
     unseen.other_corpus(text_model, tmp_path, "tess", cache=tmp_path)
     unseen.other_corpus(text_model, tmp_path, "tess", modality=alone, augmentation="with noise", cache=tmp_path)
     assert asked == [(0.5, "usual"), (1.0, "with noise")]
