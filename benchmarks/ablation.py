@@ -10,7 +10,6 @@ row by row, so that a run goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,10 +18,6 @@ import pandas as pd
 import torch
 from studies import shipped, voice_and_face
 from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "checkpoints/build"))
-
-from rated_texts import rate_texts
 
 import emoembed
 from emoembed import corpora
@@ -46,7 +41,6 @@ class Variant:
     parts: LabelParts | None = None
     settings: Mapping[str, object] = field(default_factory=dict)
     strength: float | None = None
-    rated: bool = False
     beside: tuple[str, ...] = ()
     """Other corpora whose rows are trained on as well, without the labels held out."""
     alone: bool = False
@@ -89,7 +83,6 @@ VARIANTS = {
         "adapters held at 1000": Variant({"stay_close_text": 1000.0}),
         "two epochs": Variant({"epochs": 2}),
         "no valence, arousal, dominance": Variant(parts=LabelParts(), settings={"vad_share": 0.0}),
-        "EmoBank's ratings beside, 0.3": Variant({"rate": 0.3}, rated=True),
         "EmoContext, MELD and EmoryNLP beside": Variant(beside=("emocontext", "meld", "emorynlp")),
     },
     "audio": {
@@ -139,16 +132,6 @@ def changed(fold: Fold, variant: Variant) -> Fold:
     return replace(fold, modalities=modalities)
 
 
-def with_ratings(fold: Fold, base: EmotionModel, data: Path) -> Fold:
-    """A fold of texts beside EmoBank's rated sentences."""
-    assert fold.corpus is not None
-    untrained = zero_shot.untrained_model(fold, base)
-    assert untrained is not None
-    texts = list(fold.corpus.split("train").samples["text"])[:4000]
-    rated = rate_texts(untrained, corpora.load("emobank", data).split("train"), texts)
-    return replace(fold, train=join([fold.train, rated]))
-
-
 def with_others(fold: Fold, names: Sequence[str], data: Path) -> Fold:
     """A fold beside the training rows of other corpora."""
     phrases, parts = fold.phrases, [fold.train]
@@ -192,7 +175,6 @@ def measure(base: EmotionModel, data: Path, modality: str, variant: Variant) -> 
     for position, whole in enumerate(load_folds(CORPORA[modality], data, base)):
         fold = replace(whole, beside=beside)
         one = changed(fold, variant)
-        one = with_ratings(one, base, data) if variant.rated else one
         one = with_others(one, variant.beside, data) if variant.beside else one
         training = replace(held_out.training_of(one), **dict(variant.training))  # type: ignore[arg-type]
         together = groups(modality, fold, position)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 
@@ -12,11 +11,9 @@ from emoembed.encoders import ridge
 from emoembed.encoders.transformer import TransformerEncoder
 from emoembed.labels.phrases import SentenceEncoder
 from emoembed.model.model import EmotionModel
-from emoembed.reading import corpus_rows
-from emoembed.reading.rows import EmotionData
 
 
-def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty: float = 3.0) -> EmotionData:
+def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty: float = 3.0) -> None:
     """Fit a text encoder's valence, arousal and dominance, and the label space's: ridge on the untouched trunk.
 
     What it says of `texts` (those that will be trained on; no label of theirs is read) is then brought to mean 0 and
@@ -26,9 +23,6 @@ def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty
         model: whose text encoder has a part for them, and adapters that do nothing yet.
         rated: sentences with the columns valence, arousal and dominance: `corpora.emobank`.
         texts: the kind of text the model is for.
-
-    Returns:
-        The rated sentences as rows without labels, their ratings on the same scale: what `TrainConfig.rate` trains on.
     """
     encoder = model.modality("text").encoder
     assert isinstance(encoder, TransformerEncoder)
@@ -46,5 +40,3 @@ def rate_texts(model: EmotionModel, rated: Corpus, texts: Sequence[str], penalty
     model.space.fit(
         model.phrases, (inputs.float(), ((known - middle) * 0.5 / known.std(dim=0).clamp(min=1e-6)).float())
     )
-    ratings = (known - middle + centre @ weight - said.mean(dim=0)) * scale
-    return replace(corpus_rows.text_data(rated, model.phrases), ratings=ratings.float().numpy())

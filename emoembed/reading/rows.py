@@ -22,8 +22,6 @@ class EmotionData:
         labels: canonical names, the columns of `targets`.
         targets: float32 `(rows, labels)`: 1 bears the label, 0 does not, NaN was not annotated for it.
         multi_label: `(rows,)`: whether a row's labels exclude each other (False) or not (True).
-        ratings: float32 `(rows, 3)`: valence, arousal and dominance in -1..1 where a row was rated, else NaN; None
-            where no row was.
     """
 
     ids: tuple[str, ...]
@@ -31,7 +29,6 @@ class EmotionData:
     labels: tuple[str, ...]
     targets: np.ndarray
     multi_label: np.ndarray
-    ratings: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.targets.shape != (len(self.ids), len(self.labels)) or len(self.multi_label) != len(self.ids):
@@ -47,9 +44,8 @@ class EmotionData:
         """The rows of a boolean mask or of an array of positions."""
         positions = np.flatnonzero(keep) if keep.dtype == bool else keep
         ids = tuple(self.ids[i] for i in positions)
-        ratings = None if self.ratings is None else self.ratings[positions]
         targets, multi_label = self.targets[positions], self.multi_label[positions]
-        return replace(self, ids=ids, targets=targets, multi_label=multi_label, ratings=ratings)
+        return replace(self, ids=ids, targets=targets, multi_label=multi_label)
 
     def columns(self, labels: Sequence[str]) -> EmotionData:
         """The same rows with only these labels, in this order."""
@@ -134,13 +130,7 @@ def join(parts: Sequence[EmotionData]) -> EmotionData:
     ids = tuple(i for part in parts for i in part.ids)
     if len(set(ids)) != len(ids):
         raise InputError("the data sets to join share row ids; prefix them with the corpus")
-    ratings = None
-    if any(part.ratings is not None for part in parts):
-        unrated = [np.full((len(part), 3), np.nan, np.float32) for part in parts]
-        ratings = np.concatenate(
-            [empty if part.ratings is None else part.ratings for part, empty in zip(parts, unrated, strict=True)]
-        )
-    return EmotionData(ids, inputs, labels, targets, np.concatenate([part.multi_label for part in parts]), ratings)
+    return EmotionData(ids, inputs, labels, targets, np.concatenate([part.multi_label for part in parts]))
 
 
 def buckets(lengths: np.ndarray, size: int, generator: np.random.Generator, pool: int = 50) -> Iterator[np.ndarray]:

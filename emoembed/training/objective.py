@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, normalize
 
-from emoembed.encoders.transformer import ratings_of
-from emoembed.model.model import EmotionModel
 from emoembed.model.scorer import Scorer
 from emoembed.reading.rows import EmotionData
 from emoembed.training.config import TrainConfig
@@ -58,9 +56,6 @@ class Objective:
             loss = loss + config.pull * pull(points, label_points, asked, weights * one)
         if config.contrast:
             loss = loss + config.contrast * contrast(points, asked)
-        if config.rate and self.data.ratings is not None:
-            ratings = torch.from_numpy(self.data.ratings[rows]).to(self.device)
-            loss = loss + config.rate * rating_loss(model, points, ratings)
         return loss
 
     def _noisy(self, label_points: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -155,17 +150,6 @@ def pull(points: Mapping[str, Tensor], label_points: Mapping[str, Tensor], targe
         if bool(here.any()):
             distance = (items[here] - label_points[name][goal[here]]).square().sum(dim=1)
             total = total + (distance * weights[here]).sum() / here.sum()
-    return total
-
-
-def rating_loss(model: Scorer, points: Mapping[str, Tensor], ratings: Tensor) -> Tensor:
-    """Mean squared error of the valence, arousal and dominance a text's point holds, over rated rows."""
-    total = ratings.new_zeros(())
-    for name, items in points.items():
-        rated = ~ratings.isnan().any(dim=1) & ~items[:, 0].isnan()
-        read = getattr(model.modality(name).encoder, "ratings", None) if isinstance(model, EmotionModel) else None
-        if read is not None and bool(rated.any()):
-            total = total + (ratings_of(items[rated]) - ratings[rated]).square().mean()
     return total
 
 

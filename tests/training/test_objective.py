@@ -5,10 +5,8 @@ import pytest
 import torch
 
 from emoembed.encoders.pooled import PooledSettings
-from emoembed.encoders.transformer import ratings_of
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
-from emoembed.reading.rows import EmotionData
 from emoembed.training import loop
 from emoembed.training.build import build
 from emoembed.training.objective import Objective, contrast, label_loss, nearness, penalty
@@ -238,12 +236,3 @@ def test_departures_from_the_start_cost_what_is_asked(text_model):
     assert penalty(text_model, CONFIG) == 0.0
     assert penalty(text_model, replace(CONFIG, stay_close=2.0)) == 2 * projection.drift() > 0.1
     assert penalty(text_model, replace(CONFIG, stay_close_text=2.0)) == 2 * adapters.size() > 0.01
-
-
-def test_rated_rows_are_drawn_to_their_ratings_and_the_others_are_not(text_model):
-    ratings = np.array([[0.5, -0.5, 0.2], [np.nan] * 3], np.float32)
-    data = EmotionData(("a", "b"), {}, ("joy", "anger"), np.eye(2, dtype=np.float32), np.zeros(2, bool), ratings)
-    points = {"text": text_model.train().label_points(data.labels)["text"].detach()}
-    plain, rated = (objective((text_model, data), rate=share)(points, np.arange(2)) for share in (0.0, 3.0))
-    error = (ratings_of(points["text"][:1]) - torch.from_numpy(ratings[:1])).square().mean()
-    torch.testing.assert_close(rated - plain, 3 * error)
