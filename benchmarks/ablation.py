@@ -61,7 +61,6 @@ COMMON = {
     "told apart among half of the labels, drawn anew": Variant({"episode": 0.5}),
     "label points moved by 0.3": Variant({"label_noise": 0.3}),
     "items and labels mixed by up to 0.5": Variant({"mix": 0.5}),
-    "supervised contrast beside, 0.3": Variant({"contrast": 0.3}),
 }
 MEDIA = {
     **COMMON,

@@ -21,7 +21,6 @@ class TrainConfig:
     stay_close: float = 0.1  # holds label projections near their start, or unseen labels drift
     stay_close_text: float = 0.0  # holds adapted transformer weights near the trunk's
     pull: float = 0.0  # towards the point of the row's label itself, beside telling labels apart; see `objective.pull`
-    contrast: float = 0.0  # rows that share a label drawn together, beside telling labels apart
     sigmoid: bool = False  # each label by itself, also where they exclude each other (SigLIP: Zhai et al. 2023)
     episode: float = 1.0  # share of the labels a batch is told apart among, drawn anew for each
     label_noise: float = 0.0  # by how much of its length a label's point is moved at random, anew for each batch

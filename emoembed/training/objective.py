@@ -13,7 +13,6 @@ from emoembed.model.scorer import Scorer
 from emoembed.reading.rows import EmotionData
 from emoembed.training.config import TrainConfig
 
-CONTRAST_SCALE = 10.0
 SOFT_SCALE = 10.0
 """What cosines between labels are multiplied with before the softmax that shares out a softened target."""
 
@@ -54,8 +53,6 @@ class Objective:
         if config.pull:
             one = torch.from_numpy(~several).to(self.device)
             loss = loss + config.pull * pull(points, label_points, asked, weights * one)
-        if config.contrast:
-            loss = loss + config.contrast * contrast(points, asked)
         return loss
 
     def _noisy(self, label_points: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -184,20 +181,3 @@ def nearness(labels: Tensor) -> Tensor:
     """
     labels = normalize(labels, dim=-1)
     return torch.softmax(SOFT_SCALE * labels @ labels.T, dim=1)
-
-
-def contrast(points: Mapping[str, Tensor], targets: Tensor) -> Tensor:
-    """Supervised contrastive loss within each modality (Khosla et al. 2020, equation 2): rows that share a label."""
-    bears = (targets == 1).float()
-    share = (bears @ bears.T > 0) & ~torch.eye(len(bears), dtype=torch.bool, device=bears.device)
-    total = bears.new_zeros(())
-    for items in points.values():
-        here = ~items.isnan().any(dim=1)
-        alike = share[here][:, here]
-        if not bool(alike.any()):
-            continue
-        itself = torch.eye(int(here.sum()), dtype=torch.bool, device=items.device)
-        cosine = (items[here] @ items[here].T * CONTRAST_SCALE).masked_fill(itself, -1e4)
-        found = (log_softmax(cosine, dim=1) * alike).sum(dim=1) / alike.sum(dim=1).clamp(min=1)
-        total = total - found[alike.any(dim=1)].mean()
-    return total

@@ -9,7 +9,7 @@ from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.training import loop
 from emoembed.training.build import build
-from emoembed.training.objective import Objective, contrast, label_loss, nearness, penalty
+from emoembed.training.objective import Objective, label_loss, nearness, penalty
 from emoembed.training.ridge_maps import prepare
 
 CONFIG = loop.TrainConfig(epochs=3, batch_size=16, learning_rate=0.02, bf16=False, stay_close=0.0)
@@ -101,16 +101,6 @@ def test_a_row_between_two_labels_counts():
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, between))
 
 
-def test_contrast_is_least_where_rows_of_a_label_lie_together():
-    targets = torch.eye(2).repeat_interleave(4, dim=0)
-    together = torch.eye(8)[[0] * 4 + [1] * 4]
-    apart = torch.eye(8)
-    mixed = torch.eye(8)[[0, 1] * 4]
-    losses = [float(contrast({"video": points}, targets)) for points in (together, apart, mixed)]
-    assert losses[0] < losses[1] < losses[2]
-    assert float(contrast({"video": apart[:1]}, targets[:1])) == 0.0
-
-
 def test_each_label_by_itself_where_asked(setting):
     rows = torch.arange(6).numpy()
     points = {"video": points_of(setting)["video"][:6]}
@@ -122,7 +112,7 @@ def test_each_label_by_itself_where_asked(setting):
     torch.testing.assert_close(alone, each / 4)
 
 
-CHOICES = [{"episode": 0.5}, {"label_noise": 0.3}, {"mix": 0.5}, {"contrast": 0.3}, {"sigmoid": True}, {"soften": 0.25}]
+CHOICES = [{"episode": 0.5}, {"label_noise": 0.3}, {"mix": 0.5}, {"sigmoid": True}, {"soften": 0.25}]
 
 
 @pytest.mark.parametrize("changes", CHOICES)
@@ -145,7 +135,7 @@ def test_rows_that_lack_a_modality_leave_every_gradient_finite(changes, word_tab
 
 def test_an_episode_asks_nothing_of_the_labels_it_hides(setting):
     data = setting[1]
-    found = objective(setting, episode=0.67, pull=1.0, contrast=1.0)
+    found = objective(setting, episode=0.67, pull=1.0)
     found._episode = lambda targets: targets.index_fill(1, torch.tensor([2]), torch.nan)
     rows = np.flatnonzero(data.targets[:, 2] == 1)
     items = torch.nn.functional.normalize(torch.randn(len(rows), 24), dim=1)
