@@ -65,7 +65,6 @@ COMMON = {
 MEDIA = {
     **COMMON,
     "softmax alone, no pull to label points": Variant({"pull": 0.0}),
-    "each label by itself (sigmoid)": Variant({"sigmoid": True}),
     "labels by their text alone": Variant(parts=LabelParts()),
     "a quarter of the target to labels near in text (distillation)": Variant({"soften": 0.25}),
 }

@@ -21,7 +21,6 @@ class TrainConfig:
     stay_close: float = 0.1  # holds label projections near their start, or unseen labels drift
     stay_close_text: float = 0.0  # holds adapted transformer weights near the trunk's
     pull: float = 0.0  # towards the point of the row's label itself, beside telling labels apart; see `objective.pull`
-    sigmoid: bool = False  # each label by itself, also where they exclude each other (SigLIP: Zhai et al. 2023)
     episode: float = 1.0  # share of the labels a batch is told apart among, drawn anew for each
     label_noise: float = 0.0  # by how much of its length a label's point is moved at random, anew for each batch
     mix: float = 0.0  # up to which share an item is mixed with another one, and its labels with the other's

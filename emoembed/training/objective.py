@@ -49,7 +49,7 @@ class Objective:
             logits = {**logits, "fused": model.fuse(logits)}
         loss = penalty(model, config)
         for matrix in logits.values():
-            loss = loss + label_loss(matrix, goals, several | config.sigmoid, weights, config, self.positive)
+            loss = loss + label_loss(matrix, goals, several, weights, config, self.positive)
         if config.pull:
             one = torch.from_numpy(~several).to(self.device)
             loss = loss + config.pull * pull(points, label_points, asked, weights * one)
