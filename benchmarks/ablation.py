@@ -66,7 +66,6 @@ MEDIA = {
     **COMMON,
     "softmax alone, no pull to label points": Variant({"pull": 0.0}),
     "labels by their text alone": Variant(parts=LabelParts()),
-    "a quarter of the target to labels near in text (distillation)": Variant({"soften": 0.25}),
 }
 VARIANTS = {
     "text": {

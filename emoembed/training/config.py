@@ -28,7 +28,6 @@ class TrainConfig:
     balance: float = 0.0  # 0 every row alike, 1 every label alike
     positive_weight: bool = False  # of labels that may occur together: negatives / positives, as Dai et al. 2020
     label_smoothing: float = 0.0
-    soften: float = 0.0  # share of a single-label row's target that goes to all labels by nearness in text
     modality_dropout: float = 0.0  # chance that a row loses a modality it need not have
     max_frames: int = 600
     bf16: bool = True  # autocast: two to three times faster on CPUs that have it

@@ -13,9 +13,6 @@ from emoembed.model.scorer import Scorer
 from emoembed.reading.rows import EmotionData
 from emoembed.training.config import TrainConfig
 
-SOFT_SCALE = 10.0
-"""What cosines between labels are multiplied with before the softmax that shares out a softened target."""
-
 
 class Objective:
     """The loss of a batch of rows, as a `TrainConfig` has it.
@@ -34,7 +31,6 @@ class Objective:
         self.targets = torch.from_numpy(data.targets)
         self.weights = row_weights(data, config.balance)
         self.positive = positive_weights(data).to(self.device) if config.positive_weight else None
-        self.near = nearness(self.features[:, : model.space.dim]) if config.soften else None
 
     def __call__(self, points: Mapping[str, Tensor], rows: np.ndarray) -> Tensor:
         """The loss of the rows at these positions, of their points by modality."""
@@ -43,7 +39,7 @@ class Objective:
         targets, weights = self.targets[rows].to(self.device), self.weights[rows].to(self.device)
         several = self.data.multi_label[rows]
         asked = self._episode(targets)
-        mixed, goals = self._mixed(points, self._softened(asked, several))
+        mixed, goals = self._mixed(points, asked)
         logits = model.score(mixed, label_points)
         if len(logits) > 1:
             logits = {**logits, "fused": model.fuse(logits)}
@@ -73,16 +69,6 @@ class Objective:
             return targets
         hidden = torch.randperm(count, generator=self.noise)[kept:].to(targets.device)
         return targets.index_fill(1, hidden, torch.nan)
-
-    def _softened(self, targets: Tensor, several: np.ndarray) -> Tensor:
-        """Targets of rows of one label, a share of which goes to every label asked for by how near it lies in text."""
-        if self.near is None:
-            return targets
-        one = torch.from_numpy(~several).to(targets.device)[:, None] & (targets == 1).any(dim=1, keepdim=True)
-        known = ~targets.isnan()
-        near = (targets.nan_to_num(0.0) @ self.near) * known
-        near = near / near.sum(dim=1, keepdim=True).clamp(min=1e-6)
-        return torch.where(one & known, (1 - self.config.soften) * targets + self.config.soften * near, targets)
 
     def _mixed(self, points: Mapping[str, Tensor], targets: Tensor) -> tuple[Mapping[str, Tensor], Tensor]:
         """Points between two items each, and targets between theirs (manifold mixup, Verma et al. 2019).
@@ -171,13 +157,3 @@ def positive_weights(data: EmotionData) -> Tensor:
     """Negatives over positives of each label, `(labels,)`; one where no row bears it."""
     positives, negatives = (data.targets == 1).sum(axis=0), (data.targets == 0).sum(axis=0)
     return torch.from_numpy(np.where(positives > 0, negatives / np.maximum(positives, 1), 1.0).astype(np.float32))
-
-
-def nearness(labels: Tensor) -> Tensor:
-    """How much of each label every label is `(labels, labels)`, rows summing to one, by the cosine of their vectors.
-
-    What the text space knows of how emotions resemble each other, taught to other modalities as a teacher's softened
-    answers are (Hinton et al. 2015, section 2).
-    """
-    labels = normalize(labels, dim=-1)
-    return torch.softmax(SOFT_SCALE * labels @ labels.T, dim=1)

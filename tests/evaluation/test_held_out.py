@@ -74,7 +74,7 @@ def test_a_model_is_trained_once_and_then_read(fold, text_model, taught, tmp_pat
     assert len(taught) == 1
     assert all((first.state_dict()[k] == v).all() for k, v in again.state_dict().items() if v.isfinite().all())
     make(seed=1), make(unseen=("joy",)), make(training=loop.TrainConfig(epochs=1, batch_size=16, bf16=False))
-    make(training=replace(QUICK, soften=0.25))
+    make(training=replace(QUICK, pull=0.25))
     assert len(taught) == 5
     held_out.train_without(fold, ("fear",), 0, base=text_model, cache=tmp_path, training=QUICK, augmentation="none")
     assert len(taught) == 6

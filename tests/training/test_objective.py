@@ -9,7 +9,7 @@ from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.training import loop
 from emoembed.training.build import build
-from emoembed.training.objective import Objective, label_loss, nearness, penalty
+from emoembed.training.objective import Objective, label_loss, penalty
 from emoembed.training.ridge_maps import prepare
 
 CONFIG = loop.TrainConfig(epochs=3, batch_size=16, learning_rate=0.02, bf16=False, stay_close=0.0)
@@ -50,28 +50,6 @@ def test_label_noise_moves_points_by_its_share_and_they_stay_directions(setting)
     assert objective(setting)._noisy(label_points) is label_points
 
 
-def test_a_softened_target_goes_to_the_labels_asked_for_by_nearness(setting):
-    found = objective(setting, soften=0.25)
-    targets = torch.cat([torch.eye(3), torch.eye(3)])
-    targets[3:, 2] = torch.nan
-    several = np.array([False, False, True, False, False, False])
-    softened = found._softened(targets, several)
-    asked = softened[[0, 1, 3, 4]].nan_to_num(0.0)
-    torch.testing.assert_close(asked.sum(dim=1), torch.ones(4))
-    torch.testing.assert_close(softened[0], 0.75 * targets[0] + 0.25 * found.near[0])
-    assert (asked.max(dim=1).values < 1.0).all()
-    assert (softened[2] == targets[2]).all()
-    assert softened[3:, 2].isnan().all()
-    assert softened[5, :2].tolist() == [0.0, 0.0]
-    assert objective(setting)._softened(targets, several) is targets
-
-
-def test_labels_are_near_by_the_cosine_of_their_vectors():
-    near = nearness(torch.tensor([[1.0, 0.0], [2.0, 0.2], [0.0, 3.0]]))
-    torch.testing.assert_close(near.sum(dim=1), torch.ones(3))
-    assert near[0, 0] > near[0, 1] > near[0, 2]
-
-
 def test_items_and_labels_are_mixed_alike(setting):
     found = objective(setting, mix=0.5)
     points = points_of(setting)
@@ -101,7 +79,7 @@ def test_a_row_between_two_labels_counts():
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, between))
 
 
-CHOICES = [{"episode": 0.5}, {"label_noise": 0.3}, {"mix": 0.5}, {"soften": 0.25}]
+CHOICES = [{"episode": 0.5}, {"label_noise": 0.3}, {"mix": 0.5}]
 
 
 @pytest.mark.parametrize("changes", CHOICES)
