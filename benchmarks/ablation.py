@@ -60,7 +60,6 @@ COMMON = {
     "label side free": Variant({"stay_close": 0.0}),
     "told apart among half of the labels, drawn anew": Variant({"episode": 0.5}),
     "label points moved by 0.3": Variant({"label_noise": 0.3}),
-    "items and labels mixed by up to 0.5": Variant({"mix": 0.5}),
 }
 MEDIA = {
     **COMMON,

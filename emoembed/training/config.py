@@ -23,7 +23,6 @@ class TrainConfig:
     pull: float = 0.0  # towards the point of the row's label itself, beside telling labels apart; see `objective.pull`
     episode: float = 1.0  # share of the labels a batch is told apart among, drawn anew for each
     label_noise: float = 0.0  # by how much of its length a label's point is moved at random, anew for each batch
-    mix: float = 0.0  # up to which share an item is mixed with another one, and its labels with the other's
     lock_labels: bool = False  # label projections stay as they start
     balance: float = 0.0  # 0 every row alike, 1 every label alike
     positive_weight: bool = False  # of labels that may occur together: negatives / positives, as Dai et al. 2020

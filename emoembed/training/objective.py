@@ -39,13 +39,12 @@ class Objective:
         targets, weights = self.targets[rows].to(self.device), self.weights[rows].to(self.device)
         several = self.data.multi_label[rows]
         asked = self._episode(targets)
-        mixed, goals = self._mixed(points, asked)
-        logits = model.score(mixed, label_points)
+        logits = model.score(points, label_points)
         if len(logits) > 1:
             logits = {**logits, "fused": model.fuse(logits)}
         loss = penalty(model, config)
         for matrix in logits.values():
-            loss = loss + label_loss(matrix, goals, several, weights, config, self.positive)
+            loss = loss + label_loss(matrix, asked, several, weights, config, self.positive)
         if config.pull:
             one = torch.from_numpy(~several).to(self.device)
             loss = loss + config.pull * pull(points, label_points, asked, weights * one)
@@ -69,25 +68,6 @@ class Objective:
             return targets
         hidden = torch.randperm(count, generator=self.noise)[kept:].to(targets.device)
         return targets.index_fill(1, hidden, torch.nan)
-
-    def _mixed(self, points: Mapping[str, Tensor], targets: Tensor) -> tuple[Mapping[str, Tensor], Tensor]:
-        """Points between two items each, and targets between theirs (manifold mixup, Verma et al. 2019).
-
-        An item stays as it is where the other has other modalities.
-        """
-        if not self.config.mix:
-            return points, targets
-        order = torch.randperm(len(targets), generator=self.noise)
-        share = torch.rand(len(targets), 1, generator=self.noise).to(targets.device) * self.config.mix
-        lacking = {name: one.isnan().any(dim=1) for name, one in points.items()}
-        alike = torch.stack([gone == gone[order] for gone in lacking.values()]).all(dim=0)
-        share = share * alike[:, None]
-        mixed = {}
-        for name, one in points.items():
-            there = one.nan_to_num(0.0)  # NaN enters after the mixing: before it, its gradient would reach every item
-            between = normalize((1 - share) * there + share * there[order], dim=-1)
-            mixed[name] = between.masked_fill(lacking[name][:, None], torch.nan)
-        return mixed, (1 - share) * targets + share * targets[order]
 
 
 def label_loss(

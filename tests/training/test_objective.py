@@ -50,36 +50,13 @@ def test_label_noise_moves_points_by_its_share_and_they_stay_directions(setting)
     assert objective(setting)._noisy(label_points) is label_points
 
 
-def test_items_and_labels_are_mixed_alike(setting):
-    found = objective(setting, mix=0.5)
-    points = points_of(setting)
-    targets = torch.from_numpy(setting[1].targets)
-    mixed, goals = found._mixed(points, targets)
-    torch.testing.assert_close(goals.sum(dim=1), torch.ones(len(goals)))
-    assert 0.5 <= goals.max(dim=1).values.min() < 0.9
-    label_points = setting[0].label_points(setting[1].labels)["video"]
-    expected = torch.nn.functional.normalize(goals @ label_points, dim=1)
-    torch.testing.assert_close(mixed["video"], expected, atol=1e-4, rtol=0)
-
-
-def test_rows_of_other_modalities_are_not_mixed(setting):
-    targets = torch.from_numpy(setting[1].targets)
-    points = {"video": points_of(setting)["video"].clone(), "audio": points_of(setting)["video"].clone()}
-    points["audio"][1:] = torch.nan  # the first row alone has both
-    mixed, goals = objective(setting, mix=0.5)._mixed(points, targets)
-    torch.testing.assert_close(mixed["video"][0], points["video"][0])
-    torch.testing.assert_close(goals[0], targets[0])
-    assert mixed["audio"][1:].isnan().all()
-    assert (goals[1:].max(dim=1).values < 1).any()
-
-
 def test_a_row_between_two_labels_counts():
     logits, between = torch.randn(2, 3), torch.tensor([[0.6, 0.4, 0.0]]).repeat(2, 1)
     loss = label_loss(logits, between, torch.zeros(2).bool().numpy(), torch.ones(2), CONFIG)
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, between))
 
 
-CHOICES = [{"episode": 0.5}, {"label_noise": 0.3}, {"mix": 0.5}]
+CHOICES = [{"episode": 0.5}, {"label_noise": 0.3}]
 
 
 @pytest.mark.parametrize("changes", CHOICES)
