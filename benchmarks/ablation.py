@@ -59,7 +59,6 @@ COMMON = {
     "label side locked": Variant({"lock_labels": True}),
     "label side free": Variant({"stay_close": 0.0}),
     "told apart among half of the labels, drawn anew": Variant({"episode": 0.5}),
-    "label points moved by 0.3": Variant({"label_noise": 0.3}),
 }
 MEDIA = {
     **COMMON,

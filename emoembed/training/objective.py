@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, normalize
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 from emoembed.model.scorer import Scorer
 from emoembed.reading.rows import EmotionData
@@ -35,7 +35,7 @@ class Objective:
     def __call__(self, points: Mapping[str, Tensor], rows: np.ndarray) -> Tensor:
         """The loss of the rows at these positions, of their points by modality."""
         model, config = self.model, self.config
-        label_points = self._noisy(model.project(self.features))
+        label_points = model.project(self.features)
         targets, weights = self.targets[rows].to(self.device), self.weights[rows].to(self.device)
         several = self.data.multi_label[rows]
         asked = self._episode(targets)
@@ -49,16 +49,6 @@ class Objective:
             one = torch.from_numpy(~several).to(self.device)
             loss = loss + config.pull * pull(points, label_points, asked, weights * one)
         return loss
-
-    def _noisy(self, label_points: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Label points moved at random, by `label_noise` of their length."""
-        if not self.config.label_noise:
-            return label_points
-        moved = {}
-        for name, matrix in label_points.items():
-            step = torch.randn(matrix.shape, generator=self.noise).to(matrix) / matrix.shape[1] ** 0.5
-            moved[name] = normalize(matrix + self.config.label_noise * step, dim=-1)
-        return moved
 
     def _episode(self, targets: Tensor) -> Tensor:
         """Targets of a random share of the labels; the others are not asked for, as if not annotated."""

@@ -41,22 +41,13 @@ def test_only_some_labels_are_asked_for_in_an_episode(setting, toy):
     assert not objective(setting)._episode(targets).isnan().any()
 
 
-def test_label_noise_moves_points_by_its_share_and_they_stay_directions(setting):
-    label_points = setting[0].label_points(setting[1].labels)
-    moved = objective(setting, label_noise=0.3)._noisy(label_points)["video"]
-    torch.testing.assert_close(moved.norm(dim=1), torch.ones(3))
-    cosine = (moved * label_points["video"]).sum(dim=1)
-    assert 0.9 < cosine.min() < 0.99
-    assert objective(setting)._noisy(label_points) is label_points
-
-
 def test_a_row_between_two_labels_counts():
     logits, between = torch.randn(2, 3), torch.tensor([[0.6, 0.4, 0.0]]).repeat(2, 1)
     loss = label_loss(logits, between, torch.zeros(2).bool().numpy(), torch.ones(2), CONFIG)
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, between))
 
 
-CHOICES = [{"episode": 0.5}, {"label_noise": 0.3}]
+CHOICES = [{"episode": 0.5}]
 
 
 @pytest.mark.parametrize("changes", CHOICES)
