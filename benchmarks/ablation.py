@@ -58,7 +58,6 @@ COMMON = {
     "hubs taken off by CSLS, 10 neighbours": Variant(hubness="CSLS"),
     "label side locked": Variant({"lock_labels": True}),
     "label side free": Variant({"stay_close": 0.0}),
-    "told apart among half of the labels, drawn anew": Variant({"episode": 0.5}),
 }
 MEDIA = {
     **COMMON,

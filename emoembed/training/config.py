@@ -21,7 +21,6 @@ class TrainConfig:
     stay_close: float = 0.1  # holds label projections near their start, or unseen labels drift
     stay_close_text: float = 0.0  # holds adapted transformer weights near the trunk's
     pull: float = 0.0  # towards the point of the row's label itself, beside telling labels apart; see `objective.pull`
-    episode: float = 1.0  # share of the labels a batch is told apart among, drawn anew for each
     lock_labels: bool = False  # label projections stay as they start
     balance: float = 0.0  # 0 every row alike, 1 every label alike
     positive_weight: bool = False  # of labels that may occur together: negatives / positives, as Dai et al. 2020

@@ -69,7 +69,7 @@ def fit(
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step / total, config.warmup))
-    objective = Objective(model, train, config, noise)
+    objective = Objective(model, train, config)
     losses: list[float] = []
     scores: list[float] = []
     best: dict[str, Tensor] = {}

@@ -21,11 +21,10 @@ class Objective:
         model: to be trained, on its device.
         data: the training rows.
         config: which parts count, and how much.
-        noise: where episodes, label noise and mixing are drawn from.
     """
 
-    def __init__(self, model: Scorer, data: EmotionData, config: TrainConfig, noise: torch.Generator) -> None:
-        self.model, self.data, self.config, self.noise = model, data, config, noise
+    def __init__(self, model: Scorer, data: EmotionData, config: TrainConfig) -> None:
+        self.model, self.data, self.config = model, data, config
         self.device = next(model.parameters()).device
         self.features = model.embed(data.labels).to(self.device)
         self.targets = torch.from_numpy(data.targets)
@@ -38,26 +37,16 @@ class Objective:
         label_points = model.project(self.features)
         targets, weights = self.targets[rows].to(self.device), self.weights[rows].to(self.device)
         several = self.data.multi_label[rows]
-        asked = self._episode(targets)
         logits = model.score(points, label_points)
         if len(logits) > 1:
             logits = {**logits, "fused": model.fuse(logits)}
         loss = penalty(model, config)
         for matrix in logits.values():
-            loss = loss + label_loss(matrix, asked, several, weights, config, self.positive)
+            loss = loss + label_loss(matrix, targets, several, weights, config, self.positive)
         if config.pull:
             one = torch.from_numpy(~several).to(self.device)
-            loss = loss + config.pull * pull(points, label_points, asked, weights * one)
+            loss = loss + config.pull * pull(points, label_points, targets, weights * one)
         return loss
-
-    def _episode(self, targets: Tensor) -> Tensor:
-        """Targets of a random share of the labels; the others are not asked for, as if not annotated."""
-        count = targets.shape[1]
-        kept = max(round(self.config.episode * count), 2)
-        if kept >= count:
-            return targets
-        hidden = torch.randperm(count, generator=self.noise)[kept:].to(targets.device)
-        return targets.index_fill(1, hidden, torch.nan)
 
 
 def label_loss(

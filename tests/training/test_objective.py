@@ -25,20 +25,12 @@ def setting(word_table, toy):
 
 def objective(setting, **changes):
     model, data = setting
-    return Objective(model, data, replace(CONFIG, **changes), torch.Generator().manual_seed(0))
+    return Objective(model, data, replace(CONFIG, **changes))
 
 
 def points_of(setting):
     model, data = setting
     return {"video": model.label_points(data.labels)["video"][data.targets.argmax(axis=1)].detach()}
-
-
-def test_only_some_labels_are_asked_for_in_an_episode(setting, toy):
-    found = objective(setting, episode=2 / 3)
-    targets = torch.eye(3)
-    hidden = {tuple(found._episode(targets).isnan().any(dim=0).tolist()) for _ in range(40)}
-    assert hidden == {(True, False, False), (False, True, False), (False, False, True)}
-    assert not objective(setting)._episode(targets).isnan().any()
 
 
 def test_a_row_between_two_labels_counts():
@@ -47,16 +39,13 @@ def test_a_row_between_two_labels_counts():
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, between))
 
 
-CHOICES = [{"episode": 0.5}]
-
-
-@pytest.mark.parametrize("changes", CHOICES)
+@pytest.mark.parametrize("changes", [{"pull": 1.0}, {"balance": 0.5}, {"label_smoothing": 0.1}])
 def test_rows_that_lack_a_modality_leave_every_gradient_finite(changes, word_table, toy):
     units = ModalityConfig(
         "units", "pooled", 24, tuple("abcdef"), PooledSettings(hidden=16), parts=LabelParts(vad_share=0.5)
     )
     model, data = build({"audio": units, "video": units}, word_table), toy(30)
-    found = Objective(model, data, replace(CONFIG, pull=1.0, **changes), torch.Generator().manual_seed(0))
+    found = Objective(model, data, replace(CONFIG, **changes))
     items = model.label_points(data.labels)["video"][data.targets.argmax(axis=1)].detach()
     points = {"audio": items.clone(), "video": items.clone()}
     points["audio"][:5], points["video"][5:12] = torch.nan, torch.nan
@@ -68,18 +57,7 @@ def test_rows_that_lack_a_modality_leave_every_gradient_finite(changes, word_tab
     assert points["video"].grad[12:].abs().sum() > 0
 
 
-def test_an_episode_asks_nothing_of_the_labels_it_hides(setting):
-    data = setting[1]
-    found = objective(setting, episode=0.67, pull=1.0)
-    found._episode = lambda targets: targets.index_fill(1, torch.tensor([2]), torch.nan)
-    rows = np.flatnonzero(data.targets[:, 2] == 1)
-    items = torch.nn.functional.normalize(torch.randn(len(rows), 24), dim=1)
-    points = {"video": items.requires_grad_(True)}
-    found(points, rows).backward()
-    torch.testing.assert_close(points["video"].grad, torch.zeros_like(points["video"]))
-
-
-@pytest.mark.parametrize("changes", CHOICES)
+@pytest.mark.parametrize("changes", [{"pull": 1.0}, {"balance": 0.5}, {"label_smoothing": 0.1}])
 def test_every_choice_still_learns(setting, toy, changes):
     model, data = setting
     prepare(model, data)
