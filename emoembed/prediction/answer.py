@@ -1,4 +1,4 @@
-"""From a batch of items and labels to results: probabilities, what each modality said, confidence, abstention."""
+"""Points of items and of labels to results: probabilities, what each modality said, confidence, abstention."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from torch import Tensor
 from emoembed.features.notes import Note
 from emoembed.model.calibration import LabelTrust, confidence
 from emoembed.model.model import EmotionModel
-from emoembed.model.scorer import Batch
 from emoembed.prediction.result import ModalityResult, Result, disagreement, probabilities, ranked
-from emoembed.reading.media import Reading
+from emoembed.reading.items import Item
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,8 @@ class LabelSet:
 
 def answer(
     model: EmotionModel,
-    batch: Batch,
-    readings: Sequence[Mapping[str, Reading]],
-    absent: Sequence[Mapping[str, str]],
+    points: Mapping[str, Tensor],
+    items: Sequence[Item],
     asked: LabelSet,
     *,
     multi_label: bool,
@@ -50,15 +48,16 @@ def answer(
 
     Args:
         model: that answers.
-        batch: frames and lengths by modality; of length 0 where an item lacks it.
-        readings: what was read of each item, by modality.
-        absent: why an item's other modalities could not be used.
+        points: of the items, by modality; NaN where an item lacks it.
+        items: what was read of each.
         asked: the labels.
         multi_label: a probability of its own for every label, instead of shares of one.
         risk: share of wrong answers above which none is given; None answers every item.
     """
+    if not items:
+        return []
     names, known = asked.names, asked.known
-    raw = model.score(model.encode(batch), asked.points, known)
+    raw = model.score(points, asked.points, known)
     both = {several: model.calibrated(raw, known, multi_label=several) for several in (False, True)}
     weights = {name: matrix.cpu().numpy() for name, matrix in model.weights(raw, known).items()}
     fused = {several: probabilities(model.fuse(both[several], known, among=not several), several) for several in both}
@@ -66,9 +65,8 @@ def answer(
     tables = {name: probabilities(matrix, multi_label) for name, matrix in both[multi_label].items()}
     answers = fused[multi_label].argmax(axis=1)
     sure = confidence(*map(torch.from_numpy, (fused[False], fused[True], answers))).tolist()
-    there = {name: (lengths > 0).tolist() for name, (_, lengths) in batch.items()}
     results = []
-    for row, lacking in enumerate(absent):
+    for row, item in enumerate(items):
         best = int(answers[row])
         own = {
             name: ModalityResult(
@@ -76,8 +74,8 @@ def answer(
                 round(float(weights[name][row, best]), 6),
                 {label: round(float(weights[name][row, i]), 6) for i, label in enumerate(names)},
             )
-            for name in batch
-            if there[name][row]
+            for name in points
+            if name in item.readings
         }
         bar = (
             0.0
@@ -85,17 +83,17 @@ def answer(
             else sum(model.modality(name).calibration.threshold(risk) * one.weight for name, one in own.items())
         )
         # what is not understood gives no confidence
-        sure[row] *= 1.0 - sum(own[name].weight for name in own if not readings[row][name].understood)
+        sure[row] *= 1.0 - sum(own[name].weight for name in own if not item.readings[name].understood)
         abstained = sure[row] < bar or (risk is not None and sure[row] <= 0.0)
         answered = {name for name, score in zip(names, fused[True][row], strict=True) if multi_label and score >= 0.5}
-        notes = [note for name in own for note in readings[row][name].notes]
+        notes = [note for name in own for note in item.readings[name].notes]
         notes += asked.notes_on({names[best], *answered}, own)
         results.append(
             Result(
                 None if abstained else names[best],
                 ranked(names, fused[multi_label][row]),
                 own,
-                dict(lacking),
+                dict(item.absent),
                 multi_label,
                 round(sure[row], 6),
                 abstained,

@@ -14,6 +14,7 @@ from emoembed.model import checkpoint
 from emoembed.model.scorer import Batch
 from emoembed.prediction.recognizer import Labels, Recognizer
 from emoembed.reading import cache, media
+from emoembed.reading.items import batch_of
 from emoembed.reading.sources import as_corpus, input_of, present_modalities, sources_of, usable_modalities
 from emoembed.transfer import attune
 
@@ -74,7 +75,7 @@ def attune_manifest(
                 try:
                     if given is not None:
                         reading = media.read(recognizer.model, name, input_of(name, given))
-                        yield recognizer.batch_of([{name: reading}])
+                        yield batch_of(recognizer.model, [{name: reading}])
                 except EmoembedError as error:
                     failures[item] = str(error)
 

@@ -16,7 +16,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from emoembed.cache import Cache
-from emoembed.errors import EmoembedError, InputError, LabelError, MediaError, MissingFileError
+from emoembed.errors import EmoembedError, InputError, LabelError
 from emoembed.labels.emotion import canonical, find, resolve
 from emoembed.model import checkpoint
 from emoembed.model.card import card_of
@@ -28,8 +28,7 @@ from emoembed.prediction.answer import LabelSet, answer
 from emoembed.prediction.arguments import Labels, items_of, listed, risk_of, support_rows
 from emoembed.prediction.label_notes import notes_of
 from emoembed.prediction.result import Result
-from emoembed.reading import media
-from emoembed.reading.rows import collate
+from emoembed.reading.items import Item, batch_of, read_item, read_what_can_be
 from emoembed.transfer import attune as own_items
 from emoembed.transfer import few_shot
 
@@ -39,9 +38,6 @@ if TYPE_CHECKING:
 BATCH_SIZE = 32
 LABEL_SETS = 64
 """Lists of labels whose points a recognizer keeps."""
-NOTHING = "nothing to work on: text, audio and video are all None"
-Read = tuple[dict[str, media.Reading], dict[str, str]]
-"""What was read of an item by modality, and why others are absent."""
 
 
 class Recognizer(
@@ -115,24 +111,15 @@ class Recognizer(
         asked = self._label_set(labels)
         results: list[Result] = []
         for start in range(0, len(items), BATCH_SIZE):
-            read: dict[int, Read] = {}
-            answers: dict[int, Result] = {}
-            for i, item in enumerate(items[start : start + BATCH_SIZE], start):
-                if errors == "raise":
-                    read[i] = self._read(item, i, single)
-                    continue
-                readings, absent = self._usable(item)
-                if readings:
-                    read[i] = readings, {name: str(error) for name, error in absent.items()}
-                else:
-                    why = {name: str(error) for name, error in absent.items()} or dict.fromkeys(item, NOTHING)
-                    answers[i] = Result(None, {}, {}, why, multi_label)
-            if read:
-                whole, lacking = [readings for readings, _ in read.values()], [absent for _, absent in read.values()]
-                batch = self.batch_of(whole)
-                scored = answer(self.model, batch, whole, lacking, asked, multi_label=multi_label, risk=risk)
-                answers.update(zip(read, scored, strict=True))
-            results += [answers[i] for i in sorted(answers)]
+            read = [
+                self._read(item, i, single) if errors == "raise" else read_what_can_be(self.model, item)
+                for i, item in enumerate(items[start : start + BATCH_SIZE], start)
+            ]
+            usable = [item for item in read if item.readings]
+            points = self.model.encode(batch_of(self.model, [item.readings for item in usable]))
+            answers = iter(answer(self.model, points, usable, asked, multi_label=multi_label, risk=risk))
+            unusable = (Result(None, {}, {}, dict(item.absent), multi_label) for item in read if not item.readings)
+            results += [next(answers if item.readings else unusable) for item in read]
         return results[0] if single else results
 
     def risk(self, abstain: bool | float, modalities: Sequence[str]) -> float | None:
@@ -156,7 +143,8 @@ class Recognizer(
         items, single = items_of({"text": text, "audio": audio, "video": video})
         batches = [range(i, min(i + BATCH_SIZE, len(items))) for i in range(0, len(items), BATCH_SIZE)]
         parts = [
-            self.model.encode(self.batch_of([self._read(items[i], i, single)[0] for i in batch])) for batch in batches
+            self.model.encode(batch_of(self.model, [self._read(items[i], i, single).readings for i in batch]))
+            for batch in batches
         ]
         found = {}
         for name, modality in self.model.config.modalities.items():
@@ -211,7 +199,9 @@ class Recognizer(
             for i, row in enumerate(rows):
                 try:
                     readings = {
-                        name: self._read({name: row[name]}, i, False)[0][name]  # each alone: all given must be usable
+                        name: self._read({name: row[name]}, i, False).readings[
+                            name
+                        ]  # each alone: all given must be usable
                         for name in MODALITIES
                         if row.get(name) is not None
                     }
@@ -222,7 +212,7 @@ class Recognizer(
                         raise
                     skipped.append(str(error))
                     continue
-                for name, matrix in self.model.encode(self.batch_of([readings])).items():
+                for name, matrix in self.model.encode(batch_of(self.model, [readings])).items():
                     for label in row["label"] if not bool(matrix.isnan().any()) else ():
                         points.setdefault(canonical(label), {}).setdefault(name, []).append(matrix[0])
             words = self.model.project(self.model.embed(list(taught.values())))
@@ -274,7 +264,7 @@ class Recognizer(
         def batches() -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
             for i, row in enumerate(rows):
                 try:
-                    yield self.batch_of([self._read(row, i, False)[0]])
+                    yield batch_of(self.model, [self._read(row, i, False).readings])
                 except EmoembedError as error:
                     if errors == "raise":
                         raise
@@ -308,47 +298,8 @@ class Recognizer(
             known = cache.put(key, LabelSet(tuple(meant), points, self.model.label_trust(points), notes))
         return known
 
-    def _read(self, item: Mapping[str, Any], position: int, single: bool) -> Read:
-        """What was read of an item by modality, and why others are absent; with none left the first error is raised.
-
-        What a file does not hold, such as a face, is absent. What the caller got wrong, such as a path, is an error.
-        """
-        readings, errors = self._usable(item)
-        place = "" if single else f"item {position}: "
-        for name, error in errors.items():
-            if name in self.model.modalities and not isinstance(error, MediaError):
-                raise type(error)(f"{place}{error}") from error
-        if readings:
-            return readings, {name: str(error) for name, error in errors.items()}
-        if not errors:
-            raise InputError(f"{place}{NOTHING}")
-        first = next(iter(errors.values()))
-        raise type(first)(place + "; ".join(str(error) for error in errors.values())) from first
-
-    def _usable(self, item: Mapping[str, Any]) -> tuple[dict[str, media.Reading], dict[str, EmoembedError]]:
-        """What was read of an item by modality, and the errors of what cannot be used."""
-        readings: dict[str, media.Reading] = {}
-        errors: dict[str, EmoembedError] = {}
-        for name, source in item.items():
-            if source is None:
-                continue
-            if name not in self.model.modalities:
-                errors[name] = InputError(f"this model has no {name}; it reads {', '.join(self.model.modalities)}")
-                continue
-            try:
-                readings[name] = media.read(self.model, name, source)
-            except (MediaError, InputError, MissingFileError) as error:
-                errors[name] = error
-        return readings, errors
-
-    def batch_of(self, items: Sequence[Mapping[str, media.Reading]]) -> dict[str, tuple[Tensor, Tensor]]:
-        """What was read of items, by modality, padded to one batch on the model's device."""
-        device = self.model.space.centre.device
-        here = [name for name in self.model.modalities if any(name in readings for readings in items)]
-        longest = {name: self.model.config.modalities[name].longest for name in here}
-        rows = {name: [item[name].values if name in item else None for item in items] for name in here}
-        batch = {name: collate(arrays, longest[name]) for name, arrays in rows.items()}
-        return {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
+    def _read(self, item: Mapping[str, Any], position: int, single: bool) -> Item:
+        return read_item(self.model, item, "" if single else f"item {position}: ")
 
 
 def _check_errors(errors: str) -> None:
