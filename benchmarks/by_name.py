@@ -19,8 +19,8 @@ from studies import shipped
 
 import emoembed
 from emoembed.evaluation import zero_shot
-from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.report import Report, write
+from emoembed.evaluation.study import Study
 from emoembed.labels.emotion import Label, find
 from emoembed.model.model import EmotionModel
 from emoembed.training import recipes
@@ -69,7 +69,7 @@ def main() -> None:
     parsed = parser.parse_args()
     torch.set_num_threads(2)
     base = emoembed.load(parsed.base).model
-    untrained = zero_shot.untrained_model(next(iter(load_folds("goemotions", parsed.data, base))), base)
+    untrained = zero_shot.untrained_model(Study("goemotions", parsed.data, base).folds[0], base)
     assert untrained is not None
     models = {**variants("untrained", untrained), **variants("as it ships", base)}
     for strength in STRENGTHS:

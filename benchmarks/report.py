@@ -23,8 +23,8 @@ import emoembed
 from emoembed import corpora
 from emoembed.evaluation import baselines, few_shot, plots, zero_shot
 from emoembed.evaluation.corpus import evaluate_corpus
-from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.report import Report, write
+from emoembed.evaluation.study import Study
 from emoembed.labels.projections import LabelParts, LabelProjection
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.recognizer import Recognizer
@@ -116,7 +116,7 @@ def of_each(modality: str, asked: Asked, folder: Path) -> Report:
     if modality == "audio":
         folds = list(voice_and_face.held_out_folds(data, base))
     else:
-        folds = list(load_folds(CORPORA[modality], data, base))
+        folds = Study(CORPORA[modality], data, base, split=split).folds
     found = unseen.each(
         folds, modality, base, seeds=seeds, split=split, kept=folder / "each.csv", draws=DRAWS, progress=True
     )
@@ -174,12 +174,11 @@ def of_six_absent(asked: Asked, _: Path) -> Report:
     found = unseen.six_absent(asked.base, asked.data, corpus, seeds=seeds, split=split)
     report.tables["By name on another corpus, over seeds"] = unseen.over_seeds(found, [found.index.names[0]])
     report.tables["By name on another corpus"] = found
-    zero = zero_shot.evaluate(
-        CORPORA["text"], asked.data, shipped.SIX, base=asked.base, seeds=range(seeds), split=split
-    )
+    study = Study(CORPORA["text"], asked.data, asked.base, unseen=shipped.SIX, seeds=range(seeds), split=split)
+    zero = zero_shot.evaluate(study)
     each = zero_shot.by_label(zero)
-    untrained = zero_shot.untrained_auc(CORPORA["text"], asked.data, list(each.index), asked.base, split)
-    report.tables["Among GoEmotions, each"] = each.assign(untrained=pd.Series(untrained))
+    untrained = zero_shot.untrained_similarity(study.folds, asked.base, list(each.index), split)
+    report.tables["Among GoEmotions, each"] = each.assign(untrained=[untrained[label]["auc"] for label in each.index])
     report.tables["Among GoEmotions, over seeds"] = zero_shot.summarize(zero).rename_axis("measure")
     return report
 

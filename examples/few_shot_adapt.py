@@ -8,9 +8,8 @@ Takes what `zero_shot_eval.py` takes, uses the same held-out models, and scores 
 from __future__ import annotations
 
 import torch
-from zero_shot_eval import arguments
+from zero_shot_eval import arguments, study_of
 
-import emoembed
 from emoembed.evaluation import few_shot, leak_audit
 
 
@@ -22,24 +21,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=0, help="gradient steps of the light fine-tune; 0 leaves it out")
     parsed = parser.parse_args()
     torch.set_num_threads(2)
-    base = emoembed.load("base").model
-    audited = {"base": base, "split": parsed.split, "fold": parsed.fold, "cache": parsed.cache}
-    for line in leak_audit.audit_corpus(parsed.corpus, parsed.data, parsed.unseen, **audited):
+    study = study_of(parsed)
+    for line in leak_audit.audit_study(study):
         print(f"audit: {line}")
-    table = few_shot.evaluate(
-        parsed.corpus,
-        parsed.data,
-        parsed.unseen,
-        base=base,
-        shots=[count if count.endswith("%") else int(count) for count in parsed.shots.split(",")],
-        draws=parsed.draws,
-        seeds=range(parsed.seeds),
-        split=parsed.split,
-        fold=parsed.fold,
-        cache=parsed.cache,
-        steps=parsed.steps,
-        progress=True,
-    )
+    shots = [count if count.endswith("%") else int(count) for count in parsed.shots.split(",")]
+    table = few_shot.evaluate(study, shots=shots, draws=parsed.draws, steps=parsed.steps)
     if parsed.output:
         table.to_csv(parsed.output, index=False)
     print(

@@ -16,6 +16,7 @@ import torch
 
 import emoembed
 from emoembed.evaluation import leak_audit, zero_shot
+from emoembed.evaluation.study import Study
 
 
 def arguments(description: str) -> argparse.ArgumentParser:
@@ -32,34 +33,37 @@ def arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> None:
-    """Run and print."""
-    parsed = arguments(__doc__ or "").parse_args()
-    torch.set_num_threads(2)
-    base = emoembed.load("base").model
-    audited = {"base": base, "split": parsed.split, "fold": parsed.fold, "cache": parsed.cache}
-    for line in leak_audit.audit_corpus(parsed.corpus, parsed.data, parsed.unseen, **audited):
-        print(f"audit: {line}")
-    table = zero_shot.evaluate(
+def study_of(parsed: argparse.Namespace) -> Study:
+    """What both evaluation scripts measure."""
+    return Study(
         parsed.corpus,
         parsed.data,
-        parsed.unseen,
-        base=base,
+        emoembed.load("base").model,
+        unseen=parsed.unseen,
         seeds=range(parsed.seeds),
         split=parsed.split,
         fold=parsed.fold,
         cache=parsed.cache,
         progress=True,
     )
+
+
+def main() -> None:
+    """Run and print."""
+    parsed = arguments(__doc__ or "").parse_args()
+    torch.set_num_threads(2)
+    study = study_of(parsed)
+    for line in leak_audit.audit_study(study):
+        print(f"audit: {line}")
+    table = zero_shot.evaluate(study)
     if parsed.output:
         table.to_csv(parsed.output, index=False)
     print(f"\n{parsed.corpus}, {parsed.split} split, unseen {parsed.unseen}, {parsed.seeds} seed(s)")
     print(zero_shot.summarize(table).round(3).to_string())
     print("\nper unseen label (chance: AUC 0.5, AP the share of rows that bear it)")
     labels = zero_shot.by_label(table)
-    labels["untrained auc"] = zero_shot.untrained_auc(
-        parsed.corpus, parsed.data, list(labels.index), base, parsed.split
-    )
+    untrained = zero_shot.untrained_similarity(study.folds, study.base, list(labels.index), study.split)
+    labels["untrained auc"] = [untrained[label]["auc"] for label in labels.index]
     print(labels.round(3).to_string())
     print(f"mean AUC {labels['auc'].mean():.3f}")
 

@@ -3,8 +3,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from emoembed import metrics
-from emoembed.evaluation.offsets import best_offset, seen_offset
-from emoembed.metrics import expected_calibration_error
+from emoembed.metrics import best_offset, expected_calibration_error, seen_offset
 
 
 def test_uar_is_the_mean_recall_of_the_classes_there():

@@ -16,7 +16,8 @@ import pandas as pd
 
 from emoembed import corpora, metrics
 from emoembed.evaluation import few_shot, held_out, zero_shot
-from emoembed.evaluation.folds import AUDIO_CORPORA, Fold, as_fold, load_folds, of_one_modality, phrases_for
+from emoembed.evaluation.folds import AUDIO_CORPORA, Fold, as_fold, of_one_modality, phrases_for
+from emoembed.evaluation.study import Study
 from emoembed.features.atomic import write_file
 from emoembed.model.config import ModalityConfig
 from emoembed.model.expectation import HeldOut
@@ -85,11 +86,12 @@ def each(
             if label == "neutral" and bool(fold.train.multi_label.all()):
                 continue
             for seed in range(seeds):
-                names.append(f"{held_out.name_of(fold, (label,), seed, base=base)}-{split}")
+                recipe = held_out.recipe_of(fold, (label,), seed, base=base)
+                names.append(f"{held_out.name_of(fold, (label,), recipe)}-{split}")
                 if seed and names[-1] in measured:
                     continue
                 begin = time.monotonic()
-                model = held_out.train_without(fold, (label,), seed, base=base, cache=cache)
+                model = held_out.train_without(fold, (label,), recipe, cache=cache)
                 facts: dict[str, object] = {"seed": seed, "fold": fold.name}
                 encoded = zero_shot.encode(model, fold, split)
                 one = {part: {modality: points[modality]} for part, points in encoded.items()}
@@ -140,10 +142,11 @@ def six_absent(
     base: EmotionModel, data: Path, corpus: str, *, seeds: int = 1, split: str = "valid", cache: Path | None = None
 ) -> pd.DataFrame:
     """Six emotions by name on a corpus never trained on, by models of GoEmotions without them and their synonyms."""
-    fold = next(load_folds("goemotions", data, base, cache=cache))
+    fold = Study("goemotions", data, base, cache=cache).folds[0]
     rows = []
     for seed in range(seeds):
-        model = held_out.train_without(fold, shipped.SIX, seed, base=base, cache=cache)
+        recipe = held_out.recipe_of(fold, shipped.SIX, seed, base=base)
+        model = held_out.train_without(fold, shipped.SIX, recipe, cache=cache)
         rows.append(shipped.by_name(model, corpus, data, shipped.SIX, split, system="without them").assign(seed=seed))
     untrained = zero_shot.untrained_model(fold, base)
     assert untrained is not None
@@ -183,9 +186,8 @@ def other_corpus(
     training = held_out.training_of(fold, seen=True)
     found = []
     for seed in range(seeds):
-        model = held_out.train_without(
-            fold, (), seed, base=base, cache=cache, training=training, augmentation=augmentation
-        )
+        recipe = held_out.recipe_of(fold, (), seed, base=base, training=training, augmentation=augmentation)
+        model = held_out.train_without(fold, (), recipe, cache=cache)
         at_home = {"as it is": None, "attuned": np.zeros(len(rows), int), "attuned, each speaker": speakers}
         for way, groups in at_home.items():
             shares = _attuned(model, rows, groups)
@@ -238,17 +240,18 @@ def together(
     What seen labels give up for the unseen one is chosen in both alike, on a seen label in its place: `pseudo_offset`.
     """
     found = []
-    for fold in load_folds(corpus, data, base, cache=cache, protocol=protocol):
+    study = Study(corpus, data, base, protocol=protocol, split=split, cache=cache)
+    for fold in study.folds:
         untrained = zero_shot.untrained_model(fold, base)
         for label in unseen:
             for seed in range(seeds):
-                model = held_out.train_without(fold, (label,), seed, base=base, cache=cache)
-                offset = zero_shot.pseudo_offset(fold, (label,), seed, base, cache=cache)
+                model = study.model(fold, (label,), seed)
+                offset = zero_shot.pseudo_offset(study, fold, (label,), seed)
                 found += zero_shot.measure(
                     model, fold, (label,), split, {"system": "trained", "seed": seed}, offset=offset
                 )
                 if untrained is not None:
-                    offset = zero_shot.pseudo_offset(fold, (label,), seed, base, untrained=True)
+                    offset = zero_shot.pseudo_offset(study, fold, (label,), seed, untrained=True)
                     facts = {"system": "untrained", "seed": seed}
                     found += zero_shot.measure(untrained, fold, (label,), split, facts, offset=offset)
     columns = ["auc", "ap", "seen_uar", "unseen_uar", "harmonic", "ausuc"]

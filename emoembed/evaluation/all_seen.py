@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,66 +12,77 @@ import pandas as pd
 import torch
 
 from emoembed import metrics
-from emoembed.evaluation import baselines, held_out
+from emoembed.evaluation import baselines
 from emoembed.evaluation.folds import Fold
-from emoembed.evaluation.report import Report
-from emoembed.model.model import EmotionModel
+from emoembed.evaluation.report import Section
+from emoembed.evaluation.study import Study
 from emoembed.training.loop import TrainConfig, fit, predict_logits
 
+Answers = Sequence[tuple[np.ndarray, np.ndarray]]
+"""For each fold, logits and boolean answers, both `(rows, labels)`."""
 
-def report_on(
-    report: Report,
-    folds: Sequence[Fold],
-    base: EmotionModel,
-    seeds: Sequence[int],
-    split: str,
-    closed_set: bool,
-    config: TrainConfig,
-    cache: Path | None,
-    progress: bool,
-) -> None:
-    """All emotions seen: the method, the networks and the answers that look at nothing, on the same rows."""
-    own = folds[0].method
-    makers: dict[str, Callable[[Fold, int], Any]] = {
-        own: lambda fold, seed: held_out.train_without(
-            fold, (), seed, base=base, cache=cache, training=config, progress=progress
-        )
-    }
-    if (
-        closed_set
-        and folds[0].kind == "sequence"
-        and all(m.encoder != "transformer" for m in folds[0].modalities.values())
-    ):
-        makers |= {name: partial(_closed_set, name, config) for name in baselines.CLOSED_SET}
+
+def measure(study: Study, *, closed_set: bool = True) -> Section:
+    """All emotions seen: the method, networks of fixed classes and answers that look at nothing, on the same rows.
+
+    Args:
+        study: what is trained and scored.
+        closed_set: train EF-LSTM, LF-LSTM and MulT too, where all modalities are ready features.
+    """
+    folds, split = study.folds, study.split
     rows: list[dict[str, Any]] = []
     summaries: list[dict[str, Any]] = []
-    for name, make in makers.items():
-        for seed in seeds:
-            answers = [_answer(make(fold, seed), fold, split) for fold in folds]
-            rows += [{"system": name, "seed": seed, **row} for row in _label_rows(answers, folds, split)]
-            summaries.append({"system": name, "seed": seed, **_overall(answers, folds, split)})
-            if name == own and seed == seeds[0]:
-                report.tables["All emotions seen, first seed, with 95 % intervals"] = _with_intervals(
-                    answers, folds, split
-                )
-                _keep_scores(report, answers, folds, split)
-    several = bool(folds[0].train.multi_label.all())
-    for name in ("always negative", "majority", "prior"):
-        answers = []
-        for fold in folds:
-            scored = fold.part(split)
-            answered = baselines.trivial(fold.train.targets == 1, scored.targets == 1, multi_label=several)[name]
-            answers.append((np.zeros(answered.shape), answered))
-        trivial = [{"system": name, "seed": 0, **row} for row in _label_rows(answers, folds, split)]
+    first: Answers = ()
+    for system, make in _systems(study, closed_set).items():
+        for seed in study.seeds:
+            answers: Answers = [_answer(make(fold, seed), fold, split) for fold in folds]
+            first = first or answers
+            rows += [{"system": system, "seed": seed, **row} for row in _label_rows(answers, folds, split)]
+            summaries.append({"system": system, "seed": seed, **_overall(answers, folds, split)})
+    for system, answers in _trivial(folds, split).items():
+        trivial = [{"system": system, "seed": 0, **row} for row in _label_rows(answers, folds, split)]
         rows += [{**row, "auc": 0.5} for row in trivial]
-        summaries.append({"system": name, "seed": 0, **_overall(answers, folds, split)})
+        summaries.append({"system": system, "seed": 0, **_overall(answers, folds, split)})
     table = pd.DataFrame(rows)
     order = list(dict.fromkeys(table["system"]))
-    report.tables["All emotions seen: WAcc, F1 and AUC by emotion, mean over seeds"] = _by_emotion(table, order)
     by_system = pd.DataFrame(summaries).drop(columns="seed").groupby("system", sort=False)
-    mean, spread = by_system.mean(), by_system.std()
-    pairs = {name: column for measure in mean for name, column in _with_spread(mean, spread, str(measure))}
-    report.tables["All emotions seen: means"] = pd.DataFrame(pairs).loc[order].dropna(axis=1, how="all")
+    mean, deviation = by_system.mean(), by_system.std().add_suffix(" sd")
+    columns = [name for measure in mean for name in (measure, f"{measure} sd")]
+    scores, error = _scores(first, folds, split)
+    return Section(
+        {
+            "All emotions seen, first seed, with 95 % intervals": _with_intervals(first, folds, split),
+            "All emotions seen: WAcc, F1 and AUC by emotion, mean over seeds": _by_emotion(table, order),
+            "All emotions seen: means": pd.concat([mean, deviation], axis=1)[columns]
+            .loc[order]
+            .dropna(axis=1, how="all"),
+        },
+        {"Calibration, first seed": [f"expected calibration error, uncalibrated: {error:.3f}"]},
+        scores,
+    )
+
+
+def _systems(study: Study, closed_set: bool) -> dict[str, Callable[[Fold, int], Any]]:
+    """What is trained, by name; the study's own method first."""
+    fold = study.folds[0]
+    systems: dict[str, Callable[[Fold, int], Any]] = {fold.method: lambda fold, seed: study.model(fold, (), seed)}
+    ready = fold.kind == "sequence" and all(one.encoder != "transformer" for one in fold.modalities.values())
+    if closed_set and ready:
+        config = study.training(seen=True)
+        systems |= {name: partial(_closed_set, name, config) for name in baselines.CLOSED_SET}
+    return systems
+
+
+def _trivial(folds: Sequence[Fold], split: str) -> dict[str, Answers]:
+    """Answers that look at nothing."""
+    several = bool(folds[0].train.multi_label.all())
+    answered = [
+        baselines.trivial(fold.train.targets == 1, fold.part(split).targets == 1, multi_label=several) for fold in folds
+    ]
+    return {
+        name: [(np.zeros(by_name[name].shape), by_name[name]) for by_name in answered]
+        for name in ("always negative", "majority", "prior")
+    }
 
 
 def _closed_set(name: str, config: TrainConfig, fold: Fold, seed: int) -> baselines.ClosedSet:
@@ -93,9 +103,7 @@ def _answer(model: Any, fold: Fold, split: str) -> tuple[np.ndarray, np.ndarray]
     return logits, logits >= metrics.balanced_thresholds(valid, fold.valid.targets == 1)
 
 
-def _label_rows(
-    answers: Sequence[tuple[np.ndarray, np.ndarray]], folds: Sequence[Fold], split: str
-) -> list[dict[str, Any]]:
+def _label_rows(answers: Answers, folds: Sequence[Fold], split: str) -> list[dict[str, Any]]:
     """One row a fold and label."""
     rows = []
     for (logits, answered), fold in zip(answers, folds, strict=True):
@@ -113,7 +121,7 @@ def _label_rows(
     return rows
 
 
-def _overall(answers: Sequence[tuple[np.ndarray, np.ndarray]], folds: Sequence[Fold], split: str) -> dict[str, float]:
+def _overall(answers: Answers, folds: Sequence[Fold], split: str) -> dict[str, float]:
     """Figures over all labels, mean over folds."""
     found = []
     for (_, answered), fold in zip(answers, folds, strict=True):
@@ -137,12 +145,10 @@ def _overall(answers: Sequence[tuple[np.ndarray, np.ndarray]], folds: Sequence[F
     return {name: float(np.mean([row[name] for row in found])) for name in found[0]}
 
 
-def _with_intervals(
-    answers: Sequence[tuple[np.ndarray, np.ndarray]], folds: Sequence[Fold], split: str
-) -> pd.DataFrame:
+def _with_intervals(answers: Answers, folds: Sequence[Fold], split: str) -> pd.DataFrame:
     """By label over all folds' rows: WAcc, F1, AUC with bootstrap intervals over dialogues, videos or speakers."""
-    logits = np.concatenate([one for one, _ in answers])
-    answered = np.concatenate([one for _, one in answers])
+    logits = np.concatenate([matrix for matrix, _ in answers])
+    answered = np.concatenate([matrix for _, matrix in answers])
     parts = [fold.part(split) for fold in folds]
     bears = np.concatenate([part.targets == 1 for part in parts])
     groups = np.array([fold.groups[i] for fold, part in zip(folds, parts, strict=True) for i in part.ids])
@@ -168,13 +174,15 @@ def _redrawn(
     return measure(scores[rows], bears[rows])
 
 
-def _keep_scores(
-    report: Report, answers: Sequence[tuple[np.ndarray, np.ndarray]], folds: Sequence[Fold], split: str
-) -> None:
-    """What the plots draw: confidences with hits, and a confusion matrix where labels exclude each other."""
-    logits = np.concatenate([one for one, _ in answers])
+def _scores(answers: Answers, folds: Sequence[Fold], split: str) -> tuple[dict[str, np.ndarray], float]:
+    """What the plots draw, and the expected calibration error.
+
+    The plots draw confidences with hits, and a confusion matrix where labels exclude each other.
+    """
+    logits = np.concatenate([matrix for matrix, _ in answers])
     bears = np.concatenate([fold.part(split).targets == 1 for fold in folds])
     labels = np.array(folds[0].train.labels)
+    scores: dict[str, np.ndarray] = {}
     if bool(folds[0].train.multi_label.all()):
         probabilities = torch.from_numpy(logits).sigmoid().numpy().ravel()
         correct = bears.ravel()
@@ -184,14 +192,9 @@ def _keep_scores(
         correct = predicted == true
         confusion = np.zeros((len(labels), len(labels)))
         np.add.at(confusion, (true, predicted), 1)
-        report.scores["confusion"] = confusion
-    report.scores |= {"labels": labels, "probabilities": probabilities, "correct": correct.astype(float)}
-    error = metrics.expected_calibration_error(probabilities, correct)
-    report.lines["Calibration, first seed"] = [f"expected calibration error, uncalibrated: {error:.3f}"]
-
-
-def _with_spread(mean: pd.DataFrame, spread: pd.DataFrame, measure: str) -> list[tuple[str, pd.Series]]:
-    return [(measure, mean[measure]), (f"{measure} sd", spread[measure])]
+        scores["confusion"] = confusion
+    scores |= {"labels": labels, "probabilities": probabilities, "correct": correct.astype(float)}
+    return scores, metrics.expected_calibration_error(probabilities, correct)
 
 
 def _by_emotion(table: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A recognizer's scores on a corpus: with its own labels, or with emotions held out of training."""
+"""A recognizer's scores on a corpus, over the corpus's labels."""
 
 from __future__ import annotations
 
@@ -17,12 +17,8 @@ from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.tables import write_table
 from emoembed.errors import InputError
-from emoembed.evaluation import experiment, leak_audit, protocols, zero_shot
-from emoembed.evaluation.folds import kind_of, modality_of
-from emoembed.evaluation.report import Report
+from emoembed.evaluation.folds import modality_of
 from emoembed.features.atomic import write_file
-from emoembed.features.text import read_word_vectors
-from emoembed.labels.phrases import WordTable
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.manifest import Summary, score_rows
 from emoembed.prediction.recognizer import Recognizer, Result
@@ -93,63 +89,6 @@ def evaluate_corpus(
     predictions = predictions_table(scored, results, summary.failures, corpus.labels)
     predictions.insert(1, "true", scored.samples["labels"].map(manifest.SEPARATOR.join))
     return Evaluation(figures, by_label, predictions, summary, trained_on(recognizer.model, corpus.name, split))
-
-
-def evaluate_unseen(
-    name: str, data: str | Path | None, unseen: str, *, base: EmotionModel, protocol: str = "default", **options: Any
-) -> pd.DataFrame:
-    """`evaluation.zero_shot.evaluate`, once the arguments are known to fit each other; `options` go on to it.
-
-    Raises:
-        InputError: a text corpus with a model that has no sentence encoder, or a protocol that is not known.
-    """
-    _require_sentences(corpora.load(name, data), base)
-    return zero_shot.evaluate(name, Path(data or name), unseen, base=base, protocol=protocol, **options)
-
-
-def audit_unseen(name: str, data: str | Path | None, unseen: str, *, base: EmotionModel, split: str) -> list[str]:
-    """`evaluation.leak_audit.audit_corpus`, once the arguments are known to fit each other."""
-    _require_sentences(corpora.load(name, data), base)
-    return leak_audit.audit_corpus(name, Path(data or name), unseen, base=base, split=split)
-
-
-def evaluate_protocol(
-    name: str,
-    data: str | Path | None,
-    protocol: str | None = None,
-    *,
-    base: EmotionModel,
-    words: str | Path | None = None,
-    method: str = "emoembed",
-    **options: Any,
-) -> Report:
-    """`evaluation.experiment.run` under a protocol, the corpus's own by default; `options` go on to it.
-
-    Args:
-        words: a file of word vectors that embed the labels, in any form `features.text.read_word_vectors` reads.
-        method: `emoembed`, or `mtee` for the model of Dai et al. 2020, whose word vectors stay as they are.
-    """
-    if protocol is not None:
-        protocols.get(protocol)
-    corpus = corpora.load(name, data)
-    _require_sentences(corpus, base)
-    table = None
-    if words is not None:
-        vectors = read_word_vectors(words)
-        file = Path(words).name
-        table = WordTable(vectors.index_to_key, vectors.vectors, file, scale=method != "mtee")
-    chosen = protocol or protocols.default_of(corpus.name)
-    return experiment.run(name, Path(data or name), chosen, base=base, words=table, method=method, **options)
-
-
-def reports_by_default(name: str, unseen: str | None) -> bool:
-    """Whether a corpus is evaluated by a protocol's report where none is named: those whose rows are ready features."""
-    return name in ("mosei", "iemocap") or (unseen is not None and protocols.default_of(name) != "default")
-
-
-def _require_sentences(corpus: Corpus, base: EmotionModel) -> None:
-    if kind_of(corpus) == "text" and base.config.phrases != "text":
-        raise InputError("zero-shot text models start from a sentence encoder, which this model lacks; take 'base'")
 
 
 def trained_on(model: EmotionModel, corpus: str, split: str) -> bool:

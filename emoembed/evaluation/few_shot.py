@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,8 +11,9 @@ import torch
 from torch import Tensor
 
 from emoembed import metrics
-from emoembed.evaluation import held_out, zero_shot
-from emoembed.evaluation.folds import Fold, load_folds, parse_unseen
+from emoembed.evaluation import zero_shot
+from emoembed.evaluation.folds import Fold
+from emoembed.evaluation.study import Study
 from emoembed.evaluation.zero_shot import Encoded
 from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import EmotionData
@@ -23,37 +23,20 @@ from emoembed.transfer import few_shot
 SHOTS = (0, 1, 2, 4, 8, 16)
 
 
-def evaluate(
-    corpus: str,
-    data: Path,
-    unseen: str | Sequence[str],
-    *,
-    base: EmotionModel,
-    shots: Sequence[int | str] = SHOTS,
-    draws: int = 5,
-    seeds: Sequence[int] = (0,),
-    split: str = "valid",
-    fold: int | None = None,
-    cache: Path | None = None,
-    protocol: str = "default",
-    steps: int = 0,
-    progress: bool = False,
-) -> pd.DataFrame:
+def evaluate(study: Study, *, shots: Sequence[int | str] = SHOTS, draws: int = 5, steps: int = 0) -> pd.DataFrame:
     """Adapt held-out models with examples from the training split; one row per shots, draw, seed, fold and label.
 
-    Arguments are those of `zero_shot.evaluate`, and:
+    Args:
+        study: what is held out, trained and scored.
         shots: numbers of examples of each unseen label, or shares of its training rows such as `"1%"`.
         draws: how often examples are drawn anew.
-        steps: of the light fine-tune, see `adapt.adapt`.
+        steps: of the light fine-tune, see `transfer.few_shot.adapt`.
     """
-    rows: list[pd.DataFrame] = []
-    for one in load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol):
-        one.part(split)
-        for group in parse_unseen(unseen, one.train.labels):
-            for seed in seeds:
-                model = held_out.train_without(one, group, seed, base=base, cache=cache, progress=progress)
-                rows.append(curve(model, one, group, split, shots, draws=draws, seed=seed, steps=steps))
-    return pd.concat(rows, ignore_index=True)
+    tables = [
+        curve(study.model(fold, group, seed), fold, group, study.split, shots, draws=draws, seed=seed, steps=steps)
+        for fold, group, seed in study.runs()
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def curve(
@@ -71,7 +54,11 @@ def curve(
 ) -> pd.DataFrame:
     """One held-out model taught with more and more examples: one row per shots, draw and label.
 
-    Arguments are those of `evaluate` and of `zero_shot.measure`.
+    Args:
+        model: trained without the unseen emotions.
+        fold, unseen, split, encoded, offset: as `zero_shot.measure` takes them.
+        shots, draws, steps: as `evaluate` takes them.
+        seed: of the draws.
     """
     rows: list[dict[str, object]] = []
     encoded = encoded or zero_shot.encode(model, fold, split)

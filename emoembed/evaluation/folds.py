@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from emoembed import corpora
 from emoembed.corpora import feature_names
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.errors import InputError, LabelError
-from emoembed.evaluation import protocols
 from emoembed.labels.emotion import canonical
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder, WordTable
 from emoembed.model import checkpoint
 from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
-from emoembed.reading import corpus_rows, prepare
+from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData
 from emoembed.training import recipes
 
@@ -61,58 +59,34 @@ class Fold:
         return rows
 
 
-def load_folds(
+def make_fold(
+    corpus: Corpus,
     name: str,
-    data: Path,
+    phrases: PhraseEncoder,
     base: EmotionModel,
-    *,
     cache: Path | None = None,
-    only: int | None = None,
-    protocol: str = "default",
+    *,
     drop: bool = True,
-    words: WordTable | None = None,
-    method: str = "emoembed",
-) -> Iterator[Fold]:
-    """A corpus as the folds of a protocol: by default RAVDESS in four by actor, any other corpus in its own split.
+) -> Fold:
+    """One division of a corpus as rows with features.
 
     Args:
-        name: a corpus, or the path of a manifest.
-        data: the folder that holds it.
-        base: a model whose untouched sentence encoder text models start from, and whose tokenizer makes text rows.
-        cache: where features are kept; CMU-MOSEI and IEMOCAP are prepared into it once.
-        only: one fold alone, by position.
-        protocol: a key of `protocols.PROTOCOLS`.
+        corpus: its rows with their splits.
+        name: of the fold.
+        phrases: what embeds labels.
+        base: whose tokenizer makes text rows.
+        cache: where features are kept.
         drop: leave out feature columns that are emotion scores themselves.
-        words: the table that embeds labels for models of ready features, by default the shipped one; text given as
-            vectors of the same table is then read in the labels' own space.
-        method: `emoembed`, or `mtee` for the model of Dai et al. 2020.
     """
-    if method not in METHODS:
-        raise InputError(f"there is no method {method!r}; known are {', '.join(METHODS)}")
-    corpus = corpora.load(name, data)
+    kind = kind_of(corpus)
     if isinstance(corpus, FeatureCorpus):
-        corpus = prepare.cached(corpus, data, cache)
-    if not corpus.samples["labels"].map(len).any():
-        said = f" ({'; '.join(corpus.notes)})" if isinstance(corpus, FeatureCorpus) else ""
-        raise InputError(f"no row of {corpus.name} bears an emotion{said}")
-    divided = protocols.get(protocol).apply(corpus.canonical())
-    if only is not None and not 0 <= only < len(divided):
-        raise InputError(f"{corpus.name} has {len(divided)} fold(s), counted from 0; given {only}")
-    kind = kind_of(divided[0])
-    reads_texts = kind == "text" or _reads_texts(divided[0])
-    phrases = phrases_for("text", base) if reads_texts else words or phrases_for(kind, base)
-    for position, fold in enumerate(divided):
-        if only is not None and position != only:
-            continue
-        if isinstance(fold, FeatureCorpus):
-            text = modality_config("text", base, 0) if _reads_texts(fold) else None
-            rows, modalities = feature_data(fold, phrases, text, drop=drop)
-        else:
-            make = {"audio": corpus_rows.audio_data, "video": corpus_rows.video_data}
-            rows = corpus_rows.text_data(fold, phrases) if kind == "text" else make[kind](fold, cache)
-            modalities = {kind: modality_config(kind, base, int((fold.samples["split"] == "train").sum()))}
-        made = as_fold(f"{fold.name}-{position}", kind, fold, rows, modalities)
-        yield replace(made, phrases=phrases, method=method)
+        text = modality_config("text", base, 0) if reads_texts(corpus) else None
+        rows, modalities = feature_data(corpus, phrases, text, drop=drop)
+    else:
+        make = {"audio": corpus_rows.audio_data, "video": corpus_rows.video_data}
+        rows = corpus_rows.text_data(corpus, phrases) if kind == "text" else make[kind](corpus, cache)
+        modalities = {kind: modality_config(kind, base, int((corpus.samples["split"] == "train").sum()))}
+    return replace(as_fold(name, kind, corpus, rows, modalities), phrases=phrases)
 
 
 def kind_of(corpus: Corpus) -> str:
@@ -120,8 +94,8 @@ def kind_of(corpus: Corpus) -> str:
     return "sequence" if isinstance(corpus, FeatureCorpus) and corpus.features else modality_of(corpus)
 
 
-def _reads_texts(corpus: Corpus) -> bool:
-    """Whether a corpus with features has its text as raw texts."""
+def reads_texts(corpus: Corpus) -> bool:
+    """Whether a corpus of ready features has its text as raw texts."""
     return (
         isinstance(corpus, FeatureCorpus)
         and "text" not in corpus.features
@@ -138,7 +112,10 @@ def modality_of(corpus: Corpus) -> str:
     for modality in ("text", "audio", "video"):
         if corpus.samples[modality].notna().any():
             return modality
-    raise InputError(f"{corpus.name} has neither text, sound nor video")
+    remedy = ""
+    if isinstance(corpus, FeatureCorpus) and corpus.features:
+        remedy = f"; it has ready features of {', '.join(corpus.features)}: --protocol trains a model on them"
+    raise InputError(f"{corpus.name} has neither text, sound nor video{remedy}")
 
 
 def parse_unseen(unseen: str | Sequence[str], labels: Sequence[str]) -> list[tuple[str, ...]]:

@@ -48,28 +48,15 @@ TEXT_ROWS, MOST_EPOCHS = 40_000, 8
 
 
 def train_without(
-    fold: Fold,
-    unseen: Sequence[str],
-    seed: int,
-    *,
-    base: EmotionModel,
-    cache: Path | None = None,
-    training: TrainConfig | None = None,
-    augmentation: str = "usual",
-    strength: float | None = None,
-    progress: bool = False,
+    fold: Fold, unseen: Sequence[str], recipe: Recipe, *, cache: Path | None = None, progress: bool = False
 ) -> EmotionModel:
     """A model of one fold trained, and stopped, without the unseen emotions; kept in the cache.
 
     Args:
         fold: of a corpus.
         unseen: labels held out together.
-        seed: of the training.
-        base: whose untouched sentence encoder text models start from, and whose label space embeds raw media's labels.
+        recipe: how the model is made, as `recipe_of` gives it.
         cache: the folder in which the model is kept.
-        training: other settings than the recipe's.
-        augmentation: how training batches are changed, a key of `recipes.AUGMENTATIONS`.
-        strength: of text adapters; `UNSEEN_STRENGTH` where emotions are held out, by default.
         progress: show a bar.
 
     Raises:
@@ -81,14 +68,12 @@ def train_without(
     if leaking:
         listed = ", ".join(f"{seen} is a synonym of {label}" for seen, label in leaking)
         raise LabelError(f"{listed}: such a pair makes the zero-shot figure worthless; hold both out")
-    name = name_of(fold, unseen, seed, base=base, training=training, augmentation=augmentation)
-    recipe = recipe_of(fold, unseen, seed, base=base, training=training, augmentation=augmentation, strength=strength)
-    kept = (cache or cache_folder()) / "held_out" / f"{name}.safetensors"
+    kept = (cache or cache_folder()) / "held_out" / f"{name_of(fold, unseen, recipe)}.safetensors"
     if fold.method == "mtee":  # scores as an EmotionModel does, and has neither calibration nor few-shot
-        found = mtee.train(fold.modalities, recipe.phrases, rows, valid, recipe.config, kept=kept, progress=progress)
-        return cast(EmotionModel, found)
-    model, _ = train(recipe, rows, valid, beside=beside, kept=kept, progress=progress)
-    return model
+        model = mtee.train(fold.modalities, recipe.phrases, rows, valid, recipe.config, kept=kept, progress=progress)
+        return cast(EmotionModel, model)
+    trained, _ = train(recipe, rows, valid, beside=beside, kept=kept, progress=progress)
+    return trained
 
 
 def recipe_of(
@@ -101,7 +86,17 @@ def recipe_of(
     augmentation: str = "usual",
     strength: float | None = None,
 ) -> Recipe:
-    """How a fold's models are made with emotions held out, or with none; the arguments are those of `train_without`."""
+    """How a fold's models are made with emotions held out, or with none.
+
+    Args:
+        fold: of a corpus.
+        unseen: labels held out together.
+        seed: of the training.
+        base: whose untouched sentence encoder text models start from, and whose label space embeds raw media's labels.
+        training: other settings than the recipe's.
+        augmentation: how training batches are changed, a key of `recipes.AUGMENTATIONS`.
+        strength: of text adapters; by default `UNSEEN_STRENGTH` where emotions are held out, else 1.
+    """
     phrases = fold.phrases or phrases_for(fold.kind, base)
     usual = UNSEEN_STRENGTH if unseen else 1.0
     return Recipe(
@@ -121,19 +116,9 @@ def _beside(fold: Fold, unseen: Sequence[str]) -> EmotionData | None:
     return fold.beside.without([label for label in fold.beside.labels if leaks((label,), unseen)])
 
 
-def name_of(
-    fold: Fold,
-    unseen: Sequence[str],
-    seed: int,
-    *,
-    base: EmotionModel,
-    training: TrainConfig | None = None,
-    augmentation: str = "usual",
-) -> str:
+def name_of(fold: Fold, unseen: Sequence[str], recipe: Recipe) -> str:
     """What a model of `train_without` is called: its fold, and a fingerprint of all that makes it what it is."""
-    config = replace(training or training_of(fold), seed=seed)
-    phrases = fold.phrases or phrases_for(fold.kind, base)
-    return f"{fold.name}-{_fingerprint(fold, unseen, config, phrases, augmentation)}"
+    return f"{fold.name}-{_fingerprint(fold, unseen, recipe.config, recipe.phrases, recipe.augmentation)}"
 
 
 def training_of(fold: Fold, *, seen: bool = False) -> TrainConfig:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -12,9 +11,9 @@ from emoembed import metrics
 from emoembed.corpora import feature_names
 from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.errors import LabelError
-from emoembed.evaluation.folds import Fold, load_folds, parse_unseen
+from emoembed.evaluation.folds import Fold
+from emoembed.evaluation.study import Study
 from emoembed.labels.emotion import leaks
-from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import EmotionData
 
 SUSPICIOUS = 0.7  # a probe's AUC from which a figure has to be read with care
@@ -73,29 +72,15 @@ def audit(fold: Fold, unseen: Sequence[str], split: str = "valid", *, dropped: b
     return Audit(found if dropped else {}, {} if dropped else found, probes)
 
 
-def audit_corpus(
-    corpus: str,
-    data: Path,
-    unseen: str | Sequence[str],
-    *,
-    base: EmotionModel,
-    split: str = "valid",
-    fold: int | None = None,
-    cache: Path | None = None,
-    protocol: str = "default",
-) -> list[str]:
-    """What is printed before a zero-shot evaluation: the audit of the first fold it will run on.
+def audit_study(study: Study) -> list[str]:
+    """What is printed before a zero-shot evaluation: the audit of the first fold, for every held-out group.
 
-    Arguments are those of `zero_shot.evaluate`. Raises LabelError as `audit` and `parse_unseen` do.
+    Raises:
+        LabelError: as `audit` and `Study.groups` do, before hours of training.
     """
-    folds = load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol)
-    first = next(iter(folds))
-    groups = parse_unseen(unseen, first.train.labels)
-    if len(groups) == 1:
-        return audit(first, groups[0], split).lines()
-    found = [audit(first, group, split) for group in groups]
-    probes = {label: value for one in found for label, value in one.probes.items()}
-    return replace(found[0], probes=probes).lines()
+    audits = [audit(study.folds[0], group, study.split, dropped=study.drop) for group in study.groups]
+    probes = {label: value for one in audits for label, value in one.probes.items()}
+    return replace(audits[0], probes=probes).lines()
 
 
 def shape_features(data: EmotionData) -> np.ndarray:

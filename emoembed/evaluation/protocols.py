@@ -78,11 +78,6 @@ def get(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def default_of(corpus: str) -> str:
-    """The protocol a corpus is evaluated under when none is named."""
-    return {"mosei": "mosei-6", "iemocap_text": "iemocap-6"}.get(corpus, "default")
-
-
 def names_for(corpus: Corpus) -> list[str]:
     """The protocols that divide a corpus in its form."""
     form = getattr(corpus, "form", "")

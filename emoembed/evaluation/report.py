@@ -18,9 +18,18 @@ from emoembed.evaluation import plots
 from emoembed.features.atomic import write_file
 
 
+@dataclass(frozen=True)
+class Section:
+    """What one part of a study found: tables and lines by heading, and the scores that plots draw."""
+
+    tables: dict[str, pd.DataFrame]
+    lines: dict[str, list[str]] = field(default_factory=dict)
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+
+
 @dataclass
 class Report:
-    """What a run found. `tables` are named as they are headed; `scores` are for the figures `write` draws."""
+    """What a study found. `tables` are named as they are headed; `scores` are for the figures `write` draws."""
 
     title: str
     facts: dict[str, Any]
@@ -29,6 +38,12 @@ class Report:
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     figures: list[str] = field(default_factory=list)
     """Names of PNG files that whoever made the report drew into its folder."""
+
+    def add(self, section: Section) -> None:
+        """Append a section's tables, lines and scores."""
+        self.tables |= section.tables
+        self.lines |= section.lines
+        self.scores |= section.scores
 
     def markdown(self) -> str:
         """The report as Markdown."""

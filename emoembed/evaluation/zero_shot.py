@@ -9,23 +9,21 @@ and U are the UAR of rows with seen and with unseen labels, H their harmonic mea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from emoembed import corpora, metrics
-from emoembed.evaluation import held_out
-from emoembed.evaluation.folds import Fold, kind_of, load_folds, parse_unseen, phrases_for
-from emoembed.evaluation.offsets import best_offset, seen_offset
+from emoembed import metrics
+from emoembed.evaluation.folds import Fold, phrases_for
+from emoembed.evaluation.study import Study
 from emoembed.labels.emotion import leaks
-from emoembed.labels.phrases import WordTable
+from emoembed.metrics import best_offset, seen_offset
 from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import EmotionData
 from emoembed.training.build import build
-from emoembed.training.loop import TrainConfig, encode_rows, picked, predict_logits, score_rows
+from emoembed.training.loop import encode_rows, picked, predict_logits, score_rows
 
 MEASURES = (
     *("seen_uar", "unseen_uar", "harmonic", "ausuc", "auc", "ap", "wacc", "f1"),
@@ -36,83 +34,43 @@ Encoded = Mapping[str, Mapping[str, Tensor]]
 """Points of rows `(rows, point_dim)` by split and modality."""
 
 
-def evaluate(
-    corpus: str,
-    data: Path,
-    unseen: str | Sequence[str],
-    *,
-    base: EmotionModel,
-    seeds: Sequence[int] = (0,),
-    split: str = "valid",
-    fold: int | None = None,
-    cache: Path | None = None,
-    protocol: str = "default",
-    words: WordTable | None = None,
-    training: TrainConfig | None = None,
-    pseudo_unseen: bool = False,
-    progress: bool = False,
-) -> pd.DataFrame:
+def evaluate(study: Study, *, pseudo_unseen: bool = False) -> pd.DataFrame:
     """Train with emotions held out and measure; one row per seed, fold and held-out group (and unseen label).
 
     Args:
-        corpus: a corpus, or the path of a manifest.
-        data: the folder that holds it.
-        unseen: names held out together, comma-separated or a list; or `"each"`, every label in turn.
-        base: a model whose untouched sentence encoder text models start from.
-        seeds: one training each.
-        split: what is scored; `"test"` only for a final figure.
-        fold: of RAVDESS's four, one alone; all by default.
-        cache: where features and trained models are kept.
-        protocol: how the corpus is divided, a key of `protocols.PROTOCOLS`.
-        words: the table that embeds labels for models of ready features, by default the shipped one.
-        training: other settings than the recipe's.
+        study: what is held out, trained and scored.
         pseudo_unseen: choose the offset of calibrated stacking by a second model from which a seen label is held out
             as well; by default from the seen labels' own validation rows, which costs nothing.
-        progress: show bars.
     """
     rows: list[dict[str, object]] = []
-    for one in load_folds(corpus, data, base, cache=cache, only=fold, protocol=protocol, words=words):
-        one.part(split)
-        for group in parse_unseen(unseen, one.train.labels):
-            for seed in seeds:
-                model = held_out.train_without(
-                    one, group, seed, base=base, cache=cache, training=training, progress=progress
-                )
-                offset = (
-                    pseudo_offset(one, group, seed, base, cache=cache, training=training) if pseudo_unseen else None
-                )
-                rows += measure(model, one, group, split, {"seed": seed, "fold": one.name}, offset=offset)
+    for fold, group, seed in study.runs():
+        model = study.model(fold, group, seed)
+        offset = pseudo_offset(study, fold, group, seed) if pseudo_unseen else None
+        rows += measure(model, fold, group, study.split, {"seed": seed, "fold": fold.name}, offset=offset)
     return pd.DataFrame(rows)
 
 
 def pseudo_offset(
-    fold: Fold,
-    unseen: Sequence[str],
-    seed: int,
-    base: EmotionModel,
-    *,
-    cache: Path | None = None,
-    training: TrainConfig | None = None,
-    untrained: bool = False,
+    study: Study, fold: Fold, unseen: Sequence[str], seed: int, *, untrained: bool = False
 ) -> float | None:
     """The offset that serves a seen label best when it too is held out.
 
-    Which seen label plays the part of an unseen one goes by the seed, over those that validation rows bear and that
+    The seed picks the seen label that plays the part of an unseen one, among those that validation rows bear and that
     have no synonym left in training. None where there is none, and where labels do not exclude each other.
 
-    `untrained` asks it of the untouched sentence encoder, which knows every label by its name alone.
+    `untrained` asks the untouched sentence encoder, which knows every label by its name alone.
     """
     if bool(fold.valid.multi_label.all()):
         return None
     seen = [label for label in fold.train.labels if label not in unseen]
     borne = {label for label in seen if (fold.valid.targets[:, fold.valid.labels.index(label)] == 1).any()}
-    free = [label for label in seen if label in borne and not leaks([one for one in seen if one != label], [label])]
+    free = [
+        label for label in seen if label in borne and not leaks([other for other in seen if other != label], [label])
+    ]
     if not free:
         return None
     pseudo = free[seed % len(free)]
-    model = untrained_model(fold, base) if untrained else None
-    if model is None:
-        model = held_out.train_without(fold, (*unseen, pseudo), seed, base=base, cache=cache, training=training)
+    model = (untrained_model(fold, study.base) if untrained else None) or study.model(fold, (*unseen, pseudo), seed)
     rows = fold.valid.without(unseen)
     logits = predict_logits(model, rows)["fused"]
     return best_offset(logits, rows.targets.argmax(axis=1), np.array([label != pseudo for label in rows.labels]))
@@ -180,18 +138,6 @@ def ranked(logits: np.ndarray, rows: EmotionData) -> np.ndarray:
     if bool(rows.multi_label.all()):
         return logits
     return torch.from_numpy(logits).log_softmax(dim=1).numpy()
-
-
-def untrained_auc(corpus: str, data: Path, labels: Sequence[str], base: EmotionModel, split: str) -> dict[str, float]:
-    """AUC of labels by untrained similarity in the text space, the baseline training has to beat.
-
-    NaN for sound and faces, whose encoders know nothing before training.
-    """
-    whole = corpora.load(corpus, data)
-    if kind_of(whole) != "text":
-        return dict.fromkeys(labels, float("nan"))
-    fold = next(load_folds(corpus, data, base))
-    return {label: one["auc"] for label, one in untrained_similarity([fold], base, labels, split).items()}
 
 
 def untrained_similarity(

@@ -120,7 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--protocol",
         metavar="NAME",
-        help="train and report under mosei-6, iemocap-4, iemocap-4-5fold, iemocap-6 or iemocap-9-zero-shot; or default",
+        help="train and report under mosei-6, iemocap-4, iemocap-4-5fold, iemocap-6, iemocap-9-zero-shot or default. "
+        "Without it and --unseen, the model itself is scored",
     )
     one.add_argument("--method", default="emoembed", help="emoembed, or mtee: the model of Dai et al. 2020")
     one.add_argument("--words", type=Path, metavar="FILE", help="word vectors that embed the labels under a protocol")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from emoembed.errors import InputError
 
 if TYPE_CHECKING:
+    from emoembed.evaluation.study import Study
     from emoembed.labels.emotion import Description
     from emoembed.prediction.recognizer import Recognizer, Result
 
@@ -103,47 +104,44 @@ def train(parsed: argparse.Namespace) -> int:
 
 
 def evaluate(parsed: argparse.Namespace) -> int:
-    """A corpus to figures: the model's own, or with emotions held out of training."""
-    from emoembed.evaluation.corpus import (
-        reports_by_default,
-    )
-
-    reported = parsed.protocol not in (None, "default") or (
-        parsed.protocol is None and reports_by_default(parsed.corpus, parsed.unseen)
-    )
-    trains = parsed.unseen is not None or reported
-    if trains and (parsed.device not in (None, "cpu") or parsed.batch_size is not None):
+    """A corpus to figures: the model's own, or those of models trained anew where --unseen or --protocol is given."""
+    if parsed.unseen is None and parsed.protocol is None:
+        if parsed.words or parsed.epochs or parsed.keep_emotion_columns or parsed.method != "emoembed":
+            raise InputError("--words, --epochs, --method and --keep-emotion-columns go with --unseen or --protocol")
+        return _evaluate_own(parsed)
+    if parsed.device not in (None, "cpu") or parsed.batch_size is not None:
         raise InputError("--device and --batch-size go without --unseen and --protocol, which train on the CPU")
-    if reported:
-        return _evaluate_protocol(parsed)
-    if parsed.words or parsed.epochs or parsed.keep_emotion_columns or parsed.method != "emoembed":
-        raise InputError("--words, --epochs, --method and --keep-emotion-columns go with --protocol")
-    return _evaluate_own(parsed) if parsed.unseen is None else _evaluate_unseen(parsed)
+    return _evaluate_unseen(parsed) if parsed.protocol is None else _evaluate_protocol(parsed)
 
 
-def _evaluate_protocol(parsed: argparse.Namespace) -> int:
-    from emoembed.evaluation import report
-    from emoembed.evaluation.corpus import (
-        evaluate_protocol,
-    )
+def _study(parsed: argparse.Namespace) -> Study:
+    from pathlib import Path
 
-    found = evaluate_protocol(
+    from emoembed.evaluation.study import Study
+
+    return Study(
         parsed.corpus,
-        parsed.data,
-        parsed.protocol,
-        base=_load(parsed).model,
+        Path(parsed.data or parsed.corpus),
+        _load(parsed).model,
         unseen=parsed.unseen,
+        protocol=parsed.protocol or "default",
         seeds=range(parsed.seeds) if parsed.seeds is not None else (parsed.seed or 0,),
         split=parsed.split,
-        words=parsed.words,
         method=parsed.method,
+        words=parsed.words,
         epochs=parsed.epochs,
         drop=not parsed.keep_emotion_columns,
         progress=sys.stderr.isatty(),
     )
-    print(found.markdown(), end="")
+
+
+def _evaluate_protocol(parsed: argparse.Namespace) -> int:
+    from emoembed.evaluation import experiment, report
+
+    measured = experiment.run(_study(parsed))
+    print(measured.markdown(), end="")
     if parsed.output:
-        report.write(found, parsed.output)
+        report.write(measured, parsed.output)
     return 0
 
 
@@ -173,25 +171,13 @@ def _evaluate_own(parsed: argparse.Namespace) -> int:
 
 
 def _evaluate_unseen(parsed: argparse.Namespace) -> int:
-    from emoembed.evaluation import zero_shot
-    from emoembed.evaluation.corpus import (
-        audit_unseen,
-        evaluate_unseen,
-        write_evaluation,
-    )
+    from emoembed.evaluation import leak_audit, zero_shot
+    from emoembed.evaluation.corpus import write_evaluation
 
-    base = _load(parsed).model
-    for line in audit_unseen(parsed.corpus, parsed.data, parsed.unseen, base=base, split=parsed.split):
+    study = _study(parsed)
+    for line in leak_audit.audit_study(study):
         print(f"audit: {line}")
-    runs = evaluate_unseen(
-        parsed.corpus,
-        parsed.data,
-        parsed.unseen,
-        base=base,
-        seeds=range(parsed.seeds) if parsed.seeds is not None else (parsed.seed or 0,),
-        split=parsed.split,
-        progress=sys.stderr.isatty(),
-    )
+    runs = zero_shot.evaluate(study)
     summary, by_label = zero_shot.summarize(runs), zero_shot.by_label(runs)
     print(f"{summary.round(3).to_string()}\n\n{by_label.round(3).to_string()}")
     if parsed.output:

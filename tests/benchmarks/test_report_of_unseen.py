@@ -6,8 +6,8 @@ import pytest
 import stages
 
 from emoembed.evaluation import held_out
-from emoembed.evaluation.folds import load_folds
 from emoembed.evaluation.report import write
+from emoembed.evaluation.study import Study
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training.loop import TrainConfig
 
@@ -56,9 +56,9 @@ def test_fewer_trainings_are_done_and_said_where_fewer_are_asked_for(report, tex
 def test_emotions_absent_together_are_asked_of_another_corpus_and_their_own(
     report, text_model, manifest, tmp_path, monkeypatch
 ):
-    fold = next(load_folds(str(manifest), manifest.parent, text_model))
+    folds = Study(str(manifest), manifest.parent, text_model).folds
     six_absent = report.unseen.six_absent
-    monkeypatch.setattr(report.unseen, "load_folds", lambda *_, **__: iter([fold]))
+    monkeypatch.setattr(Study, "folds", folds)
     monkeypatch.setattr(
         report.unseen, "six_absent", lambda base, data, _, **said: six_absent(base, data, str(manifest), **said)
     )

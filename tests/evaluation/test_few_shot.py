@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from emoembed.evaluation import few_shot, held_out, zero_shot
-from emoembed.evaluation.folds import load_folds
+from emoembed.evaluation.study import Study
 from emoembed.training.loop import TrainConfig
 
 QUICK = TrainConfig(epochs=1, batch_size=8, bf16=False)
@@ -29,20 +29,20 @@ def test_no_shots_are_zero_shot_and_shots_come_from_training_rows(manifest, text
     asked = []
     real = few_shot.draw_support
     monkeypatch.setattr(few_shot, "draw_support", lambda rows, *a, **k: asked.append(rows.ids) or real(rows, *a, **k))
-    common = {"base": text_model, "cache": tmp_path}
-    table = few_shot.evaluate(
-        str(manifest), manifest.parent, "fear,joy", shots=(0, 2, 8), draws=3, split="test", **common
-    )
-    zero = zero_shot.evaluate(str(manifest), manifest.parent, "fear,joy", split="test", **common)
+    study = Study(str(manifest), manifest.parent, text_model, unseen="fear,joy", cache=tmp_path, split="test")
+    table = few_shot.evaluate(study, shots=(0, 2, 8), draws=3)
+    zero = zero_shot.evaluate(study)
     none = table[table["shots"] == 0]
     np.testing.assert_allclose(none[["auc", "ap"]], zero[["auc", "ap"]])
     assert table.groupby("shots").size().to_dict() == {0: 2, 2: 6, 8: 6}
-    train = next(load_folds(str(manifest), manifest.parent, text_model)).train
+    train = study.folds[0].train
     assert all(ids == train.ids for ids in asked)
     assert list(few_shot.summarize(table).index) == [0, 2, 8]
 
 
 def test_examples_teach(manifest, text_model, tmp_path):
-    table = few_shot.evaluate(str(manifest), manifest.parent, "fear", base=text_model, shots=(0, 8), cache=tmp_path)
+    table = few_shot.evaluate(
+        Study(str(manifest), manifest.parent, text_model, unseen="fear", cache=tmp_path), shots=(0, 8)
+    )
     mean = table.groupby("shots")["auc"].mean()
     assert mean[8] > mean[0]

@@ -2,11 +2,12 @@ import pandas as pd
 import pytest
 
 from emoembed.errors import InputError, LabelError
-from emoembed.evaluation.folds import load_folds, parse_unseen
+from emoembed.evaluation.folds import parse_unseen
+from emoembed.evaluation.study import Study
 
 
 def test_a_fold_holds_the_manifests_own_splits(manifest, text_model):
-    fold = next(load_folds(str(manifest), manifest.parent, text_model))
+    (fold,) = Study(str(manifest), manifest.parent, text_model).folds
     assert (fold.kind, len(fold.train), len(fold.valid), len(fold.test)) == ("text", 48, 24, 24)
     assert not set(fold.train.ids) & set(fold.valid.ids) | set(fold.valid.ids) & set(fold.test.ids)
 
@@ -35,7 +36,7 @@ def test_what_cannot_be_held_out_is_refused(unseen, says):
 
 def test_rows_to_choose_on_and_folds_that_are_there_are_asked_for_before_training(manifest, text_model):
     with pytest.raises(InputError, match=r"has 1 fold\(s\), counted from 0; given 9"):
-        next(load_folds(str(manifest), manifest.parent, text_model, only=9))
+        _ = Study(str(manifest), manifest.parent, text_model, fold=9).folds
     pd.read_csv(manifest).drop(columns="split").to_csv(manifest, index=False)
     with pytest.raises(InputError, match=r"has no valid rows with features; .* its column split has to name"):
-        next(load_folds(str(manifest), manifest.parent, text_model))
+        _ = Study(str(manifest), manifest.parent, text_model).folds

@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 
 from emoembed.errors import InputError, LabelError
 from emoembed.evaluation import held_out
-from emoembed.evaluation.folds import Fold, load_folds
+from emoembed.evaluation.folds import Fold
+from emoembed.evaluation.study import Study
 from emoembed.labels.emotion import find
 from emoembed.labels.phrases import SentenceEncoder
 from emoembed.reading.rows import EmotionData
@@ -18,9 +19,14 @@ from emoembed.training import loop, recipes
 QUICK = loop.TrainConfig(epochs=1, batch_size=8, bf16=False)
 
 
+def train_without(fold, unseen, seed, *, base, cache, **settings):
+    recipe = held_out.recipe_of(fold, unseen, seed, base=base, **settings)
+    return held_out.train_without(fold, unseen, recipe, cache=cache)
+
+
 @pytest.fixture
 def fold(manifest, text_model, tmp_path):
-    return next(load_folds(str(manifest), manifest.parent, text_model, cache=tmp_path / "cache"))
+    return Study(str(manifest), manifest.parent, text_model, cache=tmp_path / "cache").folds[0]
 
 
 @pytest.fixture
@@ -37,7 +43,7 @@ def taught(monkeypatch):
 
 
 def test_neither_training_nor_stopping_sees_a_row_of_an_unseen_emotion(fold, text_model, taught, tmp_path):
-    held_out.train_without(fold, ["fear", "joy"], 0, base=text_model, cache=tmp_path, training=QUICK)
+    train_without(fold, ["fear", "joy"], 0, base=text_model, cache=tmp_path, training=QUICK)
     ((rows, valid),) = taught
     for data, whole in ((rows, fold.train), (valid, fold.valid)):
         unseen = whole.targets[:, [whole.labels.index("fear"), whole.labels.index("joy")]].any(axis=1)
@@ -59,7 +65,7 @@ def test_what_rows_of_an_unseen_emotion_hold_reaches_no_part_of_the_model(text_m
     for one in (rows, replace(rows, inputs={"video": changed})):
         modalities = {"video": recipes.video_modality()}
         fold = Fold("faces", "video", one, one, one, {}, modalities, phrases=text_model.phrases)
-        model = held_out.train_without(fold, ("joy",), 0, base=text_model, cache=tmp_path, training=QUICK)
+        model = train_without(fold, ("joy",), 0, base=text_model, cache=tmp_path, training=QUICK)
         parts.append(model.state_dict())
     assert len(list((tmp_path / "held_out").iterdir())) == 2
     for name, value in parts[0].items():
@@ -68,7 +74,7 @@ def test_what_rows_of_an_unseen_emotion_hold_reaches_no_part_of_the_model(text_m
 
 def test_a_model_is_trained_once_and_then_read(fold, text_model, taught, tmp_path):
     def make(unseen=("fear",), seed=0, training=QUICK):
-        return held_out.train_without(fold, unseen, seed, base=text_model, cache=tmp_path, training=training)
+        return train_without(fold, unseen, seed, base=text_model, cache=tmp_path, training=training)
 
     first, again = make(), make()
     assert len(taught) == 1
@@ -76,16 +82,17 @@ def test_a_model_is_trained_once_and_then_read(fold, text_model, taught, tmp_pat
     make(seed=1), make(unseen=("joy",)), make(training=loop.TrainConfig(epochs=1, batch_size=16, bf16=False))
     make(training=replace(QUICK, pull=0.25))
     assert len(taught) == 5
-    held_out.train_without(fold, ("fear",), 0, base=text_model, cache=tmp_path, training=QUICK, augmentation="none")
+    train_without(fold, ("fear",), 0, base=text_model, cache=tmp_path, training=QUICK, augmentation="none")
     assert len(taught) == 6
 
 
 def test_a_model_of_labels_described_in_another_way_is_not_taken_for_this_one(fold, text_model, monkeypatch):
-    name = held_out.name_of(fold, ("fear",), 0, base=text_model)
-    assert held_out.name_of(fold, ("fear",), 0, base=text_model) == name
+    recipe = held_out.recipe_of(fold, ("fear",), 0, base=text_model)
+    name = held_out.name_of(fold, ("fear",), recipe)
+    assert held_out.name_of(fold, ("fear",), recipe) == name
     for change in ({"definition": "a storm ahead"}, {"sounds": "a trembling voice"}, {"valence": 0.5}):
         monkeypatch.setattr(held_out, "find", lambda label, change=change: replace(find(label), **change))
-        assert held_out.name_of(fold, ("fear",), 0, base=text_model) != name
+        assert held_out.name_of(fold, ("fear",), recipe) != name
 
 
 def test_a_face_model_is_finished_once_and_an_unfinished_one_refused(text_model, taught, tmp_path, monkeypatch):
@@ -97,7 +104,7 @@ def test_a_face_model_is_finished_once_and_an_unfinished_one_refused(text_model,
     fold = Fold("faces", "video", rows, rows, rows, {}, modalities, phrases=text_model.phrases)
 
     def make():
-        return held_out.train_without(fold, ("joy",), 0, base=text_model, cache=tmp_path, training=QUICK)
+        return train_without(fold, ("joy",), 0, base=text_model, cache=tmp_path, training=QUICK)
 
     first = make()
     assert bool(first.modality("video").encoder.overview.weight.any())
@@ -121,7 +128,7 @@ def test_rows_of_other_corpora_are_for_the_map_alone_and_without_the_unseen_emot
     fold = Fold("units", "sequence", rows, rows, rows, {}, modalities, phrases=word_table, beside=beside)
 
     def make(one):
-        return held_out.train_without(one, ("anger",), 0, base=units_model, cache=tmp_path, training=QUICK)
+        return train_without(one, ("anger",), 0, base=units_model, cache=tmp_path, training=QUICK)
 
     make(fold)
     (train_rows, others), ((taught_rows, _),) = given[0], taught
@@ -138,7 +145,7 @@ def test_rows_of_other_corpora_are_for_the_map_alone_and_without_the_unseen_emot
 
 def test_a_model_of_other_rows_or_of_another_start_is_not_taken_for_this_one(fold, text_model, taught, tmp_path):
     def make(one, base=text_model):
-        held_out.train_without(one, ("fear",), 0, base=base, cache=tmp_path, training=QUICK)
+        train_without(one, ("fear",), 0, base=base, cache=tmp_path, training=QUICK)
 
     make(fold)
     same = {row: ids.copy() for row, ids in fold.train.inputs["text"].items()}
@@ -158,7 +165,7 @@ def test_a_model_of_other_rows_or_of_another_start_is_not_taken_for_this_one(fol
 
 
 def test_a_model_knows_what_it_saw_and_takes_hubs_off_new_labels_alone(fold, text_model, tmp_path):
-    model = held_out.train_without(fold, ("awe",), 0, base=text_model, cache=tmp_path / "cache")
+    model = train_without(fold, ("awe",), 0, base=text_model, cache=tmp_path / "cache")
     seen = [label for label in fold.train.labels if label != "awe"]
     assert model.state.seen_in("text") == tuple(seen)
     known = model.label_trust(model.label_points([*seen, "awe"]))["text"].hubness
@@ -176,7 +183,7 @@ def test_clips_of_sound_and_face_lose_one_of_them_in_training(toy):
 
 def test_text_adapters_count_in_part_where_emotions_are_held_out(fold, text_model, tmp_path):
     def strength(unseen, **changes):
-        model = held_out.train_without(fold, unseen, 0, base=text_model, cache=tmp_path, training=QUICK, **changes)
+        model = train_without(fold, unseen, 0, base=text_model, cache=tmp_path, training=QUICK, **changes)
         assert model.modality("text").calibration.hub_share == 1.0
         return model.modality("text").encoder.adapters.strength
 
@@ -189,6 +196,6 @@ def test_a_synonym_among_the_training_labels_is_refused(manifest, text_model, tm
     table = pd.read_csv(manifest)
     table["labels"] = table["labels"].replace("sadness", "dread")
     table.to_csv(manifest, index=False)
-    fold = next(load_folds(str(manifest), manifest.parent, text_model))
+    fold = Study(str(manifest), manifest.parent, text_model).folds[0]
     with pytest.raises(LabelError, match=r"dread is a synonym of fear: .* hold both out"):
-        held_out.train_without(fold, ["fear"], 0, base=text_model, cache=tmp_path, training=QUICK)
+        train_without(fold, ["fear"], 0, base=text_model, cache=tmp_path, training=QUICK)

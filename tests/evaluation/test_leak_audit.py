@@ -5,13 +5,14 @@ import pytest
 from emoembed.corpora import feature_names
 from emoembed.errors import LabelError
 from emoembed.evaluation import leak_audit
-from emoembed.evaluation.folds import Fold, load_folds
+from emoembed.evaluation.folds import Fold
+from emoembed.evaluation.study import Study
 from emoembed.reading.rows import EmotionData
 
 
 @pytest.fixture
 def fold(stand_in, text_model, tmp_path):
-    return next(load_folds("mosei", stand_in("mosei", "csd"), text_model, cache=tmp_path, protocol="mosei-6"))
+    return Study("mosei", stand_in("mosei", "csd"), text_model, cache=tmp_path, protocol="mosei-6").folds[0]
 
 
 def test_emotion_scores_are_left_out_by_default_and_said(fold):
@@ -22,9 +23,7 @@ def test_emotion_scores_are_left_out_by_default_and_said(fold):
 
 
 def test_their_effect_can_be_shown_and_is_called_a_leak(stand_in, text_model, tmp_path):
-    kept = next(
-        load_folds("mosei", stand_in("mosei", "csd"), text_model, cache=tmp_path, protocol="mosei-6", drop=False)
-    )
+    kept = Study("mosei", stand_in("mosei", "csd"), text_model, cache=tmp_path, protocol="mosei-6", drop=False).folds[0]
     assert kept.modalities["video"].columns == feature_names.FACET
     assert leak_audit.audit(kept, ["fear"], dropped=False).lines()[0].startswith("LEAK video: the model reads")
 
@@ -56,7 +55,7 @@ def test_the_probe_sees_preprocessing_and_nothing_else():
 
 
 def test_a_corpus_is_audited_before_it_is_evaluated(manifest, text_model):
-    said = leak_audit.audit_corpus(str(manifest), manifest.parent, "each", base=text_model, split="test")
+    said = leak_audit.audit_study(Study(str(manifest), manifest.parent, text_model, unseen="each", split="test"))
     assert said[0] == "no training label is a synonym of an unseen one"
     assert [line.split(":")[0] for line in said[1:]] == [
         f"probe of lengths and gaps for {label}" for label in ("anger", "fear", "joy", "sadness")
@@ -65,4 +64,4 @@ def test_a_corpus_is_audited_before_it_is_evaluated(manifest, text_model):
     table["labels"] = table["labels"].replace("sadness", "dread")
     table.to_csv(manifest, index=False)
     with pytest.raises(LabelError, match="dread is a synonym of fear"):
-        leak_audit.audit_corpus(str(manifest), manifest.parent, "fear", base=text_model)
+        leak_audit.audit_study(Study(str(manifest), manifest.parent, text_model, unseen="fear"))

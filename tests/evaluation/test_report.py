@@ -5,15 +5,16 @@ import pandas as pd
 import pytest
 
 from emoembed.errors import InputError
-from emoembed.evaluation import experiment, few_shot, report, zero_shot
+from emoembed.evaluation import experiment, few_shot, held_out, report, zero_shot
+from emoembed.evaluation.study import Study
 from emoembed.training import loop
 from emoembed.training.loop import TrainConfig
 
 
 def run(folder, name, protocol, text_model, word_table, cache, **options):
-    return experiment.run(
-        name, folder, protocol, base=text_model, words=word_table, epochs=1, cache=cache, split="test", **options
-    )
+    measured = {name: options.pop(name) for name in ("shots", "closed_set") if name in options}
+    settings = {"words": word_table, "epochs": 1, "cache": cache, "split": "test", **options}
+    return experiment.run(Study(name, folder, text_model, protocol=protocol, **settings), **measured)
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +85,9 @@ def test_a_split_without_rows_is_refused_before_any_training(manifest, text_mode
     rows["split"] = rows["split"].replace("test", "valid")
     rows.to_csv(manifest, index=False)
     said = "has no test rows with features; it has train, valid"
-    for ask in (zero_shot.evaluate, few_shot.evaluate):
+    for ask in (zero_shot.evaluate, few_shot.evaluate, experiment.run):
         with pytest.raises(InputError, match=said):
-            ask(str(manifest), manifest.parent, "joy", base=text_model, split="test")
-    with pytest.raises(InputError, match=said):
-        experiment.run(str(manifest), manifest.parent, "default", base=text_model, split="test")
+            ask(Study(str(manifest), manifest.parent, text_model, unseen="joy", split="test"))
 
 
 def test_rows_without_emotions_are_refused_with_the_remedy(stand_in, text_model, word_table, cache, tmp_path):
@@ -121,9 +120,11 @@ def test_a_second_run_writes_the_same_report(stand_in, text_model, word_table, t
 
 
 def test_zero_shot_finds_what_word_vectors_carry_and_nothing_where_they_were_dealt_anew(
-    tmp_path, text_model, word_table
+    tmp_path, text_model, word_table, monkeypatch
 ):
     """The truth of a stand-in is known: only where names say what emotions are like can an unseen one be found."""
+    config = TrainConfig(epochs=4, batch_size=16, bf16=False, positive_weight=True, stay_close=1.0)
+    monkeypatch.setitem(held_out.HELD_OUT_TRAINING, "sequence", config)
     from emoembed.corpora import stand_in
 
     found = {}
@@ -132,15 +133,16 @@ def test_zero_shot_finds_what_word_vectors_carry_and_nothing_where_they_were_dea
         stand_in.write_mosei(folder, word_table, word_table.words, form="seq-20", videos=36, seed=1, shuffled=shuffled)
         runs = [
             zero_shot.evaluate(
-                "mosei",
-                folder,
-                label,
-                base=text_model,
-                split="test",
-                protocol="mosei-6",
-                words=word_table,
-                cache=tmp_path / "cache",
-                training=TrainConfig(epochs=4, batch_size=16, bf16=False, positive_weight=True, stay_close=1.0),
+                Study(
+                    "mosei",
+                    folder,
+                    text_model,
+                    unseen=label,
+                    split="test",
+                    protocol="mosei-6",
+                    words=word_table,
+                    cache=tmp_path / "cache",
+                )
             )["auc"].mean()
             for label in ("joy", "fear", "surprise")
         ]

@@ -6,10 +6,12 @@ import torch
 from emoembed import metrics
 from emoembed.evaluation import zero_shot
 from emoembed.evaluation.folds import Fold
+from emoembed.evaluation.study import Study
 from emoembed.reading.rows import EmotionData
-from emoembed.training.loop import TrainConfig
 
 LABELS = ("joy", "anger", "fear")
+
+STUDY = Study("toy", None, None)
 
 
 def rows(targets, several=False, labels=LABELS):
@@ -61,32 +63,31 @@ def test_the_untrained_baseline_is_ranked_as_models_are(several, monkeypatch):
 def test_a_label_validation_lacks_does_not_play_the_unseen_one(monkeypatch):
     valid = rows(np.eye(3)[[0, 0, 0]], False)
     asked = []
-    monkeypatch.setattr(zero_shot.held_out, "train_without", lambda fold, out, *a, **k: asked.append(out))
+    monkeypatch.setattr(Study, "model", lambda study, fold, out, seed: asked.append(out))
     monkeypatch.setattr(zero_shot, "predict_logits", lambda model, rows: {"fused": np.zeros((3, 2))})
     monkeypatch.setattr(zero_shot, "best_offset", lambda *a: 0.0)
     fold = Fold("toy", "text", valid, valid, valid, {})
     for seed in range(3):
-        zero_shot.pseudo_offset(fold, (valid.labels[2],), seed, None)
+        zero_shot.pseudo_offset(STUDY, fold, (valid.labels[2],), seed)
     assert asked == [(valid.labels[2], valid.labels[0])] * 3
-    assert zero_shot.pseudo_offset(fold, (valid.labels[0],), 0, None) is None
+    assert zero_shot.pseudo_offset(STUDY, fold, (valid.labels[0],), 0) is None
 
 
 def test_a_label_whose_synonym_is_trained_on_does_not_play_the_unseen_one(monkeypatch):
     valid = rows(np.eye(4), labels=("anger", "rage", "joy", "fear"))
     asked = []
-    monkeypatch.setattr(zero_shot.held_out, "train_without", lambda fold, out, *a, **k: asked.append(out))
+    monkeypatch.setattr(Study, "model", lambda study, fold, out, seed: asked.append(out))
     monkeypatch.setattr(zero_shot, "predict_logits", lambda model, rows: {"fused": np.eye(3)})
     monkeypatch.setattr(zero_shot, "best_offset", lambda *a: 0.0)
     for seed in range(3):
-        zero_shot.pseudo_offset(Fold("toy", "text", valid, valid, valid, {}), ("fear",), seed, None)
+        zero_shot.pseudo_offset(STUDY, Fold("toy", "text", valid, valid, valid, {}), ("fear",), seed)
     assert asked == [("fear", "joy")] * 3
 
 
 def test_the_offset_of_a_second_model_is_the_one_measured_with(manifest, text_model, tmp_path, monkeypatch):
     monkeypatch.setattr(zero_shot, "pseudo_offset", lambda *a, **k: 1e6)  # no seen label is answered any more
-    config = TrainConfig(epochs=1, batch_size=16, bf16=False)
-    where = (str(manifest), manifest.parent, "fear")
-    table = zero_shot.evaluate(*where, base=text_model, cache=tmp_path, training=config, pseudo_unseen=True)
+    study = Study(str(manifest), manifest.parent, text_model, unseen="fear", epochs=1, cache=tmp_path)
+    table = zero_shot.evaluate(study, pseudo_unseen=True)
     assert (table["seen_uar"][0], table["unseen_uar"][0]) == (0.0, 1.0)
 
 
@@ -94,11 +95,11 @@ def test_the_untrained_encoder_gives_up_as_much_of_seen_labels_as_a_trained_one_
     """Its offset too is the best for a seen label in an unseen one's place, and no model is trained for it."""
     valid = rows(np.eye(3)[[0, 0, 1, 1]], False)
     logits = np.array([[1.0, 3.0], [1.0, 3.0], [0.0, 4.0], [0.0, 4.0]])
-    monkeypatch.setattr(zero_shot.held_out, "train_without", lambda *a, **k: pytest.fail("trained"))
+    monkeypatch.setattr(Study, "model", lambda *a: pytest.fail("trained"))
     monkeypatch.setattr(zero_shot, "untrained_model", lambda fold, base: "a model")
     monkeypatch.setattr(zero_shot, "predict_logits", lambda model, rows: {"fused": logits})
     fold = Fold("toy", "text", valid, valid, valid, {})
-    offset = zero_shot.pseudo_offset(fold, (valid.labels[2],), 0, None, untrained=True)
+    offset = zero_shot.pseudo_offset(STUDY, fold, (valid.labels[2],), 0, untrained=True)
     true, seen = np.array([0, 0, 1, 1]), np.array([False, True])
     assert offset == pytest.approx(zero_shot.best_offset(logits, true, seen))
     assert ((logits - offset * seen).argmax(axis=1) == true).all()
@@ -133,10 +134,8 @@ def test_a_summary_counts_folds_and_groups_alike_however_many_labels_they_hold_o
 
 
 def test_a_run_measures_every_unseen_label_and_seed(manifest, text_model, tmp_path):
-    config = TrainConfig(epochs=2, batch_size=8, bf16=False)
-    table = zero_shot.evaluate(
-        str(manifest), manifest.parent, "fear,joy", base=text_model, seeds=(0, 1), cache=tmp_path, training=config
-    )
+    study = Study(str(manifest), manifest.parent, text_model, unseen="fear,joy", seeds=(0, 1), epochs=2, cache=tmp_path)
+    table = zero_shot.evaluate(study)
     assert list(table["unseen"]) == ["fear", "joy", "fear", "joy"]
     assert list(table["seed"]) == [0, 0, 1, 1]
     assert (table["chance_ap"] == 0.25).all()
@@ -146,13 +145,11 @@ def test_a_run_measures_every_unseen_label_and_seed(manifest, text_model, tmp_pa
     by_seed = table.groupby("seed")["auc"].mean()
     assert summary.loc["auc", "sd over seeds"] == pytest.approx(by_seed.std())
     assert list(zero_shot.by_label(table).index) == ["fear", "joy"]
-    untrained = zero_shot.untrained_auc(str(manifest), manifest.parent, ["fear", "joy"], text_model, "test")
-    assert all(0 <= value <= 1 for value in untrained.values())
+    untrained = zero_shot.untrained_similarity(study.folds, text_model, ["fear", "joy"], "test")
+    assert all(0 <= figures["auc"] <= 1 for figures in untrained.values())
 
 
 def test_each_holds_every_label_out_in_turn(manifest, text_model, tmp_path):
-    config = TrainConfig(epochs=1, batch_size=16, bf16=False)
-    table = zero_shot.evaluate(
-        str(manifest), manifest.parent, "each", base=text_model, cache=tmp_path, training=config, split="test"
-    )
+    study = Study(str(manifest), manifest.parent, text_model, unseen="each", epochs=1, cache=tmp_path, split="test")
+    table = zero_shot.evaluate(study)
     assert sorted(table["group"]) == ["anger", "fear", "joy", "sadness"]

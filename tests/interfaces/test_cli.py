@@ -129,7 +129,7 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
         (("evaluate", "meld"), "where is meld?"),
         (("evaluate", "meld", "--data", ".", "--seeds", "3"), "--seed and --seeds go with --unseen"),
         (("evaluate", "meld", "--data", ".", "--protocol", "x"), "there is no protocol 'x'; known are default"),
-        (("evaluate", "meld", "--data", ".", "--epochs", "3"), "go with --protocol"),
+        (("evaluate", "meld", "--data", ".", "--epochs", "3"), "go with --unseen or --protocol"),
         (("evaluate", "meld", "--unseen", "joy", "--device", "cuda"), "--device and --batch-size go without --unseen"),
         (("evaluate", "mosei", "--protocol", "mosei-6", "--batch-size", "8"), "go without --unseen and --protocol"),
         (("adapt", "--support", "no.csv", "--output", "x"), "no support at no.csv"),
@@ -177,19 +177,19 @@ def test_evaluate_prints_writes_and_warns_of_training_rows(tiny, toy, capsys, tm
 
 
 def test_evaluate_unseen_prints_means_over_seeds(tiny, capsys, tmp_path, monkeypatch):
-    asked = {}
+    asked = []
 
-    def evaluate(corpus, data, unseen, **options):
-        asked.update(options, corpus=corpus, unseen=unseen)
+    def evaluate(study):
+        asked.append(study)
         row = {"fold": "f", "group": "joy", "unseen": "joy", "auc": 0.75, "ap": 0.5, "chance_ap": 0.25}
-        return pd.DataFrame([{"seed": seed, **row} for seed in options["seeds"]])
+        return pd.DataFrame([{"seed": seed, **row} for seed in study.seeds])
 
-    monkeypatch.setattr("emoembed.evaluation.corpus.evaluate_unseen", evaluate)
-    monkeypatch.setattr("emoembed.evaluation.corpus.audit_unseen", lambda *a, **k: ["no training label is a synonym"])
+    monkeypatch.setattr("emoembed.evaluation.zero_shot.evaluate", evaluate)
+    monkeypatch.setattr("emoembed.evaluation.leak_audit.audit_study", lambda _: ["no training label is a synonym"])
     options = ("--unseen", "joy", "--seeds", 3, "--split", "test", "--model", tiny, "--output", tmp_path / "out")
     assert run("evaluate", "meld", "--data", tmp_path, *options) == 0
-    assert list(asked["seeds"]) == [0, 1, 2]
-    assert (asked["unseen"], asked["split"]) == ("joy", "test")
+    (study,) = asked
+    assert (list(study.seeds), study.unseen, study.split) == ([0, 1, 2], "joy", "test")
     printed = capsys.readouterr().out
     assert printed.startswith("audit: no training label is a synonym")
     assert re.search(r"auc +0\.750? +0\.0", printed)
@@ -259,7 +259,9 @@ def test_a_protocol_prints_and_writes_a_report(method, stand_in, word_table, tin
     lines = [" ".join([word, *map(str, row)]) for word, row in zip(word_table.words, word_table.vectors, strict=True)]
     vectors.write_text("\n".join([f"{len(lines)} {word_table.dim}", *lines]))
     monkeypatch.setenv("EMOEMBED_CACHE", str(tmp_path / "cache"))
-    given = f"--unseen fear --epochs 1 --words {vectors} --method {method} --output {tmp_path / 'out'}"
+    given = (
+        f"--protocol mosei-6 --unseen fear --epochs 1 --words {vectors} --method {method} --output {tmp_path / 'out'}"
+    )
     assert run("evaluate", "mosei", "--data", stand_in("mosei", "seq-20"), *given.split(), "--model", tiny) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("# mosei, mosei-6, valid split")
@@ -267,6 +269,13 @@ def test_a_protocol_prints_and_writes_a_report(method, stand_in, word_table, tin
     assert "video: 10 columns are emotion scores and left out" in printed
     assert ("With a few examples" in printed) == (method == "emoembed")
     assert (tmp_path / "out" / "report.md").read_text().startswith(printed[:200])
+
+
+def test_a_corpus_of_features_is_scored_as_any_other_or_says_what_it_lacks(stand_in, tiny, capsys, monkeypatch):
+    """Whether `evaluate` trains does not go by the corpus's name."""
+    monkeypatch.setattr("emoembed.evaluation.experiment.run", lambda *_, **__: pytest.fail("trained"))
+    assert run("evaluate", "mosei", "--data", stand_in("mosei", "seq-20"), "--model", tiny) == 2
+    assert "--protocol" in capsys.readouterr().err
 
 
 def test_info_label(tiny, capsys):

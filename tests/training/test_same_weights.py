@@ -63,10 +63,10 @@ def ways(sentences, text_model, word_table, folder):
         "manifest, words": lambda: manifest.train_manifest(sentences, phrases=word_table, epochs=2).model,
         "manifest, sentences": lambda: manifest.train_manifest(sentences, base=text_model, epochs=2).model,
         "held out, texts": lambda: held_out.train_without(
-            fold, ("joy",), 0, base=text_model, cache=folder, training=QUICK
+            fold, ("joy",), held_out.recipe_of(fold, ("joy",), 0, base=text_model, training=QUICK), cache=folder
         ),
         "held out, faces": lambda: held_out.train_without(
-            face, ("joy",), 0, base=text_model, cache=folder, training=QUICK
+            face, ("joy",), held_out.recipe_of(face, ("joy",), 0, base=text_model, training=QUICK), cache=folder
         ),
         "voice with face": lambda: voice_and_face.train_on(read, both, data_of(12, 5, audio=(12, 68), video=(1, 4)), 0),
         "voice alone": lambda: voice_and_face.train_on(

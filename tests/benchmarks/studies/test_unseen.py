@@ -8,7 +8,7 @@ from studies.novelty import Scores
 
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.evaluation import few_shot, held_out
-from emoembed.evaluation.folds import load_folds
+from emoembed.evaluation.study import Study
 from emoembed.model.expectation import HeldOut
 from emoembed.training import recipes
 from emoembed.training.loop import TrainConfig
@@ -21,7 +21,7 @@ def _quick(monkeypatch):
 
 @pytest.fixture
 def folds(manifest, text_model):
-    return list(load_folds(str(manifest), manifest.parent, text_model))
+    return list(Study(str(manifest), manifest.parent, text_model).folds)
 
 
 def test_each_label_is_held_out_taught_and_looked_at(folds, text_model, tmp_path):
@@ -41,7 +41,9 @@ def test_measures_of_later_seeds_are_kept(folds, text_model, tmp_path, monkeypat
     trained = []
     train = held_out.train_without
     monkeypatch.setattr(
-        held_out, "train_without", lambda *given, **named: trained.append(given[2]) or train(*given, **named)
+        held_out,
+        "train_without",
+        lambda *given, **named: trained.append(given[2].config.seed) or train(*given, **named),
     )
     again = unseen.each(folds, "text", text_model, seeds=3, draws=1, cache=tmp_path, kept=kept)
     assert set(trained) == {0, 2}
@@ -111,7 +113,7 @@ def test_calibration_of_new_labels_has_its_interval_over_labels():
 
 
 def test_emotions_absent_from_training_are_answered_by_name(folds, manifest, text_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(unseen, "load_folds", lambda *a, **k: iter(folds))
+    monkeypatch.setattr(Study, "folds", tuple(folds))
     monkeypatch.setattr(unseen.shipped, "SIX", ("joy", "anger"))
     asked = []
     real = unseen.held_out.train_without
@@ -128,7 +130,7 @@ def test_emotions_absent_from_training_are_answered_by_name(folds, manifest, tex
 
 
 def test_an_emotion_held_out_competes_with_those_seen(folds, manifest, text_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(unseen, "load_folds", lambda *a, **k: iter(folds))
+    monkeypatch.setattr(Study, "folds", tuple(folds))
     table = unseen.together(str(manifest), manifest.parent, ("joy",), text_model, seeds=2, cache=tmp_path)
     assert table.loc[("trained", "joy"), "auc sd over seeds"] >= 0
     assert table.loc[("untrained", "joy"), "auc sd over seeds"] == 0
@@ -139,7 +141,7 @@ def test_an_emotion_held_out_competes_with_those_seen(folds, manifest, text_mode
 def test_the_untrained_encoder_gives_up_what_serves_it_and_not_what_serves_a_trained_one(
     folds, manifest, text_model, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(unseen, "load_folds", lambda *a, **k: iter(folds))
+    monkeypatch.setattr(Study, "folds", tuple(folds))
     monkeypatch.setattr(unseen.zero_shot, "pseudo_offset", lambda *a, untrained=False, **k: 7.0 if untrained else 3.0)
     used = {}
     measure = unseen.zero_shot.measure
@@ -220,9 +222,9 @@ def test_another_corpus_is_asked_of_other_readers_of_speech(speech, text_model, 
     asked = []
     real = unseen.held_out.train_without
 
-    def train_without(fold, *rest, **more):
-        asked.append((fold.modalities["audio"].settings.overview, more["augmentation"]))
-        return real(fold, *rest, **more)
+    def train_without(fold, unseen, recipe, **more):
+        asked.append((fold.modalities["audio"].settings.overview, recipe.augmentation))
+        return real(fold, unseen, recipe, **more)
 
     monkeypatch.setattr(unseen.held_out, "train_without", train_without)
     usual = recipes.functionals_modality()
