@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import json
 import os
 import re
 import warnings
@@ -96,13 +97,20 @@ def write(corpus: Corpus, path: str | Path) -> None:
     write_file(path, table_bytes(table, path))
 
 
+def _json_lines(table: pd.DataFrame) -> bytes:
+    """A table as JSON lines, with null for what is missing. Numbers keep all their digits; pandas keeps ten."""
+    finite = table.replace([np.inf, -np.inf], np.nan)
+    rows = finite.astype(object).where(finite.notna(), None).to_dict("records")
+    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows).encode()
+
+
 def table_bytes(table: pd.DataFrame, path: Path) -> bytes:
     """A table in the form that a path's suffix names. Raises CorpusError for any other, or one that needs a package."""
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         return table.to_csv(index=False, sep="\t" if suffix == ".tsv" else ",", lineterminator="\n").encode()
     if suffix == ".jsonl":
-        return table.to_json(orient="records", lines=True, force_ascii=False).encode()
+        return _json_lines(table)
     if suffix not in SUFFIXES:
         raise _unknown_format(path)
     out = BytesIO()

@@ -66,7 +66,7 @@ def _systems(study: Study, closed_set: bool) -> dict[str, Callable[[Fold, int], 
     """What is trained, by name; the study's own method first."""
     fold = study.folds[0]
     systems: dict[str, Callable[[Fold, int], Any]] = {fold.method: lambda fold, seed: study.model(fold, (), seed)}
-    ready = fold.kind == "sequence" and all(one.encoder != "transformer" for one in fold.modalities.values())
+    ready = fold.kind == "sequence" and all(config.encoder != "transformer" for config in fold.modalities.values())
     if closed_set and ready:
         config = study.training(seen=True)
         systems |= {name: partial(_closed_set, name, config) for name in baselines.CLOSED_SET}

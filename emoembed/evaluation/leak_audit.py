@@ -76,9 +76,10 @@ def audit_study(study: Study) -> list[str]:
     """What is printed before a zero-shot evaluation: the audit of the first fold, for every held-out group.
 
     Raises:
-        LabelError: as `audit` and `Study.groups` do, before hours of training.
+        LabelError: a training label is a synonym of an unseen one, or a name is not a label of the corpus.
+        InputError: the study holds out no emotion.
     """
-    audits = [audit(study.folds[0], group, study.split, dropped=study.drop) for group in study.groups]
+    audits = [audit(study.folds[0], group, study.split, dropped=study.drop) for group in study.asked()]
     probes = {label: value for one in audits for label, value in one.probes.items()}
     return replace(audits[0], probes=probes).lines()
 

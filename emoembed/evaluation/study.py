@@ -22,7 +22,7 @@ from emoembed.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Study:
-    """What is measured. The corpus is read once, when its `folds` are first asked for.
+    """What is measured. The corpus is read once, when `folds` is first used.
 
     Args:
         corpus: a corpus, or the path of a manifest.
@@ -127,9 +127,18 @@ class Study:
             )
         return groups
 
+    def asked(self) -> tuple[tuple[str, ...], ...]:
+        """The `groups`, of which there has to be one. Raises InputError where the study holds out no emotion."""
+        if not self.groups:
+            raise InputError(
+                f"zero-shot and few-shot need emotions that are held out; given unseen={self.unseen!r}: "
+                "name them, as in unseen='fear,joy', or ask for 'each'"
+            )
+        return self.groups
+
     def runs(self) -> Iterator[tuple[Fold, tuple[str, ...], int]]:
-        """Every fold, held-out group and seed."""
-        return product(self.folds, self.groups, self.seeds)
+        """Every fold, held-out group and seed. Raises InputError as `asked` does."""
+        return product(self.folds, self.asked(), self.seeds)
 
     def training(self, *, seen: bool = False) -> TrainConfig:
         """How models are trained: with emotions held out, or with all of them `seen`."""

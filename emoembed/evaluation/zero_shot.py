@@ -70,7 +70,9 @@ def pseudo_offset(
     if not free:
         return None
     pseudo = free[seed % len(free)]
-    model = (untrained_model(fold, study.base) if untrained else None) or study.model(fold, (*unseen, pseudo), seed)
+    model = untrained_model(fold, study.base) if untrained else None
+    if model is None:
+        model = study.model(fold, (*unseen, pseudo), seed)
     rows = fold.valid.without(unseen)
     logits = predict_logits(model, rows)["fused"]
     return best_offset(logits, rows.targets.argmax(axis=1), np.array([label != pseudo for label in rows.labels]))

@@ -124,8 +124,18 @@ def _parser() -> argparse.ArgumentParser:
         "Without it and --unseen, the model itself is scored",
     )
     one.add_argument("--method", default="emoembed", help="emoembed, or mtee: the model of Dai et al. 2020")
-    one.add_argument("--words", type=Path, metavar="FILE", help="word vectors that embed the labels under a protocol")
-    one.add_argument("--epochs", type=_count, metavar="N", help="under a protocol, instead of the recipe's")
+    one.add_argument(
+        "--words",
+        type=Path,
+        metavar="FILE",
+        help="a file of word vectors that embed the labels; with --unseen or --protocol",
+    )
+    one.add_argument(
+        "--epochs",
+        type=_count,
+        metavar="N",
+        help="training epochs in place of the recipe's; with --unseen or --protocol",
+    )
     one.add_argument(
         "--keep-emotion-columns", action="store_true", help="read columns that are emotion scores, to show their effect"
     )

@@ -10,9 +10,7 @@ import pytest
 
 from emoembed import metrics
 from emoembed.encoders.recurrent import RecurrentSettings
-from emoembed.errors import InputError
 from emoembed.evaluation.corpus import evaluate_corpus, trained_on, write_evaluation
-from emoembed.evaluation.study import Study
 from emoembed.features.text import word_feature_set
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
@@ -84,11 +82,6 @@ def test_two_corpora_of_one_series_are_no_test_of_each_other(recognizer):
     assert trained_on(model, "meld", "test")
     assert not trained_on(model, "emorynlp", "test")
     assert not trained_on(model, "goemotions", "test")
-
-
-def test_an_unknown_protocol_is_named_beside_the_known(text_model):
-    with pytest.raises(InputError, match="no protocol 'speaker'; known are default, mosei-6"):
-        Study("meld", "nowhere", text_model, protocol="speaker")
 
 
 def test_written_figures_are_strict_json(tmp_path):

@@ -59,6 +59,15 @@ def test_media_become_this_package_s_own_features(tmp_path, stand_in):
     assert any(note.startswith("video: no row could be read: no face found") for note in done.notes)
 
 
+def test_times_of_any_length_are_the_same_when_prepared_again(tmp_path):
+    """Times of the SDK's files have sixteen digits: a table that rounds them makes the corpus another."""
+    source = toy({"x": np.ones((2, 3), np.float32)})
+    source.samples["start"], source.samples["end"] = 0.3999999999999999, 2.5222495776938536
+    prepare(source, tmp_path / "out")
+    again = prepare(source, tmp_path / "out")
+    assert (again.samples["start"][0], again.samples["end"][0]) == (0.3999999999999999, 2.5222495776938536)
+
+
 def test_preparing_again_does_nothing_and_another_corpus_is_refused(tmp_path):
     arrays = {"x": np.ones((2, 3), np.float32)}
     prepare(toy(arrays), tmp_path / "out")
