@@ -3,15 +3,19 @@
 import sys
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Annotated
 
 import numpy as np
 import torch
+import typer
 from torch import nn
 
 from emoembed import corpora
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.encoders.base import Encoder, Settings
 from emoembed.encoders.layers import padding_mask
+from emoembed.interfaces.cli import app, main
+from emoembed.interfaces.options import LabelOptions, as_command
 from emoembed.labels.projections import LabelParts
 from emoembed.model import checkpoint
 from emoembed.model.config import ENCODERS, ModalityConfig
@@ -88,3 +92,22 @@ def test_a_transfer_strategy(units_model, toy):
     assert bool(moved.modality("video").shift.any())
     for name, value in units_model.state_dict().items():
         torch.testing.assert_close(value, before[name], equal_nan=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count(LabelOptions):
+    """Count the emotions."""
+
+    twice: Annotated[bool, typer.Option("--twice", help="Count each again.")] = False
+
+    def run(self) -> int:
+        print(len(self.read_labels()) * (2 if self.twice else 1))
+        return 0
+
+
+def test_a_command(monkeypatch, capsys):
+    monkeypatch.setattr(app, "registered_commands", [*app.registered_commands])
+    app.command("count")(as_command(Count))
+    assert main(["count", "--labels", "joy,awe", "--twice"]) == 0
+    assert capsys.readouterr().out == "4\n"
+    assert main(["count", "--labels-file", "nowhere.json"]) == 2

@@ -162,12 +162,12 @@ TRAINED_OUT = {
     },
     "audio": {
         "as it is": Variant(),
-        "twice as many epochs": Variant({"epochs": 200, "patience": 200}),
         "label side locked": Variant({"lock_labels": True}),
         "attributes without the vectors of descriptions": Variant(base=attributes_only),
         "no ridge map": Variant(settings={"overview": 0.0}),
         "hubs left": Variant(hubness="none"),
         **AFTER_TRAINING,
+        "twice as many epochs": Variant({"epochs": 200, "patience": 200}),
     },
     "video": {
         "as it is": Variant(),

@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import typer
 
 from emoembed import __version__
 from emoembed.encoders.recurrent import RecurrentSettings
 from emoembed.features.store import FeatureStore
 from emoembed.features.text import word_feature_set
-from emoembed.interfaces.cli import main
+from emoembed.interfaces.cli import app, main
+from emoembed.interfaces.predict import spread
 from emoembed.labels.emotion import table
 from emoembed.labels.phrases import WordTable
 from emoembed.labels.projections import LabelParts
@@ -127,6 +129,9 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
         (("predict", "--manifest", "no.csv", "--output", "b.csv", "--labels", "joy"), "there is no no.csv"),
         (("evaluate", "nothing", "--data", "."), "there is no corpus 'nothing'"),
         (("evaluate", "meld"), "where is meld?"),
+        (("evaluate", "meld", "--seed", "1", "--seeds", "2"), "--seed is one run and --seeds many"),
+        (("adapt", "--support", "a.csv", "--output", "x", "--labels", "joy", "--labels-file", "b"), "give one of them"),
+        (("train", "--manifest", "a.csv", "--output", "x", "--encoder", "face=y"), "--encoder takes text=NAME"),
         (("evaluate", "meld", "--data", ".", "--seeds", "3"), "--seed and --seeds go with --unseen"),
         (("evaluate", "meld", "--data", ".", "--protocol", "x"), "there is no protocol 'x'; known are default"),
         (("evaluate", "meld", "--data", ".", "--epochs", "3"), "go with --unseen or --protocol"),
@@ -299,15 +304,20 @@ def test_info_model(tiny, capsys):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_each(command, capsys):
-    with pytest.raises(SystemExit) as end:
-        main([command, "--help"])
-    assert end.value.code == 0
-    assert capsys.readouterr().out.startswith(f"usage: emoembed {command}")
+def test_help_of_each_shows_an_example_and_says_something_of_every_option(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main([command, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert f"Usage: emoembed {command}" in printed
+    assert f"emoembed {command} " in printed.split("Example")[1]
+    for option in typer.main.get_command(app).commands[command].params:
+        assert option.help, option.name
+    if "--model" in printed:
+        assert "[default: base]" in printed
 
 
 def test_help_loads_nothing_heavy():
-    code = "import sys; from emoembed.interfaces.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code = "import sys; from emoembed.interfaces.cli import main\nmain(['--help'])\n"
     code += "assert not {'torch', 'pandas', 'numpy'} & set(sys.modules), sorted(sys.modules)"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for command in COMMANDS:
@@ -315,20 +325,74 @@ def test_help_loads_nothing_heavy():
 
 
 def test_version(capsys):
-    with pytest.raises(SystemExit) as end:
-        main(["--version"])
-    assert end.value.code == 0
+    assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"emoembed {__version__}\n"
 
 
 @pytest.mark.parametrize(
-    "arguments", [["predict", "--batch-size", "0"], ["evaluate", "meld", "--seed", "1", "--seeds", "2"], []]
+    ("arguments", "message"),
+    [
+        (["predict", "--batch-size", "0"], "Invalid value for '--batch-size'"),
+        (["predict", "--textt", "a"], "No such option"),
+        (["predict", "--audio"], "requires an argument"),
+        (["train", "--output", "x"], "Missing option"),
+        (["evaluate", "meld", "--split", "half"], "is not one of"),
+        (["evaluate"], "Missing argument"),
+        (["nothing"], "No such command"),
+        ([], "Usage: emoembed"),
+    ],
 )
-def test_wrong_usage_is_exit_code_two(arguments, capsys):
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    assert end.value.code == 2
-    assert "usage: emoembed" in capsys.readouterr().err
+def test_wrong_usage_is_exit_code_two(arguments, message, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("--audio a b --json", "--audio a --audio b --json"),
+        ("--audio --json", "--audio --json"),
+        ("--video *.mp4 --audio a b", "--video *.mp4 --audio a --audio b"),
+        ("--text --abstain --abstain", "--text --abstain --abstain usual"),
+        ("--abstain 0.1 --text -", "--abstain 0.1 --text -"),
+        ("--text", "--text"),
+        ("--labels a b", "--labels a b"),
+    ],
+)
+def test_options_of_many_values_are_spread(given, expected):
+    assert spread(given.split()) == expected.split()
+
+
+def test_abstain_with_and_without_a_share(capsys):
+    asked = ("predict", "--text", "what a day", "--labels", "joy,anger", "--json")
+    for options, abstain in (((), False), (("--abstain",), True), (("--abstain", 0.4), 0.4)):
+        assert run(*asked, *options) == 0
+        expected = load("base").predict("what a day", labels=["joy", "anger"], abstain=abstain).to_dict()
+        assert json.loads(capsys.readouterr().out) == expected
+    assert run(*asked, "--abstain", "often") == 2
+    assert "--abstain takes a share of wrong answers" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("default")
+def test_quiet_prints_results_and_errors_alone(tiny, toy, tmp_path, capsys):
+    cafe = tmp_path / "m.csv"
+    cafe.write_bytes("id,text\na,party caf\xe9\nb,zzzz\n".encode("cp1252"))
+    options = ("--manifest", cafe, "--output", tmp_path / "out.csv", "--labels", "joy,anger", "--model", tiny)
+    assert run("predict", *options, "--quiet") == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith("1 of 2 rows scored")
+    assert "warning" not in printed.err
+    assert "1 row failed" in printed.err
+    assert run("predict", *options) == 1
+    assert "warning" in capsys.readouterr().err
+
+
+def test_verbose_shows_where_an_error_comes_from(tiny, capsys):
+    assert run("predict", "--text", "party", "--labels", "joy,Joy", "--model", tiny, "--verbose") == 2
+    printed = capsys.readouterr().err
+    assert "Traceback" in printed
+    assert ", in run\n" in printed
 
 
 def test_a_text_that_begins_with_dashes_and_a_list_that_ends_with_a_comma(tiny, capsys):

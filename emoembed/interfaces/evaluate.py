@@ -1,0 +1,171 @@
+"""`emoembed evaluate`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from emoembed.errors import InputError
+from emoembed.interfaces.options import BatchOptions
+from emoembed.interfaces.printing import print_failures
+
+if TYPE_CHECKING:
+    from emoembed.evaluation.study import Study
+
+TRAINING_PANEL = "Models trained without emotions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(BatchOptions):
+    """Measure a model on a corpus; or train models without some emotions, and measure those on them.
+
+    Examples:
+
+        emoembed evaluate crema_d --data DIR --split test
+
+        emoembed evaluate clips.csv
+
+        emoembed evaluate crema_d --data DIR --unseen fear,joy --seeds 3
+
+        emoembed evaluate mosei --data DIR --protocol mosei-6 --unseen each --seeds 5 --output report
+    """
+
+    corpus: Annotated[str, typer.Argument(help="A corpus, or the path of a manifest.")]
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder that holds the corpora.")] = None
+    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="The rows to measure on.")] = "valid"
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where metrics.json and a table go; under a protocol, the report and its plots."
+        ),
+    ] = None
+    unseen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Train without these emotions (comma-separated); or without `each` in turn.",
+            rich_help_panel=TRAINING_PANEL,
+        ),
+    ] = None
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train and report under mosei-6, iemocap-4, iemocap-4-5fold, iemocap-6, iemocap-9-zero-shot or "
+            "default.",
+            rich_help_panel=TRAINING_PANEL,
+        ),
+    ] = None
+    seed: Annotated[
+        int | None, typer.Option(metavar="S", help="One run with this seed.", rich_help_panel=TRAINING_PANEL)
+    ] = None
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Runs with seeds 0 to N-1.", rich_help_panel=TRAINING_PANEL),
+    ] = None
+    method: Annotated[
+        str,
+        typer.Option(help="emoembed, or mtee: the model of Dai et al. 2020.", rich_help_panel=TRAINING_PANEL),
+    ] = "emoembed"
+    words: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A file of word vectors that embed the labels.", rich_help_panel=TRAINING_PANEL
+        ),
+    ] = None
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="In place of the recipe's.", rich_help_panel=TRAINING_PANEL),
+    ] = None
+    keep_emotion_columns: Annotated[
+        bool,
+        typer.Option(
+            "--keep-emotion-columns",
+            help="Read columns that are emotion scores, to show their effect.",
+            rich_help_panel=TRAINING_PANEL,
+        ),
+    ] = False
+
+    def run(self) -> int:
+        """The model's own figures; or those of models trained anew, where --unseen or --protocol is given."""
+        if self.seed is not None and self.seeds is not None:
+            raise InputError("--seed is one run and --seeds many; give one of them")
+        if self.unseen is None and self.protocol is None:
+            return self._score_model()
+        if self.device != "cpu" or self.batch_size is not None:
+            raise InputError("--device and --batch-size go without --unseen and --protocol, which train on the CPU")
+        return self._train_and_score() if self.protocol is None else self._report()
+
+    def _score_model(self) -> int:
+        from emoembed import corpora
+        from emoembed.evaluation.corpus import evaluate_corpus, write_evaluation
+
+        if self.words or self.epochs or self.keep_emotion_columns or self.method != "emoembed":
+            raise InputError("--words, --epochs, --method and --keep-emotion-columns go with --unseen or --protocol")
+        if self.seeds is not None or self.seed is not None:
+            raise InputError("--seed and --seeds go with --unseen; without it nothing is trained")
+        corpus = corpora.load(self.corpus, self.data)
+        batch_size = self.batch_size or 32
+        result = evaluate_corpus(self.load(), corpus, self.split, batch_size=batch_size, progress=self.progress)
+        if result.trained_on:
+            rows = f"rows of {corpus.name}'s {self.split} split"
+            print(f"emoembed: {self.model} was trained on {rows}: this is no test", file=sys.stderr)
+        for name, value in result.figures.items():
+            print(f"{name:<11} {_figure(value)}")
+        print(f"\n{result.by_label.round(3).to_string()}")
+        if self.output:
+            figures = {**result.figures, "trained_on": result.trained_on, "by_label": result.by_label.to_dict("index")}
+            write_evaluation(self.output, figures, predictions=result.predictions)
+        return print_failures("failed", result.summary.failures)
+
+    def _train_and_score(self) -> int:
+        from emoembed.evaluation import leak_audit, zero_shot
+        from emoembed.evaluation.corpus import write_evaluation
+
+        study = self._study()
+        for line in leak_audit.audit_study(study):
+            print(f"audit: {line}")
+        runs = zero_shot.evaluate(study)
+        summary, by_label = zero_shot.summarize(runs), zero_shot.by_label(runs)
+        print(f"{summary.round(3).to_string()}\n\n{by_label.round(3).to_string()}")
+        if self.output:
+            figures = {"summary": summary.to_dict("index"), "by_label": by_label.to_dict("index")}
+            write_evaluation(self.output, figures, runs=runs)
+        return 0
+
+    def _report(self) -> int:
+        from emoembed.evaluation import experiment, report
+
+        measured = experiment.run(self._study())
+        print(measured.markdown(), end="")
+        if self.output:
+            report.write(measured, self.output)
+        return 0
+
+    def _study(self) -> Study:
+        from emoembed.evaluation.study import Study
+
+        return Study(
+            self.corpus,
+            self.data or Path(self.corpus),
+            self.load().model,
+            unseen=self.unseen,
+            protocol=self.protocol or "default",
+            seeds=range(self.seeds) if self.seeds is not None else (self.seed or 0,),
+            split=self.split,
+            method=self.method,
+            words=self.words,
+            epochs=self.epochs,
+            drop=not self.keep_emotion_columns,
+            progress=self.progress,
+        )
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,34 @@
+"""`emoembed extract`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from emoembed.interfaces.options import Command
+from emoembed.interfaces.printing import print_failures
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extract(Command):
+    """Extract features into a store.
+
+    Example:
+
+        emoembed extract --manifest clips.csv --modality audio --output features
+    """
+
+    manifest: Annotated[Path, typer.Option(metavar="FILE", help="Rows with audio or video.")]
+    modality: Annotated[Literal["audio", "video"], typer.Option(help="Which features.")]
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Where the store is or shall be.")]
+
+    def run(self) -> int:
+        """A manifest's sound or faces to a feature store."""
+        from emoembed.prediction import bulk
+
+        store = bulk.extract_features(self.manifest, self.modality, self.output, progress=self.progress)
+        print(f"{len(store)} items of {store.feature_set.name} -> {self.output}")
+        return print_failures("failed", store.failures)

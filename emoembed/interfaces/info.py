@@ -1,0 +1,91 @@
+"""`emoembed info`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from emoembed.interfaces.options import ModelOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info(ModelOptions):
+    """Say what is known of a model, a corpus or a label.
+
+    Examples:
+
+        emoembed info model base
+
+        emoembed info corpus mosei --data DIR
+
+        emoembed info label nostalgia
+    """
+
+    subject: Annotated[Literal["model", "corpus", "label"], typer.Argument(help="What is asked about.")]
+    name: Annotated[str, typer.Argument(help="Its name, or its folder.")]
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder that holds the corpora.")] = None
+
+    def run(self) -> int:
+        """Print it."""
+        from emoembed.prediction import describe
+
+        if self.subject == "model":
+            _print_model(self.name, describe.describe_model(replace(self, model=self.name).load()))
+        elif self.subject == "label":
+            _print_label(self.model, describe.describe_label(self.load().model, self.name))
+        else:
+            print(self._describe_corpus())
+        return 0
+
+    def _describe_corpus(self) -> str:
+        from emoembed import corpora
+        from emoembed.prediction import describe
+
+        folder = Path(self.name)
+        if folder.is_dir() and self.name not in corpora.NAMES:
+            corpus = corpora.load(corpora.recognize(folder), folder)
+        else:
+            corpus = corpora.load(self.name, self.data)
+        return describe.describe_corpus(corpus)
+
+
+def _print_label(model: str, label: dict[str, Any]) -> None:
+    origin = "" if label["in_table"] else " (not in the table; predicted from the name)"
+    valence, arousal, dominance = label["vad"]
+    print(f"{label['name']}: {label['definition'] or 'no definition'}")
+    print(f"synonyms: {', '.join(label['synonyms']) or 'none'}")
+    print(f"valence {valence:+.2f}, arousal {arousal:+.2f}, dominance {dominance:+.2f}{origin}")
+    print(f"{model} was {'' if label['seen'] else 'not '}trained on it")
+    if label["examples"]:
+        print(f"moved by examples: {', '.join(f'{count} {name}' for name, count in label['examples'].items())}")
+    print("nearest labels:")
+    for near in label["nearest"]:
+        print(f"  {near['name']:<20} {near['cosine']:.3f}{'  trained on' if near['seen'] else ''}")
+    for name, modality in label["modalities"].items():
+        nearest = ", ".join(f"{near['name']} {near['cosine']:.2f}" for near in modality["nearest"])
+        print(f"{name}: nearest trained on: {nearest}")
+        if modality["expected_auc"] is not None:
+            expected = f"{modality['expected_auc']:.2f} (+-{modality['error']:.2f})"
+            print(f"  expected AUC {expected}, from labels held out in turn")
+        if modality["warning"]:
+            print(f"  warning: {modality['warning']}")
+
+
+def _print_model(name: str, model: dict[str, Any]) -> None:
+    print(f"{name}: {model['folder']}")
+    for key, modality in model["modalities"].items():
+        kind = f"{modality['features']} features, {modality['encoder']} encoder, {modality['embed_dim']} dimensions"
+        print(f"{key + ':':<11} {kind}")
+    print(f"parameters: {model['parameters']:,}\nsize:       {model['bytes'] / 2**20:.1f} MiB")
+    print(f"labels:     {', '.join(model['labels']) or 'none by default'}")
+    print(f"seen:       {', '.join(model['seen']) or 'none'}")
+    if model["adapted"]:
+        print(f"adapted:    {', '.join(model['adapted'])}")
+    print(f"licence:    {model['provenance'].get('licence', 'not stated')}")
+    for line in model["license"]:
+        print(f"            {line}")
+    if model["card"]:
+        print(f"\n{model['card'].rstrip()}")

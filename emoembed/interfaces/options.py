@@ -1,0 +1,156 @@
+"""What options share: a command is a frozen dataclass whose fields are its options, and `run` is what it does."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from emoembed.errors import EmoembedError, InputError
+
+if TYPE_CHECKING:
+    from emoembed.labels.emotion import Description
+    from emoembed.prediction.recognizer import Recognizer
+
+MODEL_PANEL = "Model"
+OUTPUT_PANEL = "What is printed"
+LABEL_PANEL = "Emotions"
+TABLES = ".csv, .tsv, .jsonl, .parquet or .xlsx"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What every command takes."""
+
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Print results and errors alone.", rich_help_panel=OUTPUT_PANEL),
+    ] = False
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            help="Show progress in a log file too, and the whole traceback of an error.",
+            rich_help_panel=OUTPUT_PANEL,
+        ),
+    ] = False
+
+    def run(self) -> int:
+        """Do it and print what came of it; 1 where some rows failed, else 0."""
+        raise NotImplementedError
+
+    @property
+    def progress(self) -> bool:
+        """Whether to show how far a long run is: on a terminal, unless the user wants it otherwise."""
+        return self.verbose or (sys.stderr.isatty() and not self.quiet)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(Command):
+    """Which model, and where it computes."""
+
+    model: Annotated[
+        str,
+        typer.Option(help="A checkpoint that ships, a folder, or a hub id.", rich_help_panel=MODEL_PANEL),
+    ] = "base"
+    device: Annotated[
+        str,
+        typer.Option(help="Where to compute, such as cuda.", rich_help_panel=MODEL_PANEL),
+    ] = "cpu"
+
+    def load(self) -> Recognizer:
+        """The model, on the device."""
+        from emoembed.prediction.recognizer import load
+
+        return load(self.model, device=self.device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions(ModelOptions):
+    """A model that computes many rows together."""
+
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Rows that are computed together.", rich_help_panel=MODEL_PANEL),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions(Command):
+    """The emotions to choose among."""
+
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,C", help="Emotion names.", rich_help_panel=LABEL_PANEL),
+    ] = None
+    labels_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="JSON: name -> description.", rich_help_panel=LABEL_PANEL),
+    ] = None
+
+    def read_labels(self) -> list[str] | dict[str, Description] | None:
+        """The names, or names and descriptions; None where the model's own are meant.
+
+        Raises:
+            InputError: both options are given, or the file cannot be read.
+        """
+        if self.labels is not None and self.labels_file is not None:
+            raise InputError("--labels and --labels-file both say which emotions; give one of them")
+        if self.labels_file is None:
+            return None if self.labels is None else names(self.labels)
+        from emoembed.corpora import tables
+
+        return tables.read_labels(self.labels_file)
+
+
+def names(text: str) -> list[str]:
+    """`joy, fear` -> ["joy", "fear"]."""
+    return [name.strip() for name in text.rstrip(", ").split(",")]
+
+
+def as_command(options: type[Command]) -> Callable[..., None]:
+    """A function that typer can register: its arguments are the fields, its help the docstring.
+
+    It ends with the exit code: what `run` returns, 2 after an error, 130 where the user stopped it.
+    """
+
+    def command(**values: Any) -> None:
+        raise typer.Exit(_exit_code(options(**values)))
+
+    hints = get_type_hints(options, include_extras=True)
+    signature = inspect.signature(options)
+    parameters = [field.replace(annotation=hints[name]) for name, field in signature.parameters.items()]
+    command.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]
+    command.__annotations__ = {name: hints[name] for name in signature.parameters}
+    command.__doc__ = options.__doc__
+    return command
+
+
+def _exit_code(command: Command) -> int:
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _print_warning
+            if command.quiet:
+                warnings.simplefilter("ignore")
+            return command.run()
+    except (EmoembedError, OSError) as error:
+        if command.verbose:
+            traceback.print_exc()
+        print(f"emoembed: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("emoembed: stopped", file=sys.stderr)
+        return 130
+
+
+def _print_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """A warning as one line, without the place in the code that it comes from."""
+    print(f"emoembed: warning: {message}", file=sys.stderr)

@@ -1,0 +1,42 @@
+"""`emoembed prepare`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emoembed.interfaces.options import TABLES, Command
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepare(Command):
+    """Write a corpus as a manifest, or with its features as a folder.
+
+    Examples:
+
+        emoembed prepare crema_d --data DIR --output crema_d.csv
+
+        emoembed prepare mosei --data DIR --output prepared
+    """
+
+    corpus: Annotated[str, typer.Argument(help="A corpus, such as mosei.")]
+    output: Annotated[Path, typer.Option(metavar="PATH", help=f"{TABLES}; or a folder.")]
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder that holds the corpora.")] = None
+
+    def run(self) -> int:
+        """A corpus to a manifest, or with its features to a folder."""
+        from emoembed import corpora
+        from emoembed.corpora import manifest
+        from emoembed.prediction import describe
+        from emoembed.reading import prepare
+
+        corpus = corpora.load(self.corpus, self.data)
+        if self.output.suffix.lower() in manifest.SUFFIXES:
+            manifest.write(corpus, self.output)
+        else:
+            corpus = prepare.prepare(corpus, self.output, progress=self.progress)
+        print(f"{describe.describe_corpus(corpus)}\n{len(corpus.samples)} rows -> {self.output}")
+        return 0
