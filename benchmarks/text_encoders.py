@@ -29,8 +29,9 @@ from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData, join
+from emoembed.training.config import Execution, TrainConfig
 from emoembed.training.fit import train
-from emoembed.training.loop import TrainConfig, predict_logits
+from emoembed.training.loop import predict_logits
 from emoembed.training.recipes import Recipe
 
 WORDS, DIM = 20_000, 256  # 10 MB at half precision, as much as the transformer's vocabulary
@@ -57,7 +58,7 @@ def train_recurrent(data: Path, table: WordTable) -> EmotionModel:
     )
     rows = join([word_data(corpora.load(name, data).split("train"), table) for name in stages.TEXT_CORPORA])
     valid = word_data(corpora.load("goemotions", data).split("valid"), table)
-    model, _ = train(Recipe({"text": config}, table, TRAINING), rows, valid, progress=True)
+    model, _ = train(Recipe({"text": config}, table, TRAINING), rows, valid, execution=Execution(progress=True))
     return model
 
 

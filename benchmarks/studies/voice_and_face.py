@@ -21,6 +21,7 @@ from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import EmotionData
 from emoembed.reading.voice_and_face import only, other_speech, part_of, read_both
 from emoembed.training import recipes
+from emoembed.training.config import Execution
 from emoembed.training.fit import train
 from studies import shipped
 
@@ -107,7 +108,7 @@ def train_on(
 ) -> EmotionModel:
     """A model of some modalities of these rows. Rows of other corpora `beside` are for the ridge maps alone."""
     recipe = recipes.voice_and_face(modalities, checkpoint.read_word_table(), seed)
-    model, _ = train(recipe, train_rows, valid_rows, beside=beside, progress=progress)
+    model, _ = train(recipe, train_rows, valid_rows, beside=beside, execution=Execution(progress=progress))
     return model
 
 

@@ -30,6 +30,7 @@ from emoembed.reading.rows import EmotionData, join
 from emoembed.reading.voice_and_face import other_speech, part_of, read_both
 from emoembed.training import fit, recipes
 from emoembed.training.calibrate import calibrate
+from emoembed.training.config import Execution
 from emoembed.training.fit import train
 from emoembed.training.recipes import Recipe
 
@@ -118,8 +119,8 @@ def trained(
     assert untrained.phrases is not None
     recipe = Recipe({name: modality}, untrained.phrases, config, untrained, strength=strength)
     kept, run = work / f"{stage}.safetensors", work / f"run-{stage}"
-    model, history = train(recipe, rows, valid, kept=kept, resume=run, progress=True)
-    if history is not None:
+    model, history = train(recipe, rows, valid, kept=kept, execution=Execution(progress=True, resume=run))
+    if history.scores:
         print(name, "validation", [round(score, 4) for score in history.scores], flush=True)
     return model
 
@@ -171,7 +172,7 @@ def build_av(data: Path, seed: int, work: Path) -> EmotionModel:
     revisions = [recipes.REVISION[name] for name in modalities]
     run = work / f"run-{AV}-{key(revisions, hash_of(rows), hash_of(valid), hash_of(beside))}"
     recipe = recipes.voice_and_face(modalities, checkpoint.read_word_table(), seed)
-    model, _ = train(recipe, rows, valid, beside=beside, resume=run, progress=True)
+    model, _ = train(recipe, rows, valid, beside=beside, execution=Execution(progress=True, resume=run))
     provenance = {
         "trained_on": {"audio": list(AUDIO_CORPORA), "video": ["ravdess"]},
         "licence": "CC BY-NC-SA 4.0 and research use only; see LICENSE",

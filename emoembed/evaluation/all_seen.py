@@ -16,7 +16,8 @@ from emoembed.evaluation import baselines
 from emoembed.evaluation.folds import Fold
 from emoembed.evaluation.report import Section
 from emoembed.evaluation.study import Study
-from emoembed.training.loop import TrainConfig, fit, predict_logits
+from emoembed.training.config import TrainConfig
+from emoembed.training.loop import fit, predict_logits
 
 Answers = Sequence[tuple[np.ndarray, np.ndarray]]
 """For each fold, logits and boolean answers, both `(rows, labels)`."""

@@ -27,8 +27,8 @@ from emoembed.model.model import EmotionModel
 from emoembed.reading.cache import cache_folder
 from emoembed.reading.rows import EmotionData
 from emoembed.training import recipes
+from emoembed.training.config import Execution, TrainConfig
 from emoembed.training.fit import train
-from emoembed.training.loop import TrainConfig
 from emoembed.training.recipes import Recipe
 
 HELD_OUT_TRAINING = {
@@ -68,11 +68,12 @@ def train_without(
     if leaking:
         listed = ", ".join(f"{seen} is a synonym of {label}" for seen, label in leaking)
         raise LabelError(f"{listed}: such a pair makes the zero-shot figure worthless; hold both out")
+    execution = Execution(progress=progress)
     kept = (cache or cache_folder()) / "held_out" / f"{name_of(fold, unseen, recipe)}.safetensors"
     if fold.method == "mtee":  # scores as an EmotionModel does, and has neither calibration nor few-shot
-        model = mtee.train(fold.modalities, recipe.phrases, rows, valid, recipe.config, kept=kept, progress=progress)
+        model = mtee.train(fold.modalities, recipe.phrases, rows, valid, recipe.config, kept=kept, execution=execution)
         return cast(EmotionModel, model)
-    trained, _ = train(recipe, rows, valid, beside=beside, kept=kept, progress=progress)
+    trained, _ = train(recipe, rows, valid, beside=beside, kept=kept, execution=execution)
     return trained
 
 

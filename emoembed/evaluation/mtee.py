@@ -28,7 +28,7 @@ from emoembed.labels.phrases import PhraseEncoder, WordTable
 from emoembed.model.config import ModalityConfig
 from emoembed.model.scorer import Batch, Labels, Scorer
 from emoembed.reading.rows import EmotionData
-from emoembed.training.config import TrainConfig
+from emoembed.training.config import Execution, TrainConfig
 from emoembed.training.loop import fit
 
 REVISION = 2
@@ -137,13 +137,13 @@ def train(
     config: TrainConfig,
     *,
     kept: Path,
-    progress: bool = False,
+    execution: Execution = Execution(),
 ) -> MTEE:
     """A trained model; `kept` is the file that keeps its weights, from which they are read where it stands."""
     torch.manual_seed(config.seed)
     model = MTEE(modalities, words)
     if not kept.is_file():
-        fit(model, train_rows, valid_rows, config, progress=progress)
+        fit(model, train_rows, valid_rows, config, execution=execution)
         kept.parent.mkdir(parents=True, exist_ok=True)
         temporary = kept.with_suffix(".tmp")
         save_file(model.state_dict(), temporary)

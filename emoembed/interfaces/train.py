@@ -43,20 +43,18 @@ class Train(BatchOptions):
     def run(self) -> int:
         """A manifest to a checkpoint."""
         from emoembed.prediction.recognizer import load
+        from emoembed.training.config import Execution
         from emoembed.training.manifest import train_manifest
 
-        encoders = dict(_split_encoder(text) for text in self.encoder or ())
+        changes = {"seed": self.seed, "epochs": self.epochs, "batch_size": self.batch_size}
         trained = train_manifest(
             self.manifest,
             self.output,
             None if self.modality is None else names(self.modality),
-            base=load(self.model, device="cpu").model,
-            encoders=encoders,
-            seed=self.seed,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            device=self.device,
-            progress=self.progress,
+            base=load(self.model).model,
+            encoders=dict(_split_encoder(text) for text in self.encoder or ()),
+            execution=Execution(self.device, self.progress),
+            **{name: value for name, value in changes.items() if value is not None},
         )
         if trained.held_out:
             print(f"no valid rows: {trained.held_out} train rows held out for validation (seed {self.seed})")

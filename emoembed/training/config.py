@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from emoembed.errors import InputError
 
@@ -33,3 +34,13 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2:
             raise InputError(f"epochs >= 1 and batch_size >= 2 are needed; given {self.epochs}, {self.batch_size}")
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where a training runs and what it shows and keeps meanwhile. Nothing here changes the weights."""
+
+    device: str = "cpu"
+    progress: bool = False  # show a bar
+    resume: Path | None = None
+    """A folder that keeps the state after every epoch. A stopped run goes on from it exactly."""

@@ -18,6 +18,7 @@ from emoembed.reading.rows import EmotionData, Excerpts
 from emoembed.training.background import fit_background, with_seen
 from emoembed.training.build import build, temper
 from emoembed.training.calibrate import calibrate, calibrate_jointly
+from emoembed.training.config import Execution
 from emoembed.training.loop import History, fit
 from emoembed.training.recipes import Recipe, augment_of
 from emoembed.training.ridge_maps import finish_faces, finished, prepare
@@ -35,10 +36,8 @@ def train(
     *,
     beside: EmotionData | None = None,
     kept: Path | None = None,
-    resume: Path | None = None,
-    device: str = "cpu",
-    progress: bool = False,
-) -> tuple[EmotionModel, History | None]:
+    execution: Execution = Execution(),
+) -> tuple[EmotionModel, History]:
     """Build the model of a recipe, train it, finish it, and calibrate it. The same seed gives the same weights.
 
     The steps: statistics of columns and ridge maps from statistics to label points; the loop, which keeps the best
@@ -52,12 +51,10 @@ def train(
         valid_rows: rows by which the best epoch is chosen, and on which the model is calibrated.
         beside: rows of other corpora, for the ridge maps alone.
         kept: a file that keeps the trained weights. Where it stands, they are read and nothing is trained.
-        resume: a folder that keeps the state of each epoch, so that a stopped run goes on; see `loop.fit`.
-        device: where to train.
-        progress: show bars.
+        execution: the device, a progress bar, and a folder from which a stopped run goes on.
 
     Returns:
-        The model, in evaluation mode on the CPU, and the history of its training; None where the weights were kept.
+        The model, in evaluation mode on the CPU, and the history of its training, empty where the weights were kept.
 
     Raises:
         InputError: rows lack a modality of the recipe, no validation row bears a label, or `kept` is of another
@@ -65,14 +62,12 @@ def train(
         TrainingError: the loss is no longer a number.
     """
     model = untrained(recipe)
-    history = None
+    history = History()
     if kept is None or not kept.is_file():
         prepare(model, train_rows, beside, recipe.config.max_frames)
         drawn = replace(train_rows, inputs=_drawn(model, train_rows, recipe.config.seed))
         changes = augment_of(recipe.modalities, recipe.augmentation)
-        history = fit(
-            model, drawn, valid_rows, recipe.config, augment=changes, resume=resume, progress=progress, device=device
-        )
+        history = fit(model, drawn, valid_rows, recipe.config, augment=changes, execution=execution)
         model.to("cpu")
         finish_faces(model, train_rows)
         if kept is not None:
@@ -92,7 +87,8 @@ def untrained(recipe: Recipe) -> EmotionModel:
     model = build(recipe.modalities, recipe.phrases, recipe.config.seed, recipe.like)
     for name, weights in recipe.weights.items():
         encoder = model.modality(name).encoder
-        assert isinstance(encoder, TransformerEncoder)
+        if not isinstance(encoder, TransformerEncoder):
+            raise InputError(f"weights were given for {name}, whose encoder is no transformer")
         encoder.trunk.load_state_dict(weights)
     return model
 

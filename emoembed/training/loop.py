@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,20 +13,20 @@ from emoembed import metrics
 from emoembed.errors import TrainingError
 from emoembed.model.scorer import Scorer
 from emoembed.reading.rows import EmotionData, buckets
-from emoembed.training.config import TrainConfig
+from emoembed.training.config import Execution, TrainConfig
 from emoembed.training.objective import Objective
-from emoembed.training.run_state import RunState
+from emoembed.training.run_state import Run, RunState
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True)
 class History:
-    """What happened: the mean training loss and the validation score of each epoch, and the best epoch."""
+    """The mean training loss and the validation score of each epoch, and the best epoch; empty without training."""
 
-    losses: tuple[float, ...]
-    scores: tuple[float, ...]
-    best_epoch: int
+    losses: tuple[float, ...] = ()
+    scores: tuple[float, ...] = ()
+    best_epoch: int = -1
 
 
 def fit(
@@ -37,83 +36,93 @@ def fit(
     config: TrainConfig,
     *,
     augment: Mapping[str, Augment] | None = None,
-    resume: Path | None = None,
-    progress: bool = False,
-    device: str = "cpu",
+    execution: Execution = Execution(),
 ) -> History:
     """Train a model in place and leave it with the weights of its best epoch on validation.
 
     The loss is cross-entropy over a row's annotated labels where they exclude each other, and binary cross-entropy
-    where they do not, and what else the settings ask for (`objectives`). The validation score is UAR or mean average
+    where they do not, and what else the settings ask for (`objective`). The validation score is UAR or mean average
     precision, likewise.
 
     Args:
         model: built on features like those of `train`; its standardisation must have been fitted.
-        train, valid: rows; no test data has a way in.
+        train: the rows to learn from.
+        valid: the rows that choose the best epoch. No test data has a way in.
+        config: how to train.
         augment: modality -> what to do to its training batches.
-        resume: a folder in which the state is kept after every epoch; a killed run goes on from it exactly.
-        progress: show a bar.
+        execution: the device, a progress bar, and a folder to go on from.
 
     Returns:
         History of the run.
+
+    Raises:
+        TrainingError: an encoder gives NaN.
+        CheckpointError: the folder to go on from holds a run of other settings.
     """
     torch.manual_seed(config.seed)
-    order = np.random.default_rng(config.seed)
-    noise = torch.Generator().manual_seed(config.seed)
-    model.to(device)
+    model.to(execution.device)
+    steps = config.epochs * -(-len(train) // config.batch_size)
+    run = _begin(model, config, steps)
+    objective = Objective(model, train, config)
+    state = RunState(execution.resume, asdict(config)) if execution.resume else None
+    if state and state.exists():
+        state.restore(run)
     lengths = train.lengths()
-    total = config.epochs * -(-len(train) // config.batch_size)
+    while len(run.losses) < config.epochs and not run.has_waited(config.patience):
+        batches = buckets(lengths, config.batch_size, run.order)
+        shown = _bar(batches, len(train), len(run.losses) + 1, config) if execution.progress else batches
+        loss = _train_epoch(run, objective, train, shown, config, augment or {})
+        run.add(loss, validation_score(model, valid, device=execution.device))
+        if state:
+            state.keep(run)
+    model.load_state_dict(run.best)
+    model.eval()
+    return History(tuple(run.losses), tuple(run.scores), run.best_epoch)
+
+
+def _begin(model: Scorer, config: TrainConfig, steps: int) -> Run:
     if config.lock_labels:
         for parameter in model.label_parameters():
             parameter.requires_grad_(False)
-    parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step / total, config.warmup))
-    objective = Objective(model, train, config)
-    losses: list[float] = []
-    scores: list[float] = []
-    best: dict[str, Tensor] = {}
-    state = RunState(resume, asdict(config)) if resume else None
-    if state and state.exists():
-        losses, scores, best = state.restore(model, optimizer, schedule, order, noise)
-    for epoch in range(len(losses), config.epochs):
-        if scores and len(scores) - 1 - _best(scores) >= config.patience:
-            break
-        model.train()
-        running, seen = 0.0, 0
-        for rows in _bar(buckets(lengths, config.batch_size, order), progress, epoch, len(lengths), config):
-            if len(rows) < 2:  # batch normalisation needs two
-                continue
-            batch = train.batch(rows, config.max_frames)
-            for name, change in (augment or {}).items():
-                if name in batch:
-                    batch[name] = (change(*batch[name], noise), batch[name][1])
-            batch = _drop_modalities(batch, config.modality_dropout, noise)
-            batch = {name: (frames.to(device), counts.to(device)) for name, (frames, counts) in batch.items()}
-            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.bf16):
-                points = model.encode(batch)
-            _require_finite(points, batch, f"epoch {epoch + 1}", config)
-            loss = objective(points, rows)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, config.clip)
-            optimizer.step()
-            schedule.step()
-            running, seen = running + loss.item() * len(rows), seen + len(rows)
-        losses.append(running / seen)
-        scores.append(validation_score(model, valid, device=device))
-        if _best(scores) == epoch:
-            best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-        if state:
-            state.keep(model, optimizer, schedule, order, noise, losses, scores, best)
-    model.load_state_dict(best)
-    model.eval()
-    return History(tuple(losses), tuple(scores), _best(scores))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step / steps, config.warmup))
+    order, noise = np.random.default_rng(config.seed), torch.Generator().manual_seed(config.seed)
+    return Run(model, optimizer, schedule, order, noise)
 
 
-def _best(scores: Sequence[float]) -> int:
-    """The epoch with the highest score; of equals the last, which was trained longest."""
-    return len(scores) - 1 - int(np.argmax(scores[::-1]))
+def _train_epoch(
+    run: Run,
+    objective: Objective,
+    data: EmotionData,
+    batches: Iterable[np.ndarray],
+    config: TrainConfig,
+    augment: Mapping[str, Augment],
+) -> float:
+    """One pass over the rows; the mean loss."""
+    run.model.train()
+    parameters = [parameter for parameter in run.model.parameters() if parameter.requires_grad]
+    device = parameters[0].device
+    total, seen = 0.0, 0
+    for rows in batches:
+        if len(rows) < 2:  # batch normalisation needs two
+            continue
+        batch = data.batch(rows, config.max_frames)
+        for name, change in augment.items():
+            if name in batch:
+                batch[name] = (change(*batch[name], run.noise), batch[name][1])
+        batch = _drop_modalities(batch, config.modality_dropout, run.noise)
+        batch = {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+            points = run.model.encode(batch)
+        _require_finite(points, batch, f"epoch {len(run.losses) + 1}", config)
+        loss = objective(points, rows)
+        run.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, config.clip)
+        run.optimizer.step()
+        run.schedule.step()
+        total, seen = total + loss.item() * len(rows), seen + len(rows)
+    return total / seen
 
 
 @torch.inference_mode()
@@ -208,9 +217,8 @@ def _drop_modalities(
     }
 
 
-def _bar(batches, progress: bool, epoch: int, rows: int, config: TrainConfig):  # type: ignore[no-untyped-def]
-    if not progress:
-        return batches
+def _bar(batches: Iterable[np.ndarray], rows: int, epoch: int, config: TrainConfig) -> Iterable[np.ndarray]:
     from tqdm import tqdm
 
-    return tqdm(batches, desc=f"epoch {epoch + 1}/{config.epochs}", total=-(-rows // config.batch_size), leave=False)
+    count = -(-rows // config.batch_size)
+    return tqdm(batches, desc=f"epoch {epoch}/{config.epochs}", total=count, leave=False)

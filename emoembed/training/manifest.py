@@ -6,9 +6,10 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
+from torch import Tensor
 
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
@@ -25,7 +26,9 @@ from emoembed.reading import cache, corpus_rows, media
 from emoembed.reading.rows import EmotionData
 from emoembed.reading.sources import as_corpus, input_of, present_modalities
 from emoembed.training import pretrained, recipes
+from emoembed.training.config import Execution
 from emoembed.training.fit import assemble, train, untrained
+from emoembed.training.pretrained import Pretrained
 from emoembed.training.recipes import Recipe
 
 HELD_OUT_FOLDS = 5  # one of which is held out where a manifest brings no valid rows: 20 %
@@ -44,19 +47,23 @@ class Trained:
     failures: dict[str, str]
 
 
+class Changes(TypedDict, total=False):
+    """Settings of the recipes that `train_manifest` takes in place of their own."""
+
+    seed: int
+    epochs: int
+    batch_size: int
+
+
 def train_manifest(
     source: Corpus | str | Path,
     output: str | Path | None = None,
     modalities: Sequence[str] | None = None,
     *,
-    base: EmotionModel | None = None,
-    phrases: WordTable | None = None,
+    base: EmotionModel | WordTable | None = None,
     encoders: Mapping[str, str | Path] | None = None,
-    seed: int = 0,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    device: str = "cpu",
-    progress: bool = False,
+    execution: Execution = Execution(),
+    **changes: Unpack[Changes],
 ) -> Trained:
     """Train each modality on a manifest's own labels, calibrate it, and put the modalities together.
 
@@ -69,60 +76,65 @@ def train_manifest(
             the train rows are held out, alike in labels, whole speakers or dialogues where these are given.
         output: where the checkpoint is saved; nowhere by default.
         modalities: some of text, audio, video; by default those the rows have.
-        base: whose untouched sentence encoder, or whose word table, embeds labels and reads text.
-        phrases: a word table in its place; text is then read word by word.
+        base: a model whose untouched sentence encoder, or whose word table, embeds labels and reads text; or a word
+            table, by which text is then read word by word.
         encoders: modality -> hub id or folder of a transformer to start from, see `pretrained`.
-        seed: the same seed gives the same weights.
-        epochs, batch_size: instead of the recipes'.
-        device: where to train.
-        progress: show bars.
+        execution: the device, and a progress bar.
+        changes: `epochs` and `batch_size` in place of the recipes'; and `seed`, 0 by default. The same seed gives the
+            same weights.
 
     Raises:
         InputError: too few rows or labels, or a modality that the rows lack.
     """
     if output is not None:
         checkpoint.require_own_folder(output)  # before the work, not after it
-    check_device(device)
+    check_device(execution.device)
+    seed = changes.get("seed", 0)
     if seed < 0:
         raise InputError(f"seed is at least 0; given {seed}")
     corpus = as_corpus(source).canonical()
-    if not corpus.labels:
-        hint = "; its column 'label' has to be named 'labels'" if "label" in corpus.samples else ""
-        raise InputError(f"no row of {corpus.name} bears a label; a manifest's column labels holds them{hint}")
-    wanted = tuple(dict.fromkeys(modalities or present_modalities(corpus)))
-    lacking = [name for name in wanted if name not in present_modalities(corpus)]
-    if lacking:
-        raise InputError(f"{corpus.name} has no {', '.join(lacking)}; it has {', '.join(present_modalities(corpus))}")
+    wanted = _wanted(corpus, modalities, encoders or {})
     divided = hold_out(corpus, seed)
-    strange = [name for name in encoders or {} if name not in wanted]
-    if strange:
-        raise InputError(f"an encoder was given for {', '.join(strange)}, which is not trained: {', '.join(wanted)}")
     transformers = {name: pretrained.read(name, place) for name, place in (encoders or {}).items()}
-    words = transformers["text"].sentence_encoder() if "text" in transformers else phrases or _phrases(wanted, base)
-    changes = {name: value for name, value in (("epochs", epochs), ("batch_size", batch_size)) if value is not None}
+    like = base if isinstance(base, EmotionModel) else None
+    if "text" in transformers:
+        phrases: PhraseEncoder = transformers["text"].sentence_encoder()
+    else:
+        phrases = base if isinstance(base, WordTable) else _phrases(wanted, like)
     parts: dict[str, EmotionModel] = {}
     counts: dict[str, tuple[int, int]] = {}
     scores: dict[str, float] = {}
     failures: dict[str, str] = {}
     for name in wanted:
-        rows = int((divided.samples[name].notna() & (divided.samples["split"] == "train")).sum())
-        own = transformers.get(name)
-        recipe = _recipe(name, own.modality if own else _modality(name, words, base, rows), words, base, seed, changes)
-        recipe = replace(recipe, weights={name: own.weights}) if own else recipe
-        train_rows, valid_rows, failed = _rows(untrained(recipe), divided, name, progress)
-        parts[name], history = train(recipe, train_rows, valid_rows, device=device, progress=progress)
-        assert history is not None
+        modality, weights = _start(name, phrases, like, divided, transformers.get(name))
+        recipe = replace(_recipe(name, modality, phrases, like, changes), weights=weights)
+        train_rows, valid_rows, unread = _rows(untrained(recipe), divided, name, execution.progress)
+        parts[name], history = train(recipe, train_rows, valid_rows, execution=execution)
         counts[name], scores[name] = (len(train_rows), len(valid_rows)), max(history.scores)
-        failures |= failed
-    model = assemble(parts, words, seed=seed)
-    provenance: dict[str, Any] = {"trained_on": {name: [corpus.name] for name in parts}, "seed": seed}
-    if base is not None and words is base.phrases:
-        provenance |= _terms(base, corpus.name)
+        failures |= unread
+    provenance = {"trained_on": {name: [corpus.name] for name in parts}, "seed": seed} | _terms(like, phrases, corpus)
+    model = assemble(parts, phrases, seed=seed)
     model = model.with_state(replace(model.state, labels=model.state.all_seen, provenance=provenance))
     if output is not None:
         checkpoint.save(model, output, card=card_of(model, None))
     held_out = int((divided.samples["split"] != corpus.samples["split"]).sum())
     return Trained(model, counts, scores, held_out, failures)
+
+
+def _wanted(corpus: Corpus, modalities: Sequence[str] | None, encoders: Mapping[str, object]) -> tuple[str, ...]:
+    """The modalities to train: those asked for, or all that the rows have."""
+    if not corpus.labels:
+        hint = "; its column 'label' has to be named 'labels'" if "label" in corpus.samples else ""
+        raise InputError(f"no row of {corpus.name} bears a label; a manifest's column labels holds them{hint}")
+    there = present_modalities(corpus)
+    wanted = tuple(dict.fromkeys(modalities or there))
+    lacking = [name for name in wanted if name not in there]
+    if lacking:
+        raise InputError(f"{corpus.name} has no {', '.join(lacking)}; it has {', '.join(there)}")
+    strange = [name for name in encoders if name not in wanted]
+    if strange:
+        raise InputError(f"an encoder was given for {', '.join(strange)}, which is not trained: {', '.join(wanted)}")
+    return wanted
 
 
 def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
@@ -171,27 +183,29 @@ def _phrases(wanted: Sequence[str], base: EmotionModel | None) -> PhraseEncoder:
     return base.phrases
 
 
-def _modality(name: str, phrases: PhraseEncoder, base: EmotionModel | None, rows: int) -> ModalityConfig:
+def _start(
+    name: str, phrases: PhraseEncoder, base: EmotionModel | None, corpus: Corpus, transformer: Pretrained | None
+) -> tuple[ModalityConfig, dict[str, dict[str, Tensor]]]:
+    """How a modality is read, and the weights that its encoder starts from."""
+    if transformer is not None:
+        return transformer.modality, {name: transformer.weights}
     if name == "text" and isinstance(phrases, WordTable):
-        return ModalityConfig(
-            "words", "recurrent", 68, word_feature_set(phrases.dim).columns, parts=LabelParts(vad_share=0.5)
-        )
+        columns = word_feature_set(phrases.dim).columns
+        return ModalityConfig("words", "recurrent", 68, columns, parts=LabelParts(vad_share=0.5)), {}
     if name == "text":
-        assert base is not None
-        known = base.config.modalities["text"]
-        return known.with_settings(strength=1.0)  # its adapters start anew
-    return recipes.speech_modality(rows) if name == "audio" else recipes.video_modality()
+        if base is None:
+            raise InputError("training on text needs a base model, whose sentence encoder reads it, or a word table")
+        return base.config.modalities["text"].with_settings(strength=1.0), {}  # its adapters start anew
+    if name == "audio":
+        rows = corpus.samples["audio"].notna() & (corpus.samples["split"] == "train")
+        return recipes.speech_modality(int(rows.sum())), {}
+    return recipes.video_modality(), {}
 
 
 def _recipe(
-    name: str,
-    modality: ModalityConfig,
-    phrases: PhraseEncoder,
-    base: EmotionModel | None,
-    seed: int,
-    changes: Mapping[str, int],
+    name: str, modality: ModalityConfig, phrases: PhraseEncoder, base: EmotionModel | None, changes: Changes
 ) -> Recipe:
-    config = recipes.training(recipes.kind_of(name, modality), seed, **changes)
+    config = recipes.training(recipes.kind_of(name, modality), **changes)
     if modality.features == "waveform":
         config = replace(config, max_frames=LONGEST_SOUND)
     elif modality.features == "speech" and modality.encoder == "pooled":  # to read them whole costs nothing there
@@ -243,8 +257,10 @@ def _inputs(
     return inputs, failures
 
 
-def _terms(base: EmotionModel, corpus: str) -> dict[str, str]:
+def _terms(base: EmotionModel | None, phrases: PhraseEncoder, corpus: Corpus) -> dict[str, str]:
     """Whose terms a model carries beside those of its own training data: what it took from its base."""
+    if base is None or phrases is not base.phrases:
+        return {}
     known = base.state.provenance
     taken = {name: str(known[name]) for name in checkpoint.TAKEN if name in known}
-    return {**taken, "licence": "; ".join([f"that of {corpus}", *taken.values()])}
+    return {**taken, "licence": "; ".join([f"that of {corpus.name}", *taken.values()])}

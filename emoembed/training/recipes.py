@@ -21,7 +21,8 @@ from emoembed.labels.space import VAD_DIM
 from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
 from emoembed.training import augment
-from emoembed.training.loop import Augment, TrainConfig
+from emoembed.training.config import TrainConfig
+from emoembed.training.loop import Augment
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,9 @@ TRAINING = {
 TRAINING["pixels"] = replace(TRAINING["video"], batch_size=16)  # a step of a transformer takes much memory
 
 
-def training(kind: str, seed: int = 0, **changes: object) -> TrainConfig:
+def training(kind: str, seed: int = 0, **changes: Any) -> TrainConfig:
     """The training settings of a kind of model (a key of `TRAINING`), with a seed and any changes."""
-    return replace(TRAINING[kind], seed=seed, **changes)  # type: ignore[arg-type]
+    return replace(TRAINING[kind], seed=seed, **changes)
 
 
 def kind_of(modality: str, config: ModalityConfig) -> str:
@@ -133,9 +134,9 @@ def kind_of(modality: str, config: ModalityConfig) -> str:
     return "audio" if config.features == "words" else modality
 
 
-def text_modality(trunk_config: dict[str, object], rank: int = TEXT_RANK) -> ModalityConfig:
+def text_modality(trunk_config: dict[str, Any], rank: int = TEXT_RANK) -> ModalityConfig:
     """Sentences: a transformer whose untouched half embeds labels and whose low-rank adapters are trained."""
-    hidden = int(trunk_config["hidden_size"])  # type: ignore[call-overload]
+    hidden = int(trunk_config["hidden_size"])
     settings = TransformerSettings(trunk_config, rank, vad_share=TEXT_PARTS.vad_share)
     return ModalityConfig(
         "wordpieces", "transformer", hidden + VAD_DIM, ("token",), settings, parts=TEXT_PARTS, residual=TEXT_RESIDUAL

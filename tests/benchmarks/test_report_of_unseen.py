@@ -9,7 +9,7 @@ from emoembed.evaluation import held_out
 from emoembed.evaluation.report import write
 from emoembed.evaluation.study import Study
 from emoembed.prediction.recognizer import Recognizer
-from emoembed.training.loop import TrainConfig
+from emoembed.training.config import TrainConfig
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks/report.py"
 

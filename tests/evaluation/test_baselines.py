@@ -6,7 +6,8 @@ from emoembed.errors import LabelError
 from emoembed.evaluation import baselines
 from emoembed.model.config import ModalityConfig
 from emoembed.reading.rows import EmotionData
-from emoembed.training.loop import TrainConfig, fit, predict_logits
+from emoembed.training.config import TrainConfig
+from emoembed.training.loop import fit, predict_logits
 
 
 @pytest.fixture

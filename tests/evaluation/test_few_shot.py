@@ -3,7 +3,7 @@ import pytest
 
 from emoembed.evaluation import few_shot, held_out, zero_shot
 from emoembed.evaluation.study import Study
-from emoembed.training.loop import TrainConfig
+from emoembed.training.config import TrainConfig
 
 QUICK = TrainConfig(epochs=1, batch_size=8, bf16=False)
 

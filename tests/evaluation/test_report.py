@@ -8,7 +8,7 @@ from emoembed.errors import InputError
 from emoembed.evaluation import experiment, few_shot, held_out, report, zero_shot
 from emoembed.evaluation.study import Study
 from emoembed.training import loop
-from emoembed.training.loop import TrainConfig
+from emoembed.training.config import TrainConfig
 
 
 def run(folder, name, protocol, text_model, word_table, cache, **options):

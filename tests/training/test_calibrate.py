@@ -7,7 +7,8 @@ from emoembed.errors import InputError
 from emoembed.metrics import expected_calibration_error
 from emoembed.reading.rows import join
 from emoembed.training.calibrate import _smooth, calibrate
-from emoembed.training.loop import TrainConfig, encode_rows, fit, predict_logits
+from emoembed.training.config import TrainConfig
+from emoembed.training.loop import encode_rows, fit, predict_logits
 from emoembed.training.ridge_maps import prepare
 
 

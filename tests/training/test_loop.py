@@ -11,9 +11,11 @@ from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.training import loop, objective
 from emoembed.training.build import build
+from emoembed.training.config import Execution, TrainConfig
 from emoembed.training.ridge_maps import prepare
+from emoembed.training.run_state import Run
 
-CONFIG = loop.TrainConfig(epochs=6, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
+CONFIG = TrainConfig(epochs=6, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def test_it_learns_what_can_be_learned(fresh, toy):
 def test_the_seed_decides_the_weights(fresh, toy):
     def run(seed):
         model = prepare(fresh(seed), toy())
-        loop.fit(model, toy(), toy(30, 2), loop.TrainConfig(epochs=2, batch_size=16, bf16=False, seed=seed))
+        loop.fit(model, toy(), toy(30, 2), TrainConfig(epochs=2, batch_size=16, bf16=False, seed=seed))
         return weights(model)
 
     torch.testing.assert_close(run(3), run(3), rtol=0, atol=0)
@@ -68,21 +70,21 @@ def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "validation_score", dying)
     with pytest.raises(KeyboardInterrupt):
-        loop.fit(prepare(fresh(), toy()), toy(), toy(30, 2, noise=3.0), CONFIG, resume=tmp_path)
+        loop.fit(prepare(fresh(), toy()), toy(), toy(30, 2, noise=3.0), CONFIG, execution=Execution(resume=tmp_path))
     monkeypatch.setattr(loop, "validation_score", real)
     torch.manual_seed(99)
     again = prepare(fresh(5), toy())
-    history = loop.fit(again, toy(), toy(30, 2, noise=3.0), CONFIG, resume=tmp_path)
+    history = loop.fit(again, toy(), toy(30, 2, noise=3.0), CONFIG, execution=Execution(resume=tmp_path))
     assert history == expected
     torch.testing.assert_close(weights(again), weights(whole), rtol=0, atol=0)
     assert not list(tmp_path.glob("*.pt"))
 
 
 def test_a_run_of_other_settings_is_not_taken_up(fresh, toy, tmp_path):
-    loop.fit(prepare(fresh(), toy()), toy(), toy(30, 2), CONFIG, resume=tmp_path)
-    other = loop.TrainConfig(epochs=7, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
+    loop.fit(prepare(fresh(), toy()), toy(), toy(30, 2), CONFIG, execution=Execution(resume=tmp_path))
+    other = TrainConfig(epochs=7, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
     with pytest.raises(CheckpointError, match=r"a run of other settings \(epochs\)"):
-        loop.fit(fresh(), toy(), toy(30, 2), other, resume=tmp_path)
+        loop.fit(fresh(), toy(), toy(30, 2), other, execution=Execution(resume=tmp_path))
 
 
 @pytest.mark.parametrize("several", [True, False])
@@ -235,5 +237,10 @@ def test_modality_dropout_hides_modalities_from_their_encoders(word_table, toy):
 
 
 def test_of_equal_epochs_the_last_is_the_best():
-    assert loop._best([0.5, 0.7, 0.7, 0.6]) == 2
-    assert loop._best([0.2]) == 0
+    def run(*scores):
+        return Run(None, None, None, None, None, scores=list(scores))
+
+    assert run(0.5, 0.7, 0.7, 0.6).best_epoch == 2
+    assert run(0.2).best_epoch == 0
+    assert [run(0.5, 0.7, 0.7, 0.6).has_waited(patience) for patience in (1, 2)] == [True, False]
+    assert not run().has_waited(1)

@@ -14,6 +14,7 @@ from emoembed.evaluation.corpus import trained_on
 from emoembed.model.state import State
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training import manifest
+from emoembed.training.config import Execution
 from emoembed.training.loop import fit
 from emoembed.training.ridge_maps import fit_overviews
 
@@ -64,7 +65,7 @@ def test_hold_out_leaves_a_valid_split_alone_and_refuses_too_few_rows(sentences)
 
 
 def test_training_learns_and_comes_back_from_disk(sentences, word_table, tmp_path):
-    trained = manifest.train_manifest(sentences, tmp_path / "model", phrases=word_table, epochs=12, batch_size=8)
+    trained = manifest.train_manifest(sentences, tmp_path / "model", base=word_table, epochs=12, batch_size=8)
     assert trained.rows["text"][0] + trained.rows["text"][1] == 24
     assert trained.held_out == trained.rows["text"][1] > 0
     again = Recognizer.from_pretrained(tmp_path / "model")
@@ -77,7 +78,7 @@ def test_training_learns_and_comes_back_from_disk(sentences, word_table, tmp_pat
 
 def test_the_same_seed_gives_the_same_weights(sentences, word_table):
     one, other = (
-        manifest.train_manifest(sentences, phrases=word_table, epochs=1, seed=3).model.state_dict() for _ in range(2)
+        manifest.train_manifest(sentences, base=word_table, epochs=1, seed=3).model.state_dict() for _ in range(2)
     )
     for name, value in one.items():
         torch.testing.assert_close(value, other[name], rtol=0, atol=0)
@@ -87,13 +88,13 @@ def test_a_manifest_without_labels_says_where_they_belong(word_table, tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("id,text,label\na,hello,joy\nb,oh no,anger\n")
     with pytest.raises(InputError, match=r"no row of mine bears a label.*'label' has to be named 'labels'"):
-        manifest.train_manifest(path, phrases=word_table)
+        manifest.train_manifest(path, base=word_table)
 
 
 def test_labels_as_written_become_one_emotion(sentences, word_table):
     spelled = sentences.samples["labels"].map(lambda row: ("angry",) if row == ("anger",) else row)
     corpus = Corpus("toy", sentences.samples.assign(labels=spelled), ("angry", "joy", "sadness"), False)
-    assert "anger" in manifest.train_manifest(corpus, phrases=word_table, epochs=1).model.state.labels
+    assert "anger" in manifest.train_manifest(corpus, base=word_table, epochs=1).model.state.labels
 
 
 def test_text_and_sound_are_trained_apart_and_weighed_together(corpus_of, word_table, tmp_path, monkeypatch):
@@ -105,7 +106,7 @@ def test_text_and_sound_are_trained_apart_and_weighed_together(corpus_of, word_t
     paths = [str(tmp_path / f"{i}.wav") for i in range(11)] + [str(tmp_path / "none.wav")]
     texts = ["jubilant" if name == "joy" else "irate" for name in labels]
     corpus = corpus_of(texts, labels, audio=paths)
-    trained = manifest.train_manifest(corpus, tmp_path / "model", phrases=word_table, epochs=2, batch_size=4)
+    trained = manifest.train_manifest(corpus, tmp_path / "model", base=word_table, epochs=2, batch_size=4)
     assert {name: sum(rows) for name, rows in trained.rows.items()} == {"text": 12, "audio": 11}
     assert list(trained.failures) == ["row11"]
     result = Recognizer.from_pretrained(tmp_path / "model").predict("jubilant", paths[0])
@@ -134,16 +135,16 @@ def test_clips_are_trained_on_by_a_few_faces_and_recordings_read_by_statistics_w
     )
     media = [str(tmp_path / f"{i}") for i in range(12)]
     corpus = corpus_of(["x"] * 12, labels, audio=media, video=media)
-    manifest.train_manifest(corpus, modalities=["audio", "video"], phrases=word_table, epochs=1, batch_size=4)
+    manifest.train_manifest(corpus, modalities=["audio", "video"], base=word_table, epochs=1, batch_size=4)
     assert fits == {"audio": ({700}, 3000, 700), "video": ({8}, 600, 20)}
     assert fitted == [3000, 600]
 
 
 def test_training_names_what_is_missing(corpus_of, sentences, word_table):
     with pytest.raises(InputError, match="toy has no audio; it has text"):
-        manifest.train_manifest(sentences, modalities=["audio"], phrases=word_table)
+        manifest.train_manifest(sentences, modalities=["audio"], base=word_table)
     with pytest.raises(InputError, match="bear 1 label; at least 2"):
-        manifest.train_manifest(corpus_of(["joy sunny"] * 12, ["joy"] * 12), phrases=word_table)
+        manifest.train_manifest(corpus_of(["joy sunny"] * 12, ["joy"] * 12), base=word_table)
     with pytest.raises(InputError, match="needs a base model"):
         manifest.train_manifest(sentences)
 
@@ -153,18 +154,18 @@ def test_valid_rows_that_bear_nothing_cannot_say_when_to_stop(corpus_of, word_ta
     corpus = corpus_of(texts, [*labels[:9], (), (), ()])
     corpus = corpus.with_splits(["train"] * 9 + ["valid"] * 3)
     with pytest.raises(InputError, match="no valid row of toy with text bears a label: nothing says when to stop"):
-        manifest.train_manifest(corpus, phrases=word_table)
+        manifest.train_manifest(corpus, base=word_table)
 
 
 def test_what_stands_in_the_way_is_told_before_the_work(sentences, word_table, tmp_path, monkeypatch):
     monkeypatch.setattr(manifest, "train", lambda *_: pytest.fail("it trained first"))
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match="holds files that are no checkpoint"):
-        manifest.train_manifest(sentences, tmp_path, phrases=word_table)
+        manifest.train_manifest(sentences, tmp_path, base=word_table)
     with pytest.raises(InputError, match="device 'nonsense' cannot be used here"):
-        manifest.train_manifest(sentences, phrases=word_table, device="nonsense")
+        manifest.train_manifest(sentences, base=word_table, execution=Execution("nonsense"))
     with pytest.raises(InputError, match="seed is at least 0"):
-        manifest.train_manifest(sentences, phrases=word_table, seed=-1)
+        manifest.train_manifest(sentences, base=word_table, seed=-1)
 
 
 def test_ten_rows_of_three_labels_suffice_to_hold_some_out(corpus_of):

@@ -94,7 +94,7 @@ def corpus(tmp_path, voice):
 
 def trained(corpus, modality, folder, word_table, output):
     made = manifest.train_manifest(
-        corpus, output, [modality], phrases=word_table, encoders={modality: folder}, epochs=1, batch_size=4
+        corpus, output, [modality], base=word_table, encoders={modality: folder}, epochs=1, batch_size=4
     )
     source = corpus.samples[modality].iloc[0]
     before = Recognizer(made.model).predict(**{modality: source}, labels=["joy", "awe"])
@@ -173,9 +173,7 @@ def test_an_image_transformer_reads_few_faces_of_a_clip_and_keeps_no_pixels(
     clips = {f"row{i}": random.random((40, 48 * 48)).astype(np.float16) for i in range(12)}
     monkeypatch.setattr(manifest.cache, "cached_features", lambda *_, **__: (clips, {}))
     monkeypatch.setattr("emoembed.training.fit.fit", lambda *given, **rest: fits.append(given) or real(*given, **rest))
-    manifest.train_manifest(
-        corpus, None, ["video"], phrases=word_table, encoders={"video": sight}, epochs=1, batch_size=4
-    )
+    manifest.train_manifest(corpus, None, ["video"], base=word_table, encoders={"video": sight}, epochs=1, batch_size=4)
     _, train, valid, _ = fits[0]
     drawn, pixels = train.inputs["video"], valid.inputs["video"]
     assert len({face.tobytes() for _ in range(99) for face in drawn[train.ids[0]]}) > media.FACES_SHOWN
@@ -209,7 +207,7 @@ def test_what_is_no_encoder_of_the_modality_is_refused(bert, wav2vec2, word_tabl
     with pytest.raises(CheckpointError, match="no transformer at nobody/nothing: give a folder"):
         pretrained.read("text", "nobody/nothing")
     with pytest.raises(InputError, match="an encoder was given for audio, which is not trained: text"):
-        manifest.train_manifest(corpus, modalities=["text"], phrases=word_table, encoders={"audio": wav2vec2})
+        manifest.train_manifest(corpus, modalities=["text"], base=word_table, encoders={"audio": wav2vec2})
 
 
 @pytest.mark.parametrize("kind", ["config", "tokenizer", "unknown"])

@@ -60,7 +60,7 @@ def ways(sentences, text_model, word_table, folder):
     both = data_of(audio=(12, 68), video=(1, 4))
     read = {"audio": recipes.functionals_modality(), "video": recipes.action_unit_modality(tuple("abcd"))}
     return {
-        "manifest, words": lambda: manifest.train_manifest(sentences, phrases=word_table, epochs=2).model,
+        "manifest, words": lambda: manifest.train_manifest(sentences, base=word_table, epochs=2).model,
         "manifest, sentences": lambda: manifest.train_manifest(sentences, base=text_model, epochs=2).model,
         "held out, texts": lambda: held_out.train_without(
             fold, ("joy",), held_out.recipe_of(fold, ("joy",), 0, base=text_model, training=QUICK), cache=folder

@@ -11,7 +11,7 @@ from emoembed.evaluation import few_shot, held_out
 from emoembed.evaluation.study import Study
 from emoembed.model.expectation import HeldOut
 from emoembed.training import recipes
-from emoembed.training.loop import TrainConfig
+from emoembed.training.config import TrainConfig
 
 
 @pytest.fixture(autouse=True)
