@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
 import os
 import secrets
 import shutil
@@ -22,10 +23,8 @@ from pathlib import Path
 
 from emoembed.errors import MissingFileError, OutputError
 
-try:
-    import fcntl
-except ImportError:  # Windows: no locks on folders
-    fcntl = None  # type: ignore[assignment]
+fcntl = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl") else None
+"""How folders are locked; Windows has none of it."""
 
 SAVING, REPLACED = ".saving", ".replaced"
 """Endings of names that are in use while something is written, and of the old folder between two renames."""
@@ -192,6 +191,8 @@ def _remove_when_unread(folder: Path) -> None:
 
 def _free(held: int) -> bool:
     """Whether nobody else holds an open folder; then this process does."""
+    if fcntl is None:
+        return True
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

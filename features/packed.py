@@ -6,9 +6,12 @@ import bz2
 import gzip
 import io
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from emoembed.features.limits import ARCHIVE_GROWTH, archive_allows, rows_allowed
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 
 def open_packed(path: Path) -> BinaryIO:
@@ -33,12 +36,13 @@ class _Bounded(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        content = self._unpacked.read(len(buffer))
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        content = self._unpacked.read(len(view))
         self._read += len(content)
         if not archive_allows(self._read, self._packed):
             raise ValueError(f"it unpacks to more than {ARCHIVE_GROWTH} times its {self._packed:,} bytes")
-        buffer[: len(content)] = content
+        view[: len(content)] = content
         return len(content)
 
     def close(self) -> None:

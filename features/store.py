@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from tokenize import TokenError
 from typing import TypeVar
@@ -69,7 +69,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
         shard, begin, end = self._places[item]
         return self._shards[shard][begin:end]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]
+    def __iter__(self) -> Iterator[str]:
         return iter(self._places)
 
     def __len__(self) -> int:

@@ -48,7 +48,8 @@ class FaceEncoder(Encoder):
         self.stages = nn.ModuleList(
             ResidualStage(sizes[i], sizes[i + 1], (2, 2) if i else (1, 1), depth[i]) for i in range(len(channels))
         )
-        self.stages.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # ten times faster in bf16
+        for stage in self.stages:
+            nn.utils.convert_conv2d_weight_memory_format(stage, torch.channels_last)  # ten times faster in bf16
         self.narrow = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1] * 4, 2 * channels[-1]), nn.GELU())
         self.pool = AttentionPooling(2 * channels[-1])
         self.features_dim = 4 * channels[-1]
@@ -67,7 +68,8 @@ class FaceEncoder(Encoder):
             parts = maps.split(FACES_AT_ONCE)
             faces = torch.cat([(self._read(part) + self._read(part.flip(-1))) / 2 for part in parts])
         steps = faces.new_zeros(*frames.shape[:2], faces.shape[-1]).masked_scatter(mask[..., None], faces)
-        return self.pool(steps, lengths).to(faces.dtype)
+        pooled: Tensor = self.pool(steps, lengths)
+        return pooled.to(faces.dtype)
 
     def place(self, features: Tensor) -> Tensor:
         """`(batch, features)` -> `(batch, embed_dim)`"""
@@ -79,4 +81,5 @@ class FaceEncoder(Encoder):
         maps = maps.contiguous(memory_format=torch.channels_last)
         for stage in self.stages:
             maps = stage(maps)
-        return self.narrow(nn.functional.adaptive_avg_pool2d(maps, 2).flatten(start_dim=1))
+        narrowed: Tensor = self.narrow(nn.functional.adaptive_avg_pool2d(maps, 2).flatten(start_dim=1))
+        return narrowed

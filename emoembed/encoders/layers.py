@@ -62,7 +62,6 @@ class ResidualStage(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: tuple[int, int], depth: int = 1) -> None:
         super().__init__()
-        self.stride = stride
         self.down = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
         self.norm_down = nn.BatchNorm2d(outputs)
         self.keep = nn.ModuleList(nn.Conv2d(outputs, outputs, 3, padding=1, bias=False) for _ in range(depth))
@@ -91,8 +90,8 @@ def masked_average(frames: Tensor, lengths: Tensor, factor: int) -> Tensor:
     """Average every `factor` steps, padding left out: `(batch, time, dim)` -> `(batch, ceil(time / factor), dim)`."""
     mask = padding_mask(lengths, frames.shape[1])[..., None].to(frames.dtype)
     padding = (0, 0, 0, -frames.shape[1] % factor)
-    total = nn.functional.pad(frames * mask, padding).unflatten(1, (-1, factor)).sum(dim=2)
-    count = nn.functional.pad(mask, padding).unflatten(1, (-1, factor)).sum(dim=2)
+    total: Tensor = nn.functional.pad(frames * mask, padding).unflatten(1, (-1, factor)).sum(dim=2)
+    count: Tensor = nn.functional.pad(mask, padding).unflatten(1, (-1, factor)).sum(dim=2)
     return total / count.clamp(min=1)
 
 

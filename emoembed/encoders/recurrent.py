@@ -58,11 +58,14 @@ class RecurrentEncoder(Encoder):
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """What is known of each item before it is placed: `(batch, features)`"""
-        return self.pool(run_recurrent(self.recurrent, self.standardize(frames, lengths), lengths), lengths)
+        steps = run_recurrent(self.recurrent, self.standardize(frames, lengths), lengths)
+        pooled: Tensor = self.pool(steps, lengths)
+        return pooled
 
     def place(self, features: Tensor) -> Tensor:
         """`(batch, features)` -> `(batch, embed_dim)`"""
-        return self.out(features)
+        point: Tensor = self.out(features)
+        return point
 
 
 class WordEncoder(RecurrentEncoder):

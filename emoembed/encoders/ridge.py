@@ -15,7 +15,8 @@ def solve(inputs: Tensor, goals: Tensor, penalty: float) -> Tensor:
     """Weights `(goals, columns)` of inputs `(rows, columns)` to goals `(rows, goals)`, both of mean 0, in float64."""
     inputs = inputs.double()
     gram = inputs.T @ inputs + penalty * torch.eye(inputs.shape[1], dtype=torch.float64, device=inputs.device)
-    return torch.linalg.solve(gram, inputs.T @ goals.double()).T
+    weights: Tensor = torch.linalg.solve(gram, inputs.T @ goals.double())
+    return weights.T
 
 
 class RidgeMap(nn.Module):

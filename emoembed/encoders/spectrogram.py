@@ -45,11 +45,11 @@ class SpectrogramEncoder(Encoder):
         self.bands, self.overview_share = bands, settings.overview
         self.overview = RidgeMap(statistics_dim(feature_dim), embed_dim) if settings.overview else None
         self.standardize = Standardize(feature_dim)
-        strides = (2, 2, 1, 2)
+        self.strides = (2, 2, 1, 2)  # of each stage, over time
         self.time_stride = 8
         sizes = (1, *channels)
         self.stages = nn.ModuleList(
-            ResidualStage(sizes[i], sizes[i + 1], (strides[i], 2)) for i in range(len(channels))
+            ResidualStage(sizes[i], sizes[i + 1], (self.strides[i], 2)) for i in range(len(channels))
         )
         width = channels[-1] * (bands // 16) + (feature_dim - bands)
         self.narrow = nn.Sequential(nn.Linear(width, 2 * hidden), nn.GELU(), nn.Dropout(dropout))
@@ -83,11 +83,11 @@ class SpectrogramEncoder(Encoder):
             frames = masked(frames, lengths, self.bands)
         maps, others = frames[..., : self.bands][:, None], frames[..., self.bands :]
         others = masked_average(others, lengths, self.time_stride)
-        for stage in self.stages:
-            assert isinstance(stage, ResidualStage)
-            lengths = -(-lengths // stage.stride[0])
-            mask = padding_mask(lengths, -(-maps.shape[2] // stage.stride[0]))
+        for stage, stride in zip(self.stages, self.strides, strict=True):
+            lengths = -(-lengths // stride)
+            mask = padding_mask(lengths, -(-maps.shape[2] // stride))
             maps = stage(maps, mask[:, None, :, None])
         steps = maps.permute(0, 2, 1, 3).flatten(start_dim=2)
         steps = self.narrow(torch.cat([steps, others.to(steps.dtype)], dim=-1))
-        return self.pool(run_recurrent(self.recurrent, steps, lengths), lengths).to(steps.dtype)
+        pooled: Tensor = self.pool(run_recurrent(self.recurrent, steps, lengths), lengths)
+        return pooled.to(steps.dtype)

@@ -79,6 +79,6 @@ def _quantiles(values: Tensor, mask: Tensor, lengths: Tensor) -> list[Tensor]:
 def _cosines(bands: int) -> Tensor:
     """The first rows of the orthonormal cosine transform (DCT-II), `(CEPSTRA, bands)`."""
     place = (torch.arange(bands) + 0.5) * math.pi / bands
-    rows = torch.cos(torch.arange(CEPSTRA)[:, None] * place[None, :]) * (2.0 / bands) ** 0.5
+    rows: Tensor = torch.cos(torch.arange(CEPSTRA)[:, None] * place[None, :]) * (2.0 / bands) ** 0.5
     rows[0] /= 2.0**0.5
     return rows

@@ -95,12 +95,13 @@ class TransformerEncoder(Encoder):
 
     def place(self, mean: Tensor) -> Tensor:
         """`(batch, features_dim)` -> `(batch, embed_dim)`"""
+        meaning: Tensor = self.out(mean)
         if self.ratings is None:
-            return self.out(mean)
+            return meaning
         with torch.autocast(mean.device.type, enabled=False):
             rated = self.ratings(normalize(mean.float(), dim=-1))
         rated = normalize(torch.cat([rated, torch.full_like(rated[:, :1], NEUTRAL_POLE)], dim=-1), dim=-1)
-        meaning = normalize(self.out(mean).float(), dim=-1)
+        meaning = normalize(meaning.float(), dim=-1)
         return torch.cat([self.vad_share**0.5 * rated, (1 - self.vad_share) ** 0.5 * meaning], dim=-1)
 
     def hidden_mean(self, frames: Tensor, lengths: Tensor, *, adapted: bool) -> Tensor:
@@ -111,7 +112,7 @@ class TransformerEncoder(Encoder):
             with _attention_to_learn_with(frames.device):
                 states, counts = self._learning_states(self.adapters, frames, lengths)
         else:
-            states, counts = _hidden_states(self._merged_trunk(), frames, lengths)
+            states, counts = _hidden_states(self._merged_trunk(self.adapters), frames, lengths)
         mask = padding_mask(counts, states.shape[1])[..., None]
         return states.float().masked_fill(~mask, 0.0).sum(dim=1) / counts[:, None]
 
@@ -125,12 +126,11 @@ class TransformerEncoder(Encoder):
                 return found
         return _hidden_states(self.trunk, frames, lengths, adapters.weights(self.trunk))
 
-    def _merged_trunk(self) -> Any:
+    def _merged_trunk(self, adapters: LowRankAdapters) -> Any:
         """The trunk with the adapters in its weights, made once."""
-        assert self.adapters is not None
         if not self._merged:
             merged = copy.deepcopy(self.trunk)
-            merged.load_state_dict(self.adapters.weights(self.trunk), strict=False)  # all else stays as copied
+            merged.load_state_dict(adapters.weights(self.trunk), strict=False)  # all else stays as copied
             self._merged = [merged]
         return self._merged[0]
 
@@ -168,7 +168,8 @@ def _hidden_states(
     config = trunk.config
 
     def call(**inputs: Tensor) -> Tensor:
-        return (functional_call(trunk, weights, (), inputs) if weights else trunk(**inputs)).last_hidden_state
+        states: Tensor = (functional_call(trunk, weights, (), inputs) if weights else trunk(**inputs)).last_hidden_state
+        return states
 
     if hasattr(config, "vocab_size") and not hasattr(config, "conv_stride"):
         return call(input_ids=frames[..., 0].long(), attention_mask=mask.long()), lengths

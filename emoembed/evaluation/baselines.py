@@ -18,9 +18,9 @@ from emoembed import metrics
 from emoembed.encoders.layers import Standardize, padding_mask
 from emoembed.encoders.recurrent import RecurrentEncoder, RecurrentSettings
 from emoembed.errors import LabelError
-from emoembed.labels.emotion import resolve
+from emoembed.labels.emotion import Labels, resolve
 from emoembed.model.config import ModalityConfig
-from emoembed.model.scorer import Batch, Labels, Scorer
+from emoembed.model.scorer import Batch, Scorer
 from emoembed.reading.rows import EmotionData
 
 WIDTH = 64
@@ -40,7 +40,7 @@ class ClosedSet(Scorer):
         self,
         labels: Sequence[str],
         modalities: Mapping[str, ModalityConfig],
-        make: Callable[[Mapping[str, int]], nn.Module],
+        make: Callable[[Mapping[str, int]], Fusion],
     ) -> None:
         super().__init__()
         self.labels = tuple(labels)
@@ -51,7 +51,7 @@ class ClosedSet(Scorer):
 
     def fit_inputs(self, data: EmotionData) -> None:
         """Fit the columns' statistics on training rows."""
-        for name, standardize in self.encoder.standardize.items():  # type: ignore[union-attr, operator]
+        for name, standardize in self.encoder.columns.items():
             store = data.inputs[name]
             frames = [np.asarray(store[i], np.float32) for i in data.ids[:2000] if i in store]
             standardize.fit(torch.from_numpy(np.concatenate(frames)))
@@ -82,13 +82,20 @@ class ClosedSet(Scorer):
         return logits["joint"]
 
 
-class EarlyFusion(nn.Module):
+class Fusion(nn.Module):
+    """An encoder of several modalities into one point."""
+
+    columns: dict[str, Standardize]  # by modality
+
+
+class EarlyFusion(Fusion):
     """The modalities' frames side by side through one BiLSTM; a modality an item lacks is zero."""
 
     def __init__(self, dims: Mapping[str, int]) -> None:
         super().__init__()
         self.dims = dict(dims)
-        self.standardize = nn.ModuleDict({name: Standardize(dim) for name, dim in dims.items()})
+        self.columns = {name: Standardize(dim) for name, dim in dims.items()}
+        self.standardize = nn.ModuleDict(self.columns)
         self.encoder = RecurrentEncoder(sum(dims.values()), WIDTH, RecurrentSettings(cell="lstm"))
 
     def forward(self, batch: Batch) -> Tensor:
@@ -103,16 +110,15 @@ class EarlyFusion(nn.Module):
         return self.encoder(torch.cat(parts, dim=-1), longest)
 
 
-class LateFusion(nn.Module):
+class LateFusion(Fusion):
     """A BiLSTM a modality, their points side by side."""
 
     def __init__(self, dims: Mapping[str, int]) -> None:
         super().__init__()
-        self.encoders = nn.ModuleDict(
-            {name: RecurrentEncoder(dim, WIDTH, RecurrentSettings(cell="lstm")) for name, dim in dims.items()}
-        )
-        shared = {name: one.standardize for name, one in self.encoders.items()}
-        self.standardize = nn.ModuleDict(shared)  # type: ignore[arg-type]
+        encoders = {name: RecurrentEncoder(dim, WIDTH, RecurrentSettings(cell="lstm")) for name, dim in dims.items()}
+        self.encoders = nn.ModuleDict(encoders)
+        self.columns = {name: encoder.standardize for name, encoder in encoders.items()}
+        self.standardize = nn.ModuleDict(self.columns)
         self.out = nn.Linear(WIDTH * len(dims), WIDTH)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -125,12 +131,13 @@ class LateFusion(nn.Module):
         return self.out(torch.cat(points, dim=-1).relu())
 
 
-class CrossModal(nn.Module):
+class CrossModal(Fusion):
     """MulT: each modality attends to every other, then to itself; means over time, side by side."""
 
     def __init__(self, dims: Mapping[str, int], width: int = 40, heads: int = 4) -> None:
         super().__init__()
-        self.standardize = nn.ModuleDict({name: Standardize(dim) for name, dim in dims.items()})
+        self.columns = {name: Standardize(dim) for name, dim in dims.items()}
+        self.standardize = nn.ModuleDict(self.columns)
         self.narrow = nn.ModuleDict({name: nn.Conv1d(dim, width, 3, padding=1) for name, dim in dims.items()})
         pairs = [(one, other) for one in dims for other in dims if one != other] or [(n, n) for n in dims]
         self.pairs = pairs
@@ -174,7 +181,7 @@ class _Attention(nn.Module):
         return steps + self.forth(self.norms[2](steps))
 
 
-CLOSED_SET: dict[str, Callable[[Mapping[str, int]], nn.Module]] = {
+CLOSED_SET: dict[str, Callable[[Mapping[str, int]], Fusion]] = {
     "EF-LSTM": EarlyFusion,
     "LF-LSTM": LateFusion,
     "MulT": CrossModal,

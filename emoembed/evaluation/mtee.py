@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from emoembed.encoders.layers import run_recurrent
 from emoembed.errors import InputError
-from emoembed.labels.emotion import resolve
+from emoembed.labels.emotion import Labels, resolve
 from emoembed.labels.phrases import PhraseEncoder, WordTable
 from emoembed.model.config import ModalityConfig
-from emoembed.model.scorer import Batch, Labels, Scorer
+from emoembed.model.scorer import Batch, Scorer
 from emoembed.reading.rows import EmotionData
 from emoembed.training.config import Execution, TrainConfig
 from emoembed.training.loop import fit

@@ -120,10 +120,12 @@ def find(name: str) -> Label:
 
 
 Description = str | Mapping[str, Any] | Label
+Labels = Sequence[str | Label] | Mapping[str, Description]
+"""Names or `Label` objects, or a dictionary of name to description: see `resolve`."""
 """A definition; any of `Label`'s fields but its name, such as how the emotion sounds and looks; or a whole `Label`."""
 
 
-def resolve(labels: Sequence[str | Label] | Mapping[str, Description]) -> dict[str, Label]:
+def resolve(labels: Labels) -> dict[str, Label]:
     """Check the labels of a call and look each up, keeping the caller's spelling as the key.
 
     Args:
@@ -201,7 +203,9 @@ def leaks(training: Iterable[str], unseen: Iterable[str]) -> list[tuple[str, str
 
 @cache
 def _read_file() -> dict[str, list[Any]]:
-    return json.loads(resources.files("emoembed.labels").joinpath("emotions.json").read_text(encoding="utf-8"))
+    text = resources.files("emoembed.labels").joinpath("emotions.json").read_text(encoding="utf-8")
+    entries: dict[str, list[Any]] = json.loads(text)
+    return entries
 
 
 @cache

@@ -79,7 +79,8 @@ class WordTable:
             close = difflib.get_close_matches(phrase.lower(), self.words, n=5, cutoff=0.6)
             hint = f"nearest known spellings: {', '.join(close)}" if close else "no known spelling is near it"
             raise LabelError(f"{phrase!r} has no vector in {self.name}; {hint}")
-        return self.vectors[known].mean(axis=0)
+        mean: np.ndarray = self.vectors[known].mean(axis=0)
+        return mean
 
     def _known(self, phrase: str) -> list[int]:
         """Rows of a phrase's words: each whole where the table has it, else its parts (`tut-tutting`: tut, tutting)."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from emoembed.cache import Cache, content_of, tensors_of, versions
 from emoembed.labels import descriptions
-from emoembed.labels.emotion import Description, Label, resolve, table
+from emoembed.labels.emotion import Label, Labels, resolve, table
 from emoembed.labels.phrases import PhraseEncoder, WordTable
 
 VAD_DIM = 4
@@ -103,9 +103,7 @@ class LabelSpace(nn.Module):
             directions.zero_()[: len(leading)] = leading[: len(directions)]
             guess.copy_(_ridge(meanings, self._along(cue, said, phrases), 3.0))
 
-    def embed(
-        self, labels: Sequence[str | Label] | Mapping[str, Description] | Iterable[Label], phrases: PhraseEncoder
-    ) -> Tensor:
+    def embed(self, labels: Labels | Iterable[Label], phrases: PhraseEncoder) -> Tensor:
         """Features of labels, `(labels, label_dim)`, kept for the next call.
 
         Raises:
@@ -128,7 +126,8 @@ class LabelSpace(nn.Module):
     def part(self, features: Tensor, name: str) -> Tensor:
         """One part of features `(labels, label_dim)`: `text`, `vad` (four columns), `sounds` or `looks`."""
         sizes = {"text": self.dim, "vad": VAD_DIM, **dict.fromkeys(CUES, CUE_DIM)}
-        return dict(zip(sizes, features.split(list(sizes.values()), dim=-1), strict=True))[name]
+        parts: tuple[Tensor, ...] = features.split(list(sizes.values()), dim=-1)
+        return dict(zip(sizes, parts, strict=True))[name]
 
     def _features(self, labels: Sequence[Label], phrases: PhraseEncoder) -> Tensor:
         text = self._centred(_label_vectors(labels, phrases))
@@ -151,7 +150,8 @@ class LabelSpace(nn.Module):
         return nn.functional.normalize(raw.to(self.centre) - self.centre, dim=-1)
 
     def _cue(self, cue: str) -> tuple[Tensor, Tensor, Tensor]:
-        return tuple(self.get_buffer(f"{cue}_{name}") for name in ("centre", "directions", "map"))  # type: ignore[return-value]
+        centre, directions, guess = (self.get_buffer(f"{cue}_{name}") for name in ("centre", "directions", "map"))
+        return centre, directions, guess
 
     def _along(self, cue: str, said: Sequence[str], phrases: PhraseEncoder) -> Tensor:
         """Descriptions as features: what they say outright beside their vectors' directions, rows of length one."""
@@ -178,7 +178,8 @@ def _ridge(inputs: Tensor, targets: Tensor, penalty: float, rated: tuple[Tensor,
         sentences, ratings = _with_one(rated[0] - rated[0].mean(dim=0)).double(), rated[1].double()
         gram = gram + RATED_WEIGHT * sentences.T @ sentences
         cross = cross + RATED_WEIGHT * sentences.T @ ratings
-    return torch.linalg.solve(gram + penalty * torch.eye(len(gram), dtype=torch.float64), cross).float()
+    solved: Tensor = torch.linalg.solve(gram + penalty * torch.eye(len(gram), dtype=torch.float64), cross)
+    return solved.float()
 
 
 def _phrase_vectors(phrases: Sequence[str], encoder: PhraseEncoder) -> Tensor:

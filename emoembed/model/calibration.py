@@ -124,7 +124,7 @@ class Reliability(nn.Module):
 
     def threshold(self, risk: float) -> float:
         """The confidence from which on at most a share `risk` of answers was wrong; between `RISKS` a straight line."""
-        known = self.thresholds.tolist()
+        known: list[float] = self.thresholds.tolist()
         for low, high, at_low, at_high in zip(RISKS, RISKS[1:], known, known[1:], strict=False):
             if risk <= high:
                 return at_low + (at_high - at_low) * (risk - low) / (high - low)

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from emoembed.cache import tensors_of, versions
 from emoembed.encoders.transformer import TransformerEncoder
 from emoembed.errors import CheckpointError
-from emoembed.labels.emotion import Label, canonical, find, resolve
+from emoembed.labels.emotion import Label, Labels, canonical, find, resolve
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder
 from emoembed.labels.space import LabelSpace
 from emoembed.model.calibration import LabelTrust
 from emoembed.model.config import ModelConfig
 from emoembed.model.modality import Modality
-from emoembed.model.scorer import Batch, Labels, Scorer
+from emoembed.model.scorer import Batch, Scorer
 from emoembed.model.state import State
 
 
@@ -80,11 +80,16 @@ class EmotionModel(Scorer):
             parts.append(self.phrases.encoder.trunk)
         return (self.config, self.state, self.phrases, versions((*buffers, *tensors_of(*parts))))
 
-    def embed(self, labels: Labels) -> Tensor:
-        """Features of labels, `(labels, label_dim)`. Raises LabelError as `labels.emotion.resolve` does."""
+    @property
+    def phrase_encoder(self) -> PhraseEncoder:
+        """What embeds labels. Raises CheckpointError where the model was built without one."""
         if self.phrases is None:
             raise CheckpointError("this model was built without a phrase encoder; load it with from_pretrained")
-        return self.space.embed(self.meant(labels), self.phrases)
+        return self.phrases
+
+    def embed(self, labels: Labels) -> Tensor:
+        """Features of labels, `(labels, label_dim)`. Raises LabelError as `labels.emotion.resolve` does."""
+        return self.space.embed(self.meant(labels), self.phrase_encoder)
 
     def meant(self, labels: Labels) -> dict[str, Label]:
         """`emotion.resolve`, with the description a label was taught with where the caller gives its name alone."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from emoembed.labels.emotion import Description, Label
+from emoembed.labels.emotion import Labels
 
 Batch = Mapping[str, tuple[Tensor, Tensor]]
 """Modality -> frames `(batch, time, feature_dim)` and lengths `(batch,)`; length 0 means the item lacks it."""
-Labels = Sequence[str | Label] | Mapping[str, Description]
-"""Names or `Label` objects, or a dictionary of name to description: see `labels.emotion.resolve`."""
 
 
 class Scorer(nn.Module):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-Kind = TypeVar("Kind")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Kind = TypeVar("Kind", bound="DataclassInstance")
 
 
 def typed(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
@@ -19,7 +22,7 @@ def typed(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"{kind.__name__} is an object; given {values!r:.40}")
-    strange = set(values) - {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    strange = set(values) - {field.name for field in fields(kind)}
     if strange:
         raise ValueError(f"{kind.__name__} has no {', '.join(sorted(map(str, strange)))}")
     try:

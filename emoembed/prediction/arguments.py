@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from emoembed.errors import InputError, LabelError
-from emoembed.labels.emotion import Description, Label, canonical, resolve
+from emoembed.labels.emotion import Labels, resolve
 from emoembed.model.calibration import RISKS
-from emoembed.model.config import MODALITIES
 
-Labels = Sequence[str | Label] | Mapping[str, Description]
 DEFAULT_RISK = 0.2
-UNREAD = ("id", "split", "speaker", "dialogue", "turn")  # columns a support table may bring along
 
 
 def risk_of(abstain: bool | float) -> float | None:
@@ -62,10 +58,10 @@ def _entries(value: Any) -> Any:
         value = value.tolist()
     if not isinstance(value, list):
         return value
-    return [None if _missing(entry) else entry for entry in value]
+    return [None if is_missing(entry) else entry for entry in value]
 
 
-def _missing(entry: Any) -> bool:
+def is_missing(entry: Any) -> bool:
     """Whether a cell of a table holds nothing: NaN, or what pandas has in its place."""
     return (isinstance(entry, float) and math.isnan(entry)) or type(entry).__name__ in ("NAType", "NaTType")
 
@@ -80,40 +76,3 @@ def listed(labels: Any) -> Labels:
         return list(labels)
     except TypeError as error:
         raise LabelError(f"labels is a list of names or a dictionary of descriptions; given {labels!r}") from error
-
-
-def support_rows(support: Any) -> list[dict[str, Any]]:
-    """Rows of examples, each with a list of labels. Raises InputError for none, or for a row that teaches nothing."""
-    listed = (
-        isinstance(support, Iterable) and not isinstance(support, str | Mapping) and getattr(support, "ndim", 1) != 0
-    )
-    if not (hasattr(support, "columns") or listed) or hasattr(support, "to_frame"):
-        raise InputError(f"the support is a list of rows or a table; given {type(support).__name__}")
-    if hasattr(support, "columns"):
-        support = support.astype(object).where(support.notna(), None).to_dict("records")
-    support = list(support)
-    strange = next((row for row in support if not isinstance(row, Mapping)), None)
-    if strange is not None:
-        raise InputError(
-            f"a row of the support is a dictionary such as {{'text': ..., 'label': 'awe'}}; given {strange!r:.60}"
-        )
-    records = [{str(key): None if _missing(value) else value for key, value in row.items()} for row in support]
-    if not records:
-        raise InputError("the support is empty; give at least one row with a label and a text, audio or video")
-    for i, row in enumerate(records):
-        label = row.get("label")
-        row["label"] = [label] if isinstance(label, str) else list(label) if isinstance(label, list | tuple) else []
-        if not row["label"] or not all(isinstance(name, str) for name in row["label"]):
-            said = (
-                f"its label is {label!r:.40}" if "label" in support[i] else f"it has {', '.join(map(str, support[i]))}"
-            )
-            raise InputError(f"row {i} of the support has no label, a name or a list of names under 'label'; {said}")
-        unknown = [key for key in row if key not in (*MODALITIES, "label", *UNREAD)]
-        if unknown:
-            raise InputError(f"row {i} of the support has {', '.join(unknown)}; rows hold label, text, audio, video")
-        odd = next((name for name in row["label"] if re.fullmatch(r"\W*\d[\d.]*\W*", name) or "," in name), None)
-        if odd is not None:
-            meant = "list the names: ['joy', 'pride']" if "," in odd else "give the emotion's name"
-            raise InputError(f"row {i} of the support has the label {odd!r:.40}; {meant}")
-        row["label"] = list({canonical(name): name for name in row["label"]}.values())
-    return records

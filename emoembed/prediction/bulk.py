@@ -10,9 +10,10 @@ from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.tables import read_support
 from emoembed.errors import EmoembedError, InputError
 from emoembed.features.store import FeatureStore
+from emoembed.labels.emotion import Labels
 from emoembed.model import checkpoint
 from emoembed.model.scorer import Batch
-from emoembed.prediction.recognizer import Labels, Recognizer
+from emoembed.prediction.recognizer import Recognizer
 from emoembed.reading import cache, media
 from emoembed.reading.items import batch_of
 from emoembed.reading.sources import as_corpus, input_of, present_modalities, sources_of, usable_modalities

@@ -31,13 +31,12 @@ def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str,
     cosines = text[1:] @ text[0]
     seen = {canonical(other) for other in model.state.all_seen}
     strange = bool(unlike_any(model, {name: label}))
-    assert model.phrases is not None
     return {
         "name": name,
         "in_table": name in table(),
         "definition": label.definition,
         "synonyms": list(label.synonyms),
-        "vad": [round(value, 3) for value in model.space.vad(label, model.phrases)],
+        "vad": [round(value, 3) for value in model.space.vad(label, model.phrase_encoder)],
         "seen": name in seen,
         "examples": dict(model.state.taught.get(name, {})),
         "nearest": [

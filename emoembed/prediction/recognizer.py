@@ -17,17 +17,17 @@ from torch import Tensor, nn
 
 from emoembed.cache import Cache
 from emoembed.errors import EmoembedError, InputError, LabelError
-from emoembed.labels.emotion import canonical, find, resolve
+from emoembed.labels.emotion import Labels, canonical, find, resolve
 from emoembed.model import checkpoint
 from emoembed.model.card import card_of
-from emoembed.model.config import MODALITIES
 from emoembed.model.device import check_device
 from emoembed.model.model import EmotionModel
 from emoembed.prediction import process
 from emoembed.prediction.answer import LabelSet, answer
-from emoembed.prediction.arguments import Labels, items_of, listed, risk_of, support_rows
+from emoembed.prediction.arguments import items_of, listed, risk_of
 from emoembed.prediction.label_notes import notes_of
 from emoembed.prediction.result import Result
+from emoembed.prediction.support import support_points, support_rows, taught_labels
 from emoembed.reading.items import Item, batch_of, read_item, read_what_can_be
 from emoembed.transfer import attune as own_items
 from emoembed.transfer import few_shot
@@ -187,47 +187,23 @@ class Recognizer(
         if not isinstance(max_harm, Real) or not 0 <= max_harm <= 1:
             raise InputError(f"max_harm is a share of items, 0 to 1; given {max_harm!r:.40}")
         rows = support_rows(support)
-        given = list({canonical(label): label for row in rows for label in row["label"]}.values())
-        taught = self.model.meant(given if labels is None else listed(labels))
-        named = {canonical(name) for name in taught}
-        strange = sorted({label for row in rows for label in row["label"] if canonical(label) not in named})
-        if strange:
-            raise InputError(f"the support teaches {', '.join(strange)}, which labels does not name")
-        points: dict[str, dict[str, list[Tensor]]] = {}
-        skipped: list[str] = []
+        taught = taught_labels(self.model, rows, labels)
         with torch.inference_mode():
-            for i, row in enumerate(rows):
-                try:
-                    readings = {
-                        name: self._read({name: row[name]}, i, False).readings[
-                            name
-                        ]  # each alone: all given must be usable
-                        for name in MODALITIES
-                        if row.get(name) is not None
-                    }
-                    if not readings:
-                        raise InputError(f"row {i} of the support has no text, audio or video")
-                except EmoembedError as error:
-                    if errors == "raise":
-                        raise
-                    skipped.append(str(error))
-                    continue
-                for name, matrix in self.model.encode(batch_of(self.model, [readings])).items():
-                    for label in row["label"] if not bool(matrix.isnan().any()) else ():
-                        points.setdefault(canonical(label), {}).setdefault(name, []).append(matrix[0])
+            points, skipped = support_points(self.model, rows, errors)
             words = self.model.project(self.model.embed(list(taught.values())))
-            rivals = [one for one in self.model.state.known if canonical(one) not in points]
+            rivals = [label for label in self.model.state.known if canonical(label) not in points]
             others = self.model.label_points(rivals) if rivals else {}
         _warn_of_skipped("rows of the support", skipped, len(rows))
         names = [canonical(name) for name in taught]
-        stacked = {
-            label: {name: torch.stack(rows).clone() for name, rows in each.items()} for label, each in points.items()
-        }
-        starts = {
-            label: {name: matrix[names.index(label)].clone() for name, matrix in words.items()} for label in stacked
-        }
-        others = {name: matrix.clone() for name, matrix in others.items()}
-        adapted = few_shot.adapt(self.model, stacked, starts, steps=steps, max_harm=max_harm, others=others)
+        starts = {label: {name: matrix[names.index(label)] for name, matrix in words.items()} for label in points}
+        adapted = few_shot.adapt(
+            self.model,
+            {label: _outside_inference(each) for label, each in points.items()},
+            {label: _outside_inference(each) for label, each in starts.items()},
+            steps=steps,
+            max_harm=max_harm,
+            others=_outside_inference(others),
+        )
         described = {name: label for name, label in taught.items() if label != find(name)}
         return Recognizer(adapted.with_state(adapted.state.with_described(described)), self.folder)
 
@@ -305,6 +281,11 @@ class Recognizer(
 def _check_errors(errors: str) -> None:
     if not isinstance(errors, str) or errors not in ("raise", "skip"):
         raise InputError(f"errors is 'raise' or 'skip'; given {errors!r}")
+
+
+def _outside_inference(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies that gradients may pass through."""
+    return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
 def _warn_of_skipped(what: str, skipped: Sequence[str], total: int) -> None:

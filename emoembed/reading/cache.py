@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -22,7 +23,7 @@ REVISION = 2
 LOOKED_AT, MOST_FACES = 300.0, 3000
 """What `predict` looks at of an item, and so does training: seconds of sound, and faces."""
 
-Span = tuple[str, float | None, float | None, str | None]
+Span = tuple[str, float | None, float | None, Literal["left", "right"] | None]
 """A media file, the part that is meant in seconds (None for its beginning or end), and the side of the picture."""
 
 
@@ -59,7 +60,7 @@ def read_span(modality: str, span: Span, *, whole: bool = False) -> Features:
     from emoembed.features import video
 
     limit = None if whole else MOST_FACES
-    return video.read_faces(path, start=start, end=end, side=side, limit=limit).features  # type: ignore[arg-type]
+    return video.read_faces(path, start=start, end=end, side=side, limit=limit).features
 
 
 def extract_features(

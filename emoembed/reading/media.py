@@ -17,6 +17,7 @@ from emoembed.features.feature_set import Features
 from emoembed.features.limits import TEXT_CHARACTERS
 from emoembed.features.notes import Note
 from emoembed.features.readable import readable
+from emoembed.features.sound_files import SAMPLING_RATE
 from emoembed.labels.phrases import SentenceEncoder, WordTable
 from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
@@ -100,7 +101,7 @@ def _audio(config: ModalityConfig, source: Any, any_sound: bool) -> Reading:
     if config.features not in ("speech", "waveform"):
         raise _needs_features("audio", config)
     samples = isinstance(source, Features)  # a waveform, with the notes of its reading
-    given, rate = (source.values[:, 0], sound.SAMPLING_RATE) if samples else inputs.sound_of(source)
+    given, rate = (source.values[:, 0], SAMPLING_RATE) if samples else inputs.sound_of(source)
     spoken = sound.speech(given, rate, limit=LOOKED_AT)
     silent = speech_check.no_speech(spoken.values)
     if silent and not any_sound:
@@ -120,7 +121,8 @@ def _waveform(values: np.ndarray, config: ModalityConfig) -> np.ndarray:
     """Samples as a speech transformer wants them: as they are, or of mean 0 and deviation 1."""
     if not config.trunk_config.get("do_normalize"):
         return values
-    return (values - values.mean()) / max(values.std(), 1e-4)
+    scaled: np.ndarray = (values - values.mean()) / max(values.std(), 1e-4)
+    return scaled
 
 
 def _video(config: ModalityConfig, source: Any) -> Reading:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from emoembed.encoders.transformer import TransformerEncoder
+from emoembed.errors import InputError
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder, WordTable
 from emoembed.labels.space import VAD_DIM
 from emoembed.model.config import ModalityConfig, ModelConfig
@@ -29,8 +30,7 @@ def build(
     )
     model = EmotionModel(config, phrases)
     if isinstance(phrases, SentenceEncoder) and "text" in model.modalities:
-        text = model.modality("text").encoder
-        assert isinstance(text, TransformerEncoder)
+        text = transformer_of(model, "text")
         text.trunk.load_state_dict(phrases.encoder.trunk.state_dict())
         model.phrases = SentenceEncoder(text, phrases.tokenizer)
     if like is None:
@@ -44,13 +44,20 @@ def build(
     return model.eval()
 
 
+def transformer_of(model: EmotionModel, name: str) -> TransformerEncoder:
+    """The encoder of a modality that a transformer reads. Raises InputError where another reads it."""
+    encoder = model.modality(name).encoder
+    if not isinstance(encoder, TransformerEncoder):
+        raise InputError(f"the {name} encoder is a {type(encoder).__name__}; a transformer is needed")
+    return encoder
+
+
 def start_projections(model: EmotionModel, *, fit: bool = True) -> None:
     """Fit the label space on the label table, and start each projection on the table's leading word directions."""
     from emoembed.labels.emotion import table
 
-    assert model.phrases is not None
     if fit:
-        model.space.fit(model.phrases)
+        model.space.fit(model.phrase_encoder)
     names = list(table())
     words = model.embed(names)[:, : model.config.phrase_dim]
     _, _, directions = torch.linalg.svd(words.float(), full_matrices=False)
@@ -63,10 +70,9 @@ def start_projections(model: EmotionModel, *, fit: bool = True) -> None:
 def temper(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel:
     """Let the text encoder's adapters count so much: weights between untrained and trained (WiSE-FT)."""
     config = model.config.modalities["text"]
-    encoder = model.modality("text").encoder
-    assert isinstance(encoder, TransformerEncoder)
-    assert encoder.adapters is not None
-    encoder.adapters.strength = strength
+    encoder = transformer_of(model, "text")
+    if encoder.adapters is not None:
+        encoder.adapters.strength = strength
     encoder.train(encoder.training)  # forgets the weights merged before
     changed = config.with_settings(strength=strength)
     model.config = replace(model.config, modalities={**model.config.modalities, "text": changed})

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import load_file, save_file
 
-from emoembed.encoders.transformer import TransformerEncoder
 from emoembed.errors import InputError
 from emoembed.labels.phrases import PhraseEncoder
 from emoembed.model.model import EmotionModel
 from emoembed.reading.media import Pixels
 from emoembed.reading.rows import EmotionData, Excerpts
 from emoembed.training.background import fit_background, with_seen
-from emoembed.training.build import build, temper
+from emoembed.training.build import build, temper, transformer_of
 from emoembed.training.calibrate import calibrate, calibrate_jointly
 from emoembed.training.config import Execution
 from emoembed.training.loop import History, fit
@@ -86,10 +85,7 @@ def untrained(recipe: Recipe) -> EmotionModel:
     """The model that a recipe starts from."""
     model = build(recipe.modalities, recipe.phrases, recipe.config.seed, recipe.like)
     for name, weights in recipe.weights.items():
-        encoder = model.modality(name).encoder
-        if not isinstance(encoder, TransformerEncoder):
-            raise InputError(f"weights were given for {name}, whose encoder is no transformer")
-        encoder.trunk.load_state_dict(weights)
+        transformer_of(model, name).trunk.load_state_dict(weights)
     return model
 
 

@@ -221,4 +221,5 @@ def _bar(batches: Iterable[np.ndarray], rows: int, epoch: int, config: TrainConf
     from tqdm import tqdm
 
     count = -(-rows // config.batch_size)
-    return tqdm(batches, desc=f"epoch {epoch}/{config.epochs}", total=count, leave=False)
+    shown: Iterable[np.ndarray] = tqdm(batches, desc=f"epoch {epoch}/{config.epochs}", total=count, leave=False)
+    return shown

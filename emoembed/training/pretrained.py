@@ -16,7 +16,7 @@ from torch import Tensor
 
 from emoembed.encoders.transformer import TransformerEncoder, TransformerSettings
 from emoembed.encoders.trunk import read_trunk
-from emoembed.errors import CheckpointError
+from emoembed.errors import CheckpointError, InputError
 from emoembed.features import audio
 from emoembed.labels.phrases import SentenceEncoder
 from emoembed.model import checkpoint
@@ -41,8 +41,8 @@ class Pretrained:
     def sentence_encoder(self) -> SentenceEncoder:
         """A text transformer as the encoder of label names."""
         encoder = self.modality.build()
-        assert self.tokenizer is not None
-        assert isinstance(encoder, TransformerEncoder)
+        if self.tokenizer is None or not isinstance(encoder, TransformerEncoder):
+            raise InputError("labels are embedded by a transformer of text, with its tokenizer")
         encoder.trunk.load_state_dict(self.weights)
         return SentenceEncoder(encoder.eval(), self.tokenizer)
 

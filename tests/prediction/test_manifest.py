@@ -226,7 +226,7 @@ def test_progress_is_a_bar_on_a_terminal_that_ends_where_the_rows_do(monkeypatch
 
 
 def test_rows_are_on_the_disk_every_ten_seconds(rows, recognizer, monkeypatch):
-    monkeypatch.setattr("emoembed.prediction.manifest.time.monotonic", itertools.count(0.0, 11.0).__next__)
+    monkeypatch.setattr("emoembed.prediction.resumable_table.time.monotonic", itertools.count(0.0, 11.0).__next__)
     stopped_after(recognizer, monkeypatch, 1)
     with pytest.raises(Stopped):
         scoring.predict_manifest(recognizer, rows, LABELS, rows.with_name("out.csv"))
