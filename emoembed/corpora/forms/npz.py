@@ -13,6 +13,7 @@ import numpy as np
 
 from emoembed.corpora.files import existing
 from emoembed.corpora.forms import pickles
+from emoembed.corpora.forms.pickle_values import array_over
 from emoembed.errors import CorpusFileError
 from emoembed.features.limits import ARCHIVE_GROWTH, archive_allows
 
@@ -76,7 +77,7 @@ def read_array(stream: IO[bytes], where: str, size: int) -> Any:
                 raise ValueError(f"{size - begin} bytes for an array of shape {shape} and type {kind}")
             if kind.kind not in "?biufcSU":
                 raise ValueError(f"values of type {kind}")
-            flat = pickles.array_over(stream.read(count * kind.itemsize), kind)
+            flat = array_over(stream.read(count * kind.itemsize), kind)
             return flat.reshape(shape, order="F" if fortran else "C")
     except DAMAGED as error:
         raise CorpusFileError(f"{where}: no NumPy array of numbers ({error}); fetch it again") from error
