@@ -13,7 +13,7 @@ import numpy as np
 
 from emoembed.errors import EmoembedError, InputError, MediaError
 from emoembed.features import limits, picture_files
-from emoembed.features.face_tracker import FACE_SIZE, Face, FaceTracker, HaarDetector, YuNetDetector, crop, equalised
+from emoembed.features.face_tracker import FACE_SIZE, FaceTracker, HaarDetector, YuNetDetector, crop, equalised
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.features.media_files import File, name_of, openable
 from emoembed.features.notes import Note
@@ -49,16 +49,14 @@ class FaceTrack:
 
 
 def read_faces(
-    video: File | np.ndarray,
+    video: File | np.ndarray | tuple[np.ndarray, float],
     *,
     rate: float = 10.0,
-    frame_rate: float | None = None,
     start: float | None = None,
     end: float | None = None,
     side: Literal["left", "right"] | None = None,
-    detector: str | Path | None = None,
+    detector: str | Path = "haar",
     limit: int | None = None,
-    face_itself: bool = False,
 ) -> FaceTrack:
     """Find a face in a video or picture and follow it; each row is the face, eyes level, as 48 x 48 grey pixels.
 
@@ -70,15 +68,14 @@ def read_faces(
     Args:
         video: a video or image file, its bytes or the open file, or an array of RGB frames `(time, height, width, 3)`,
             grey frames `(time, height, width)`, one RGB `(height, width, 3)` or grey `(height, width)` image; uint8, or
-            float 0..1.
+            float 0..1. `(array, frame_rate)` says how many frames a second an array has; without it the array is taken
+            to have been sampled already, at `rate`, and every frame is looked at.
         rate: frames a second that are looked at, at most; files are sampled by the times they carry.
-        frame_rate: frames a second of an array, refused with a path. Without it the array is taken to have been sampled
-            already, at `rate`: every frame is looked at.
         start, end: seconds to look at; the whole video by default.
         side: look only at the left or right half of the picture (recordings with one speaker on each side).
-        detector: a YuNet ONNX file to find faces with; by default the Haar cascade that comes with OpenCV.
+        detector: "haar", the cascade that comes with OpenCV; a YuNet ONNX file; or "none", where each frame is a face
+            that was cut out before, and nothing is searched.
         limit: faces after which no further frame is looked at; by default all are.
-        face_itself: each frame is a face that was cut out before; nothing is searched.
 
     Raises:
         MissingFileError: a path is not a file.
@@ -86,41 +83,13 @@ def read_faces(
         InputError: an array of the wrong shape or type, or with NaN or infinite values; or a bad argument.
     """
     _check_arguments(rate, start, end, side, limit)
-    if isinstance(video, np.ndarray):
-        video = _without_alpha(video)
-        name, still = f"video array of shape {video.shape}", _is_still(video)
-        frames = _array_frames(video, frame_rate, rate, start, end)
-    else:
-        if not isinstance(video, str | Path | bytes | bytearray) and not hasattr(video, "read"):
-            raise InputError(f"video is a path, bytes, an open file or a NumPy array; given {type(video).__name__}")
-        if frame_rate is not None:
-            raise InputError(f"frame_rate={frame_rate} was given with {name_of(video)}, which states its own")
-        name = name_of(video)
-        still = picture_files.is_picture(video)
-        frames = iter([(0.0, picture_files.read(video))]) if still else _file_frames(video, name, rate, start, end)
-    tracker = FaceTracker(YuNetDetector(detector) if detector is not None else HaarDetector(patient=still))
-    seen, found, notes = 0, [], []
+    name, still, frames = _frames_of(video, rate, start, end)
+    finder = _Finder(name, detector, side, still)
+    seen, found = 0, []
     for time, grey in frames:
         seen += 1
-        fault = limits.picture_fault(grey.shape[1], grey.shape[0])
-        if fault:
-            raise MediaError(f"{name}: {fault}")
-        middle = grey.shape[1] // 2
-        offset = middle if side == "right" else 0
-        half = grey[:, offset : middle if side == "left" else None]
-        if int(half.max()) - int(half.min()) < FLAT:
-            continue
-        row = _whole(half) if face_itself or max(half.shape) <= FACE_ITSELF else _face_row(half, time, tracker)
-        if still and not face_itself and FACE_ITSELF < max(half.shape) <= SMALL_PICTURE:
-            if row is None:
-                notes.append(
-                    Note("face-whole", "video", f"no face was found in {name}; the whole picture was taken as one")
-                )
-            if row is None or row[1][2] >= CUT_OUT * min(half.shape):
-                row = _whole(half)
-        if row is not None:
-            pixels, (x, y, width, height), confidence = row
-            found.append((time, pixels, (x + offset, y, width, height), confidence))
+        face = finder.find(grey, time)
+        found += [] if face is None else [(time, *face)]
         if len(found) == limit:
             break
     if not seen:
@@ -129,11 +98,12 @@ def read_faces(
     if not found:
         raise MediaError(_no_face(seen, name))
     times, faces, boxes, confidences = zip(*found, strict=True)
-    feature_set = FACES if rate == FACES.rate else replace(FACES, rate=rate)
+    notes = finder.notes
     if seen > 1:
         notes.append(Note("faces", "video", f"{len(found)} of {seen} frames show a face"))
     if len(found) < FEW_FACES * seen:
         notes.append(Note("few-faces", "video", f"{len(found)} of {seen} frames show a face, so that it may be none"))
+    feature_set = FACES if rate == FACES.rate else replace(FACES, rate=rate)
     return FaceTrack(
         Features(np.stack(faces).reshape(len(faces), -1), feature_set, tuple(notes)),
         np.array(times),
@@ -143,17 +113,71 @@ def read_faces(
     )
 
 
-def _face_row(
-    grey: np.ndarray, time: float, tracker: FaceTracker
-) -> tuple[np.ndarray, tuple[float, float, float, float], float] | None:
-    """The face of one frame `(48, 48)`, its box and confidence, or None."""
-    face: Face | None = tracker.follow(grey, time)
-    if face is None:
-        return None
-    return crop(grey, face), (face.x, face.y, face.side, face.side), face.confidence
+def _frames_of(
+    video: Any, rate: float, start: float | None, end: float | None
+) -> tuple[str, bool, Iterator[tuple[float, np.ndarray]]]:
+    """What a source is called, whether it is one picture, and its times and grey uint8 frames `(height, width)`."""
+    if isinstance(video, tuple) and not (len(video) == 2 and isinstance(video[0], np.ndarray)):
+        raise InputError("a tuple as video is (array, frames a second)")
+    if isinstance(video, np.ndarray | tuple):
+        array, frame_rate = video if isinstance(video, tuple) else (video, None)
+        array = _without_alpha(array)
+        still = _is_still(array)
+        return f"video array of shape {array.shape}", still, _array_frames(array, frame_rate, rate, start, end)
+    if not isinstance(video, str | Path | bytes | bytearray) and not hasattr(video, "read"):
+        raise InputError(f"video is a path, bytes, an open file or a NumPy array; given {type(video).__name__}")
+    name = name_of(video)
+    if picture_files.is_picture(video):
+        return name, True, iter([(0.0, picture_files.read(video))])
+    return name, False, _file_frames(video, name, rate, start, end)
 
 
-def _whole(grey: np.ndarray) -> tuple[np.ndarray, tuple[float, float, float, float], float]:
+Found = tuple[np.ndarray, tuple[float, float, float, float], float]
+"""A face `(48, 48)`, its box in the frame, and a confidence."""
+
+
+class _Finder:
+    """Finds the face of one frame after another."""
+
+    def __init__(self, name: str, detector: str | Path, side: str | None, still: bool) -> None:
+        self.name, self.side, self.still = name, side, still
+        self.notes: list[Note] = []
+        self.tracker: FaceTracker | None = None
+        if detector != "none":
+            self.tracker = FaceTracker(HaarDetector(patient=still) if detector == "haar" else YuNetDetector(detector))
+
+    def find(self, grey: np.ndarray, time: float) -> Found | None:
+        """The face of a grey uint8 frame `(height, width)`, or None."""
+        fault = limits.picture_fault(grey.shape[1], grey.shape[0])
+        if fault:
+            raise MediaError(f"{self.name}: {fault}")
+        middle = grey.shape[1] // 2
+        offset = middle if self.side == "right" else 0
+        half = grey[:, offset : middle if self.side == "left" else None]
+        if int(half.max()) - int(half.min()) < FLAT:
+            return None
+        found = self._in(half, time)
+        if found is None:
+            return None
+        pixels, (x, y, width, height), confidence = found
+        return pixels, (x + offset, y, width, height), confidence
+
+    def _in(self, grey: np.ndarray, time: float) -> Found | None:
+        if self.tracker is None or max(grey.shape) <= FACE_ITSELF:
+            return _whole(grey)
+        face = self.tracker.follow(grey, time)
+        if self.still and max(grey.shape) <= SMALL_PICTURE:
+            if face is None:
+                said = f"no face was found in {self.name}; the whole picture was taken as one"
+                self.notes.append(Note("face-whole", "video", said))
+            if face is None or face.side >= CUT_OUT * min(grey.shape):
+                return _whole(grey)
+        if face is None:
+            return None
+        return crop(grey, face), (face.x, face.y, face.side, face.side), face.confidence
+
+
+def _whole(grey: np.ndarray) -> Found:
     """The whole of a frame as a face, its box and a confidence of 1."""
     import cv2
 
@@ -183,7 +207,7 @@ def _array_frames(
     """Times and grey uint8 frames `(height, width)` of an array."""
     frames = video[None] if _is_still(video) else video
     _check_array(video, frames)
-    if frame_rate is not None and not (math.isfinite(frame_rate) and frame_rate > 0):
+    if frame_rate is not None and not (isinstance(frame_rate, Real) and math.isfinite(frame_rate) and frame_rate > 0):
         raise InputError(f"frame_rate is frames a second, above 0; given {frame_rate!r}")
     times = (index / (frame_rate or rate) for index in range(len(frames)))
     # grey only those that are kept: a generator, so that a long array is not copied whole

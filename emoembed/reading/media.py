@@ -133,7 +133,7 @@ def _video(config: ModalityConfig, source: Any) -> Reading:
     if config.features not in ("faces", "pixels"):
         raise _needs_features("video", config)
     given, face_itself = inputs.frames_of(source)
-    track = video.read_faces(given, limit=config.longest, face_itself=face_itself)
+    track = video.read_faces(given, limit=config.longest, detector="none" if face_itself else "haar")
     faces, notes = track.features.values, track.features.notes
     if len(faces) == config.longest:
         said = f"the first {len(faces)} faces were read, up to {track.times[-1]:.0f} s"

@@ -99,7 +99,7 @@ def test_a_tilted_face_is_turned_level(astronaut):
 
 def test_the_track_follows_a_moving_face(astronaut):
     frames, truth = moving(astronaut[45:185, 155:295], steps=50)
-    track = read_faces(frames, frame_rate=25)
+    track = read_faces((frames, 25))
     assert len(track.times) == track.frames_seen == 20
     errors = centres(track) - truth[np.rint(track.times * 25).astype(int)]
     # the face is not quite in the middle of the pasted square: a constant, so only what varies is an error
@@ -111,7 +111,7 @@ def test_the_track_follows_a_moving_face(astronaut):
 def test_a_lost_face_is_given_up_and_found_again(astronaut):
     frames, truth = moving(astronaut[45:185, 155:295], steps=24)
     blank = np.random.default_rng(2).integers(80, 120, (10, *frames.shape[1:]), dtype=np.uint8)
-    track = read_faces(np.concatenate([frames[:10], blank, frames[14:]]), rate=10, frame_rate=10)
+    track = read_faces((np.concatenate([frames[:10], blank, frames[14:]]), 10), rate=10)
     np.testing.assert_allclose(track.times * 10, [*range(10), *range(20, 30)])
     assert track.frames_seen == 30
     offsets = centres(track) - np.concatenate([truth[:10], truth[14:]])
@@ -198,7 +198,7 @@ def test_an_image_file_is_read_like_its_array(astronaut, tmp_path):
 
 
 def test_a_video_file_is_read_like_its_frames(demo, media):
-    from_file, from_array = read_faces(media[1]), read_faces(demo.moving_face(), frame_rate=25)
+    from_file, from_array = read_faces(media[1]), read_faces((demo.moving_face(), 25))
     np.testing.assert_allclose(from_file.times, from_array.times)
     assert from_file.frames_seen == len(from_file.times) == 20
     assert np.abs(from_file.boxes - from_array.boxes).max() < 10
@@ -345,7 +345,6 @@ def test_an_array_of_no_frames():
     [
         ({"rate": 0}, "rate is frames a second, above 0; given 0"),
         ({"rate": float("nan")}, "given nan"),
-        ({"frame_rate": -1}, "frame_rate is frames a second, above 0; given -1"),
         ({"start": -1}, "start is seconds .* given -1"),
         ({"start": 2, "end": 1}, "after start; given start=2, end=1"),
         ({"limit": 0}, "limit is a number of faces, at least 1, or None; given 0"),
@@ -357,9 +356,13 @@ def test_bad_arguments(noise, arguments, message):
         read_faces(noise, **arguments)
 
 
-def test_frame_rate_is_refused_with_a_file(media):
-    with pytest.raises(InputError, match=r"frame_rate=25 was given with .*face\.mp4, which states its own"):
-        read_faces(media[1], frame_rate=25)
+def test_bad_frame_rates(noise, media):
+    for rate in (-1, float("nan"), "fast"):
+        with pytest.raises(InputError, match=f"frame_rate is frames a second, above 0; given {rate!r}"):
+            read_faces((noise, rate))
+    for other in ((media[1], 25), (noise,), (noise, 25, 1)):
+        with pytest.raises(InputError, match=r"a tuple as video is \(array, frames a second\)"):
+            read_faces(other)
 
 
 def test_yunet_needs_its_file(astronaut, tmp_path):
@@ -451,7 +454,7 @@ def test_a_size_that_a_file_cannot_hold_is_refused_before_it_is_decoded(astronau
 
 def test_a_picture_said_to_be_the_face_is_taken_whole(astronaut):
     scene = cv2.resize(astronaut, (300, 300))
-    whole = read_faces(scene, face_itself=True)
+    whole = read_faces(scene, detector="none")
     assert whole.boxes.tolist() == [[0, 0, 300, 300]]
     assert read_faces(scene).boxes[0, 2] < 150
 
@@ -562,4 +565,4 @@ def test_times_that_are_no_numbers_are_an_own_error(wrong):
 def test_a_picture_of_one_grey_shows_no_face():
     for shown in (np.zeros((48, 48), np.uint8), np.full((64, 64, 3), 255, np.uint8), np.zeros((1, 1), np.uint8)):
         with pytest.raises(MediaError, match="no face"):
-            read_faces(shown, face_itself=True)
+            read_faces(shown, detector="none")
