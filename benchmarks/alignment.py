@@ -46,7 +46,7 @@ def write(folder: Path, videos: int, seconds: float, segments: Path | None) -> N
             str(video): list(zip(rows["start"], rows["end"], rows["split"], strict=True))
             for video, rows in list(known[known["end"] > known["start"]].groupby("video"))[:videos]
         }
-    stand_in.write_mosei(folder, words, vocabulary, spans=spans)
+    stand_in.write_mosei(folder, words, vocabulary, size=spans)
 
 
 def ours(folder: Path) -> tuple[dict[str, dict[str, alignment.Aligned]], float]:

@@ -31,9 +31,9 @@ def main() -> None:
     vocabulary = [w for label in table().values() for w in (label.name, *label.synonyms) if w in words]
     options = {"form": parsed.form, "seed": parsed.seed, "shuffled": parsed.shuffled}
     if parsed.corpus == "mosei":
-        stand_in.write_mosei(parsed.output, words, vocabulary, **options, videos=parsed.size or 24)
+        stand_in.write_mosei(parsed.output, words, vocabulary, **options, size=(parsed.size or 24, 6))
     else:
-        stand_in.write_iemocap(parsed.output, words, vocabulary, **options, dialogues=parsed.size or 2)
+        stand_in.write_iemocap(parsed.output, words, vocabulary, **options, size=(parsed.size or 2, 18))
     print(f"{parsed.corpus}, form {parsed.form} -> {parsed.output}")
 
 

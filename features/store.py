@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tokenize import TokenError
 from typing import TypeVar
@@ -25,6 +25,7 @@ from emoembed.features.feature_set import Features, FeatureSet
 
 Item = TypeVar("Item", bound=Hashable)
 VERSION = 1
+SHARD_SIZE = 256  # items
 
 
 class FeatureStore(Mapping[str, np.ndarray]):
@@ -91,7 +92,6 @@ def extract(
     extractor: Callable[[Item], Features],
     folder: str | Path,
     *,
-    shard_size: int = 256,
     dtype: str = "float32",
     progress: bool = False,
     retry: bool = False,
@@ -106,7 +106,6 @@ def extract(
         items: ids (unique) and whatever `extractor` takes.
         extractor: one source to its `Features`; all of one feature set.
         folder: where the store is or shall be.
-        shard_size: items per shard.
         dtype: `float32` or `float16`, as stored.
         retry: whether items that failed in an earlier run are tried again.
         state_of: what a source is like now, such as its size and time of change, or "" where that cannot be told; an
@@ -116,25 +115,28 @@ def extract(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    state = state_of or (lambda _: "")
     with FileLock(folder / ".lock"):
-        return _extract(items, extractor, folder, shard_size, dtype, progress, retry, state_of)
+        if retry:
+            (folder / "failures.jsonl").unlink(missing_ok=True)
+        waiting = _waiting(items, folder, state)
+        if progress and waiting:
+            from tqdm import tqdm
+
+            waiting = tqdm(waiting, desc=folder.name, unit="item")
+        _write_shards(((item, source, state(source)) for item, source in waiting), extractor, folder, dtype)
+        if not (folder / "store.json").is_file():
+            reasons = "; ".join(list(_read_failures(folder).values())[:3])
+            raise InputError(f"nothing could be extracted into {folder}: {reasons or 'no items were given'}")
+        return FeatureStore(folder)
 
 
-def _extract(
-    items: Iterable[tuple[str, Item]],
-    extractor: Callable[[Item], Features],
-    folder: Path,
-    shard_size: int,
-    dtype: str,
-    progress: bool,
-    retry: bool,
-    state_of: Callable[[Item], str] | None,
-) -> FeatureStore:
-    if retry:
-        (folder / "failures.jsonl").unlink(missing_ok=True)
+def _waiting(
+    items: Iterable[tuple[str, Item]], folder: Path, state: Callable[[Item], str]
+) -> Sequence[tuple[str, Item]]:
+    """The items that the store neither holds, as their sources are now, nor has failed at."""
     earlier = FeatureStore(folder).states if (folder / "store.json").is_file() else {}
     failed = _read_failures(folder)
-    state = state_of or (lambda _: "")
     waiting = [
         (item, source)
         for item, source in items
@@ -142,26 +144,24 @@ def _extract(
     ]
     if len({item for item, _ in waiting}) != len(waiting):
         raise InputError("the items to extract repeat an id")
-    if progress and waiting:
-        from tqdm import tqdm
+    return waiting
 
-        waiting = tqdm(waiting, desc=folder.name, unit="item")
+
+def _write_shards(
+    items: Iterable[tuple[str, Item, str]], extractor: Callable[[Item], Features], folder: Path, dtype: str
+) -> None:
     shard: list[tuple[str, Features, str]] = []
-    for item, source in waiting:
+    for item, source, state in items:
         try:
-            shard.append((item, extractor(source), state(source)))
+            shard.append((item, extractor(source), state))
         except EmoembedError as error:
             _append_failure(folder, item, str(error))
             continue
-        if len(shard) == shard_size:
+        if len(shard) == SHARD_SIZE:
             _write_shard(folder, shard, dtype)
             shard = []
     if shard:
         _write_shard(folder, shard, dtype)
-    if not (folder / "store.json").is_file():
-        reasons = "; ".join(list(_read_failures(folder).values())[:3])
-        raise InputError(f"nothing could be extracted into {folder}: {reasons or 'no items were given'}")
-    return FeatureStore(folder)
 
 
 def _same(earlier: str, now: str) -> bool:

@@ -144,7 +144,7 @@ def stand_in(tmp_path_factory, word_table):
     """`stand_in("mosei", "csd")` -> its folder."""
     written = {}
     writers = {"mosei": write_mosei, "iemocap": write_iemocap}
-    small = {("mosei", "raw"): {"videos": 6, "segments": 2}, ("iemocap", "raw"): {"dialogues": 2, "turns": 3}}
+    small = {("mosei", "raw"): {"size": (6, 2)}, ("iemocap", "raw"): {"size": (2, 3)}}
 
     def make(name, form):
         if (name, form) not in written:

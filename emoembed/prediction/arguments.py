@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict
 
 import numpy as np
 
@@ -13,6 +14,55 @@ from emoembed.labels.emotion import Labels, resolve
 from emoembed.model.calibration import RISKS
 
 DEFAULT_RISK = 0.2
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+    from PIL.Image import Image
+
+    One = (
+        str | Path | bytes | IO[bytes] | tuple[Any, ...] | Mapping[str, Any] | np.ndarray | torch.Tensor | Image | None
+    )
+    """A recording or a face, in one of the forms that `predict` takes."""
+    Many = list[Any] | pd.Series[Any] | None
+    """One entry an item."""
+
+
+class AnswerOptions(TypedDict, total=False):
+    """How items are answered; `emoembed.predict` says what each means."""
+
+    multi_label: bool
+    abstain: bool | float
+
+
+class PredictOptions(AnswerOptions, total=False):
+    """How `predict` answers, and what it does about items that it cannot use."""
+
+    errors: Literal["raise", "skip"]
+
+
+def options_of(given: Mapping[str, Any]) -> tuple[bool, bool | float, str]:
+    """`multi_label`, `abstain` and `errors`, checked.
+
+    Raises:
+        TypeError: there is no such option.
+        InputError: one has a value that it cannot have.
+    """
+    strange = [name for name in given if name not in PredictOptions.__annotations__]
+    if strange:
+        known = ", ".join(PredictOptions.__annotations__)
+        raise TypeError(f"predict() got an unexpected keyword argument {strange[0]!r}; its options are {known}")
+    multi_label, errors = given.get("multi_label", False), given.get("errors", "raise")
+    if not isinstance(multi_label, bool | np.bool_):
+        raise InputError(f"multi_label is True or False; given {multi_label!r:.40}")
+    check_errors(errors)
+    return bool(multi_label), given.get("abstain", False), errors
+
+
+def check_errors(errors: str) -> None:
+    """Raise InputError for anything but "raise" and "skip"."""
+    if not isinstance(errors, str) or errors not in ("raise", "skip"):
+        raise InputError(f"errors is 'raise' or 'skip'; given {errors!r}")
 
 
 def risk_of(abstain: bool | float) -> float | None:

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from emoembed.corpora.corpus import COLUMNS, Corpus
 from emoembed.corpora.tables import require_output
 from emoembed.errors import InputError, LabelError
 from emoembed.labels.emotion import Labels, resolve
+from emoembed.prediction.arguments import AnswerOptions, options_of
 from emoembed.prediction.progress import Progress
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
@@ -54,10 +55,9 @@ def predict_manifest(
     labels: Labels | None,
     output: str | Path,
     *,
-    multi_label: bool = False,
-    abstain: bool | float = False,
     batch_size: int = 32,
     progress: bool = False,
+    **options: Unpack[AnswerOptions],
 ) -> Summary:
     """Score every row of a manifest and write a table.
 
@@ -70,9 +70,9 @@ def predict_manifest(
         source: a manifest's path, or a corpus.
         labels: as `predict` takes them.
         output: `.csv`, `.tsv`, `.jsonl`, `.parquet` or `.xlsx`; `NAME.part` until all rows are there.
-        multi_label, abstain: as `predict` takes them; a row that is not answered has no label.
         batch_size: texts a call.
         progress: show a bar, or where there is no terminal a line every 30 seconds, on stderr.
+        options: `multi_label` and `abstain`, as `predict` takes them; a row that is not answered has no label.
 
     Returns:
         Summary; a row that fails has its reason in `error` there and in `failures` here, and stops nothing.
@@ -81,6 +81,7 @@ def predict_manifest(
         OutputError: the table cannot be written, or another process writes it at this moment.
     """
     require_output(output, source)
+    multi_label, abstain, _ = options_of(options)
     corpus = as_corpus(source)
     names = _names(recognizer, labels)
     usable = usable_modalities(recognizer.model, corpus, present_modalities(corpus))
@@ -91,12 +92,12 @@ def predict_manifest(
         raise LabelError(f"label {clashing.pop()!r} is a column of the output itself; spell it in another way")
     carried = _carried(corpus, source, {*OWN, *weights, *names, "error"})
     made_from = fingerprint(recognizer, corpus, labels, names, [multi_label, abstain, batch_size], carried)
-    options = {"labels": labels, "multi_label": multi_label, "abstain": abstain}
+    asked = {"labels": labels, "multi_label": multi_label, "abstain": abstain}
     columns = [*carried, *OWN, *weights, *names, "error"]
     table = ResumableTable(Path(os.path.realpath(output)), columns, made_from)
     with table:
         rows = sources_of(corpus, usable)
-        scored = _scored(recognizer, rows, batch_size, options, table.rows)
+        scored = _scored(recognizer, rows, batch_size, asked, table.rows)
         with Progress(len(rows), corpus.name, shown=progress, begin=table.rows) as shown:
             for first, results in scored:
                 for place, (result, failure) in enumerate(results, first):

@@ -8,7 +8,7 @@ from copy import deepcopy
 from functools import lru_cache
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from emoembed.model.device import check_device
 from emoembed.model.model import EmotionModel
 from emoembed.prediction import process
 from emoembed.prediction.answer import LabelSet, answer
-from emoembed.prediction.arguments import items_of, listed, risk_of
+from emoembed.prediction.arguments import PredictOptions, check_errors, items_of, listed, options_of, risk_of
 from emoembed.prediction.label_notes import notes_of
 from emoembed.prediction.result import Result
 from emoembed.prediction.support import support_points, support_rows, taught_labels
@@ -34,6 +34,8 @@ from emoembed.transfer import few_shot
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from emoembed.prediction.arguments import Many, One
 
 BATCH_SIZE = 32
 LABEL_SETS = 64
@@ -88,6 +90,24 @@ class Recognizer(
         """What is scored when the caller names no labels."""
         return self.model.state.labels
 
+    @overload
+    def predict(
+        self,
+        text: str | None = None,
+        audio: One = None,
+        video: One = None,
+        labels: Labels | None = None,
+        **options: Unpack[PredictOptions],
+    ) -> Result: ...
+    @overload
+    def predict(
+        self,
+        text: Many = None,
+        audio: Many = None,
+        video: Many = None,
+        labels: Labels | None = None,
+        **options: Unpack[PredictOptions],
+    ) -> list[Result]: ...
     @torch.inference_mode()
     def predict(
         self,
@@ -95,16 +115,11 @@ class Recognizer(
         audio: Any = None,
         video: Any = None,
         labels: Labels | None = None,
-        *,
-        multi_label: bool = False,
-        abstain: bool | float = False,
-        errors: str = "raise",
-    ) -> Any:
+        **options: Unpack[PredictOptions],
+    ) -> Result | list[Result]:
         """Score labels for one item, or for a list of items; see `emoembed.predict`."""
         process.require_no_fork()
-        _check_errors(errors)
-        if not isinstance(multi_label, bool | np.bool_):
-            raise InputError(f"multi_label is True or False; given {multi_label!r:.40}")
+        multi_label, abstain, errors = options_of(options)
         items, single = items_of({"text": text, "audio": audio, "video": video})
         given = [name for name in self.model.modalities if any(item.get(name) is not None for item in items)]
         risk = self.risk(abstain, given)
@@ -181,7 +196,7 @@ class Recognizer(
             InputError: no support, a row without a label, or a label that `labels` does not name.
         """
         process.require_no_fork()
-        _check_errors(errors)
+        check_errors(errors)
         if not isinstance(steps, Integral) or steps < 0:
             raise InputError(f"steps is a whole number of at least 0; given {steps!r:.40}")
         if not isinstance(max_harm, Real) or not 0 <= max_harm <= 1:
@@ -224,7 +239,7 @@ class Recognizer(
             MediaError, MissingFileError: an item that cannot be used.
         """
         process.require_no_fork()
-        _check_errors(errors)
+        check_errors(errors)
         given = {"audio": audio, "video": video}
         for name, items in given.items():
             if items is None:
@@ -278,11 +293,6 @@ class Recognizer(
         return read_item(self.model, item, "" if single else f"item {position}: ")
 
 
-def _check_errors(errors: str) -> None:
-    if not isinstance(errors, str) or errors not in ("raise", "skip"):
-        raise InputError(f"errors is 'raise' or 'skip'; given {errors!r}")
-
-
 def _outside_inference(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copies that gradients may pass through."""
     return {name: tensor.clone() for name, tensor in tensors.items()}
@@ -294,6 +304,28 @@ def _warn_of_skipped(what: str, skipped: Sequence[str], total: int) -> None:
         warnings.warn(said, stacklevel=3)
 
 
+@overload
+def predict(
+    text: str | None = None,
+    audio: One = None,
+    video: One = None,
+    labels: Labels | None = None,
+    *,
+    model: str | Path = "base",
+    device: str | None = None,
+    **options: Unpack[PredictOptions],
+) -> Result: ...
+@overload
+def predict(
+    text: Many = None,
+    audio: Many = None,
+    video: Many = None,
+    labels: Labels | None = None,
+    *,
+    model: str | Path = "base",
+    device: str | None = None,
+    **options: Unpack[PredictOptions],
+) -> list[Result]: ...
 def predict(
     text: Any = None,
     audio: Any = None,
@@ -301,11 +333,9 @@ def predict(
     labels: Labels | None = None,
     *,
     model: str | Path = "base",
-    multi_label: bool = False,
-    abstain: bool | float = False,
-    errors: str = "raise",
     device: str | None = None,
-) -> Any:
+    **options: Unpack[PredictOptions],
+) -> Result | list[Result]:
     """Score any emotion names for a sentence, a recording and a face, alone or together.
 
     Args:
@@ -337,9 +367,7 @@ def predict(
         MissingFileError: a path that is not there, unless `errors` is "skip".
         MediaError: the only media given holds nothing to work on.
     """
-    return _kept(model, device).predict(
-        text, audio, video, labels, multi_label=multi_label, abstain=abstain, errors=errors
-    )
+    return _kept(model, device).predict(text, audio, video, labels, **options)
 
 
 def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:

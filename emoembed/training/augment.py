@@ -7,13 +7,15 @@ from torch import Tensor
 
 from emoembed.encoders.masking import stretch
 
+BANDS = 64
+"""Mel bands, the first columns of speech features."""
+
 
 def speech(
     frames: Tensor,
     lengths: Tensor,
     generator: torch.Generator,
     *,
-    bands: int = 64,
     throat: float = 0.08,
     gain: float = 6.0,
     noise: bool = True,
@@ -24,11 +26,10 @@ def speech(
     Every other recording stays as it is, or what is heard in earnest would be unlike all that was trained on.
 
     Args:
-        frames: `(batch, time, columns)`; the first `bands` columns are decibels, and where four follow they are f0 in
+        frames: `(batch, time, columns)`; the first `BANDS` columns are decibels, and where four follow they are f0 in
             semitones, voicing, energy in decibels and tilt.
         lengths: `(batch,)`, frames of each recording; what follows them is padding.
         generator: of what is drawn.
-        bands: mel bands.
         throat: by how much bands are stretched at most, F0 moved as far: vocal tract length perturbation (Jaitly &
             Hinton 2013).
         gain: decibels, up or down.
@@ -50,16 +51,16 @@ def speech(
 
     warp, louder = 1.0 + spread(throat), spread(gain)[:, None, None]
     below = 30.0 + 40.0 * spread(1.0).abs()[:, None, None]
-    frames[..., :bands] = _warped(frames[..., :bands], warp)
+    frames[..., :BANDS] = _warped(frames[..., :BANDS], warp)
     if noise:
         padding = torch.arange(time)[None, :, None] >= lengths[:, None, None]
-        loudest = frames[..., :bands].masked_fill(padding, -torch.inf).amax(dim=(1, 2), keepdim=True)
-        frames[..., :bands] = torch.maximum(frames[..., :bands], loudest - below)
-    frames[..., :bands] += louder
-    if columns == bands + 4:
-        voiced = frames[..., bands] > 0
-        frames[..., bands] += torch.where(voiced, 12 * torch.log2(warp)[:, None], 0.0)
-        frames[..., bands + 2] += louder[..., 0]
+        loudest = frames[..., :BANDS].masked_fill(padding, -torch.inf).amax(dim=(1, 2), keepdim=True)
+        frames[..., :BANDS] = torch.maximum(frames[..., :BANDS], loudest - below)
+    frames[..., :BANDS] += louder
+    if columns == BANDS + 4:
+        voiced = frames[..., BANDS] > 0
+        frames[..., BANDS] += torch.where(voiced, 12 * torch.log2(warp)[:, None], 0.0)
+        frames[..., BANDS + 2] += louder[..., 0]
     if tempo:
         place = (torch.arange(time)[None, :] * (1.0 + spread(tempo))[:, None]).round().long()
         place = torch.minimum(place, (lengths - 1).clamp(min=0)[:, None])

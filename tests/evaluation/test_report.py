@@ -130,7 +130,9 @@ def test_zero_shot_finds_what_word_vectors_carry_and_nothing_where_they_were_dea
     found = {}
     for shuffled in (False, True):
         folder = tmp_path / str(shuffled)
-        stand_in.write_mosei(folder, word_table, word_table.words, form="seq-20", videos=36, seed=1, shuffled=shuffled)
+        stand_in.write_mosei(
+            folder, word_table, word_table.words, form="seq-20", size=(36, 6), seed=1, shuffled=shuffled
+        )
         runs = [
             zero_shot.evaluate(
                 Study(

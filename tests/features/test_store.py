@@ -13,12 +13,17 @@ from emoembed.features.store import FeatureStore, extract
 SET = FeatureSet("toy", ("a", "b"), 10.0)
 
 
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr("emoembed.features.store.SHARD_SIZE", 2)
+
+
 def features(length):
     return Features(np.full((length, 2), length, np.float32), SET)
 
 
 def test_what_goes_in_comes_out(tmp_path):
-    store = extract([(f"i{n}", n) for n in range(1, 8)], features, tmp_path / "s", shard_size=3)
+    store = extract([(f"i{n}", n) for n in range(1, 8)], features, tmp_path / "s")
     again = FeatureStore(tmp_path / "s")
     assert again.feature_set == SET
     assert len(again) == len(store) == 7
@@ -40,9 +45,9 @@ def test_a_killed_run_goes_on_where_its_last_shard_ended(tmp_path):
 
     items = [(f"i{n}", n) for n in range(1, 8)]
     with pytest.raises(KeyboardInterrupt):
-        extract(items, dying, tmp_path / "s", shard_size=2)
+        extract(items, dying, tmp_path / "s")
     assert len(FeatureStore(tmp_path / "s")) == 4
-    store = extract(items, dying, tmp_path / "s", shard_size=2)
+    store = extract(items, dying, tmp_path / "s")
     assert sorted(store) == [item for item, _ in items]
     assert done.count(1) == 1
 
@@ -85,7 +90,7 @@ def test_two_extractions_into_one_store_take_turns(tmp_path):
 
     names = [[(f"{who}{n}", n) for n in range(1, 8)] for who in "ab"]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda items: extract(items, slow, tmp_path / "s", shard_size=2), names))
+        list(pool.map(lambda items: extract(items, slow, tmp_path / "s"), names))
     store = FeatureStore(tmp_path / "s")
     assert sorted(store) == sorted(item for items in names for item, _ in items)
     np.testing.assert_array_equal(store["a3"], features(3).values)

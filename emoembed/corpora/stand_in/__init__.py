@@ -8,12 +8,12 @@ were dealt out anew (`shuffled`). A figure on these corpora is a check of the ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from emoembed.corpora.readers.mosei import SEQ20_LABELS
 from emoembed.corpora.stand_in import files
-from emoembed.corpora.stand_in.world import IEMOCAP_WORDS, Utterance, Vectors, World, dialogues_of, monologues
+from emoembed.corpora.stand_in.world import IEMOCAP_WORDS, Spans, Utterance, Vectors, World, dialogues_of, monologues
 from emoembed.errors import InputError
 
 MOSEI_FORMS = ("csd", "seq-20", "pickle", "merbench", "raw")
@@ -27,11 +27,9 @@ def write_mosei(
     vocabulary: Sequence[str],
     *,
     form: str = "csd",
-    videos: int = 24,
-    segments: int = 6,
+    size: tuple[int, int] | Spans = (24, 6),
     seed: int = 0,
     shuffled: bool = False,
-    spans: Mapping[str, Sequence[tuple[float, float, str]]] | None = None,
 ) -> Path:
     """Write a MOSEI-like corpus: up to two of six emotions a segment, words without a face, -inf in COVAREP.
 
@@ -40,16 +38,15 @@ def write_mosei(
         vectors: word vectors that hold the six emotions' names and the vocabulary.
         vocabulary: the words that are spoken.
         form: one of `MOSEI_FORMS`.
-        videos, segments: how many, and of how many segments each.
+        size: how many videos, and of how many segments each; or video -> start, end and split of its segments.
         seed: of everything.
         shuffled: deal the emotions' word vectors out anew, so that names no longer say what an emotion is like.
-        spans: video -> start, end and split of its segments, instead of `videos` and `segments`.
     """
     _check(form, MOSEI_FORMS)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     world = World(vectors, SEQ20_LABELS, vocabulary, seed, shuffled)
-    utterances = monologues(world, videos, segments, spans)
+    utterances = monologues(world, size)
     if form == "csd":
         files.write_csd(folder, world, utterances)
     elif form == "seq-20":
@@ -70,17 +67,19 @@ def write_iemocap(
     vocabulary: Sequence[str],
     *,
     form: str = "raw",
-    dialogues: int = 2,
-    turns: int = 18,
+    size: tuple[int, int] = (2, 18),
     seed: int = 0,
     shuffled: bool = False,
 ) -> Path:
-    """Write an IEMOCAP-like corpus of five sessions, `dialogues` each; arguments are those of `write_mosei`."""
+    """Write an IEMOCAP-like corpus of five sessions.
+
+    `size` is the dialogues of each and the turns of a dialogue; the other arguments are those of `write_mosei`.
+    """
     _check(form, IEMOCAP_FORMS)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     world = World(vectors, tuple(IEMOCAP_WORDS.values()), vocabulary, seed, shuffled)
-    utterances = dialogues_of(world, dialogues, turns)
+    utterances = dialogues_of(world, *size)
     if form == "raw":
         files.write_raw_iemocap(folder, world, utterances)
     elif form == "pickle":

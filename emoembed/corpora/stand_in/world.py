@@ -15,6 +15,8 @@ from emoembed.errors import InputError
 from emoembed.labels.emotion import canonical
 
 WORD_SECONDS = 0.3
+Spans = Mapping[str, Sequence[tuple[float, float, str]]]
+"""Video -> start, end and split of its segments."""
 FILLERS = ("the", "a", "it", "to", "of", "and", "this", "there", "then", "thing")
 IEMOCAP_WORDS = {
     "neu": "neutral",
@@ -101,14 +103,13 @@ class World:
         return (clean + 0.5 * self.random.standard_normal((frames, len(clean)))).astype(np.float32)
 
 
-def monologues(
-    world: World, videos: int, segments: int, spans: Mapping[str, Sequence[tuple[float, float, str]]] | None
-) -> list[Utterance]:
-    """MOSEI-like: videos of one speaker, up to two of six emotions a segment."""
-    if spans is None:
+def monologues(world: World, size: tuple[int, int] | Spans) -> list[Utterance]:
+    """MOSEI-like: videos of one speaker, up to two of six emotions a segment. `size` is that of `write_mosei`."""
+    if isinstance(size, tuple):
+        videos, segments = size
         splits = ["train", "valid", "train", "test", "train", "train"]
         lengths = world.random.uniform(2.0, 5.0, size=(videos, segments))
-        spans = {
+        size = {
             f"video{v:04d}": [
                 (float(end - length), float(end), splits[v % len(splits)])
                 for end, length in zip(np.cumsum(lengths[v] + 0.4), lengths[v], strict=True)
@@ -116,7 +117,7 @@ def monologues(
             for v in range(videos)
         }
     found = []
-    for video, parts in spans.items():
+    for video, parts in size.items():
         for number, (start, end, split) in enumerate(parts):
             count = world.random.choice([0, 1, 1, 2])
             emotions = tuple(world.random.choice(SEQ20_LABELS, size=count, replace=False).tolist())
