@@ -122,7 +122,7 @@ def measure_more(model: EmotionModel, fold: Fold, unseen: Sequence[str], seed: i
         among = next(iter(model.calibrated(tensors, trust, multi_label=False).values())).softmax(dim=1).detach().numpy()
         right = among.argmax(axis=1) == rows.targets.argmax(axis=1)
         errors["ECE, among labels"] = metrics.expected_calibration_error(among.max(axis=1), right)
-    taught = few_shot.curve(model, fold, unseen, "valid", (8,), draws=5, seed=seed, steps=steps)
+    taught = few_shot.curve(model, fold, unseen, "valid", few_shot.Teaching((8,), seed=seed, steps=steps))
     return errors | {
         f"{name} after 8": float(taught[name].mean()) for name in ("ap", "auc", "harmonic") if name in taught
     }
@@ -150,6 +150,7 @@ def tables(
 ) -> Iterator[pd.DataFrame]:
     """The table so far, after each variant; its row is printed too."""
     rows: dict[str, pd.Series] = {}
+    first: pd.DataFrame | None = None
     if modality == "text":
         rows["untrained"] = untrained(base, data)
         print(rows["untrained"].to_string())
@@ -158,8 +159,10 @@ def tables(
         kept = [column for column in COLUMNS if column in each]
         by_seed = each.groupby("seed")[kept].mean()
         means = by_seed.mean()
-        if len(seeds) > 1:
-            means = pd.concat([means, by_seed.std(ddof=1).add_suffix(" sd")])
+        first = by_seed if first is None else first
+        if len(seeds) > 1:  # of the gain over the first row, seed by seed: what seeds share is no noise
+            gains = by_seed - first if len(rows) else by_seed
+            means = pd.concat([means, gains.std(ddof=1).add_suffix(" sd")])
         rows[name] = means
         print(f"{name:62}" + "  ".join(f"{key} {value:.4f}" for key, value in means.items()), flush=True)
         yield pd.DataFrame(rows).T.rename_axis(f"{modality}: trained without")

@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from emoembed.errors import EmoembedError
     from emoembed.labels.emotion import Label
     from emoembed.model.model import EmotionModel
-    from emoembed.prediction.recognizer import Recognizer, Result, load, predict
+    from emoembed.prediction.recognizer import Recognizer, load, predict
+    from emoembed.prediction.result import Result
 
 __version__ = "0.1.0"
 __all__ = ["EmoembedError", "EmotionModel", "Label", "Recognizer", "Result", "load", "predict"]

@@ -98,19 +98,23 @@ def read_faces(
     if not found:
         raise MediaError(_no_face(seen, name))
     times, faces, boxes, confidences = zip(*found, strict=True)
-    notes = finder.notes
-    if seen > 1:
-        notes.append(Note("faces", "video", f"{len(found)} of {seen} frames show a face"))
-    if len(found) < FEW_FACES * seen:
-        notes.append(Note("few-faces", "video", f"{len(found)} of {seen} frames show a face, so that it may be none"))
+    notes = (*finder.notes, *_counted(len(found), seen))
     feature_set = FACES if rate == FACES.rate else replace(FACES, rate=rate)
     return FaceTrack(
-        Features(np.stack(faces).reshape(len(faces), -1), feature_set, tuple(notes)),
+        Features(np.stack(faces).reshape(len(faces), -1), feature_set, notes),
         np.array(times),
         np.array(boxes, dtype=np.float64),
         np.array(confidences, dtype=np.float32),
         seen,
     )
+
+
+def _counted(found: int, seen: int) -> list[Note]:
+    """Notes on how many frames show a face."""
+    notes = [Note("faces", "video", f"{found} of {seen} frames show a face")] if seen > 1 else []
+    if found < FEW_FACES * seen:
+        notes.append(Note("few-faces", "video", f"{found} of {seen} frames show a face, so that it may be none"))
+    return notes
 
 
 def _frames_of(

@@ -87,6 +87,23 @@ def test_a_room_is_small_enough_to_be_looked_over():
             assert len(files) <= 14, f"{folder} holds {len(files)} files"
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_functions_are_short_and_take_few_arguments(name):
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.FunctionDef):
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            own = [argument for argument in arguments if argument.arg not in ("self", "cls")]
+            lines = node.end_lineno - node.lineno + 1
+            assert lines <= 60, f"{node.name} has {lines} lines"
+            assert len(own) <= 7, f"{node.name} takes {len(own)} arguments"
+        assert not isinstance(node, ast.Assert), f"line {node.lineno} asserts; raise an error that says what to do"
+
+
+def test_types_are_seldom_ignored():
+    ignored = [name for name, path in MODULES.items() for _ in range(path.read_text().count("# type: ignore"))]
+    assert len(ignored) < 6, ignored
+
+
 def test_imports_run_one_way():
     graph = {name: {o for o in imports(name) if o in MODULES and o != name} for name in MODULES}
     graph.pop("emoembed")  # the lazy front door names its rooms

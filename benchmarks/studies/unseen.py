@@ -100,7 +100,9 @@ def each(
                     readings["all"] = zero_shot.measure(model, fold, (label,), split, facts, encoded)
                 measured.add(names[-1], readings)
                 if seed == 0:
-                    few.append(few_shot.curve(model, single, (label,), split, SHOTS, draws=draws, encoded=one))
+                    few.append(
+                        few_shot.curve(model, single, (label,), split, few_shot.Teaching(SHOTS, draws), encoded=one)
+                    )
                     expected.append(novelty.measure(model, single, label, modality, one))
                     said.append(novelty.score(model, single, label, modality, split, one))
                 if progress:

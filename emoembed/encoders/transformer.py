@@ -86,7 +86,7 @@ class TransformerEncoder(Encoder):
     def _apply(self, fn: Any, recurse: bool = True) -> TransformerEncoder:
         """Moving to another device or type: the merged trunk is forgotten here too."""
         self._merged = []
-        super()._apply(fn, recurse)
+        nn.Module._apply(self, fn, recurse)
         return self
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:

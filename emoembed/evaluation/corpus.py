@@ -21,7 +21,8 @@ from emoembed.evaluation.folds import modality_of
 from emoembed.features.atomic import write_file
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.manifest import Summary, score_rows
-from emoembed.prediction.recognizer import Recognizer, Result
+from emoembed.prediction.recognizer import Recognizer
+from emoembed.prediction.result import Result
 from emoembed.reading.sources import as_corpus, present_modalities, usable_modalities
 
 SHARED = ("meld", "emorynlp")  # scenes of one series: utterances of one's test are in the other's training rows

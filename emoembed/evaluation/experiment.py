@@ -84,7 +84,9 @@ def _unseen(study: Study, shots: Sequence[int | str]) -> Section:
         facts = {"seed": seed, "fold": fold.name}
         measured += zero_shot.measure(model, fold, group, study.split, facts, offset=offset)
         if shots:
-            taught.append(few_shot.curve(model, fold, group, study.split, shots, seed=seed, offset=offset))
+            taught.append(
+                few_shot.curve(model, fold, group, study.split, few_shot.Teaching(shots, seed=seed), offset=offset)
+            )
     table = pd.DataFrame(measured)
     tables = {
         "Zero-shot: each unseen emotion, its rows left out of training": _by_label(study, table),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,16 @@ from emoembed.transfer import few_shot
 SHOTS = (0, 1, 2, 4, 8, 16)
 
 
+@dataclass(frozen=True)
+class Teaching:
+    """How a held-out model is taught; see `evaluate`."""
+
+    shots: Sequence[int | str] = SHOTS
+    draws: int = 5
+    steps: int = 0
+    seed: int = 0  # of the draws
+
+
 def evaluate(study: Study, *, shots: Sequence[int | str] = SHOTS, draws: int = 5, steps: int = 0) -> pd.DataFrame:
     """Adapt held-out models with examples from the training split; one row per shots, draw, seed, fold and label.
 
@@ -33,7 +44,7 @@ def evaluate(study: Study, *, shots: Sequence[int | str] = SHOTS, draws: int = 5
         steps: of the light fine-tune, see `transfer.few_shot.adapt`.
     """
     tables = [
-        curve(study.model(fold, group, seed), fold, group, study.split, shots, draws=draws, seed=seed, steps=steps)
+        curve(study.model(fold, group, seed), fold, group, study.split, Teaching(shots, draws, steps, seed))
         for fold, group, seed in study.runs()
     ]
     return pd.concat(tables, ignore_index=True)
@@ -44,11 +55,8 @@ def curve(
     fold: Fold,
     unseen: Sequence[str],
     split: str,
-    shots: Sequence[int | str],
+    teaching: Teaching,
     *,
-    draws: int = 5,
-    seed: int = 0,
-    steps: int = 0,
     offset: float | None = None,
     encoded: Encoded | None = None,
 ) -> pd.DataFrame:
@@ -57,19 +65,17 @@ def curve(
     Args:
         model: trained without the unseen emotions.
         fold, unseen, split, encoded, offset: as `zero_shot.measure` takes them.
-        shots, draws, steps: as `evaluate` takes them.
-        seed: of the draws.
+        teaching: how many examples, and which.
     """
     rows: list[dict[str, object]] = []
     encoded = encoded or zero_shot.encode(model, fold, split)
-    for count in shots:
-        for draw in range(draws if count else 1):
+    for count in teaching.shots:
+        for draw in range(teaching.draws if count else 1):
             taught = model
             if count:
-                taught = teach(
-                    model, fold.train, draw_support(fold.train, unseen, count, 1000 * seed + draw), steps=steps
-                )
-            facts: dict[str, object] = {"shots": count, "draw": draw, "seed": seed, "fold": fold.name}
+                support = draw_support(fold.train, unseen, count, 1000 * teaching.seed + draw)
+                taught = teach(model, fold.train, support, steps=teaching.steps)
+            facts: dict[str, object] = {"shots": count, "draw": draw, "seed": teaching.seed, "fold": fold.name}
             rows += zero_shot.measure(taught, fold, unseen, split, facts, encoded, offset)
     return pd.DataFrame(rows)
 

@@ -125,16 +125,16 @@ class EmotionModel(Scorer):
         self,
         points: Mapping[str, Tensor],
         label_points: Mapping[str, Tensor],
-        known: Mapping[str, LabelTrust] | None = None,
+        trust: Mapping[str, LabelTrust] | None = None,
     ) -> dict[str, Tensor]:
         """Each modality's logits `(batch, labels)`; see `Modality.score`."""
         return {
-            name: self.modality(name).score(items, label_points[name], known[name] if known else None)
+            name: self.modality(name).score(items, label_points[name], trust[name] if trust else None)
             for name, items in points.items()
         }
 
     def calibrated(
-        self, logits: Mapping[str, Tensor], known: Mapping[str, LabelTrust], *, multi_label: bool
+        self, logits: Mapping[str, Tensor], trust: Mapping[str, LabelTrust], *, multi_label: bool
     ) -> dict[str, Tensor]:
         """Logits whose softmax, or whose sigmoid when `multi_label`, is a probability.
 
@@ -142,11 +142,11 @@ class EmotionModel(Scorer):
         labels never seen have them too (see `calibration`; `training.calibrate` says why the softmax's are level).
         """
         return {
-            name: known[name].slopes[multi_label] * matrix + known[name].offsets[multi_label]
+            name: trust[name].slopes[multi_label] * matrix + trust[name].offsets[multi_label]
             for name, matrix in logits.items()
         }
 
-    def weights(self, logits: Mapping[str, Tensor], known: Mapping[str, LabelTrust] | None = None) -> dict[str, Tensor]:
+    def weights(self, logits: Mapping[str, Tensor], trust: Mapping[str, LabelTrust] | None = None) -> dict[str, Tensor]:
         """Each modality's share of each label's score, `(batch, labels)`, summing to one over those an item has.
 
         A modality counts by how reliable it is, and, given the labels' trust, by how reliable it is for each label.
@@ -154,20 +154,20 @@ class EmotionModel(Scorer):
         here = torch.stack([~matrix.isnan() for matrix in logits.values()])
         raw = []
         for name in logits:
-            by_label = known[name].weight if known else here.new_ones(1)
+            by_label = trust[name].weight if trust else here.new_ones(1)
             raw.append(self.modality(name).log_weight.exp() * by_label)
         weighed = torch.stack(torch.broadcast_tensors(*raw))[:, None, :] * here
         return dict(zip(logits, weighed / weighed.sum(dim=0).clamp(min=1e-9), strict=True))
 
     def fuse(
-        self, logits: Mapping[str, Tensor], known: Mapping[str, LabelTrust] | None = None, *, among: bool = False
+        self, logits: Mapping[str, Tensor], trust: Mapping[str, LabelTrust] | None = None, *, among: bool = False
     ) -> Tensor:
         """Weighted mean of the modalities' logits over those present, `(batch, labels)`.
 
         Where they are to be told `among` each other (by a softmax), what a modality says of all labels alike is taken
         off first, each row's mean: it says nothing of which, but would count where modalities weigh labels differently.
         """
-        weights = self.weights(logits, known)
+        weights = self.weights(logits, trust)
         if among:
             logits = {name: matrix - matrix.mean(dim=1, keepdim=True) for name, matrix in logits.items()}
         return torch.stack([weights[name] * matrix.nan_to_num(0.0) for name, matrix in logits.items()]).sum(0)

@@ -22,7 +22,7 @@ class LabelSet:
 
     names: tuple[str, ...]
     points: dict[str, Tensor]
-    known: dict[str, LabelTrust]
+    trust: dict[str, LabelTrust]
     notes: dict[str, dict[str, Note]] = field(default_factory=dict)
     """By modality and label; under `labels` those that hold in all modalities."""
 
@@ -103,7 +103,7 @@ def answer(
 
 def score(model: EmotionModel, points: Mapping[str, Tensor], asked: LabelSet, multi_label: bool) -> Scores:
     """Calibrated probabilities of a batch, by modality and together."""
-    trust = asked.known
+    trust = asked.trust
     logits = model.score(points, asked.points, trust)
     calibrated = {several: model.calibrated(logits, trust, multi_label=several) for several in (False, True)}
     fused = {

@@ -367,7 +367,8 @@ def predict(
         MissingFileError: a path that is not there, unless `errors` is "skip".
         MediaError: the only media given holds nothing to work on.
     """
-    return _kept(model, device).predict(text, audio, video, labels, **options)
+    answered: Result | list[Result] = _kept(model, device).predict(text, audio, video, labels, **options)
+    return answered
 
 
 def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:

@@ -97,10 +97,7 @@ def train_manifest(
     divided = hold_out(corpus, seed)
     transformers = {name: pretrained.read(name, place) for name, place in (encoders or {}).items()}
     like = base if isinstance(base, EmotionModel) else None
-    if "text" in transformers:
-        phrases: PhraseEncoder = transformers["text"].sentence_encoder()
-    else:
-        phrases = base if isinstance(base, WordTable) else _phrases(wanted, like)
+    phrases = transformers["text"].sentence_encoder() if "text" in transformers else _phrases(wanted, base)
     parts: dict[str, EmotionModel] = {}
     counts: dict[str, tuple[int, int]] = {}
     scores: dict[str, float] = {}
@@ -117,8 +114,7 @@ def train_manifest(
     model = model.with_state(replace(model.state, labels=model.state.all_seen, provenance=provenance))
     if output is not None:
         checkpoint.save(model, output, card=card_of(model, None))
-    held_out = int((divided.samples["split"] != corpus.samples["split"]).sum())
-    return Trained(model, counts, scores, held_out, failures)
+    return Trained(model, counts, scores, int((divided.samples["split"] != corpus.samples["split"]).sum()), failures)
 
 
 def _wanted(corpus: Corpus, modalities: Sequence[str] | None, encoders: Mapping[str, object]) -> tuple[str, ...]:
@@ -172,8 +168,10 @@ def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
     return corpus.with_splits(splits)
 
 
-def _phrases(wanted: Sequence[str], base: EmotionModel | None) -> PhraseEncoder:
+def _phrases(wanted: Sequence[str], base: EmotionModel | WordTable | None) -> PhraseEncoder:
     """The base's word table; else its sentence encoder where there is text, and the table that ships where not."""
+    if isinstance(base, WordTable):
+        return base
     if base is not None and isinstance(base.phrases, WordTable):
         return base.phrases
     if "text" not in wanted:

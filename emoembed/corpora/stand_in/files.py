@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import pickle
 import wave
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from emoembed.corpora.readers.iemocap import MULT_LABELS, NINE_CLASSES
 from emoembed.corpora.readers.mosei import SEQ20_LABELS
 from emoembed.corpora.readers.mosei_labels import ALL_LABELS
 from emoembed.corpora.stand_in.world import IEMOCAP_WORDS, Utterance, World
+
+if TYPE_CHECKING:
+    import h5py
 
 AUDIO_RATE, VIDEO_RATE = 100, 30
 
@@ -96,7 +100,7 @@ def write_labels_csd(folder: Path, utterances: Sequence[Utterance]) -> None:
         _write_metadata(file["All Labels"], "All Labels", ALL_LABELS)
 
 
-def _write_metadata(group, root: str, columns: Sequence[str]) -> None:  # type: ignore[no-untyped-def]
+def _write_metadata(group: h5py.Group, root: str, columns: Sequence[str]) -> None:
     import h5py
 
     held = group.create_group("metadata")
@@ -146,7 +150,12 @@ def write_seq20(folder: Path, world: World, utterances: Sequence[Utterance]) -> 
                 file.create_dataset("d1", data=values)
 
 
-def write_mult(path: Path, world: World, utterances: Sequence[Utterance], labels) -> None:  # type: ignore[no-untyped-def]
+def write_mult(
+    path: Path,
+    world: World,
+    utterances: Sequence[Utterance],
+    labels: Callable[[Sequence[Utterance]], np.ndarray],
+) -> None:
     """A pickle of the MulT line, padded on the left, in Python 2's protocol; `labels(utterances)` gives its labels."""
     held = {}
     for split, parts in _by_split(utterances).items():
@@ -174,7 +183,14 @@ def write_nine_class(folder: Path, world: World, utterances: Sequence[Utterance]
             (folder / f"{name}_{split}.p").write_bytes(pickle.dumps(values, protocol=2))
 
 
-def write_merbench(folder: Path, world: World, utterances, name: str, label, clip) -> None:  # type: ignore[no-untyped-def]
+def write_merbench(
+    folder: Path,
+    world: World,
+    utterances: Sequence[Utterance],
+    name: str,
+    label: Callable[[Utterance], Mapping[str, float]],
+    clip: Callable[[Utterance], str],
+) -> None:
     """MERBench's labels, features and transcripts; `label` and `clip` give an utterance's entry and name."""
     by_split = {split: {clip(one): label(one) for one in parts} for split, parts in _by_split(utterances).items()}
     if name == "label.npz":
