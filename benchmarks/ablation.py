@@ -1,12 +1,14 @@
-"""What each choice in training is worth to emotions never seen: `python benchmarks/ablation.py --data DIR`.
+"""Measure what each choice in training is worth for unseen emotions: `python benchmarks/ablation.py --data DIR`.
 
-Every row departs in one thing from how models with emotions held out are trained (`evaluation.held_out`). Text: six
-emotions held out of GoEmotions together, and answered for by name on semeval2018's validation rows. Speech: RAVDESS,
-two emotions held out of each of four folds, TESS and EMO-DB in the ridge map. Faces: FER2013, two held out together,
-and in two rows each of seven alone. `--trained-out` compares a shorter list of mechanisms with models that are
-trained longer (`studies.variants.LONG`), and adds calibration errors and average precision after eight examples.
-Test rows are never scored. Models stay in the cache and the report is written row by row, so that a stopped run
-continues.
+Each row changes one thing in the training with held-out emotions (`evaluation.held_out`):
+
+- Text: six emotions are held out of GoEmotions together, then answered by name on the validation rows of semeval2018.
+- Speech: two emotions are held out of each of the four folds of RAVDESS. TESS and EMO-DB are in the ridge map.
+- Faces: two emotions are held out of FER2013 together; in two rows, each of the seven emotions alone.
+
+`--trained-out` compares fewer mechanisms, but with models that train longer (`studies.variants.LONG`). It adds
+calibration errors and the average precision after eight examples. Test rows are never scored. Models stay in the cache
+and the report is written row by row, so a stopped run resumes.
 """
 
 from __future__ import annotations
@@ -171,15 +173,13 @@ def tables(
 def main() -> None:
     """Print and write a table for each modality asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
-    parser.add_argument("--modality", default="text,audio,video", help="comma-separated")
-    parser.add_argument("--output", type=Path, default=Path("build/ablation"))
-    parser.add_argument("--base", default="base", help="the checkpoint whose sentence encoder models start from")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seeds", type=int, default=1, help="trainings of each row; mean and deviation are reported")
-    parser.add_argument(
-        "--trained-out", action="store_true", help="compare mechanisms with models that are trained longer"
-    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    parser.add_argument("--modality", default="text,audio,video", help="modalities to measure, comma-separated")
+    parser.add_argument("--output", type=Path, default=Path("build/ablation"), help="folder for the report")
+    parser.add_argument("--base", default="base", help="checkpoint; models start from its sentence encoder")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings per row; mean and deviation are reported")
+    parser.add_argument("--trained-out", action="store_true", help="compare mechanisms with models that train longer")
     parsed = parser.parse_args()
     modalities = [name for name in parsed.modality.split(",") if name]
     strange = [name for name in modalities if name not in VARIANTS]

@@ -1,10 +1,10 @@
-"""Word-level alignment beside the CMU SDK's own: `python benchmarks/alignment.py --sdk DIR`.
+"""Compare word-level alignment with the CMU SDK: `python benchmarks/alignment.py --sdk DIR`.
 
-Writes a corpus in the SDK's file form, reads every file with both and compares the arrays, aligns COVAREP and FACET to
-words with both in one process and compares every value, and prints seconds and their ratio. `DIR` is a checkout of
-github.com/A2Zadeh/CMU-MultimodalSDK; without it only this package's own time is printed. `--segments FILE` takes
-CMU-MOSEI's true segment times (a CSV with video, segment, start, end, split); `--full` prepares all of them and prints
-the peak of memory, which needs 9 GB of disk.
+The benchmark writes a corpus in the file form of the SDK, reads every file with both packages, and compares the arrays.
+Then both packages align COVAREP and FACET to words in one process. The benchmark compares every value, and prints the
+seconds and their ratio. `DIR` is a checkout of github.com/A2Zadeh/CMU-MultimodalSDK; without it, only the time of this
+package is printed. `--segments FILE` uses the true segment times of CMU-MOSEI (a CSV with video, segment, start, end,
+split). `--full` prepares all segments and prints the peak memory; this needs 9 GB of disk.
 """
 
 from __future__ import annotations
@@ -119,12 +119,12 @@ def full(folder: Path) -> None:
 def main() -> None:
     """Write, align, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sdk", type=Path, help="a checkout of the CMU SDK")
-    parser.add_argument("--segments", type=Path, help="CMU-MOSEI's segment times")
-    parser.add_argument("--videos", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=72.0, help="of each video, without --segments")
+    parser.add_argument("--sdk", type=Path, help="checkout of the CMU SDK")
+    parser.add_argument("--segments", type=Path, help="CSV with the segment times of CMU-MOSEI")
+    parser.add_argument("--videos", type=int, default=20, help="number of videos, without --full")
+    parser.add_argument("--seconds", type=float, default=72.0, help="length of each video, without --segments")
     parser.add_argument("--full", action="store_true", help="prepare every segment of --segments")
-    parser.add_argument("--work", type=Path, help="where the corpus is written; a temporary folder by default")
+    parser.add_argument("--work", type=Path, help="folder for the written corpus; default: a temporary one")
     parsed = parser.parse_args()
     folder = Path(tempfile.mkdtemp(dir=parsed.work))
     try:

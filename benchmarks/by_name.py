@@ -1,8 +1,8 @@
-"""How texts of a corpus never seen are best asked by name: `python benchmarks/by_name.py --data DIR`.
+"""Compare ways to ask for emotions by name in texts of an unseen corpus: `python benchmarks/by_name.py --data DIR`.
 
-The six emotions of dair_emotion on validation rows of semeval2018, which nothing is trained on: the shipped checkpoint
-and its untrained sentence encoder, as they are and departing in one thing each that takes no training. Choices for
-dair_emotion are made by this table; that corpus itself is not looked at, and test is never scored.
+The emotions are the six of dair_emotion. The texts are validation rows of semeval2018; no model is trained on them. The
+models are the shipped checkpoint and its untrained sentence encoder, unchanged or with one change that needs no
+training. Choices for dair_emotion are made on this table. Neither dair_emotion nor any test rows are scored here.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def variants(name: str, model: EmotionModel) -> dict[str, EmotionModel]:
 def main() -> None:
     """Print a line for each way to ask, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
-    parser.add_argument("--base", default="base", help="the checkpoint")
-    parser.add_argument("--output", type=Path, default=Path("build/by-name"))
+    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    parser.add_argument("--base", default="base", help="checkpoint to measure")
+    parser.add_argument("--output", type=Path, default=Path("build/by-name"), help="folder for the report")
     parsed = parser.parse_args()
     torch.set_num_threads(2)
     base = emoembed.load(parsed.base).model

@@ -1,9 +1,9 @@
-"""What a microphone, a line or a room does to the answers: the same recordings, changed in ways that change no emotion.
+"""Measure how a microphone, a line or a room changes the answers. The changes to the recordings change no emotion.
 
     python benchmarks/channel.py --data DIR [--model base] [--output docs/channel]
 
-Each clip of RAVDESS's actors 21-24 is answered as it is and in thirteen variants. Printed by variant: the share of
-clips that get the same answer as unchanged (95 % interval over the actors), and the UAR.
+Each clip of RAVDESS actors 21-24 is predicted unchanged and in thirteen variants. For each variant the table has the
+share of clips with the same answer as the unchanged clip (95 % interval over the actors), and the UAR.
 """
 
 from __future__ import annotations
@@ -106,12 +106,10 @@ def measure(data: Path, name: str, variants: Sequence[str] = tuple(VARIANTS), ev
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
-    parser.add_argument("--model", default="base")
-    parser.add_argument(
-        "--before", type=Path, help="a table that another version of the package printed, to stand beside"
-    )
-    parser.add_argument("--output", type=Path, help="where report.md and channel.csv go")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    parser.add_argument("--model", default="base", help="checkpoint to measure")
+    parser.add_argument("--before", type=Path, help="channel.csv of another version of the package, for comparison")
+    parser.add_argument("--output", type=Path, help="folder for report.md and channel.csv")
     parsed = parser.parse_args()
     table = measure(parsed.data, parsed.model)
     if parsed.output:

@@ -1,11 +1,11 @@
-"""Commands killed at random moments and run again: nothing is lost, and the output is that of an undisturbed run.
+"""Kill commands at random moments and run them again. No data is lost; the output equals that of an undisturbed run.
 
     python benchmarks/crash.py [--runs 30] [--seed 0] [--output docs/crash]
 
-Each of six commands (save, predict, prepare, extract, adapt, train) runs on generated rows of text and sound. A run is
-killed (SIGKILL) after a random share of the time it takes, then run again to its end. Printed by command: how many runs
-the kill reached in time, how many ended in the same content as an undisturbed run, and how many lost something: the
-checkpoint that stood there before, or rows of the output. In `save` a reader looks at the folder right after the kill.
+Six commands (save, predict, prepare, extract, adapt, train) run on generated rows of text and sound. A run is killed
+(SIGKILL) after a random share of its usual time, then run again to its end. For each command the table has the number
+of runs that were killed before their end, that ended with the same content as an undisturbed run, and that lost
+something: the previous checkpoint, or rows of the output. In `save`, a reader checks the folder right after the kill.
 """
 
 from __future__ import annotations
@@ -180,9 +180,9 @@ def _left(case: Case) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, help="where report.md goes")
+    parser.add_argument("--runs", type=int, default=30, help="number of runs per command")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments of the kills")
+    parser.add_argument("--output", type=Path, help="folder for report.md")
     parsed = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         table = run(Path(place), parsed.runs, parsed.seed)

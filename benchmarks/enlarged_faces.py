@@ -1,9 +1,9 @@
-"""Faces that were cut out at other sizes than FER2013's 48 pixels: the same pictures, enlarged.
+"""Measure accuracy on faces of other sizes than the 48 pixels of FER2013. The pictures of FER2013 are enlarged.
 
     python benchmarks/enlarged_faces.py --data DIR [--split valid] [--output docs/enlarged-faces]
 
-Printed by size: accuracy among FER2013's seven emotions, the share of pictures without an answer, and the share that
-was taken whole because no face was found in it.
+For each size the table has the accuracy over the seven emotions of FER2013, the share of pictures without an answer,
+and the share of pictures that were used whole because no face was found.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ def measure(data: Path, split: str, every: int) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
-    parser.add_argument("--split", default="valid", choices=("valid", "test"))
-    parser.add_argument("--every", type=int, default=1, help="of the pictures, one in so many")
-    parser.add_argument("--output", type=Path, help="where report.md goes")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    parser.add_argument("--split", default="valid", choices=("valid", "test"), help="rows to score")
+    parser.add_argument("--every", type=int, default=1, help="score every N-th picture")
+    parser.add_argument("--output", type=Path, help="folder for report.md")
     parsed = parser.parse_args()
     table = measure(parsed.data, parsed.split, parsed.every)
     if parsed.output:

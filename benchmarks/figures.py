@@ -1,10 +1,10 @@
-"""The figures of README, of the cards and of the missed goals, each beside the cell of a report that it comes from.
+"""Compare the numbers in README, in the cards and in the missed goals with the cells of the reports they come from.
 
     python benchmarks/figures.py [--write]
 
-`docs/figures.json` has, for every page, its rows and paragraphs that hold figures, in order: how each begins, and one
-key a figure, `report / table / row / column`, or `= 0.503` for a figure that no report here printed. Printed is what
-differs; with `--write` the pages are given what the reports hold.
+`docs/figures.json` lists, for every page, the rows and paragraphs that have numbers, in order: the beginning of the row
+and one key a number. A key is `report / table / row / column`, or `= 0.503` for a number that no report here has.
+Differences are printed; `--write` writes the numbers of the reports into the pages.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def filled(page: str, text: str, keys: list[tuple[str, list[str]]]) -> str:
 def main() -> None:
     """Compare, or write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", action="store_true", help="give the pages what the reports hold")
+    parser.add_argument("--write", action="store_true", help="write the numbers of the reports into the pages")
     parsed = parser.parse_args()
     wrong = []
     for page, keys in json.loads(KEYS.read_text()).items():

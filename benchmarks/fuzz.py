@@ -1,10 +1,10 @@
-"""Damaged and strange files, thousands of them: what comes out is an answer or one of the package's own errors.
+"""Read thousands of damaged and unusual files: each gives an answer or an error of this package.
 
     python benchmarks/fuzz.py [--count 2000] [--seed 0] [--output docs/fuzz] [--kinds media,tables,stores,checkpoints]
 
-Every input is a small whole file with some of its bytes changed, cut, repeated or put in; some are made of nothing but
-noise. All are read in one process, each within a time limit. Printed by kind: how many inputs, how many were answered,
-own errors, foreign ones, slow ones, and how far the process grew.
+Each input is a small valid file with some bytes changed, cut, repeated or inserted; some inputs are only noise. One
+process reads all of them, each with a time limit. For each kind the table has the number of inputs, of answers, of
+errors of this package, of foreign errors and of slow inputs, and the memory growth of the process.
 """
 
 from __future__ import annotations
@@ -316,11 +316,11 @@ def _memory() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kinds", default=",".join(KINDS))
-    parser.add_argument("--keep", type=Path, help="where inputs with a foreign error or too slow ones are kept")
-    parser.add_argument("--output", type=Path, help="where report.md goes")
+    parser.add_argument("--count", type=int, default=2000, help="number of inputs over all kinds")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the damage")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="kinds of files, comma-separated")
+    parser.add_argument("--keep", type=Path, help="folder for inputs that are slow or raise a foreign error")
+    parser.add_argument("--output", type=Path, help="folder for report.md")
     parsed = parser.parse_args()
     table, faults = run(parsed.count, parsed.seed, parsed.kinds.split(","), keep=parsed.keep)
     for fault in faults:

@@ -1,7 +1,8 @@
-"""What of a label to use in sound and in faces: `python benchmarks/label_parts.py --data DIR` (two minutes).
+"""Compare parts of a label for sound and faces: `python benchmarks/label_parts.py --data DIR` (two minutes).
 
-RAVDESS, each of eight emotions held out in turn of four actor folds: ridge regression from a clip's statistics to label
-points made of different parts, mean AUC of the held-out emotion on validation actors. Never scores test.
+The corpus is RAVDESS. Each of eight emotions is held out in turn, in four folds by actor. Ridge regression maps the
+statistics of a clip to label points made of different parts. The score is the mean AUC of the held-out emotion on
+validation actors. Test rows are never scored.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ def label_points(model: EmotionModel, labels: tuple[str, ...], parts: LabelParts
 def main() -> None:
     """Print a line for each way to make label points, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--base", default="base", help="the checkpoint whose phrase encoder embeds labels")
-    parser.add_argument("--output", type=Path, default=Path("build/label-parts"))
+    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    parser.add_argument("--base", default="base", help="checkpoint; its phrase encoder embeds labels")
+    parser.add_argument("--output", type=Path, default=Path("build/label-parts"), help="folder for the report")
     parsed = parser.parse_args()
     torch.set_num_threads(2)
     model = emoembed.load(parsed.base).model

@@ -1,9 +1,10 @@
-"""Which sounds are taken for speech: real recordings, the same with something over them, and generated sounds.
+"""Measure which sounds are taken for speech: real recordings, recordings with added sounds, and generated sounds.
 
     python benchmarks/no_speech.py --data DIR [--output docs/no-speech]
 
-Printed by kind: how many sounds there are, and how many of them have no speech by `speech_check.no_speech`: of real
-recordings none should, of generated sounds all. A second table has the extremes of real speech, beside the bounds.
+For each kind the table has the number of sounds, and how many have no speech by `speech_check.no_speech`. This should
+be none of the real recordings and all of the generated sounds. A second table compares the extremes of real speech with
+the bounds.
 """
 
 from __future__ import annotations
@@ -137,9 +138,9 @@ def extremes(real: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
-    parser.add_argument("--seeds", type=int, default=20, help="of each kind of generated sound")
-    parser.add_argument("--output", type=Path, help="where report.md goes")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    parser.add_argument("--seeds", type=int, default=20, help="number of sounds of each generated kind")
+    parser.add_argument("--output", type=Path, help="folder for report.md")
     parsed = parser.parse_args()
     rows = pd.DataFrame([row(*sound) for sound in measured(parsed.data, parsed.seeds)])
     table = rows.groupby(["what", "kind"], sort=False)["no speech"].agg(["size", "sum"]).reset_index()

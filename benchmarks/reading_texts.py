@@ -1,11 +1,12 @@
-"""How texts are best read, on validation: marks at their end, emoji as words; and which texts are understood.
+"""Compare ways to read texts on validation rows: end marks, emoji as words; and which texts are understood.
 
     python benchmarks/reading_texts.py --data DIR [--model base] [--output docs/reading-texts]
 
-The first table changes texts before the model reads them: GoEmotions' dev (macro-F1 with thresholds fitted there, and
-the share whose best label is right) and semeval2018's dev (six emotions by name), all rows and those with emoji. The
-second has the share of texts that are not understood (`understanding.understood` below its bound), and beside it the
-share that py3langid, a language identifier, takes for another language (`pip install py3langid`).
+The first table changes texts before the model reads them, on all rows and on rows with emoji. On GoEmotions dev it has
+the macro-F1 with thresholds fitted there and the share of rows whose best label is right; on semeval2018 dev, six
+emotions are asked by name. The second table has the share of texts that are not understood (`understanding.understood`
+below its bound), and the share that the language identifier py3langid assigns to another language
+(`pip install py3langid`).
 """
 
 from __future__ import annotations
@@ -107,9 +108,9 @@ def not_understood(data: Path, model: emoembed.Recognizer) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
-    parser.add_argument("--model", default="base")
-    parser.add_argument("--output", type=Path, help="where report.md goes")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    parser.add_argument("--model", default="base", help="checkpoint to measure")
+    parser.add_argument("--output", type=Path, help="folder for report.md")
     parsed = parser.parse_args()
     model = emoembed.load(parsed.model)
     known = not_understood(parsed.data, model)

@@ -1,9 +1,9 @@
-"""Every figure of the shipped checkpoint: `make report`; and of models trained anew without each emotion.
+"""Measure the shipped checkpoint (`make report`), and models trained again without each emotion.
 
-Each part is a folder of tables and plots, from features cached once. Test rows are scored only with `--split test`; the
-default is validation, on which everything was chosen. The parts but `shipped` train models, for hours, `text` longest.
-They go on where they were stopped: every model stays in the cache (but those of `voice-and-face`), the measures of each
-in `each.csv`.
+Each part is a folder of tables and plots. Features are cached once for all parts. The default split is validation, on
+which all choices were made; test rows are scored only with `--split test`. All parts except `shipped` train models, for
+hours; `text` takes longest. A stopped run resumes: models stay in the cache (except those of `voice-and-face`), and the
+measures of each model in `each.csv`.
 """
 
 from __future__ import annotations
@@ -234,15 +234,15 @@ PARTS: dict[str, Callable[[Asked, Path], Report]] = {
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
-    parser.add_argument("--output", type=Path, default=Path("build/report"), help="a folder, one inside it a part")
-    parser.add_argument("--split", choices=("valid", "test"), default="valid")
-    parser.add_argument("--base", default="base", help="the checkpoint that is measured")
-    parser.add_argument("--parts", default="shipped", help=f"comma-separated, of {', '.join(PARTS)}; or: all")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
     parser.add_argument(
-        "--seeds", type=int, help="at most so many trainings of each model; by default three, faces one"
+        "--output", type=Path, default=Path("build/report"), help="folder for the parts, one folder each"
     )
+    parser.add_argument("--split", choices=("valid", "test"), default="valid", help="rows to score")
+    parser.add_argument("--base", default="base", help="checkpoint to measure")
+    parser.add_argument("--parts", default="shipped", help=f"parts, comma-separated: {', '.join(PARTS)}; or: all")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch")
+    parser.add_argument("--seeds", type=int, help="maximum number of trainings per model; default: three, faces one")
     parsed = parser.parse_args()
     parts = list(PARTS) if parsed.parts == "all" else [name for name in parsed.parts.split(",") if name]
     strange = [name for name in parts if name not in PARTS]

@@ -1,8 +1,8 @@
-"""Which reading of speech carries to a corpus never heard: `python benchmarks/speech_transfer.py --data DIR`.
+"""Compare ways to read speech by transfer to an unheard corpus: `python benchmarks/speech_transfer.py --data DIR`.
 
-All recordings of TESS by models of RAVDESS and EMO-DB, as they are and attuned to it without labels. Choices for
-EMO-DB, and for recordings unlike any corpus, are made by this table; EMO-DB itself is only trained on here. Models stay
-in the cache, and the table is written row by row.
+Models of RAVDESS and EMO-DB score all recordings of TESS, unchanged and adapted to TESS without labels (mean
+alignment). Choices for EMO-DB, and for recordings unlike any corpus, are made on this table; EMO-DB is only trained on
+here. Models stay in the cache, and the table is written row by row.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def reads(kind: str, overview: float) -> ModalityConfig:
 def main() -> None:
     """Print a line for each way to read speech, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
-    parser.add_argument("--base", default="base", help="the checkpoint whose label space embeds labels")
-    parser.add_argument("--output", type=Path, default=Path("build/speech-transfer"))
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    parser.add_argument("--base", default="base", help="checkpoint; its label space embeds labels")
+    parser.add_argument("--output", type=Path, default=Path("build/speech-transfer"), help="folder for the report")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     parsed = parser.parse_args()
     torch.set_num_threads(parsed.threads)
     base = emoembed.load(parsed.base).model

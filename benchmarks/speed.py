@@ -1,6 +1,6 @@
-"""How long things take: `python benchmarks/speed.py`. Medians of repeated runs, printed, never asserted.
+"""Measure how long things take: `python benchmarks/speed.py`. It prints medians of repeated runs and asserts nothing.
 
-The media are the demonstration's: a 2.5 s synthetic voice and a 2 s 640x480 video.
+The media are those of the demo: a synthetic voice of 2.5 s and a 640x480 video of 2 s.
 """
 
 from __future__ import annotations

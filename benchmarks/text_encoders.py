@@ -1,7 +1,8 @@
-"""Which text encoder to ship: `python benchmarks/text_encoders.py --data DIR` (about 15 minutes on two cores).
+"""Compare two text encoders for shipping: `python benchmarks/text_encoders.py --data DIR` (15 minutes on two cores).
 
-Distilled word vectors under a BiGRU, trained on the text corpora of `base`, beside the pruned transformer of `base`
-itself: GoEmotions dev macro-F1 (thresholds from dev, for both), size, and time of a sentence. Never scores test.
+One is a BiGRU over distilled word vectors, trained on the text corpora of `base`. The other is the pruned transformer
+of `base`. The table has macro-F1 on GoEmotions dev (both with thresholds from dev), size, and time per sentence. Test
+rows are never scored.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def report(name: str, model: EmotionModel, dev: EmotionData, megabytes: float) -
 def main() -> None:
     """Train the one, load the other, print both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
     data = parser.parse_args().data
     torch.set_num_threads(2)
     base = emoembed.load("base").model

@@ -1,9 +1,9 @@
-"""Sound and face together: train on RAVDESS speech and action units, and take either away.
+"""Train sound and face together on RAVDESS speech and facial action units, then score with one of them missing.
 
-    python benchmarks/voice_and_face.py --data DIR                       # four actor folds, trained anew
-    python benchmarks/voice_and_face.py --data DIR --model ravdess-av    # the joint checkpoint that ships
+    python benchmarks/voice_and_face.py --data DIR                       # trains on four folds by actor
+    python benchmarks/voice_and_face.py --data DIR --model ravdess-av    # scores the shipped joint checkpoint
 
-Validation rows are scored unless `--split test` is given.
+By default validation rows are scored; `--split test` scores test rows.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def main() -> None:
         "--data",
         type=Path,
         required=True,
-        help="the folder of ravdess and ravdess_openface; of tess and emodb where models are trained",
+        help="folder of ravdess and ravdess_openface; to train models, also of tess and emodb",
     )
-    parser.add_argument("--model", help="score this joint checkpoint, and train nothing")
+    parser.add_argument("--model", help="score this joint checkpoint; train no model")
     parser.add_argument("--seeds", type=int, default=1, help="run seeds 0 to N-1")
-    parser.add_argument("--split", choices=("valid", "test"), default="valid")
-    parser.add_argument("--fold", type=int, help="one of the four folds (0 to 3); all by default")
-    parser.add_argument("--cache", type=Path, help="where features are kept")
-    parser.add_argument("--output", type=Path, help="also write every row there as CSV")
+    parser.add_argument("--split", choices=("valid", "test"), default="valid", help="rows to score")
+    parser.add_argument("--fold", type=int, help="one of the four folds (0 to 3); default: all")
+    parser.add_argument("--cache", type=Path, help="folder for extracted features")
+    parser.add_argument("--output", type=Path, help="CSV file for all rows of the result")
     parsed = parser.parse_args()
     torch.set_num_threads(2)
     if parsed.model:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["EmoembedError", "EmotionModel", "Label", "Recognizer", "Result", "load", "predict"]
 
-_HOMES = {
+_MODULES = {
     "EmoembedError": "emoembed.errors",
     "EmotionModel": "emoembed.model.model",
     "Label": "emoembed.labels.emotion",
@@ -26,12 +26,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Public names load their modules, and with them torch, only when first used (PEP 562)."""
-    if name not in _HOMES:
+    """Import the module of a public name, and torch with it, only when the name is first used (PEP 562)."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'emoembed' has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

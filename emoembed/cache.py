@@ -1,4 +1,4 @@
-"""A bounded cache that threads may share, and how to tell that what its values come from has changed."""
+"""A thread-safe cache of limited size, and functions that detect a change of the tensors behind its values."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Value = TypeVar("Value")
 
 
 class Cache(Generic[Key, Value]):
-    """The last values that were asked for, at most `size` of them; what it holds is never changed.
+    """A least-recently-used cache of at most `size` values. Cached values must not be modified.
 
-    A copy begins with the same values and goes its own way.
+    A deep copy starts with the same values and is independent afterwards.
     """
 
     def __init__(self, size: int) -> None:
@@ -26,7 +26,7 @@ class Cache(Generic[Key, Value]):
         self._lock = Lock()
 
     def get(self, key: Key) -> Value | None:
-        """The value of a key, or None."""
+        """Return the value of a key, or None."""
         with self._lock:
             if key not in self._values:
                 return None
@@ -34,7 +34,7 @@ class Cache(Generic[Key, Value]):
             return self._values[key]
 
     def put(self, key: Key, value: Value) -> Value:
-        """Keep a value, and let go of what was not asked for longest; the value comes back."""
+        """Store a value, remove the least recently used values beyond `size`, and return the value."""
         with self._lock:
             self._values[key] = value
             self._values.move_to_end(key)
@@ -58,13 +58,13 @@ def tensors_of(*modules: nn.Module) -> tuple[Tensor, ...]:
 
 
 def versions(tensors: Iterable[Tensor]) -> tuple[tuple[int, int], ...]:
-    """Where each tensor lies and how often it was written to: quick to compare, other in a copy."""
+    """The memory address and write counter of each tensor. Fast to compare; a copy has other values."""
     return tuple((tensor.data_ptr(), -1 if tensor.is_inference() else tensor._version) for tensor in tensors)
 
 
 def content_of(tensors: Iterable[Tensor]) -> str:
-    """A hash of all numbers of tensors: the same in a copy."""
-    found = hashlib.sha256()
+    """SHA-256 of the numbers in all tensors. A copy has the same hash."""
+    digest = hashlib.sha256()
     for tensor in tensors:
-        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

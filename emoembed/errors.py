@@ -1,12 +1,12 @@
-"""The errors emoembed raises; every one is also the built-in that fits, so both habits of catching work."""
+"""The errors that emoembed raises. Each is also a subclass of a built-in error, so you can catch either."""
 
 
 class EmoembedError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base class of every error that this package raises on purpose."""
 
 
 class InputError(EmoembedError, ValueError):
-    """An argument cannot be used: wrong shape, wrong length, NaN, nothing given."""
+    """An argument is invalid: wrong shape, wrong length, NaN, or empty."""
 
 
 class LabelError(InputError):
@@ -14,28 +14,28 @@ class LabelError(InputError):
 
 
 class MediaError(EmoembedError, ValueError):
-    """A sound, image or video was read but holds nothing to work on (silence, no frames, no face)."""
+    """A sound, image or video could be read but has no usable content (silence, no frames, no face)."""
 
 
 class MissingFileError(EmoembedError, FileNotFoundError):
-    """A path that was given does not exist."""
+    """A given path does not exist."""
 
 
 class CorpusError(EmoembedError, ValueError):
-    """A corpus or manifest does not have the layout its reader expects."""
+    """A corpus or manifest does not have the layout that its reader expects."""
 
 
 class CorpusFileError(CorpusError):
-    """A file of a corpus is damaged, cut short, or asks for something that is not data."""
+    """A corpus file is damaged, truncated, or contains something other than data."""
 
 
 class CheckpointError(EmoembedError, ValueError):
-    """A checkpoint is incomplete, altered, or of a version this release cannot read."""
+    """A checkpoint is incomplete, was changed, or has a version that this release cannot read."""
 
 
 class OutputError(EmoembedError, OSError):
-    """An output cannot be written; what stood in its place stands as it was."""
+    """An output cannot be written. Existing output is left unchanged."""
 
 
 class TrainingError(EmoembedError, RuntimeError):
-    """Training cannot go on: its loss is no longer a number."""
+    """Training has diverged: it produced NaN or infinite values."""

@@ -1,4 +1,4 @@
-"""Metrics, by scikit-learn where it has them; every one says what happens when a label is absent."""
+"""Metrics, from scikit-learn where it has them. Each docstring says what happens when a label is absent."""
 
 from __future__ import annotations
 
@@ -10,37 +10,45 @@ FEWEST_GROUPS = 3
 
 
 def auc(scores: np.ndarray, bears: np.ndarray) -> float:
-    """Area under the ROC curve; NaN when all or none bear the label."""
+    """Area under the ROC curve. `bears` marks the rows with the label; NaN when it marks all rows or none."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(bears, scores)) if 0 < bears.sum() < len(bears) else float("nan")
 
 
 def average_precision(scores: np.ndarray, bears: np.ndarray) -> float:
-    """Average precision; NaN when none bears the label. Chance is the share that bears it."""
+    """Average precision; NaN when no row has the label. The chance level is the share of rows with the label."""
     from sklearn.metrics import average_precision_score
 
     return float(average_precision_score(bears, scores)) if bears.sum() else float("nan")
 
 
 def uar(predicted: np.ndarray, true: np.ndarray, classes: Sequence[int] | None = None) -> float:
-    """Unweighted average recall over the classes that occur in `true` (of `classes`, when given); NaN for none."""
+    """Unweighted average recall (UAR) over the classes that occur in `true`; NaN if there are none.
+
+    With `classes`, only these classes count.
+    """
     present = [c for c in (np.unique(true) if classes is None else classes) if (true == c).any()]
     return float(np.mean([(predicted[true == c] == c).mean() for c in present])) if present else float("nan")
 
 
 def harmonic_mean(seen: float, unseen: float) -> float:
-    """2SU / (S + U), the summary of generalised zero-shot recognition (Xian et al. 2018, eq. 3); NaN where one is."""
+    """2SU / (S + U), which summarises generalised zero-shot recognition (Xian et al. 2018, eq. 3).
+
+    NaN if `seen` or `unseen` is NaN; 0 if both are 0.
+    """
     return 2 * seen * unseen / (seen + unseen) if seen + unseen != 0 else 0.0
 
 
 def ausuc(logits: np.ndarray, true: np.ndarray, seen: np.ndarray) -> float:
-    """Area under the curve of seen against unseen UAR as seen labels' logits fall (Chao et al. 2016, section 3.3).
+    """Area under the curve of seen UAR against unseen UAR (Chao et al. 2016, section 3.3).
+
+    Each point of the curve subtracts another offset from the logits of the seen labels.
 
     Args:
         logits: `(rows, labels)`.
         true: `(rows,)` columns of the rows' labels.
-        seen: boolean `(labels,)`; rows of both kinds are needed, or the result is NaN.
+        seen: boolean `(labels,)`. NaN is returned unless there are rows of seen and of unseen labels.
     """
     rows_seen = seen[true]
     if rows_seen.all() or not rows_seen.any():
@@ -49,65 +57,69 @@ def ausuc(logits: np.ndarray, true: np.ndarray, seen: np.ndarray) -> float:
     offsets = np.concatenate([[gaps.min() - 1], np.quantile(gaps, np.linspace(0, 1, 201)), [gaps.max() + 1]])
     points = []
     for offset in offsets:
-        answered = (logits - offset * seen).argmax(axis=1)
-        points.append((uar(answered[~rows_seen], true[~rows_seen]), uar(answered[rows_seen], true[rows_seen])))
+        predicted = (logits - offset * seen).argmax(axis=1)
+        points.append((uar(predicted[~rows_seen], true[~rows_seen]), uar(predicted[rows_seen], true[rows_seen])))
     unseen_uar, seen_uar = np.array(sorted(points, key=lambda point: (point[0], -point[1]))).T
     return float(np.trapezoid(seen_uar, unseen_uar))
 
 
 def balanced_accuracy(predicted: np.ndarray, bears: np.ndarray) -> float:
-    """Mean of the recalls of a label and of its absence, over those that occur: the WAcc of the MOSEI tables.
+    """Mean of the recall of a label and the recall of its absence; called WAcc in the MOSEI tables.
 
-    Always or never answering a label gives 0.5, however rare it is; NaN where there is no row.
+    If only one of the two occurs, its recall is returned; NaN if there are no rows. A model that always or never
+    predicts the label gets 0.5, however rare the label is.
     """
     return uar(predicted.astype(int), bears.astype(int))
 
 
 def f1(predicted: np.ndarray, bears: np.ndarray, absent: float = 0.0) -> float:
-    """F1 of a label, `(rows,)` booleans; `absent` where it is neither answered nor borne."""
+    """F1 of a label from `(rows,)` booleans; `absent` if no row has the label and none predicts it."""
     return macro_f1(predicted[:, None], bears[:, None], absent)
 
 
 def weighted_f1(predicted: np.ndarray, true: np.ndarray) -> float:
-    """Mean F1 of the classes, weighted by their rows: what conversation papers print."""
+    """Mean F1 of the classes, weighted by their number of rows, as papers on conversations report it."""
     from sklearn.metrics import f1_score
 
     return float(f1_score(true, predicted, average="weighted", zero_division=0))
 
 
 def expected_calibration_error(probabilities: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
-    """Mean gap of confidence and accuracy over bins of confidence of equal width (Guo et al. 2017, eq. 3)."""
-    place = np.minimum((probabilities * bins).astype(int), bins - 1)
+    """Mean absolute difference between confidence and accuracy (Guo et al. 2017, eq. 3).
+
+    The bins of confidence have equal width and are weighted by their number of rows.
+    """
+    bin_of_row = np.minimum((probabilities * bins).astype(int), bins - 1)
     gaps = [
-        (place == b).mean() * abs(probabilities[place == b].mean() - correct[place == b].mean())
-        for b in np.unique(place)
+        (bin_of_row == b).mean() * abs(probabilities[bin_of_row == b].mean() - correct[bin_of_row == b].mean())
+        for b in np.unique(bin_of_row)
     ]
     return float(np.sum(gaps))
 
 
 def chance_calibration_error(probabilities: np.ndarray, samples: int = 200, seed: int = 0, bins: int = 15) -> float:
-    """The mean calibration error of as many rows whose probabilities were right: what is left to chance.
+    """The mean calibration error of these probabilities if they were perfectly calibrated (chance level).
 
-    What comes true is drawn from the probabilities `(n,)` themselves (consistency resampling: Bröcker & Smith 2007).
+    The outcomes are sampled from the probabilities `(n,)` themselves (consistency resampling: Bröcker & Smith 2007).
     """
     generator = np.random.default_rng(seed)
-    drawn = (generator.random(len(probabilities)) < probabilities for _ in range(samples))
-    return float(np.mean([expected_calibration_error(probabilities, one, bins) for one in drawn]))
+    outcomes = (generator.random(len(probabilities)) < probabilities for _ in range(samples))
+    return float(np.mean([expected_calibration_error(probabilities, outcome, bins) for outcome in outcomes]))
 
 
 def macro_f1(predicted: np.ndarray, bears: np.ndarray, absent: float = 0.0) -> float:
     """Mean F1 over the columns of boolean `(rows, labels)`.
 
-    A label neither predicted nor borne counts as `absent`: 0, or NaN to leave it out, as where rows are redrawn for an
-    interval and miss a rare one.
+    `absent` is the F1 of a label that no row has and none predicts: 0, or NaN to leave the label out. Use NaN in a
+    bootstrap, because a resample may contain no row of a rare label.
     """
-    hits, named = (predicted & bears).sum(axis=0), predicted.sum(axis=0) + bears.sum(axis=0)
-    each = np.where(named > 0, 2 * hits / np.maximum(named, 1), absent)
-    return float("nan") if np.isnan(each).all() else float(np.nanmean(each))
+    hits, counts = (predicted & bears).sum(axis=0), predicted.sum(axis=0) + bears.sum(axis=0)
+    scores = np.where(counts > 0, 2 * hits / np.maximum(counts, 1), absent)
+    return float("nan") if np.isnan(scores).all() else float(np.nanmean(scores))
 
 
 def best_thresholds(scores: np.ndarray, bears: np.ndarray) -> np.ndarray:
-    """For each column of `(rows, labels)`, the threshold with the best F1; to be taken from validation only."""
+    """For each column of `(rows, labels)`, the threshold with the best F1. Use validation rows only."""
     from sklearn.metrics import precision_recall_curve
 
     thresholds = np.full(scores.shape[1], np.inf)
@@ -120,7 +132,7 @@ def best_thresholds(scores: np.ndarray, bears: np.ndarray) -> np.ndarray:
 
 
 def balanced_thresholds(scores: np.ndarray, bears: np.ndarray) -> np.ndarray:
-    """For each column the threshold with the best balanced accuracy; to be taken from validation only."""
+    """For each column, the threshold with the best balanced accuracy. Use validation rows only."""
     from sklearn.metrics import roc_curve
 
     thresholds = np.full(scores.shape[1], np.inf)
@@ -132,20 +144,23 @@ def balanced_thresholds(scores: np.ndarray, bears: np.ndarray) -> np.ndarray:
 
 
 def score_of(logits: np.ndarray, targets: np.ndarray, multi_label: np.ndarray) -> float:
-    """One figure for model selection: UAR of single-label rows and mean average precision of multi-label rows."""
+    """The score for model selection: UAR of single-label rows, mean average precision of multi-label rows.
+
+    With rows of both kinds, it is the mean of the two.
+    """
     parts = []
-    one = ~multi_label & (targets == 1).any(axis=1)
-    if one.any():
-        known = ~np.isnan(targets[one])
-        predicted = np.where(known, logits[one], -np.inf).argmax(axis=1)
-        parts.append(uar(predicted, np.nan_to_num(targets[one]).argmax(axis=1)))
+    single_label = ~multi_label & (targets == 1).any(axis=1)
+    if single_label.any():
+        annotated = ~np.isnan(targets[single_label])
+        predicted = np.where(annotated, logits[single_label], -np.inf).argmax(axis=1)
+        parts.append(uar(predicted, np.nan_to_num(targets[single_label]).argmax(axis=1)))
     if multi_label.any():
-        each = []
+        precisions = []
         for column in range(targets.shape[1]):
             rows = multi_label & ~np.isnan(targets[:, column])
             if (targets[rows, column] == 1).any():
-                each.append(average_precision(logits[rows, column], targets[rows, column] == 1))
-        parts.append(float(np.mean(each)))
+                precisions.append(average_precision(logits[rows, column], targets[rows, column] == 1))
+        parts.append(float(np.mean(precisions)))
     return float(np.mean(parts)) if parts else float("nan")
 
 
@@ -157,9 +172,9 @@ def bootstrap(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile interval of `statistic(row positions)` when whole groups (speakers, dialogues, videos) are redrawn.
+    """Bootstrap percentile interval of `statistic(row positions)`, resampling groups (speakers, dialogues, videos).
 
-    NaN for fewer than `FEWEST_GROUPS`: two speakers have three ways to be redrawn.
+    NaN for fewer than `FEWEST_GROUPS` groups: two speakers have only three different resamples.
     """
     generator = np.random.default_rng(seed)
     members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
@@ -177,16 +192,17 @@ def bootstrap(
 
 
 def seen_offset(logits: np.ndarray, true: np.ndarray, seen: np.ndarray, allowed_loss: float = 0.2) -> float:
-    """What calibrated stacking subtracts from seen labels' logits (Chao et al. 2016), chosen without an unseen example.
+    """The offset of calibrated stacking (Chao et al. 2016), chosen without examples of unseen labels.
 
-    The largest offset at which validation rows, all of seen labels, keep at least `1 - allowed_loss` of the UAR
-    they have when unseen labels cannot be answered.
+    Calibrated stacking subtracts the offset from the logits of the seen labels. All validation rows have seen labels.
+    This function returns the largest offset at which they keep at least `1 - allowed_loss` of their UAR. The reference
+    is the UAR with the seen labels as the only candidates.
 
     Args:
         logits: `(rows, labels)` of validation rows.
         true: `(rows,)` columns of their labels.
         seen: boolean `(labels,)`.
-        allowed_loss: share of seen UAR given up so that unseen labels can be answered at all.
+        allowed_loss: share of seen UAR that may be lost so that unseen labels can be predicted at all.
     """
     closed = np.where(seen, logits, -np.inf)
     floor = (1 - allowed_loss) * uar(closed.argmax(axis=1), true)
@@ -199,21 +215,22 @@ def seen_offset(logits: np.ndarray, true: np.ndarray, seen: np.ndarray, allowed_
 
 
 def best_offset(logits: np.ndarray, true: np.ndarray, seen: np.ndarray) -> float:
-    """What calibrated stacking subtracts from seen labels' logits, where pseudo-unseen labels are there to choose by.
+    """The offset of calibrated stacking, chosen with pseudo-unseen labels (Chao et al. 2016, section 3.3).
 
-    The offset with the best harmonic mean of seen and unseen UAR on validation rows of a model trained without the
-    pseudo-unseen labels, which are seen labels of the question at hand (Chao et al. 2016, section 3.3).
+    Calibrated stacking subtracts the offset from the logits of the seen labels. Pseudo-unseen labels are seen labels
+    that this model was not trained on. The chosen offset has the best harmonic mean of seen and unseen UAR on the
+    validation rows.
 
     Args:
         logits: `(rows, labels)`.
         true: `(rows,)` columns of their labels.
-        seen: boolean `(labels,)`, False for the pseudo-unseen.
+        seen: boolean `(labels,)`, False for the pseudo-unseen labels.
     """
     rows_seen = seen[true]
     gaps = np.where(seen, logits, -np.inf).max(axis=1) - np.where(seen, -np.inf, logits).max(axis=1)
-    scored = []
+    candidates = []
     for offset in np.quantile(gaps, np.linspace(0, 1, 101)):
-        answered = (logits - offset * seen).argmax(axis=1)
-        on_seen, on_unseen = (uar(answered[rows], true[rows]) for rows in (rows_seen, ~rows_seen))
-        scored.append((harmonic_mean(on_seen, on_unseen), float(offset)))
-    return max(scored)[1]
+        predicted = (logits - offset * seen).argmax(axis=1)
+        seen_uar, unseen_uar = (uar(predicted[rows], true[rows]) for rows in (rows_seen, ~rows_seen))
+        candidates.append((harmonic_mean(seen_uar, unseen_uar), float(offset)))
+    return max(candidates)[1]

@@ -1,7 +1,7 @@
-"""`make demo`: predict on a sentence, a sound and a short video, alone and together, and print readable tables.
+"""`make demo`: predict from a sentence, a sound and a short video, alone and together, and print tables.
 
-The sound is synthetic and the face is one photograph (see `make_demo_media.py`): this shows that every part works
-together, not how accurate it is.
+The sound is synthetic and the video shows one photograph (see `make_demo_media.py`). The demo shows that all parts work
+together; it does not show how accurate they are.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def main() -> None:
         "video": {"video": face},
         "all three": {"text": TEXT, "audio": voice, "video": face},
     }
-    for name, given in inputs.items():
-        result = emoembed.predict(**given, labels=LABELS)
-        weights = ", ".join(f"{one} {result.modalities[one].weight:.2f}" for one in result.modalities)
+    for name, media in inputs.items():
+        result = emoembed.predict(**media, labels=LABELS)
+        weights = ", ".join(f"{modality} {part.weight:.2f}" for modality, part in result.modalities.items())
         print(f"\n{name}: {result.label}   (weights: {weights})")
         print(result.to_frame().round(3).to_string())
 

@@ -1,8 +1,9 @@
-"""Teach held-out emotions with 0, 1, 2, 4, 8, 16 examples each and measure after every step.
+"""Adapt models to held-out emotions with 0, 1, 2, 4, 8 and 16 examples of each, and measure each time.
 
     python examples/few_shot_adapt.py --corpus ravdess --data DIR --unseen disgust,surprise
 
-Takes what `zero_shot_eval.py` takes, uses the same held-out models, and scores validation unless `--split test`.
+It takes the options of `zero_shot_eval.py` and uses the same held-out models. It scores validation rows; `--split test`
+scores test rows.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from emoembed.evaluation import few_shot, leak_audit
 
 
 def main() -> None:
-    """Run and print."""
+    """Run the evaluation and print the results."""
     parser = arguments(__doc__ or "")
     parser.add_argument("--shots", default="0,1,2,4,8,16", help="numbers of examples, or shares such as 1%%")
-    parser.add_argument("--draws", type=int, default=5, help="how often the examples are drawn anew")
-    parser.add_argument("--steps", type=int, default=0, help="gradient steps of the light fine-tune; 0 leaves it out")
+    parser.add_argument("--draws", type=int, default=5, help="number of random draws of examples")
+    parser.add_argument("--steps", type=int, default=0, help="gradient steps of the light fine-tune; 0: none")
     parsed = parser.parse_args()
     torch.set_num_threads(2)
     study = study_of(parsed)

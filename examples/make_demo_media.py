@@ -1,7 +1,7 @@
-"""Makes a short sound and a short video to try emoembed on: `python examples/make_demo_media.py --output demo-media`.
+"""Make a short sound and a short video to try emoembed: `python examples/make_demo_media.py --output demo-media`.
 
-The face is the photograph of the astronaut Eileen Collins that scikit-image carries (NASA, public domain), slowly
-panned and zoomed. The voice is computed here: no recording of anyone.
+The video pans and zooms slowly over a photograph of the astronaut Eileen Collins, from scikit-image (NASA, public
+domain). The voice is synthesised here; it is not a recording of a person.
 """
 
 from __future__ import annotations
@@ -17,14 +17,20 @@ FRAME_RATE = 25
 VIDEO_SECONDS = 2.0
 SAMPLING_RATE = 16_000
 VOICE_SECONDS = 2.5
-SYLLABLES = ((0.10, 0.45), (0.50, 0.80), (1.05, 1.30), (1.35, 1.75), (1.95, 2.40))  # seconds; between them, pauses
+SYLLABLES = (
+    (0.10, 0.45),
+    (0.50, 0.80),
+    (1.05, 1.30),
+    (1.35, 1.75),
+    (1.95, 2.40),
+)  # start and end in seconds; pauses between them
 VOWELS = ((730, 1090, 2440), (530, 1840, 2480), (270, 2290, 3010), (570, 840, 2410), (660, 1720, 2410))
 """Formants in Hz of a, e, i, o, ae in a man's voice (Peterson & Barney 1952, table II)."""
 BANDWIDTHS = (80, 100, 140)  # Hz
 
 
 def make_demo_media(folder: Path) -> tuple[Path, Path]:
-    """Write `voice.wav` and `face.mp4` into a folder, made where it is missing; returns their paths."""
+    """Write `voice.wav` and `face.mp4` into a folder and return their paths. A missing folder is created."""
     folder.mkdir(parents=True, exist_ok=True)
     sound, video = folder / "voice.wav", folder / "face.mp4"
     _write_sound(sound, voice())
@@ -33,7 +39,7 @@ def make_demo_media(folder: Path) -> tuple[Path, Path]:
 
 
 def voice() -> np.ndarray:
-    """Five syllables of a synthetic voice with gliding, trembling pitch: float32 `(samples,)` at 16 kHz, in -1..1."""
+    """Five syllables of a synthetic voice with gliding pitch and vibrato: float32 `(samples,)` at 16 kHz, in -1..1."""
     time = np.arange(int(VOICE_SECONDS * SAMPLING_RATE)) / SAMPLING_RATE
     glide = np.interp(time, [0.0, 0.8, 1.2, 1.6, VOICE_SECONDS], [140.0, 210.0, 150.0, 230.0, 120.0])
     pitch = glide * (1 + 0.02 * np.sin(2 * np.pi * 5.5 * time))
@@ -42,7 +48,7 @@ def voice() -> np.ndarray:
     formants = [np.interp(time, middles, [vowel[i] for vowel in VOWELS]) for i in range(3)]
     sound = np.zeros_like(time)
     for harmonic in range(1, int(SAMPLING_RATE / 2 / pitch.max())):
-        # a glottal pulse falls by 12 dB an octave and the lips give 6 back
+        # the glottal source falls by 12 dB per octave, and lip radiation rises by 6 dB per octave
         sound += _resonance(harmonic * pitch, formants) / harmonic * np.sin(harmonic * phase)
     breath = 0.003 * np.random.default_rng(0).standard_normal(len(time))
     sound = sound / np.abs(sound).max() * _loudness(time) + breath
@@ -50,7 +56,7 @@ def voice() -> np.ndarray:
 
 
 def moving_face() -> np.ndarray:
-    """The astronaut's photograph under a moving camera: RGB uint8 `(50, 480, 640, 3)`."""
+    """The photograph of the astronaut, seen by a moving camera: RGB uint8 `(50, 480, 640, 3)`."""
     import cv2
     from skimage import data
 
@@ -68,7 +74,7 @@ def moving_face() -> np.ndarray:
 
 
 def _resonance(hertz: np.ndarray, formants: list[np.ndarray]) -> np.ndarray:
-    """Gain of a chain of second-order resonators, one a formant, at each sample's frequency."""
+    """Gain of a chain of second-order resonators, one for each formant, at the frequency of each sample."""
     gain = np.ones_like(hertz)
     for formant, bandwidth in zip(formants, BANDWIDTHS, strict=True):
         gain *= formant**2 / np.sqrt((formant**2 - hertz**2) ** 2 + (bandwidth * hertz) ** 2)
@@ -96,7 +102,7 @@ def _write_video(path: Path, frames: np.ndarray) -> None:
 
     partial = path.with_name(f".{path.name}.partial")
     with av.open(str(partial), "w", format="mp4") as container:
-        stream = container.add_stream("mpeg4", rate=FRAME_RATE)  # FFmpeg's own encoder: no GPL library is used
+        stream = container.add_stream("mpeg4", rate=FRAME_RATE)  # the encoder of FFmpeg itself; it needs no GPL library
         stream.width, stream.height = VIDEO_SIZE
         stream.pix_fmt, stream.bit_rate = "yuv420p", 2_000_000
         for frame in frames:
@@ -106,8 +112,8 @@ def _write_video(path: Path, frames: np.ndarray) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Make a short voice and a short video of a face to try emoembed on.")
-    parser.add_argument("--output", type=Path, default=Path("demo-media"), help="folder to write into")
+    parser = argparse.ArgumentParser(description="Make a short voice and a short video of a face to try emoembed.")
+    parser.add_argument("--output", type=Path, default=Path("demo-media"), help="output folder")
     for path in make_demo_media(parser.parse_args().output):
         print(path)
 

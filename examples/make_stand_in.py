@@ -1,10 +1,10 @@
-"""Write a stand-in for CMU-MOSEI or IEMOCAP, in a file form people have, to try the commands on.
+"""Write a synthetic stand-in for CMU-MOSEI or IEMOCAP in one of their published file forms, to try the commands.
 
     python examples/make_stand_in.py mosei --form csd --output stand-in/mosei
     python examples/make_stand_in.py iemocap --form nine-class --output stand-in/iemocap
 
-The words and their vectors are those of the checkpoint that ships. What is measured on it checks the machinery and
-says nothing of accuracy.
+Words and their vectors come from the shipped checkpoint. Results on a stand-in show that the software works; they say
+nothing about accuracy.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from emoembed.model import checkpoint
 
 
 def main() -> None:
-    """Write one."""
+    """Write the stand-in."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", choices=("mosei", "iemocap"))
     parser.add_argument("--form", required=True, help=f"{stand_in.MOSEI_FORMS} or {stand_in.IEMOCAP_FORMS}")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--size", type=int, help="videos of the one, dialogues a session of the other")
+    parser.add_argument("--size", type=int, help="number of videos (mosei) or of dialogues per session (iemocap)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--shuffled", action="store_true", help="deal the emotions' word vectors out anew")
+    parser.add_argument("--shuffled", action="store_true", help="permute the word vectors of the emotions")
     parsed = parser.parse_args()
     words = checkpoint.read_word_table()
     vocabulary = [w for label in table().values() for w in (label.name, *label.synonyms) if w in words]

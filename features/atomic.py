@@ -1,10 +1,10 @@
-"""Files and folders that are replaced whole: at every moment a reader finds the old one or the new one.
+"""Atomic replacement of files and folders: a reader always sees the complete old version or the complete new one.
 
-A file is written under another name beside its place and renamed. A folder is exchanged with the one that stands, in
-one step where the system can (Linux, macOS); elsewhere in two, and between them the old one is found again. What a
-killed process left under another name goes with the next write to the same place.
+A file is written under a temporary name in the same folder and then renamed. A folder is swapped with the old one in
+one step where the system can (Linux, macOS). Elsewhere it takes two renames; between them, readers find the old folder
+under its other name. The next write to the same path removes what a killed process left under a temporary name.
 
-A symbolic link as the place is followed: what it points to is replaced, the link stays.
+Symbolic links are followed: their target is replaced and the link remains.
 """
 
 from __future__ import annotations
@@ -24,79 +24,80 @@ from pathlib import Path
 from emoembed.errors import MissingFileError, OutputError
 
 fcntl = importlib.import_module("fcntl") if importlib.util.find_spec("fcntl") else None
-"""How folders are locked; Windows has none of it."""
+"""The module that locks folders; None on Windows, where folders are not locked."""
 
 SAVING, REPLACED = ".saving", ".replaced"
-"""Endings of names that are in use while something is written, and of the old folder between two renames."""
+"""Suffixes of temporary names: of a file or folder while it is written, and of the old folder between two renames."""
 ABANDONED = 60.0
-"""Seconds after which what nobody holds was left by a killed process."""
+"""Seconds after which an unlocked temporary file or folder counts as left by a killed process."""
 PATIENCE = 10.0
-"""Seconds to wait for those who still read an old folder, before it is left for the next save to remove."""
+"""Seconds to wait for processes that still read an old folder. After that, the next write removes it."""
 
 
 def write_file(path: str | Path, content: bytes) -> None:
-    """Write a whole file or nothing.
+    """Write a complete file or nothing.
 
     Raises:
-        OutputError: it cannot be written, for want of space or of permission; what stood there stands.
+        OutputError: the file cannot be written, for example because the disk is full or a permission is missing. An
+            old file stays unchanged.
     """
     place = Path(os.path.realpath(path))
-    temporary: Path | None = None
+    temporary_file: Path | None = None
     try:
         _remove_abandoned(place)
-        temporary = place.with_name(f".{place.name[:100]}.{secrets.token_hex(4)}{SAVING}")
-        with temporary.open("xb") as out:
+        temporary_file = place.with_name(f".{place.name[:100]}.{secrets.token_hex(4)}{SAVING}")
+        with temporary_file.open("xb") as out:
             out.write(content)
             out.flush()
             os.fsync(out.fileno())
         if place.exists():
-            temporary.chmod(place.stat().st_mode & 0o777)
-        os.replace(temporary, place)
+            temporary_file.chmod(place.stat().st_mode & 0o777)
+        os.replace(temporary_file, place)
     except OSError as error:
-        if temporary is not None:
+        if temporary_file is not None:
             with contextlib.suppress(OSError):
-                temporary.unlink()
+                temporary_file.unlink()
         raise OutputError(f"{path} cannot be written: {error.strerror or error}; what stood there stands") from error
 
 
 def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Put a new folder, which `fill` writes the files of, in the place of whatever stands there.
+    """Create a folder, or replace the old one. `fill` writes the files into the folder that it is given.
 
     Raises:
-        OutputError: it cannot be written; the old folder stands as it was.
+        OutputError: the folder cannot be written. An old folder stays unchanged.
     """
     folder = Path(os.path.realpath(folder))
-    temporary: Path | None = None
-    held: int | None = None
+    temporary_folder: Path | None = None
+    descriptor: int | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(folder)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name[:100]}.", suffix=SAVING, dir=folder.parent))
-        held = _locked(temporary, exclusive=True)
-        fill(temporary)
-        for path in temporary.iterdir():
+        temporary_folder = Path(tempfile.mkdtemp(prefix=f".{folder.name[:100]}.", suffix=SAVING, dir=folder.parent))
+        descriptor = _open_and_lock(temporary_folder, exclusive=True)
+        fill(temporary_folder)
+        for path in temporary_folder.iterdir():
             path.chmod(0o644)
             _sync(path)
-        temporary.chmod(folder.stat().st_mode & 0o777 if folder.is_dir() else 0o755)
-        _exchange(temporary, folder)
+        temporary_folder.chmod(folder.stat().st_mode & 0o777 if folder.is_dir() else 0o755)
+        _exchange(temporary_folder, folder)
         _sync(folder.parent)
     except OSError as error:
         raise OutputError(f"{folder} cannot be written: {error.strerror or error}; what stood there stands") from error
     finally:
-        if held is not None:
-            os.close(held)
-        if temporary is not None and temporary.exists():
-            _remove_when_unread(temporary)
+        if descriptor is not None:
+            os.close(descriptor)
+        if temporary_folder is not None and temporary_folder.exists():
+            _remove_when_unread(temporary_folder)
 
 
 @contextlib.contextmanager
 def reading(folder: str | Path) -> Iterator[Path]:
-    """The folder as it stands now, kept until the block ends, even where another process replaces it meanwhile.
+    """Keep the current version of a folder readable until the block ends, even if another process replaces it.
 
-    Read its files by the path that comes, not by the folder's own.
+    Read the files through the path that this context manager yields, not through `folder`.
 
     Raises:
-        MissingFileError: there is no such folder.
+        MissingFileError: the folder does not exist.
     """
     place = standing(Path(folder))
     if fcntl is None or not os.path.isdir("/proc/self/fd"):
@@ -104,97 +105,97 @@ def reading(folder: str | Path) -> Iterator[Path]:
         return
     while True:
         try:
-            held = _locked(place, exclusive=False)
+            descriptor = _open_and_lock(place, exclusive=False)
         except FileNotFoundError as error:
-            raise MissingFileError(f"there is no folder {folder}") from error
+            raise MissingFileError(f"there is no folder {folder}; check the path") from error
         try:
-            now, opened = os.stat(place), os.fstat(held)
+            current_stat, opened_stat = os.stat(place), os.fstat(descriptor)
         except FileNotFoundError:
-            os.close(held)
+            os.close(descriptor)
             place = standing(Path(folder))
             continue
-        if (now.st_ino, now.st_dev) == (opened.st_ino, opened.st_dev):
+        if (current_stat.st_ino, current_stat.st_dev) == (opened_stat.st_ino, opened_stat.st_dev):
             break
-        os.close(held)  # it was replaced between opening and locking it
+        os.close(descriptor)  # the folder was replaced after it was opened and before it was locked
     try:
-        yield Path(f"/proc/self/fd/{held}")
+        yield Path(f"/proc/self/fd/{descriptor}")
     finally:
-        os.close(held)
+        os.close(descriptor)
 
 
 def standing(folder: Path) -> Path:
-    """The folder; or, where a process was killed between two renames, the old one under its other name."""
+    """Return the folder, or the old folder under its other name if a process was killed between two renames."""
     if not folder.exists():
         place = Path(os.path.realpath(folder))
-        old = place.with_name(f".{place.name}{REPLACED}")
-        if old.is_dir():
-            return old
+        old_folder = place.with_name(f".{place.name}{REPLACED}")
+        if old_folder.is_dir():
+            return old_folder
     return folder
 
 
-def _locked(folder: Path, *, exclusive: bool) -> int:
-    """An open folder with a lock that ends when it is closed; without one where the file system has none."""
-    held = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+def _open_and_lock(folder: Path, *, exclusive: bool) -> int:
+    """Open a folder and lock it until the descriptor is closed. File systems without locks leave it unlocked."""
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     if fcntl is not None:
         with contextlib.suppress(OSError):
-            fcntl.flock(held, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
-    return held
+            fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+    return descriptor
 
 
-def _exchange(new: Path, place: Path) -> None:
-    """The new folder to its place; the old one, if any, comes to where the new one was."""
+def _exchange(new_folder: Path, place: Path) -> None:
+    """Move the new folder to `place`. An old folder there moves to the path of the new one."""
     try:
-        os.rename(new, place)  # nothing there, or an empty folder
+        os.rename(new_folder, place)  # works if `place` does not exist or is an empty folder
     except OSError:
         if not place.is_dir():
             raise
-        if not _swap(new, place):
-            old = place.with_name(f".{place.name}{REPLACED}")
-            shutil.rmtree(old, ignore_errors=True)
-            os.rename(place, old)
-            os.rename(new, place)
-            os.rename(old, new)
+        if not _swap(new_folder, place):
+            old_folder = place.with_name(f".{place.name}{REPLACED}")
+            shutil.rmtree(old_folder, ignore_errors=True)
+            os.rename(place, old_folder)
+            os.rename(new_folder, place)
+            os.rename(old_folder, new_folder)
 
 
-def _swap(one: Path, other: Path) -> bool:
-    """Exchange two names in one step; False where the system cannot."""
+def _swap(first_path: Path, second_path: Path) -> bool:
+    """Exchange two names in one step. Return False where the system cannot."""
     try:
         library = ctypes.CDLL(None, use_errno=True)
-        names = os.fsencode(one), os.fsencode(other)
+        names = os.fsencode(first_path), os.fsencode(second_path)
         if sys.platform == "darwin":
             return bool(library.renamex_np(*names, ctypes.c_uint(2)) == 0)
-        here = ctypes.c_int(-100)  # AT_FDCWD; 2 is RENAME_EXCHANGE
-        return bool(library.renameat2(here, names[0], here, names[1], ctypes.c_uint(2)) == 0)
+        current_folder = ctypes.c_int(-100)  # AT_FDCWD; 2 is RENAME_EXCHANGE
+        return bool(library.renameat2(current_folder, names[0], current_folder, names[1], ctypes.c_uint(2)) == 0)
     except (AttributeError, OSError, TypeError):
         return False
 
 
 def _remove_when_unread(folder: Path) -> None:
-    """Remove an old folder once nobody reads it; leave it to the next save where somebody still does."""
+    """Remove an old folder once no process reads it. After `PATIENCE` seconds, leave it to the next write."""
     if fcntl is not None:
-        until = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE
         try:
-            held = os.open(folder, os.O_RDONLY)
+            descriptor = os.open(folder, os.O_RDONLY)
         except OSError:
             return
         try:
-            while not _free(held):
-                if time.monotonic() > until:
+            while not _lock_if_free(descriptor):
+                if time.monotonic() > deadline:
                     return
                 time.sleep(0.01)
             shutil.rmtree(folder, ignore_errors=True)
         finally:
-            os.close(held)
+            os.close(descriptor)
         return
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _free(held: int) -> bool:
-    """Whether nobody else holds an open folder; then this process does."""
+def _lock_if_free(descriptor: int) -> bool:
+    """Lock an open folder if no other process has locked it. Return whether the folder was free."""
     if fcntl is None:
         return True
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
@@ -203,35 +204,36 @@ def _free(held: int) -> bool:
 
 
 def _remove_abandoned(place: Path) -> None:
-    """What killed processes left beside a place: files and folders under other names, which nobody holds."""
-    for left in place.parent.glob(f".{_literal(place.name[:100])}.*{SAVING}"):
+    """Remove unlocked temporary files and folders that killed processes left beside `place`."""
+    for leftover in place.parent.glob(f".{_escape_pattern(place.name[:100])}.*{SAVING}"):
         try:
-            if time.time() - left.stat().st_mtime < ABANDONED:
+            if time.time() - leftover.stat().st_mtime < ABANDONED:
                 continue
-            if left.is_dir():
-                _remove_when_unread(left)
+            if leftover.is_dir():
+                _remove_when_unread(leftover)
             else:
-                left.unlink()
-        except OSError:  # another process removed it first, or may alone
+                leftover.unlink()
+        except OSError:  # another process removed it first, or this process lacks the permission
             continue
-    old = place.with_name(f".{place.name}{REPLACED}")
-    if old.is_dir() and place.is_dir():
-        _remove_when_unread(old)
+    old_folder = place.with_name(f".{place.name}{REPLACED}")
+    if old_folder.is_dir() and place.is_dir():
+        _remove_when_unread(old_folder)
 
 
-def _literal(name: str) -> str:
+def _escape_pattern(name: str) -> str:
+    """Escape the wildcards of `glob` in a name."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
 def _sync(path: Path) -> None:
-    """To the disk, where the system lets a folder be opened."""
+    """Flush a file or folder to the disk, where the system can open it."""
     try:
-        held = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return
     try:
-        os.fsync(held)
+        os.fsync(descriptor)
     except OSError:
         return
     finally:
-        os.close(held)
+        os.close(descriptor)

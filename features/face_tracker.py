@@ -1,8 +1,8 @@
-"""Where the face is: detected about twice a second, followed by template matching in between, cut out at 48 x 48.
+"""Face tracking: a detector runs about twice a second, template matching follows the face in between.
 
-The crop is the square the frontal Haar cascade draws. FER2013 was cut by the same kind of detector: on 600 of its test
-faces (bordered, enlarged) the cascade's square covers a median 0.98 of the image's width and starts at 0.007 of it, so
-no margin is added, and the training images and the faces found here look alike.
+The face is cropped to 48 x 48 pixels. The crop is the square that the frontal Haar cascade returns, without a margin,
+because a detector of the same kind cropped FER2013. On 600 of its test faces (bordered, enlarged) the cascade's square
+covers a median 0.98 of the image's width and starts at 0.007 of it. So the crops resemble the training images.
 """
 
 from __future__ import annotations
@@ -16,80 +16,80 @@ import numpy as np
 
 from emoembed.errors import InputError, MediaError, MissingFileError
 
-FACE_SIZE = 48  # pixels: FER2013's
-MIN_FACE = 1 / 8  # of the frame's shorter side: smaller ones are passers-by, and searching for them is what costs
-MIN_FACE_PIXELS = 40  # below this the crop would hold less than FER2013's 48 pixels
-SEARCH_SIDE = 300  # the shorter side a frame is reduced to before the whole of it is searched
-NEAR_FACE = 64  # width of the expected face when only its surroundings are searched
-REDETECT_SECONDS = 0.5  # the detector's turn
-LOST_SECONDS = 2.0  # a face the detector has not confirmed for so long is given up: the template may sit on a wall
-TRACKED = 0.7  # normalised correlation below which the template is held to be lost
-TEMPLATE = 48  # pixels a side when matching
-MAX_ROLL = 30.0  # degrees; steeper "eyes" are a nostril or a brow
-EYE_DISTANCE = 0.385  # of the square's side, and ...
-EYE_HEIGHT = 0.38  # ... the eyes' height in it: medians over 248 FER2013 test faces
-EYE_TO_MOUTH = 1.16  # eyes to mouth over eye distance in a frontal face (ArcFace's five-point template)
+FACE_SIZE = 48  # pixels, as in FER2013
+MIN_FACE = 1 / 8  # of the frame's shorter side: smaller faces are passers-by, and the search for them is slow
+MIN_FACE_PIXELS = 40  # a smaller face has less detail than FER2013's 48 pixels
+SEARCH_SIDE = 300  # pixels: the shorter side of a frame that is reduced for a search of the full frame
+NEAR_FACE = 64  # pixels: the width of the expected face when only its surroundings are searched
+REDETECT_SECONDS = 0.5  # interval between two runs of the detector
+LOST_SECONDS = 2.0  # without a detection for this long the face is lost: the template may match a wall
+TRACKED = 0.7  # minimum normalised correlation of a template match; below it the face is lost
+TEMPLATE = 48  # pixels: side of the template
+MAX_ROLL = 30.0  # degrees; a steeper "eye" is a nostril or a brow
+EYE_DISTANCE = 0.385  # of the square's side; median over 248 FER2013 test faces
+EYE_HEIGHT = 0.38  # of the square's side, from its top to the eyes; median over the same faces
+EYE_TO_MOUTH = 1.16  # distance from eyes to mouth / distance between the eyes, frontal face (ArcFace's template)
 
 
 @dataclass(frozen=True)
 class Face:
-    """A square in pixels of the frame, how sure its finder is (0..1), and how far its eyes are from level."""
+    """A square in pixels of the frame, the confidence of its detector (0..1) and its roll angle."""
 
     x: float
     y: float
     side: float
     confidence: float
     roll: float | None = None
-    """Degrees, positive where the eye on the right of the picture is the lower one; None where no eyes were found."""
+    """Degrees; positive if the eye on the right of the picture is lower; None if no eyes were found."""
 
 
 class HaarDetector:
-    """OpenCV's frontal Haar cascade (Viola & Jones 2001), the eyes by its eye cascade."""
+    """OpenCV's frontal Haar cascade (Viola & Jones 2001). OpenCV's eye cascade finds the eyes."""
 
     def __init__(self, *, patient: bool = False) -> None:
-        """patient: where nothing was found, search once more in finer steps and beyond the border (for stills)."""
+        """patient: if no face is found, search again in finer steps and beyond the border (for stills)."""
         self.patient = patient
 
     def detect(self, grey: np.ndarray, near: Face | None = None) -> list[Face]:
-        """Faces in a grey uint8 frame `(height, width)`; where `near` is given, only those around it."""
+        """Find the faces in a grey uint8 frame `(height, width)`. With `near`, search only around that face."""
         if near is not None:
             return self._around(grey, near)
         faces = self._search(grey, border=0, scale_step=1.2, neighbours=5)
         if not faces and (self.patient or min(grey.shape) <= SEARCH_SIDE):
-            # a picture cut close to the face: the cascade needs to see around it
+            # the picture may be cropped close to the face: the cascade needs some surroundings
             border = min(max(grey.shape) // 4, min(grey.shape) // 3)
             faces = self._search(grey, border=border, scale_step=1.1, neighbours=4)
         return faces
 
     def roll(self, grey: np.ndarray, face: Face) -> float | None:
-        """Degrees between the eyes and the horizontal, or None when two plausible eyes are not found."""
+        """The angle in degrees between the line of the eyes and the horizontal; None without two plausible eyes."""
         import cv2
 
         size = 96
-        upper = cv2.resize(_cut(grey, face.x, face.y, face.side), (size, size), interpolation=cv2.INTER_AREA)[:58]
-        found = _cascade("haarcascade_eye.xml").detectMultiScale(upper, 1.1, 4, minSize=(20, 20), maxSize=(36, 36))
-        centres = [(x + width / 2, y + height / 2) for x, y, width, height in found]
+        upper_half = cv2.resize(_cut(grey, face.x, face.y, face.side), (size, size), interpolation=cv2.INTER_AREA)[:58]
+        boxes = _cascade("haarcascade_eye.xml").detectMultiScale(upper_half, 1.1, 4, minSize=(20, 20), maxSize=(36, 36))
+        centres = [(x + width / 2, y + height / 2) for x, y, width, height in boxes]
         pairs = [(left, right) for left in centres for right in centres if left[0] < size / 2 < right[0]]
         if not pairs:
             return None
-        expected = np.array([[0.5 - EYE_DISTANCE / 2, EYE_HEIGHT], [0.5 + EYE_DISTANCE / 2, EYE_HEIGHT]]) * size
-        left, right = min(pairs, key=lambda pair: np.abs(np.array(pair) - expected).sum())
+        expected_eyes = np.array([[0.5 - EYE_DISTANCE / 2, EYE_HEIGHT], [0.5 + EYE_DISTANCE / 2, EYE_HEIGHT]]) * size
+        left, right = min(pairs, key=lambda pair: np.abs(np.array(pair) - expected_eyes).sum())
         degrees = float(np.degrees(np.arctan2(right[1] - left[1], right[0] - left[0])))
         return degrees if right[0] - left[0] > 0.2 * size and abs(degrees) <= MAX_ROLL else None
 
     def _search(self, grey: np.ndarray, border: int, scale_step: float, neighbours: int) -> list[Face]:
         import cv2
 
-        shorter = min(grey.shape)
-        scale = min(1.0, SEARCH_SIDE / shorter)
-        reduced = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+        shorter_side = min(grey.shape)
+        scale = min(1.0, SEARCH_SIDE / shorter_side)
+        reduced_frame = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
         margin = int(border * scale)
         if margin:
-            reduced = cv2.copyMakeBorder(reduced, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
-        smallest = max(shorter * MIN_FACE, MIN_FACE_PIXELS) * scale
+            reduced_frame = cv2.copyMakeBorder(reduced_frame, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+        smallest_side = max(shorter_side * MIN_FACE, MIN_FACE_PIXELS) * scale
         return [
             replace(face, x=(face.x - margin) / scale, y=(face.y - margin) / scale, side=face.side / scale)
-            for face in _squares(reduced, scale_step, neighbours, smallest, None)
+            for face in _squares(reduced_frame, scale_step, neighbours, smallest_side, None)
         ]
 
     def _around(self, grey: np.ndarray, near: Face) -> list[Face]:
@@ -106,46 +106,44 @@ class HaarDetector:
 
 
 class YuNetDetector:
-    """OpenCV Zoo's YuNet (Wu et al. 2023) from its ONNX file: finds turned and partly covered faces too.
+    """OpenCV Zoo's YuNet (Wu et al. 2023), loaded from its ONNX file. It also finds turned and partly covered faces.
 
-    It is given the grey picture in all three channels. The square is laid so that eyes and mouth stand where FER2013
-    has them, because YuNet's own boxes are taller than wide.
+    The network receives the grey picture in all three channels. YuNet's boxes are taller than wide, so the square is
+    computed from the landmarks instead: eyes and mouth are where they are in FER2013.
     """
 
     def __init__(self, path: str | Path) -> None:
         import cv2
 
         if not Path(path).is_file():
-            raise MissingFileError(
-                f"no YuNet model at {path}; it is the file face_detection_yunet_*.onnx of OpenCV Zoo"
-            )
+            raise MissingFileError(f"no YuNet model at {path}; download face_detection_yunet_*.onnx from OpenCV Zoo")
         try:
             self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320), score_threshold=0.6)
         except cv2.error as error:
-            raise InputError(f"{path} is not a YuNet model OpenCV can load: {error}") from error
+            raise InputError(f"{path} is not a YuNet model that OpenCV can load: {error}") from error
 
     def detect(self, grey: np.ndarray, near: Face | None = None) -> list[Face]:
-        """Faces in a grey uint8 frame `(height, width)`; where `near` is given, only those that overlap it."""
+        """Find the faces in a grey uint8 frame `(height, width)`. With `near`, return only those that overlap it."""
         import cv2
 
         scale = min(1.0, SEARCH_SIDE / min(grey.shape))
-        reduced = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        self._net.setInputSize(reduced.shape[::-1])
-        _, rows = self._net.detect(cv2.cvtColor(reduced, cv2.COLOR_GRAY2BGR))
+        reduced_frame = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        self._net.setInputSize(reduced_frame.shape[::-1])
+        _, rows = self._net.detect(cv2.cvtColor(reduced_frame, cv2.COLOR_GRAY2BGR))
         faces = [] if rows is None else [_square_of_landmarks(row, scale) for row in rows]
-        smallest = max(min(grey.shape) * MIN_FACE, MIN_FACE_PIXELS)
-        return [face for face in faces if face.side >= smallest and (near is None or _overlap(face, near) > 0.2)]
+        smallest_side = max(min(grey.shape) * MIN_FACE, MIN_FACE_PIXELS)
+        return [face for face in faces if face.side >= smallest_side and (near is None or _overlap(face, near) > 0.2)]
 
     def roll(self, grey: np.ndarray, face: Face) -> float | None:
-        """The face's own: its landmarks came with it."""
+        """Return the roll of the face, which `detect` computed from the landmarks."""
         return face.roll
 
 
 class FaceTracker:
-    """Follows one face from frame to frame. `follow` returns it, or None in frames without one.
+    """Follows one face from frame to frame. `follow` returns the face, or None in frames without it.
 
-    A track begins with the face that is largest (weighted by confidence) and goes on with the face nearest to where it
-    was, even when a larger one enters. When it is lost, the next track begins with the largest again.
+    A track begins with the largest face (weighted by confidence). It continues with the face nearest to the last
+    position, even if a larger face appears. When the face is lost, the next track begins with the largest face again.
     """
 
     def __init__(self, detector: HaarDetector | YuNetDetector) -> None:
@@ -155,88 +153,89 @@ class FaceTracker:
         self._detected_at = -np.inf
 
     def follow(self, grey: np.ndarray, time: float) -> Face | None:
-        """grey uint8 `(height, width)` and its time in seconds, in order -> the face, or None."""
-        tracked = self._matched(grey)
-        overdue = time - self._detected_at
-        if tracked is None or overdue >= REDETECT_SECONDS:
-            detected = self._detected(grey, tracked)
-            if detected is not None:
-                self._template = _template(grey, detected)
+        """Grey uint8 frame `(height, width)` and its time in seconds, frames in order -> the face, or None."""
+        tracked_face = self._match_template(grey)
+        elapsed = time - self._detected_at
+        if tracked_face is None or elapsed >= REDETECT_SECONDS:
+            detected_face = self._detect(grey, tracked_face)
+            if detected_face is not None:
+                self._template = _template(grey, detected_face)
                 self._detected_at = time
-                tracked = detected
-            elif overdue > LOST_SECONDS:
-                tracked = None
-        self._face = tracked
-        return tracked
+                tracked_face = detected_face
+            elif elapsed > LOST_SECONDS:
+                tracked_face = None
+        self._face = tracked_face
+        return tracked_face
 
-    def _matched(self, grey: np.ndarray) -> Face | None:
-        """The last face where its template fits best within half a face's width, or None where it fits badly."""
+    def _match_template(self, grey: np.ndarray) -> Face | None:
+        """Move the last face to the best template match within half its width; None if that match is poor."""
         import cv2
 
-        last = self._face
-        if last is None:
+        face = self._face
+        if face is None:
             return None
-        x, y = round(last.x - last.side / 2), round(last.y - last.side / 2)
-        window = cv2.resize(_cut(grey, x, y, 2 * last.side), (2 * TEMPLATE, 2 * TEMPLATE), interpolation=cv2.INTER_AREA)
+        x, y = round(face.x - face.side / 2), round(face.y - face.side / 2)
+        window = cv2.resize(_cut(grey, x, y, 2 * face.side), (2 * TEMPLATE, 2 * TEMPLATE), interpolation=cv2.INTER_AREA)
         fit = cv2.matchTemplate(window, self._template, cv2.TM_CCOEFF_NORMED)
-        _, best, _, (column, row) = cv2.minMaxLoc(fit)
-        if not best >= TRACKED:  # NaN, where the window is flat, is lost too
+        _, correlation, _, (column, row) = cv2.minMaxLoc(fit)
+        if not correlation >= TRACKED:  # NaN, from a window of one grey, counts as lost too
             return None
-        scale = TEMPLATE / last.side
-        across = x + (column + _vertex(fit[row], column)) / scale
-        down = y + (row + _vertex(fit[:, column], row)) / scale
-        return replace(last, x=across, y=down, confidence=min(best, 1.0))
+        scale = TEMPLATE / face.side
+        face_x = x + (column + _vertex(fit[row], column)) / scale
+        face_y = y + (row + _vertex(fit[:, column], row)) / scale
+        return replace(face, x=face_x, y=face_y, confidence=min(correlation, 1.0))
 
-    def _detected(self, grey: np.ndarray, tracked: Face | None) -> Face | None:
-        """The face near where it is or was; if it is lost, the largest of the frame."""
-        previous = tracked or self._face
-        faces = self.detector.detect(grey, near=previous) if previous else []
-        if previous and faces:
-            face = max(faces, key=lambda candidate: _overlap(candidate, previous))
-            # the cascade's squares come in steps of 10 %: halve the jump, about the same centre
-            side = round((face.side + previous.side) / 2)
+    def _detect(self, grey: np.ndarray, tracked_face: Face | None) -> Face | None:
+        """Detect the face near its tracked or last position; if it is lost, detect the largest face of the frame."""
+        previous_face = tracked_face or self._face
+        faces = self.detector.detect(grey, near=previous_face) if previous_face else []
+        if previous_face and faces:
+            face = max(faces, key=lambda candidate: _overlap(candidate, previous_face))
+            # the sizes of the cascade's squares are 10 % apart: halve the change in size, keep the centre
+            side = round((face.side + previous_face.side) / 2)
             face = replace(face, x=face.x + (face.side - side) / 2, y=face.y + (face.side - side) / 2, side=side)
-            return self._levelled(grey, face, previous.roll)
-        if tracked is not None:
+            return self._with_roll(grey, face, previous_face.roll)
+        if tracked_face is not None:
             return None
         faces = self.detector.detect(grey)
         if not faces:
             return None
-        return self._levelled(grey, max(faces, key=lambda face: face.side**2 * face.confidence), None)
+        return self._with_roll(grey, max(faces, key=lambda face: face.side**2 * face.confidence), None)
 
-    def _levelled(self, grey: np.ndarray, face: Face, before: float | None) -> Face:
-        """The face with its roll, averaged with the one before: single eye positions are good to a few degrees."""
+    def _with_roll(self, grey: np.ndarray, face: Face, previous_roll: float | None) -> Face:
+        """Set the roll of a face, averaged with the previous roll because a single one is accurate to a few degrees."""
         roll = self.detector.roll(grey, face)
-        if roll is None or before is None:
-            return replace(face, roll=before if roll is None else roll)
-        return replace(face, roll=(roll + before) / 2)
+        if roll is None or previous_roll is None:
+            return replace(face, roll=previous_roll if roll is None else roll)
+        return replace(face, roll=(roll + previous_roll) / 2)
 
 
 def crop(grey: np.ndarray, face: Face) -> np.ndarray:
-    """The face turned until its eyes are level, `(48, 48)` float32 in 0..1; the border is repeated beyond the frame."""
+    """Crop a face, rotated until its eyes are level: `(48, 48)` float32 in 0..1. Repeats the edge beyond the frame."""
     import cv2
 
-    # turned at about the frame's own resolution and then averaged down, so that nothing aliases
+    # rotate at about the frame's resolution, then average down: this avoids aliasing
     size = FACE_SIZE * max(1, round(face.side / FACE_SIZE))
     centre = (face.x + (face.side - 1) / 2, face.y + (face.side - 1) / 2)
-    turn = cv2.getRotationMatrix2D(centre, face.roll or 0.0, size / face.side)
-    turn[0, 2] += (size - 1) / 2 - centre[0]
-    turn[1, 2] += (size - 1) / 2 - centre[1]
-    turned = cv2.warpAffine(grey, turn, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return equalised(cv2.resize(turned, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_AREA))
+    rotation = cv2.getRotationMatrix2D(centre, face.roll or 0.0, size / face.side)
+    rotation[0, 2] += (size - 1) / 2 - centre[0]
+    rotation[1, 2] += (size - 1) / 2 - centre[1]
+    rotated = cv2.warpAffine(grey, rotation, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return equalised(cv2.resize(rotated, (FACE_SIZE, FACE_SIZE), interpolation=cv2.INTER_AREA))
 
 
 def equalised(face: np.ndarray) -> np.ndarray:
-    """A grey uint8 face as float32 in 0..1 with its histogram levelled, so that light and camera count less."""
+    """Equalise the histogram of a grey uint8 face, to reduce the effect of light and camera; float32 in 0..1."""
     import cv2
 
     return cv2.equalizeHist(face).astype(np.float32) / 255.0
 
 
-_loaded = threading.local()  # a cascade keeps its work space inside: one for each thread
+_loaded = threading.local()  # a cascade contains its work space, so each thread loads its own
 
 
 def _cascade(name: str) -> Any:
+    """Load a cascade of OpenCV, once per thread."""
     if not hasattr(_loaded, name):
         import cv2
         from cv2.data import haarcascades
@@ -246,9 +245,9 @@ def _cascade(name: str) -> Any:
 
 
 def _squares(
-    grey: np.ndarray, scale_step: float, neighbours: int, smallest: float, largest: float | None
+    grey: np.ndarray, scale_step: float, neighbours: int, smallest_side: float, largest_side: float | None
 ) -> list[Face]:
-    """What the frontal cascade finds; confidence 1 - exp(-w / 5) for a last stage's sum w (7 in a typical face)."""
+    """Faces of the frontal cascade. Confidence is 1 - exp(-w / 5) for the sum w of the last stage (typically 7)."""
     import cv2
 
     try:
@@ -256,63 +255,64 @@ def _squares(
             grey,
             scaleFactor=scale_step,
             minNeighbors=neighbours,
-            minSize=(int(smallest), int(smallest)),
-            maxSize=(int(largest), int(largest)) if largest else (0, 0),
+            minSize=(int(smallest_side), int(smallest_side)),
+            maxSize=(int(largest_side), int(largest_side)) if largest_side else (0, 0),
             outputRejectLevels=True,
         )
-    except cv2.error as error:  # its work space may be of no use any more
+    except cv2.error as error:  # the cascade's work space may be damaged
         vars(_loaded).clear()
         raise MediaError(
-            f"a frame of {grey.shape[1]} x {grey.shape[0]} pixels cannot be searched: {error.err}"
+            f"a frame of {grey.shape[1]} x {grey.shape[0]} pixels cannot be searched for faces: {error.err}"
         ) from error
     confidences = 1.0 - np.exp(-np.maximum(np.ravel(weights), 0.0) / 5.0)
     return [Face(float(x), float(y), float(w), float(c)) for (x, y, w, _), c in zip(boxes, confidences, strict=True)]
 
 
 def _square_of_landmarks(row: np.ndarray, scale: float) -> Face:
-    """YuNet's row (box, right eye, left eye, nose, two mouth corners, score) of a reduced frame -> a square."""
+    """Convert YuNet's row (box, right eye, left eye, nose, two mouth corners, score) of a reduced frame to a square."""
     points = row[4:14].reshape(5, 2) / scale
-    first, second = sorted(points[:2].tolist())  # by x: the left one in the picture first
+    left_eye, right_eye = sorted(points[:2].tolist())  # left and right in the picture
     eyes, mouth = points[:2].mean(axis=0), points[3:].mean(axis=0)
-    # turning the head shortens the first distance, nodding the second
+    # a turned head shortens the eye distance, a nodding head the distance from eyes to mouth
     distance = max(np.hypot(*(points[1] - points[0])), np.hypot(*(mouth - eyes)) / EYE_TO_MOUTH)
     side = float(distance / EYE_DISTANCE)
-    roll = float(np.degrees(np.arctan2(second[1] - first[1], second[0] - first[0])))
-    down = np.array([-np.sin(np.radians(roll)), np.cos(np.radians(roll))])
-    x, y = eyes + down * (0.5 - EYE_HEIGHT) * side - side / 2
+    roll = float(np.degrees(np.arctan2(right_eye[1] - left_eye[1], right_eye[0] - left_eye[0])))
+    downwards = np.array([-np.sin(np.radians(roll)), np.cos(np.radians(roll))])
+    x, y = eyes + downwards * (0.5 - EYE_HEIGHT) * side - side / 2
     return Face(float(x), float(y), side, float(row[14]), roll if abs(roll) <= MAX_ROLL else None)
 
 
 def _cut(grey: np.ndarray, x: float, y: float, side: float) -> np.ndarray:
-    """The square at (x, y), to whole pixels; the border is repeated beyond the frame."""
+    """Cut out the square at (x, y), rounded to whole pixels. Repeats the edge beyond the frame."""
     left, top, size = round(x), round(y), max(round(side), 1)
     height, width = grey.shape
-    inside = grey[max(top, 0) : min(top + size, height), max(left, 0) : min(left + size, width)]
-    if inside.shape == (size, size):
-        return inside
+    square = grey[max(top, 0) : min(top + size, height), max(left, 0) : min(left + size, width)]
+    if square.shape == (size, size):
+        return square
     rows = np.clip(np.arange(top, top + size), 0, height - 1)
     columns = np.clip(np.arange(left, left + size), 0, width - 1)
     return grey[rows[:, None], columns]
 
 
 def _template(grey: np.ndarray, face: Face) -> np.ndarray:
+    """The pixels of a face at the template's size."""
     import cv2
 
     return cv2.resize(_cut(grey, face.x, face.y, face.side), (TEMPLATE, TEMPLATE), interpolation=cv2.INTER_AREA)
 
 
 def _vertex(fit: np.ndarray, peak: int) -> float:
-    """Offset, within half a pixel, of the vertex of the parabola through a peak and its two neighbours."""
+    """Vertex of the parabola through a peak and its two neighbours: its offset from the peak, at most half a pixel."""
     if not 0 < peak < len(fit) - 1:
         return 0.0
-    before, at, after = (float(value) for value in fit[peak - 1 : peak + 2])
-    curvature = before - 2 * at + after
-    return 0.0 if curvature >= 0 else float(np.clip(0.5 * (before - after) / curvature, -0.5, 0.5))
+    left, centre, right = (float(value) for value in fit[peak - 1 : peak + 2])
+    curvature = left - 2 * centre + right
+    return 0.0 if curvature >= 0 else float(np.clip(0.5 * (left - right) / curvature, -0.5, 0.5))
 
 
 def _overlap(first: Face, second: Face) -> float:
     """Intersection over union of two squares."""
     width = min(first.x + first.side, second.x + second.side) - max(first.x, second.x)
     height = min(first.y + first.side, second.y + second.side) - max(first.y, second.y)
-    shared = max(width, 0.0) * max(height, 0.0)
-    return shared / (first.side**2 + second.side**2 - shared)
+    intersection = max(width, 0.0) * max(height, 0.0)
+    return intersection / (first.side**2 + second.side**2 - intersection)

@@ -1,4 +1,4 @@
-"""What a feature array is: float32 values `(time, feature_dim)` whose columns have names."""
+"""Feature arrays: float32 values `(time, feature_dim)` with named columns."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from emoembed.features.notes import Note
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """The name, the columns and the frame rate of a kind of feature array."""
+    """The name, the column names and the frame rate of a kind of features."""
 
     name: str
     columns: tuple[str, ...]
     rate: float | None = None
-    """Frames a second; None where the rows are not evenly spaced in time (words, one row a clip)."""
+    """Frames per second; None if the rows are not evenly spaced in time (words, or one row per clip)."""
 
     def __post_init__(self) -> None:
         if len(set(self.columns)) != len(self.columns):
-            repeated = sorted({c for c in self.columns if self.columns.count(c) > 1})
-            raise InputError(f"feature set {self.name!r} names columns more than once: {', '.join(repeated)}")
+            duplicates = sorted({c for c in self.columns if self.columns.count(c) > 1})
+            raise InputError(
+                f"feature set {self.name!r} has repeated columns: {', '.join(duplicates)}; use each name once"
+            )
 
     @property
     def feature_dim(self) -> int:
@@ -37,26 +39,26 @@ class Features:
     values: np.ndarray
     feature_set: FeatureSet
     notes: tuple[Note, ...] = ()
-    """What should be known of the item they were taken from."""
+    """Notes about the item that the features were extracted from."""
 
     def __post_init__(self) -> None:
-        expected = self.feature_set.feature_dim
-        if self.values.ndim != 2 or self.values.shape[1] != expected:
+        expected_dim = self.feature_set.feature_dim
+        if self.values.ndim != 2 or self.values.shape[1] != expected_dim:
             raise InputError(
-                f"{self.feature_set.name} features have shape {self.values.shape}; expected (time, {expected})"
+                f"{self.feature_set.name} features have shape {self.values.shape}; expected (time, {expected_dim})"
             )
 
     def drop(self, columns: Iterable[str]) -> Features:
-        """The same features without the named columns. Raises InputError for a name that is not there."""
-        unwanted = set(columns)
-        unknown = unwanted - set(self.feature_set.columns)
-        if unknown:
+        """Return the features without the given columns. Raises InputError if a column does not exist."""
+        dropped_columns = set(columns)
+        unknown_columns = dropped_columns - set(self.feature_set.columns)
+        if unknown_columns:
             raise InputError(
-                f"{self.feature_set.name} has no column {', '.join(sorted(unknown))}; "
+                f"{self.feature_set.name} has no column {', '.join(sorted(unknown_columns))}; "
                 f"its columns are {', '.join(self.feature_set.columns)}"
             )
-        keep = [i for i, column in enumerate(self.feature_set.columns) if column not in unwanted]
-        kept = FeatureSet(
-            self.feature_set.name, tuple(self.feature_set.columns[i] for i in keep), self.feature_set.rate
+        indices = [i for i, column in enumerate(self.feature_set.columns) if column not in dropped_columns]
+        feature_set = FeatureSet(
+            self.feature_set.name, tuple(self.feature_set.columns[i] for i in indices), self.feature_set.rate
         )
-        return Features(self.values[:, keep], kept, self.notes)
+        return Features(self.values[:, indices], feature_set, self.notes)

@@ -1,44 +1,46 @@
-"""How large a file's contents may be: each is checked by what the file declares, before anything is decoded.
+"""Size limits for the contents of files. The size that a file declares is checked before anything is decoded.
 
-Damaged and hostile files declare sizes that they do not have. What a file is refused for is named in the error.
+Damaged and hostile files declare false sizes. The error names the limit that a file exceeds.
 """
 
 from __future__ import annotations
 
 SOUND_SAMPLES = 60_000_000
-"""Of all channels, that are held at once: five minutes of four channels at 48 kHz. More are brought to 16 kHz first."""
+"""Most samples in memory, over all channels: 5 min of 4 channels at 48 kHz. Longer sound is decoded at 16 kHz."""
 PICTURE_SIDE = 16_384
-"""Pixels on the longer side of a picture or of a video's frames."""
+"""Most pixels on the longer side of a picture or a video frame."""
 PICTURE_PIXELS = 120_000_000
-"""Of a picture or a frame: 0.4 GB in colour."""
+"""Most pixels of a picture or a video frame: 0.4 GB in colour."""
 PICTURE_PACKING = 1000
-"""Pixels that a byte of a picture's file may stand for: a blank page has fewer."""
+"""Most pixels per byte of a picture file. Even a blank page has fewer."""
 PICTURE_SHAPE = 12
-"""The longer side over the shorter one: a strip has room for no face, and searching it takes long."""
+"""Largest ratio of the longer side to the shorter side. A strip has no room for a face, and its search is slow."""
 ARCHIVE_GROWTH = 100
-"""Times its own size that an archive may unpack to ..."""
+"""Largest ratio of the unpacked size of an archive to its packed size. It applies above `ARCHIVE_FREE` bytes."""
 ARCHIVE_FREE = 64 * 2**20
-"""... or bytes, where that is less."""
+"""Any archive may unpack to this many bytes."""
 TABLE_ROWS = 1_000_000
-"""Of a Parquet file, and one more for each of its bytes."""
+"""Most rows of a Parquet file, plus one row per byte of the file."""
 PICKLE_DEPTH = 64
-"""Containers within containers in a pickle."""
+"""Most levels of nested containers in a pickle."""
 PICKLE_GROWTH = 16
-"""Times its file's size that a pickle may come to with everything written out that it refers to twice."""
+"""Largest ratio of the expanded size of a pickle to its file size. Repeated references count each time."""
 PICKLE_CONTAINERS = 400_000
-"""Lists, tuples, dictionaries and sets in a pickle."""
+"""Most lists, tuples, dictionaries and sets in a pickle."""
 TEXT_CHARACTERS = 20_000
-"""Of a text: more is cut off before it is split into word pieces, of which far fewer are read."""
+"""Most characters of a text. Longer text is cut before it is split into word pieces; models read far fewer of these."""
 
 
 def picture_fault(width: int, height: int) -> str | None:
-    """Why a picture of so many pixels is refused, or None."""
-    longer, shorter = max(width, height), min(width, height)
-    if longer > PICTURE_SIDE or width * height > PICTURE_PIXELS:
-        limit = f"{PICTURE_SIDE} on a side and {PICTURE_PIXELS:,} in all"
-        return f"{width} x {height} pixels, and pictures are read up to {limit}; make it smaller"
-    if longer > PICTURE_SHAPE * max(shorter, 1):
-        return f"{width} x {height} pixels, a strip more than {PICTURE_SHAPE} times as long as wide; cut the face out"
+    """The reason to refuse a picture of this size in pixels, or None."""
+    longer_side, shorter_side = max(width, height), min(width, height)
+    if longer_side > PICTURE_SIDE or width * height > PICTURE_PIXELS:
+        limit = f"{PICTURE_SIDE} per side and {PICTURE_PIXELS:,} in total"
+        return f"{width} x {height} pixels exceed the limit of {limit}; make it smaller"
+    if longer_side > PICTURE_SHAPE * max(shorter_side, 1):
+        return (
+            f"{width} x {height} pixels, a strip more than {PICTURE_SHAPE} times as long as wide; crop it to the face"
+        )
     return None
 
 
@@ -48,5 +50,5 @@ def archive_allows(unpacked: int, packed: int) -> bool:
 
 
 def rows_allowed(rows: int, packed: int) -> bool:
-    """Whether a Parquet file of `packed` bytes may hold so many rows."""
+    """Whether a Parquet file of `packed` bytes may have this many rows."""
     return rows <= TABLE_ROWS + packed

@@ -1,4 +1,4 @@
-"""What media are read from: a path, an open file, or the bytes of one."""
+"""Sources of media: a path, an open file, or the bytes of a file."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from typing import IO
 from emoembed.errors import InputError, MediaError, MissingFileError
 
 File = str | Path | bytes | bytearray | IO[bytes]
-"""A path, an open file, or the bytes of one."""
+"""A path, an open file, or the bytes of a file."""
 
 
 def name_of(source: File) -> str:
-    """How errors call a file."""
+    """The name of a file in error messages."""
     if isinstance(source, bytes | bytearray):
         return f"a file of {len(source)} bytes"
     return str(source) if isinstance(source, str | Path) else f"the open file {getattr(source, 'name', '')}".rstrip()
 
 
 def openable(source: File, kind: str) -> str | IO[bytes]:
-    """What a library opens: the path of a file that is there, or an open file at its beginning.
+    """Return what a library can open: the path of an existing file, or an open file at its beginning.
 
     Raises:
-        MissingFileError: the path is not a file; `kind` says what was looked for.
-        MediaError: the bytes are empty, or the open file cannot be read.
-        InputError: it is neither, or a file that was opened as text.
+        MissingFileError: the path is not a file. `kind` names the expected kind of file in the message.
+        MediaError: the file is empty or cannot be read.
+        InputError: the source is not a path, bytes or an open file, or the file was opened as text.
     """
     if isinstance(source, str | Path):
         require_file(source, kind)
         return str(source)
     place = io.BytesIO(source) if isinstance(source, bytes | bytearray) else _opened(source, kind)
     if not place.read(1):
-        raise MediaError(f"{name_of(source)} is empty; give the whole content of a {kind} file")
+        raise MediaError(f"{name_of(source)} is empty; give the complete content of a {kind} file")
     place.seek(0)
     return place
 
 
 def require_file(path: str | Path, kind: str) -> None:
-    """Raise MissingFileError where a path is not a file; `kind` says what was looked for."""
+    """Raise MissingFileError if a path is not a file. `kind` names the expected kind of file in the message."""
     try:
-        there = Path(path).is_file()
-    except (OSError, ValueError) as error:  # longer than names may be, or with a zero byte
+        is_file = Path(path).is_file()
+    except (OSError, ValueError) as error:  # the name is too long, or contains a null byte
         raise MissingFileError(f"no file can be called {str(path)!r:.60}: {error}") from error
-    if not there:
+    if not is_file:
         raise MissingFileError(f"no {kind} file at {path}")
 
 
 def _opened(source: IO[bytes], kind: str) -> IO[bytes]:
-    """An open file at its beginning: a file of the disk itself, of anything else the content."""
+    """Rewind an open file. A file on disk is returned as it is; any other file is read into memory."""
     if not (hasattr(source, "read") and hasattr(source, "seek")):
         raise InputError(f"a {kind} file is a path, bytes or an open file; given {type(source).__name__}")
     try:

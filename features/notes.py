@@ -1,29 +1,29 @@
-"""What should be known of an answer beside the answer: what was cut, not understood or not seen."""
+"""Notes that come with an answer: input that was cut, not understood or unlike the training data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 CODES = {
-    "cut": "only the beginning of an item was read; the text says how much of how much",
-    "not-understood": "too few words of a text are English words that the model knows; its confidence is set to 0",
-    "clipped": "a recording is louder than its form holds, so that its loudest parts are cut off",
-    "band-limited": "a recording has nothing above 4 kHz, as over a telephone",
-    "channels-cancel": "the channels of a recording cancel each other; the louder one alone was read",
-    "faces": "how many of the frames that were looked at show a face",
-    "few-faces": "fewer than a quarter of the frames show a face, so that it may be none",
-    "face-whole": "no face was found in a small picture, and the whole of it was taken as one",
-    "label-unknown": "the name of a label is in no English word that is known: its place is a guess",
-    "label-far": "nothing like the answer was trained on in a modality, or it was told little better than by chance",
+    "cut": "only the first part of an item was read; the text of the note says how much",
+    "not-understood": "the model knows too few words of the text, which should be English; its confidence is set to 0",
+    "clipped": "the loudest samples of a recording are cut off at the maximum level (clipping)",
+    "band-limited": "a recording has no sound above 4 kHz, like a telephone call",
+    "channels-cancel": "the channels of a recording cancel each other; only the loudest channel was read",
+    "faces": "how many of the frames show a face",
+    "few-faces": "fewer than a quarter of the frames show a face, so the detection may be wrong",
+    "face-whole": "no face was found in a small picture, so the full picture was used as the face",
+    "label-unknown": "the name of a label has no English word that the model knows, so its scores are a guess",
+    "label-far": "a label is too unlike the training labels of a modality for reliable scores",
 }
-"""Every code, and what it says."""
+"""Every code and its meaning."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """One thing to know: a `code` of `CODES` for programs, and a sentence for people.
+    """A note about an answer: a `code` of `CODES` for programs and a `text` for people.
 
-    `modality` is text, audio or video, or `labels` where it is about a label in all of them.
+    `modality` is text, audio or video; or `labels` if the note concerns a label in every modality.
     """
 
     code: str

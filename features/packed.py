@@ -1,4 +1,4 @@
-"""Packed files, no more of which is unpacked than a file of that size may hold: `limits.ARCHIVE_GROWTH`."""
+"""Compressed files, unpacked only up to the limit for their size (`limits.archive_allows`)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def open_packed(path: Path) -> BinaryIO:
-    """A file opened for reading, unpacked where it is named `.gz` or `.bz2`.
+    """Open a file for reading. Files named `.gz` or `.bz2` are unpacked.
 
-    Reading raises ValueError once more has come than the file may hold; OSError, EOFError or zlib.error where it is
-    damaged.
+    Reading raises ValueError if the unpacked content exceeds the limit, and OSError, EOFError or zlib.error if the file
+    is damaged.
     """
     if path.suffix == ".gz":
         return cast(BinaryIO, io.BufferedReader(_Bounded(gzip.open(path), path)))
@@ -28,7 +28,7 @@ def open_packed(path: Path) -> BinaryIO:
 
 
 class _Bounded(io.RawIOBase):
-    """What is unpacked, counted."""
+    """Counts the unpacked bytes and raises ValueError above the limit."""
 
     def __init__(self, unpacked: gzip.GzipFile | bz2.BZ2File, path: Path) -> None:
         self._unpacked, self._packed, self._read = unpacked, path.stat().st_size, 0
@@ -41,7 +41,10 @@ class _Bounded(io.RawIOBase):
         content = self._unpacked.read(len(view))
         self._read += len(content)
         if not archive_allows(self._read, self._packed):
-            raise ValueError(f"it unpacks to more than {ARCHIVE_GROWTH} times its {self._packed:,} bytes")
+            raise ValueError(
+                f"it unpacks to more than {ARCHIVE_GROWTH} times its {self._packed:,} bytes; if you trust it, "
+                "unpack it first"
+            )
         view[: len(content)] = content
         return len(content)
 
@@ -51,9 +54,11 @@ class _Bounded(io.RawIOBase):
 
 
 def require_rows(path: Path) -> None:
-    """Check how many rows a Parquet file declares. Raises ValueError where it may not hold so many."""
+    """Check the number of rows that a Parquet file declares. Raises ValueError if it exceeds the limit."""
     import pyarrow.parquet
 
     rows, size = pyarrow.parquet.read_metadata(path).num_rows, path.stat().st_size
     if not rows_allowed(rows, size):
-        raise ValueError(f"it declares {rows:,} rows in {size:,} bytes; give it in parts")
+        raise ValueError(
+            f"it declares {rows:,} rows in {size:,} bytes, too many for its size; split it into smaller files"
+        )

@@ -1,4 +1,4 @@
-"""Pictures and films from files, their declared size checked before anything is decoded."""
+"""Read pictures from files. Their declared size is checked before anything is decoded."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ SUFFIXES = frozenset(
 
 
 DAMAGED = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, AttributeError, struct.error)
-"""What Pillow raises of pictures that are damaged, or were closed."""
+"""Errors that Pillow raises for damaged or closed pictures."""
 
 
 def is_picture(source: File) -> bool:
-    """Whether a file is one picture: by its name, or where it has none by its beginning."""
+    """Whether a file is a single picture. The suffix decides for a path, the header for other sources."""
     place = openable(source, KIND)
     if isinstance(place, str):
         return Path(place).suffix.lower() in SUFFIXES
@@ -42,10 +42,10 @@ def is_picture(source: File) -> bool:
 
 
 def read(source: File) -> np.ndarray:
-    """A picture as grey uint8 `(height, width)`, turned the way its EXIF entry says.
+    """Read a picture as grey uint8 `(height, width)`, rotated as its EXIF entry says.
 
     Raises:
-        MediaError: it cannot be read, or is larger than `limits` allow.
+        MediaError: the picture cannot be read or exceeds `limits`.
     """
     import cv2
     from PIL import Image
@@ -55,25 +55,25 @@ def read(source: File) -> np.ndarray:
         content = Path(place).read_bytes() if isinstance(place, str) else place.read()
     except OSError as error:
         raise MediaError(f"{name} cannot be read: {error.strerror or error}") from error
-    kind = Path(place).suffix if isinstance(place, str) else ""
-    unreadable = f"{name} cannot be read as an image: {len(content)} bytes that are no {kind} picture"
+    kind = Path(place).suffix if isinstance(place, str) else "valid"
+    message = f"{name} cannot be read as an image: its {len(content)} bytes are not a {kind} picture"
     fault = _declared_fault(content)
     if fault is not None:
-        raise MediaError(f"{name}: {fault}" if fault else unreadable)
+        raise MediaError(f"{name}: {fault}" if fault else message)
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
             colours = _colours(picture)
     except DAMAGED as error:
-        raise MediaError(f"{unreadable} ({error})") from error
-    # by way of colour, because Pillow's own grey differs from the one of arrays
+        raise MediaError(f"{message} ({error})") from error
+    # convert through RGB: Pillow's grey differs from the grey that arrays are converted to
     return np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2GRAY))
 
 
 def of_pillow(picture: Image.Image) -> np.ndarray:
-    """A Pillow picture as RGB uint8 `(height, width, 3)`, turned the way its EXIF entry says.
+    """Convert a Pillow picture to RGB uint8 `(height, width, 3)`, rotated as its EXIF entry says.
 
     Raises:
-        MediaError: it cannot be read, or is larger than `limits` allow.
+        MediaError: the picture cannot be read or exceeds `limits`.
     """
     fault = limits.picture_fault(*picture.size)
     if fault:
@@ -91,27 +91,27 @@ def _colours(picture: Image.Image) -> np.ndarray:
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Sixteen bits a pixel as eight: Pillow would clip them. Mode `I` may hold either."""
+    """Convert 16 bits per pixel to 8 bits; Pillow would clip them. Mode `I` may have 8 or 16 bits."""
     from PIL import Image
 
     if not picture.mode.startswith("I"):
         return picture
     values = np.asarray(picture).astype(np.int64)
-    wide = picture.mode != "I" or int(values.max()) > 255
-    return Image.fromarray((values >> 8 if wide else values).clip(0, 255).astype(np.uint8))
+    has_16_bits = picture.mode != "I" or int(values.max()) > 255
+    return Image.fromarray((values >> 8 if has_16_bits else values).clip(0, 255).astype(np.uint8))
 
 
 def _declared_fault(content: bytes) -> str | None:
-    """Why a picture is refused by the size that its header declares, or None; empty where Pillow reads no header."""
+    """The reason to refuse a picture for its declared size, or None; empty if Pillow cannot read its header."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
             width, height = picture.size
             if width * height > limits.PICTURE_PACKING * len(content):
-                return f"{width} x {height} pixels in a file of {len(content)} bytes: it is damaged"
+                return f"{width} x {height} pixels in a file of {len(content)} bytes: it is damaged; save it again"
             return limits.picture_fault(width, height)
-    except Image.DecompressionBombError:  # Pillow's own limit is above ours
-        return f"more pixels than the {limits.PICTURE_PIXELS:,} that pictures are read up to; make it smaller"
+    except Image.DecompressionBombError:  # Pillow's limit is above the one of this package
+        return f"more pixels than the limit of {limits.PICTURE_PIXELS:,}; make it smaller"
     except DAMAGED:
         return ""

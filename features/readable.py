@@ -1,7 +1,7 @@
-"""Text as people type it to text as an encoder knows it: emoji and emoticons as words, no marks at the end.
+"""Normalise typed text for an encoder: emoji become words, final full stops and exclamation marks are removed.
 
-Which words an emoji stands for was written for this project (`emoji.json`). `benchmarks/reading_texts.py` prints what
-each step is worth on validation.
+The words for each emoji were written for this project (`emoji.json`). `benchmarks/reading_texts.py` prints the effect
+of each step on the validation data.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from importlib import resources
 from emoembed.features.limits import TEXT_CHARACTERS
 
 FEW_WORDS = 6
-"""Words up to which emoji are read: they say what few words leave open. Beside more words they measured worse."""
+"""Emoji are read only in texts with at most this many words. In longer texts, reading them gave worse results."""
 VARIANTS = re.compile("[\N{VARIATION SELECTOR-15}\N{VARIATION SELECTOR-16}\U0001f3fb-\U0001f3ff]")
-"""Signs that choose an emoji's looks: in colour or not, and of which skin."""
+"""Characters that choose the variant of an emoji: colour or black and white, and skin tone."""
 WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
 def readable(text: str) -> str:
-    """A text as encoders read it.
+    """Normalise a text for an encoder.
 
-    Full stops and exclamation marks at its end go, so that "We made it!" and "We made it" are the same. Where it has
-    few words, emoji that carry emotion and emoticons become words. What lies beyond the first 20,000 characters goes
-    before any of that: far less of a text is read.
+    First, the text is cut to 20,000 characters; encoders read far less. If it has few words, emoticons and emoji that
+    express emotion become words. Full stops and exclamation marks at the end are removed, so that "We made it!" and
+    "We made it" are the same.
     """
-    text = text[:TEXT_CHARACTERS].encode("utf-8", "replace").decode("utf-8")  # half a character of UTF-16 is none
-    plain = VARIANTS.sub("", text)
+    text = text[:TEXT_CHARACTERS].encode("utf-8", "replace").decode("utf-8")  # replaces unpaired UTF-16 surrogates
+    base_text = VARIANTS.sub("", text)
     pattern, words = emoji_words()
-    bare = pattern.sub(" ", plain)
-    if bare != plain and len(WORD.findall(bare)) <= FEW_WORDS:
-        text = pattern.sub(lambda sign: f" {words[sign[0]]} ", plain)
-    unmarked = text.rstrip().rstrip(".!")
-    return unmarked or text
+    words_only = pattern.sub(" ", base_text)
+    if words_only != base_text and len(WORD.findall(words_only)) <= FEW_WORDS:
+        text = pattern.sub(lambda sign: f" {words[sign[0]]} ", base_text)
+    stripped_text = text.rstrip().rstrip(".!")
+    return stripped_text or text
 
 
 @cache
 def emoji_words() -> tuple[re.Pattern[str], dict[str, str]]:
-    """What finds emoji anywhere and emoticons between blanks, and the words of each."""
-    known = json.loads(resources.files("emoembed.features").joinpath("emoji.json").read_text(encoding="utf-8"))
-    emoji, emoticons = ("|".join(map(re.escape, sorted(known[kind], key=len, reverse=True))) for kind in known)
-    return re.compile(rf"(?:{emoji})|(?<!\S)(?:{emoticons})(?!\S)"), {**known["emoji"], **known["emoticons"]}
+    """A pattern that matches emoji anywhere and emoticons between spaces; and a table from each to its words."""
+    table = json.loads(resources.files("emoembed.features").joinpath("emoji.json").read_text(encoding="utf-8"))
+    emoji, emoticons = ("|".join(map(re.escape, sorted(table[kind], key=len, reverse=True))) for kind in table)
+    return re.compile(rf"(?:{emoji})|(?<!\S)(?:{emoticons})(?!\S)"), {**table["emoji"], **table["emoticons"]}

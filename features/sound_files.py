@@ -1,4 +1,4 @@
-"""Sound from files of any kind: by soundfile, else by PyAV (films, m4a)."""
+"""Decode sound files of any format: with soundfile, or else with PyAV (videos, m4a)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ SAMPLING_RATE = 16_000
 
 
 def decode(source: File, start: float | None, end: float | None) -> tuple[np.ndarray, int, float | None]:
-    """Samples `(samples,)` or `(samples, channels)` of a part in seconds, their rate, and the length of the whole.
+    """Decode the part of a file from `start` to `end`, in seconds.
+
+    Returns the samples `(samples,)` or `(samples, channels)`, their sampling rate, and the length of the complete sound
+    in seconds (None if unknown).
 
     Raises:
         MissingFileError: the path is not a file.
-        MediaError: it holds no sound that can be read.
+        MediaError: the file has no sound or cannot be decoded.
     """
     import soundfile
 
     name = name_of(source)
     place = openable(source, "sound")
-    if _is_mp3(place):  # soundfile's decoder writes to stderr
+    if _is_mp3(place):  # soundfile's MP3 decoder writes to stderr
         return _decode_container(source, name, start, end, None)
     try:
         with soundfile.SoundFile(place) as sound:
@@ -36,8 +39,10 @@ def decode(source: File, start: float | None, end: float | None) -> tuple[np.nda
             sound.seek(min(int((start or 0) * rate), sound.frames))
             count = -1 if end is None else max(int((end - (start or 0)) * rate), 0)
             return sound.read(count, dtype="float32"), rate, sound.frames / rate
-    except TypeError as error:  # a name that ends in .raw says nothing of what is in it
-        raise MediaError(f"{name} is raw samples without a header; give (samples, sampling_rate), or a .wav") from error
+    except TypeError as error:  # a .raw file does not state its format
+        raise MediaError(
+            f"{name} has raw samples without a header; give (samples, sampling_rate), or a .wav"
+        ) from error
     except (soundfile.LibsndfileError, ValueError, UnicodeError) as error:
         return _decode_container(source, name, start, end, error)
     except OSError as error:
@@ -45,40 +50,41 @@ def decode(source: File, start: float | None, end: float | None) -> tuple[np.nda
 
 
 def _is_mp3(place: str | IO[bytes]) -> bool:
-    """Whether a file begins as MP3 does."""
+    """Whether a file begins like an MP3 file."""
     try:
         if isinstance(place, str):
             with open(place, "rb") as file:
-                first = file.read(3)
+                header = file.read(3)
         else:
-            first = place.read(3)
+            header = place.read(3)
             place.seek(0)
     except OSError:
         return False
-    return first == b"ID3" or (len(first) > 1 and first[0] == 0xFF and first[1] & 0xE6 == 0xE2)
+    return header == b"ID3" or (len(header) > 1 and header[0] == 0xFF and header[1] & 0xE6 == 0xE2)
 
 
 def _decode_container(
     source: File, name: str, start: float | None, end: float | None, cause: Exception | None
 ) -> tuple[np.ndarray, int, float | None]:
+    """Decode with PyAV to mono at 16 kHz; returns what `decode` returns. `cause` is the error of soundfile, if any."""
     import av
 
     try:
         with av.open(openable(source, "sound"), mode="r", metadata_errors="ignore") as container:
             if not container.streams.audio:
-                raise MediaError(f"{name} has no sound track")
+                raise MediaError(f"{name} has no sound track; give a file with sound")
             total = container.duration / av.time_base if container.duration else None
             samples = np.concatenate([np.zeros(0, np.float32), *_decoded_frames(container, end)])
-    except (av.FFmpegError, ValueError, OSError) as error:  # ValueError: the form of the sound changes midway
+    except (av.FFmpegError, ValueError, OSError) as error:  # ValueError: the sound format changes midway
         if isinstance(error, MediaError):
             raise
         raise MediaError(f"{name} cannot be read as sound: {f'{cause}; ' if cause else ''}{error}") from error
-    first = int((start or 0) * SAMPLING_RATE)
-    return samples[first : None if end is None else int(end * SAMPLING_RATE)], SAMPLING_RATE, total
+    begin = int((start or 0) * SAMPLING_RATE)
+    return samples[begin : None if end is None else int(end * SAMPLING_RATE)], SAMPLING_RATE, total
 
 
 def _decoded_frames(container: Any, end: float | None) -> Iterator[np.ndarray]:
-    """Stretches of samples, the last of them that of `end` in seconds."""
+    """Yield mono samples at 16 kHz frame by frame, up to the frame that contains `end` (in seconds)."""
     import av
 
     resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLING_RATE)

@@ -1,9 +1,9 @@
-"""Whether a recording holds speech at all, and what became of it on its way: clipping, and a narrow band.
+"""Check whether a recording contains speech, and detect clipping and a narrow frequency band.
 
-The bounds were chosen on RAVDESS, TESS, EMO-DB and half of EMOVO, on the same recordings with noise, a telephone's
-band, clipping or a room over them, and on twenty-one kinds of generated sounds. `benchmarks/no_speech.py` prints what
-the bounds refuse and the extremes of real speech, of all of these but EMOVO. White noise whose loudness moves as that
-of speech does is taken for a whisper.
+The thresholds were chosen on RAVDESS, TESS, EMO-DB and half of EMOVO; on the same recordings with noise, a telephone
+band, clipping or reverberation; and on twenty-one kinds of generated sounds. For all of these except EMOVO,
+`benchmarks/no_speech.py` prints which sounds the thresholds refuse, and the extremes of real speech. White noise whose
+loudness varies like that of speech is mistaken for a whisper.
 """
 
 from __future__ import annotations
@@ -15,45 +15,48 @@ import numpy as np
 from emoembed.features.notes import Note
 
 FEWEST_VOICED, WHISPERED = 10, 8.0
-"""Voiced frames of speech, at least. A whisper has none; its loudness deviates by so many dB instead."""
+"""Speech has at least `FEWEST_VOICED` voiced frames. A whisper has none, but the standard deviation of its loudness is
+at least `WHISPERED` dB."""
 STEADY = 2.0
-"""Deviation of loudness, in dB, below which a recording never pauses."""
+"""Standard deviation of loudness, in dB. Below it, the recording has no pauses."""
 JUMPS = 5.0
-"""Median change of pitch between estimates, in semitones, above which there is no pitch."""
+"""Median change between two pitch estimates, in semitones. Above it, the sound has no pitch."""
 HELD, SAME = 0.5, 0.02
-"""Share of changes of pitch below `SAME` semitones, above which an instrument plays."""
+"""If more than the share `HELD` of the pitch changes are below `SAME` semitones, the sound is an instrument."""
 MONOTONE = 0.2
-"""Deviation of pitch, in semitones, below which nobody speaks."""
+"""Standard deviation of pitch, in semitones. Below it, the sound is not speech."""
 MACHINE = (0.35, 5.0)
-"""The same share as `HELD`, where loudness deviates by less than so many dB: an engine."""
+"""A share of pitch changes below `SAME`, and dB. A sound with a larger share, whose loudness has a standard deviation
+below these dB, is a machine such as an engine."""
 CLIPPED = 1e-3
-"""Share of samples in flat tops from which a recording is clipped."""
+"""A recording is clipped if at least this share of its samples is in flat peaks."""
 HIGH_BAND, NARROW = 52, 36.0
-"""The first mel band above 4.2 kHz, and dB that all above lies below the rest in a narrow recording."""
+"""`HIGH_BAND` is the first mel band above 4.2 kHz. In narrow-band sound, all bands from it on are at least `NARROW` dB
+quieter than the loudest band."""
 
 
 @dataclass(frozen=True)
 class Voice:
-    """What tells speech from other sound, of one recording."""
+    """Measurements of a recording that distinguish speech from other sounds."""
 
     voiced: int
-    """Frames in voiced stretches of 40 ms or more."""
+    """Number of frames in voiced stretches of at least 40 ms."""
     loudness: float
-    """Deviation of loudness, dB."""
+    """Standard deviation of loudness, dB."""
     change: float
-    """Median change of pitch from one estimate to the next, semitones; 0 where nothing is voiced."""
+    """Median change between two pitch estimates, semitones; 0 if nothing is voiced."""
     held: float
-    """Share of these changes that are smaller than `SAME`; 1 where nothing is voiced."""
+    """Share of these changes below `SAME`; 1 if nothing is voiced."""
     pitch: float
-    """Deviation of pitch over voiced frames, semitones."""
+    """Standard deviation of pitch over voiced frames, semitones."""
 
 
 def voice(values: np.ndarray) -> Voice:
-    """Measure a recording, from its `speech` features `(time, 68)`."""
+    """Measure a recording from its `speech` features `(time, 68)`."""
     f0, voicing, energy = values[:, 64], values[:, 65], values[:, 66]
     frames = np.flatnonzero(voicing > 0.5)
     runs = [run for run in np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1) if len(run) >= 4]
-    # YIN estimates every other frame, so the frames between hold no news
+    # YIN estimates every other frame; the frames between repeat the estimate
     changes = np.abs(np.concatenate([np.zeros(0), *(np.diff(f0[run][::2]) for run in runs)]))
     return Voice(
         voiced=sum(map(len, runs)),
@@ -65,49 +68,49 @@ def voice(values: np.ndarray) -> Voice:
 
 
 def no_speech(values: np.ndarray) -> str | None:
-    """Why a recording holds no speech, from its `speech` features `(time, 68)`; None where it may.
+    """The reason why a recording is not speech, from its `speech` features `(time, 68)`; None if it may be speech.
 
-    Speech has voiced stretches whose pitch moves, but neither in jumps nor in steps, and it pauses. Noise has no pitch,
-    or one that jumps. A machine or an instrument holds its pitch, or never pauses.
+    Speech has pauses and voiced stretches. Its pitch varies, but neither in jumps nor in steps. Noise has no pitch, or
+    its pitch jumps. The pitch of a machine or an instrument stays constant for a while, or its sound has no pauses.
     """
-    heard = voice(values)
-    if heard.voiced < FEWEST_VOICED:
-        no_pitch = not (values[:, 65] > 0.5).any() or heard.held <= 0.9
-        return None if heard.loudness >= WHISPERED and no_pitch else "nothing in it is voiced"
-    if heard.loudness < STEADY:
-        return "its loudness never changes"
-    if heard.change > JUMPS:
-        return "its pitch jumps, as noise does"
-    machine = heard.held > MACHINE[0] and heard.loudness < MACHINE[1]
-    if heard.held > HELD or heard.pitch < MONOTONE or machine:
-        return "its pitch is held, as that of an instrument or a machine"
+    measures = voice(values)
+    if measures.voiced < FEWEST_VOICED:
+        has_no_pitch = not (values[:, 65] > 0.5).any() or measures.held <= 0.9
+        return None if measures.loudness >= WHISPERED and has_no_pitch else "no part of it is voiced"
+    if measures.loudness < STEADY:
+        return "its loudness is constant"
+    if measures.change > JUMPS:
+        return "its pitch jumps, as in noise"
+    is_machine = measures.held > MACHINE[0] and measures.loudness < MACHINE[1]
+    if measures.held > HELD or measures.pitch < MONOTONE or is_machine:
+        return "its pitch is constant, like that of an instrument or a machine"
     return None
 
 
 def high_band(mel: np.ndarray) -> float:
-    """How far all above 4.2 kHz lies below the rest, in dB, of log-mel `(time, 64)`."""
+    """How much quieter the bands above 4.2 kHz are than the loudest band, in dB; from log-mel `(time, 64)`."""
     loudness = np.quantile(mel.max(axis=1), 0.95)
     return float(loudness - np.quantile(mel[:, HIGH_BAND:].max(axis=1), 0.95))
 
 
 def clipping(samples: np.ndarray) -> Note | None:
-    """A note where a recording as it was given, `(samples,)` or `(samples, channels)`, has flat tops."""
-    flat = 0
+    """A note if the original recording, `(samples,)` or `(samples, channels)`, has flat peaks."""
+    flat_samples = 0
     for channel in samples.T if samples.ndim == 2 else [samples]:
         for extreme in (channel.max(), channel.min()):
-            at = np.flatnonzero(channel == extreme)
-            runs = np.split(at, np.flatnonzero(np.diff(at) > 1) + 1)
-            flat = max(flat, sum(len(run) for run in runs if len(run) >= 3))
-    share = flat / max(len(samples), 1)
+            positions = np.flatnonzero(channel == extreme)
+            runs = np.split(positions, np.flatnonzero(np.diff(positions) > 1) + 1)
+            flat_samples = max(flat_samples, sum(len(run) for run in runs if len(run) >= 3))
+    share = flat_samples / max(len(samples), 1)
     if share < CLIPPED or float(np.abs(samples).max()) < 0.05:
         return None
     return Note(
-        "clipped", "audio", f"{share:.1%} of its samples are cut off at the loudest level; record it more softly"
+        "clipped", "audio", f"{share:.1%} of the samples are clipped at the maximum level; record at a lower level"
     )
 
 
 def narrow_band(mel: np.ndarray) -> Note | None:
-    """A note where a recording, as log-mel `(time, 64)`, has nothing above 4 kHz."""
+    """A note if a recording, as log-mel `(time, 64)`, has no sound above 4 kHz."""
     if high_band(mel) < NARROW:
         return None
-    return Note("band-limited", "audio", "nothing above 4 kHz, as over a telephone; answers are less sure there")
+    return Note("band-limited", "audio", "no sound above 4 kHz, like a telephone call; answers are less reliable")

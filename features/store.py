@@ -1,9 +1,14 @@
-"""Features of a whole corpus on disk: ragged, memory-mapped, written shard by shard, resumable after a kill.
+"""The features of a corpus on disk: ragged, memory-mapped and written in shards, so that a killed run can resume.
 
-A store is a folder: `store.json` (the feature set), `shard-00000.npy` (the frames of many items, one after
-another) with `shard-00000.json` (their ids and lengths, and what their sources were like), and `failures.jsonl` (items
-that could not be read, with the reason). A shard exists only when both its files do. Each is written under a temporary
-name and renamed, the `.json` last. No pickle is read or written.
+A store is a folder with these files:
+
+- `store.json`: the feature set;
+- `shard-00000.npy`: the frames of many items, concatenated;
+- `shard-00000.json`: the ids and lengths of these items, and the states of their sources;
+- `failures.jsonl`: the items that could not be read, each with the reason.
+
+A shard is valid only if both its files exist. Each file is written to a temporary file and then renamed, the `.json`
+last. No pickle is read or written.
 """
 
 from __future__ import annotations
@@ -29,39 +34,42 @@ SHARD_SIZE = 256  # items
 
 
 class FeatureStore(Mapping[str, np.ndarray]):
-    """Read a store: a mapping from item id to its float32 array `(time, feature_dim)`, memory-mapped."""
+    """A store opened for reading: a mapping from item id to a memory-mapped array `(time, feature_dim)`."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         header = self.folder / "store.json"
         if not header.is_file():
-            raise MissingFileError(f"{self.folder} is no feature store: it has no store.json")
-        described = _read_json(header)
-        if described.get("version") != VERSION:
-            raise InputError(
-                f"{self.folder} is a store of version {described.get('version')!r:.20}; this release reads {VERSION}"
+            raise MissingFileError(
+                f"{self.folder} is not a feature store: it has no store.json; extract features into it first"
             )
-        name, columns, rate = (described.get(key) for key in ("name", "columns", "rate"))
+        description = _read_json(header)
+        if description.get("version") != VERSION:
+            raise InputError(
+                f"{self.folder} has version {description.get('version')!r:.20}; this release reads {VERSION}; "
+                "extract the features again"
+            )
+        name, columns, rate = (description.get(key) for key in ("name", "columns", "rate"))
         if (
             not isinstance(name, str)
             or not isinstance(columns, list)
             or not all(isinstance(column, str) for column in columns)
             or not isinstance(rate, int | float | None)
         ):
-            raise InputError(f"{header} does not say what its columns are; extract the features again")
+            raise InputError(f"{header} has no valid name, columns and rate; extract the features again")
         self.feature_set = FeatureSet(name, tuple(columns), rate)
         self._places: dict[str, tuple[int, int, int]] = {}
         self._shards: list[np.ndarray] = []
         self.states: dict[str, str] = {}
-        """By item, what its source was like when it was extracted; empty where that is not known."""
+        """Item id -> state of its source at the extraction; an empty string if unknown."""
         for index in sorted(self.folder.glob("shard-*.json")):
             ids, lengths, states = _read_index(index)
             self.states.update(zip(ids, states, strict=True))
             frames = _read_shard(index.with_suffix(".npy"))
             ends = np.cumsum(lengths, dtype=np.int64)
-            held = int(ends[-1]) if len(ends) else 0
-            if frames.ndim != 2 or len(frames) != held or frames.shape[1] != self.feature_set.feature_dim:
-                raise InputError(f"{index.with_suffix('.npy')} does not hold what {index.name} lists; extract it again")
+            frame_count = int(ends[-1]) if len(ends) else 0
+            if frames.ndim != 2 or len(frames) != frame_count or frames.shape[1] != self.feature_set.feature_dim:
+                raise InputError(f"{index.with_suffix('.npy')} does not match {index.name}; extract the features again")
             for item, end, length in zip(ids, ends, lengths, strict=True):
                 self._places[item] = (len(self._shards), int(end - length), int(end))
             self._shards.append(frames)
@@ -77,13 +85,13 @@ class FeatureStore(Mapping[str, np.ndarray]):
         return len(self._places)
 
     def length(self, item: str) -> int:
-        """Number of frames of an item, without touching its data."""
+        """The number of frames of an item. Its data is not read."""
         _, begin, end = self._places[item]
         return end - begin
 
     @property
     def failures(self) -> dict[str, str]:
-        """The items that could not be read, each with the reason."""
+        """Item id -> reason, for the items that could not be read."""
         return _read_failures(self.folder)
 
 
@@ -97,21 +105,24 @@ def extract(
     retry: bool = False,
     state_of: Callable[[Item], str] | None = None,
 ) -> FeatureStore:
-    """Extract features of `(id, source)` pairs into a store; what it already holds is not done again.
+    """Extract the features of `(id, source)` pairs into a store. Items that are already in the store are skipped.
 
-    A source that raises an `EmoembedError` is recorded in `failures.jsonl` and left out; any other exception is a
-    bug and ends the run, with every finished shard kept. A killed run goes on where its last whole shard ended.
+    If `extractor` raises an `EmoembedError`, the item is recorded in `failures.jsonl` and left out. Any other exception
+    is a bug and ends the run; the finished shards remain. A killed run resumes after its last complete shard. A second
+    extraction into the same folder waits for the first.
 
     Args:
-        items: ids (unique) and whatever `extractor` takes.
-        extractor: one source to its `Features`; all of one feature set.
-        folder: where the store is or shall be.
-        dtype: `float32` or `float16`, as stored.
-        retry: whether items that failed in an earlier run are tried again.
-        state_of: what a source is like now, such as its size and time of change, or "" where that cannot be told; an
-            item whose source was another one is done again.
+        items: unique ids, each with a source that `extractor` accepts.
+        extractor: returns the `Features` of a source; all must have the same feature set.
+        folder: the folder of the store; it is created if it does not exist.
+        dtype: `float32` or `float16`, the type on disk.
+        retry: whether to retry items that failed in an earlier run.
+        state_of: returns the current state of a source, such as its size and modification time, or "" if unknown.
+            Items whose source changed since their extraction are extracted again.
 
-    A second extraction into the same folder waits for the first.
+    Raises:
+        InputError: an id is repeated, the store has other columns, or no item could be extracted.
+        OutputError: the store cannot be written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -119,32 +130,32 @@ def extract(
     with FileLock(folder / ".lock"):
         if retry:
             (folder / "failures.jsonl").unlink(missing_ok=True)
-        waiting = _waiting(items, folder, state)
-        if progress and waiting:
+        pending_items = _pending(items, folder, state)
+        if progress and pending_items:
             from tqdm import tqdm
 
-            waiting = tqdm(waiting, desc=folder.name, unit="item")
-        _write_shards(((item, source, state(source)) for item, source in waiting), extractor, folder, dtype)
+            pending_items = tqdm(pending_items, desc=folder.name, unit="item")
+        _write_shards(((item, source, state(source)) for item, source in pending_items), extractor, folder, dtype)
         if not (folder / "store.json").is_file():
             reasons = "; ".join(list(_read_failures(folder).values())[:3])
-            raise InputError(f"nothing could be extracted into {folder}: {reasons or 'no items were given'}")
+            raise InputError(f"no item could be extracted into {folder}: {reasons or 'no items were given'}")
         return FeatureStore(folder)
 
 
-def _waiting(
+def _pending(
     items: Iterable[tuple[str, Item]], folder: Path, state: Callable[[Item], str]
 ) -> Sequence[tuple[str, Item]]:
-    """The items that the store neither holds, as their sources are now, nor has failed at."""
-    earlier = FeatureStore(folder).states if (folder / "store.json").is_file() else {}
-    failed = _read_failures(folder)
-    waiting = [
+    """The items to extract: not failed before, and not in the store with the current state of their source."""
+    states = FeatureStore(folder).states if (folder / "store.json").is_file() else {}
+    failures = _read_failures(folder)
+    pending_items = [
         (item, source)
         for item, source in items
-        if item not in failed and not (item in earlier and _same(earlier[item], state(source)))
+        if item not in failures and not (item in states and _same_state(states[item], state(source)))
     ]
-    if len({item for item, _ in waiting}) != len(waiting):
-        raise InputError("the items to extract repeat an id")
-    return waiting
+    if len({item for item, _ in pending_items}) != len(pending_items):
+        raise InputError("the items to extract repeat an id; give each item its own id")
+    return pending_items
 
 
 def _write_shards(
@@ -164,21 +175,21 @@ def _write_shards(
         _write_shard(folder, shard, dtype)
 
 
-def _same(earlier: str, now: str) -> bool:
-    """Whether a source is what it was, as far as both states are known."""
-    return not earlier or not now or earlier == now
+def _same_state(old_state: str, new_state: str) -> bool:
+    """Whether two states of a source are equal. An unknown state counts as equal to any other."""
+    return not old_state or not new_state or old_state == new_state
 
 
 def _write_shard(folder: Path, shard: list[tuple[str, Features, str]], dtype: str) -> None:
     feature_set = shard[0][1].feature_set
     header = {"version": VERSION, "name": feature_set.name, "columns": feature_set.columns, "rate": feature_set.rate}
     if (folder / "store.json").is_file():
-        stored = json.loads((folder / "store.json").read_text(encoding="utf-8"))
-        if stored != json.loads(json.dumps(header)):
-            raise InputError(f"{folder} holds {stored['name']} features with other columns; use another folder")
+        old_header = json.loads((folder / "store.json").read_text(encoding="utf-8"))
+        if old_header != json.loads(json.dumps(header)):
+            raise InputError(f"{folder} has {old_header['name']} features with other columns; use another folder")
     else:
         write_file(folder / "store.json", json.dumps(header).encode())
-    numbers = [int(found[1]) for p in folder.iterdir() if (found := re.fullmatch(r"shard-(\d+)\.json", p.name))]
+    numbers = [int(match[1]) for p in folder.iterdir() if (match := re.fullmatch(r"shard-(\d+)\.json", p.name))]
     place = folder / f"shard-{1 + max(numbers, default=-1):05d}.npy"
     content = io.BytesIO()
     np.save(content, np.concatenate([features.values for _, features, _ in shard]).astype(dtype), allow_pickle=False)
@@ -212,48 +223,48 @@ def _read_failures(folder: Path) -> dict[str, str]:
             KeyError,
             TypeError,
             RecursionError,
-        ):  # half a line of a killed run: that item is tried again
+        ):  # a killed run left an incomplete line: retry that item
             continue
     return failures
 
 
 def _read_json(path: Path) -> dict[str, object]:
-    """An object of a store's own file. Raises InputError where it is none."""
+    """Read a JSON file of a store. Raises InputError if it is damaged or its content is not an object."""
     try:
-        held = json.loads(path.read_bytes().decode("utf-8"))
+        content = json.loads(path.read_bytes().decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged ({error}); extract the features again") from error
-    if not isinstance(held, dict):
-        raise InputError(f"{path} is damaged: it holds no object; extract the features again")
-    return held
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is damaged: it has no JSON object; extract the features again")
+    return content
 
 
 def _read_index(path: Path) -> tuple[list[str], list[int], list[str]]:
-    """A shard's ids, their lengths, and what their sources were like."""
-    held = _read_json(path)
-    ids, lengths = held.get("ids"), held.get("lengths")
-    named = isinstance(ids, list) and all(isinstance(item, str) for item in ids)
-    counted = isinstance(lengths, list) and all(type(n) is int and 0 <= n < 2**40 for n in lengths)
+    """Read the ids of a shard, their lengths, and the states of their sources."""
+    index = _read_json(path)
+    ids, lengths = index.get("ids"), index.get("lengths")
+    valid_ids = isinstance(ids, list) and all(isinstance(item, str) for item in ids)
+    valid_lengths = isinstance(lengths, list) and all(type(n) is int and 0 <= n < 2**40 for n in lengths)
     if (
         not isinstance(ids, list)
         or not isinstance(lengths, list)
-        or not named
-        or not counted
+        or not valid_ids
+        or not valid_lengths
         or len(ids) != len(lengths)
     ):
-        raise InputError(f"{path} does not list items and their lengths; extract the features again")
-    states = held.get("states")
+        raise InputError(f"{path} has no valid list of ids and lengths; extract the features again")
+    states = index.get("states")
     if not isinstance(states, list) or len(states) != len(ids):
         states = [""] * len(ids)
     return ids, lengths, list(map(str, states))
 
 
 def _read_shard(path: Path) -> np.ndarray:
-    """A shard's frames, memory-mapped."""
+    """Open the frames of a shard, memory-mapped."""
     try:
         frames = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, SyntaxError, TypeError, TokenError, RecursionError, OverflowError) as error:
         raise InputError(f"{path} is damaged ({error}); extract the features again") from error
     if not isinstance(frames, np.ndarray) or frames.dtype.kind != "f":
-        raise InputError(f"{path} holds no frames; extract the features again")
+        raise InputError(f"{path} has no float frames; extract the features again")
     return frames

@@ -1,4 +1,4 @@
-"""Feature tables others have computed (OpenFace, openSMILE, COVAREP): CSV, TSV or Parquet with named columns."""
+"""Read feature tables of other programs (OpenFace, openSMILE, COVAREP): CSV, TSV or Parquet with named columns."""
 
 from __future__ import annotations
 
@@ -33,40 +33,42 @@ def read_table(
     rate: float | None = None,
     fill: float | None = None,
 ) -> dict[str, Features]:
-    """Read a table of features: rows that share a key are one item's `(time, feature_dim)`, in the file's order.
+    """Read a table of features. The rows with the same key are the `(time, feature_dim)` of one item, in file order.
 
     Args:
-        path: `.csv`, `.tsv` (either also `.gz`) or `.parquet`, with a row of column names.
-        key: the column whose value, as text, says which item a row belongs to; items come in order of appearance.
-        columns: the columns to take, in this order; by default all numeric ones but the key.
-        name, rate: the feature set's name, and its rows a second where they are evenly spaced.
-        fill: what replaces NaN and infinite values (COVAREP's -inf, OpenFace's lost frames); refused by default.
+        path: a `.csv`, `.tsv`, `.csv.gz`, `.tsv.gz` or `.parquet` file with column names.
+        key: the column with the item id of each row, read as text. Items are returned in order of appearance.
+        columns: the columns to read, in this order; by default all numeric columns except the key.
+        name, rate: the name of the feature set, and its rows per second if they are evenly spaced in time.
+        fill: replaces NaN and infinite values (COVAREP's -inf, OpenFace's lost frames). They are errors by default.
 
     Raises:
         MissingFileError: the path is not a file.
-        InputError: the file is not a table, lacks a column, or holds text, NaN or infinite values in one.
+        InputError: the file is not a table, a column is missing, or a column has text, NaN or infinite values.
     """
     if fill is not None and not math.isfinite(fill):
         raise InputError(f"fill replaces NaN and infinite values and must itself be finite; given {fill}")
     path = Path(path)
     table = _read(path, key, columns)
     if table[key].isna().any() or (table[key] == "").any():
-        empty = int((table[key].isna() | (table[key] == "")).sum())
-        raise InputError(f"{path}: column {key!r} is empty in {_rows(empty, len(table))}; every row needs its item")
-    chosen = _numeric_columns(table, key, columns, path)
-    with np.errstate(over="ignore"):  # beyond float32's range is infinite, and told below
-        values = table[chosen].to_numpy(dtype=np.float32, na_value=np.nan)
-    values = _finite(values, chosen, fill, path)
-    feature_set = FeatureSet(name, tuple(chosen), rate)
+        empty_rows = int((table[key].isna() | (table[key] == "")).sum())
+        raise InputError(
+            f"{path}: column {key!r} is empty in {_rows(empty_rows, len(table))}; every row needs an item id"
+        )
+    feature_columns = _numeric_columns(table, key, columns, path)
+    with np.errstate(over="ignore"):  # values beyond the range of float32 become infinite; `_finite` reports them
+        values = table[feature_columns].to_numpy(dtype=np.float32, na_value=np.nan)
+    values = _finite(values, feature_columns, fill, path)
+    feature_set = FeatureSet(name, tuple(feature_columns), rate)
     return {item: Features(rows, feature_set) for item, rows in _grouped(table[key], values)}
 
 
 def read_openface(path: str | Path) -> Features:
-    """The action units of one clip, `(frames, units)`: intensities `AU.._r` (0 to 5) and presences `AU.._c` (0 or 1).
+    """Read the action units of one clip, `(frames, units)`: intensity `AU.._r` (0 to 5) and presence `AU.._c` (0 or 1).
 
     Args:
-        path: OpenFace 2's CSV of one video, or any table with such columns. Frames in which OpenFace lost the face
-            (`success` is 0) are left out.
+        path: the CSV file of OpenFace 2 for one video, or any table with such columns. Frames in which OpenFace lost
+            the face (`success` is 0) are left out.
 
     Raises:
         MissingFileError: the path is not a file.
@@ -82,13 +84,15 @@ def read_openface(path: str | Path) -> Features:
     if "success" in table:
         table = table[table["success"] == 1]
         if table.empty:
-            raise MediaError(f"no face found in {path}: OpenFace's success is 0 in every frame")
+            raise MediaError(
+                f"no face found in {path}: OpenFace's success is 0 in every frame; give a clip with a visible face"
+            )
     values = _finite(table[columns].to_numpy(dtype=np.float32), columns, None, path)
     return Features(values, FeatureSet("action_units", tuple(columns)))
 
 
 def _grouped(keys: pd.Series, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """(rows,) keys and (rows, columns) values -> each key with its rows; one stable sort, no loop over rows."""
+    """Keys `(rows,)` and values `(rows, columns)` -> each key with its rows. One stable sort, no loop over rows."""
     import pandas as pd
 
     codes, items = pd.factorize(keys)
@@ -100,14 +104,14 @@ def _grouped(keys: pd.Series, values: np.ndarray) -> list[tuple[str, np.ndarray]
 
 
 def _read(path: Path, key: str | None, columns: Sequence[str] | None) -> pd.DataFrame:
-    """The table with the columns that are needed, the key's as text. Names are stripped: OpenFace pads them."""
+    """Read a table and check its columns. The key is read as text. Names are stripped, because OpenFace pads them."""
     import pandas as pd
 
     if not path.is_file():
         raise MissingFileError(f"no table at {path}")
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if suffix != ".parquet" and suffix not in SEPARATORS:
-        raise InputError(f"{path} is no table of features: these are .csv, .tsv (also .gz) or .parquet")
+        raise InputError(f"{path} is not a feature table; expected .csv, .tsv, .csv.gz, .tsv.gz or .parquet")
     try:
         if suffix == ".parquet":
             require_rows(path)
@@ -115,28 +119,28 @@ def _read(path: Path, key: str | None, columns: Sequence[str] | None) -> pd.Data
             _check_columns(table, key, columns, path)
             if key is None:
                 return table
-            missing = table[key].isna()
-            return table.assign(**{key: table[key].astype(str).mask(missing, "")})
+            is_missing = table[key].isna()
+            return table.assign(**{key: table[key].astype(str).mask(is_missing, "")})
         with open_packed(path) as content:
             header = pd.read_csv(content, nrows=0, sep=SEPARATORS[suffix]).rename(columns=str.strip)
         _check_columns(header, key, columns, path)
         names = list(header.columns)
         with warnings.catch_warnings(), open_packed(path) as content:
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # fields beyond the last name would be lost
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # else fields beyond the last name are lost
             return pd.read_csv(
                 content,
                 sep=SEPARATORS[suffix],
                 header=0,
-                names=names,  # all are parsed: with usecols, pandas lets rows that are too long pass
+                names=names,  # parse all columns: with usecols, pandas accepts rows that are too long
                 index_col=False,
                 dtype={key: str} if key else None,
                 skipinitialspace=True,
                 keep_default_na=False,
-                na_values={column: EMPTY for column in names if column != key},  # a clip may well be called NA
-                low_memory=False,  # else one column is guessed piecewise, with a warning where the pieces differ
+                na_values={column: EMPTY for column in names if column != key},  # the id of a clip may be NA
+                low_memory=False,  # else pandas guesses the type in pieces and warns if they differ
             )
     except ImportError as error:
-        raise InputError(f"{path}: Parquet is read by pyarrow; pip install 'emoembed[parquet]'") from error
+        raise InputError(f"{path}: Parquet files need pyarrow; run pip install 'emoembed[parquet]'") from error
     except InputError:
         raise
     except (
@@ -146,57 +150,57 @@ def _read(path: Path, key: str | None, columns: Sequence[str] | None) -> pd.Data
         zlib.error,
         pd.errors.ParserWarning,
         *(KeyError, TypeError, NotImplementedError, RuntimeError, MemoryError, AttributeError, IndexError),
-    ) as error:  # pandas', pyarrow's and gzip's own are among these
+    ) as error:  # the errors of pandas, pyarrow and gzip are among these
         raise InputError(f"{path} cannot be read as a {suffix} table: {error}") from error
 
 
 def _check_columns(table: pd.DataFrame, key: str | None, columns: Sequence[str] | None, path: Path) -> None:
     if isinstance(columns, str):
-        raise InputError(f"columns is a list of names; given the text {columns!r}")
+        raise InputError(f"columns is a list of column names; given the string {columns!r}")
     if columns is not None and (not columns or key in columns):
-        raise InputError(f"columns names the features to take, without the key {key!r}; given {list(columns)}")
-    there = [str(column) for column in table.columns]
-    missing = [column for column in [*([key] if key else []), *(columns or [])] if column not in there]
-    if missing:
-        close = difflib.get_close_matches(missing[0], there, n=6)
-        nearest = f"; nearest spelling: {', '.join(close)}" if close else ""
-        listed = ", ".join(there[:50]) + (f" and {len(there) - 50} more" if len(there) > 50 else "")
-        raise InputError(f"{path} has no column {', '.join(map(repr, missing))}{nearest}; it has {listed}")
+        raise InputError(f"columns needs at least one name, and not the key {key!r}; given {list(columns)}")
+    names = [str(column) for column in table.columns]
+    missing_columns = [column for column in [*([key] if key else []), *(columns or [])] if column not in names]
+    if missing_columns:
+        matches = difflib.get_close_matches(missing_columns[0], names, n=6)
+        suggestion = f"; nearest spelling: {', '.join(matches)}" if matches else ""
+        listing = ", ".join(names[:50]) + (f" and {len(names) - 50} more" if len(names) > 50 else "")
+        raise InputError(f"{path} has no column {', '.join(map(repr, missing_columns))}{suggestion}; it has {listing}")
 
 
 def _numeric_columns(table: pd.DataFrame, key: str | None, columns: Sequence[str] | None, path: Path) -> list[str]:
     import pandas as pd
 
     if not len(table):
-        raise InputError(f"{path} has column names and no rows")
+        raise InputError(f"{path} has column names but no rows")
     if columns is None:
-        numeric = [c for c in table.columns if c != key and pd.api.types.is_numeric_dtype(table[c])]
-        if not numeric:
-            raise InputError(f"{path} has no numeric column beside {key!r}; it has {', '.join(table.columns)}")
-        return numeric
+        numeric_columns = [c for c in table.columns if c != key and pd.api.types.is_numeric_dtype(table[c])]
+        if not numeric_columns:
+            raise InputError(f"{path} has no numeric column besides {key!r}; it has {', '.join(table.columns)}")
+        return numeric_columns
     for column in columns:
         if not pd.api.types.is_numeric_dtype(table[column]):
-            text = pd.to_numeric(table[column], errors="coerce").isna() & table[column].notna()
-            first = int(np.argmax(text.to_numpy()))
+            is_text = pd.to_numeric(table[column], errors="coerce").isna() & table[column].notna()
+            row = int(np.argmax(is_text.to_numpy()))
             raise InputError(
-                f"{path}: column {column!r} is not numeric; {table[column].iloc[first]!r} in row {first + 1} is text"
+                f"{path}: column {column!r} is not numeric; {table[column].iloc[row]!r} in row {row + 1} is text"
             )
     return list(columns)
 
 
 def _finite(values: np.ndarray, columns: Sequence[str], fill: float | None, path: Path) -> np.ndarray:
-    bad = ~np.isfinite(values)
-    if not bad.any():
+    is_invalid = ~np.isfinite(values)
+    if not is_invalid.any():
         return values
     if fill is not None:
-        return np.where(bad, np.float32(fill), values)
-    counts = bad.sum(axis=0)
-    worst = int(np.argmax(counts))
-    others = int((counts > 0).sum()) - 1
+        return np.where(is_invalid, np.float32(fill), values)
+    counts = is_invalid.sum(axis=0)
+    index = int(np.argmax(counts))
+    other_columns = int((counts > 0).sum()) - 1
     raise InputError(
-        f"{path}: column {columns[worst]!r} holds NaN or infinite values in {_rows(counts[worst], len(values))}"
-        + (f", and so do {others} more columns" if others else "")
-        + "; leave it out of columns, or say what replaces them: fill=0.0"
+        f"{path}: column {columns[index]!r} has NaN or infinite values in {_rows(counts[index], len(values))}"
+        + (f", and so have {other_columns} other columns" if other_columns else "")
+        + "; leave them out of columns, or replace the values, for example with fill=0.0"
     )
 
 

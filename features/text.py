@@ -1,4 +1,4 @@
-"""Text to arrays: tokens as word vectors, through gensim's `KeyedVectors`."""
+"""Text to arrays: the word vectors of its tokens, with gensim's `KeyedVectors`."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
 PACKED = 30
-"""Times its own size that a compressed file of vectors may hold."""
+"""Largest ratio of the unpacked size of a compressed file of vectors to its packed size."""
 TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[!?.,]")
 
 
 def tokenize(text: str) -> list[str]:
-    """Words (with inner apostrophes) and the marks ! ? . , in order of appearance; case is kept."""
+    """Split a text into words (with inner apostrophes) and the punctuation marks ! ? . , in order. Case is kept."""
     return [token.replace("’", "'") for token in TOKEN.findall(text)]
 
 
 def read_word_vectors(path: str | Path, limit: int | None = None) -> KeyedVectors:
-    """Word vectors of any common form: word2vec or fastText text or binary, GloVe text, each gzipped or not.
+    """Read word vectors in a common format: word2vec or fastText (text or binary) or GloVe (text), also gzipped.
 
     Args:
-        path: the file; `.bin` (also `.bin.gz`) is read as word2vec binary, anything else as text.
-        limit: read only the first so many words.
+        path: the file. `.bin` and `.bin.gz` are read as word2vec binary, any other file as text.
+        limit: read at most this many words, from the beginning.
 
     Raises:
-        MissingFileError: no such file.
-        InputError: the file is not of one of these forms.
+        MissingFileError: the file does not exist.
+        InputError: the file has none of these formats.
     """
     from gensim.models import KeyedVectors
 
@@ -46,42 +46,42 @@ def read_word_vectors(path: str | Path, limit: int | None = None) -> KeyedVector
         raise MissingFileError(f"no word vectors at {path}")
     binary = ".bin" in path.suffixes[-2:]
     try:
-        first = _first_line(path)
-        if not binary and len(first.split()) != 2:
+        header = _first_line(path)
+        if not binary and len(header.split()) != 2:
             return _read_glove(path, limit)
-        packed = path.suffix in (".gz", ".bz2")
-        require_declared_size(first, path.stat().st_size * (PACKED if packed else 1), binary=binary, path=path)
+        is_packed = path.suffix in (".gz", ".bz2")
+        require_declared_size(header, path.stat().st_size * (PACKED if is_packed else 1), binary=binary, path=path)
         return KeyedVectors.load_word2vec_format(str(path), binary=binary, limit=limit, unicode_errors="replace")
     except InputError:
         raise
     except (ValueError, EOFError, OSError, IndexError, zlib.error) as error:
         raise InputError(
-            f"{path} is not word2vec binary (.bin) nor text with a word and its numbers a line: {error}"
+            f"{path} is neither word2vec binary (.bin) nor text with one word and its numbers per line: {error}"
         ) from error
 
 
 def _read_glove(path: Path, limit: int | None) -> KeyedVectors:
-    """Text without a header; numbers are counted from a line's end, for words of GloVe's 840B may hold spaces."""
+    """Read text without a header. Numbers are counted from the end of the line: words of GloVe 840B may have spaces."""
     from gensim.models import KeyedVectors
 
-    found: dict[str, np.ndarray] = {}
+    vector_of: dict[str, np.ndarray] = {}
     dim = 0
     with open_packed(path) as lines:
         for number, line in enumerate(islice(lines, limit)):
             cells = line.decode("utf-8", "replace").rstrip().split(" ")
             dim = len(cells) - 1 if number == 0 else dim
             if len(cells) <= dim or not dim:
-                raise ValueError(f"line {number + 1} holds {len(cells) - 1} numbers, the first line {dim}")
-            found.setdefault(" ".join(cells[:-dim]), np.array(cells[-dim:], np.float32))
-    if not found:
-        raise ValueError("it is empty")
+                raise ValueError(f"line {number + 1} has {len(cells) - 1} numbers, but the first line has {dim}")
+            vector_of.setdefault(" ".join(cells[:-dim]), np.array(cells[-dim:], np.float32))
+    if not vector_of:
+        raise ValueError("the file is empty")
     vectors = KeyedVectors(dim)
-    vectors.add_vectors(list(found), np.stack(list(found.values())))
+    vectors.add_vectors(list(vector_of), np.stack(list(vector_of.values())))
     return vectors
 
 
 class WordVectors(Protocol):
-    """What `words` needs of a table of vectors; gensim's `KeyedVectors` has it."""
+    """The table of word vectors that `words` requires, such as gensim's `KeyedVectors`."""
 
     @property
     def vector_size(self) -> int: ...
@@ -92,23 +92,23 @@ class WordVectors(Protocol):
 
 
 def words(text: str, vectors: WordVectors) -> Features:
-    """The word vectors of a text's tokens, `(tokens, dim)`; tokens without a vector are left out.
+    """Look up the word vectors of a text's tokens, `(tokens, dim)`. Tokens without a vector are left out.
 
-    Each token is looked up as written, then in lower case.
+    Each token is looked up as written, and then in lower case.
 
     Raises:
         InputError: the text is empty, or none of its tokens has a vector.
     """
     tokens = tokenize(text)
-    found = [key for key in (_key(token, vectors) for token in tokens) if key is not None]
-    if not found:
-        raise InputError(f"no word of {text!r} has a vector" if tokens else f"text {text!r} holds no words")
-    return Features(np.asarray(vectors[found], dtype=np.float32), word_feature_set(vectors.vector_size))
+    keys = [key for key in (_key(token, vectors) for token in tokens) if key is not None]
+    if not keys:
+        raise InputError(f"no word of {text!r} has a vector" if tokens else f"text {text!r} has no words")
+    return Features(np.asarray(vectors[keys], dtype=np.float32), word_feature_set(vectors.vector_size))
 
 
 @lru_cache
 def word_feature_set(dim: int) -> FeatureSet:
-    """The feature set of word vectors of a size: columns `word_000`, `word_001`, ..."""
+    """The feature set of word vectors of dimension `dim`, with the columns `word_000`, `word_001`, ..."""
     return FeatureSet("words", tuple(f"word_{i:03d}" for i in range(dim)))
 
 
@@ -120,17 +120,23 @@ def _key(token: str, vectors: WordVectors) -> str | None:
 
 
 def require_declared_size(header: bytes, size: int, *, binary: bool, path: str | Path) -> None:
-    """Hold `count dim`, the first line of a file of vectors, to the size of the file, before room is made for them.
+    """Check `count dim`, the first line of a file of vectors, against the file size, before memory is allocated.
+
+    Args:
+        header: the first line.
+        size: bytes of the file; for a compressed file, the most bytes that it may unpack to.
+        binary: whether the vectors are binary.
+        path: the file, for error messages.
 
     Raises:
-        InputError: the line is no such pair, or the file is too small for what it declares.
+        InputError: the line does not have this form, or the file is too small for the vectors that it declares.
     """
     cells = header.split()
     if len(cells) != 2 or not all(cell.isdigit() and len(cell) < 20 for cell in cells) or not int(cells[1]):
-        raise InputError(f"{path} does not begin with the number of its words and of their dimensions: {header!r:.60}")
+        raise InputError(f"{path} does not begin with the number of words and of dimensions, but with {header!r:.60}")
     count, dim = map(int, cells)
-    fewest = 4 * dim if binary else 2 * dim  # bytes of a vector: a letter and a blank a number in text
-    if count * fewest > size:
+    vector_bytes = 4 * dim if binary else 2 * dim  # in text at least a digit and a space per number
+    if count * vector_bytes > size:
         raise InputError(f"{path} says it holds {count} vectors of {dim} numbers, too many for a file of its size")
 
 

@@ -1,4 +1,4 @@
-"""Video and pictures to faces: one face followed through time, cut to 48 x 48 grey, at most ten a second."""
+"""Video and pictures to faces: one face, tracked over time, as 48 x 48 grey pixels, at most ten frames a second."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ FACES = FeatureSet(
     tuple(f"pixel_{row:02d}_{column:02d}" for row in range(FACE_SIZE) for column in range(FACE_SIZE)),
     rate=10.0,
 )
-FACE_ITSELF = 64  # pixels on the longer side up to which a picture is not searched: it is the face
-SMALL_PICTURE = 256  # pixels on the longer side up to which a picture may be a face that was cut out before ...
-CUT_OUT = 0.7  # ... and is taken to be one where the face that is found fills so much of it, or where none is found
-FLAT = 8  # levels of grey of 256 that a frame has at least: with fewer it shows nothing
-FEW_FACES = 0.25  # of a clip's frames: with fewer, what was found may be no face
+FACE_ITSELF = 64  # pixels: a picture whose longer side is at most this is a face and is not searched
+SMALL_PICTURE = 256  # pixels: a picture whose longer side is at most this may be a cropped face
+CUT_OUT = 0.7  # of the shorter side: a small picture is a cropped face if its face is this large, or if none is found
+FLAT = 8  # of 256 grey levels: a frame with a smaller range shows nothing
+FEW_FACES = 0.25  # of a clip's frames: if fewer show a face, the detections may be wrong
 
 
 @dataclass(frozen=True)
 class FaceTrack:
-    """One face through time; frames in which it was not found have no row."""
+    """One face over time. Frames without the face have no row."""
 
     features: Features
-    """float32 `(time, 2304)`, grey 0..1, row by row; feature set `faces`, whose rate is an upper bound."""
+    """float32 `(time, 2304)`, grey 0..1, pixels row by row. Feature set `faces`; its rate is an upper bound."""
     times: np.ndarray
     """(time,) seconds from the beginning of the video."""
     boxes: np.ndarray
     """(time, 4): x, y, width, height in pixels of the source's frames."""
     confidences: np.ndarray
-    """(time,) 0..1: the detector's, and in frames between two detections the normalised correlation of the template."""
+    """(time,) 0..1: confidence of the detector; between two detections, normalised correlation of the template."""
     frames_seen: int
-    """Frames looked at; the share of them with a face is `len(times) / frames_seen`."""
+    """Number of frames searched. The share with a face is `len(times) / frames_seen`."""
 
 
 def read_faces(
@@ -58,76 +58,85 @@ def read_faces(
     detector: str | Path = "haar",
     limit: int | None = None,
 ) -> FaceTrack:
-    """Find a face in a video or picture and follow it; each row is the face, eyes level, as 48 x 48 grey pixels.
+    """Find a face in a video or picture and track it. Each row is the face as 48 x 48 grey pixels, with level eyes.
 
-    Light and camera count less, for each face's histogram is levelled. With several faces in view the track begins with
-    the largest and stays with that face until it is lost. A picture of at most 64 pixels on its longer side (FER2013's
-    are 48 x 48) is taken as the face itself and only resized; so is one of at most 256 pixels that a face fills, or in
-    which none is found (a note says so).
+    The histogram of each face is equalised, to reduce the effect of light and camera. If several faces are visible, the
+    track begins with the largest face and stays with it until it is lost.
+
+    Small pictures count as a cropped face and are only resized: those of at most 64 pixels on the longer side (FER2013
+    has 48 x 48); and those of at most 256 pixels that a face fills, or in which no face is found (a note says so).
 
     Args:
-        video: a video or image file, its bytes or the open file, or an array of RGB frames `(time, height, width, 3)`,
-            grey frames `(time, height, width)`, one RGB `(height, width, 3)` or grey `(height, width)` image; uint8, or
-            float 0..1. `(array, frame_rate)` says how many frames a second an array has; without it the array is taken
-            to have been sampled already, at `rate`, and every frame is looked at.
-        rate: frames a second that are looked at, at most; files are sampled by the times they carry.
-        start, end: seconds to look at; the whole video by default.
-        side: look only at the left or right half of the picture (recordings with one speaker on each side).
-        detector: "haar", the cascade that comes with OpenCV; a YuNet ONNX file; or "none", where each frame is a face
-            that was cut out before, and nothing is searched.
-        limit: faces after which no further frame is looked at; by default all are.
+        video: a video or image file (a path, bytes or an open file); or an array of RGB frames
+            `(time, height, width, 3)`, grey frames `(time, height, width)`, one RGB image `(height, width, 3)` or one
+            grey image `(height, width)`; uint8, or float 0..1. `(array, frame_rate)` gives the frames per second of an
+            array. An array without a frame rate counts as sampled at `rate`, so that every frame is read.
+        rate: most frames per second to read. Files are sampled by their time stamps.
+        start, end: the part to read, in seconds; the whole video by default.
+        side: read only the left or right half of the picture (for recordings with one speaker on each side).
+        detector: "haar", the cascade that comes with OpenCV; the path of a YuNet ONNX file; or "none" if each frame is
+            a cropped face, so that no search is needed.
+        limit: stop after this many faces; no limit by default.
 
     Raises:
         MissingFileError: a path is not a file.
-        MediaError: the file cannot be decoded, or has no frames, or no face in any frame.
-        InputError: an array of the wrong shape or type, or with NaN or infinite values; or a bad argument.
+        MediaError: the file cannot be decoded, has no frames, or has no face in any frame.
+        InputError: an array has the wrong shape or type, or NaN or infinite values; or an argument is invalid.
     """
     _check_arguments(rate, start, end, side, limit)
-    name, still, frames = _frames_of(video, rate, start, end)
-    finder = _Finder(name, detector, side, still)
-    seen, found = 0, []
+    name, is_still, frames = _frames_of(video, rate, start, end)
+    finder = _Finder(name, detector, side, is_still)
+    frames_seen, rows = 0, []
     for time, grey in frames:
-        seen += 1
+        frames_seen += 1
         face = finder.find(grey, time)
-        found += [] if face is None else [(time, *face)]
-        if len(found) == limit:
+        rows += [] if face is None else [(time, *face)]
+        if len(rows) == limit:
             break
-    if not seen:
+    if not frames_seen:
         span = f" from {start or 0} s to {'the end' if end is None else f'{end} s'}" if start or end else ""
         raise MediaError(f"{name}: no frames{span}")
-    if not found:
-        raise MediaError(_no_face(seen, name))
-    times, faces, boxes, confidences = zip(*found, strict=True)
-    notes = (*finder.notes, *_counted(len(found), seen))
+    if not rows:
+        raise MediaError(_no_face(frames_seen, name))
+    times, faces, boxes, confidences = zip(*rows, strict=True)
+    notes = (*finder.notes, *_frame_notes(len(rows), frames_seen))
     feature_set = FACES if rate == FACES.rate else replace(FACES, rate=rate)
     return FaceTrack(
         Features(np.stack(faces).reshape(len(faces), -1), feature_set, notes),
         np.array(times),
         np.array(boxes, dtype=np.float64),
         np.array(confidences, dtype=np.float32),
-        seen,
+        frames_seen,
     )
 
 
-def _counted(found: int, seen: int) -> list[Note]:
-    """Notes on how many frames show a face."""
-    notes = [Note("faces", "video", f"{found} of {seen} frames show a face")] if seen > 1 else []
-    if found < FEW_FACES * seen:
-        notes.append(Note("few-faces", "video", f"{found} of {seen} frames show a face, so that it may be none"))
+def _frame_notes(face_count: int, frame_count: int) -> list[Note]:
+    """Notes on the number of frames that show a face."""
+    notes = [Note("faces", "video", f"{face_count} of {frame_count} frames show a face")] if frame_count > 1 else []
+    if face_count < FEW_FACES * frame_count:
+        notes.append(
+            Note(
+                "few-faces",
+                "video",
+                f"only {face_count} of {frame_count} frames show a face, so the detection may be wrong",
+            )
+        )
     return notes
 
 
 def _frames_of(
     video: Any, rate: float, start: float | None, end: float | None
 ) -> tuple[str, bool, Iterator[tuple[float, np.ndarray]]]:
-    """What a source is called, whether it is one picture, and its times and grey uint8 frames `(height, width)`."""
+    """The name of a source, whether it is a single picture, and its times with grey uint8 frames `(height, width)`."""
     if isinstance(video, tuple) and not (len(video) == 2 and isinstance(video[0], np.ndarray)):
-        raise InputError("a tuple as video is (array, frames a second)")
+        raise InputError(
+            f"a video tuple is (array, frame rate); given ({', '.join(type(part).__name__ for part in video)})"
+        )
     if isinstance(video, np.ndarray | tuple):
         array, frame_rate = video if isinstance(video, tuple) else (video, None)
         array = _without_alpha(array)
-        still = _is_still(array)
-        return f"video array of shape {array.shape}", still, _array_frames(array, frame_rate, rate, start, end)
+        is_still = _is_still(array)
+        return f"video array of shape {array.shape}", is_still, _array_frames(array, frame_rate, rate, start, end)
     if not isinstance(video, str | Path | bytes | bytearray) and not hasattr(video, "read"):
         raise InputError(f"video is a path, bytes, an open file or a NumPy array; given {type(video).__name__}")
     name = name_of(video)
@@ -137,18 +146,20 @@ def _frames_of(
 
 
 Found = tuple[np.ndarray, tuple[float, float, float, float], float]
-"""A face `(48, 48)`, its box in the frame, and a confidence."""
+"""A face `(48, 48)`, its box in the frame, and its confidence."""
 
 
 class _Finder:
-    """Finds the face of one frame after another."""
+    """Finds the face in each frame of a video."""
 
-    def __init__(self, name: str, detector: str | Path, side: str | None, still: bool) -> None:
-        self.name, self.side, self.still = name, side, still
+    def __init__(self, name: str, detector: str | Path, side: str | None, is_still: bool) -> None:
+        self.name, self.side, self.is_still = name, side, is_still
         self.notes: list[Note] = []
         self.tracker: FaceTracker | None = None
         if detector != "none":
-            self.tracker = FaceTracker(HaarDetector(patient=still) if detector == "haar" else YuNetDetector(detector))
+            self.tracker = FaceTracker(
+                HaarDetector(patient=is_still) if detector == "haar" else YuNetDetector(detector)
+            )
 
     def find(self, grey: np.ndarray, time: float) -> Found | None:
         """The face of a grey uint8 frame `(height, width)`, or None."""
@@ -160,20 +171,21 @@ class _Finder:
         half = grey[:, offset : middle if self.side == "left" else None]
         if int(half.max()) - int(half.min()) < FLAT:
             return None
-        found = self._in(half, time)
-        if found is None:
+        face = self._find_in_half(half, time)
+        if face is None:
             return None
-        pixels, (x, y, width, height), confidence = found
+        pixels, (x, y, width, height), confidence = face
         return pixels, (x + offset, y, width, height), confidence
 
-    def _in(self, grey: np.ndarray, time: float) -> Found | None:
+    def _find_in_half(self, grey: np.ndarray, time: float) -> Found | None:
+        """The face in the part of a frame that `side` selects, or None."""
         if self.tracker is None or max(grey.shape) <= FACE_ITSELF:
             return _whole(grey)
         face = self.tracker.follow(grey, time)
-        if self.still and max(grey.shape) <= SMALL_PICTURE:
+        if self.is_still and max(grey.shape) <= SMALL_PICTURE:
             if face is None:
-                said = f"no face was found in {self.name}; the whole picture was taken as one"
-                self.notes.append(Note("face-whole", "video", said))
+                text = f"no face was found in {self.name}; the full picture was used as the face"
+                self.notes.append(Note("face-whole", "video", text))
             if face is None or face.side >= CUT_OUT * min(grey.shape):
                 return _whole(grey)
         if face is None:
@@ -182,59 +194,60 @@ class _Finder:
 
 
 def _whole(grey: np.ndarray) -> Found:
-    """The whole of a frame as a face, its box and a confidence of 1."""
+    """Use the full frame as the face, with its box and a confidence of 1."""
     import cv2
 
     height, width = grey.shape
     interpolation = cv2.INTER_AREA if min(height, width) >= FACE_SIZE else cv2.INTER_CUBIC
-    resized = cv2.resize(grey, (FACE_SIZE, FACE_SIZE), interpolation=interpolation)
-    return equalised(resized), (0.0, 0.0, float(width), float(height)), 1.0
+    face = cv2.resize(grey, (FACE_SIZE, FACE_SIZE), interpolation=interpolation)
+    return equalised(face), (0.0, 0.0, float(width), float(height)), 1.0
 
 
 def _sampled(
     frames: Iterable[tuple[float, Frame]], rate: float, start: float | None, end: float | None
 ) -> Iterator[tuple[float, Frame]]:
-    """The first frame of every 1/rate seconds between start and end."""
-    last = -1
+    """Yield the first frame of every 1/rate seconds between start and end."""
+    last_slot = -1
     for time, frame in frames:
         if end is not None and time >= end:
             return
-        slot = math.floor(time * rate + 1e-3)  # a time a hair under its slot belongs to it
-        if slot > last and time >= (start or 0.0) - 1e-6:
-            last = slot
+        slot = math.floor(time * rate + 1e-3)  # tolerate rounding errors of the time
+        if slot > last_slot and time >= (start or 0.0) - 1e-6:
+            last_slot = slot
             yield time, frame
 
 
 def _array_frames(
     video: np.ndarray, frame_rate: float | None, rate: float, start: float | None, end: float | None
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """Times and grey uint8 frames `(height, width)` of an array."""
+    """The times and grey uint8 frames `(height, width)` of an array."""
     frames = video[None] if _is_still(video) else video
     _check_array(video, frames)
     if frame_rate is not None and not (isinstance(frame_rate, Real) and math.isfinite(frame_rate) and frame_rate > 0):
-        raise InputError(f"frame_rate is frames a second, above 0; given {frame_rate!r}")
+        raise InputError(f"frame_rate is frames per second, above 0; given {frame_rate!r}")
     times = (index / (frame_rate or rate) for index in range(len(frames)))
-    # grey only those that are kept: a generator, so that a long array is not copied whole
+    # a generator converts only the sampled frames, so that a long array is not copied
     return ((time, _grey(frame)) for time, frame in _sampled(zip(times, frames, strict=True), rate, start, end))
 
 
 def _without_alpha(video: np.ndarray) -> np.ndarray:
-    """RGBA as RGB, and a grey last axis of one left out."""
+    """Convert RGBA to RGB, and remove a last axis of length 1 (grey)."""
     if video.ndim in (3, 4) and video.shape[-1] in (1, 4):
         return video[..., :3] if video.shape[-1] == 4 else video[..., 0]
     return video
 
 
 def _is_still(video: np.ndarray) -> bool:
-    """One image, not several frames: `(height, width)` or `(height, width, 3)`."""
+    """Whether an array is a single image, `(height, width)` or `(height, width, 3)`."""
     return video.ndim == 2 or (video.ndim == 3 and video.shape[-1] == 3)
 
 
 def _check_array(video: np.ndarray, frames: np.ndarray) -> None:
+    """Raise InputError if an array has a shape, type or values that video does not have."""
     if video.ndim == 3 and video.shape[0] in (3, 4) and min(video.shape[1:]) > 4 * video.shape[0]:
         raise InputError(
             f"a video array of shape {video.shape} looks like one image with its channels first; give (height, width, "
-            "3), or of that many grey frames (time, height, width, 1)"
+            "3) for an image, or (time, height, width, 1) for grey frames"
         )
     if frames.ndim not in (3, 4) or (frames.ndim == 4 and frames.shape[3] != 3) or 0 in frames.shape[1:3]:
         raise InputError(
@@ -244,16 +257,20 @@ def _check_array(video: np.ndarray, frames: np.ndarray) -> None:
     if video.dtype == np.uint8 or not video.size:
         return
     if not np.issubdtype(video.dtype, np.floating):
-        raise InputError(f"a video array holds uint8 0..255 or float 0..1; given {video.dtype}")
-    lowest, highest = float(video.min()), float(video.max())  # NaN and infinite values show in these
-    if not (math.isfinite(lowest) and math.isfinite(highest)):
-        bad = video.size - int(np.isfinite(video).sum())
-        raise InputError(f"video array of shape {video.shape} holds {bad} NaN or infinite values")
-    if lowest < 0 or highest > 1:
-        raise InputError(f"a float video array holds values in 0..1; given {lowest:.3g} to {highest:.3g}")
+        raise InputError(f"a video array has uint8 values 0..255 or float values 0..1; given {video.dtype}")
+    minimum, maximum = (
+        float(video.min()),
+        float(video.max()),
+    )  # NaN if any value is NaN; infinite if any value is infinite
+    if not (math.isfinite(minimum) and math.isfinite(maximum)):
+        count = video.size - int(np.isfinite(video).sum())
+        raise InputError(f"video array of shape {video.shape} has {count} NaN or infinite values; replace them")
+    if minimum < 0 or maximum > 1:
+        raise InputError(f"a float video array has values in 0..1; given {minimum:.3g} to {maximum:.3g}")
 
 
 def _grey(frame: np.ndarray) -> np.ndarray:
+    """Convert a frame, RGB or grey, uint8 or float 0..1, to grey uint8."""
     import cv2
 
     if frame.dtype != np.uint8:
@@ -265,25 +282,25 @@ def _grey(frame: np.ndarray) -> np.ndarray:
 def _file_frames(
     video: File, name: str, rate: float, start: float | None, end: float | None
 ) -> Iterator[tuple[float, np.ndarray]]:
-    """Times and grey uint8 frames of a video file, turned the way its display matrix says.
+    """The times and grey uint8 frames of a video file, rotated as its display matrix says.
 
-    PyAV rather than OpenCV: as fast, and it hands over luminance without a detour through RGB, true time stamps, and
-    errors as exceptions.
+    PyAV is as fast as OpenCV. In addition, it returns luminance without a conversion to RGB, gives true time stamps and
+    raises exceptions for errors.
     """
     import av
 
     try:
         with av.open(openable(video, picture_files.KIND), metadata_errors="ignore") as container:
             if not container.streams.video:
-                raise MediaError(f"{name} has no pictures: it holds no video track")
+                raise MediaError(f"{name} has no video track; give a video or an image")
             context = container.streams.video[0].codec_context
             if context is None:
-                raise MediaError(f"{name} is in a form of video that is not known here; convert it, say to .mp4")
+                raise MediaError(f"{name} has a video format that PyAV cannot decode; convert it, for example to .mp4")
             fault = limits.picture_fault(context.width or 1, context.height or 1)
             if fault:
                 raise MediaError(f"{name}: {fault}")
             for time, frame in _sampled(_decoded(container, start), rate, start, end):
-                # to grey means to full range, 0..255, whatever the range of the file
+                # the format gray has the full range 0..255, whatever the range of the file
                 grey = frame.reformat(format="gray").to_ndarray()
                 yield time, np.ascontiguousarray(np.rot90(grey, frame.rotation // 90))
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -296,15 +313,15 @@ def _file_frames(
 
 
 def _decoded(container: Any, start: float | None) -> Iterator[tuple[float, Any]]:
-    """Seconds since the video's first frame, and the undecoded-to-RGB frame; damaged packets are passed over."""
+    """Yield the seconds since the first frame, and the frame, not yet converted to RGB. Skips damaged packets."""
     import av
 
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
-    first = float((stream.start_time or 0) * stream.time_base)
-    timed = stream.start_time is not None  # a bare H.264 stream carries no times, and cannot be wound forward
-    if start and timed:
-        container.seek(round((start + first) / stream.time_base), stream=stream)
+    first_time = float((stream.start_time or 0) * stream.time_base)
+    has_times = stream.start_time is not None  # a raw H.264 stream has no times and does not support seeking
+    if start and has_times:
+        container.seek(round((start + first_time) / stream.time_base), stream=stream)
     count = 0
     for packet in container.demux(stream):
         try:
@@ -314,27 +331,32 @@ def _decoded(container: Any, start: float | None) -> Iterator[tuple[float, Any]]
         for frame in frames:
             index = count / float(stream.average_rate or 25)
             count += 1
-            yield (frame.time - first if timed and frame.time is not None else index), frame
+            yield (frame.time - first_time if has_times and frame.time is not None else index), frame
 
 
 def _check_arguments(rate: float, start: float | None, end: float | None, side: str | None, limit: int | None) -> None:
+    """Raise InputError if an argument of `read_faces` is invalid."""
     if rate is None or not all(isinstance(value, Real | None) for value in (rate, start, end, limit)):
-        raise InputError("rate, start, end and limit are numbers; start, end and limit may be None")
+        raise InputError(
+            f"rate, start, end and limit are numbers; start, end and limit may be None; given rate={rate!r:.40}, "
+            f"start={start!r:.40}, end={end!r:.40}, limit={limit!r:.40}"
+        )
     if not (math.isfinite(rate) and rate > 0):
-        raise InputError(f"rate is frames a second, above 0; given {rate!r}")
+        raise InputError(f"rate is frames per second, above 0; given {rate!r}")
     if not (math.isfinite(start or 0.0) and (start or 0.0) >= 0):
-        raise InputError(f"start is seconds from the beginning, at least 0; given {start!r}")
+        raise InputError(f"start is a time in seconds, at least 0; given {start!r}")
     if end is not None and not end > (start or 0.0):
-        raise InputError(f"end is seconds from the beginning, after start; given start={start!r}, end={end!r}")
+        raise InputError(f"end is a time in seconds, after start; given start={start!r}, end={end!r}")
     if side not in (None, "left", "right"):
-        raise InputError(f"side is 'left', 'right' or None for the whole picture; given {side!r}")
+        raise InputError(f"side is 'left', 'right' or None (the full picture); given {side!r}")
     if limit is not None and limit < 1:
         raise InputError(f"limit is a number of faces, at least 1, or None; given {limit!r}")
 
 
-def _no_face(seen: int, name: str) -> str:
-    where = f"{seen} frames of {name}" if seen > 1 else name
+def _no_face(frame_count: int, name: str) -> str:
+    """The message for a video or picture without a face."""
+    place = f"{frame_count} frames of {name}" if frame_count > 1 else name
     return (
-        f"no face found in {where}; give an upright face that looks towards the camera and takes up an eighth of the "
-        "picture's height, or say that a picture is the face: {'image': ..., 'face': True}"
+        f"no face found in {place}; give an upright face that looks at the camera and fills at least an eighth of the "
+        "picture's height. If the picture is a cropped face, give {'image': ..., 'face': True}"
     )

@@ -1,1 +1,1 @@
-"""What only the reports and ablations measure: studies of one question each."""
+"""Studies of one question each. Only the reports and ablations use them."""

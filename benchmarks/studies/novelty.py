@@ -1,7 +1,8 @@
-"""What to expect of labels never seen, from seen ones held out in turn (pseudo-unseen).
+"""Estimate how well unseen labels will work, from seen labels held out in turn (pseudo-unseen labels).
 
-A label held out is one no part of its model saw. How well it is told and how its scores are off are set against how
-near the nearest label seen is; what follows from that goes into the shipped model (`model.calibration.Reliability`).
+No part of a model has seen its held-out label. The study relates two measures of each held-out label, its AUC and the
+offset of its scores, to the cosine with the nearest seen label. The shipped model stores the result
+(`model.calibration.Reliability`).
 """
 
 from __future__ import annotations

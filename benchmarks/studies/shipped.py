@@ -1,6 +1,6 @@
-"""The figures of a checkpoint as it ships: corpora it was taught, one it never saw, calibration, and abstention.
+"""Measure a shipped checkpoint: corpora it was trained on, one unseen corpus, calibration, and abstention.
 
-What takes models trained anew, emotions held out, is in `zero_shot`, `few_shot` and `novelty`.
+`zero_shot`, `few_shot` and `novelty` measure models that are trained again with held-out emotions.
 """
 
 from __future__ import annotations

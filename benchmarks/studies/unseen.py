@@ -1,6 +1,6 @@
-"""Emotions never seen, study by study: which models are trained without which emotions, and what they are asked.
+"""Measure unseen emotions, study by study: which emotions each model holds out, and which measures are taken.
 
-Every model stays in the cache, so that a study goes on where it was stopped.
+Every model stays in the cache, so a stopped study resumes.
 """
 
 from __future__ import annotations

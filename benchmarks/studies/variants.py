@@ -1,4 +1,4 @@
-"""What `benchmarks/ablation.py` changes: one departure a row from how models with emotions held out are trained."""
+"""The variants of `benchmarks/ablation.py`. Each row changes one thing in the training with held-out emotions."""
 
 from __future__ import annotations
 

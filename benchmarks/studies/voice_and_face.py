@@ -1,4 +1,4 @@
-"""Sound and face of the same clip, trained jointly: RAVDESS speech and OpenFace action units, over four folds."""
+"""Train sound and face of the same clip jointly: RAVDESS speech and OpenFace action units, in four folds."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Build the checkpoints that ship: `python checkpoints/build --data DIR --output checkpoints`.
+"""Build the shipped checkpoints: `python checkpoints/build --data DIR --output checkpoints`.
 
-Each stage leaves its weights in the working folder and is skipped when they stand, so a stopped build goes on where
-it was: trunk -> words -> text, audio, video -> base; and ravdess-av, sound and action units trained jointly.
+Each stage saves its weights in the working folder. A stage whose weights exist is skipped, so a stopped build resumes
+where it stopped. The stages: trunk -> words -> text, audio, video -> base; and ravdess-av, which trains speech and
+facial action units jointly.
 """
 
 from __future__ import annotations
@@ -34,18 +35,20 @@ from emoembed.training import recipes
 
 
 def main() -> None:
-    """Build every stage that is not there yet."""
+    """Build every stage that does not exist yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the folder that holds the corpora")
-    parser.add_argument("--output", type=Path, required=True, help="the folder of checkpoints")
-    parser.add_argument("--work", type=Path, default=cache_folder() / "build", help="where stages are kept")
-    parser.add_argument("--reports", type=Path, default=Path("docs/report"), help="what benchmarks/report.py wrote")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the checkpoints")
+    parser.add_argument("--work", type=Path, default=cache_folder() / "build", help="folder for the stages")
+    parser.add_argument(
+        "--reports", type=Path, default=Path("docs/report"), help="folder of the reports of benchmarks/report.py"
+    )
     parser.add_argument(
         "--stages",
         default=f"text,audio,video,base,{AV}",
-        help="those to run, comma-separated; calibration alone does that of the base that stands there anew",
+        help="stages to build, comma-separated; or: calibration, which only calibrates the existing base again",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the training")
     parsed = parser.parse_args()
     torch.set_num_threads(2)
     if parsed.stages == "calibration":
@@ -53,28 +56,28 @@ def main() -> None:
         model = calibrated(parsed.data, checkpoint.load(base), parsed.reports)
         write(model, base, checkpoint.read_word_table(base / checkpoint.WORDS))
         return
-    wanted = parsed.stages.split(",")
-    if AV in wanted:
+    stage_names = parsed.stages.split(",")
+    if AV in stage_names:
         write(build_av(parsed.data, parsed.seed, parsed.work), parsed.output / AV)
-    if not set(wanted) - {AV}:
+    if not set(stage_names) - {AV}:
         return
     texts = training_texts(parsed.data)
-    kind = key(recipes.REVISION["text"], VOCABULARY, TABLE_WORDS, TABLE_DIM, texts)
-    start, words = parsed.work / f"trunk-{kind}", parsed.work / f"words-{kind}.bin"
-    if not start.is_dir():
-        checkpoint.save(build_trunk(parsed.data), start)
-    untrained = checkpoint.load(start)
+    digest = key(recipes.REVISION["text"], VOCABULARY, TABLE_WORDS, TABLE_DIM, texts)
+    trunk, words = parsed.work / f"trunk-{digest}", parsed.work / f"words-{digest}.bin"
+    if not trunk.is_dir():
+        checkpoint.save(build_trunk(parsed.data), trunk)
+    untrained = checkpoint.load(trunk)
     if not words.is_file():
-        written = words.with_suffix(".tmp")
-        checkpoint.write_word_table(distil_words(untrained, texts), written)
-        written.replace(words)
+        temporary = words.with_suffix(".tmp")
+        checkpoint.write_word_table(distil_words(untrained, texts), temporary)
+        temporary.replace(words)
     stages = {"text": train_text, "audio": train_audio, "video": train_video}
     parts = {
         name: train(parsed.data, untrained, parsed.seed, parsed.work)
         for name, train in stages.items()
-        if name in wanted or "base" in wanted
+        if name in stage_names or "base" in stage_names
     }
-    if "base" in wanted:
+    if "base" in stage_names:
         model = base_of(parts, untrained, parsed.reports)
         write(model, parsed.output / "base", checkpoint.read_word_table(words))
 

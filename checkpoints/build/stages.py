@@ -1,7 +1,8 @@
-"""The stages in which the checkpoints that ship are built.
+"""The stages of building the shipped checkpoints.
 
-Each stage leaves its weights in the working folder and is skipped when they stand, so a stopped build goes on where
-it was: trunk -> words -> text, audio, video -> base; and ravdess-av, sound and action units trained jointly.
+Each stage saves its weights in the working folder. A stage whose weights exist is skipped, so a stopped build resumes
+where it stopped. The stages: trunk -> words -> text, audio, video -> base; and ravdess-av, which trains speech and
+facial action units jointly.
 """
 
 from __future__ import annotations
@@ -35,21 +36,21 @@ from emoembed.training.fit import train
 from emoembed.training.recipes import Recipe
 
 VOCABULARY = 12_000  # tokens of the trunk: 9 MB at half precision
-TABLE_WORDS, TABLE_DIM = 9_000, 50  # of the word table: 1.9 MB
-RATED_TEXTS = 4000  # of GoEmotions, that say how far valence, arousal and dominance of texts spread
+TABLE_WORDS, TABLE_DIM = 9_000, 50  # words and columns of the word table: 1.9 MB
+RATED_TEXTS = 4000  # texts of GoEmotions on which predicted valence, arousal and dominance are scaled
 TEXT_CORPORA = ("goemotions", "emocontext", "meld", "emorynlp")
 AV = "ravdess-av"
 DEFAULT_LABELS = ("anger", "disgust", "fear", "joy", "love", "neutral", "sadness", "surprise")
 
 
 def training_texts(data: Path) -> list[str]:
-    """Every training text of the text corpora."""
+    """All training texts of the text corpora."""
     loaded = [corpora.load(name, data).split("train").samples["text"] for name in TEXT_CORPORA]
     return [text for column in loaded for text in column]
 
 
 def build_trunk(data: Path) -> EmotionModel:
-    """The pruned sentence encoder, with adapters that do nothing yet; EmoBank says what valence of texts is."""
+    """The pruned sentence encoder with untrained adapters. Valence, arousal and dominance are fitted on EmoBank."""
     texts = training_texts(data)
     model = prune.prune(prune.find_minilm(), texts, VOCABULARY)
     rate_texts(model, corpora.load("emobank", data).split("train"), texts[:RATED_TEXTS])
@@ -57,15 +58,15 @@ def build_trunk(data: Path) -> EmotionModel:
 
 
 def distil_words(model: EmotionModel, texts: list[str], count: int = TABLE_WORDS, dim: int = TABLE_DIM) -> WordTable:
-    """Vectors of single words from the sentence encoder, reduced to their leading directions.
+    """A table of word vectors from the sentence encoder, reduced to their first `dim` principal components.
 
-    The idea of Model2Vec (Tulkens & van Dongen 2024): a word's vector is the encoder's answer to the word alone.
+    As in Model2Vec (Tulkens & van Dongen 2024), the vector of a word is the encoder's output for the word alone.
     """
     assert isinstance(model.phrases, SentenceEncoder)
     counts = Counter(token.lower() for text in texts for token in tokenize(text) if token.isalpha() or "'" in token)
     labels = [w for label in table().values() for p in (label.name, *label.synonyms) for w in p.lower().split()]
-    listed = list(dict.fromkeys([*labels, *(word for word, _ in counts.most_common(2 * count))]))
-    words = [word for word, ids in zip(listed, model.phrases.token_ids(listed), strict=True) if ids][:count]
+    candidates = list(dict.fromkeys([*labels, *(word for word, _ in counts.most_common(2 * count))]))
+    words = [word for word, ids in zip(candidates, model.phrases.token_ids(candidates), strict=True) if ids][:count]
     vectors = model.phrases.phrase_vectors(words)
     vectors = vectors - vectors.mean(dim=0)
     _, _, directions = torch.linalg.svd(vectors, full_matrices=False)
@@ -73,7 +74,7 @@ def distil_words(model: EmotionModel, texts: list[str], count: int = TABLE_WORDS
 
 
 def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
-    """Adapters of the sentence encoder, on all text corpora; stops on GoEmotions dev."""
+    """Train the adapters of the sentence encoder on all text corpora, with early stopping on GoEmotions dev."""
     phrases = untrained.phrases
     assert phrases is not None
     rows = join([corpus_rows.text_data(corpora.load(name, data).split("train"), phrases) for name in TEXT_CORPORA])
@@ -83,7 +84,7 @@ def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> Em
 
 
 def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
-    """The speech encoder, on RAVDESS actors 1-16, TESS and EMO-DB; stops on RAVDESS actors 17-20."""
+    """Train the speech encoder on RAVDESS actors 1-16, TESS and EMO-DB, with early stopping on RAVDESS actors 17-20."""
     ravdess = corpora.load("ravdess", data)
     parts = [ravdess.split("train"), *(corpora.load(name, data) for name in AUDIO_CORPORA if name != "ravdess")]
     rows = join([corpus_rows.audio_data(part) for part in parts])
@@ -92,14 +93,14 @@ def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path) -> E
 
 
 def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
-    """The face encoder, on FER2013's training images; stops on its validation images."""
+    """Train the face encoder on the training images of FER2013, with early stopping on its validation images."""
     faces = corpora.load("fer2013", data)
     rows, valid = (corpus_rows.video_data(faces.split(name)) for name in ("train", "valid"))
     return trained("video", recipes.video_modality(), rows, valid, untrained, seed, work)
 
 
 def key(*described: object) -> str:
-    """What tells stages apart that were built by other settings, or of labels described in another way."""
+    """A digest of settings and of the label table. It tells apart stages that were built from different ones."""
     return hashlib.sha256(repr((described, sorted(table().items()))).encode()).hexdigest()[:8]
 
 
@@ -113,20 +114,20 @@ def trained(
     work: Path,
     strength: float | None = None,
 ) -> EmotionModel:
-    """Train one modality, or take up what an earlier run of this stage, on the same rows, left in `work`."""
+    """Train one modality. An earlier run of this stage on the same rows in `work` is loaded or resumed."""
     config = recipes.training(name, seed)
     stage = f"{name}-{key(asdict(config), recipes.REVISION[name], hash_of(rows), hash_of(valid))}"
     assert untrained.phrases is not None
     recipe = Recipe({name: modality}, untrained.phrases, config, untrained, strength=strength)
-    kept, run = work / f"{stage}.safetensors", work / f"run-{stage}"
-    model, history = train(recipe, rows, valid, kept=kept, execution=Execution(progress=True, resume=run))
+    weights, run = work / f"{stage}.safetensors", work / f"run-{stage}"
+    model, history = train(recipe, rows, valid, kept=weights, execution=Execution(progress=True, resume=run))
     if history.scores:
         print(name, "validation", [round(score, 4) for score in history.scores], flush=True)
     return model
 
 
 def base_of(parts: dict[str, EmotionModel], untrained: EmotionModel, reports: Path) -> EmotionModel:
-    """One model of all modalities, which expects of labels never seen what the reports found of labels held out."""
+    """Assemble one model of all modalities, with reliability estimates for unseen labels from the reports."""
     assert untrained.phrases is not None
     model = fit.assemble(parts, untrained.phrases, like=untrained)
     provenance = {
@@ -140,34 +141,35 @@ def base_of(parts: dict[str, EmotionModel], untrained: EmotionModel, reports: Pa
 
 
 def expecting(model: EmotionModel, reports: Path) -> EmotionModel:
-    """A model with what to expect of labels never seen, where a report says it."""
+    """The model with reliability estimates for unseen labels, for each modality that has a report."""
     for name in model.modalities:
         held_out = read_held_out(reports / name)
         if held_out:
             expectation.apply(model, name, held_out)
         else:
             print(
-                f"no {expectation.FILE} in {reports / name}: nothing is expected of labels {name} never saw", flush=True
+                f"no {expectation.FILE} in {reports / name}: {name} gets no reliability estimates for unseen labels",
+                flush=True,
             )
     return model
 
 
 def calibrated(data: Path, model: EmotionModel, reports: Path) -> EmotionModel:
-    """A model of all modalities, calibrated anew on the rows each of them stopped on, as they are read now."""
+    """The model with new calibration on the validation rows of each modality, and new reliability estimates."""
     for name, valid in validation_rows(data, model).items():
         calibrate(model, name, valid)
     return expecting(model, reports)
 
 
 def build_av(data: Path, seed: int, work: Path) -> EmotionModel:
-    """RAVDESS speech and action units of actors 1-16, trained jointly; stops on actors 17-20.
+    """Train speech and facial action units jointly on RAVDESS actors 1-16, with early stopping on actors 17-20.
 
-    Speech's ridge map is of TESS and EMO-DB as well.
+    The ridge map of speech is fitted on TESS and EMO-DB as well.
     """
-    both, columns = read_both(data)
+    clips, columns = read_both(data)
     beside = other_speech(data)
     corpus = corpora.load("ravdess", data)
-    rows, valid = (part_of(both, corpus, name) for name in ("train", "valid"))
+    rows, valid = (part_of(clips, corpus, name) for name in ("train", "valid"))
     modalities = recipes.voice_and_face_modalities(columns)
     revisions = [recipes.REVISION[name] for name in modalities]
     run = work / f"run-{AV}-{key(revisions, hash_of(rows), hash_of(valid), hash_of(beside))}"
@@ -181,14 +183,14 @@ def build_av(data: Path, seed: int, work: Path) -> EmotionModel:
 
 
 def write(model: EmotionModel, folder: Path, words: WordTable | None = None) -> None:
-    """Save a checkpoint, keeping the card and the licence that stand in its folder."""
-    kept = {name: folder / name for name in (checkpoint.CARD, checkpoint.LICENSE)}
-    texts = {name: path.read_text(encoding="utf-8") if path.is_file() else "" for name, path in kept.items()}
+    """Save a checkpoint. The card and the licence in its folder are kept."""
+    paths = {name: folder / name for name in (checkpoint.CARD, checkpoint.LICENSE)}
+    texts = {name: path.read_text(encoding="utf-8") if path.is_file() else "" for name, path in paths.items()}
     checkpoint.save(model, folder, words=words, card=texts[checkpoint.CARD], license_text=texts[checkpoint.LICENSE])
 
 
 def validation_rows(data: Path, untrained: EmotionModel) -> dict[str, EmotionData]:
-    """The rows each modality stopped on, which its calibration is fitted on as well."""
+    """The validation rows of each modality. Early stopping and calibration use them."""
     assert untrained.phrases is not None
     return {
         "text": corpus_rows.text_data(corpora.load("goemotions", data).split("valid"), untrained.phrases),
@@ -198,11 +200,11 @@ def validation_rows(data: Path, untrained: EmotionModel) -> dict[str, EmotionDat
 
 
 def read_held_out(folder: Path) -> list[expectation.HeldOut]:
-    """What a report kept of labels held out; nothing where there is nothing."""
+    """The results of held-out labels in a report folder; an empty list if the folder has none."""
     path = folder / expectation.FILE
     if not path.is_file():
         return []
     table = pd.read_csv(path)
-    names = [one.name for one in fields(expectation.HeldOut)[1:]]
+    names = [field.name for field in fields(expectation.HeldOut)[1:]]
     numbers = table[names].to_numpy(np.float64).tolist()
     return [expectation.HeldOut(str(label), *row) for label, row in zip(table["label"], numbers, strict=True)]

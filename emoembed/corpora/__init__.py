@@ -1,4 +1,4 @@
-"""Corpora read in their public releases' own layouts, with canonical emotion names."""
+"""Read corpora in the layout of their public releases, with canonical emotion names."""
 
 from __future__ import annotations
 
@@ -32,34 +32,34 @@ NAMES = (
 
 
 def load(name: str, folder: str | Path | None = None) -> Corpus:
-    """Read a corpus, or the user's own data from a manifest.
+    """Read a public corpus, or your own data from a manifest.
 
     Args:
-        name: one of `NAMES`; or `"manifest"`; or the path of a manifest itself (`.csv`, `.jsonl`, `.parquet`).
-        folder: the corpus's own folder, or the one that holds a folder named like the corpus; for `"manifest"` the
-            manifest's path; not needed where `name` is a path.
+        name: one of `NAMES`, or `"manifest"`, or the path of a manifest (`.csv`, `.jsonl`, `.parquet`).
+        folder: the corpus's folder, or its parent if the corpus's folder has the corpus's name. For `"manifest"`, the
+            manifest's path. If `name` is a path, `folder` is not needed.
 
     Raises:
         CorpusError: the name is unknown, or the files have another layout.
-        MissingFileError: the folder or a file of it is not there.
+        MissingFileError: the folder does not exist, or a file is missing from it.
     """
     if Path(name).suffix.lower() in SUFFIXES:
         name, folder = "manifest", name
     if name not in (*NAMES, "manifest"):
         raise CorpusError(
-            f"there is no corpus {name!r}; known are {', '.join(NAMES)}, and manifests ({', '.join(SUFFIXES)})"
+            f"there is no corpus {name!r}; give one of {', '.join(NAMES)}, or a manifest ({', '.join(SUFFIXES)})"
         )
     if folder is None:
         raise InputError(
-            f"where is {name}? give the folder it lies in: load({name!r}, folder), on the command line --data"
+            f"where is {name}? give its folder: load({name!r}, folder), or --data FOLDER on the command line"
         )
     place = Path(folder)
     if not place.exists():
-        raise MissingFileError(f"there is no {place}, where {name} should lie")
+        raise MissingFileError(f"there is no {place}; give the folder that holds {name}")
     if (place / name).is_dir():
         place = place / name
     if prepared.is_prepared(place):
-        return _prepared(name, place)
+        return _read_prepared(name, place)
     if name == "manifest":
         return manifest.read(place)
     corpus: Corpus = import_module(f"emoembed.corpora.readers.{name}").read(place)
@@ -67,23 +67,23 @@ def load(name: str, folder: str | Path | None = None) -> Corpus:
 
 
 def recognize(folder: str | Path) -> str:
-    """Whose corpus a folder holds, by its files: a prepared one, CMU-MOSEI or IEMOCAP in any form.
+    """Return the name of the corpus in a folder. It must be a prepared corpus, CMU-MOSEI or IEMOCAP (any file form).
 
     Raises:
-        CorpusError: neither.
+        CorpusError: the folder holds none of these, or both CMU-MOSEI and IEMOCAP.
     """
     place = Path(folder)
     if prepared.is_prepared(place):
         return prepared.read(place).name
-    found = [name for name in ("mosei", "iemocap") if import_module(f"emoembed.corpora.readers.{name}").forms(place)]
-    if len(found) != 1:
-        holds = " and ".join(found) if found else "no corpus that its files would name"
+    names = [name for name in ("mosei", "iemocap") if import_module(f"emoembed.corpora.readers.{name}").forms(place)]
+    if len(names) != 1:
+        holds = " and ".join(names) if names else "no corpus that its files would name"
         raise CorpusError(f"{folder} holds {holds}; give the corpus's name, and the folder with --data")
-    return found[0]
+    return names[0]
 
 
-def _prepared(name: str, folder: Path) -> Corpus:
+def _read_prepared(name: str, folder: Path) -> Corpus:
     corpus = prepared.read(folder)
     if corpus.name != name:
-        raise CorpusError(f"{folder} holds {corpus.name}, not {name}")
+        raise CorpusError(f"{folder} holds the corpus {corpus.name}, not {name}; load it as {corpus.name!r}")
     return corpus

@@ -1,4 +1,4 @@
-"""A corpus as a table of utterances, and how a corpus reader makes one."""
+"""A corpus as a table of utterances, and functions with which a corpus reader makes one."""
 
 from __future__ import annotations
 
@@ -21,80 +21,83 @@ SPLITS = ("train", "valid", "test")
 _DTYPES = {"start": "float64", "end": "float64", "turn": "Int64"}
 
 
-@dataclass(frozen=True, eq=False)  # two tables have no single truth value to compare by
+@dataclass(frozen=True, eq=False)  # comparing two tables gives a table, not one truth value
 class Corpus:
     """A named table of utterances with their emotions.
 
-    `samples` has the columns `COLUMNS` (a manifest may add more), one row an utterance:
+    `samples` has one row per utterance and the columns `COLUMNS` (a manifest may add more):
 
     - `id`: str, unique in the corpus;
-    - `text`, `audio`, `video`: str (a path for the media), or None where the row has none;
-    - `start`, `end`: the part of the row's media in seconds, NaN for the whole file;
-    - `labels`: tuple of canonical names, () for none of the corpus's labels;
+    - `text`, `audio`, `video`: str (a path for audio and video), or None if the row lacks the modality;
+    - `start`, `end`: the utterance's times in the media file, in seconds; NaN means the whole file;
+    - `labels`: tuple of canonical names; () means that the row has none of the corpus's labels;
     - `split`: train, valid or test;
-    - `speaker`, `dialogue`: str or None; `turn`: place in the dialogue, or <NA>.
+    - `speaker`, `dialogue`: str or None; `turn`: position in the dialogue, or <NA>.
     """
 
     name: str
     samples: pd.DataFrame
     labels: tuple[str, ...]
-    """The names this corpus annotates, whether or not a row bears them."""
+    """The labels that this corpus annotates, including labels that no row has."""
     multi_label: bool
 
     def __post_init__(self) -> None:
-        missing = [column for column in COLUMNS if column not in self.samples.columns]
-        if missing:
-            raise CorpusError(f"{self.name}: the samples lack {', '.join(missing)}; a corpus has {', '.join(COLUMNS)}")
-        repeated = self.samples["id"][self.samples["id"].duplicated()]
-        if len(repeated):
-            raise CorpusError(f"{self.name}: id {repeated.iloc[0]!r} stands more than once; ids must be unique")
-        for column, known in (("labels", self.labels), ("split", SPLITS)):
+        missing_columns = [column for column in COLUMNS if column not in self.samples.columns]
+        if missing_columns:
+            raise CorpusError(
+                f"{self.name}: the samples lack the columns {', '.join(missing_columns)}; "
+                f"a corpus has {', '.join(COLUMNS)}"
+            )
+        repeated_ids = self.samples["id"][self.samples["id"].duplicated()]
+        if len(repeated_ids):
+            raise CorpusError(f"{self.name}: id {repeated_ids.iloc[0]!r} occurs more than once; ids must be unique")
+        for column, allowed_values in (("labels", self.labels), ("split", SPLITS)):
             values = self.samples[column]
-            unknown = set(chain.from_iterable(values) if column == "labels" else values) - set(known)
+            unknown = set(chain.from_iterable(values) if column == "labels" else values) - set(allowed_values)
             if unknown:
                 listed = ", ".join(sorted(map(repr, unknown)))
-                raise CorpusError(f"{self.name}: {column} holds {listed}; expected only {', '.join(known)}")
+                raise CorpusError(f"{self.name}: {column} holds {listed}; expected only {', '.join(allowed_values)}")
         if not self.multi_label and any(len(row) > 1 for row in self.samples["labels"]):
-            raise CorpusError(f"{self.name}: rows bear several labels, yet the corpus is not said to be multi-label")
+            raise CorpusError(f"{self.name}: a row has several labels, but multi_label is False; set it to True")
 
     def split(self, name: str) -> Corpus:
-        """The rows of one split. Raises CorpusError where the corpus has no such rows."""
-        there = self._splits()
-        if name not in there:
+        """Return the rows of one split. Raises CorpusError if the corpus has no row in it."""
+        splits = self._splits()
+        if name not in splits:
             raise CorpusError(
-                f"{self.name} has no split {name!r}; its splits are {', '.join(there)}: give one, on the command "
-                f"line --split {there[0]}"
+                f"{self.name} has no split {name!r}; its splits are {', '.join(splits)}: choose one of them, on the "
+                f"command line with --split {splits[0]}"
             )
         return self.where(self.samples["split"] == name)
 
     def where(self, mask: Sequence[bool] | np.ndarray | pd.Series) -> Corpus:
-        """The rows for which `mask`, one truth value a row, holds; the labels stay."""
+        """Return the rows where `mask`, one bool per row, is True; the corpus's labels stay the same."""
         return replace(self, samples=self.samples.loc[np.asarray(mask, dtype=bool)].reset_index(drop=True))
 
     def without(self, labels: Iterable[str]) -> Corpus:
-        """The corpus as if these emotions were unknown: rows bearing any of them go, and so do the names.
+        """Remove these labels, and every row that has any of them.
 
-        This is the zero-shot reading, where a model must not see an example of an unseen emotion, not even one that
-        also bears a seen label. A name that the corpus does not annotate changes nothing.
+        This is the zero-shot protocol: a model must not see an example of an unseen emotion, not even one that
+        also has a seen label. A name that the corpus does not annotate changes nothing.
         """
-        unwanted = {labels} if isinstance(labels, str) else set(labels)
-        kept = self.where([unwanted.isdisjoint(row) for row in self.samples["labels"]])
-        return replace(kept, labels=tuple(name for name in self.labels if name not in unwanted))
+        removed_labels = {labels} if isinstance(labels, str) else set(labels)
+        remaining = self.where([removed_labels.isdisjoint(row) for row in self.samples["labels"]])
+        return replace(remaining, labels=tuple(name for name in self.labels if name not in removed_labels))
 
     def canonical(self) -> Corpus:
-        """The corpus under the label table's names: `angry` and `anger` become one label."""
+        """Replace each label by its canonical name in the label table: `angry` and `anger` become one label."""
         rows = [tuple(dict.fromkeys(map(canonical, row))) for row in self.samples["labels"]]
         samples = self.samples.assign(labels=pd.Series(rows, self.samples.index, dtype=object))
         return replace(self, samples=samples, labels=tuple(dict.fromkeys(map(canonical, self.labels))))
 
     def with_splits(self, splits: Iterable[str]) -> Corpus:
-        """The same rows, newly divided: one split name a row."""
+        """Return the same rows with new splits, one split name per row."""
         return replace(
             self, samples=self.samples.assign(split=pd.Series(list(splits), self.samples.index, dtype=object))
         )
 
     def counts(self) -> pd.DataFrame:
-        """Rows per label (index) and split (columns); a row of several labels counts for each."""
+        """Count the rows per label (index) and split (columns); a row with several labels counts once for each."""
         rows = {
             split: Counter(chain.from_iterable(self.samples["labels"][self.samples["split"] == split]))
             for split in self._splits()
@@ -104,25 +107,25 @@ class Corpus:
         )
 
     def groups(self) -> np.ndarray:
-        """What each row is redrawn with for an interval, `(rows,)`: its dialogue, else its speaker, else itself."""
+        """Return each row's cluster for the bootstrap, `(rows,)`: its dialogue, else its speaker, else its id."""
         rows = self.samples
         return rows["dialogue"].fillna(rows["speaker"]).fillna(rows["id"]).to_numpy()
 
     def _splits(self) -> list[str]:
-        there = set(self.samples["split"])
-        return [split for split in SPLITS if split in there]
+        occurring = set(self.samples["split"])
+        return [split for split in SPLITS if split in occurring]
 
 
 def make_samples(ids: Iterable[str], **columns: Iterable[object] | str | None) -> pd.DataFrame:
-    """A table with exactly `COLUMNS`: a str is repeated for every row, what is not given is missing everywhere."""
+    """Make a table with exactly `COLUMNS`. A str is repeated for every row; a column that is not given is empty."""
     samples = pd.DataFrame({"id": pd.Series(list(ids), dtype=object)})
     for column in COLUMNS[1:]:
-        given = columns.pop(column, None)
-        values = [given] * len(samples) if given is None or isinstance(given, str) else list(given)
-        # object, because pandas' own str would turn None into NaN
+        cells = columns.pop(column, None)
+        values = [cells] * len(samples) if cells is None or isinstance(cells, str) else list(cells)
+        # dtype object, because pandas' str dtype would turn None into NaN
         samples[column] = pd.Series(values, index=samples.index, dtype=_DTYPES.get(column, object))
     if columns:
-        raise TypeError(f"no such column: {', '.join(columns)}; a corpus has {', '.join(COLUMNS)}")
+        raise TypeError(f"no such column: {', '.join(columns)}; the columns of a corpus are {', '.join(COLUMNS)}")
     return samples
 
 
@@ -134,13 +137,13 @@ def gather(
     *,
     multi_label: bool = False,
 ) -> Corpus:
-    """A corpus kept as one file per split: `read_split(path, split)` gives the samples of each file."""
+    """Read a corpus that has one file per split; `read_split(path, split)` returns the samples of one file."""
     parts = [read_split(existing(folder / file), split) for split, file in files.items()]
     return Corpus(name, pd.concat(parts, ignore_index=True), names.corpus_labels(name), multi_label)
 
 
 def to_labels(corpus: str, table: pd.DataFrame, column: str, path: Path) -> list[tuple[str, ...]]:
-    """The `labels` of each row from a column of a corpus's native names, one a row."""
+    """Convert a column of the corpus's native emotion names, one per row, into the `labels` of each row."""
     return [
         names.to_labels(corpus, native, f"{path}, row {row}, column {column}")
         for row, native in enumerate(table[column], start=1)
@@ -148,7 +151,7 @@ def to_labels(corpus: str, table: pd.DataFrame, column: str, path: Path) -> list
 
 
 def to_splits(table: pd.DataFrame, column: str, known: Mapping[str, str], path: Path) -> list[str]:
-    """The split of each row from a column of a corpus's own names of them."""
+    """Convert a column of native split names into the split of each row; `known` maps native names to `SPLITS`."""
     for row, native in enumerate(table[column], start=1):
         if native not in known:
             raise CorpusError(

@@ -1,4 +1,4 @@
-"""A corpus whose utterances come with features instead of, or beside, media."""
+"""A corpus whose utterances have extracted features, instead of media or in addition to them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from emoembed.features.feature_set import FeatureSet
 
 
 class FeatureTable(Protocol):
-    """Item id -> `(time, feature_dim)`, of one feature set; `features.store.FeatureStore` is one on disk."""
+    """Maps an item id to `(time, feature_dim)`, for one feature set. `features.store.FeatureStore` is one on disk."""
 
     @property
     def feature_set(self) -> FeatureSet: ...
@@ -45,11 +45,11 @@ class Arrays(Mapping[str, np.ndarray]):
 
 @dataclass(frozen=True, eq=False)
 class FeatureCorpus(Corpus):
-    """A corpus with feature tables; everything a `Corpus` does keeps them."""
+    """A corpus with feature tables; the methods of `Corpus` keep the tables."""
 
     features: Mapping[str, FeatureTable] = field(default_factory=dict)
-    """Modality -> table, by the rows' ids; a row that a table lacks lacks the modality."""
+    """Modality -> table, indexed by the rows' ids. A row that is not in the table lacks that modality."""
     form: str = ""
-    """Which file form it was read from."""
+    """The file form that the corpus was read from."""
     notes: tuple[str, ...] = ()
-    """What was found in the files that a user should know of: counts, what was left out, what stands in for what."""
+    """Remarks about the files for the user: counts, omissions, substitutions."""

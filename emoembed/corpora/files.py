@@ -1,4 +1,4 @@
-"""Finding and reading a corpus's files, with errors that name the file and the place in it."""
+"""Find and read the files of a corpus; errors name the file and the line or row."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ from emoembed.features.packed import open_packed
 
 
 def existing(path: Path) -> Path:
-    """The path itself. Raises MissingFileError where nothing is there."""
+    """Return the path. Raises MissingFileError if it does not exist."""
     try:
-        there = path.exists()
-    except (OSError, ValueError) as error:  # longer than names may be, or with a zero byte
+        exists = path.exists()
+    except (OSError, ValueError) as error:  # the name is too long, or contains a zero byte
         raise MissingFileError(f"no file can be called {str(path)!r:.60}: {error}") from error
-    if not there:
+    if not exists:
         raise MissingFileError(f"there is no {path}")
     return path
 
 
 def media_files(folder: Path, suffixes: Sequence[str], pattern: str) -> dict[str, Path]:
-    """The files of these suffixes in a folder and below, by name without suffix, in the order of the names.
+    """Find the files with these suffixes in a folder and its subfolders: name without suffix -> path, sorted by name.
 
-    `pattern` is how a name is made up, for the errors. Raises MissingFileError where there is no such file, and
-    CorpusError where two files share a name.
+    `pattern` describes the names in error messages. Raises MissingFileError if there is no such file, and CorpusError
+    if two files have the same name.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in sorted(existing(folder).rglob("*"), key=lambda path: (path.stem, path)):
         if path.suffix.lower() not in suffixes:
             continue
-        if path.stem in found:
-            raise CorpusError(f"{found[path.stem]} and {path} share a name; keep one of them")
-        found[path.stem] = path
-    if not found:
+        if path.stem in paths:
+            raise CorpusError(f"{paths[path.stem]} and {path} have the same name; keep one of them")
+        paths[path.stem] = path
+    if not paths:
         raise MissingFileError(f"{folder} holds no file named {pattern} with suffix {', '.join(suffixes)}")
-    return found
+    return paths
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 text file, gzip-compressed if named `.gz`; a byte order mark is left out."""
+    """Read a UTF-8 text file, gzip-compressed if its suffix is `.gz`, and drop a byte order mark."""
     try:
         with open_packed(path) as file:
             content = file.read()
@@ -63,10 +63,11 @@ def read_text(path: Path) -> str:
 def read_csv(
     path: Path, columns: Sequence[str], *, sep: str = ",", header: bool = True, quoted: bool = True
 ) -> pd.DataFrame:
-    """A table of strings, "" where a cell is empty; `columns` are those it must have, or has where there is no header.
+    """Read a table of strings; an empty cell is "".
 
-    Raises CorpusError naming the file and the line: where a row has more or fewer cells than columns (pandas' own
-    reader fills or shifts such rows), or a quotation does not end.
+    With a header, `columns` are the required columns; without one, they are the names of all columns. Raises
+    CorpusError with the file and the line if a row has more or fewer cells than columns (pandas' reader fills or shifts
+    such rows), or if a quoted cell does not end.
     """
     return parse_csv(read_text(path), path, columns, sep=sep, header=header, quoted=quoted)
 
@@ -74,63 +75,65 @@ def read_csv(
 def parse_csv(
     text: str, path: Path, columns: Sequence[str], *, sep: str = ",", header: bool = True, quoted: bool = True
 ) -> pd.DataFrame:
-    """The same of a text that was read from a path. Blanks around the names of columns are left out."""
+    """Parse the text of a file as `read_csv` does. Spaces around column names are removed."""
     with long_cells():
-        return _parsed_csv(text, path, columns, sep, header, quoted)
+        return _parse_rows(text, path, columns, sep, header, quoted)
 
 
 @contextlib.contextmanager
 def long_cells() -> Iterator[None]:
-    """Cells of any length within this block; the csv module's own limit of 131,072 characters afterwards."""
-    before = csv.field_size_limit(2**31 - 1)
+    """Allow cells of any length within this block, and restore the csv module's limit (131,072 characters) after it."""
+    old_limit = csv.field_size_limit(2**31 - 1)
     try:
         yield
     finally:
-        csv.field_size_limit(before)
+        csv.field_size_limit(old_limit)
 
 
-def _parsed_csv(text: str, path: Path, columns: Sequence[str], sep: str, header: bool, quoted: bool) -> pd.DataFrame:
+def _parse_rows(text: str, path: Path, columns: Sequence[str], sep: str, header: bool, quoted: bool) -> pd.DataFrame:
     lines = StringIO(text, newline="")
     reader = csv.reader(lines, delimiter=sep, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=True)
     rows: list[list[str]] = []
     try:
-        found = [name.strip() for name in next(reader, [])] if header else list(columns)
-        require_columns(found, columns, path)
+        table_columns = [name.strip() for name in next(reader, [])] if header else list(columns)
+        require_columns(table_columns, columns, path)
         for cells in reader:
-            if cells and len(cells) != len(found):
-                expected = f"expected {len(found)} ({', '.join(found)})"
+            if cells and len(cells) != len(table_columns):
+                expected = f"expected {len(table_columns)} ({', '.join(table_columns)})"
                 raise CorpusError(f"{path}, line {reader.line_num}: {len(cells)} cells; {expected}")
             rows += [cells] if cells else []
     except csv.Error as error:
         raise CorpusError(f"{path}, line {reader.line_num}: {error}") from error
-    return pd.DataFrame(rows, columns=found, dtype=object)
+    return pd.DataFrame(rows, columns=table_columns, dtype=object)
 
 
 def require_columns(found: Sequence[str], required: Sequence[str], where: str | Path) -> None:
-    """Raise CorpusError for a column that is there twice, or the first one required that is not, naming those found."""
+    """Raise CorpusError if a column name occurs twice or a required column is missing; the message lists `found`."""
     if len(set(found)) != len(found):
-        raise CorpusError(f"{where}: the columns {', '.join(found)} name one twice")
+        raise CorpusError(f"{where}: the columns {', '.join(found)} contain a name twice; rename one")
     for column in required:
         if column not in found:
             names = ", ".join(filter(None, map(str, found))) or "none: the file is empty"
-            one = len(found) == 1 and next((mark for mark in ";\t" if mark in str(found[0])), None)
-            hint = f"; cells are separated by commas, here by {one!r}" if one else ""
+            separator = len(found) == 1 and next((mark for mark in ";\t" if mark in str(found[0])), None)
+            hint = f"; expected a comma between cells, found {separator!r}" if separator else ""
             raise CorpusError(f"{where}: no column {column!r}; the columns found are {names}{hint}")
 
 
 def numbers(table: pd.DataFrame, column: str, path: Path, *, whole: bool = False) -> pd.Series:
-    """A column of strings as numbers, a missing or empty cell as NaN; `whole` for integers."""
-    given = table[column].where(table[column].notna() & (table[column] != ""))
-    values = pd.to_numeric(given, errors="coerce")
-    wrong = given.notna() & (values.isna() | np.isinf(values) | (whole & ((values % 1 != 0) | (values.abs() > 2**53))))
-    if wrong.any():
-        row, expected = int(wrong.argmax()), "a whole number" if whole else "a number"
-        raise CorpusError(f"{path}, row {row + 1}, column {column}: expected {expected}, found {given.iloc[row]!r}")
+    """Convert a column of strings to numbers; a missing or empty cell becomes NaN. `whole` requires integers."""
+    cells = table[column].where(table[column].notna() & (table[column] != ""))
+    values = pd.to_numeric(cells, errors="coerce")
+    invalid_cells = cells.notna() & (
+        values.isna() | np.isinf(values) | (whole & ((values % 1 != 0) | (values.abs() > 2**53)))
+    )
+    if invalid_cells.any():
+        row, expected = int(invalid_cells.argmax()), "a whole number" if whole else "a number"
+        raise CorpusError(f"{path}, row {row + 1}, column {column}: expected {expected}, found {cells.iloc[row]!r}")
     return values
 
 
 def read_jsonl(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A file of one JSON object a line, all having `columns`. Raises CorpusError naming the file and the line."""
+    """Read a file with one JSON object per line; each must have `columns`. CorpusError names the file and the line."""
     rows = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():

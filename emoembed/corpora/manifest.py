@@ -1,9 +1,9 @@
-"""The user's own data: a table of utterances as CSV, TSV, JSONL, Parquet or Excel's `.xlsx`; or a folder of media.
+"""The user's own data: a table of utterances (CSV, TSV, JSONL, Parquet or Excel `.xlsx`), or a folder of media.
 
-Columns: at least one of `text`, `audio`, `video`; rows without `id` are numbered from 1. The others of a corpus may be
-there: `labels` (joined by `|`; JSONL and Parquet may hold lists), `split` (train, valid, test; without the column all
-rows are train), `start`, `end`, `speaker`, `dialogue`, `turn`. Further columns are kept as they are. Paths may be
-relative to the manifest.
+A table needs at least one of the columns `text`, `audio`, `video`. If it has no column `id`, rows are numbered from 1.
+Optional columns are `labels` (joined by `|`; lists in JSONL and Parquet), `split` (train, valid, test; without this
+column all rows are train), `start`, `end`, `speaker`, `dialogue` and `turn`. Other columns are kept unchanged. Paths
+may be relative to the manifest.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ SEPARATOR = "|"
 
 
 def read(path: str | Path) -> Corpus:
-    """The manifest as a corpus, named like the file; an empty cell is a missing value.
+    """Read a manifest as a corpus with the name of the file. An empty cell is a missing value.
 
-    Labels stay as they are written. The corpus's `labels` are those that occur, sorted; it is multi-label if a row
-    bears several.
+    Labels keep their spelling. The corpus's `labels` are those that occur, sorted. The corpus is multi-label if a row
+    has several labels.
     """
     path = existing(Path(path))
     table = read_table(path, ())
@@ -51,40 +51,43 @@ def read(path: str | Path) -> Corpus:
         table = table.assign(id=[str(row) for row in range(1, len(table) + 1)])
     if not set(MODALITIES) & set(table.columns):
         raise CorpusError(
-            f"{path}: no column 'text', 'audio' or 'video', of which one is needed; "
+            f"{path}: no column 'text', 'audio' or 'video'; at least one is needed; "
             f"the columns found are {', '.join(repr(name) for name in table.columns if name != 'id')}"
         )
     columns: dict[str, Sequence[object]] = {
-        column: [_cell(value) for value in table[column]]
+        column: [_to_string(value) for value in table[column]]
         for column in ("id", "text", "audio", "video", "speaker", "dialogue")
         if column in table
     }
-    ids = _checked_ids(columns.pop("id"), path)
+    ids = _check_ids(columns.pop("id"), path)
     for column in ("audio", "video"):
         if column in table:
-            columns[column] = [_resolve(place, path) for place in columns[column]]
+            columns[column] = [_make_absolute(place, path) for place in columns[column]]
     for column in ("start", "end", "turn"):
         if column in table:
             columns[column] = list(numbers(table, column, path, whole=column == "turn"))
     columns["labels"] = [labels_of(value) for value in table["labels"]] if "labels" in table else [()] * len(table)
     if "split" in table:
-        table = table.assign(split=[_cell(value) or "" for value in table["split"]])
+        table = table.assign(split=[_to_string(value) or "" for value in table["split"]])
     identity = {split: split for split in SPLITS}
     columns["split"] = to_splits(table, "split", identity, path) if "split" in table else ["train"] * len(table)
     samples = make_samples(ids, **columns)
-    further = table[[column for column in table if column not in COLUMNS]]
+    other_columns = table[[column for column in table if column not in COLUMNS]]
     labels = tuple(sorted({label for row in samples["labels"] for label in row}))
-    joined = [label for label in labels if ";" in label or "," in label]
-    if joined:
-        raise CorpusError(f"{path}: label {joined[0]!r} names several; labels are joined by {SEPARATOR!r}: joy|hope")
+    joined_labels = [label for label in labels if ";" in label or "," in label]
+    if joined_labels:
+        raise CorpusError(
+            f"{path}: label {joined_labels[0]!r} holds several names; join labels with {SEPARATOR!r}: joy|hope"
+        )
     multi_label = any(len(row) > 1 for row in samples["labels"])
-    return Corpus(path.stem, pd.concat([samples, further], axis=1), labels, multi_label)
+    return Corpus(path.stem, pd.concat([samples, other_columns], axis=1), labels, multi_label)
 
 
 def write(corpus: Corpus, path: str | Path) -> None:
-    """Write a corpus as a manifest that `read` gives back, whole or not at all; the suffix says the format.
+    """Write a corpus as a manifest that `read` can read; the suffix sets the format.
 
-    Paths are written absolute. What a table of rows cannot hold, the corpus's name and labels without rows, is lost.
+    The file is written completely or not at all. Paths are written as absolute paths. A manifest does not store the
+    corpus's name, nor the labels that no row has.
     """
     path = Path(path)
     table = corpus.samples.copy()
@@ -92,42 +95,48 @@ def write(corpus: Corpus, path: str | Path) -> None:
         table[column] = table[column].map(lambda place: None if is_missing(place) else os.path.abspath(place))
     unwritable = [label for label in corpus.labels if SEPARATOR in label]
     if unwritable:
-        raise CorpusError(f"label {unwritable[0]!r} holds {SEPARATOR!r}, which separates labels in a manifest")
+        raise CorpusError(
+            f"label {unwritable[0]!r} holds {SEPARATOR!r}, which separates labels in a manifest; rename the label"
+        )
     table["labels"] = table["labels"].map(SEPARATOR.join)
     write_file(path, table_bytes(table, path))
 
 
-def _json_lines(table: pd.DataFrame) -> bytes:
-    """A table as JSON lines, with null for what is missing. Numbers keep all their digits; pandas keeps ten."""
+def _encode_json_lines(table: pd.DataFrame) -> bytes:
+    """Encode a table as JSON lines, with null for missing values. Numbers keep all digits; pandas would keep ten."""
     finite = table.replace([np.inf, -np.inf], np.nan)
     rows = finite.astype(object).where(finite.notna(), None).to_dict("records")
     return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows).encode()
 
 
 def table_bytes(table: pd.DataFrame, path: Path) -> bytes:
-    """A table in the form that a path's suffix names. Raises CorpusError for any other, or one that needs a package."""
+    """Encode a table in the format of the path's suffix.
+
+    Raises:
+        CorpusError: the format is unknown, needs a package that is not installed, or cannot hold the table.
+    """
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         return table.to_csv(index=False, sep="\t" if suffix == ".tsv" else ",", lineterminator="\n").encode()
     if suffix == ".jsonl":
-        return _json_lines(table)
+        return _encode_json_lines(table)
     if suffix not in SUFFIXES:
         raise _unknown_format(path)
     out = BytesIO()
     try:
         if suffix == ".parquet":
-            table.apply(_of_one_type).to_parquet(out, index=False)
+            table.apply(_to_one_type).to_parquet(out, index=False)
         else:
-            table.map(_excel_cell).to_excel(out, index=False)
+            table.map(_to_excel_cell).to_excel(out, index=False)
     except ImportError as error:
         raise CorpusError(f"{path}: {NEEDS[suffix]}, or write .csv") from error
-    except ValueError as error:  # a sheet has so many rows and columns
+    except ValueError as error:  # an Excel sheet limits the number of rows and columns
         raise CorpusError(f"{path} cannot be written: {error}") from error
     return out.getvalue()
 
 
-def _of_one_type(column: pd.Series) -> pd.Series:
-    """A column as Parquet holds it: as texts where its cells are of several types, or larger than its integers."""
+def _to_one_type(column: pd.Series) -> pd.Series:
+    """Convert a column for Parquet: to strings if it mixes types or has integers too large for Parquet."""
     cells = [cell for cell in column if not is_missing(cell)]
     large = any(isinstance(cell, int) and abs(cell) >= 2**63 for cell in cells)
     if len({type(cell) for cell in cells}) < 2 and not large:
@@ -135,8 +144,8 @@ def _of_one_type(column: pd.Series) -> pd.Series:
     return column.map(lambda cell: None if is_missing(cell) else str(cell)).astype(object)
 
 
-def _excel_cell(cell: object) -> object:
-    """A cell as a sheet holds it: without control characters, and no longer than it may be."""
+def _to_excel_cell(cell: object) -> object:
+    """Convert a cell for Excel: replace control characters, and cut a text at `EXCEL_CELL` characters."""
     if not isinstance(cell, str):
         return cell
     cell = CONTROL.sub("\N{REPLACEMENT CHARACTER}", cell)
@@ -144,34 +153,36 @@ def _excel_cell(cell: object) -> object:
 
 
 def of_files(modality: str, places: Sequence[str | Path]) -> Corpus:
-    """Media files as a manifest, one row each; folders stand for the media files in them and below.
+    """Make a corpus from media files, one row per file. The ids are the paths as given.
 
-    A place may be a pattern, such as `interviews/*.wav`. The ids are the paths as given.
+    Args:
+        modality: audio or video.
+        places: files, folders (searched with their subfolders) or patterns such as `interviews/*.wav`.
 
     Raises:
-        MissingFileError: a place is not there, or a folder or pattern holds no file of this modality.
+        MissingFileError: a place does not exist, or a folder or pattern has no file of this modality.
     """
     suffixes = FILMS | (SOUNDS if modality == "audio" else PICTURES)
-    found: list[str] = []
+    paths: list[str] = []
     for place in map(str, places):
-        inside = sorted(Path(place).rglob("*")) if os.path.isdir(place) else sorted(map(Path, glob.glob(place)))
-        files = [str(path) for path in inside if path.is_file() and (path.suffix.lower() in suffixes)]
+        candidates = sorted(Path(place).rglob("*")) if os.path.isdir(place) else sorted(map(Path, glob.glob(place)))
+        files = [str(path) for path in candidates if path.is_file() and (path.suffix.lower() in suffixes)]
         if not os.path.isdir(place) and (os.path.isfile(place) or not glob.has_magic(place)):
             files = [str(existing(Path(place)))]
         if not files:
             raise MissingFileError(f"{place} holds no {modality} file ({', '.join(sorted(suffixes))})")
-        found += [name for name in files if name not in found]
+        paths += [name for name in files if name not in paths]
     samples = make_samples(
-        found, split=["train"] * len(found), labels=[()] * len(found), **{modality: list(map(os.path.abspath, found))}
+        paths, split=["train"] * len(paths), labels=[()] * len(paths), **{modality: list(map(os.path.abspath, paths))}
     )
     return Corpus(modality, samples, (), False)
 
 
 def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A table as it is written, with the columns it must have; cells of CSV and TSV are strings.
+    """Read a table and check that it has `columns`. Cells of CSV and TSV are strings.
 
-    Blanks around the names of columns are left out, and `Text` is read as `text`. CSV may be separated by `,`, `;` or
-    tab, in UTF-8, UTF-16 or, with a warning, Windows-1252.
+    Spaces around column names are removed, and `Text` is read as `text`. The separator of CSV may be `,`, `;` or tab.
+    The encoding may be UTF-8, UTF-16 or, with a warning, Windows-1252.
     """
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
@@ -184,18 +195,19 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         table = _read_with_pandas(path, lambda place: pd.read_excel(place, dtype=object))
     else:
         raise _unknown_format(path)
-    table.columns = _plain_names(list(table.columns))
+    table.columns = _normalise_names(list(table.columns))
     require_columns(list(table.columns), columns, path)
     return table
 
 
-def _plain_names(columns: Sequence[object]) -> list[str]:
-    """Names of columns without blanks around them; `Text` is `text`, where no other column is called so."""
+def _normalise_names(columns: Sequence[object]) -> list[str]:
+    """Strip the column names, and turn `Text` into `text` unless another column already has that name."""
     names = [str(name).strip() for name in columns]
-    wanted = {*COLUMNS, "label"} - set(names)
-    lowered = [name.lower() for name in names]
+    absent_names = {*COLUMNS, "label"} - set(names)
+    lower_names = [name.lower() for name in names]
     return [
-        low if low in wanted and lowered.count(low) == 1 else name for name, low in zip(names, lowered, strict=True)
+        low if low in absent_names and lower_names.count(low) == 1 else name
+        for name, low in zip(names, lower_names, strict=True)
     ]
 
 
@@ -205,22 +217,22 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_delimited(path: Path, columns: Sequence[str], separator: str | None) -> pd.DataFrame:
-    """The table of the separator that gives its first row most cells."""
-    text = _decoded(path)
-    first = text.split("\n", 1)[0]
+    """Read a delimited table; the separator is the one that splits the first row into the most cells."""
+    text = _read_decoded(path)
+    header = text.split("\n", 1)[0]
     separators = (separator,) if separator else (",", ";", "\t")
-    best = max(separators, key=first.count if '"' not in first else lambda mark: _cells_of(first, mark))
-    return parse_csv(text, path, columns, sep=best)
+    best_separator = max(separators, key=header.count if '"' not in header else lambda mark: _count_cells(header, mark))
+    return parse_csv(text, path, columns, sep=best_separator)
 
 
-def _cells_of(line: str, separator: str) -> int:
+def _count_cells(line: str, separator: str) -> int:
     try:
         return len(next(csv.reader([line], delimiter=separator), []))
     except csv.Error:
         return 0
 
 
-def _decoded(path: Path) -> str:
+def _read_decoded(path: Path) -> str:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -230,26 +242,27 @@ def _decoded(path: Path) -> str:
         try:
             text = content.decode(encoding)
         except UnicodeDecodeError as error:
-            last = error
+            decode_error = error
             continue
         if encoding == "cp1252":
             warnings.warn(f"{path} is not UTF-8 and was read as Windows-1252; save it as UTF-8", stacklevel=5)
         return text
-    raise CorpusError(f"{path}: expected text in UTF-8, UTF-16 or Windows-1252: {last}") from last
+    raise CorpusError(f"{path}: expected text in UTF-8, UTF-16 or Windows-1252: {decode_error}") from decode_error
 
 
 def _read_with_pandas(path: Path, reader: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
-    """A Parquet or Excel file. What their libraries raise of damaged ones is of many kinds."""
+    """Read a Parquet or Excel file. For damaged files, the libraries raise many types of errors (`DAMAGED`)."""
     suffix = path.suffix.lower()
     try:
         if suffix == ".xlsx":
             with zipfile.ZipFile(path) as archive:
-                unpacked = sum(member.file_size for member in archive.infolist())
-            if not archive_allows(unpacked, path.stat().st_size):
+                unpacked_size = sum(member.file_size for member in archive.infolist())
+            if not archive_allows(unpacked_size, path.stat().st_size):
                 raise CorpusError(
-                    f"{path} unpacks to {unpacked:,} bytes, more than {ARCHIVE_GROWTH} times its own size"
+                    f"{path} unpacks to {unpacked_size:,} bytes, more than {ARCHIVE_GROWTH} times its size; "
+                    "export it again"
                 )
-        return reader(path).astype(object)  # here, for what Arrow holds of texts it decodes only now
+        return reader(path).astype(object)  # inside the try: Arrow decodes strings only here
     except ImportError as error:
         raise CorpusError(f"{path}: {NEEDS[suffix]}, or give .csv") from error
     except CorpusError:
@@ -264,11 +277,11 @@ DAMAGED: tuple[type[Exception], ...] = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, NotImplementedError, ArithmeticError),
     *(zipfile.BadZipFile, zlib.error, EOFError, SyntaxError, MemoryError, RuntimeError),
 )
-"""What openpyxl raises of a damaged file (XML's ParseError is a SyntaxError), and pandas of what is in one."""
+"""Errors that openpyxl and pandas raise for damaged files. XML's ParseError is a SyntaxError."""
 
 
 def _arrow_errors() -> tuple[type[Exception], ...]:
-    """What pyarrow raises, where it is installed."""
+    """Return the base class of pyarrow's errors, or () if pyarrow is not installed."""
     if find_spec("pyarrow") is None:
         return ()
     from pyarrow.lib import ArrowException
@@ -283,36 +296,36 @@ NEEDS = {
 
 
 def _unknown_format(path: Path) -> CorpusError:
-    return CorpusError(f"{path}: a manifest is one of {', '.join(SUFFIXES)}, not {path.suffix!r}")
+    return CorpusError(f"{path}: expected a manifest with suffix {', '.join(SUFFIXES)}; found {path.suffix!r}")
 
 
-def _cell(value: object) -> str | None:
+def _to_string(value: object) -> str | None:
     return None if is_missing(value) else str(value)
 
 
 def is_missing(value: object) -> bool:
-    return value is None or value is pd.NA or value == "" or value != value  # NaN alone differs from itself
+    return value is None or value is pd.NA or value == "" or value != value  # only NaN differs from itself
 
 
 def labels_of(value: object) -> tuple[str, ...]:
-    """The labels of a cell: a list of them, or a string that joins them by `|`."""
+    """Split a cell into labels. A cell is a list of labels, or a string of labels joined by `|`."""
     if isinstance(value, list | tuple | np.ndarray):
-        listed = [str(label) for label in value if not is_missing(label)]
+        names = [str(label) for label in value if not is_missing(label)]
     else:
-        listed = [] if is_missing(value) else str(value).split(SEPARATOR)
-    return tuple(dict.fromkeys(filter(None, map(str.strip, listed))))
+        names = [] if is_missing(value) else str(value).split(SEPARATOR)
+    return tuple(dict.fromkeys(filter(None, map(str.strip, names))))
 
 
-def _resolve(place: object, path: Path) -> str | None:
+def _make_absolute(place: object, path: Path) -> str | None:
     return None if place is None else os.path.abspath(path.parent / str(place))
 
 
-def _checked_ids(ids: Sequence[object], path: Path) -> list[str]:
-    seen: dict[str, int] = {}
+def _check_ids(ids: Sequence[object], path: Path) -> list[str]:
+    rows: dict[str, int] = {}
     for row, item in enumerate(ids, start=1):
         if item is None:
             raise CorpusError(f"{path}, row {row}, column id: empty; every row needs an id")
-        if (name := str(item)) in seen:
-            raise CorpusError(f"{path}, row {row}, column id: {name!r} stands in row {seen[name]} too; ids are unique")
-        seen[name] = row
-    return list(seen)
+        if (name := str(item)) in rows:
+            raise CorpusError(f"{path}, row {row}, column id: {name!r} is also in row {rows[name]}; ids must be unique")
+        rows[name] = row
+    return list(rows)

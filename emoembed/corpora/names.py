@@ -1,8 +1,8 @@
-"""The one place where the emotion names of the corpora become canonical names, written out corpus by corpus.
+"""A table that maps the native emotion names of each corpus to canonical names.
 
-Canonical names are GoEmotions' nouns (`sadness`, not `sad`), and where it has none: anticipation, boredom, calm,
-frustration, peacefulness, pessimism, power, trust. `None` stands for a native name that means no emotion of the
-corpus's own list; `neutral` is a label like any other.
+Canonical names are the nouns of GoEmotions (`sadness`, not `sad`). Eight names are not in GoEmotions: anticipation,
+boredom, calm, frustration, peacefulness, pessimism, power, trust. `None` marks a native name that means "no emotion of
+the corpus's list". `neutral` is a label like any other.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ CANONICAL: dict[str, dict[str, str | None]] = {
         "sad": "sadness",
         **{name: name for name in ("anger", "surprise", "disgust", "fear")},
     },
-    # the release's three letters; the spellings of the files made from it. xxx: the annotators did not agree
+    # the three-letter codes of the release, and the spellings of derived files; xxx: the annotators did not agree
     "iemocap": {
         **dict.fromkeys(("neu", "neutral"), "neutral"),
         **dict.fromkeys(("hap", "happy"), "joy"),
@@ -88,7 +88,7 @@ CANONICAL: dict[str, dict[str, str | None]] = {
         "sad": "sadness",
         "neutral": "neutral",
     },
-    # the letters of the file names, from the German words (Wut, Langeweile, Ekel, Angst, Freude, Trauer)
+    # the letters in the file names, from the German words (Wut, Langeweile, Ekel, Angst, Freude, Trauer)
     "emodb": {
         "W": "anger",
         "L": "boredom",
@@ -107,19 +107,19 @@ CANONICAL: dict[str, dict[str, str | None]] = {
         "surprise": "surprise",
         "neutral": "neutral",
     },
-    "emobank": {},  # ratings, no names
+    "emobank": {},  # has ratings, no emotion names
 }
 
 
 def corpus_labels(corpus: str) -> tuple[str, ...]:
-    """The canonical names a corpus annotates, in a fixed order."""
+    """Return the canonical names that a corpus annotates, in a fixed order."""
     return tuple(dict.fromkeys(name for name in CANONICAL[corpus].values() if name is not None))
 
 
 def to_labels(corpus: str, native: str, where: str | Path) -> tuple[str, ...]:
-    """The canonical name of a native one, as a row's `labels`: one name, or none. `where` is named in the error."""
-    known = CANONICAL[corpus]
-    if native not in known:
-        raise CorpusError(f"{where}: {native!r} is no emotion of {corpus}; its emotions are {', '.join(known)}")
-    name = known[native]
+    """Convert a native name into a row's `labels`: one canonical name, or (). The error message starts with `where`."""
+    native_names = CANONICAL[corpus]
+    if native not in native_names:
+        raise CorpusError(f"{where}: {native!r} is no emotion of {corpus}; its emotions are {', '.join(native_names)}")
+    name = native_names[native]
     return () if name is None else (name,)

@@ -1,7 +1,7 @@
-"""A prepared corpus: one sample table and one feature store a modality, whatever form the corpus came in.
+"""A prepared corpus: one sample table and one feature store per modality, the same for every file form.
 
-Layout: `corpus.json` (name, form, labels, notes), `samples.jsonl` (a manifest), and `text/`, `audio/`, `video/`, each a
-feature store. `corpus.json` is written last: without it the folder is not finished.
+Layout: `corpus.json` (name, form, labels, notes), `samples.jsonl` (a manifest), and the feature stores `text/`,
+`audio/` and `video/`. `corpus.json` is written last: a folder without it is incomplete.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ MODALITIES = ("text", "audio", "video")
 
 
 def is_prepared(folder: Path) -> bool:
-    """Whether a folder is a prepared corpus."""
+    """Return whether a folder is a complete prepared corpus."""
     return (folder / HEADER).is_file() and (folder / SAMPLES).is_file()
 
 
 def read(folder: Path) -> FeatureCorpus:
-    """Read a prepared corpus; its features stay on disk until they are asked for.
+    """Read a prepared corpus; features are read from disk only when they are needed.
 
     Raises:
-        CorpusError: it was written by another version, or is damaged.
+        MissingFileError: the folder has no `corpus.json`.
+        CorpusError: the corpus was written by another version, or is damaged.
     """
     place = existing(folder / HEADER)
     try:
@@ -49,7 +50,7 @@ def read(folder: Path) -> FeatureCorpus:
 
 
 def write_table(corpus: FeatureCorpus, folder: Path) -> None:
-    """Finish a prepared corpus whose stores are written: the sample table, then the header."""
+    """Complete a prepared corpus whose feature stores exist: write the sample table, then the header."""
     manifest.write(corpus, folder / SAMPLES)
     header = {
         "version": VERSION,

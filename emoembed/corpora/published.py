@@ -1,7 +1,7 @@
-"""What others have printed about CMU-MOSEI and IEMOCAP: rows by label, to hold one's own files against, and figures.
+"""Published facts about CMU-MOSEI and IEMOCAP: row counts per label, to check your files, and results of others.
 
-Sources: the release's own evaluation files (IEMOCAP, 10,039 utterances); comments in the code of Dai et al. 2020
-(`src/data.py`) for the pickles; the CMU SDK's standard folds for CMU-MOSEI.
+Sources of the counts: the evaluation files of the release (IEMOCAP, 10,039 utterances); comments in the code of Dai et
+al. 2020 (`src/data.py`) for the pickles; the standard folds of the CMU SDK for CMU-MOSEI.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ LABELS: Mapping[tuple[str, str], Mapping[str, Mapping[str, int]]] = {
     ),
     ("iemocap", "raw"): _by_label(NINE, all=(1103, 1041, 40, 1084, 107, 1849, 595, 1708, 2)),
 }
-"""(corpus, form) -> split (or `all`) -> label -> rows."""
+"""(corpus, form) -> split (or `all`) -> label -> number of rows."""
 
 ROWS: Mapping[tuple[str, str], Mapping[str, int]] = {
     ("mosei", "csd"): {"train": 16_327, "valid": 1_871, "test": 4_662},
     ("mosei", "raw"): {"train": 16_327, "valid": 1_871, "test": 4_662},
     ("iemocap", "raw"): {"all": 10_039},
 }
-"""(corpus, form) -> split (or `all`) -> rows."""
+"""(corpus, form) -> split (or `all`) -> number of rows."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A printed figure: whose, under which protocol, on what, how much, where it stands."""
+    """A published result: the protocol, the system, the inputs it reads, the scores, the source, and a caution."""
 
     protocol: str
     system: str
@@ -88,4 +88,4 @@ FIGURES: tuple[Figure, ...] = (
         for label, acc, f1 in (("excited", 86.9, 80.9), ("surprised", 97.4, 96.1), ("frustrated", 77.1, 67.2))
     ),
 )
-"""In per cent, as printed."""
+"""Scores in per cent, as printed."""

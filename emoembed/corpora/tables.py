@@ -1,4 +1,4 @@
-"""What a caller's files hold and get: examples to adapt to, descriptions of labels, tables of scores."""
+"""Read and write the user's tables: examples for few-shot labels, descriptions of labels, scores."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from emoembed.labels.emotion import Description
 
 
 def read_support(path: str | Path) -> list[dict[str, Any]]:
-    """Rows of a table with the column `label`, or `labels`, and any of `text`, `audio`, `video`.
+    """Read few-shot examples: a table with a column `label` or `labels`, and any of `text`, `audio`, `video`.
 
-    As in a manifest, several labels of a row are joined by `|`, and paths are relative to the file.
+    As in a manifest, `|` joins several labels of a row, and paths are relative to the file.
     """
     path = Path(path)
     if not path.is_file():
@@ -29,14 +29,14 @@ def read_support(path: str | Path) -> list[dict[str, Any]]:
     table = manifest.read_table(path, ())
     table = table if "label" in table else table.rename(columns={"labels": "label"})
     if "label" not in table:
-        there = ", ".join(map(str, table))
-        raise InputError(f"{path} has no column label, which says what each row teaches; it has {there}")
+        columns = ", ".join(map(str, table))
+        raise InputError(f"{path} has no column 'label' with the label of each row; its columns are {columns}")
     table = table.astype(object).where(table.notna(), None)
-    return [_taught(row, path.parent) for row in table.to_dict("records")]
+    return [_clean_row(row, path.parent) for row in table.to_dict("records")]
 
 
-def _taught(row: Mapping[Hashable, Any], folder: Path) -> dict[str, Any]:
-    """A row of support: an empty cell is nothing, a path lies in the folder."""
+def _clean_row(row: Mapping[Hashable, Any], folder: Path) -> dict[str, Any]:
+    """Replace empty cells by None, resolve media paths relative to the folder, and split the labels."""
     cells: dict[str, Any] = {
         str(key): None if isinstance(cell, str) and not cell else cell for key, cell in row.items()
     }
@@ -45,7 +45,7 @@ def _taught(row: Mapping[Hashable, Any], folder: Path) -> dict[str, Any]:
 
 
 def read_labels(path: str | Path) -> dict[str, Description]:
-    """Labels from a JSON file: an object of name to description, as `predict` takes them."""
+    """Read labels from a JSON file: an object {name: description}, in the form that `predict` accepts."""
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"no labels at {path}")
@@ -53,33 +53,30 @@ def read_labels(path: str | Path) -> dict[str, Description]:
         labels = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise LabelError(f"{path} is not JSON: {error}") from error
-    if not isinstance(labels, dict) or not all(isinstance(said, str | dict) for said in labels.values()):
-        raise LabelError(f'{path} holds no object of name to description, such as {{"awe": "wonder before a thing"}}')
+    if not isinstance(labels, dict) or not all(isinstance(text, str | dict) for text in labels.values()):
+        raise LabelError(f'{path} must hold a JSON object of descriptions, such as {{"awe": "wonder before a thing"}}')
     return labels
 
 
 def write_table(frame: pd.DataFrame, path: str | Path) -> None:
-    """A table in the form its suffix names, whole or not at all."""
+    """Write a table in the format of the suffix. The file is written completely or not at all."""
     path = Path(path)
     require_output(path)
     write_file(path, manifest.table_bytes(frame, path))
 
 
 def require_output(path: str | Path, source: Corpus | str | Path | None = None) -> None:
-    """Make sure, before the work, that a table can be written: its suffix, its folder, and not over its own source.
+    """Check that a table can be written to `path`, before any work is done. The folder is created if needed.
 
     Raises:
-        InputError: the suffix is not that of a table, the path is a folder or that of the source.
-        OutputError: the folder cannot be made or written to.
+        InputError: the suffix is not a table format, or the path is a folder, not a regular file, or the source itself.
+        OutputError: the folder cannot be created or is not writable.
     """
     path = Path(path)
     try:
         _check_output(path, source)
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-    ) as error:  # a zero byte, links in a circle, a file where a folder is meant
+    # a file in place of the folder (OSError), a zero byte (ValueError), circular links (RuntimeError)
+    except (OSError, ValueError, RuntimeError) as error:
         if isinstance(error, EmoembedError):
             raise
         raise OutputError(f"{str(path)!r:.100} cannot be written: {error}") from error
@@ -87,16 +84,16 @@ def require_output(path: str | Path, source: Corpus | str | Path | None = None) 
 
 def _check_output(path: Path, source: Corpus | str | Path | None) -> None:
     _check_suffix(path)
-    _check_suffix(Path(os.path.realpath(path)))  # a link is written through
+    _check_suffix(Path(os.path.realpath(path)))  # writing to a link writes its target
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file in it")
     if path.exists() and not path.is_file():
-        raise InputError(f"{path} is no regular file; name another one")
+        raise InputError(f"{path} is not a regular file; name another file")
     if isinstance(source, (str, Path)) and path.resolve() == Path(source).resolve():
-        raise InputError(f"{path} is the manifest itself; its scores go to another file")
+        raise InputError(f"{path} is the manifest itself; write the scores to another file")
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
-        raise OutputError(f"{path.parent} is not writable")
+        raise OutputError(f"{path.parent} is not writable; choose another folder")
 
 
 def _check_suffix(path: Path) -> None:

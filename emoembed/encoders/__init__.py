@@ -1,1 +1,1 @@
-"""A padded sequence of features to one point."""
+"""Encoders: a padded sequence of features -> one point per item."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -12,21 +11,18 @@ from torch.nn.functional import linear
 
 from emoembed.errors import CheckpointError
 
-if TYPE_CHECKING:
-    pass
-
 ADAPTED = (
     *("query", "key", "value", "dense", "q_proj", "k_proj", "v_proj", "out_proj", "o_proj", "fc1", "fc2"),
     *("q", "k", "v", "o", "q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2", "Wqkv", "Wi", "Wo"),
 )
-"""Endings of the linear layers that get adapters, over the model families named in `build_trunk` and their kin."""
+"""Names of linear layers that get adapters, in the model families that `build_trunk` lists and in similar ones."""
 
 
 class LowRankAdapters(nn.Module):
-    """Low-rank changes to a frozen network's linear layers (LoRA, Hu et al. 2021, section 4.1).
+    """Low-rank updates of a frozen network's linear layers (LoRA, Hu et al. 2021, section 4.1).
 
-    `strength` scales them all: 0 is the untouched network, 1 the trained one, and between them lies weight
-    interpolation (WiSE-FT, Wortsman et al. 2022).
+    `strength` scales all updates: 0 gives the frozen network, 1 the trained one. Values between 0 and 1 interpolate
+    the weights (WiSE-FT, Wortsman et al. 2022).
     """
 
     def __init__(self, trunk: nn.Module, rank: int, strength: float = 1.0) -> None:
@@ -41,10 +37,10 @@ class LowRankAdapters(nn.Module):
                 self.down[key] = nn.Parameter(torch.randn(rank, module.in_features) / module.in_features**0.5)
                 self.up[key] = nn.Parameter(torch.zeros(module.out_features, rank))
         if not self.names:
-            raise CheckpointError(f"no layer of {type(trunk).__name__} has a name that adapters know; take rank 0")
+            raise CheckpointError(f"{type(trunk).__name__} has no linear layer whose name is in ADAPTED; set rank=0")
 
     def weights(self, trunk: nn.Module) -> dict[str, Tensor]:
-        """The adapted weights by parameter name: W + strength * up @ down."""
+        """Parameter name -> adapted weight, W + strength * up @ down."""
         frozen = dict(trunk.named_parameters())
         return {
             name: frozen[name] + self.strength * (self.up[key] @ self.down[key]).to(frozen[name].dtype)
@@ -52,23 +48,23 @@ class LowRankAdapters(nn.Module):
         }
 
     def size(self) -> Tensor:
-        """Mean squared change of the adapted weights: what a stay-close penalty holds down."""
+        """Mean squared change of the adapted weights, for a penalty that keeps the change small."""
         return torch.stack([_mean_square(self.up[key], self.down[key]) for key in self.names]).mean()
 
     @contextmanager
     def beside(self, trunk: nn.Module) -> Iterator[set[str]]:
-        """Within it each adapted layer's output has its adapter's added: W x + strength * up (down x).
+        """A context in which each adapted layer outputs W x + strength * up (down x).
 
-        The same as `weights` in place of the layers' own, without a gradient of their size. Yields the keys of the
-        layers that were called: a network may read a layer's weights without calling it.
+        The result is the same as with `weights`, but no gradient has the size of W. Yields the keys of the layers that
+        were called, because a network may read a layer's weights without calling the layer.
         """
         handles = []
         called: set[str] = set()
         for key, name in self.names.items():
 
-            def add(_: nn.Module, given: tuple[Tensor, ...], out: Tensor, key: str = key) -> Tensor:
+            def add(_: nn.Module, inputs: tuple[Tensor, ...], out: Tensor, key: str = key) -> Tensor:
                 called.add(key)
-                return out + self.strength * linear(linear(given[0], self.down[key]), self.up[key])
+                return out + self.strength * linear(linear(inputs[0], self.down[key]), self.up[key])
 
             handles.append(trunk.get_submodule(name.removesuffix(".weight")).register_forward_hook(add))
         try:
@@ -79,5 +75,5 @@ class LowRankAdapters(nn.Module):
 
 
 def _mean_square(up: Tensor, down: Tensor) -> Tensor:
-    """Mean of the squared numbers of `up @ down`, without making it: the trace of two products of the rank's size."""
+    """Mean squared entry of `up @ down`, as the trace of a product of two rank x rank matrices."""
     return ((up.T @ up) * (down @ down.T)).sum() / (len(up) * down.shape[1])

@@ -1,4 +1,4 @@
-"""What every encoder is: a padded batch of feature arrays and its lengths -> one point per item."""
+"""Base class of encoders: a padded batch of feature arrays and its lengths -> one point per item."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Settings:
-    """What an encoder is built by, beside the sizes of its input and of its space. Each encoder has its own."""
+    """Settings of an encoder besides `feature_dim` and `embed_dim`. Each encoder has its own subclass."""
 
 
 class Encoder(nn.Module):
-    """From frames to what is known of an item, and from there to a point.
+    """Maps frames to item features (`read`), and item features to a point (`place`).
 
-    An encoder masks padding itself: what stands behind an item's length never reaches the result. It is built as
-    `TheEncoder(feature_dim, embed_dim, settings)`; a checkpoint keeps the settings.
+    An encoder masks padding itself: frames beyond an item's length do not change the result. Every encoder is built
+    as `TheEncoder(feature_dim, embed_dim, settings)`; a checkpoint stores the settings.
 
     Attributes:
-        features_dim: size of what `read` gives.
+        features_dim: size of the item features that `read` returns.
     """
 
     settings_type: ClassVar[type[Settings]]
     features_dim: int
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """`(batch, time, feature_dim)`, `(batch,)` -> what is known of each item `(batch, features_dim)`"""
+        """`(batch, time, feature_dim)`, `(batch,)` -> item features `(batch, features_dim)`"""
         raise NotImplementedError
 
     def place(self, features: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""An encoder of faces: a small residual CNN over each frame."""
+"""Face encoder: a small residual CNN over each frame."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from emoembed.encoders.layers import (
 from emoembed.encoders.ridge import RidgeMap
 
 FACES_AT_ONCE = 512
-"""That the face network reads together outside training: each takes 1 MB while it is read, and clips have thousands."""
+"""Faces per forward pass outside training. Each face takes 1 MB during the pass, and a clip can have thousands."""
 
 
 @dataclass(frozen=True)
 class FaceSettings(Settings):
     """Sizes of the convolutions."""
 
-    side: int = 48  # pixels of a face's side
-    channels: tuple[int, ...] = (32, 64, 128, 160)  # of the stages; the first keeps the size, the others halve it
-    depth: tuple[int, ...] = (1, 1, 2, 2)  # residual convolutions of each stage
+    side: int = 48  # side length of a face image, in pixels
+    channels: tuple[int, ...] = (32, 64, 128, 160)  # per stage; the first keeps the image size, the others halve it
+    depth: tuple[int, ...] = (1, 1, 2, 2)  # residual convolutions per stage
     dropout: float = 0.4
-    overview: float = 0.0  # share of what a ridge map says of what the network has learned; see `layers.joined`
+    overview: float = 0.0  # share of a ridge map on the network's features; see `layers.joined`
 
 
 class FaceEncoder(Encoder):
     """A small residual CNN over each 48x48 grey face, then attention pooling over the frames.
 
-    Outside training each face is read mirrored as well, and the mean of both counts.
+    Outside training, the features of a face are the mean over the face and its mirror image.
     """
 
     settings_type = FaceSettings
@@ -49,7 +49,7 @@ class FaceEncoder(Encoder):
             ResidualStage(sizes[i], sizes[i + 1], (2, 2) if i else (1, 1), depth[i]) for i in range(len(channels))
         )
         for stage in self.stages:
-            nn.utils.convert_conv2d_weight_memory_format(stage, torch.channels_last)  # ten times faster in bf16
+            nn.utils.convert_conv2d_weight_memory_format(stage, torch.channels_last)  # makes bf16 ten times faster
         self.narrow = nn.Sequential(nn.Dropout(dropout), nn.Linear(channels[-1] * 4, 2 * channels[-1]), nn.GELU())
         self.pool = AttentionPooling(2 * channels[-1])
         self.features_dim = 4 * channels[-1]
@@ -57,12 +57,12 @@ class FaceEncoder(Encoder):
         self.out = nn.Linear(self.features_dim, embed_dim)
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """What is known of each item before it is placed: `(batch, features)`"""
+        """Item features for `place`: `(batch, features_dim)`"""
         mask = padding_mask(lengths, frames.shape[1])
         maps = frames[mask].view(-1, 1, self.side, self.side)
         centred = maps - maps.mean(dim=(2, 3), keepdim=True)
         maps = centred / (centred.square().mean(dim=(2, 3), keepdim=True) + 1e-3).sqrt()
-        if self.training:  # all at once, for the sake of batch normalisation
+        if self.training:  # in one pass, so that batch normalisation covers all faces
             faces = self._read(maps)
         else:
             parts = maps.split(FACES_AT_ONCE)
@@ -72,7 +72,7 @@ class FaceEncoder(Encoder):
         return pooled.to(faces.dtype)
 
     def place(self, features: Tensor) -> Tensor:
-        """`(batch, features)` -> `(batch, embed_dim)`"""
+        """`(batch, features_dim)` -> `(batch, embed_dim)`"""
         scaled = features if self.overview is None else self.overview.scaled(features)
         return joined(self.out(features), self.overview, self.overview_share, scaled)
 

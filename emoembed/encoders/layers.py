@@ -1,4 +1,4 @@
-"""What encoders are made of: masks, pooling over time, convolutions, and how a network and its overview are joined."""
+"""Parts of encoders: padding masks, pooling over time, convolutions, and the sum of a network and a ridge map."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from emoembed.encoders.ridge import RidgeMap
 
 
 def padding_mask(lengths: Tensor, time: int) -> Tensor:
-    """`(batch,)` lengths -> `(batch, time)`, True where there is data."""
+    """`(batch,)` lengths -> `(batch, time)`, True for data, False for padding."""
     return torch.arange(time, device=lengths.device)[None, :] < lengths[:, None]
 
 
 class Standardize(nn.Module):
-    """Columns to zero mean and unit variance, with statistics of the training data kept as buffers."""
+    """Scales columns to zero mean and unit variance. The statistics of the training data are buffers."""
 
     mean: Tensor
     std: Tensor
@@ -26,21 +26,21 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.ones(feature_dim))
 
     def fit(self, frames: Tensor) -> None:
-        """Take the statistics of `(frames, feature_dim)`; a constant column keeps a deviation of one."""
+        """Compute the statistics of `(frames, feature_dim)`. A constant column gets standard deviation 1."""
         self.mean.copy_(frames.mean(dim=0))
         std = frames.std(dim=0)
         self.std.copy_(torch.where(std > 1e-5, std, torch.ones_like(std)))
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """`(batch, time, feature_dim)` -> the same shape, padding set to zero (the mean)."""
+        """`(batch, time, feature_dim)` -> the same shape. Padding becomes zero, the mean."""
         mask = padding_mask(lengths, frames.shape[1])[..., None]
         return ((frames - self.mean) / self.std).masked_fill(~mask, 0.0)
 
 
 class AttentionPooling(nn.Module):
-    """A sequence -> the mean and the standard deviation of its steps, weighted by learned attention.
+    """Mean and standard deviation of a sequence over time, weighted by learned attention.
 
-    Attentive statistics pooling (Okabe et al. 2018, eq. 2-6).
+    This is attentive statistics pooling (Okabe et al. 2018, eq. 2-6).
     """
 
     def __init__(self, dim: int, hidden: int = 64) -> None:
@@ -58,7 +58,7 @@ class AttentionPooling(nn.Module):
 
 
 class ResidualStage(nn.Module):
-    """A strided 3x3 convolution and plain residual ones, each with batch normalisation."""
+    """A strided 3x3 convolution, then residual 3x3 convolutions, each with batch normalisation."""
 
     def __init__(self, inputs: int, outputs: int, stride: tuple[int, int], depth: int = 1) -> None:
         super().__init__()
@@ -70,24 +70,24 @@ class ResidualStage(nn.Module):
     def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
         """`(batch, inputs, height, width)` -> `(batch, outputs, height / stride, width / stride)`
 
-        `mask` broadcasts over the output; what it leaves out is zero, as beyond the edge of a map.
+        `mask` broadcasts over the output. Masked positions are zero, as is the padding at the edge of a map.
         """
-        here = mask if mask is not None else 1.0
-        maps = self.norm_down(self.down(maps)).relu() * here
+        factor = mask if mask is not None else 1.0
+        maps = self.norm_down(self.down(maps)).relu() * factor
         for keep, norm in zip(self.keep, self.norm_keep, strict=True):
-            maps = (maps + norm(keep(maps))).relu() * here
+            maps = (maps + norm(keep(maps))).relu() * factor
         return maps
 
 
 def run_recurrent(recurrent: nn.RNNBase, frames: Tensor, lengths: Tensor) -> Tensor:
-    """Run a bidirectional RNN so that its backward direction starts at each item's own last step, not in padding."""
+    """Run a bidirectional RNN. Its backward direction starts at the last frame of each item, not in the padding."""
     packed = nn.utils.rnn.pack_padded_sequence(frames, lengths.cpu(), batch_first=True, enforce_sorted=False)
     steps, _ = recurrent(packed)
     return nn.utils.rnn.pad_packed_sequence(steps, batch_first=True, total_length=frames.shape[1])[0]
 
 
 def masked_average(frames: Tensor, lengths: Tensor, factor: int) -> Tensor:
-    """Average every `factor` steps, padding left out: `(batch, time, dim)` -> `(batch, ceil(time / factor), dim)`."""
+    """Average every `factor` steps without padding: `(batch, time, dim)` -> `(batch, ceil(time / factor), dim)`."""
     mask = padding_mask(lengths, frames.shape[1])[..., None].to(frames.dtype)
     padding = (0, 0, 0, -frames.shape[1] % factor)
     total: Tensor = nn.functional.pad(frames * mask, padding).unflatten(1, (-1, factor)).sum(dim=2)
@@ -96,16 +96,15 @@ def masked_average(frames: Tensor, lengths: Tensor, factor: int) -> Tensor:
 
 
 def joined(detail: Tensor, overview: RidgeMap | None, share: float, scaled: Tensor) -> Tensor:
-    """A network's points and its overview's, as the sum of their directions; the network's alone in training.
+    """Weighted sum of the directions from the network and from the ridge map. In training, the network's points alone.
 
-    The network learns the emotions it sees best, the overview places those it never saw: neither is trained on what
-    the other says.
+    The network is better for seen emotions, the ridge map for unseen ones. Neither is trained on the other's output.
 
     Args:
-        detail: the network's points `(batch, embed_dim)`.
-        overview: the map in closed form, if there is one.
-        share: how much it counts, 0 to 1.
-        scaled: what it reads `(batch, features)`.
+        detail: points of the network `(batch, embed_dim)`.
+        overview: the ridge map, or None.
+        share: weight of the ridge map, 0 to 1.
+        scaled: standardised input of the ridge map `(batch, features)`.
     """
     if overview is None or share == 0.0 or overview.training:
         return detail
@@ -114,5 +113,5 @@ def joined(detail: Tensor, overview: RidgeMap | None, share: float, scaled: Tens
 
 
 def point(encoded: Tensor) -> Tensor:
-    """An encoder's output as a direction: float32, length one."""
+    """Scale the output of an encoder to norm 1, in float32."""
     return normalize(encoded.float(), dim=-1)

@@ -1,4 +1,4 @@
-"""An encoder of statistics over time: a two-layer perceptron."""
+"""Encoder of statistics over time: a two-layer perceptron."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from emoembed.encoders.ridge import RidgeMap
 from emoembed.encoders.statistics import moments, statistics, statistics_dim
 
 SUMMARY_NOISE = 0.1
-"""Deviation of the noise on standardised statistics in training."""
+"""Standard deviation of the noise that training adds to the standardised statistics."""
 
 
 @dataclass(frozen=True)
 class PooledSettings(Settings):
-    """Size of the perceptron, and what it reads."""
+    """Size and input of the perceptron."""
 
     hidden: int = 128
     dropout: float = 0.3
     summary: Literal["mean", "moments", "functionals"] = "mean"
-    """What is read of the columns: their mean; their means and deviations; or functionals of speech (`statistics`)."""
-    overview: float = 0.0  # share of what a ridge map says of the same numbers; see `layers.joined`
+    """Statistics of each column: mean; mean and standard deviation (`moments`); or functionals (`statistics`)."""
+    overview: float = 0.0  # share of a ridge map on the same statistics; see `layers.joined`
 
 
 class PooledEncoder(Encoder):
-    """Statistics of an item over time, through a two-layer perceptron: for action units, functionals, and few rows."""
+    """A two-layer perceptron on statistics over time: for action units, functionals of speech, and small data."""
 
     settings_type = PooledSettings
 
@@ -54,17 +54,17 @@ class PooledEncoder(Encoder):
         )
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """What is known of each item before it is placed: `(batch, features)`, standardised."""
+        """Item features for `place`: standardised statistics `(batch, features_dim)`"""
         with torch.autocast(frames.device.type, enabled=False):
             scaled = self.overview.scaled(self.summarize(frames, lengths))
             return scaled + SUMMARY_NOISE * torch.randn_like(scaled) if self.training else scaled
 
     def place(self, features: Tensor) -> Tensor:
-        """`(batch, features)` -> `(batch, embed_dim)`"""
+        """`(batch, features_dim)` -> `(batch, embed_dim)`"""
         return joined(self.out(features), self.overview, self.overview_share, features)
 
     def summarize(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """What the perceptron and the overview read: `(batch, numbers)`"""
+        """Statistics for the perceptron and the ridge map, not yet standardised: `(batch, features_dim)`"""
         frames = self.standardize(frames, lengths)
         if self.summary == "functionals":
             return statistics(frames, lengths)

@@ -32,8 +32,8 @@ class RecurrentSettings(Settings):
 class RecurrentEncoder(Encoder):
     """Bidirectional LSTM or GRU with attention pooling.
 
-    Departs from Dai et al. 2020 (section 3.1), which reads the last step of a padded sequence: there the backward
-    state has seen one step only, and padding is never masked.
+    Dai et al. 2020 (section 3.1) read the last step of a padded sequence instead. At that step the backward state has
+    seen only one step, and their padding is not masked.
     """
 
     settings_type = RecurrentSettings
@@ -57,27 +57,27 @@ class RecurrentEncoder(Encoder):
         self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.features_dim, embed_dim))
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """What is known of each item before it is placed: `(batch, features)`"""
+        """Item features for `place`: `(batch, features_dim)`"""
         steps = run_recurrent(self.recurrent, self.standardize(frames, lengths), lengths)
         pooled: Tensor = self.pool(steps, lengths)
         return pooled
 
     def place(self, features: Tensor) -> Tensor:
-        """`(batch, features)` -> `(batch, embed_dim)`"""
+        """`(batch, features_dim)` -> `(batch, embed_dim)`"""
         point: Tensor = self.out(features)
         return point
 
 
 class WordEncoder(RecurrentEncoder):
-    """Word vectors of the labels' own space: their mean, and a recurrent correction that starts small.
+    """For word vectors from the label space: their mean, plus a recurrent correction that starts small.
 
-    Before training it is the untrained baseline, the similarity of the words' mean and the label's word; so unseen
-    labels have somewhere to start from, as a sentence encoder's have.
+    Before training, it scores about as the untrained baseline does: by the cosine between the mean word vector and
+    the label's word vector. This gives unseen labels a useful start, as a sentence encoder does.
     """
 
     def __init__(self, feature_dim: int, embed_dim: int, settings: RecurrentSettings | None = None) -> None:
         if feature_dim != embed_dim:
-            raise InputError(f"words are read in their own space: embed_dim is {feature_dim}; given {embed_dim}")
+            raise InputError(f"embed_dim must equal the size of the word vectors, {feature_dim}; given {embed_dim}")
         super().__init__(feature_dim, embed_dim, settings)
         self.gate = nn.Parameter(torch.tensor(0.1))
 

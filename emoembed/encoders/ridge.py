@@ -1,4 +1,4 @@
-"""Linear maps fitted in closed form: ridge regression."""
+"""Ridge regression: linear maps fitted in closed form."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import torch
 from torch import Tensor, nn
 
 PENALTY = 1000.0
-"""Of a map from statistics to label points; chosen on validation actors of RAVDESS, emotions held out."""
+"""Ridge penalty of a map from statistics to label points, chosen on RAVDESS validation actors and held-out emotions."""
 LARGEST = 5.0
-"""Deviations from the mean beyond which a statistic is cut: a recording unlike all others is no reason to be sure."""
+"""Statistics are clipped at this many standard deviations, so that an unusual recording gets no extreme score."""
 
 
 def solve(inputs: Tensor, goals: Tensor, penalty: float) -> Tensor:
-    """Weights `(goals, columns)` of inputs `(rows, columns)` to goals `(rows, goals)`, both of mean 0, in float64."""
+    """Ridge weights `(goals, columns)` from inputs `(rows, columns)` to goals `(rows, goals)`, both of mean 0.
+
+    The computation is in float64.
+    """
     inputs = inputs.double()
     gram = inputs.T @ inputs + penalty * torch.eye(inputs.shape[1], dtype=torch.float64, device=inputs.device)
     weights: Tensor = torch.linalg.solve(gram, inputs.T @ goals.double())
@@ -20,10 +23,10 @@ def solve(inputs: Tensor, goals: Tensor, penalty: float) -> Tensor:
 
 
 class RidgeMap(nn.Module):
-    """From an item's statistics to its label's point, in closed form.
+    """Ridge regression from the statistics of an item to the point of its label.
 
-    Where a network learns to tell the labels it sees apart, this asks where their points lie, and so places labels
-    never seen as well (Romera-Paredes & Torr 2015, with a squared loss on label vectors).
+    A network learns to separate seen labels. The ridge map learns the positions of their points instead, so it also
+    generalises to unseen labels (Romera-Paredes & Torr 2015, with a squared loss on label vectors).
     """
 
     mean: Tensor
@@ -40,28 +43,28 @@ class RidgeMap(nn.Module):
 
     @torch.no_grad()
     def fit(self, inputs: Tensor, goals: Tensor, weights: Tensor | None = None, penalty: float = PENALTY) -> None:
-        """Take rows of statistics and the points they shall have.
+        """Fit the map to rows of statistics and their target points.
 
         Args:
-            inputs: `(rows, columns)`.
-            goals: `(rows, embed_dim)`.
-            weights: of the rows, of mean one; all alike by default.
-            penalty: on the weights of the standardised columns.
+            inputs: statistics `(rows, columns)`.
+            goals: target points `(rows, embed_dim)`.
+            weights: weights of the rows, scaled to mean 1; equal by default.
+            penalty: ridge penalty on the weights of the standardised columns.
         """
         weights = torch.ones(len(inputs)) if weights is None else weights / weights.mean()
         self.mean.copy_(inputs.mean(dim=0))
         deviation = inputs.std(dim=0)
         self.deviation.copy_(torch.where(deviation > 1e-5, deviation, torch.ones_like(deviation)))
         scaled = self.scaled(inputs)
-        middle, centre = ((weights[:, None] * values).mean(dim=0) for values in (scaled, goals))
+        input_mean, goal_mean = ((weights[:, None] * values).mean(dim=0) for values in (scaled, goals))
         root = weights.sqrt()[:, None]
-        self.weight.copy_(solve(root * (scaled - middle), root * (goals - centre), penalty))
-        self.bias.copy_(centre - self.weight @ middle)
+        self.weight.copy_(solve(root * (scaled - input_mean), root * (goals - goal_mean), penalty))
+        self.bias.copy_(goal_mean - self.weight @ input_mean)
 
     def forward(self, scaled: Tensor) -> Tensor:
-        """Statistics as `scaled` gives them, `(rows, columns)` -> `(rows, embed_dim)`"""
+        """Statistics from `scaled` `(rows, columns)` -> points `(rows, embed_dim)`"""
         return scaled @ self.weight.T + self.bias
 
     def scaled(self, inputs: Tensor) -> Tensor:
-        """Columns of mean 0 and deviation 1, as they were fitted, within `LARGEST`."""
+        """Standardise the columns with the fitted statistics, and clip them at +-`LARGEST`."""
         return ((inputs.float() - self.mean) / self.deviation).clamp(-LARGEST, LARGEST)

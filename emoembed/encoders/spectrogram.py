@@ -1,4 +1,4 @@
-"""An encoder of speech: convolutions over log-mel bands, then a recurrent network."""
+"""Speech encoder: convolutions over log-mel bands, then a recurrent network."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class SpectrogramSettings(Settings):
     """Sizes of the convolutions and of the recurrent network after them."""
 
     bands: int = 64  # mel bands; the columns after them (prosody) skip the convolutions
-    channels: tuple[int, ...] = (32, 64, 96, 128)  # of the stages; each halves the bands, all but the third the time
-    hidden: int = 96  # of the GRU
+    channels: tuple[int, ...] = (32, 64, 96, 128)  # per stage; each halves the bands, all but the third halve time
+    hidden: int = 96  # size of the GRU state
     dropout: float = 0.3
-    overview: float = 0.0  # share of what a ridge map says of the recording's statistics; see `layers.joined`
+    overview: float = 0.0  # share of a ridge map on the recording's statistics; see `layers.joined`
 
 
 class SpectrogramEncoder(Encoder):
-    """Log-mel bands through convolutions, joined by the other columns; then a BiGRU and attention pooling."""
+    """Convolutions over log-mel bands, concatenated with the other columns; then a BiGRU and attention pooling."""
 
     settings_type = SpectrogramSettings
 
@@ -45,7 +45,7 @@ class SpectrogramEncoder(Encoder):
         self.bands, self.overview_share = bands, settings.overview
         self.overview = RidgeMap(statistics_dim(feature_dim), embed_dim) if settings.overview else None
         self.standardize = Standardize(feature_dim)
-        self.strides = (2, 2, 1, 2)  # of each stage, over time
+        self.strides = (2, 2, 1, 2)  # over time, per stage
         self.time_stride = 8
         sizes = (1, *channels)
         self.stages = nn.ModuleList(
@@ -60,7 +60,7 @@ class SpectrogramEncoder(Encoder):
         self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.pooled_dim, embed_dim))
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """What is known of each item before it is placed: `(batch, features)`, the network's and the statistics."""
+        """Item features for `place`: `(batch, features_dim)`, the output of the network, then the statistics."""
         frames = self.standardize(frames, lengths)
         pooled = self._pooled(frames, lengths)
         if self.overview is None:
@@ -69,25 +69,25 @@ class SpectrogramEncoder(Encoder):
             return torch.cat([pooled.float(), self.overview.scaled(statistics(frames, lengths, self.bands))], dim=1)
 
     def place(self, features: Tensor) -> Tensor:
-        """`(batch, features)` -> `(batch, embed_dim)`"""
+        """`(batch, features_dim)` -> `(batch, embed_dim)`"""
         pooled = features[:, : self.pooled_dim]
         return joined(self.out(pooled), self.overview, self.overview_share, features[:, self.pooled_dim :])
 
     def summarize(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """What the overview is fitted on: `(batch, statistics)`"""
+        """Statistics on which the ridge map is fitted: `(batch, statistics)`"""
         return statistics(self.standardize(frames, lengths), lengths, self.bands)
 
     def _pooled(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """What the network over the frames hears, of standardised frames: `(batch, pooled_dim)`"""
+        """Output of the network for standardised frames: `(batch, pooled_dim)`"""
         if self.training:
             frames = masked(frames, lengths, self.bands)
-        maps, others = frames[..., : self.bands][:, None], frames[..., self.bands :]
-        others = masked_average(others, lengths, self.time_stride)
+        maps, other_columns = frames[..., : self.bands][:, None], frames[..., self.bands :]
+        other_columns = masked_average(other_columns, lengths, self.time_stride)
         for stage, stride in zip(self.stages, self.strides, strict=True):
             lengths = -(-lengths // stride)
             mask = padding_mask(lengths, -(-maps.shape[2] // stride))
             maps = stage(maps, mask[:, None, :, None])
         steps = maps.permute(0, 2, 1, 3).flatten(start_dim=2)
-        steps = self.narrow(torch.cat([steps, others.to(steps.dtype)], dim=-1))
+        steps = self.narrow(torch.cat([steps, other_columns.to(steps.dtype)], dim=-1))
         pooled: Tensor = self.pool(run_recurrent(self.recurrent, steps, lengths), lengths)
         return pooled.to(steps.dtype)

@@ -1,7 +1,7 @@
-"""Transformer encoders from `transformers`, with optional low-rank adapters, one per modality if wanted.
+"""Transformer encoders from `transformers`, with optional low-rank adapters. Each modality can have one.
 
-Text takes token ids `(batch, time, 1)`, sound takes samples `(batch, time, 1)` at 16 kHz, and images take pixels
-`(batch, time, channels * side * side)`: the same float32 arrays as every other encoder.
+The inputs are float32 arrays, as for every encoder. Text: token ids `(batch, time, 1)`. Sound: samples
+`(batch, time, 1)` at 16 kHz. Images: pixels `(batch, time, channels * side * side)`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,36 +17,33 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import normalize
 
+from emoembed.encoders.adapters import LowRankAdapters
+from emoembed.encoders.base import Encoder, Settings
 from emoembed.encoders.layers import padding_mask
+from emoembed.encoders.trunk import build_trunk
 from emoembed.errors import InputError
 from emoembed.labels.space import NEUTRAL_POLE, VAD_DIM
 
-if TYPE_CHECKING:
-    pass
-from emoembed.encoders.adapters import LowRankAdapters
-from emoembed.encoders.base import Encoder, Settings
-from emoembed.encoders.trunk import build_trunk
-
 IMAGES_AT_ONCE = 64
-"""That a transformer reads together where no gradient is asked for."""
+"""Images per forward pass if no gradient is needed."""
 
 
 @dataclass(frozen=True)
 class TransformerSettings(Settings):
-    """Which transformer, and what is trained of it."""
+    """The transformer, and the parts of it that are trained."""
 
-    trunk_config: dict[str, Any]  # the model's own configuration, as its `config.json` holds it
-    rank: int = 0  # of the low-rank adapters; 0 trains nothing of the trunk
-    strength: float = 1.0  # of the adapters, see `LowRankAdapters`
+    trunk_config: dict[str, Any]  # the configuration in the `config.json` of the model
+    rank: int = 0  # rank of the low-rank adapters; 0 freezes the whole trunk
+    strength: float = 1.0  # strength of the adapters, see `LowRankAdapters`
     vad_share: float = 0.0
-    """How much of a point is the text's own valence, arousal and dominance, in its first four columns, read from the
-    mean hidden state by a linear layer; 0 for none of it."""
+    """Share of the text's own valence, arousal and dominance in its point; 0 leaves them out. A linear layer predicts
+    them from the mean hidden state. They fill the first four columns of the point."""
 
 
 class TransformerEncoder(Encoder):
-    """A `transformers` model, masked mean over its last hidden states, and a linear map when sizes differ."""
+    """A `transformers` model, the masked mean of its last hidden states, and a linear map if the sizes differ."""
 
-    trunk: Any  # a transformers model: its attributes differ by family
+    trunk: Any  # a transformers model; its attributes depend on the model family
 
     settings_type = TransformerSettings
 
@@ -56,97 +53,97 @@ class TransformerEncoder(Encoder):
         self.vad_share = vad_share
         self.trunk = (
             build_trunk(settings.trunk_config).requires_grad_(False).eval()
-        )  # it embeds labels: never with dropout
+        )  # no dropout: it also embeds labels
         hidden = self.trunk.config.hidden_size
         self.adapters = LowRankAdapters(self.trunk, rank, strength) if rank else None
-        meaning = embed_dim - VAD_DIM if vad_share else embed_dim
+        text_dim = embed_dim - VAD_DIM if vad_share else embed_dim
         self.features_dim = hidden
-        self.out = nn.Identity() if hidden == meaning else nn.Linear(hidden, meaning)
+        self.out = nn.Identity() if hidden == text_dim else nn.Linear(hidden, text_dim)
         self.ratings = (
             nn.Linear(hidden, 3).requires_grad_(False) if vad_share else None
-        )  # see `rated_texts.rate_texts` of checkpoints/build
-        if self.ratings is not None:  # until it is fitted every text is as neutral as the next
+        )  # see `rate_texts` in checkpoints/build/rated_texts.py
+        if self.ratings is not None:  # every text is neutral before the layer is fitted
             nn.init.zeros_(self.ratings.weight)
             nn.init.zeros_(self.ratings.bias)
-        self._calls_all = True  # of the layers that have adapters, until one is found that is not called
-        self._merged: list[Any] = []  # the adapted trunk, in a list so that it is no part of the weights
+        self._calls_all = True  # False once the trunk did not call a layer that has an adapter
+        self._merged: list[Any] = []  # the trunk with merged adapters; the list keeps it out of state_dict
 
     def train(self, mode: bool = True) -> TransformerEncoder:
-        """Training mode for the adapters; the merged trunk is forgotten, and the trunk never drops units."""
+        """Set the mode of the adapters and discard the merged trunk. The trunk itself never uses dropout."""
         self._merged = []
         super().train(mode)
         self.trunk.eval()
         return self
 
     def _load_from_state_dict(self, *args: Any, **named: Any) -> None:
-        """Other weights: the merged trunk is of the ones before."""
+        """Load weights and discard the merged trunk, which has the old ones."""
         self._merged = []
         super()._load_from_state_dict(*args, **named)
 
     def _apply(self, fn: Any, recurse: bool = True) -> TransformerEncoder:
-        """Moving to another device or type: the merged trunk is forgotten here too."""
+        """Change device or dtype and discard the merged trunk."""
         self._merged = []
         nn.Module._apply(self, fn, recurse)
         return self
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """What the point is made from: the mean hidden state `(batch, features_dim)`."""
+        """Item features for `place`: the mean hidden state `(batch, features_dim)`"""
         return self.hidden_mean(frames, lengths, adapted=True).to(frames.dtype)
 
     def place(self, mean: Tensor) -> Tensor:
         """`(batch, features_dim)` -> `(batch, embed_dim)`"""
-        meaning: Tensor = self.out(mean)
+        text: Tensor = self.out(mean)
         if self.ratings is None:
-            return meaning
+            return text
         with torch.autocast(mean.device.type, enabled=False):
-            rated = self.ratings(normalize(mean.float(), dim=-1))
-        rated = normalize(torch.cat([rated, torch.full_like(rated[:, :1], NEUTRAL_POLE)], dim=-1), dim=-1)
-        meaning = normalize(meaning.float(), dim=-1)
-        return torch.cat([self.vad_share**0.5 * rated, (1 - self.vad_share) ** 0.5 * meaning], dim=-1)
+            vad = self.ratings(normalize(mean.float(), dim=-1))
+        vad = normalize(torch.cat([vad, torch.full_like(vad[:, :1], NEUTRAL_POLE)], dim=-1), dim=-1)
+        text = normalize(text.float(), dim=-1)
+        return torch.cat([self.vad_share**0.5 * vad, (1 - self.vad_share) ** 0.5 * text], dim=-1)
 
     def hidden_mean(self, frames: Tensor, lengths: Tensor, *, adapted: bool) -> Tensor:
         """Masked mean of the last hidden states, `(batch, hidden)`, with or without the adapters."""
         if not adapted or self.adapters is None:
             states, counts = _hidden_states(self.trunk, frames, lengths)
         elif self.training or torch.is_grad_enabled():
-            with _attention_to_learn_with(frames.device):
-                states, counts = self._learning_states(self.adapters, frames, lengths)
+            with _training_attention(frames.device):
+                states, counts = self._training_states(self.adapters, frames, lengths)
         else:
             states, counts = _hidden_states(self._merged_trunk(self.adapters), frames, lengths)
         mask = padding_mask(counts, states.shape[1])[..., None]
         return states.float().masked_fill(~mask, 0.0).sum(dim=1) / counts[:, None]
 
-    def _learning_states(self, adapters: LowRankAdapters, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden states with the adapters as they are now, gradients included."""
+    def _training_states(self, adapters: LowRankAdapters, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Hidden states with the current adapters, with gradients."""
         if self._calls_all:
             with adapters.beside(self.trunk) as called:
-                found = _hidden_states(self.trunk, frames, lengths)
-            self._calls_all = len(called) == len(adapters.names)  # WavLM's attention reads its layers' weights
+                states, counts = _hidden_states(self.trunk, frames, lengths)
+            self._calls_all = len(called) == len(adapters.names)  # WavLM's attention reads weights directly
             if self._calls_all:
-                return found
+                return states, counts
         return _hidden_states(self.trunk, frames, lengths, adapters.weights(self.trunk))
 
     def _merged_trunk(self, adapters: LowRankAdapters) -> Any:
-        """The trunk with the adapters in its weights, made once."""
+        """The trunk with the adapters merged into its weights; built once."""
         if not self._merged:
             merged = copy.deepcopy(self.trunk)
-            merged.load_state_dict(adapters.weights(self.trunk), strict=False)  # all else stays as copied
+            merged.load_state_dict(adapters.weights(self.trunk), strict=False)  # the other weights are copied already
             self._merged = [merged]
         return self._merged[0]
 
 
 def ratings_of(points: Tensor) -> Tensor:
-    """Valence, arousal and dominance `(items, 3)` in points whose first four columns hold their direction."""
+    """Valence, arousal and dominance `(items, 3)` from points with a `vad_share`: their first four columns."""
     return NEUTRAL_POLE * points[:, :3] / points[:, 3:4].clamp(min=1e-6)
 
 
-def _attention_to_learn_with(device: torch.device) -> AbstractContextManager[Any]:
-    """Plain attention on a CPU, where the fused one's gradient takes longer than all else in short sequences."""
+def _training_attention(device: torch.device) -> AbstractContextManager[Any]:
+    """Plain attention on a CPU, where the gradient of fused attention dominates the time for short sequences."""
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def _by_length(trunk: Any, frames: Tensor, lengths: Tensor, weights: dict[str, Tensor] | None) -> tuple[Tensor, Tensor]:
-    """`_hidden_states`, items of one length at a time: group norm over time (wav2vec2-base) would read padding."""
+    """`_hidden_states` for each length separately, because group norm over time (wav2vec2-base) includes padding."""
     counts = trunk._get_feat_extract_output_lengths(lengths)
     parts = []
     for length in lengths.unique().tolist():
@@ -160,9 +157,9 @@ def _by_length(trunk: Any, frames: Tensor, lengths: Tensor, weights: dict[str, T
 def _hidden_states(
     trunk: Any, frames: Tensor, lengths: Tensor, weights: dict[str, Tensor] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Last hidden states `(batch, steps, hidden)` and how many steps of each item are data.
+    """Last hidden states `(batch, steps, hidden)` and the number of steps of each item that are data.
 
-    `weights` are called with in place of the trunk's own of the same names.
+    `weights` replace the weights of the trunk with the same names.
     """
     mask = padding_mask(lengths, frames.shape[1])
     config = trunk.config
@@ -185,4 +182,4 @@ def _hidden_states(
         states = torch.cat([call(pixel_values=part).mean(dim=1) for part in parts])
         empty = states.new_zeros(*frames.shape[:2], states.shape[-1])
         return empty.masked_scatter(mask[..., None], states), lengths
-    raise InputError(f"a {config.model_type} model takes neither tokens, samples nor pixels")
+    raise InputError(f"a {config.model_type} model is not supported; use a model that takes tokens, samples or pixels")

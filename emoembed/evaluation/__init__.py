@@ -1,1 +1,1 @@
-"""How good a model is: protocols, held-out training, figures."""
+"""Measure models: protocols, training with held-out emotions, baselines and reports."""

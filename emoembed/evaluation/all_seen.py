@@ -1,4 +1,4 @@
-"""All emotions seen: the method beside networks of fixed classes and answers that look at nothing."""
+"""Evaluate with all emotions seen: the method, closed-set networks and trivial baselines, on the same rows."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from emoembed.training.config import TrainConfig
 from emoembed.training.loop import fit, predict_logits
 
 Answers = Sequence[tuple[np.ndarray, np.ndarray]]
-"""For each fold, logits and boolean answers, both `(rows, labels)`."""
+"""One pair per fold: logits and boolean answers, both `(rows, labels)`."""
 
 
 def measure(study: Study, *, closed_set: bool = True) -> Section:
-    """All emotions seen: the method, networks of fixed classes and answers that look at nothing, on the same rows.
+    """Train and score with all emotions seen: the method, closed-set networks and trivial baselines, on the same rows.
 
     Args:
-        study: what is trained and scored.
-        closed_set: train EF-LSTM, LF-LSTM and MulT too, where all modalities are ready features.
+        study: the corpus, the method and the seeds.
+        closed_set: also train EF-LSTM, LF-LSTM and MulT. Applies only where all modalities are ready features.
     """
     folds, split = study.folds, study.split
     rows: list[dict[str, Any]] = []
@@ -64,21 +64,24 @@ def measure(study: Study, *, closed_set: bool = True) -> Section:
 
 
 def _systems(study: Study, closed_set: bool) -> dict[str, Callable[[Fold, int], Any]]:
-    """What is trained, by name; the study's own method first."""
+    """System name -> a function that trains it. The study's own method comes first."""
     fold = study.folds[0]
     systems: dict[str, Callable[[Fold, int], Any]] = {fold.method: lambda fold, seed: study.model(fold, (), seed)}
-    ready = fold.kind == "sequence" and all(config.encoder != "transformer" for config in fold.modalities.values())
-    if closed_set and ready:
+    has_ready_features = fold.kind == "sequence" and all(
+        config.encoder != "transformer" for config in fold.modalities.values()
+    )
+    if closed_set and has_ready_features:
         config = study.training(seen=True)
         systems |= {name: partial(_closed_set, name, config) for name in baselines.CLOSED_SET}
     return systems
 
 
 def _trivial(folds: Sequence[Fold], split: str) -> dict[str, Answers]:
-    """Answers that look at nothing."""
-    several = bool(folds[0].train.multi_label.all())
+    """The answers of `baselines.trivial` by name, with zeros for logits."""
+    multi_label = bool(folds[0].train.multi_label.all())
     answered = [
-        baselines.trivial(fold.train.targets == 1, fold.part(split).targets == 1, multi_label=several) for fold in folds
+        baselines.trivial(fold.train.targets == 1, fold.part(split).targets == 1, multi_label=multi_label)
+        for fold in folds
     ]
     return {
         name: [(np.zeros(by_name[name].shape), by_name[name]) for by_name in answered]
@@ -95,7 +98,7 @@ def _closed_set(name: str, config: TrainConfig, fold: Fold, seed: int) -> baseli
 
 
 def _answer(model: Any, fold: Fold, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and boolean answers `(rows, labels)`; thresholds of labels that may co-occur are from validation."""
+    """Logits and boolean answers `(rows, labels)`. Multi-label thresholds come from the validation rows."""
     scored = fold.part(split)
     logits = predict_logits(model, scored)["fused"]
     if not scored.multi_label.all():
@@ -105,7 +108,7 @@ def _answer(model: Any, fold: Fold, split: str) -> tuple[np.ndarray, np.ndarray]
 
 
 def _label_rows(answers: Answers, folds: Sequence[Fold], split: str) -> list[dict[str, Any]]:
-    """One row a fold and label."""
+    """WAcc, F1 and AUC, one row for each fold and label."""
     rows = []
     for (logits, answered), fold in zip(answers, folds, strict=True):
         scored = fold.part(split)
@@ -123,15 +126,17 @@ def _label_rows(answers: Answers, folds: Sequence[Fold], split: str) -> list[dic
 
 
 def _overall(answers: Answers, folds: Sequence[Fold], split: str) -> dict[str, float]:
-    """Figures over all labels, mean over folds."""
-    found = []
+    """WAcc and macro F1 over all labels; for single-label rows also accuracy, UAR and weighted F1. Mean over folds."""
+    rows = []
     for (_, answered), fold in zip(answers, folds, strict=True):
         scored = fold.part(split)
         bears = scored.targets == 1
-        there = bears.any(axis=0)  # a label without a row in the split has no recall
-        each = [metrics.balanced_accuracy(a, b) for a, b in zip(answered.T[there], bears.T[there], strict=True)]
+        has_rows = bears.any(axis=0)  # a label without a row in the split has no recall
+        accuracies = [
+            metrics.balanced_accuracy(a, b) for a, b in zip(answered.T[has_rows], bears.T[has_rows], strict=True)
+        ]
         row = {
-            "WAcc": float(np.mean(each)),
+            "WAcc": float(np.mean(accuracies)),
             "macro F1": metrics.macro_f1(answered, bears),
         }
         if not scored.multi_label.all():
@@ -142,12 +147,12 @@ def _overall(answers: Answers, folds: Sequence[Fold], split: str) -> dict[str, f
                 "UAR": metrics.uar(predicted, true),
                 "weighted F1": metrics.weighted_f1(predicted, true),
             }
-        found.append(row)
-    return {name: float(np.mean([row[name] for row in found])) for name in found[0]}
+        rows.append(row)
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
 def _with_intervals(answers: Answers, folds: Sequence[Fold], split: str) -> pd.DataFrame:
-    """By label over all folds' rows: WAcc, F1, AUC with bootstrap intervals over dialogues, videos or speakers."""
+    """WAcc, F1 and AUC of each label over the rows of all folds. The bootstrap draws dialogues, videos or speakers."""
     logits = np.concatenate([matrix for matrix, _ in answers])
     answered = np.concatenate([matrix for _, matrix in answers])
     parts = [fold.part(split) for fold in folds]
@@ -157,9 +162,9 @@ def _with_intervals(answers: Answers, folds: Sequence[Fold], split: str) -> pd.D
     for i, label in enumerate(parts[0].labels):
         row: dict[str, Any] = {"emotion": label, "rows": int(bears[:, i].sum())}
         statistics: dict[str, Callable[[np.ndarray], float]] = {
-            "WAcc": partial(_redrawn, metrics.balanced_accuracy, answered[:, i], bears[:, i]),
-            "F1": partial(_redrawn, partial(metrics.f1, absent=np.nan), answered[:, i], bears[:, i]),
-            "AUC": partial(_redrawn, metrics.auc, logits[:, i], bears[:, i]),
+            "WAcc": partial(_metric_of_sample, metrics.balanced_accuracy, answered[:, i], bears[:, i]),
+            "F1": partial(_metric_of_sample, partial(metrics.f1, absent=np.nan), answered[:, i], bears[:, i]),
+            "AUC": partial(_metric_of_sample, metrics.auc, logits[:, i], bears[:, i]),
         }
         for name, statistic in statistics.items():
             low, high = metrics.bootstrap(statistic, groups, samples=300)
@@ -169,16 +174,17 @@ def _with_intervals(answers: Answers, folds: Sequence[Fold], split: str) -> pd.D
     return pd.DataFrame(rows).set_index("emotion")
 
 
-def _redrawn(
+def _metric_of_sample(
     measure: Callable[[np.ndarray, np.ndarray], float], scores: np.ndarray, bears: np.ndarray, rows: np.ndarray
 ) -> float:
+    """The metric on one bootstrap sample of rows."""
     return measure(scores[rows], bears[rows])
 
 
 def _scores(answers: Answers, folds: Sequence[Fold], split: str) -> tuple[dict[str, np.ndarray], float]:
-    """What the plots draw, and the expected calibration error.
+    """The arrays for the plots, and the expected calibration error.
 
-    The plots draw confidences with hits, and a confusion matrix where labels exclude each other.
+    The arrays are confidences and whether each answer was correct. Single-label corpora add a confusion matrix.
     """
     logits = np.concatenate([matrix for matrix, _ in answers])
     bears = np.concatenate([fold.part(split).targets == 1 for fold in folds])
@@ -199,13 +205,13 @@ def _scores(answers: Answers, folds: Sequence[Fold], split: str) -> tuple[dict[s
 
 
 def _by_emotion(table: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
-    """`WAcc / F1 / AUC` of each emotion, mean over seeds and folds, and their mean over emotions."""
+    """A table with one row per system: `WAcc / F1 / AUC` of each emotion, mean over seeds and folds, and their mean."""
     measures = ["wacc", "f1", "auc"]
     means = table.groupby(["system", "label"], sort=False)[measures].mean()
     rows = {}
     for system in order:
-        own = means.xs(system, level="system")
-        values = own.to_numpy()
-        cells = {str(x): " / ".join(f"{v:.3f}" for v in row) for x, row in zip(own.index, values, strict=True)}
+        system_means = means.xs(system, level="system")
+        values = system_means.to_numpy()
+        cells = {str(x): " / ".join(f"{v:.3f}" for v in row) for x, row in zip(system_means.index, values, strict=True)}
         rows[system] = {**cells, "mean": " / ".join(f"{v:.3f}" for v in np.nanmean(values, axis=0))}
     return pd.DataFrame(rows).T.rename_axis("system")

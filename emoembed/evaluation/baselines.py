@@ -1,8 +1,8 @@
-"""What a figure has to beat: answers that learn nothing, and closed-set networks over the same features.
+"""Baselines: trivial answers that learn nothing, ridge regression, and closed-set networks over the same features.
 
-EF-LSTM and LF-LSTM (early and late fusion) and a cross-modal transformer (MulT, Tsai et al. 2019), the baselines of
-Dai et al. 2020 (section 4.2). Each is an encoder of the whole item under a linear head with one output a label, so that
-none can answer for a label it was not trained on.
+The networks are those of Dai et al. 2020 (section 4.2): EF-LSTM and LF-LSTM (early and late fusion), and a cross-modal
+transformer (MulT, Tsai et al. 2019). Each encodes the whole item and ends in a linear head with one output per label.
+None can answer a label that it was not trained on.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ RIDGE_PENALTY, RIDGE_SCALE = 1000.0, 10.0
 
 
 class ClosedSet(Scorer):
-    """An encoder of the whole item under a linear head: what `training.loop.fit` trains like an `EmotionModel`.
+    """An encoder of the whole item with a linear head. `training.loop.fit` trains it like an `EmotionModel`.
 
     Args:
-        labels: the only labels it can ever answer.
-        modalities: what it reads.
-        make: the encoder: `EarlyFusion`, `LateFusion` or `CrossModal`.
+        labels: the labels of the head. It can answer no others.
+        modalities: the modalities it reads.
+        make: the class of the encoder: `EarlyFusion`, `LateFusion` or `CrossModal`.
     """
 
     def __init__(
@@ -45,32 +45,35 @@ class ClosedSet(Scorer):
         super().__init__()
         self.labels = tuple(labels)
         self.config = SimpleNamespace(modalities=dict(modalities))
-        self.encoder = make({name: len(one.columns) for name, one in modalities.items()})
+        self.encoder = make({name: len(config.columns) for name, config in modalities.items()})
         self.head = nn.Linear(WIDTH, len(labels))
         self.projections = self.encoders = nn.ModuleDict()
 
     def fit_inputs(self, data: EmotionData) -> None:
-        """Fit the columns' statistics on training rows."""
+        """Fit the mean and deviation of each feature column on training rows."""
         for name, standardize in self.encoder.columns.items():
             store = data.inputs[name]
             frames = [np.asarray(store[i], np.float32) for i in data.ids[:2000] if i in store]
             standardize.fit(torch.from_numpy(np.concatenate(frames)))
 
     def embed(self, labels: Labels) -> Tensor:
-        """Labels as rows of the identity. Raises LabelError for one it was not trained on."""
+        """Labels as rows of the identity matrix. Raises LabelError for a label it was not trained on."""
         names = list(resolve(labels))
-        strange = [label for label in names if label not in self.labels]
-        if strange:
-            raise LabelError(f"a closed set of {', '.join(self.labels)} can never answer {', '.join(strange)}")
+        unknown_labels = [label for label in names if label not in self.labels]
+        if unknown_labels:
+            raise LabelError(
+                f"a closed-set network can never answer {', '.join(unknown_labels)}: it was trained on "
+                f"{', '.join(self.labels)}; ask for these, or train a network on the new labels"
+            )
         return torch.eye(len(self.labels))[[self.labels.index(label) for label in names]]
 
     def encode(self, batch: Batch) -> dict[str, Tensor]:
-        """One point an item, with a constant for the head's bias: `(batch, WIDTH + 1)`."""
+        """One point per item, with a constant 1 that multiplies the head's bias: `(batch, WIDTH + 1)`."""
         points = self.encoder(batch).float()
         return {"joint": torch.cat([points, points.new_ones(len(points), 1)], dim=1)}
 
     def project(self, features: Tensor) -> dict[str, Tensor]:
-        """Rows of the head, `(labels, WIDTH + 1)`."""
+        """The head's weights and biases of the labels, `(labels, WIDTH + 1)`."""
         return {"joint": features @ torch.cat([self.head.weight, self.head.bias[:, None]], dim=1)}
 
     def score(self, points: Mapping[str, Tensor], label_points: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -78,18 +81,18 @@ class ClosedSet(Scorer):
         return {"joint": points["joint"] @ label_points["joint"].T}
 
     def fuse(self, logits: Mapping[str, Tensor]) -> Tensor:
-        """There is one matrix of logits only."""
+        """The only matrix of logits, `(batch, labels)`."""
         return logits["joint"]
 
 
 class Fusion(nn.Module):
-    """An encoder of several modalities into one point."""
+    """Encodes the modalities of an item into one point."""
 
     columns: dict[str, Standardize]  # by modality
 
 
 class EarlyFusion(Fusion):
-    """The modalities' frames side by side through one BiLSTM; a modality an item lacks is zero."""
+    """EF-LSTM: one BiLSTM over the concatenated frames of all modalities. A missing modality is zero."""
 
     def __init__(self, dims: Mapping[str, int]) -> None:
         super().__init__()
@@ -111,7 +114,7 @@ class EarlyFusion(Fusion):
 
 
 class LateFusion(Fusion):
-    """A BiLSTM a modality, their points side by side."""
+    """LF-LSTM: one BiLSTM per modality, and a linear layer over their concatenated points."""
 
     def __init__(self, dims: Mapping[str, int]) -> None:
         super().__init__()
@@ -132,17 +135,17 @@ class LateFusion(Fusion):
 
 
 class CrossModal(Fusion):
-    """MulT: each modality attends to every other, then to itself; means over time, side by side."""
+    """MulT: each modality attends to every other, then to itself. The means over time are concatenated."""
 
     def __init__(self, dims: Mapping[str, int], width: int = 40, heads: int = 4) -> None:
         super().__init__()
         self.columns = {name: Standardize(dim) for name, dim in dims.items()}
         self.standardize = nn.ModuleDict(self.columns)
         self.narrow = nn.ModuleDict({name: nn.Conv1d(dim, width, 3, padding=1) for name, dim in dims.items()})
-        pairs = [(one, other) for one in dims for other in dims if one != other] or [(n, n) for n in dims]
+        pairs = [(target, source) for target in dims for source in dims if target != source] or [(n, n) for n in dims]
         self.pairs = pairs
-        self.cross = nn.ModuleDict({f"{one}_{other}": _Attention(width, heads) for one, other in pairs})
-        self.own = nn.ModuleDict({name: _Attention(width * max(len(dims) - 1, 1), heads) for name in dims})
+        self.cross = nn.ModuleDict({f"{target}_{source}": _Attention(width, heads) for target, source in pairs})
+        self.self_attention = nn.ModuleDict({name: _Attention(width * max(len(dims) - 1, 1), heads) for name in dims})
         self.out = nn.Linear(width * len(pairs), WIDTH)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -153,32 +156,34 @@ class CrossModal(Fusion):
             masks[name] = padding_mask(lengths.clamp(min=1), frames.shape[1])
             steps[name] = self.narrow[name](standardize(frames, lengths).transpose(1, 2)).transpose(1, 2)
         pooled = []
-        for name, own in self.own.items():
-            seen = [
-                self.cross[f"{one}_{other}"](steps[one], steps[other], masks[other])
-                for one, other in self.pairs
-                if one == name
+        for name, self_attention in self.self_attention.items():
+            attended = [
+                self.cross[f"{target}_{source}"](steps[target], steps[source], masks[source])
+                for target, source in self.pairs
+                if target == name
             ]
-            joined = torch.cat(seen, dim=-1)
+            joined = torch.cat(attended, dim=-1)
             mask = masks[name][..., None]
-            pooled.append((own(joined, joined, masks[name]) * mask).sum(dim=1) / mask.sum(dim=1))
+            pooled.append((self_attention(joined, joined, masks[name]) * mask).sum(dim=1) / mask.sum(dim=1))
         return self.out(torch.cat(pooled, dim=-1))
 
 
 class _Attention(nn.Module):
-    """A transformer layer whose queries are of one sequence, its keys and values of another."""
+    """A transformer layer. Its queries come from one sequence, its keys and values from another."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.attend = nn.MultiheadAttention(width, heads, dropout=0.1, batch_first=True)
-        self.forth = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(0.1), nn.Linear(2 * width, width))
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 2 * width), nn.GELU(), nn.Dropout(0.1), nn.Linear(2 * width, width)
+        )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
 
     def forward(self, queries: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        held = self.norms[1](values)
-        attended, _ = self.attend(self.norms[0](queries), held, held, key_padding_mask=~mask, need_weights=False)
+        keys = self.norms[1](values)
+        attended, _ = self.attend(self.norms[0](queries), keys, keys, key_padding_mask=~mask, need_weights=False)
         steps = queries + attended
-        return steps + self.forth(self.norms[2](steps))
+        return steps + self.feed_forward(self.norms[2](steps))
 
 
 CLOSED_SET: dict[str, Callable[[Mapping[str, int]], Fusion]] = {
@@ -189,11 +194,10 @@ CLOSED_SET: dict[str, Callable[[Mapping[str, int]], Fusion]] = {
 
 
 def trivial(train_bears: np.ndarray, bears: np.ndarray, *, multi_label: bool) -> dict[str, np.ndarray]:
-    """Answers `(rows, labels)` that look at no input, by name.
+    """Boolean answers `(rows, labels)` of three baselines that read no input, by name.
 
-    `always negative` never answers a label (where labels exclude each other it has no answer at all); `majority`
-    answers the most frequent training label, or every label that most rows bear; `prior` draws labels at their
-    frequency in training.
+    `always negative` answers no label. `majority` answers the most frequent training label; with `multi_label`, every
+    label that more than half of the training rows have. `prior` draws labels at random with their training frequency.
     """
     generator = np.random.default_rng(0)
     frequency = train_bears.mean(axis=0)
@@ -214,7 +218,7 @@ def trivial(train_bears: np.ndarray, bears: np.ndarray, *, multi_label: bool) ->
 
 
 def by_label(answered: np.ndarray, bears: np.ndarray, labels: Sequence[str]) -> dict[str, dict[str, float]]:
-    """WAcc and F1 of each label from boolean answers."""
+    """WAcc and F1 of each label. `answered` and `bears` (the rows that have the label) are `(rows, labels)`."""
     return {
         label: {
             "wacc": metrics.balanced_accuracy(answered[:, i], bears[:, i]),
@@ -227,25 +231,27 @@ def by_label(answered: np.ndarray, bears: np.ndarray, labels: Sequence[str]) -> 
 def held_out_ridge(
     points: np.ndarray, inputs: np.ndarray, true: np.ndarray, splits: Sequence[np.ndarray], split: str
 ) -> float:
-    """Mean over labels held out and folds of a label's AUC by ridge regression from items to label points.
+    """Zero-shot AUC of ridge regression from items to label points. Mean over folds and held-out labels.
+
+    Each label is held out in turn.
 
     Args:
-        points: of the labels, of length one, `(labels, dim)`.
+        points: the label points, of length one, `(labels, dim)`.
         inputs: `(rows, columns)`.
-        true: column of each row's label.
-        splits: of each fold, the split of every row.
-        split: the rows that are scored.
+        true: `(rows,)`, the index of each row's label.
+        splits: one array per fold, `(rows,)`, with the split of each row.
+        split: the split that is scored.
     """
     from sklearn.linear_model import Ridge
 
-    found = []
-    for divided in splits:
-        train, scored = divided == "train", divided == split
+    areas = []
+    for split_of_row in splits:
+        train, scored = split_of_row == "train", split_of_row == split
         scaled = (inputs - inputs[train].mean(axis=0)) / (inputs[train].std(axis=0) + 1e-6)
         for label in range(len(points)):
             rows = train & (true != label)
-            said = Ridge(alpha=RIDGE_PENALTY).fit(scaled[rows], points[true[rows]]).predict(scaled[scored])
-            cosine = (said / np.linalg.norm(said, axis=1, keepdims=True)) @ points.T
+            predicted = Ridge(alpha=RIDGE_PENALTY).fit(scaled[rows], points[true[rows]]).predict(scaled[scored])
+            cosine = (predicted / np.linalg.norm(predicted, axis=1, keepdims=True)) @ points.T
             ranks = torch.from_numpy(RIDGE_SCALE * cosine).log_softmax(dim=1)[:, label].numpy()
-            found.append(metrics.auc(ranks, true[scored] == label))
-    return float(np.mean(found))
+            areas.append(metrics.auc(ranks, true[scored] == label))
+    return float(np.mean(areas))

@@ -1,4 +1,4 @@
-"""A recognizer's scores on a corpus, over the corpus's labels."""
+"""Evaluate a recognizer on one split of a corpus, over the labels of the corpus."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
 from emoembed.reading.sources import as_corpus, present_modalities, usable_modalities
 
-SHARED = ("meld", "emorynlp")  # scenes of one series: utterances of one's test are in the other's training rows
-WITHOUT_SPLIT = ("tess", "emodb")  # corpora of which every row is trained on, whatever split it is given
+SHARED = ("meld", "emorynlp")  # scenes of one TV series: test utterances of one are training rows of the other
+WITHOUT_SPLIT = ("tess", "emodb")  # models train on every row of these corpora, whatever its split
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a recognizer on one split of a corpus: figures, a table by label, and every row's prediction."""
+    """The metrics of a recognizer on one split of a corpus, a table by label, and the prediction of every row."""
 
     figures: dict[str, Any]
     by_label: pd.DataFrame
     predictions: pd.DataFrame
     summary: Summary
-    trained_on: bool  # the rows were training rows, so that this is no test
+    trained_on: bool  # the model was trained on these rows, so this is no test
 
 
 def evaluate_corpus(
@@ -48,22 +48,25 @@ def evaluate_corpus(
     batch_size: int = 32,
     progress: bool = False,
 ) -> Evaluation:
-    """The recognizer's own scores on one split of a corpus, over the corpus's labels.
+    """Evaluate a recognizer on one split of a corpus, over the labels of the corpus.
 
-    A known corpus is read in the modality it is evaluated in, a manifest in all that it and the model have. AUC and
-    average precision rank rows by a label's probability. Where rows bear several labels, macro-F1 takes each
-    label's threshold from the valid split. The first figure has its 95 % interval, `low` to `high`: the percentile
-    bootstrap over dialogues, else speakers, else rows.
+    A known corpus is read in the modality of `folds.modality_of`. A manifest is read in all modalities that both the
+    manifest and the model have. AUC and average precision rank the rows by the probability of a label. For a
+    multi-label corpus, the thresholds of macro-F1 are fitted on the valid split. UAR, accuracy and macro-F1 have 95 %
+    intervals, `low` to `high`: a percentile bootstrap over dialogues, else speakers, else rows.
 
     Raises:
-        CorpusError: there is no such split; or no valid split for the thresholds.
+        CorpusError: the corpus does not have the split, or no valid split for the thresholds.
+        InputError: no row of the split has a label, or no row could be scored.
     """
     corpus = as_corpus(source).canonical()
     scored = corpus.split(split)
     if not corpus.multi_label:
         scored = scored.where(scored.samples["labels"].map(len) > 0)
     if scored.samples.empty:
-        raise InputError(f"{corpus.name} has no labelled row in its split {split!r}")
+        raise InputError(
+            f"{corpus.name} has no row with a label in split {split!r}; label some of its rows, or score another split"
+        )
     usable = usable_modalities(
         recognizer.model, corpus, (modality_of(corpus),) if corpus.name in corpora.NAMES else present_modalities(corpus)
     )
@@ -72,9 +75,11 @@ def evaluate_corpus(
     thresholds = None
     if corpus.multi_label:
         valid = corpus.split("valid")
-        same = (results, summary) if split == "valid" else None
-        answered, _ = same or score_rows(recognizer, valid, usable, corpus.labels, True, batch_size, progress)
-        thresholds = metrics.best_thresholds(*_matrices(valid, answered))
+        scored_already = (results, summary) if split == "valid" else None
+        valid_results, _ = scored_already or score_rows(
+            recognizer, valid, usable, corpus.labels, True, batch_size, progress
+        )
+        thresholds = metrics.best_thresholds(*_matrices(valid, valid_results))
     by_label = _by_label(corpus.labels, scores, bears)
     figures = {
         "corpus": corpus.name,
@@ -93,15 +98,19 @@ def evaluate_corpus(
 
 
 def trained_on(model: EmotionModel, corpus: str, split: str) -> bool:
-    """Whether rows of a split of a corpus are among what a model was trained on, by what its checkpoint says."""
-    taught = model.state.provenance.get("trained_on", {})
-    names = {name for part in (taught.values() if isinstance(taught, Mapping) else [taught]) for name in part}
+    """Whether a model was trained on rows of this split, by the provenance in its checkpoint."""
+    training_corpora = model.state.provenance.get("trained_on", {})
+    names = {
+        name
+        for part in (training_corpora.values() if isinstance(training_corpora, Mapping) else [training_corpora])
+        for name in part
+    }
     others = set(SHARED) - {corpus} if corpus in SHARED else set()
     return bool(others & names) or (corpus in names and (split == "train" or corpus in WITHOUT_SPLIT))
 
 
 def write_evaluation(folder: str | Path, figures: Mapping[str, Any], **tables: pd.DataFrame) -> None:
-    """Write `metrics.json` and a CSV per table into a folder, each whole or not at all."""
+    """Write `metrics.json` and one CSV per table into a folder. No file is ever half written."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame in tables.items():
@@ -111,10 +120,10 @@ def write_evaluation(folder: str | Path, figures: Mapping[str, Any], **tables: p
 
 
 def _matrices(corpus: Corpus, results: Mapping[str, Result]) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and whether the label is borne, both `(answered rows, labels)`."""
+    """Scores, and which labels each row has. Both are `(rows with a result, labels)`."""
     answered = corpus.where(corpus.samples["id"].isin(set(results)))
     if answered.samples.empty:
-        raise InputError(f"no row of {corpus.name} could be scored")
+        raise InputError(f"no row of {corpus.name} could be scored; check that its files exist and can be read")
     scores = np.array([[results[i].scores[label] for label in corpus.labels] for i in answered.samples["id"]])
     bears = np.array([[label in row for label in corpus.labels] for row in answered.samples["labels"]])
     return scores, bears
@@ -136,19 +145,19 @@ def _figures(
 def _intervals(
     scores: np.ndarray, bears: np.ndarray, thresholds: np.ndarray | None, groups: np.ndarray
 ) -> dict[str, float]:
-    """The 95 % interval of each of the figures."""
-    found = {}
+    """The 95 % interval of each metric of `_figures`."""
+    intervals = {}
     for name in _figures(scores, bears, thresholds):
 
-        def drawn(rows: np.ndarray, name: str = name) -> float:
+        def metric_of_sample(rows: np.ndarray, name: str = name) -> float:
             return _figures(scores[rows], bears[rows], thresholds, np.nan)[name]
 
-        found[f"{name}_low"], found[f"{name}_high"] = metrics.bootstrap(drawn, groups)
-    return found
+        intervals[f"{name}_low"], intervals[f"{name}_high"] = metrics.bootstrap(metric_of_sample, groups)
+    return intervals
 
 
 def _groups(corpus: Corpus, results: Mapping[str, Result]) -> np.ndarray:
-    """What is redrawn whole, by answered row."""
+    """The bootstrap group of each row with a result."""
     return corpus.groups()[corpus.samples["id"].isin(set(results)).to_numpy()]
 
 
@@ -163,11 +172,11 @@ def _by_label(labels: Sequence[str], scores: np.ndarray, bears: np.ndarray) -> p
 
 
 def _plain(value: Any) -> Any:
-    """Values JSON has: NaN becomes null."""
+    """The value in JSON types; NaN and infinity become null."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     value = value.item() if isinstance(value, np.generic) else value
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -175,7 +184,7 @@ def _plain(value: Any) -> Any:
 def predictions_table(
     corpus: Corpus, results: Mapping[str, Result], failures: Mapping[str, str], labels: Sequence[str]
 ) -> pd.DataFrame:
-    """One row a sample, in the corpus's order: id, label, scores in the labels' order, error."""
+    """One row per sample, in the order of the corpus: id, label, the scores in the order of `labels`, error."""
     rows = []
     for item in corpus.samples["id"]:
         result = results.get(item)

@@ -1,4 +1,4 @@
-"""A protocol run from end to end: all emotions seen, then each unseen one, beside what a figure has to beat."""
+"""Run a protocol from end to end: all emotions seen, then each unseen emotion, with baselines for comparison."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ SHOTS: tuple[int | str, ...] = (0, "1%", 1, 2, 4, 8, 16)
 
 
 def run(study: Study, *, shots: Sequence[int | str] = SHOTS, closed_set: bool = True) -> Report:
-    """Train and measure: all emotions seen, beside baselines; then each unseen one, zero-shot and with examples.
+    """Train and measure with all emotions seen and with baselines, then zero-shot and few-shot for unseen emotions.
 
     Args:
-        study: what is trained, held out and scored. Without unseen emotions there is no zero-shot and no few-shot.
-        shots: numbers of examples; `"1%"` is the paper's share of the training rows that bear the label. The method
-            `mtee` has no few-shot vectors, so that it has no such table.
-        closed_set: train EF-LSTM, LF-LSTM and MulT beside, where the rows are ready features.
+        study: the corpus, the method and the held-out emotions. Without held-out emotions the report has no zero-shot
+            and no few-shot table.
+        shots: numbers of examples. `"1%"` is 1 % of the training rows that have the label, as in Dai et al. 2020. The
+            method `mtee` cannot learn from examples, so its report has no few-shot table.
+        closed_set: also train EF-LSTM, LF-LSTM and MulT. Applies only where the rows are ready features.
     """
     report = Report(f"{study.folds[0].name.rpartition('-')[0]}, {study.protocol}, {study.split} split", _facts(study))
     if study.groups:
@@ -37,11 +38,11 @@ def run(study: Study, *, shots: Sequence[int | str] = SHOTS, closed_set: bool = 
     report.add(all_seen.measure(study, closed_set=closed_set))
     if study.groups:
         report.add(_unseen(study, shots if study.method == "emoembed" else ()))
-    listed = [figure for figure in published.FIGURES if figure.protocol == study.protocol]
-    if listed:
+    published_figures = [figure for figure in published.FIGURES if figure.protocol == study.protocol]
+    if published_figures:
         rows = [
             {"system": f.system, "reads": f.reads, **f.figures, "source": f.source, "caution": f.caution}
-            for f in listed
+            for f in published_figures
         ]
         report.tables["Published, in per cent"] = pd.DataFrame(rows).set_index("system").fillna("")
     return report
@@ -57,7 +58,9 @@ def _facts(study: Study) -> dict[str, Any]:
         "rows": ", ".join(f"{name} {count:,}" for name, count in rows.items())
         + (f" over {len(folds)} folds" if len(folds) > 1 else "")
         + (f"; published: {expected}" if expected else ""),
-        "reads": ", ".join(f"{name} ({one.features}, {one.encoder})" for name, one in folds[0].modalities.items()),
+        "reads": ", ".join(
+            f"{name} ({config.features}, {config.encoder})" for name, config in folds[0].modalities.items()
+        ),
         "seeds": ", ".join(map(str, study.seeds)),
         "scored": study.split,
         "data fingerprint": ", ".join(hash_of(fold.train) for fold in folds),
@@ -75,16 +78,16 @@ def _facts(study: Study) -> dict[str, Any]:
 
 
 def _unseen(study: Study, shots: Sequence[int | str]) -> Section:
-    """Each held-out group: zero-shot in both readings, and a few examples."""
+    """Zero-shot, generalised zero-shot and few-shot tables of the held-out groups."""
     measured: list[dict[str, object]] = []
-    taught: list[pd.DataFrame] = []
+    curves: list[pd.DataFrame] = []
     for fold, group, seed in study.runs():
         model = study.model(fold, group, seed)
         offset = zero_shot.pseudo_offset(study, fold, group, seed)
         facts = {"seed": seed, "fold": fold.name}
         measured += zero_shot.measure(model, fold, group, study.split, facts, offset=offset)
         if shots:
-            taught.append(
+            curves.append(
                 few_shot.curve(model, fold, group, study.split, few_shot.Teaching(shots, seed=seed), offset=offset)
             )
     table = pd.DataFrame(measured)
@@ -92,38 +95,38 @@ def _unseen(study: Study, shots: Sequence[int | str]) -> Section:
         "Zero-shot: each unseen emotion, its rows left out of training": _by_label(study, table),
         "Generalised zero-shot: seen and unseen compete": _generalised(study, table),
     }
-    if taught:
+    if curves:
         tables["With a few examples, mean over emotions (five draws; sd over draws)"] = few_shot.summarize(
-            pd.concat(taught, ignore_index=True)
+            pd.concat(curves, ignore_index=True)
         )
     return Section(tables)
 
 
 def _by_label(study: Study, table: pd.DataFrame) -> pd.DataFrame:
-    """Each unseen emotion's measures, beside those of the untrained sentence encoder."""
+    """The measures of each unseen emotion, and those of the untrained sentence encoder."""
     columns = [name for name in ("wacc", "f1", "auc", "ap", "chance_ap") if name in table]
     by_label = table.groupby("unseen", sort=False)[columns].mean()
     deviation = table.groupby(["unseen", "seed"], sort=False)["auc"].mean().groupby("unseen", sort=False).std()
     by_label.insert(columns.index("auc") + 1, "auc sd", deviation)
-    untrained = zero_shot.untrained_similarity(study.folds, study.base, list(by_label.index), study.split)
+    similarity = zero_shot.untrained_similarity(study.folds, study.base, list(by_label.index), study.split)
     for measure in ("auc", "ap"):
-        by_label[f"untrained {measure}"] = [untrained[label][measure] for label in by_label.index]
+        by_label[f"untrained {measure}"] = [similarity[label][measure] for label in by_label.index]
     by_label.loc["mean"] = by_label.mean()
     return by_label
 
 
 def _generalised(study: Study, table: pd.DataFrame) -> pd.DataFrame:
-    """The measures of each held-out group, and of the untrained sentence encoder where texts are raw."""
-    present = [name for name in (*zero_shot.MEASURES[:4], "macro_f1_seen", "macro_f1_unseen") if name in table]
-    shared = table.groupby(["group", "seed"], sort=False)[present].mean().groupby("group", sort=False).mean()
+    """The measures of each held-out group, and of the untrained sentence encoder where the corpus has raw texts."""
+    measures = [name for name in (*zero_shot.MEASURES[:4], "macro_f1_seen", "macro_f1_unseen") if name in table]
+    shared = table.groupby(["group", "seed"], sort=False)[measures].mean().groupby("group", sort=False).mean()
     shared.loc["mean"] = shared.mean()
-    start = zero_shot.untrained_model(study.folds[0], study.base)
-    if start is None:
+    untrained = zero_shot.untrained_model(study.folds[0], study.base)
+    if untrained is None:
         return shared
     rows = []
     for fold, group, seed in study.runs():
         offset = zero_shot.pseudo_offset(study, fold, group, seed, untrained=True)
-        rows += zero_shot.measure(start, fold, group, study.split, {}, offset=offset)
-    for name, row in pd.DataFrame(rows).groupby("group", sort=False)[present].mean().iterrows():
+        rows += zero_shot.measure(untrained, fold, group, study.split, {}, offset=offset)
+    for name, row in pd.DataFrame(rows).groupby("group", sort=False)[measures].mean().iterrows():
         shared.loc[f"untrained similarity, {name}"] = row
     return shared

@@ -1,4 +1,4 @@
-"""Few-shot evaluation: the measures of zero-shot at 0, 1, 2, 4, ... examples of each held-out emotion."""
+"""Few-shot evaluation: the zero-shot measures after 0, 1, 2, 4, ... examples of each held-out emotion."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ SHOTS = (0, 1, 2, 4, 8, 16)
 
 @dataclass(frozen=True)
 class Teaching:
-    """How a held-out model is taught; see `evaluate`."""
+    """How a held-out model learns from examples; `evaluate` explains the fields."""
 
     shots: Sequence[int | str] = SHOTS
     draws: int = 5
     steps: int = 0
-    seed: int = 0  # of the draws
+    seed: int = 0  # for drawing the examples
 
 
 def evaluate(study: Study, *, shots: Sequence[int | str] = SHOTS, draws: int = 5, steps: int = 0) -> pd.DataFrame:
-    """Adapt held-out models with examples from the training split; one row per shots, draw, seed, fold and label.
+    """Adapt held-out models with examples from the training split. One row per shots, draw, seed, fold and label.
 
     Args:
-        study: what is held out, trained and scored.
+        study: the corpus, the method and the held-out emotions.
         shots: numbers of examples of each unseen label, or shares of its training rows such as `"1%"`.
-        draws: how often examples are drawn anew.
-        steps: of the light fine-tune, see `transfer.few_shot.adapt`.
+        draws: the number of random draws of examples.
+        steps: gradient steps of the light fine-tune; see `transfer.few_shot.adapt`.
     """
     tables = [
         curve(study.model(fold, group, seed), fold, group, study.split, Teaching(shots, draws, steps, seed))
@@ -60,30 +60,31 @@ def curve(
     offset: float | None = None,
     encoded: Encoded | None = None,
 ) -> pd.DataFrame:
-    """One held-out model taught with more and more examples: one row per shots, draw and label.
+    """The learning curve of one held-out model over the number of examples. One row per shots, draw and label.
 
     Args:
         model: trained without the unseen emotions.
-        fold, unseen, split, encoded, offset: as `zero_shot.measure` takes them.
-        teaching: how many examples, and which.
+        fold, unseen, split, encoded, offset: as in `zero_shot.measure`.
+        teaching: how many examples, and how they are drawn.
     """
     rows: list[dict[str, object]] = []
     encoded = encoded or zero_shot.encode(model, fold, split)
     for count in teaching.shots:
         for draw in range(teaching.draws if count else 1):
-            taught = model
+            adapted = model
             if count:
                 support = draw_support(fold.train, unseen, count, 1000 * teaching.seed + draw)
-                taught = teach(model, fold.train, support, steps=teaching.steps)
+                adapted = teach(model, fold.train, support, steps=teaching.steps)
             facts: dict[str, object] = {"shots": count, "draw": draw, "seed": teaching.seed, "fold": fold.name}
-            rows += zero_shot.measure(taught, fold, unseen, split, facts, encoded, offset)
+            rows += zero_shot.measure(adapted, fold, unseen, split, facts, encoded, offset)
     return pd.DataFrame(rows)
 
 
 def draw_support(train: EmotionData, labels: Sequence[str], shots: int | str, seed: int) -> dict[str, np.ndarray]:
-    """Positions of exactly `shots` training rows of each label, without replacement; all there are where fewer.
+    """Draw the positions of `shots` training rows of each label, without replacement.
 
-    A share such as `"1%"` is of the label's training rows, rounded up (Dai et al. 2020, section 4.4, take 1 %).
+    A label with fewer rows gives all of them. A share such as `"1%"` is a share of the label's training rows, rounded
+    up (Dai et al. 2020, section 4.4, take 1 %).
     """
     generator = np.random.default_rng(seed)
     support = {}
@@ -95,7 +96,7 @@ def draw_support(train: EmotionData, labels: Sequence[str], shots: int | str, se
 
 
 def teach(model: EmotionModel, train: EmotionData, support: dict[str, np.ndarray], *, steps: int = 0) -> EmotionModel:
-    """Adapt a model to the training rows at these positions."""
+    """Adapt a model to the training rows at the positions in `support`."""
     points: dict[str, dict[str, Tensor]] = {}
     for label, positions in support.items():
         encoded = encode_rows(model, train.rows(positions))
@@ -109,20 +110,20 @@ def teach(model: EmotionModel, train: EmotionData, support: dict[str, np.ndarray
 
 
 def gain(table: pd.DataFrame, shots: int, measure: str = "ap") -> dict[str, float]:
-    """Mean gain over zero-shot of each label at some shots, with its 95 % interval when labels are redrawn."""
+    """Mean gain over zero-shot after `shots` examples, with a 95 % interval from a bootstrap over labels."""
     keys = ["unseen", "fold", "seed"]
     before = table[table["shots"] == 0].set_index(keys)[measure]
     after = table[table["shots"] == shots].groupby(keys, sort=False)[measure].mean()
     gains = (after - before.loc[after.index]).reset_index()
     values = gains[measure].to_numpy()
-    low, high = metrics.bootstrap(lambda at: float(values[at].mean()), gains["unseen"].to_numpy())
+    low, high = metrics.bootstrap(lambda rows: float(values[rows].mean()), gains["unseen"].to_numpy())
     return {"shots": shots, "gain": float(values.mean()), "low": low, "high": high, "labels": gains["unseen"].nunique()}
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:
-    """By number of shots, in the order they were run: mean over labels, folds and draws; sd over draws and seeds."""
-    present = [name for name in zero_shot.MEASURES if name in table]
-    by_draw = table.groupby(["shots", "seed", "draw"], sort=False)[present].mean()
+    """One row per number of shots, in the order of the runs. Mean over labels, folds, draws; sd over draws, seeds."""
+    measures = [name for name in zero_shot.MEASURES if name in table]
+    by_draw = table.groupby(["shots", "seed", "draw"], sort=False)[measures].mean()
     mean = by_draw.groupby("shots", sort=False).mean()
     spread = by_draw.groupby("shots", sort=False).std(ddof=1).add_suffix(" sd")
     return pd.concat([mean, spread[[f"{name} sd" for name in ("auc", "ap")]]], axis=1)

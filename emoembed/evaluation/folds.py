@@ -1,4 +1,4 @@
-"""Corpora divided into folds: rows with features, and what reads them."""
+"""Divide corpora into folds: rows with features, and the configuration of each modality."""
 
 from __future__ import annotations
 
@@ -29,32 +29,33 @@ METHODS = ("emoembed", "mtee")
 
 @dataclass(frozen=True)
 class Fold:
-    """One division of a corpus, as rows with features."""
+    """One division of a corpus into train, valid and test rows with features."""
 
     name: str
     kind: str
-    """Which recipe trains it: text, audio, video, or sequence for ready features."""
+    """The training recipe: `text`, `audio` or `video`, or `sequence` for ready features."""
     train: EmotionData
     valid: EmotionData
     test: EmotionData
     groups: dict[str, str]
-    """Row id -> what may not be torn apart when rows are redrawn: its speaker or dialogue, else itself."""
+    """Row id -> its bootstrap group: its speaker or dialogue, else the row alone."""
     modalities: Mapping[str, ModalityConfig] = field(default_factory=dict)
     corpus: Corpus | None = None
     phrases: PhraseEncoder | None = None
-    """What embeds labels; by default what fits the kind."""
+    """Embeds the labels. None: `phrases_for` chooses by `kind`."""
     method: str = "emoembed"
-    """Which model is trained: this project's own, or `mtee`, that of Dai et al. 2020."""
+    """The model: `emoembed`, or `mtee` for the model of Dai et al. 2020."""
     beside: EmotionData | None = None
-    """Rows of other corpora, for the maps in closed form alone."""
+    """Rows of other corpora. Only the ridge maps are fitted on them."""
 
     def part(self, split: str) -> EmotionData:
-        """The rows of `train`, `valid` or `test`. Raises InputError where there are none."""
+        """The rows of `train`, `valid` or `test`. Raises InputError where the split is empty."""
         rows: EmotionData = getattr(self, split)
         if not len(rows):
-            there = ", ".join(name for name in ("train", "valid", "test") if len(getattr(self, name)))
+            filled = ", ".join(name for name in ("train", "valid", "test") if len(getattr(self, name)))
             raise InputError(
-                f"{self.name} has no {split} rows with features; it has {there}: mark some in column split"
+                f"{self.name} has no {split} rows with features; it has {filled} rows. "
+                f"Mark some rows as {split} in column split"
             )
         return rows
 
@@ -68,15 +69,15 @@ def make_fold(
     *,
     drop: bool = True,
 ) -> Fold:
-    """One division of a corpus as rows with features.
+    """Read the features of a corpus and divide its rows by split.
 
     Args:
-        corpus: its rows with their splits.
-        name: of the fold.
-        phrases: what embeds labels.
-        base: whose tokenizer makes text rows.
-        cache: where features are kept.
-        drop: leave out feature columns that are emotion scores themselves.
+        corpus: the rows with their splits.
+        name: the name of the fold.
+        phrases: embeds the labels and tokenizes raw texts.
+        base: gives text models the architecture of their sentence encoder.
+        cache: the folder for extracted features.
+        drop: leave out feature columns that are themselves emotion scores.
     """
     kind = kind_of(corpus)
     if isinstance(corpus, FeatureCorpus):
@@ -90,12 +91,12 @@ def make_fold(
 
 
 def kind_of(corpus: Corpus) -> str:
-    """The recipe a corpus is evaluated with: `sequence` where it has features, else that of its modality."""
+    """The training recipe of a corpus: `sequence` where it has ready features, else its modality."""
     return "sequence" if isinstance(corpus, FeatureCorpus) and corpus.features else modality_of(corpus)
 
 
 def reads_texts(corpus: Corpus) -> bool:
-    """Whether a corpus of ready features has its text as raw texts."""
+    """Whether a corpus of ready features has raw texts in place of text features."""
     return (
         isinstance(corpus, FeatureCorpus)
         and "text" not in corpus.features
@@ -104,7 +105,7 @@ def reads_texts(corpus: Corpus) -> bool:
 
 
 def modality_of(corpus: Corpus) -> str:
-    """The modality a corpus is evaluated in: a known one's own; a manifest's text, else its sound, else its faces."""
+    """The modality in which a corpus is evaluated. For a manifest: text, else audio, else video."""
     if corpus.name in AUDIO_CORPORA:
         return "audio"
     if corpus.name in VIDEO_CORPORA:
@@ -114,53 +115,55 @@ def modality_of(corpus: Corpus) -> str:
             return modality
     remedy = ""
     if isinstance(corpus, FeatureCorpus) and corpus.features:
-        remedy = f"; it has ready features of {', '.join(corpus.features)}: --protocol trains a model on them"
-    raise InputError(f"{corpus.name} has neither text, sound nor video{remedy}")
+        remedy = f"; it has ready features of {', '.join(corpus.features)}; use --protocol to train a model on them"
+    raise InputError(f"{corpus.name} has no text, audio or video{remedy}")
 
 
 def parse_unseen(unseen: str | Sequence[str], labels: Sequence[str]) -> list[tuple[str, ...]]:
-    """Which emotions are held out together: `"each"` is one at a time; names go together.
+    """The groups of held-out emotions. `"each"` makes one group per label; names form one group.
 
     Raises:
-        LabelError: a name the corpus does not annotate, or fewer than two labels left to train on.
+        LabelError: no name, a name that the corpus does not annotate, or fewer than two labels left to train on.
     """
-    given = [name for name in (unseen.split(",") if isinstance(unseen, str) else unseen) if name.strip()]
-    names = tuple(dict.fromkeys(canonical(name) for name in given))
+    parts = [name for name in (unseen.split(",") if isinstance(unseen, str) else unseen) if name.strip()]
+    names = tuple(dict.fromkeys(canonical(name) for name in parts))
     if names == ("each",):
         if len(labels) < 3:
-            raise LabelError(f"holding out each of {', '.join(labels)} in turn leaves too few to train on")
+            raise LabelError(f"holding out each of {', '.join(labels)} in turn leaves fewer than two to train on")
         return [(label,) for label in labels]
     if not names:
-        raise LabelError(f"no emotion to hold out was named; the corpus annotates {', '.join(labels)}")
-    strange = [name for name in names if name not in labels]
-    if strange:
-        raise LabelError(f"{', '.join(strange)} cannot be held out: the corpus annotates {', '.join(labels)}")
+        raise LabelError(f"no emotion to hold out was named; name some of {', '.join(labels)}, or 'each'")
+    unknown_names = [name for name in names if name not in labels]
+    if unknown_names:
+        raise LabelError(f"{', '.join(unknown_names)} cannot be held out: the corpus annotates {', '.join(labels)}")
     if len(labels) - len(names) < 2:
-        raise LabelError(f"holding out {len(names)} of {len(labels)} labels leaves too few to train on")
+        raise LabelError(
+            f"holding out {len(names)} of {len(labels)} labels leaves fewer than two to train on; hold out fewer"
+        )
     return [names]
 
 
 def modality_config(modality: str, base: EmotionModel, rows: int) -> ModalityConfig:
-    """The recipe of one modality for so many training rows; text takes the trunk of the given model."""
+    """The configuration of one modality for this number of training rows. Text uses the trunk of `base`."""
     if modality == "text":
         return recipes.text_modality(base.config.modalities["text"].trunk_config)
     return recipes.speech_modality(rows) if modality == "audio" else recipes.video_modality()
 
 
 def phrases_for(modality: str, base: EmotionModel) -> PhraseEncoder:
-    """What embeds labels: the sentence encoder's untouched trunk, the word table for ready features."""
+    """The encoder of label phrases: the sentence encoder of `base` for raw media, the word table for ready features."""
     if modality in ("text", "audio", "video") and isinstance(base.phrases, SentenceEncoder):
         return base.phrases
     if modality == "text":
-        raise InputError("text models start from a sentence encoder, such as that of 'base'; this has a word table")
+        raise InputError("text models start from a sentence encoder, but this model has a word table; use 'base'")
     return checkpoint.read_word_table()
 
 
 def as_fold(name: str, kind: str, corpus: Corpus, rows: EmotionData, modalities: Mapping[str, ModalityConfig]) -> Fold:
-    """A divided corpus's rows with features, by split.
+    """Divide rows with features by the splits of their corpus.
 
     Raises:
-        InputError: no train or no valid rows.
+        InputError: there are no train or no valid rows.
     """
     prefix = f"{corpus.name}/"
     splits = {prefix + i: split for i, split in zip(corpus.samples["id"], corpus.samples["split"], strict=True)}
@@ -168,18 +171,18 @@ def as_fold(name: str, kind: str, corpus: Corpus, rows: EmotionData, modalities:
         split: rows.rows(torch.tensor([splits[i] == split for i in rows.ids]).numpy())
         for split in ("train", "valid", "test")
     }
-    empty = [split for split in ("train", "valid") if not len(parts[split])]
-    if empty:
+    empty_splits = [split for split in ("train", "valid") if not len(parts[split])]
+    if empty_splits:
         raise InputError(
-            f"{corpus.name} has no {empty[0]} rows with features; to train on it and choose, its column split has to "
-            "name train and valid rows, and test rows where --split test is asked for"
+            f"{corpus.name} has no {empty_splits[0]} rows with features; its column split has to name train and "
+            "valid rows, and test rows for --split test"
         )
-    named = {prefix + i: str(group) for i, group in zip(corpus.samples["id"], corpus.groups(), strict=True)}
-    return Fold(name, kind, parts["train"], parts["valid"], parts["test"], named, modalities, corpus)
+    groups = {prefix + i: str(group) for i, group in zip(corpus.samples["id"], corpus.groups(), strict=True)}
+    return Fold(name, kind, parts["train"], parts["valid"], parts["test"], groups, modalities, corpus)
 
 
 def of_one_modality(fold: Fold, modality: str) -> Fold:
-    """The same rows with one modality alone, to score or teach a model of several by it."""
+    """The same rows with only one modality, to score or adapt a multimodal model on it."""
     train, valid, test = (
         replace(rows, inputs={modality: rows.inputs[modality]}) for rows in (fold.train, fold.valid, fold.test)
     )
@@ -187,7 +190,7 @@ def of_one_modality(fold: Fold, modality: str) -> Fold:
 
 
 def hash_of(data: EmotionData) -> str:
-    """A fingerprint of which rows bear which labels."""
+    """A fingerprint of the row ids and their labels, 16 hexadecimal digits."""
     digest = hashlib.sha256(data.targets.tobytes())
     digest.update("\n".join((*data.ids, *data.labels)).encode())
     return digest.hexdigest()[:16]
@@ -196,21 +199,21 @@ def hash_of(data: EmotionData) -> str:
 def feature_data(
     corpus: FeatureCorpus, phrases: PhraseEncoder, text: ModalityConfig | None = None, *, drop: bool = True
 ) -> tuple[EmotionData, dict[str, ModalityConfig]]:
-    """Rows with a corpus's own features, and the modalities that read them.
+    """Rows with the ready features of a corpus, and the configuration of each modality.
 
     Args:
-        corpus: with feature tables; raw texts are read where text has no table.
-        phrases: whose tokenizer makes rows of raw texts.
-        text: what reads raw texts, where they shall be read.
-        drop: leave out the columns that are emotion scores themselves (`corpora.feature_names.emotion_columns`).
+        corpus: a corpus with feature tables.
+        phrases: tokenizes raw texts.
+        text: the configuration that reads raw texts. None: raw texts are not read.
+        drop: leave out the columns that are themselves emotion scores (`corpora.feature_names.emotion_columns`).
     """
-    own = {"speech": recipes.audio_modality, "faces": recipes.video_modality}
+    recipe_of = {"speech": recipes.audio_modality, "faces": recipes.video_modality}
     inputs: dict[str, Mapping[str, np.ndarray]] = {}
     modalities: dict[str, ModalityConfig] = {}
     for name, table in corpus.features.items():
         columns = table.feature_set.columns
-        if table.feature_set.name in own:
-            inputs[name], modalities[name] = {i: table[i] for i in table}, own[table.feature_set.name]()
+        if table.feature_set.name in recipe_of:
+            inputs[name], modalities[name] = {i: table[i] for i in table}, recipe_of[table.feature_set.name]()
             continue
         keep = feature_names.positions(columns, feature_names.emotion_columns(columns) if drop else ())
         inputs[name] = {i: np.asarray(table[i])[:, keep] for i in table if len(table[i])}

@@ -1,9 +1,9 @@
-"""Models trained with emotions held out: what every zero-shot and few-shot figure rests on.
+"""Train models with held-out emotions. All zero-shot and few-shot results come from these models.
 
-Every trained part is trained here, on the corpus at hand, without one example of a held-out emotion. Taken ready are
-the sentence encoder, the word table distilled from it, and the label space over it: the project's own table of
-emotions, and what sentences rated for valence, arousal and dominance (EmoBank) taught. None of them saw an item with an
-emotion's label.
+Every trained part is trained here, on one corpus, without any example of a held-out emotion. Three parts are not
+trained here: the sentence encoder, the word table distilled from it, and the label space. The label space uses the
+project's own table of emotions, and ridge regression on sentences rated for valence, arousal and dominance (EmoBank).
+None of the three was trained on items with emotion labels.
 """
 
 from __future__ import annotations
@@ -38,42 +38,47 @@ HELD_OUT_TRAINING = {
     "video": recipes.training("video", epochs=4, patience=4),
     "sequence": recipes.training("sequence", epochs=12, patience=12),
 }
-"""In text and faces fewer epochs than the shipped checkpoint's: unseen emotions suffer when seen ones are learned to
-the end."""
+"""Text and faces train for fewer epochs than in the shipped checkpoint: training to the end on seen emotions harms
+unseen ones."""
 
 UNSEEN_STRENGTH = 0.6
-"""Of trained text adapters where emotions are held out, between untouched (0) and trained (1): `build.temper`."""
+"""Strength of the text adapters in models with held-out emotions: 0 is untrained, 1 fully trained (`build.temper`)."""
 TEXT_ROWS, MOST_EPOCHS = 40_000, 8
-"""Rows one epoch of the text recipe was chosen on: a smaller corpus gets as many steps in more epochs, to a limit."""
+"""One epoch of the text recipe was chosen for `TEXT_ROWS` rows. A smaller corpus gets more epochs for the same number
+of steps, up to `MOST_EPOCHS`."""
 
 
 def train_without(
     fold: Fold, unseen: Sequence[str], recipe: Recipe, *, cache: Path | None = None, progress: bool = False
 ) -> EmotionModel:
-    """A model of one fold trained, and stopped, without the unseen emotions; kept in the cache.
+    """Train the model of one fold without the unseen emotions, or load it from the cache.
+
+    Early stopping does not see the unseen emotions either.
 
     Args:
-        fold: of a corpus.
+        fold: one division of a corpus.
         unseen: labels held out together.
-        recipe: how the model is made, as `recipe_of` gives it.
-        cache: the folder in which the model is kept.
-        progress: show a bar.
+        recipe: how the model is trained; see `recipe_of`.
+        cache: the folder for trained models.
+        progress: show a progress bar.
 
     Raises:
         LabelError: a training label is a synonym of an unseen one.
-        InputError: `mtee` is asked to read raw texts, or the kept model was written by another release.
+        InputError: `mtee` cannot read raw texts, or another release wrote the cached model.
     """
     rows, valid, beside = fold.train.without(unseen), fold.valid.without(unseen), _beside(fold, unseen)
     leaking = leaks(rows.labels, unseen)
     if leaking:
         listed = ", ".join(f"{seen} is a synonym of {label}" for seen, label in leaking)
-        raise LabelError(f"{listed}: such a pair makes the zero-shot figure worthless; hold both out")
+        raise LabelError(f"{listed}: a zero-shot result with such a pair is worthless; hold both out")
     execution = Execution(progress=progress)
-    kept = (cache or cache_folder()) / "held_out" / f"{name_of(fold, unseen, recipe)}.safetensors"
-    if fold.method == "mtee":  # scores as an EmotionModel does, and has neither calibration nor few-shot
-        model = mtee.train(fold.modalities, recipe.phrases, rows, valid, recipe.config, kept=kept, execution=execution)
+    model_file = (cache or cache_folder()) / "held_out" / f"{name_of(fold, unseen, recipe)}.safetensors"
+    if fold.method == "mtee":  # scores like an EmotionModel, but has no calibration and no few-shot
+        model = mtee.train(
+            fold.modalities, recipe.phrases, rows, valid, recipe.config, kept=model_file, execution=execution
+        )
         return cast(EmotionModel, model)
-    trained, _ = train(recipe, rows, valid, beside=beside, kept=kept, execution=execution)
+    trained, _ = train(recipe, rows, valid, beside=beside, kept=model_file, execution=execution)
     return trained
 
 
@@ -87,43 +92,43 @@ def recipe_of(
     augmentation: str = "usual",
     strength: float | None = None,
 ) -> Recipe:
-    """How a fold's models are made with emotions held out, or with none.
+    """The recipe for the models of a fold, with or without held-out emotions.
 
     Args:
-        fold: of a corpus.
-        unseen: labels held out together.
-        seed: of the training.
-        base: whose untouched sentence encoder text models start from, and whose label space embeds raw media's labels.
-        training: other settings than the recipe's.
-        augmentation: how training batches are changed, a key of `recipes.AUGMENTATIONS`.
-        strength: of text adapters; by default `UNSEEN_STRENGTH` where emotions are held out, else 1.
+        fold: one division of a corpus.
+        unseen: labels held out together; may be empty.
+        seed: seed of the training.
+        base: text models start from its untrained sentence encoder. Its label space embeds the labels of raw media.
+        training: settings in place of `training_of`.
+        augmentation: how training batches are augmented, a key of `recipes.AUGMENTATIONS`.
+        strength: strength of the text adapters. The default is `UNSEEN_STRENGTH` with held-out emotions, else 1.
     """
     phrases = fold.phrases or phrases_for(fold.kind, base)
-    usual = UNSEEN_STRENGTH if unseen else 1.0
+    default_strength = UNSEEN_STRENGTH if unseen else 1.0
     return Recipe(
         fold.modalities,
         phrases,
         replace(training or training_of(fold), seed=seed),
         like=base if phrases is base.phrases else None,
         augmentation=augmentation,
-        strength=(usual if strength is None else strength) if fold.kind == "text" else None,
+        strength=(default_strength if strength is None else strength) if fold.kind == "text" else None,
     )
 
 
 def _beside(fold: Fold, unseen: Sequence[str]) -> EmotionData | None:
-    """The rows of other corpora without the unseen labels and their synonyms."""
+    """Rows of other corpora without the unseen labels and their synonyms."""
     if fold.beside is None:
         return None
     return fold.beside.without([label for label in fold.beside.labels if leaks((label,), unseen)])
 
 
 def name_of(fold: Fold, unseen: Sequence[str], recipe: Recipe) -> str:
-    """What a model of `train_without` is called: its fold, and a fingerprint of all that makes it what it is."""
+    """The cache name of a model: its fold, and a fingerprint of the data, the settings and the unseen emotions."""
     return f"{fold.name}-{_fingerprint(fold, unseen, recipe.config, recipe.phrases, recipe.augmentation)}"
 
 
 def training_of(fold: Fold, *, seen: bool = False) -> TrainConfig:
-    """How a fold's models are trained: with emotions held out, or with all of them `seen`."""
+    """The training settings of a fold: with held-out emotions, or with all emotions `seen`."""
     if fold.method == "mtee":
         return recipes.training("mtee")
     kind = recipes.kind_of("audio", fold.modalities["audio"]) if fold.kind == "audio" else fold.kind
@@ -140,17 +145,17 @@ def _fingerprint(
 ) -> str:
     revision = max(recipes.REVISION[name] for name in fold.modalities)
     described = [sorted(unseen), asdict(config), hash_of(fold.train), hash_of(fold.valid), revision]
-    described += [(*one.prompts(), one.sounds, one.looks, one.vad) for one in map(find, fold.train.labels)]
-    described += [_sum_of(fold.train), _sum_of(fold.valid), _sum_of_start(phrases)]
-    described += [{name: asdict(one) for name, one in fold.modalities.items()}]
+    described += [(*label.prompts(), label.sounds, label.looks, label.vad) for label in map(find, fold.train.labels)]
+    described += [_checksum_of_rows(fold.train), _checksum_of_rows(fold.valid), _checksum_of_phrases(phrases)]
+    described += [{name: asdict(modality) for name, modality in fold.modalities.items()}]
     described += [] if augmentation == "usual" else [augmentation]
     described += [fold.method, mtee.REVISION] if fold.method != "emoembed" else []
-    described += [hash_of(fold.beside), _sum_of(fold.beside)] if fold.beside is not None else []
+    described += [hash_of(fold.beside), _checksum_of_rows(fold.beside)] if fold.beside is not None else []
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
 
 
-def _sum_of(data: EmotionData) -> int:
-    """A checksum of what rows hold: the same recordings read in another way are other rows."""
+def _checksum_of_rows(data: EmotionData) -> int:
+    """A checksum of the input arrays. The same recordings with other features have another checksum."""
     total = 0
     for name, store in sorted(data.inputs.items()):
         total = zlib.crc32(name.encode(), total)
@@ -159,8 +164,8 @@ def _sum_of(data: EmotionData) -> int:
     return total
 
 
-def _sum_of_start(phrases: PhraseEncoder) -> int:
-    """A checksum of what embeds labels, from which text models start."""
+def _checksum_of_phrases(phrases: PhraseEncoder) -> int:
+    """A checksum of the weights or vectors that embed labels. Text models start from them."""
     if isinstance(phrases, SentenceEncoder):
         arrays = [value.cpu().numpy() for _, value in sorted(phrases.encoder.trunk.state_dict().items())]
     else:

@@ -1,13 +1,13 @@
-"""Modality-transferable emotion embeddings as their authors published them (Dai et al. 2020), to be compared with.
+"""Modality-transferable emotion embeddings (MTEE) as Dai et al. 2020 published them, for comparison.
 
-A two-layer BiLSTM a modality (300, 200 and 100 units for text, audio, video), directions summed, read at the last
-step; frozen word vectors as labels, mapped linearly into the acoustic and the visual space; raw dot products; one
-linear layer over the modalities, started at equal weights.
+Each modality has a two-layer BiLSTM (300, 200 and 100 units for text, audio, video). Its directions are summed and
+read at the last step. Labels are frozen word vectors, mapped linearly into the acoustic and the visual space. Scores
+are raw dot products. One linear layer fuses the modalities and starts at equal weights.
 
-This project's own model departs where that is at fault: every step is read by attention (the last one holds a backward
-state that has seen one frame), padding is masked, features are standardised, label projections start from an isometry
-(with few seen labels a free linear map lands unseen ones anywhere), similarity is a scaled cosine, and fusion passes
-over modalities that an item lacks.
+This project's own model differs in six points, to correct weaknesses of this one. Attention reads every step, because
+at the last step the backward state has seen only one frame. Padding is masked. Features are standardised. Label
+projections start from an isometry, because few seen labels do not determine a free linear map: unseen labels land
+anywhere. Similarity is a scaled cosine. Fusion skips missing modalities.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from emoembed.training.config import Execution, TrainConfig
 from emoembed.training.loop import fit
 
 REVISION = 2
-"""Raised when a change makes models kept in the cache stale."""
+"""Increase it when a change makes cached models stale."""
 UNITS = {"audio": 200, "video": 100}
 
 
 class LastStepEncoder(nn.Module):
-    """A BiLSTM whose two directions are summed and read at an item's last step, features as they are (section 3.1).
+    """A BiLSTM over raw features. Its two directions are summed and read at the last step (section 3.1).
 
-    Departs from the authors' code in that padding is never read: the last step is the item's own.
+    Departs from the authors' code: it reads the last step of the item, never padding.
     """
 
     def __init__(self, feature_dim: int, embed_dim: int, layers: int = 2, dropout: float = 0.15) -> None:
@@ -56,15 +56,15 @@ class LastStepEncoder(nn.Module):
 
 
 class MTEE(Scorer):
-    """The model: what `training.loop.fit` trains and `evaluation` scores like an `EmotionModel`.
+    """The model. `training.loop.fit` trains it and `evaluation` scores it like an `EmotionModel`.
 
     Args:
-        modalities: what it reads: ready features, with word vectors of the labels' own table as text.
-        words: the table that embeds labels, its vectors as they are (`WordTable(scale=False)`).
-        units: modality -> size of its space, for sound and faces; text has the words' own.
+        modalities: ready features. Text has to be word vectors from the same table as the labels.
+        words: the table that embeds labels, with unscaled vectors (`WordTable(scale=False)`).
+        units: modality -> size of its space, for audio and video. The size for text is that of the word vectors.
 
     Raises:
-        InputError: raw texts or media, or text that is not of the size of the labels' vectors.
+        InputError: the modalities have raw texts or media, or text and label vectors differ in size.
     """
 
     def __init__(
@@ -74,50 +74,55 @@ class MTEE(Scorer):
         units: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
-        columns = {name: one.columns for name, one in modalities.items()}
+        columns = {name: config.columns for name, config in modalities.items()}
         if not isinstance(words, WordTable):
-            raise InputError("mtee embeds labels by word vectors; this corpus is read as raw texts")
-        if any(not there or modalities[name].encoder == "transformer" for name, there in columns.items()):
-            raise InputError("mtee reads ready features with word vectors as text, not raw texts or media")
+            raise InputError(
+                "mtee embeds labels by word vectors, but this corpus has raw texts; use a corpus with word vectors, or "
+                "method emoembed"
+            )
+        if any(not names or modalities[name].encoder == "transformer" for name, names in columns.items()):
+            raise InputError(
+                "mtee reads only ready features, with word vectors as text; for raw texts or media use method emoembed"
+            )
         if "text" in columns and len(columns["text"]) != words.dim:
             raise InputError(
-                f"mtee compares words with labels in one space: text has {len(columns['text'])} columns, the labels' "
-                f"word vectors {words.dim}; give the vectors the text was made with (--words FILE)"
+                f"mtee needs text and labels in one space: text has {len(columns['text'])} columns, the labels' "
+                f"word vectors {words.dim}; give the word vectors of the text features (--words FILE)"
             )
         self.sizes = sizes = {"text": words.dim, **UNITS, **(units or {})}
         self.config = SimpleNamespace(modalities=dict(modalities))
         self.modalities = tuple(modalities)
         self.phrases = words
-        self.encoders = nn.ModuleDict({n: LastStepEncoder(len(there), sizes[n]) for n, there in columns.items()})
+        self.encoders = nn.ModuleDict({n: LastStepEncoder(len(names), sizes[n]) for n, names in columns.items()})
         self.projections = nn.ModuleDict({n: nn.Linear(words.dim, sizes[n]) for n in columns if n != "text"})
         share = torch.tensor(1.0 / len(columns))
         self.share = nn.ParameterDict({name: nn.Parameter(share.clone()) for name in columns})
 
     def embed(self, labels: Labels) -> Tensor:
-        """The bare word vectors of labels `(labels, dim)`: of the name as it is spelled, else of the table's name.
+        """The word vectors of labels `(labels, dim)`: of the name as the caller spells it, else of its canonical name.
 
         Raises:
-            LabelError: of an emotion of which no word has a vector.
+            LabelError: no word of the emotion's name has a vector.
         """
         rows = []
         for spelled, label in resolve(labels).items():
-            known = next((word for word in (spelled, spelled.lower(), label.name) if word in self.phrases), None)
-            rows.append(self.phrases[[known]][0] if known else self.phrases.mean_of(label.name))
+            spelling = next((word for word in (spelled, spelled.lower(), label.name) if word in self.phrases), None)
+            rows.append(self.phrases[[spelling]][0] if spelling else self.phrases.mean_of(label.name))
         return torch.from_numpy(np.stack(rows))
 
     def encode(self, batch: Batch) -> dict[str, Tensor]:
-        """Each modality's points `(batch, units)`; NaN where an item lacks it."""
+        """The points of each modality `(batch, units)`; NaN where an item has no such modality."""
         points = {}
         for name, (frames, lengths) in batch.items():
             present = lengths > 0
-            read = self.encoders[name](frames[present], lengths[present]).float() if bool(present.any()) else None
+            encoded = self.encoders[name](frames[present], lengths[present]).float() if bool(present.any()) else None
             points[name] = frames.new_full((len(frames), self.sizes[name]), torch.nan)
-            if read is not None:
-                points[name][present] = read
+            if encoded is not None:
+                points[name][present] = encoded
         return points
 
     def project(self, features: Tensor) -> dict[str, Tensor]:
-        """Word vectors `(labels, dim)` -> each modality's label points `(labels, units)`."""
+        """Word vectors `(labels, dim)` -> label points `(labels, units)` of each modality."""
         return {n: self.projections[n](features) if n in self.projections else features for n in self.encoders}
 
     def score(self, points: Mapping[str, Tensor], label_points: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -125,7 +130,7 @@ class MTEE(Scorer):
         return {name: items @ label_points[name].T for name, items in points.items()}
 
     def fuse(self, logits: Mapping[str, Tensor]) -> Tensor:
-        """The learned sum over the modalities that an item has, `(batch, labels)`."""
+        """The weighted sum over the modalities of an item, with learned weights: `(batch, labels)`."""
         return torch.stack([self.share[name] * matrix.nan_to_num(0.0) for name, matrix in logits.items()]).sum(dim=0)
 
 
@@ -139,7 +144,7 @@ def train(
     kept: Path,
     execution: Execution = Execution(),
 ) -> MTEE:
-    """A trained model; `kept` is the file that keeps its weights, from which they are read where it stands."""
+    """Train a model and save its weights to the file `kept`. Where the file exists, load the weights instead."""
     torch.manual_seed(config.seed)
     model = MTEE(modalities, words)
     if not kept.is_file():

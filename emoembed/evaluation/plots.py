@@ -1,4 +1,4 @@
-"""The plots of reports: each takes what it draws and a path, and imports matplotlib when it is called."""
+"""The plots of reports. Each function draws its arguments into a file, and imports matplotlib when it is called."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 Judged = tuple[np.ndarray, np.ndarray]
+"""Probabilities `(n,)`, and whether each answer was correct `(n,)`."""
 
 
 def confusion(counts: np.ndarray, labels: Sequence[str], path: Path) -> None:
-    """Counts `(labels, labels)`, annotated by answered, as shares of each row."""
+    """Draw counts `(labels, labels)` as shares of each row. Rows are annotated labels, columns are answers."""
     figure, axes = _canvas(6, 5)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
@@ -25,7 +26,7 @@ def confusion(counts: np.ndarray, labels: Sequence[str], path: Path) -> None:
 
 
 def reliability(curves: Mapping[str, Judged], path: Path) -> None:
-    """Name -> probabilities `(n,)` and whether each was right: a line each of the share right by probability."""
+    """Draw reliability curves: the share of correct answers by probability, one line per name in `curves`."""
     figure, axes = _canvas(5, 5)
     _reliability(axes, curves)
     _save(figure, path)
@@ -37,13 +38,13 @@ def unseen(
     taught: tuple[Sequence[int], Sequence[float]],
     path: Path,
 ) -> None:
-    """Labels never seen: reliability, AUC by nearness to the nearest label seen, average precision by examples.
+    """Draw three plots of unseen labels: reliability, AUC by cosine, and average precision by number of examples.
 
     Args:
-        curves: as those of `reliability`.
-        known: cosines of held-out labels with the nearest seen one, and their AUC.
-        taught: numbers of examples, and the mean average precision with them.
-        path: of the figure.
+        curves: as in `reliability`.
+        known: the cosine of each held-out label with the nearest seen label, and its AUC.
+        taught: numbers of examples, and the mean average precision after them.
+        path: the file of the figure.
     """
     figure, (first, second, third) = _canvas(14, 4.5, columns=3)
     _reliability(first, curves)
@@ -58,9 +59,9 @@ def unseen(
 def _reliability(axes: Any, curves: Mapping[str, Judged], bins: int = 10) -> None:
     axes.plot([0, 1], [0, 1], color="0.7")
     for name, (probabilities, correct) in curves.items():
-        place = np.minimum((probabilities * bins).astype(int), bins - 1)
-        there = [b for b in range(bins) if (place == b).any()]
-        means = [[values[place == b].mean() for b in there] for values in (probabilities, correct)]
+        bin_of_row = np.minimum((probabilities * bins).astype(int), bins - 1)
+        filled_bins = [b for b in range(bins) if (bin_of_row == b).any()]
+        means = [[values[bin_of_row == b].mean() for b in filled_bins] for values in (probabilities, correct)]
         axes.plot(*means, marker="o", label=name)
     axes.set(xlabel="probability", ylabel="share that is right", title="reliability")
     if len(curves) > 1:
@@ -68,7 +69,7 @@ def _reliability(axes: Any, curves: Mapping[str, Judged], bins: int = 10) -> Non
 
 
 def label_map(places: pd.DataFrame, path: Path, title: str) -> None:
-    """Labels (index) at `x` and `y`; those `seen` in training stand out."""
+    """Draw a map of labels: the index of `places` at its columns `x` and `y`. Labels with `seen` are red."""
     figure, axes = _canvas(9, 7)
     for seen, colour, size in ((False, "0.55", 7), (True, "tab:red", 10)):
         for name, row in places[places["seen"] == seen].iterrows():

@@ -1,7 +1,7 @@
-"""Protocols by name: which rows, which emotions, which division, what is held out. One definition each.
+"""Protocols by name. A protocol defines the rows, the emotions, the folds and the held-out emotions.
 
-A figure is comparable with another's only under the same protocol; `Protocol.warning` says where two that look alike
-are not.
+Two results are comparable only under the same protocol. `Protocol.warning` names protocols that look alike but are not
+comparable.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from emoembed.errors import CorpusError, InputError
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a corpus is divided and what is asked of it."""
+    """How a corpus is divided, which labels it has, and which are held out."""
 
     name: str
     corpora: tuple[str, ...]
-    """The corpora it divides; empty for any."""
+    """The corpora it applies to; empty: any corpus."""
     about: str
     labels: tuple[str, ...] = ()
-    """Canonical names, in the order of the published tables; rows of others are left out. Empty: the corpus's own."""
+    """Canonical names, in the order of the published tables. Rows of other labels are left out. Empty: all labels."""
     merge: Mapping[str, str] = field(default_factory=dict)
-    """Emotions that count as another."""
+    """Emotion -> the emotion it is counted as."""
     unseen: tuple[str, ...] = ()
-    """Emotions the published zero-shot tables hold out, each in turn; the others train."""
+    """Emotions that the published zero-shot tables hold out, each in turn. The others are trained on."""
     together: bool = False
-    """Whether one model trains without all of them."""
+    """Whether all `unseen` emotions are held out of one model."""
     divide: Callable[[Corpus], list[Corpus]] = lambda corpus: [corpus]
     rows: Mapping[str, int] = field(default_factory=dict)
-    """Rows of the whole corpus under it, by split (or `all`), as published."""
+    """The published number of rows, by split or as `all`."""
     warning: str = ""
     forms: tuple[str, ...] = ()
-    """The file forms whose own split it is; empty for any."""
+    """The file forms that contain the split of this protocol; empty: any form."""
 
     def apply(self, corpus: Corpus) -> list[Corpus]:
-        """The corpus's folds under this protocol.
+        """The folds of a corpus under this protocol.
 
         Raises:
-            CorpusError: the corpus is another, or in a form that does not carry this division.
+            CorpusError: the protocol does not apply to this corpus or to its file form.
         """
         if self.corpora and corpus.name not in self.corpora:
             raise CorpusError(f"protocol {self.name!r} divides {' or '.join(self.corpora)}, not {corpus.name}")
@@ -51,40 +51,44 @@ class Protocol:
         if self.forms and form not in self.forms:
             raise CorpusError(
                 f"protocol {self.name!r} is the split of the {' or '.join(self.forms)} files; "
-                f"the {form or 'given'} form cannot be divided so. Protocols for it: {', '.join(names_for(corpus))}"
+                f"files of the {form or 'given'} form do not have it. Protocols for it: {', '.join(names_for(corpus))}"
             )
         return self.divide(self._chosen(corpus))
 
     def _chosen(self, corpus: Corpus) -> Corpus:
-        """The rows and labels this protocol asks for, merged; rows of a multi-label corpus all stay."""
+        """The rows and labels of this protocol, with labels merged. A multi-label corpus keeps all rows."""
         if not self.labels:
             return corpus
         merged = [
             tuple(dict.fromkeys(self.merge.get(label, label) for label in row)) for row in corpus.samples["labels"]
         ]
         samples = corpus.samples.assign(labels=pd.Series(merged, corpus.samples.index, dtype=object))
-        known = tuple(dict.fromkeys((*self.labels, *corpus.labels)))
-        whole = replace(corpus, samples=samples, labels=known)
-        kept = whole.where([corpus.multi_label or (bool(row) and set(row) <= set(self.labels)) for row in merged])
-        if kept.samples.empty:
-            raise CorpusError(f"{corpus.name} has no row of {', '.join(self.labels)}, which {self.name!r} asks for")
-        return replace(kept, labels=self.labels)
+        all_labels = tuple(dict.fromkeys((*self.labels, *corpus.labels)))
+        merged_corpus = replace(corpus, samples=samples, labels=all_labels)
+        subset = merged_corpus.where(
+            [corpus.multi_label or (bool(row) and set(row) <= set(self.labels)) for row in merged]
+        )
+        if subset.samples.empty:
+            raise CorpusError(
+                f"{corpus.name} has no row with a label of protocol {self.name!r}: {', '.join(self.labels)}"
+            )
+        return replace(subset, labels=self.labels)
 
 
 def get(name: str) -> Protocol:
-    """A protocol by its name. Raises InputError for a name there is not."""
+    """A protocol by its name. Raises InputError for an unknown name."""
     if name not in PROTOCOLS:
         raise InputError(f"there is no protocol {name!r}; known are {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
 
 
 def names_for(corpus: Corpus) -> list[str]:
-    """The protocols that divide a corpus in its form."""
+    """The names of the protocols that apply to a corpus and its file form."""
     form = getattr(corpus, "form", "")
     return [
         name
-        for name, one in PROTOCOLS.items()
-        if (not one.corpora or corpus.name in one.corpora) and (not one.forms or form in one.forms)
+        for name, protocol in PROTOCOLS.items()
+        if (not protocol.corpora or corpus.name in protocol.corpora) and (not protocol.forms or form in protocol.forms)
     ]
 
 
@@ -93,14 +97,14 @@ def _default(corpus: Corpus) -> list[Corpus]:
 
 
 def _conversation(corpus: Corpus) -> list[Corpus]:
-    """Test is Session 5, valid twelve dialogues of the others; the text release carries the same split itself."""
+    """Session 5 is test; twelve dialogues of the other sessions are valid. The text release has this split already."""
     if corpus.name == "iemocap_text":
         return [corpus]
     return [corpus.with_splits(iemocap.split_of(dialogue) for dialogue in _dialogues(corpus))]
 
 
 def _sessions(corpus: Corpus) -> list[Corpus]:
-    """Each session tests once; every eighth dialogue of the others validates."""
+    """Five folds. Each session is test once; every eighth dialogue of the other sessions is valid."""
     dialogues = _dialogues(corpus)
     folds = []
     for session in range(1, 6):
@@ -118,15 +122,15 @@ def _dialogues(corpus: Corpus) -> list[str]:
     dialogues = corpus.samples["dialogue"]
     if dialogues.isna().any():
         raise CorpusError(
-            f"{corpus.name} in this form names no dialogues, so that it cannot be divided by session; take the raw "
-            "release or MERBench's files"
+            f"{corpus.name} in this form has no dialogue names, so it cannot be divided by session; use the raw "
+            "release or the files of MERBench"
         )
     return [str(name) for name in dialogues]
 
 
 PROTOCOLS: dict[str, Protocol] = {
-    one.name: one
-    for one in (
+    protocol.name: protocol
+    for protocol in (
         Protocol("default", (), "the corpus's own split and labels; RAVDESS in its four actor folds", divide=_default),
         Protocol(
             "mosei-6",

@@ -1,6 +1,6 @@
-"""What a run under a protocol found, as Markdown, JSON and plots.
+"""Write the results of a study as Markdown, JSON and plots.
 
-Nothing in a report depends on the clock: a second run with the same seeds writes the same tables.
+A report has no times or dates. A second run with the same seeds writes the same tables.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from emoembed.features.atomic import write_file
 
 @dataclass(frozen=True)
 class Section:
-    """What one part of a study found: tables and lines by heading, and the scores that plots draw."""
+    """The results of one part of a study: tables and lines by heading, and arrays for the plots."""
 
     tables: dict[str, pd.DataFrame]
     lines: dict[str, list[str]] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Section:
 
 @dataclass
 class Report:
-    """What a study found. `tables` are named as they are headed; `scores` are for the figures `write` draws."""
+    """The results of a study. Keys of `tables` and `lines` are headings. `scores` are arrays that `write` plots."""
 
     title: str
     facts: dict[str, Any]
@@ -37,10 +37,10 @@ class Report:
     lines: dict[str, list[str]] = field(default_factory=dict)
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     figures: list[str] = field(default_factory=list)
-    """Names of PNG files that whoever made the report drew into its folder."""
+    """Names of PNG files that the caller has drawn into the report folder, without `.png`."""
 
     def add(self, section: Section) -> None:
-        """Append a section's tables, lines and scores."""
+        """Add the tables, lines and scores of a section."""
         self.tables |= section.tables
         self.lines |= section.lines
         self.scores |= section.scores
@@ -51,15 +51,15 @@ class Report:
             f"# {self.title}",
             *(f"- {key}: {value}" for key, value in self.facts.items() if not key.startswith("training")),
         ]
-        for heading, said in self.lines.items():
-            parts += ["", f"## {heading}", "", *(f"- {line}" for line in said)]
+        for heading, lines in self.lines.items():
+            parts += ["", f"## {heading}", "", *(f"- {line}" for line in lines)]
         for heading, table in self.tables.items():
             parts += ["", f"## {heading}", "", _markdown(table)]
         return "\n".join(parts) + "\n"
 
 
 def write(report: Report, folder: str | Path) -> None:
-    """`report.md`, `report.json` and the figures, each whole or not at all."""
+    """Write `report.md`, `report.json` and the plots into a folder. No file is ever half written."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     figures = [*report.figures, *_draw(report, folder)]
@@ -77,7 +77,7 @@ def write(report: Report, folder: str | Path) -> None:
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    """A table with its index as the first column, floats to three places."""
+    """The table as Markdown: the index is the first column, floats have three decimals, NaN is empty."""
     names = [str(name) for name in table.index.names if name is not None]
     header = [", ".join(names), *map(str, table.columns)]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
@@ -89,7 +89,7 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 def _draw(report: Report, folder: Path) -> list[str]:
-    """The figures there is something for; their names."""
+    """Draw the plots for which the report has arrays; return their names."""
     drawn = []
     scores: Mapping[str, np.ndarray] = report.scores
     if "confusion" in scores:

@@ -1,4 +1,4 @@
-"""A study: which corpus, which emotions are held out, which model is trained, how often, and what is scored."""
+"""A study: a corpus, the held-out emotions, the model, the seeds, and the split that is scored."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from emoembed.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class Study:
-    """What is measured. The corpus is read once, when `folds` is first used.
+    """The settings of an evaluation. The corpus is read once, when `folds` is first used.
 
     Args:
-        corpus: a corpus, or the path of a manifest.
+        corpus: the name of a corpus, or the path of a manifest.
         data: the folder that holds the corpus.
-        base: the model whose untouched sentence encoder text models start from, and whose tokenizer reads texts.
+        base: text models start from its untrained sentence encoder and use its tokenizer.
         unseen: the emotions held out together, comma-separated or a list. `"each"` holds out each label in turn, or
-            those that the protocol names. None holds out nothing.
+            the unseen labels of the protocol. None holds out nothing.
         protocol: how the corpus is divided, a key of `protocols.PROTOCOLS`.
-        seeds: one training each.
-        split: the rows that are scored. Choose on `"valid"`; `"test"` is for a final figure.
-        fold: one of RAVDESS's four folds, by position; all by default.
+        seeds: one model is trained for each seed.
+        split: the rows that are scored. Make choices on `"valid"`; `"test"` is for the final result.
+        fold: the position of one fold, from 0; all folds by default.
         method: `emoembed`, or `mtee` for the model of Dai et al. 2020.
-        words: the word table that embeds labels for ready features, or a file of word vectors in any form that
-            `features.text.read_word_vectors` reads. The shipped table is the default.
-        epochs: the number of training epochs, in place of the recipe's.
-        drop: leave out feature columns that are emotion scores themselves. False shows their effect.
-        cache: the folder in which features and trained models are kept.
-        progress: show bars.
+        words: the word table that embeds labels for ready features, or a file of word vectors that
+            `features.text.read_word_vectors` can read. The default is the shipped table.
+        epochs: the number of training epochs. None: that of the recipe.
+        drop: leave out feature columns that are themselves emotion scores. False shows their effect.
+        cache: the folder for features and trained models.
+        progress: show progress bars.
     """
 
     corpus: str
@@ -65,38 +65,41 @@ class Study:
 
     @cached_property
     def folds(self) -> tuple[Fold, ...]:
-        """The corpus as the folds of the protocol: RAVDESS in four by actor, any other corpus in its own split.
+        """The folds of the corpus under the protocol.
+
+        The default protocol divides RAVDESS into four folds by actor; any other corpus is one fold with its own split.
 
         Raises:
-            CorpusError: the corpus cannot be read, or the protocol does not divide it.
-            InputError: no row bears an emotion, the split has no rows, there is no such fold, or the base model has
+            CorpusError: the corpus cannot be read, or the protocol does not apply to it.
+            InputError: no row has an emotion, the split has no rows, the fold does not exist, or the base model has
                 no sentence encoder for a corpus of texts.
         """
         corpus = corpora.load(self.corpus, self.data)
         if kind_of(corpus) == "text" and self.base.config.phrases != "text":
-            raise InputError("zero-shot text models start from a sentence encoder, which this model lacks; take 'base'")
+            raise InputError("text models start from a sentence encoder, but this model has a word table; use 'base'")
         if isinstance(corpus, FeatureCorpus):
             corpus = prepare.cached(corpus, self.data, self.cache)
         if not corpus.samples["labels"].map(len).any():
             notes = f" ({'; '.join(corpus.notes)})" if isinstance(corpus, FeatureCorpus) else ""
-            raise InputError(f"no row of {corpus.name} bears an emotion{notes}")
+            raise InputError(f"no row of {corpus.name} has an emotion label{notes}")
         divided = protocols.get(self.protocol).apply(corpus.canonical())
         if self.fold is not None and not 0 <= self.fold < len(divided):
-            raise InputError(f"{corpus.name} has {len(divided)} fold(s), counted from 0; given {self.fold}")
+            raise InputError(f"{corpus.name} has {len(divided)} fold(s), numbered from 0; given {self.fold}")
         positions = range(len(divided)) if self.fold is None else (self.fold,)
         phrases = self._phrases(kind_of(divided[0]), reads_texts(divided[0]))
-        made = tuple(
+        folds = tuple(
             replace(
                 make_fold(divided[at], f"{divided[at].name}-{at}", phrases, self.base, self.cache, drop=self.drop),
                 method=self.method,
             )
             for at in positions
         )
-        for fold in made:
+        for fold in folds:
             fold.part(self.split)
-        return made
+        return folds
 
     def _phrases(self, kind: str, texts: bool) -> PhraseEncoder:
+        """The encoder of labels for a kind of recipe; `texts` says whether the corpus has raw texts."""
         if kind == "text" or texts:
             return phrases_for("text", self.base)
         if isinstance(self.words, WordTable):
@@ -108,11 +111,11 @@ class Study:
 
     @cached_property
     def groups(self) -> tuple[tuple[str, ...], ...]:
-        """The emotions that are held out together, group by group.
+        """Groups of emotions. The emotions of one group are held out together.
 
         Raises:
             LabelError: a name that the corpus does not annotate, or fewer than two labels left to train on.
-            InputError: the protocol holds out other emotions together.
+            InputError: the protocol holds out one fixed group, and `unseen` is another.
         """
         if self.unseen is None:
             return ()
@@ -122,30 +125,30 @@ class Study:
         groups = tuple(parse_unseen(self.unseen, self.folds[0].train.labels))
         if protocol.together and {frozenset(group) for group in groups} != {frozenset(protocol.unseen)}:
             raise InputError(
-                f"{protocol.name} trains without {', '.join(protocol.unseen)} together; "
-                f"given {self.unseen!r}: ask for 'each'"
+                f"protocol {protocol.name!r} holds out {', '.join(protocol.unseen)} together; "
+                f"given {self.unseen!r}: use unseen='each'"
             )
         return groups
 
     def asked(self) -> tuple[tuple[str, ...], ...]:
-        """The `groups`, of which there has to be one. Raises InputError where the study holds out no emotion."""
+        """The `groups`. Raises InputError if the study holds out no emotion."""
         if not self.groups:
             raise InputError(
-                f"zero-shot and few-shot need emotions that are held out; given unseen={self.unseen!r}: "
-                "name them, as in unseen='fear,joy', or ask for 'each'"
+                f"zero-shot and few-shot evaluation need held-out emotions; given unseen={self.unseen!r}: "
+                "name them, as in unseen='fear,joy', or use 'each'"
             )
         return self.groups
 
     def runs(self) -> Iterator[tuple[Fold, tuple[str, ...], int]]:
-        """Every fold, held-out group and seed. Raises InputError as `asked` does."""
+        """Every combination of fold, held-out group and seed. Raises InputError like `asked`."""
         return product(self.folds, self.asked(), self.seeds)
 
     def training(self, *, seen: bool = False) -> TrainConfig:
-        """How models are trained: with emotions held out, or with all of them `seen`."""
+        """The training settings: with held-out emotions, or with all emotions `seen`."""
         config = held_out.training_of(self.folds[0], seen=seen)
         return config if self.epochs is None else replace(config, epochs=self.epochs, patience=self.epochs)
 
     def model(self, fold: Fold, unseen: Sequence[str], seed: int) -> EmotionModel:
-        """The model of one fold that was trained without these emotions; with all of them where there are none."""
+        """The model of one fold, trained without the `unseen` emotions. If `unseen` is empty, it is trained on all."""
         recipe = held_out.recipe_of(fold, unseen, seed, base=self.base, training=self.training(seen=not unseen))
         return held_out.train_without(fold, unseen, recipe, cache=self.cache, progress=self.progress)

@@ -1,9 +1,11 @@
-"""Zero-shot evaluation: emotions held out of training, then answered for.
+"""Zero-shot evaluation: hold emotions out of training, then score rows for them.
 
-Two readings side by side. Per unseen label, AUC and average precision of its score over all rows: does the score
-rank? Where labels exclude each other the score is its probability among all labels, before calibration; where they
-do not, its logit. Generalised (Xian et al. 2018; Chao et al. 2016): seen and unseen labels compete for every row; S
-and U are the UAR of rows with seen and with unseen labels, H their harmonic mean.
+There are two kinds of measures:
+
+- Ranking: AUC and average precision of each unseen label's score over all rows. For single-label corpora the score is
+  the label's uncalibrated probability among all labels; for multi-label corpora it is the logit.
+- Generalised zero-shot (Xian et al. 2018; Chao et al. 2016): seen and unseen labels compete for every row. S is the UAR
+  of rows with seen labels, U that of rows with unseen labels, and H their harmonic mean.
 """
 
 from __future__ import annotations
@@ -31,16 +33,16 @@ MEASURES = (
 )
 
 Encoded = Mapping[str, Mapping[str, Tensor]]
-"""Points of rows `(rows, point_dim)` by split and modality."""
+"""Split -> modality -> points of the rows, `(rows, point_dim)`."""
 
 
 def evaluate(study: Study, *, pseudo_unseen: bool = False) -> pd.DataFrame:
-    """Train with emotions held out and measure; one row per seed, fold and held-out group (and unseen label).
+    """Train with held-out emotions and measure. One row per seed, fold and unseen label.
 
     Args:
-        study: what is held out, trained and scored.
-        pseudo_unseen: choose the offset of calibrated stacking by a second model from which a seen label is held out
-            as well; by default from the seen labels' own validation rows, which costs nothing.
+        study: the corpus, the method and the held-out emotions.
+        pseudo_unseen: choose the offset of calibrated stacking with a second model, which also holds out a seen label.
+            By default the validation rows of the seen labels give the offset, without a second training.
     """
     rows: list[dict[str, object]] = []
     for fold, group, seed in study.runs():
@@ -53,23 +55,25 @@ def evaluate(study: Study, *, pseudo_unseen: bool = False) -> pd.DataFrame:
 def pseudo_offset(
     study: Study, fold: Fold, unseen: Sequence[str], seed: int, *, untrained: bool = False
 ) -> float | None:
-    """The offset that serves a seen label best when it too is held out.
+    """The best offset of calibrated stacking for a seen label that is held out as well (a pseudo-unseen label).
 
-    The seed picks the seen label that plays the part of an unseen one, among those that validation rows bear and that
-    have no synonym left in training. None where there is none, and where labels do not exclude each other.
+    The seed picks the pseudo-unseen label from the seen labels that have validation rows and no synonym in training.
+    Returns None if no label qualifies or the corpus is multi-label.
 
-    `untrained` asks the untouched sentence encoder, which knows every label by its name alone.
+    With `untrained`, the untrained sentence encoder gives the logits. It knows every label only by its name.
     """
     if bool(fold.valid.multi_label.all()):
         return None
     seen = [label for label in fold.train.labels if label not in unseen]
-    borne = {label for label in seen if (fold.valid.targets[:, fold.valid.labels.index(label)] == 1).any()}
-    free = [
-        label for label in seen if label in borne and not leaks([other for other in seen if other != label], [label])
+    with_rows = {label for label in seen if (fold.valid.targets[:, fold.valid.labels.index(label)] == 1).any()}
+    candidates = [
+        label
+        for label in seen
+        if label in with_rows and not leaks([other for other in seen if other != label], [label])
     ]
-    if not free:
+    if not candidates:
         return None
-    pseudo = free[seed % len(free)]
+    pseudo = candidates[seed % len(candidates)]
     model = untrained_model(fold, study.base) if untrained else None
     if model is None:
         model = study.model(fold, (*unseen, pseudo), seed)
@@ -79,7 +83,7 @@ def pseudo_offset(
 
 
 def encode(model: EmotionModel, fold: Fold, split: str) -> Encoded:
-    """Points of all that is asked of one model: validation rows, and those of the split that is scored."""
+    """Encode the validation rows and the rows of the scored split."""
     return {name: encode_rows(model, fold.part(name)) for name in dict.fromkeys(("valid", split))}
 
 
@@ -92,16 +96,16 @@ def measure(
     encoded: Encoded | None = None,
     offset: float | None = None,
 ) -> list[dict[str, object]]:
-    """The measures of one model, a row per unseen label.
+    """The measures of one model. One row per unseen label.
 
     Args:
         model: trained without the unseen labels.
-        fold: of the corpus.
+        fold: one division of the corpus.
         unseen: canonical names.
-        split: what is scored.
-        facts: go into each row (seed, fold, shots).
-        encoded: what `encode` says of the fold, where the caller has it already.
-        offset: of calibrated stacking; from the seen labels' validation rows by default.
+        split: the split that is scored.
+        facts: values added to each row (seed, fold, shots).
+        encoded: the result of `encode`, if the caller has it already.
+        offset: offset of calibrated stacking. None: the validation rows of the seen labels give it.
     """
     scored = fold.part(split)
     valid_data = fold.valid.without(unseen)
@@ -109,8 +113,8 @@ def measure(
     points, valid_points = encoded[split], picked(encoded["valid"], fold.valid, valid_data)
     logits = score_rows(model, points, scored.labels)["fused"]
     valid = score_rows(model, valid_points, scored.labels)["fused"]
-    several = bool(scored.multi_label.all())
-    if several:
+    multi_label = bool(scored.multi_label.all())
+    if multi_label:
         shared, answered = _multi_label(logits, scored, valid, valid_data, unseen)
     else:
         shared, answered = _single_label(logits, scored, valid, valid_data, unseen, offset)
@@ -136,7 +140,7 @@ def measure(
 
 
 def ranked(logits: np.ndarray, rows: EmotionData) -> np.ndarray:
-    """What rows are ranked by for a label: its logit, or its probability among all where labels exclude each other."""
+    """Scores that rank the rows for each label: logits for multi-label rows, else log-probabilities over labels."""
     if bool(rows.multi_label.all()):
         return logits
     return torch.from_numpy(logits).log_softmax(dim=1).numpy()
@@ -145,40 +149,40 @@ def ranked(logits: np.ndarray, rows: EmotionData) -> np.ndarray:
 def untrained_similarity(
     folds: Sequence[Fold], base: EmotionModel, labels: Sequence[str], split: str
 ) -> dict[str, dict[str, float]]:
-    """AUC and average precision of labels by the untouched sentence encoder, mean over folds; NaN without raw texts."""
-    found: dict[str, dict[str, float]] = {label: {"auc": float("nan"), "ap": float("nan")} for label in labels}
+    """AUC and average precision of the untrained sentence encoder. Mean over folds; NaN without raw texts."""
+    similarity: dict[str, dict[str, float]] = {label: {"auc": float("nan"), "ap": float("nan")} for label in labels}
     model = untrained_model(folds[0], base)
     if model is None:
-        return found
+        return similarity
     measured: dict[str, list[tuple[float, float]]] = {label: [] for label in labels}
     for fold in folds:
         scored = fold.part(split)
         ranks = ranked(predict_logits(model, scored)["fused"], scored)
         for label in labels:
             column = scored.labels.index(label)
-            said, bears = ranks[:, column], scored.targets[:, column] == 1
-            measured[label].append((metrics.auc(said, bears), metrics.average_precision(said, bears)))
+            scores, bears = ranks[:, column], scored.targets[:, column] == 1
+            measured[label].append((metrics.auc(scores, bears), metrics.average_precision(scores, bears)))
     for label, pairs in measured.items():
-        found[label] = dict(zip(("auc", "ap"), np.mean(pairs, axis=0).tolist(), strict=True))
-    return found
+        similarity[label] = dict(zip(("auc", "ap"), np.mean(pairs, axis=0).tolist(), strict=True))
+    return similarity
 
 
 def untrained_model(fold: Fold, base: EmotionModel) -> EmotionModel | None:
-    """The untouched sentence encoder as a model of a fold's raw texts alone; None where there are none."""
-    if [one.encoder for one in fold.modalities.values()] != ["transformer"]:
+    """A model with the untrained sentence encoder. None if the fold reads anything but raw texts."""
+    if [config.encoder for config in fold.modalities.values()] != ["transformer"]:
         return None
     return build(fold.modalities, phrases_for("text", base), like=base).eval()
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean over labels and folds within each seed, then mean and standard deviation over seeds."""
-    present = [name for name in (*MEASURES, "chance_uar", "majority_uar", "chance_ap") if name in table]
-    by_seed = table.groupby(["seed", "fold", "group"])[present].mean().groupby("seed").mean()
+    """Mean over labels and folds for each seed, then mean and standard deviation over seeds."""
+    measures = [name for name in (*MEASURES, "chance_uar", "majority_uar", "chance_ap") if name in table]
+    by_seed = table.groupby(["seed", "fold", "group"])[measures].mean().groupby("seed").mean()
     return pd.DataFrame({"mean": by_seed.mean(), "sd over seeds": by_seed.std(ddof=1)})
 
 
 def by_label(table: pd.DataFrame) -> pd.DataFrame:
-    """Per unseen label, mean over seeds and folds."""
+    """AUC, average precision and chance level of each unseen label. Mean over seeds and folds."""
     return table.groupby("unseen", sort=False)[["auc", "ap", "chance_ap"]].mean()
 
 
@@ -190,7 +194,7 @@ def _single_label(
     unseen: Sequence[str],
     offset: float | None = None,
 ) -> tuple[dict[str, float], np.ndarray]:
-    """Figures, and which label was answered for each row as booleans `(rows, labels)`."""
+    """The generalised measures, and the answer for each row as booleans `(rows, labels)`."""
     seen = np.array([label not in unseen for label in scored.labels])
     true = scored.targets.argmax(axis=1)
     columns = np.array([scored.labels.index(label) for label in valid_data.labels])
@@ -216,9 +220,10 @@ def _single_label(
 def _multi_label(
     logits: np.ndarray, scored: EmotionData, valid: np.ndarray, valid_data: EmotionData, unseen: Sequence[str]
 ) -> tuple[dict[str, float], np.ndarray]:
-    """Macro-F1: seen labels with thresholds from validation; an unseen one is answered as often as a seen one is.
+    """Macro-F1 of seen and unseen labels, and the answers as booleans `(rows, labels)`.
 
-    And which labels were answered, booleans `(rows, labels)`.
+    Thresholds of seen labels come from the validation rows. The threshold of an unseen label is chosen so that it is
+    answered as often as the average seen label on the validation rows.
     """
     seen = [i for i, label in enumerate(scored.labels) if label not in unseen]
     hidden = [i for i, label in enumerate(scored.labels) if label in unseen]

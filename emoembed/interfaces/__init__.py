@@ -1,1 +1,1 @@
-"""How the package is called from outside Python."""
+"""The command line interface."""

@@ -13,28 +13,31 @@ from emoembed.interfaces.options import LabelOptions, ModelOptions
 
 @dataclass(frozen=True, kw_only=True)
 class Adapt(ModelOptions, LabelOptions):
-    """Move labels towards a few examples.
+    """Teach a model labels from a few examples.
 
     Example:
 
         emoembed adapt --support examples.csv --output my-model
     """
 
-    support: Annotated[Path, typer.Option(metavar="FILE", help="Columns: label, and text, audio or video.")]
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Where the checkpoint goes.")]
-    steps: Annotated[int, typer.Option(help="Gradient steps of a light fine-tune.")] = 0
+    support: Annotated[
+        Path, typer.Option(metavar="FILE", help="Table with the columns label, and text, audio or video.")
+    ]
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the new checkpoint.")]
+    steps: Annotated[int, typer.Option(help="Gradient steps of a light fine-tune; 0 for none.")] = 0
     max_harm: Annotated[
         float | None,
         typer.Option(
-            metavar="SHARE", help="Of other labels' items that a taught label may win over; 0.02 if left out."
+            metavar="SHARE",
+            help="Largest share of items of other labels that the fine-tune may win over; 0.02 by default.",
         ),
     ] = None
 
     def run(self) -> int:
-        """A few labelled rows to a checkpoint whose labels stand nearer to them."""
+        """Adapt the labels to the support and save a checkpoint."""
         from emoembed.prediction import bulk
 
         settings = {"steps": self.steps} | ({} if self.max_harm is None else {"max_harm": self.max_harm})
-        adapted = bulk.adapt_table(self.load(), self.support, self.output, self.read_labels(), **settings)
-        print(f"labels moved by examples: {', '.join(adapted.model.state.taught)}\nsaved -> {self.output}")
+        recognizer = bulk.adapt_table(self.load(), self.support, self.output, self.read_labels(), **settings)
+        print(f"adapted labels: {', '.join(recognizer.model.state.taught)}\nsaved -> {self.output}")
         return 0

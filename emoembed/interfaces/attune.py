@@ -14,21 +14,21 @@ from emoembed.interfaces.printing import print_failures
 
 @dataclass(frozen=True, kw_only=True)
 class Attune(ModelOptions):
-    """Fit a model to unlabelled sound or faces of your own.
+    """Adapt a model to your microphone or camera from unlabelled recordings (mean alignment).
 
     Example:
 
         emoembed attune --manifest calls.csv --output my-model
     """
 
-    manifest: Annotated[Path, typer.Option(metavar="FILE", help="Rows with audio or video.")]
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Where the checkpoint goes.")]
+    manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with the columns audio or video.")]
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the new checkpoint.")]
 
     def run(self) -> int:
-        """Unlabelled sound or faces to a checkpoint that is at home among them."""
+        """Attune the model to the recordings and save a checkpoint."""
         from emoembed.prediction import bulk
 
-        attuned, failures = bulk.attune_manifest(self.load(), self.manifest, self.output)
-        counts = attuned.model.state.attuned
+        recognizer, failures = bulk.attune_manifest(self.load(), self.manifest, self.output)
+        counts = recognizer.model.state.attuned
         print(f"attuned to: {', '.join(f'{count} {name}' for name, count in counts.items())}\nsaved -> {self.output}")
         return print_failures("could not be read", failures)

@@ -1,6 +1,7 @@
-"""`emoembed` on the command line: a file a command, each of which calls one public function and prints.
+"""The command `emoembed`. Each subcommand has its own file, calls one public function and prints the result.
 
-Exit codes: 0 all well; 1 some rows failed, the others are written; 2 nothing could be done, for the reason on stderr.
+Exit codes: 0 for success; 1 if some rows failed and the others were written; 2 if the command failed, with the reason
+on stderr.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from emoembed.interfaces.predict import Predict, PredictCommand
 from emoembed.interfaces.prepare import Prepare
 from emoembed.interfaces.train import Train
 
-USE, DATA = "Use and fit a model", "Corpora and features"
+USE, DATA = "Use and train models", "Corpora and features"
 app = typer.Typer(
     name="emoembed",
     add_completion=False,
@@ -40,9 +41,9 @@ app.command("info", rich_help_panel=DATA)(as_command(Info))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code."""
+    """Run one command and return its exit code."""
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # labels may be in letters the terminal lacks
+        sys.stdout.reconfigure(errors="backslashreplace")  # the terminal may not have all letters of a label
     try:
         app(sys.argv[1:] if argv is None else list(map(str, argv)), prog_name="emoembed")
     except SystemExit as end:
@@ -50,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         print(f"emoembed {__version__}")
         raise typer.Exit()
 
@@ -62,7 +63,7 @@ def _root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Emotion recognition for any emotion name, from text, speech and faces."""
+    """Recognise any named emotion in text, speech and faces."""
 
 
 if __name__ == "__main__":

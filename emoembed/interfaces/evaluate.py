@@ -16,38 +16,39 @@ from emoembed.interfaces.printing import print_failures
 if TYPE_CHECKING:
     from emoembed.evaluation.study import Study
 
-TRAINING_PANEL = "Models trained without emotions"
+TRAINING_PANEL = "Zero-shot: models trained without some emotions"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(BatchOptions):
-    """Measure a model on a corpus; or train models without some emotions, and measure those on them.
+    """Evaluate a model on a corpus, or train models without some emotions and test them on those (zero-shot).
 
     Examples:
 
-        emoembed evaluate crema_d --data DIR --split test
+        emoembed evaluate ravdess --data DIR --split test
 
         emoembed evaluate clips.csv
 
-        emoembed evaluate crema_d --data DIR --unseen fear,joy --seeds 3
+        emoembed evaluate ravdess --data DIR --unseen fear,joy --seeds 3
 
         emoembed evaluate mosei --data DIR --protocol mosei-6 --unseen each --seeds 5 --output report
     """
 
-    corpus: Annotated[str, typer.Argument(help="A corpus, or the path of a manifest.")]
-    data: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder that holds the corpora.")] = None
-    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="The rows to measure on.")] = "valid"
+    corpus: Annotated[str, typer.Argument(help="Name of a corpus, or path of a manifest.")]
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder that contains the corpora.")] = None
+    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Rows to evaluate on.")] = "valid"
     output: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Where metrics.json and a table go; under a protocol, the report and its plots."
+            metavar="DIR",
+            help="Folder for metrics.json and a table; with --protocol, for the report and its plots.",
         ),
     ] = None
     unseen: Annotated[
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="Train without these emotions (comma-separated); or without `each` in turn.",
+            help="Emotions to leave out of training, separated by commas; `each` leaves out every emotion in turn.",
             rich_help_panel=TRAINING_PANEL,
         ),
     ] = None
@@ -55,49 +56,54 @@ class Evaluate(BatchOptions):
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Train and report under mosei-6, iemocap-4, iemocap-4-5fold, iemocap-6, iemocap-9-zero-shot or "
-            "default.",
+            help="Protocol for training and report: mosei-6, iemocap-4, iemocap-4-5fold, iemocap-6, "
+            "iemocap-9-zero-shot or default.",
             rich_help_panel=TRAINING_PANEL,
         ),
     ] = None
     seed: Annotated[
-        int | None, typer.Option(metavar="S", help="One run with this seed.", rich_help_panel=TRAINING_PANEL)
+        int | None, typer.Option(metavar="S", help="Run once, with this seed.", rich_help_panel=TRAINING_PANEL)
     ] = None
     seeds: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Runs with seeds 0 to N-1.", rich_help_panel=TRAINING_PANEL),
+        typer.Option(min=1, metavar="N", help="Run N times, with seeds 0 to N-1.", rich_help_panel=TRAINING_PANEL),
     ] = None
     method: Annotated[
         str,
-        typer.Option(help="emoembed, or mtee: the model of Dai et al. 2020.", rich_help_panel=TRAINING_PANEL),
+        typer.Option(help="Model to train: emoembed, or mtee (Dai et al. 2020).", rich_help_panel=TRAINING_PANEL),
     ] = "emoembed"
     words: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A file of word vectors that embed the labels.", rich_help_panel=TRAINING_PANEL
+            metavar="FILE", help="File of word vectors, used to embed the labels.", rich_help_panel=TRAINING_PANEL
         ),
     ] = None
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="In place of the recipe's.", rich_help_panel=TRAINING_PANEL),
+        typer.Option(
+            min=1, metavar="N", help="Training epochs, instead of the recipe's number.", rich_help_panel=TRAINING_PANEL
+        ),
     ] = None
     keep_emotion_columns: Annotated[
         bool,
         typer.Option(
             "--keep-emotion-columns",
-            help="Read columns that are emotion scores, to show their effect.",
+            help="Also use feature columns that are emotion scores, to show their effect.",
             rich_help_panel=TRAINING_PANEL,
         ),
     ] = False
 
     def run(self) -> int:
-        """The model's own figures; or those of models trained anew, where --unseen or --protocol is given."""
+        """Evaluate the model, or with --unseen or --protocol train new models and evaluate them."""
         if self.seed is not None and self.seeds is not None:
-            raise InputError("--seed is one run and --seeds many; give one of them")
+            raise InputError("--seed is one run and --seeds many; give only one of them")
         if self.unseen is None and self.protocol is None:
             return self._score_model()
         if self.device != "cpu" or self.batch_size is not None:
-            raise InputError("--device and --batch-size go without --unseen and --protocol, which train on the CPU")
+            raise InputError(
+                "--device and --batch-size cannot be used with --unseen or --protocol, which train on the CPU; "
+                "leave them out"
+            )
         return self._train_and_score() if self.protocol is None else self._report()
 
     def _score_model(self) -> int:
@@ -105,17 +111,19 @@ class Evaluate(BatchOptions):
         from emoembed.evaluation.corpus import evaluate_corpus, write_evaluation
 
         if self.words or self.epochs or self.keep_emotion_columns or self.method != "emoembed":
-            raise InputError("--words, --epochs, --method and --keep-emotion-columns go with --unseen or --protocol")
+            raise InputError(
+                "--words, --epochs, --method and --keep-emotion-columns need --unseen or --protocol; add one of these"
+            )
         if self.seeds is not None or self.seed is not None:
-            raise InputError("--seed and --seeds go with --unseen; without it nothing is trained")
+            raise InputError("--seed and --seeds need --unseen or --protocol; without them no model is trained")
         corpus = corpora.load(self.corpus, self.data)
         batch_size = self.batch_size or 32
         result = evaluate_corpus(self.load(), corpus, self.split, batch_size=batch_size, progress=self.progress)
         if result.trained_on:
             rows = f"rows of {corpus.name}'s {self.split} split"
-            print(f"emoembed: {self.model} was trained on {rows}: this is no test", file=sys.stderr)
+            print(f"emoembed: {self.model} was trained on {rows}, so this is not a test", file=sys.stderr)
         for name, value in result.figures.items():
-            print(f"{name:<11} {_figure(value)}")
+            print(f"{name:<11} {_format_figure(value)}")
         print(f"\n{result.by_label.round(3).to_string()}")
         if self.output:
             figures = {**result.figures, "trained_on": result.trained_on, "by_label": result.by_label.to_dict("index")}
@@ -140,10 +148,10 @@ class Evaluate(BatchOptions):
     def _report(self) -> int:
         from emoembed.evaluation import experiment, report
 
-        measured = experiment.run(self._study())
-        print(measured.markdown(), end="")
+        results = experiment.run(self._study())
+        print(results.markdown(), end="")
         if self.output:
-            report.write(measured, self.output)
+            report.write(results, self.output)
         return 0
 
     def _study(self) -> Study:
@@ -165,7 +173,7 @@ class Evaluate(BatchOptions):
         )
 
 
-def _figure(value: Any) -> str:
+def _format_figure(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(value)
     return f"{value:.3f}" if isinstance(value, float) else str(value)

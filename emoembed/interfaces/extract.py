@@ -14,19 +14,19 @@ from emoembed.interfaces.printing import print_failures
 
 @dataclass(frozen=True, kw_only=True)
 class Extract(Command):
-    """Extract features into a store.
+    """Extract the features of audio or video into a feature store.
 
     Example:
 
         emoembed extract --manifest clips.csv --modality audio --output features
     """
 
-    manifest: Annotated[Path, typer.Option(metavar="FILE", help="Rows with audio or video.")]
-    modality: Annotated[Literal["audio", "video"], typer.Option(help="Which features.")]
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Where the store is or shall be.")]
+    manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with the columns audio or video.")]
+    modality: Annotated[Literal["audio", "video"], typer.Option(help="Column to extract features from.")]
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the feature store, new or existing.")]
 
     def run(self) -> int:
-        """A manifest's sound or faces to a feature store."""
+        """Extract the features and print how many there are."""
         from emoembed.prediction import bulk
 
         store = bulk.extract_features(self.manifest, self.modality, self.output, progress=self.progress)

@@ -13,7 +13,7 @@ from emoembed.interfaces.options import ModelOptions
 
 @dataclass(frozen=True, kw_only=True)
 class Info(ModelOptions):
-    """Say what is known of a model, a corpus or a label.
+    """Describe a model, a corpus or a label.
 
     Examples:
 
@@ -24,12 +24,12 @@ class Info(ModelOptions):
         emoembed info label nostalgia
     """
 
-    subject: Annotated[Literal["model", "corpus", "label"], typer.Argument(help="What is asked about.")]
-    name: Annotated[str, typer.Argument(help="Its name, or its folder.")]
-    data: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder that holds the corpora.")] = None
+    subject: Annotated[Literal["model", "corpus", "label"], typer.Argument(help="Kind of thing to describe.")]
+    name: Annotated[str, typer.Argument(help="Its name; for a model or a corpus also its folder.")]
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder that contains the corpora.")] = None
 
     def run(self) -> int:
-        """Print it."""
+        """Print the description."""
         from emoembed.prediction import describe
 
         if self.subject == "model":
@@ -53,23 +53,23 @@ class Info(ModelOptions):
 
 
 def _print_label(model: str, label: dict[str, Any]) -> None:
-    origin = "" if label["in_table"] else " (not in the table; predicted from the name)"
+    origin = "" if label["in_table"] else " (not in the emotion table; predicted from the name)"
     valence, arousal, dominance = label["vad"]
     print(f"{label['name']}: {label['definition'] or 'no definition'}")
     print(f"synonyms: {', '.join(label['synonyms']) or 'none'}")
     print(f"valence {valence:+.2f}, arousal {arousal:+.2f}, dominance {dominance:+.2f}{origin}")
     print(f"{model} was {'' if label['seen'] else 'not '}trained on it")
     if label["examples"]:
-        print(f"moved by examples: {', '.join(f'{count} {name}' for name, count in label['examples'].items())}")
+        print(f"adapted with examples: {', '.join(f'{count} {name}' for name, count in label['examples'].items())}")
     print("nearest labels:")
-    for near in label["nearest"]:
-        print(f"  {near['name']:<20} {near['cosine']:.3f}{'  trained on' if near['seen'] else ''}")
+    for neighbour in label["nearest"]:
+        print(f"  {neighbour['name']:<20} {neighbour['cosine']:.3f}{'  trained on' if neighbour['seen'] else ''}")
     for name, modality in label["modalities"].items():
-        nearest = ", ".join(f"{near['name']} {near['cosine']:.2f}" for near in modality["nearest"])
-        print(f"{name}: nearest trained on: {nearest}")
+        nearest = ", ".join(f"{item['name']} {item['cosine']:.2f}" for item in modality["nearest"])
+        print(f"{name}: nearest training labels: {nearest}")
         if modality["expected_auc"] is not None:
             expected = f"{modality['expected_auc']:.2f} (+-{modality['error']:.2f})"
-            print(f"  expected AUC {expected}, from labels held out in turn")
+            print(f"  expected AUC {expected}, measured on held-out labels")
         if modality["warning"]:
             print(f"  warning: {modality['warning']}")
 

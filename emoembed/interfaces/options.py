@@ -1,4 +1,4 @@
-"""What options share: a command is a frozen dataclass whose fields are its options, and `run` is what it does."""
+"""Options that commands share. A command is a frozen dataclass: its fields are the options, `run` executes it."""
 
 from __future__ import annotations
 
@@ -20,54 +20,54 @@ if TYPE_CHECKING:
     from emoembed.prediction.recognizer import Recognizer
 
 MODEL_PANEL = "Model"
-OUTPUT_PANEL = "What is printed"
+OUTPUT_PANEL = "Output"
 LABEL_PANEL = "Emotions"
 TABLES = ".csv, .tsv, .jsonl, .parquet or .xlsx"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What every command takes."""
+    """Options of every command."""
 
     quiet: Annotated[
         bool,
-        typer.Option("--quiet", "-q", help="Print results and errors alone.", rich_help_panel=OUTPUT_PANEL),
+        typer.Option("--quiet", "-q", help="Print only results and errors.", rich_help_panel=OUTPUT_PANEL),
     ] = False
     verbose: Annotated[
         bool,
         typer.Option(
             "--verbose",
             "-v",
-            help="Show progress in a log file too, and the whole traceback of an error.",
+            help="Show progress even without a terminal, and the full traceback of an error.",
             rich_help_panel=OUTPUT_PANEL,
         ),
     ] = False
 
     def run(self) -> int:
-        """Do it and print what came of it; 1 where some rows failed, else 0."""
+        """Run the command and print the result. Returns the exit code: 1 if some rows failed, else 0."""
         raise NotImplementedError
 
     @property
     def progress(self) -> bool:
-        """Whether to show how far a long run is: on a terminal, unless the user wants it otherwise."""
+        """Whether to show progress: with `--verbose`, or on a terminal without `--quiet`."""
         return self.verbose or (sys.stderr.isatty() and not self.quiet)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(Command):
-    """Which model, and where it computes."""
+    """Options for the model and its device."""
 
     model: Annotated[
         str,
-        typer.Option(help="A checkpoint that ships, a folder, or a hub id.", rich_help_panel=MODEL_PANEL),
+        typer.Option(help="Name of a checkpoint that ships, a folder, or a hub id.", rich_help_panel=MODEL_PANEL),
     ] = "base"
     device: Annotated[
         str,
-        typer.Option(help="Where to compute, such as cuda.", rich_help_panel=MODEL_PANEL),
+        typer.Option(help="Device to compute on, such as cuda.", rich_help_panel=MODEL_PANEL),
     ] = "cpu"
 
     def load(self) -> Recognizer:
-        """The model, on the device."""
+        """Load the model onto the device."""
         from emoembed.prediction.recognizer import load
 
         return load(self.model, device=self.device)
@@ -75,35 +75,35 @@ class ModelOptions(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions(ModelOptions):
-    """A model that computes many rows together."""
+    """Options for a model that computes in batches."""
 
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Rows that are computed together.", rich_help_panel=MODEL_PANEL),
+        typer.Option(min=1, metavar="N", help="Rows per batch.", rich_help_panel=MODEL_PANEL),
     ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelOptions(Command):
-    """The emotions to choose among."""
+    """Options for the emotions to score."""
 
     labels: Annotated[
         str | None,
-        typer.Option(metavar="A,B,C", help="Emotion names.", rich_help_panel=LABEL_PANEL),
+        typer.Option(metavar="A,B,C", help="Emotion names, separated by commas.", rich_help_panel=LABEL_PANEL),
     ] = None
     labels_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="JSON: name -> description.", rich_help_panel=LABEL_PANEL),
+        typer.Option(metavar="FILE", help="JSON file of name -> description.", rich_help_panel=LABEL_PANEL),
     ] = None
 
     def read_labels(self) -> list[str] | dict[str, Description] | None:
-        """The names, or names and descriptions; None where the model's own are meant.
+        """The names, or names with descriptions. None means the default labels of the model.
 
         Raises:
             InputError: both options are given, or the file cannot be read.
         """
         if self.labels is not None and self.labels_file is not None:
-            raise InputError("--labels and --labels-file both say which emotions; give one of them")
+            raise InputError("--labels and --labels-file both name the emotions; give one of them")
         if self.labels_file is None:
             return None if self.labels is None else names(self.labels)
         from emoembed.corpora import tables
@@ -112,14 +112,14 @@ class LabelOptions(Command):
 
 
 def names(text: str) -> list[str]:
-    """`joy, fear` -> ["joy", "fear"]."""
+    """Split names at commas: `joy, fear` -> ["joy", "fear"]."""
     return [name.strip() for name in text.rstrip(", ").split(",")]
 
 
 def as_command(options: type[Command]) -> Callable[..., None]:
-    """A function that typer can register: its arguments are the fields, its help the docstring.
+    """Make a function that typer can register: its arguments are the fields, its help text is the docstring.
 
-    It ends with the exit code: what `run` returns, 2 after an error, 130 where the user stopped it.
+    The exit code is the return value of `run`, 2 after an error, or 130 if the user interrupts it.
     """
 
     def command(**values: Any) -> None:
@@ -147,10 +147,10 @@ def _exit_code(command: Command) -> int:
         print(f"emoembed: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("emoembed: stopped", file=sys.stderr)
+        print("emoembed: interrupted", file=sys.stderr)
         return 130
 
 
 def _print_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    """A warning as one line, without the place in the code that it comes from."""
+    """Print a warning as one line, without its place in the code."""
     print(f"emoembed: warning: {message}", file=sys.stderr)

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from emoembed.prediction.result import Result
 
 USUAL_RISK = "usual"
-"""What a bare `--abstain` stands for: the share that the Python API takes for `abstain=True`."""
+"""The value of `--abstain` without a number: the share that `abstain=True` means in Python."""
 
 
 class PredictCommand(TyperCommand):
-    """Options may take several files, or none: `--audio a.wav b.wav`, `--abstain`."""
+    """A command whose options take several values or none: `--audio a.wav b.wav`, `--abstain`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Write each file as an option of its own, and the usual share after a bare `--abstain`."""
+        """Repeat the option before each file, and add the usual share to `--abstain` without a number."""
         return super().parse_args(ctx, spread(args))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predict(BatchOptions, LabelOptions):
-    """Score emotion names for a sentence, a recording, a face, or a table of them.
+    """Score emotion names for a sentence, a recording or a face, or for a table of them.
 
     Examples:
 
@@ -47,45 +47,47 @@ class Predict(BatchOptions, LabelOptions):
         emoembed predict --manifest clips.csv --output scores.csv --multi-label
     """
 
-    text: Annotated[str | None, typer.Option(help="A sentence; - reads it from standard input.")] = None
+    text: Annotated[str | None, typer.Option(help="A sentence; - reads standard input.")] = None
     audio: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FILE...", help="A sound file, or a video with a sound track; or many, a folder, a pattern."
+            metavar="FILE...",
+            help="A sound file, or a video with a sound track; or several files, a folder or a pattern.",
         ),
     ] = None
     video: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE...", help="A video or an image; or many, a folder, a pattern."),
+        typer.Option(metavar="FILE...", help="A video or an image; or several files, a folder or a pattern."),
     ] = None
-    manifest: Annotated[Path | None, typer.Option(metavar="FILE", help=f"Many rows instead of one: {TABLES}.")] = None
+    manifest: Annotated[Path | None, typer.Option(metavar="FILE", help=f"Table of items to score: {TABLES}.")] = None
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=f"Where the scores of many rows go: {TABLES}.")
+        Path | None, typer.Option(metavar="FILE", help=f"Table for the scores of many items: {TABLES}.")
     ] = None
     multi_label: Annotated[bool, typer.Option("--multi-label", help="Give every label its own probability.")] = False
     abstain: Annotated[
         str | None,
         typer.Option(
             metavar="[RISK]",
-            help="Answer 'none of these' where more than this share of answers would be wrong; 0.2 if left out.",
+            help="Withhold unsure answers ('none of these'), so that about this share of the others is wrong; "
+            "0.2 without a number.",
         ),
     ] = None
     json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT_PANEL)] = False
 
     def run(self) -> int:
-        """One item to a table or JSON, or many to a file."""
+        """Print the result of one item, or write the results of many to a file."""
         rows = self.manifest or self._many_files()
         if rows is None:
             return self._predict_one()
         if self.json or (self.manifest is not None and (self.text or self.audio or self.video)):
             raise InputError(
-                "many rows go to --output; leave out --json, and --text, --audio and --video beside --manifest"
+                "many rows are written to --output; leave out --json, and with --manifest also --text, --audio, --video"
             )
         return self._predict_many(rows)
 
     def _predict_one(self) -> int:
         if self.output is not None:
-            raise InputError("--output goes with many rows; for one item, --json prints what a program can read")
+            raise InputError("--output is for many rows; for one item use --json, which prints JSON")
         result = self.load().predict(
             sys.stdin.read() if self.text == "-" else self.text,
             self.audio[0] if self.audio else None,
@@ -102,7 +104,7 @@ class Predict(BatchOptions, LabelOptions):
 
         if self.output is None:
             count = "the rows of a manifest" if isinstance(rows, Path) else f"{len(rows.samples)} files"
-            raise InputError(f"the scores of {count} go to a table: give --output, a {TABLES} file")
+            raise InputError(f"the scores of {count} are written to a table; give --output, a {TABLES} file")
         summary = predict_manifest(
             self.load(),
             rows,
@@ -114,25 +116,29 @@ class Predict(BatchOptions, LabelOptions):
             progress=self.progress,
         )
         if summary.resumed and not self.quiet:
-            print(f"went on after {summary.resumed} rows that an earlier run had scored", file=sys.stderr)
+            print(f"resumed after {summary.resumed} rows that an earlier run had scored", file=sys.stderr)
         print(f"{summary.rows - len(summary.failures)} of {summary.rows} rows scored -> {self.output}")
         if not self.quiet:
             print_failures("scored without a modality", summary.absent)
         return print_failures("failed", summary.failures)
 
     def _many_files(self) -> Corpus | None:
-        """The rows of several files, a folder or a pattern; None where one file is meant."""
-        given = {"audio": self.audio or [], "video": self.video or []}
-        several = {name: places for name, places in given.items() if len(places) > 1 or any(map(_holds_many, places))}
-        if not several:
+        """The rows of several files, a folder or a pattern; None for a single file."""
+        paths_by_modality = {"audio": self.audio or [], "video": self.video or []}
+        many_files = {
+            name: paths
+            for name, paths in paths_by_modality.items()
+            if len(paths) > 1 or any(map(_is_folder_or_pattern, paths))
+        }
+        if not many_files:
             return None
-        if self.text is not None or all(given.values()):
+        if self.text is not None or all(paths_by_modality.values()):
             raise InputError(
-                "many files are of one modality; list text, sound and faces of the same items in a manifest"
+                "several files must have the same modality; to combine text, sound and faces, list them in a manifest"
             )
         from emoembed.corpora import manifest
 
-        return manifest.of_files(*next(iter(several.items())))
+        return manifest.of_files(*next(iter(many_files.items())))
 
     def _risk(self) -> float | bool:
         if self.abstain is None:
@@ -145,29 +151,32 @@ class Predict(BatchOptions, LabelOptions):
             raise InputError(f"--abstain takes a share of wrong answers, such as 0.1; given {self.abstain!r}") from None
 
 
-def _holds_many(place: str) -> bool:
-    return os.path.isdir(place) or (glob.has_magic(place) and not os.path.exists(place))
+def _is_folder_or_pattern(path: str) -> bool:
+    return os.path.isdir(path) or (glob.has_magic(path) and not os.path.exists(path))
 
 
 def spread(arguments: list[str]) -> list[str]:
-    """`--audio a b` -> `--audio a --audio b`; a bare `--abstain` -> `--abstain usual`. A text may begin with a dash."""
-    left, written = list(arguments), []
-    while left:
-        option, values = left.pop(0), []
-        if option == "--text" and left:
-            values = [left.pop(0)]
-        elif option == "--abstain" and (not left or left[0].startswith("-")):
+    """Rewrite `--audio a b` to `--audio a --audio b`, and a lone `--abstain` to `--abstain usual`.
+
+    The value of `--text` may begin with a dash.
+    """
+    remaining_arguments, rewritten_arguments = list(arguments), []
+    while remaining_arguments:
+        option, values = remaining_arguments.pop(0), []
+        if option == "--text" and remaining_arguments:
+            values = [remaining_arguments.pop(0)]
+        elif option == "--abstain" and (not remaining_arguments or remaining_arguments[0].startswith("-")):
             values = [USUAL_RISK]
-        while option in ("--audio", "--video") and left and not left[0].startswith("-"):
-            values.append(left.pop(0))
-        written += [part for value in values for part in (option, value)] or [option]
-    return written
+        while option in ("--audio", "--video") and remaining_arguments and not remaining_arguments[0].startswith("-"):
+            values.append(remaining_arguments.pop(0))
+        rewritten_arguments += [part for value in values for part in (option, value)] or [option]
+    return rewritten_arguments
 
 
 def readable(result: Result) -> str:
-    """The scores, what each modality says and weighs, and which were of no use."""
+    """The result as text: scores, the scores and weight of each modality, absent modalities and notes."""
     lines = [result.label or "none of these", "", result.to_frame().round(3).to_string()]
-    lines += ["", "weights: " + ", ".join(f"{name} {one.weight:.2f}" for name, one in result.modalities.items())]
+    lines += ["", "weights: " + ", ".join(f"{name} {scores.weight:.2f}" for name, scores in result.modalities.items())]
     lines.append(f"confidence: {result.confidence:.2f}")
     if len(result.modalities) > 1:
         lines.append(f"disagreement: {result.disagreement:.2f}")

@@ -13,21 +13,21 @@ from emoembed.interfaces.options import TABLES, Command
 
 @dataclass(frozen=True, kw_only=True)
 class Prepare(Command):
-    """Write a corpus as a manifest, or with its features as a folder.
+    """Save a corpus as a manifest, or as a folder with its features.
 
     Examples:
 
-        emoembed prepare crema_d --data DIR --output crema_d.csv
+        emoembed prepare ravdess --data DIR --output ravdess.csv
 
         emoembed prepare mosei --data DIR --output prepared
     """
 
-    corpus: Annotated[str, typer.Argument(help="A corpus, such as mosei.")]
-    output: Annotated[Path, typer.Option(metavar="PATH", help=f"{TABLES}; or a folder.")]
-    data: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder that holds the corpora.")] = None
+    corpus: Annotated[str, typer.Argument(help="Name of a corpus, such as mosei.")]
+    output: Annotated[Path, typer.Option(metavar="PATH", help=f"A {TABLES} file for a manifest; or a folder.")]
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder that contains the corpora.")] = None
 
     def run(self) -> int:
-        """A corpus to a manifest, or with its features to a folder."""
+        """Save the corpus and print its description."""
         from emoembed import corpora
         from emoembed.corpora import manifest
         from emoembed.prediction import describe

@@ -1,4 +1,4 @@
-"""What several commands print."""
+"""Output that several commands share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ FAILURES_SHOWN = 5
 
 
 def to_json(values: dict[str, Any]) -> str:
-    """Letters of every script as they are."""
+    """JSON text; letters of every script stay readable."""
     return json.dumps(values, indent=1, ensure_ascii=False)
 
 
 def print_failures(what: str, reasons: dict[str, str]) -> int:
-    """The first few rows and their reasons on stderr; the exit code 1 where there are any, else 0."""
+    """Print the first few failed rows with their reasons on stderr. Returns 1 if there are any, else 0."""
     if reasons:
         print(f"emoembed: {len(reasons)} {'row' if len(reasons) == 1 else 'rows'} {what}", file=sys.stderr)
     for item in list(reasons)[:FAILURES_SHOWN]:

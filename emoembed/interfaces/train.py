@@ -15,7 +15,7 @@ from emoembed.interfaces.printing import print_failures
 
 @dataclass(frozen=True, kw_only=True)
 class Train(BatchOptions):
-    """Train on the labels of a manifest.
+    """Train a model on the labelled rows of a manifest.
 
     Examples:
 
@@ -24,30 +24,32 @@ class Train(BatchOptions):
         emoembed train --manifest mine.csv --output my-model --encoder audio=facebook/wav2vec2-base
     """
 
-    manifest: Annotated[Path, typer.Option(metavar="FILE", help="Rows with labels and splits.")]
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Where the checkpoint goes.")]
+    manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with labels, splits, and text, audio or video.")]
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the new checkpoint.")]
     modality: Annotated[
         str | None,
-        typer.Option(metavar="A,B", help="text, audio, video; by default those that the rows have."),
+        typer.Option(metavar="A,B", help="Modalities to train: text, audio, video. By default all that the rows have."),
     ] = None
     encoder: Annotated[
         list[str] | None,
         typer.Option(
             metavar="MODALITY=NAME",
-            help="Start from a transformer: a hub id or a folder, e.g. audio=facebook/wav2vec2-base. May be repeated.",
+            help="Start from a transformer (hub id or folder), e.g. audio=facebook/wav2vec2-base. Can be repeated.",
         ),
     ] = None
-    seed: Annotated[int, typer.Option(help="Of the weights, and of the rows held out.")] = 0
-    epochs: Annotated[int | None, typer.Option(metavar="N", help="In place of the recipe's.")] = None
+    seed: Annotated[int, typer.Option(help="Random seed of the weights and of the held-out rows.")] = 0
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Training epochs, instead of the recipe's number.")
+    ] = None
 
     def run(self) -> int:
-        """A manifest to a checkpoint."""
+        """Train the model and save a checkpoint."""
         from emoembed.prediction.recognizer import load
         from emoembed.training.config import Execution
         from emoembed.training.manifest import train_manifest
 
         changes = {"seed": self.seed, "epochs": self.epochs, "batch_size": self.batch_size}
-        trained = train_manifest(
+        result = train_manifest(
             self.manifest,
             self.output,
             None if self.modality is None else names(self.modality),
@@ -56,12 +58,12 @@ class Train(BatchOptions):
             execution=Execution(self.device, self.progress),
             **{name: value for name, value in changes.items() if value is not None},
         )
-        if trained.held_out:
-            print(f"no valid rows: {trained.held_out} train rows held out for validation (seed {self.seed})")
-        for name, (rows, valid) in trained.rows.items():
-            print(f"{name}: {rows} train and {valid} valid rows, best validation score {trained.scores[name]:.3f}")
-        print(f"labels: {', '.join(trained.model.state.labels)}\nsaved -> {self.output}")
-        return print_failures("could not be read", trained.failures)
+        if result.held_out:
+            print(f"no valid rows; {result.held_out} train rows held out for validation (seed {self.seed})")
+        for name, (rows, valid) in result.rows.items():
+            print(f"{name}: {rows} train and {valid} valid rows, best validation score {result.scores[name]:.3f}")
+        print(f"labels: {', '.join(result.model.state.labels)}\nsaved -> {self.output}")
+        return print_failures("could not be read", result.failures)
 
 
 def _split_encoder(text: str) -> tuple[str, str]:

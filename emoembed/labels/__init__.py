@@ -1,1 +1,1 @@
-"""An emotion name to vectors: what names mean, as numbers shared by every modality."""
+"""Emotion names to label vectors, which every modality shares."""

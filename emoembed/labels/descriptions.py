@@ -1,7 +1,7 @@
-"""What a description of an emotion says of voice and face, as numbers: loud or soft, brows up or down.
+"""Cues of voice and face in a description of an emotion, as numbers: loud or soft, brows up or down.
 
-A sentence's vector mixes what is said of the voice with everything else; these say it outright, and so place an
-emotion beside others that sound or look like it however it is described.
+The vector of a sentence mixes these cues with everything else in the sentence. The numbers contain only the cues, so
+emotions that sound or look alike get similar numbers, however they are worded.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ VOICE = {
         "clear firm full ringing steady hard",
     ),
 }
-"""Words for more and for less of each (as in Juslin & Laukka 2003, table 11, which lists such cues by emotion)."""
+"""Voice cue -> words for more of it, words for less. Juslin & Laukka (2003, table 11) list such cues by emotion."""
 
 FACE = {
     "brows up": ("brow", "raised|lifted|high|arched"),
@@ -50,44 +50,45 @@ FACE = {
     "gaze away": ("gaze|head|chin|eyes|look", "lower|down|bow|avert|away|distant|faraway|turn"),
     "soft": ("", "relax|soft|smooth|loose|rest(s|ed|ing)?\\b|gentle|ordinary|still|calm|easy"),
 }
-"""What moves, and how, within one clause: the facial actions that observers name (Ekman & Friesen 1978).
+"""Facial action -> pattern of the face part, pattern of its movement. Both must match within one clause.
 
-How it moves is the beginning of a word; what moves may stand within one (`eyebrows`)."""
+The actions are those that observers name (Ekman & Friesen 1978). A movement pattern matches only at the beginning of
+a word. A part pattern also matches inside a word (`eyebrows`)."""
 
 POLES = {"sounds": 0.5, "looks": 0.3}
-"""A constant beside the numbers, so that a description that names none of them has a direction too."""
+"""A constant appended to the numbers, so that a description without any cue still has a direction."""
 
 
 def attributes(cue: str, description: str) -> Tensor:
-    """What a description of how an emotion `sounds` or `looks` says, `(attributes + 1,)` of length one."""
-    said = _voice(description) if cue == "sounds" else _face(description)
-    return torch.nn.functional.normalize(torch.tensor([*said, POLES[cue]]), dim=0)
+    """Cue numbers of a description of how an emotion `sounds` or `looks`: `(attributes + 1,)`, scaled to norm 1."""
+    values = _voice(description) if cue == "sounds" else _face(description)
+    return torch.nn.functional.normalize(torch.tensor([*values, POLES[cue]]), dim=0)
 
 
 def count(cue: str) -> int:
-    """How many numbers `attributes` gives."""
+    """Size of the vector that `attributes` returns for a cue."""
     return len(VOICE if cue == "sounds" else FACE) + 1
 
 
 def _voice(description: str) -> list[float]:
-    """Each attribute from -1 to 1: words for more less words for less, two of either being all there is."""
+    """One value from -1 to 1 per voice cue: (words for more - words for less) / 2, clipped."""
     words = [_stems(word) for word in re.findall(r"[a-z]+", description.lower())]
-    found = []
+    values = []
     for more, less in VOICE.values():
         balance = sum(bool(word & {*more.split()}) - bool(word & {*less.split()}) for word in words)
-        found.append(max(-1.0, min(1.0, balance / 2)))
-    return found
+        values.append(max(-1.0, min(1.0, balance / 2)))
+    return values
 
 
 def _stems(word: str) -> set[str]:
-    """A word, and the adjectives an adverb may come from: `loudly`, `gently`, `steadily`."""
+    """The word and, for an adverb, the adjectives it may come from: `loudly`, `gently`, `steadily`."""
     return {word, word[:-2], word[:-1] + "e", word[:-3] + "y"} if word.endswith("ly") else {word}
 
 
 def _face(description: str) -> list[float]:
-    """Which actions are named, 0 or 1."""
+    """One value per facial action: 1 if the description names it, else 0."""
     clauses = re.split(r",|;| and ", description.lower())
     return [
-        float(any(re.search(part, clause) and re.search(rf"\b({way})", clause) for clause in clauses))
-        for part, way in FACE.values()
+        float(any(re.search(part, clause) and re.search(rf"\b({movement})", clause) for clause in clauses))
+        for part, movement in FACE.values()
     ]

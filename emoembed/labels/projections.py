@@ -1,4 +1,4 @@
-"""From a label's features into a modality's space."""
+"""Linear maps from label features into the space of a modality."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from emoembed.labels.space import CUE_DIM, CUES, NEUTRAL_POLE, VAD_DIM
 
 @dataclass(frozen=True)
 class LabelParts:
-    """What of a label's features counts in a modality: shares of its point, which sum to one."""
+    """Shares of the parts of a label's features in its point in one modality. With `text_share` they sum to one."""
 
-    vad_share: float = 0.0  # of valence, arousal and dominance
-    cue_share: float = 0.0  # of how it sounds or looks
+    vad_share: float = 0.0  # share of valence, arousal and dominance
+    cue_share: float = 0.0  # share of how the label sounds or looks
     cue: str = "sounds"  # or "looks"
     vad_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, NEUTRAL_POLE)
-    """Of valence, arousal, dominance and the constant beside them; a voice tells less of valence than a face does."""
+    """Weights of valence, arousal, dominance and the constant. A voice shows less of valence than a face does."""
 
     def __post_init__(self) -> None:
         if min(self.vad_share, self.cue_share) < 0.0 or self.vad_share + self.cue_share > 1.0:
-            given = f"vad_share={self.vad_share}, cue_share={self.cue_share}"
-            raise InputError(f"vad_share and cue_share are shares of at most 1 together; given {given}")
+            shares = f"vad_share={self.vad_share}, cue_share={self.cue_share}"
+            raise InputError(f"vad_share and cue_share must be at least 0 and sum to at most 1; given {shares}")
         if self.cue not in CUES or len(self.vad_weights) != VAD_DIM:
-            raise InputError(f"cue is one of {', '.join(CUES)}, vad_weights are four; given {self}")
+            raise InputError(f"cue must be one of {', '.join(CUES)}, and vad_weights four numbers; given {self}")
 
     @property
     def text_share(self) -> float:
@@ -35,12 +35,14 @@ class LabelParts:
 
 
 class LabelProjection(nn.Module):
-    """A linear map from label features into a modality's space (Dai et al. 2020, section 3.2).
+    """A linear map from label features into the space of a modality (Dai et al. 2020, section 3.2).
 
-    It starts as an isometry on the label features' leading directions rather than at random, so that labels lie
-    apart before anything is learned, and `drift` measures how far training has moved it: with few seen labels that
-    has to stay small, or unseen labels land anywhere. What a label's point starts from are three parts, each of
-    length one and weighed by its share: valence, arousal and dominance; a cue; and the text vector.
+    The initial map combines three parts: valence, arousal and dominance; a cue; and the text vector. Each part has
+    norm 1 and is weighted by the square root of its share.
+
+    The map starts as an isometry on the leading directions of the label features, not at random, so labels are apart
+    before training. `drift` measures how far training has moved the map. With few seen labels the drift must stay
+    small, or the points of unseen labels become arbitrary.
     """
 
     start: Tensor
@@ -57,28 +59,29 @@ class LabelProjection(nn.Module):
         self.reset(torch.eye(phrase_dim))
 
     def reset(self, directions: Tensor) -> None:
-        """Start anew: `directions` `(n, phrase_dim)` are the word directions to keep, most important first."""
+        """Reset the map. `directions` `(n, phrase_dim)` are the text directions to keep, most important first."""
         vad = VAD_DIM if self.parts.vad_share > 0.0 else 0
-        ready = vad + self.cue_dim
-        kept = directions[: self.embed_dim - ready]
+        text_start = vad + self.cue_dim
+        text_directions = directions[: self.embed_dim - text_start]
         start = torch.zeros_like(self.start)
-        start[ready : ready + len(kept), : self.phrase_dim] = self.parts.text_share**0.5 * kept
-        after = self.phrase_dim + VAD_DIM
-        start[:vad, self.phrase_dim : after] = self.parts.vad_share**0.5 * torch.eye(VAD_DIM)[:vad]
-        start[vad:ready, after:] = self.parts.cue_share**0.5 * torch.eye(self.cue_dim)
+        text_end = text_start + len(text_directions)
+        start[text_start:text_end, : self.phrase_dim] = self.parts.text_share**0.5 * text_directions
+        cue_start = self.phrase_dim + VAD_DIM
+        start[:vad, self.phrase_dim : cue_start] = self.parts.vad_share**0.5 * torch.eye(VAD_DIM)[:vad]
+        start[vad:text_start, cue_start:] = self.parts.cue_share**0.5 * torch.eye(self.cue_dim)
         self.start.copy_(start)
         with torch.no_grad():
             self.weight.copy_(start)
 
     def forward(self, features: Tensor) -> Tensor:
-        """`(labels, label_dim)` -> `(labels, embed_dim)`, rows of length one."""
-        text, rated = features[:, : self.phrase_dim], features[:, self.phrase_dim : self.phrase_dim + VAD_DIM]
-        parts = [text, normalize(rated * self.vad_weights, dim=-1)]
+        """`(labels, label_dim)` -> `(labels, embed_dim)`, rows of norm 1."""
+        text, vad = features[:, : self.phrase_dim], features[:, self.phrase_dim : self.phrase_dim + VAD_DIM]
+        parts = [text, normalize(vad * self.vad_weights, dim=-1)]
         if self.cue_dim:
             begin = self.phrase_dim + VAD_DIM + CUES.index(self.parts.cue) * self.cue_dim
             parts.append(features[:, begin : begin + self.cue_dim])
         return normalize(nn.functional.linear(torch.cat(parts, dim=-1), self.weight), dim=-1)
 
     def drift(self) -> Tensor:
-        """Squared distance from the start, summed."""
+        """Summed squared distance of the weights from their initial values."""
         return (self.weight - self.start).square().sum()

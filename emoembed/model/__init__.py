@@ -1,1 +1,1 @@
-"""What scores labels: configuration, model, calibration; and what is saved of it."""
+"""The model that scores labels: its configuration, weights, calibration and checkpoints."""

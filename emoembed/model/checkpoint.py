@@ -1,8 +1,8 @@
-"""Checkpoints: `config.json` and `model.safetensors` (fp16), with tokenizer or word table, checksummed.
+"""Checkpoints: `config.json` and `model.safetensors` (fp16), a tokenizer or a word table, and checksums.
 
-No pickle is written or read. Every file that is read is listed in `checksums.json` with its SHA-256, and what is
-checked is the bytes that are used. A folder is replaced whole (`features.atomic`): whoever reads it meanwhile gets the
-old checkpoint or the new one.
+No pickle is written or read. `checksums.json` lists the SHA-256 of every file that is read. The check and the model
+use the same bytes. A save replaces the whole folder at once (`features.atomic`): a process that reads at the same time
+gets either the old checkpoint or the new one.
 """
 
 from __future__ import annotations
@@ -39,34 +39,34 @@ if TYPE_CHECKING:
 VERSION = 4
 CONFIG, WEIGHTS, TOKENIZER, WORDS = "config.json", "model.safetensors", "tokenizer.json", "words.bin"
 CHECKSUMS, CARD, LICENSE = "checksums.json", "README.md", "LICENSE"
-TAKEN = ("sentence_encoder", "label_space")  # of a card: what models trained on a base take from it, with its terms
+TAKEN = ("sentence_encoder", "label_space")  # provenance that a model takes from its base
 CHECKED = (CONFIG, WEIGHTS, TOKENIZER, WORDS)
 
 
 def offline() -> bool:
-    """Whether `EMOEMBED_OFFLINE=1` forbids every network call."""
+    """Whether `EMOEMBED_OFFLINE=1` forbids network access."""
     return os.environ.get("EMOEMBED_OFFLINE", "0") not in ("", "0")
 
 
 def find_folder(name: str | Path) -> Path:
-    """The folder of a checkpoint: one that ships, a local folder, or a hub repository (downloaded once).
+    """The folder of a checkpoint: a shipped checkpoint, a local folder, or a hub repository (downloaded once).
 
     Raises:
-        MissingFileError: none of these.
-        InputError: not a name at all.
+        MissingFileError: the name is none of these.
+        InputError: the name is neither a string nor a path.
     """
     if not isinstance(name, str | Path):
-        raise InputError(f"a checkpoint is a name, a folder or a hub id; given {name!r}")
+        raise InputError(f"a checkpoint must be a name, a folder or a hub id; given {name!r}")
     shipped = Path(str(resources.files("emoembed.checkpoints"))) / str(name)
     for folder in (shipped, Path(name)):
         try:
             if (atomic.standing(folder) / CONFIG).is_file():
                 return folder
-        except (OSError, ValueError) as error:  # a name longer than names may be, or with a zero byte
+        except (OSError, ValueError) as error:  # the name is too long or contains a zero byte
             raise MissingFileError(f"no checkpoint {str(name)!r:.80}: {error}") from error
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", str(name)) or Path(name).exists():
         raise MissingFileError(
-            f"no checkpoint {str(name)!r}: it is {_known()}, a folder with {CONFIG}, or a hub id user/name"
+            f"no checkpoint {str(name)!r}: give {_list_shipped()}, a folder with {CONFIG}, or a hub id user/name"
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -75,8 +75,8 @@ def find_folder(name: str | Path) -> Path:
         allowed = [*CHECKED, CHECKSUMS, CARD, LICENSE]
         return Path(snapshot_download(str(name), allow_patterns=allowed, local_files_only=offline()))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        reason = "EMOEMBED_OFFLINE is set and it is not in the cache" if offline() else str(error)
-        raise MissingFileError(f"checkpoint {str(name)!r} could not be had from the hub: {reason}") from error
+        reason = "EMOEMBED_OFFLINE is set, and the cache does not have it" if offline() else str(error)
+        raise MissingFileError(f"checkpoint {str(name)!r} cannot be downloaded from the hub: {reason}") from error
 
 
 def save(
@@ -87,24 +87,24 @@ def save(
     card: str = "",
     license_text: str = "",
 ) -> None:
-    """Write a checkpoint whole or not at all; where one stands, it stands until the new one takes its place.
+    """Write a complete checkpoint or nothing. An old checkpoint stays until the new one replaces it.
 
     Args:
-        model: to write.
-        folder: of its own; a checkpoint there is replaced.
-        words: a word table to ship beside a model whose labels come from its sentence encoder.
-        card: text of its README.md.
-        license_text: text of its LICENSE.
+        model: the model to save.
+        folder: a folder for this checkpoint only; an old checkpoint in it is replaced.
+        words: a word table to save with a model whose labels come from its sentence encoder.
+        card: text of README.md.
+        license_text: text of LICENSE.
 
     Raises:
-        CheckpointError: the folder holds other files, which a checkpoint must not displace.
-        OutputError: it cannot be written, for want of space or of permission; the old checkpoint stands.
+        CheckpointError: the folder contains other files, which a checkpoint must not replace.
+        OutputError: no space or no permission to write; the old checkpoint stays.
     """
 
     def fill(place: Path) -> None:
         config = {"version": VERSION, "config": model.config.to_dict(), "state": model.state.to_dict()}
         (place / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        weights = {name: _stored(value) for name, value in model.state_dict().items()}
+        weights = {name: _to_storage(value) for name, value in model.state_dict().items()}
         (place / WEIGHTS).write_bytes(safetensors.torch.save(weights))
         if isinstance(model.phrases, WordTable):
             write_word_table(model.phrases, place / WORDS)
@@ -121,43 +121,47 @@ def save(
 
 
 def write_checksums(folder: Path) -> None:
-    """Write the SHA-256 of a checkpoint's files as they are now."""
+    """Write the SHA-256 of a checkpoint's current files to `checksums.json`."""
     present = [name for name in (*CHECKED, CARD, LICENSE) if (folder / name).is_file()]
     sums = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in present}
     (folder / CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
 
 
 def require_own_folder(folder: str | Path) -> Path:
-    """A folder a checkpoint may be saved to, resolved; the one it lies in is made where it is not there yet.
+    """Check that a checkpoint may be saved to a folder. Returns its resolved path and creates its parent folder.
 
     Raises:
-        CheckpointError: it holds anything else, or cannot be written.
+        CheckpointError: the folder contains anything else, or cannot be written.
     """
     try:
         folder = Path(folder).resolve()
         if folder.is_file():
-            raise CheckpointError(f"{folder} is a file; a checkpoint is a folder")
-        held = sorted(path.name for path in folder.glob("*"))
+            raise CheckpointError(f"{folder} is a file; a checkpoint must be a folder, so give another path")
+        names = sorted(path.name for path in folder.glob("*"))
         folder.parent.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError, ValueError) as error:  # too long a name, links in a circle, a zero byte
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # name too long or with a zero byte, or circular links
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError(f"{str(folder)!r:.100} cannot be made: {error}") from error
-    others = [name for name in held if name not in (*CHECKED, CHECKSUMS, CARD, LICENSE)]
-    if others or (held and not {CHECKSUMS, CONFIG, WEIGHTS} <= set(held)):
-        named = ", ".join((others or held)[:3])
-        raise CheckpointError(f"{folder} holds files that are no checkpoint ({named}); save into a folder of its own")
+        raise CheckpointError(f"{str(folder)!r:.100} cannot be created: {error}") from error
+    other_names = [name for name in names if name not in (*CHECKED, CHECKSUMS, CARD, LICENSE)]
+    if other_names or (names and not {CHECKSUMS, CONFIG, WEIGHTS} <= set(names)):
+        sample = ", ".join((other_names or names)[:3])
+        raise CheckpointError(f"{folder} holds files that are no checkpoint ({sample}); save to a new or empty folder")
     if not os.access(folder.parent, os.W_OK):
         raise CheckpointError(f"{folder} cannot be written: {folder.parent} is not writable")
     return folder
 
 
 def load(folder: str | Path) -> EmotionModel:
-    """Rebuild the model of a checkpoint folder, strictly, in evaluation mode.
+    """Rebuild the model of a checkpoint folder, with strict checks, in evaluation mode.
 
     Raises:
         MissingFileError: a file is missing.
-        CheckpointError: a file was altered, cut short or is not listed, or the version is not this release's.
+        CheckpointError: a file was changed, truncated or is not listed, or this release cannot read the version.
     """
     folder = Path(folder)
     files = read_files(folder)
@@ -169,7 +173,7 @@ def load(folder: str | Path) -> EmotionModel:
     if version not in (former.VERSION, VERSION):
         raise CheckpointError(
             f"{folder} is a checkpoint of version {version!r:.20}; this release reads versions {former.VERSION} and "
-            f"{VERSION}"
+            f"{VERSION}; use a release that reads it, or train it again"
         )
     try:
         weights = safetensors.torch.load(files.pop(WEIGHTS))
@@ -177,24 +181,26 @@ def load(folder: str | Path) -> EmotionModel:
         raise CheckpointError(f"{folder / WEIGHTS} is damaged ({error}); fetch the checkpoint again") from error
     if version == former.VERSION:
         weights = former.weights_of(weights)
-    model = _built(values, weights, folder, version)
+    model = _build_model(values, weights, folder, version)
     stored = {name: value.to(model.state_dict()[name].dtype) for name, value in weights.items()}
     model.load_state_dict(stored, strict=True)
-    broken = [name for name, value in model.named_parameters() if not bool(value.isfinite().all())]
-    if broken:
-        raise CheckpointError(f"{folder / WEIGHTS} holds NaN or infinite weights in {broken[0]}; train it again")
+    nonfinite_names = [name for name, value in model.named_parameters() if not bool(value.isfinite().all())]
+    if nonfinite_names:
+        raise CheckpointError(f"{folder / WEIGHTS} has NaN or infinite weights in {nonfinite_names[0]}; train it again")
     _attach_phrases(model, files, folder)
     return model.eval()
 
 
-def _built(values: dict[str, Any], weights: Mapping[str, torch.Tensor], folder: Path, version: int) -> EmotionModel:
-    """A model from its configuration; its sizes are held to those of the weights before memory is taken for them."""
+def _build_model(
+    values: dict[str, Any], weights: Mapping[str, torch.Tensor], folder: Path, version: int
+) -> EmotionModel:
+    """Build a model from its configuration. The shapes are compared with the weights before memory is allocated."""
     from huggingface_hub.errors import StrictDataclassError
 
     try:
         values = former.values_of(values) if version == former.VERSION else values
         if set(values) != {"config", "state"}:
-            raise ValueError(f"it holds {', '.join(map(str, values))} in place of config and state")
+            raise ValueError(f"the keys must be config and state; given {', '.join(map(str, values))}")
         config, state = ModelConfig.from_dict(values["config"]), State.from_dict(values["state"])
         with torch.device("meta"):
             expected = {name: value.shape for name, value in EmotionModel(config, state=state).state_dict().items()}
@@ -203,84 +209,86 @@ def _built(values: dict[str, Any], weights: Mapping[str, torch.Tensor], folder: 
         *(RecursionError, StrictDataclassError),
     ) as error:
         raise CheckpointError(f"{folder / CONFIG} does not describe a model of this release: {error!r:.300}") from error
-    found = {name: value.shape for name, value in weights.items()}
-    if found != expected:
-        name = min(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-        shapes = [
-            f"{tuple(shape)}" if shape is not None else "nothing" for shape in (expected.get(name), found.get(name))
-        ]
+    shapes = {name: value.shape for name, value in weights.items()}
+    if shapes != expected:
+        name = min(name for name in shapes.keys() | expected.keys() if shapes.get(name) != expected.get(name))
+        expected_shape, stored_shape = (
+            f"{tuple(shape)}" if shape is not None else "none" for shape in (expected.get(name), shapes.get(name))
+        )
         raise CheckpointError(
-            f"{folder / WEIGHTS} does not hold the weights its {CONFIG} describes: of {name} {shapes[0]} is expected "
-            f"and {shapes[1]} is there"
+            f"{folder / WEIGHTS} does not match its {CONFIG}: the shape of {name} must be {expected_shape} and is "
+            f"{stored_shape}; fetch the checkpoint again"
         )
     return EmotionModel(config, state=state)
 
 
 def _attach_phrases(model: EmotionModel, files: Mapping[str, bytes], folder: Path) -> None:
-    """Give a model the phrase encoder its configuration names."""
-    needed = WORDS if model.config.phrases == "table" else TOKENIZER
-    if needed not in files:
-        raise MissingFileError(f"{folder} lacks {needed}, from which its labels get their vectors; fetch it again")
+    """Set the phrase encoder that a model's configuration names."""
+    name = WORDS if model.config.phrases == "table" else TOKENIZER
+    if name not in files:
+        raise MissingFileError(f"{folder} lacks {name}, which embeds its labels; fetch the checkpoint again")
     if model.config.phrases == "table":
-        model.phrases = _word_table(files[WORDS], folder / WORDS)
+        model.phrases = _parse_word_table(files[WORDS], folder / WORDS)
         return
     encoder = model.modality("text").encoder if "text" in model.modalities else None
     if not isinstance(encoder, TransformerEncoder):
-        raise CheckpointError(f"{folder / CONFIG} takes labels from a text transformer, and describes none")
+        raise CheckpointError(
+            f"{folder / CONFIG} says that a text transformer embeds the labels, but it describes none; fetch it again"
+        )
     longest = min(getattr(encoder.trunk.config, "max_position_embeddings", 512), 512)
-    model.phrases = SentenceEncoder(encoder, _tokenizer(files[TOKENIZER], folder / TOKENIZER, longest, encoder))
+    model.phrases = SentenceEncoder(encoder, _load_tokenizer(files[TOKENIZER], folder / TOKENIZER, longest, encoder))
 
 
-def _tokenizer(content: bytes, path: Path, longest: int, encoder: TransformerEncoder) -> Tokenizer:
-    """A `tokenizers` file, without padding, cutting texts at the trunk's longest input."""
+def _load_tokenizer(content: bytes, path: Path, longest: int, encoder: TransformerEncoder) -> Tokenizer:
+    """Load a `tokenizers` file. The tokenizer does not pad, and truncates texts at the trunk's maximum length."""
     from tokenizers import Tokenizer
 
     try:
         tokenizer = Tokenizer.from_str(content.decode("utf-8"))
         tokenizer.no_padding()
         tokenizer.enable_truncation(longest)
-    except Exception as error:  # `tokenizers` raises bare Exception of whatever a file holds
-        raise CheckpointError(f"{path} is no tokenizer ({error!s:.200}); fetch the checkpoint again") from error
+    except Exception as error:  # `tokenizers` raises a bare Exception for any fault
+        raise CheckpointError(f"{path} is not a tokenizer file ({error!s:.200}); fetch the checkpoint again") from error
     fault = tokenizer_fault(json.loads(content))
     if fault:
         raise CheckpointError(f"{path} {fault}; fetch the checkpoint again")
-    probe = tokenizer.encode("joy")  # with the special tokens of its template
+    probe = tokenizer.encode("joy")  # includes the special tokens
     largest = max([0, *tokenizer.get_vocab().values(), *probe.ids])
     rows = int(encoder.trunk.config.vocab_size)
     if largest >= rows or len(probe.ids) > longest:
-        raise CheckpointError(f"{path} has word pieces up to {largest} and the encoder {rows}; fetch it again")
+        raise CheckpointError(f"{path} has token ids up to {largest} and the encoder {rows} tokens; fetch it again")
     return tokenizer
 
 
 def read_word_table(path: Path | None = None) -> WordTable:
-    """A word table in word2vec's binary form; without a path, the one that ships."""
+    """Read a word table in word2vec's binary format; without a path, the shipped one."""
     if path is None:
         folder = find_folder("base")
-        return _word_table(read_files(folder, (WORDS,))[WORDS], folder / WORDS)
+        return _parse_word_table(read_files(folder, (WORDS,))[WORDS], folder / WORDS)
     if not path.is_file():
-        raise MissingFileError(f"no word table at {path}")
-    return _word_table(path.read_bytes(), path)
+        raise MissingFileError(f"no word table at {path}; give a file in word2vec's binary format")
+    return _parse_word_table(path.read_bytes(), path)
 
 
-def _word_table(content: bytes, path: Path) -> WordTable:
-    """Read word2vec's binary form (gensim reads it from a path alone, and what was checked is the bytes)."""
+def _parse_word_table(content: bytes, path: Path) -> WordTable:
+    """Parse word2vec's binary format from the checked bytes; gensim can read it only from a path."""
     header, _, _ = content[:64].partition(b"\n")
     require_declared_size(header, len(content), binary=True, path=path)
     count, dim = map(int, header.split())
-    words, vectors, place = [], np.empty((count, dim), np.float32), len(header) + 1
+    words, vectors, offset = [], np.empty((count, dim), np.float32), len(header) + 1
     try:
         for row in range(count):
-            end = content.index(b" ", place)
-            words.append(content[place:end].decode("utf-8").lstrip("\n"))
+            end = content.index(b" ", offset)
+            words.append(content[offset:end].decode("utf-8").lstrip("\n"))
             vectors[row] = np.frombuffer(content, "<f4", dim, end + 1)
-            place = end + 1 + 4 * dim
+            offset = end + 1 + 4 * dim
     except ValueError as error:
-        raise CheckpointError(f"{path} is no word table ({error}); fetch it again") from error
+        raise CheckpointError(f"{path} is not a word table ({error}); fetch it again") from error
     return WordTable(words, vectors, name=f"the word table {path.parent.name}/{path.name}")
 
 
 def write_word_table(words: WordTable, path: Path) -> None:
-    """Write a word table in word2vec's binary form, which gensim and most other libraries read."""
+    """Write a word table in word2vec's binary format, which gensim and most other libraries read."""
     from gensim.models import KeyedVectors
 
     keyed = KeyedVectors(words.dim)
@@ -288,79 +296,80 @@ def write_word_table(words: WordTable, path: Path) -> None:
     keyed.save_word2vec_format(str(path), binary=True)
 
 
-def _stored(value: torch.Tensor) -> torch.Tensor:
-    """Large weights are stored in half precision; counters, statistics and everything small as they are."""
+def _to_storage(value: torch.Tensor) -> torch.Tensor:
+    """Convert large weights to half precision. Counters, statistics and small tensors stay unchanged."""
     half = value.is_floating_point() and value.numel() >= 2048
     return (value.half() if half else value).contiguous()
 
 
 def read_files(folder: str | Path, names: tuple[str, ...] = CHECKED) -> dict[str, bytes]:
-    """The files of a checkpoint, of one state of its folder, each checked against its SHA-256.
+    """The files of a checkpoint, all from the same save, each checked against its SHA-256.
 
-    Its card and licence are checked too; where one of them was edited, a warning says so.
+    The card and the licence are checked too; if one of them was edited, a warning says so.
 
     Raises:
-        MissingFileError: the folder, its checksums or a file that they list is missing.
-        CheckpointError: a file was altered or cut short, or stands there and is not listed.
+        MissingFileError: the folder, its checksums or a listed file is missing.
+        CheckpointError: a file was changed or truncated, or is present but not listed.
     """
     folder = Path(folder)
-    with atomic.reading(folder) as held:
-        listed = _listed(held, folder)
+    with atomic.reading(folder) as snapshot:
+        checksums = _read_checksums(snapshot, folder)
         files = {}
         for name in names:
-            path = held / name
-            if name not in listed:
+            path = snapshot / name
+            if name not in checksums:
                 if path.is_file():
                     raise CheckpointError(f"{folder / CHECKSUMS} does not list {name}; fetch the checkpoint again")
                 continue
             files[name] = _read(path, folder / name)
-            if hashlib.sha256(files[name]).hexdigest() != listed[name]:
+            if hashlib.sha256(files[name]).hexdigest() != checksums[name]:
                 raise CheckpointError(
                     f"{folder / name} is not the file that was saved (its SHA-256 differs); fetch the checkpoint again"
                 )
         for name in (CARD, LICENSE) if names == CHECKED else ():
-            path = held / name
-            edited = path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != listed.get(name)
+            path = snapshot / name
+            edited = path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != checksums.get(name)
             if edited:
                 warnings.warn(f"{folder / name} was edited after the checkpoint was saved", stacklevel=3)
     return files
 
 
 def digest(folder: Path) -> str:
-    """What tells one state of a checkpoint folder from another; empty where there are no checksums."""
-    with atomic.reading(folder) as held:
-        sums = held / CHECKSUMS
+    """A hash of the current content of a checkpoint folder; empty if it has no checksums."""
+    with atomic.reading(folder) as snapshot:
+        sums = snapshot / CHECKSUMS
         return hashlib.sha256(sums.read_bytes()).hexdigest() if sums.is_file() else ""
 
 
-def _read(path: Path, said: Path) -> bytes:
+def _read(path: Path, original: Path) -> bytes:
+    """Read a file of a snapshot; errors name its original path."""
     try:
         if path.exists() and not path.is_file():
-            raise CheckpointError(f"{said} is no regular file; fetch the checkpoint again")
+            raise CheckpointError(f"{original} is not a regular file; fetch the checkpoint again")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise MissingFileError(
-            f"{said.parent} lacks {said.name}, which its {CHECKSUMS} lists; fetch the checkpoint again"
+            f"{original.parent} lacks {original.name}, which its {CHECKSUMS} lists; fetch the checkpoint again"
         ) from error
     except OSError as error:
-        raise CheckpointError(f"{said} cannot be read: {error.strerror}") from error
+        raise CheckpointError(f"{original} cannot be read: {error.strerror}") from error
 
 
-def _listed(held: Path, folder: Path) -> dict[str, str]:
-    """Name -> SHA-256, as a checkpoint's checksums have it."""
-    sums = held / CHECKSUMS
+def _read_checksums(snapshot: Path, folder: Path) -> dict[str, str]:
+    """File name -> SHA-256, from `checksums.json`."""
+    sums = snapshot / CHECKSUMS
     if not sums.is_file():
-        raise MissingFileError(f"{folder} is no checkpoint: it has no {CHECKSUMS}")
+        raise MissingFileError(f"{folder} is not a checkpoint: it has no {CHECKSUMS}")
     try:
-        listed = json.loads(sums.read_text(encoding="utf-8"))
+        checksums = json.loads(sums.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder / CHECKSUMS} is damaged ({error}); fetch the checkpoint again") from error
-    if not isinstance(listed, dict) or not {CONFIG, WEIGHTS} <= set(listed):
+    if not isinstance(checksums, dict) or not {CONFIG, WEIGHTS} <= set(checksums):
         raise CheckpointError(f"{folder / CHECKSUMS} does not list {CONFIG} and {WEIGHTS}; fetch the checkpoint again")
-    return listed
+    return checksums
 
 
-def _known() -> str:
+def _list_shipped() -> str:
     shipped = Path(str(resources.files("emoembed.checkpoints")))
     names = sorted(path.parent.name for path in shipped.glob(f"*/{CONFIG}"))
-    return f"one of those that ship ({', '.join(names)})" if names else "one of those that ship (none found)"
+    return f"a shipped checkpoint ({', '.join(names)})" if names else "a shipped checkpoint (none found)"

@@ -1,4 +1,4 @@
-"""What rebuilds a model but its weights: modalities, encoders, the space of labels."""
+"""Everything that rebuilds a model except its weights: modalities, encoders and label vectors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from emoembed.labels.space import CUE_DIM, VAD_DIM
 from emoembed.model.typed import typed
 
 USUAL = Settings()
-"""The usual settings of whatever encoder."""
+"""Marks the default settings of any encoder."""
 MODALITIES = ("text", "audio", "video")
 ENCODERS: dict[str, type[Encoder]] = {
     "recurrent": RecurrentEncoder,
@@ -32,81 +32,87 @@ ENCODERS: dict[str, type[Encoder]] = {
 
 @dataclass(frozen=True)
 class ModalityConfig:
-    """One modality: what it reads, with which encoder, into a space of what size."""
+    """One modality: its features, its encoder, and the size of its space."""
 
     features: str  # name of the feature set, as `features/` names it
     encoder: str  # a key of ENCODERS
     embed_dim: int
     columns: tuple[
         str, ...
-    ] = ()  # names of the input's columns, in order; empty where they have no meaning of their own
-    settings: Settings = USUAL  # of the encoder, of its own type; by default its usual ones
+    ] = ()  # names of the input columns, in order; empty if the columns have no meaning of their own
+    settings: Settings = USUAL  # settings of the encoder; by default those of `settings_type()`
     parts: LabelParts = field(
         default_factory=LabelParts
-    )  # what of a label's features its point in this modality is made of
-    residual: int = 0  # directions of an item that no word says, for examples to be told by: see Residual
+    )  # shares of the label features in the label points of this modality
+    residual: int = 0  # size of the residual item features, used only for few-shot labels; see `Residual`
 
     @property
     def point_dim(self) -> int:
-        """Size of an item's and of a label's point: what words say, and what only examples do."""
+        """Size of the points of items and labels: the embedding, then the residual features."""
         return self.embed_dim + self.residual
 
     @property
     def longest(self) -> int:
-        """How many frames of an item are read: 30 s of speech, as samples or at 100 a second; 5 min of faces at 10."""
+        """Maximum frames per item: 30 s of speech (samples or 100 frames/s), or 5 min of faces (10 frames/s)."""
         return 480_000 if self.features == "waveform" else 3000
 
     @property
     def trunk_config(self) -> dict[str, Any]:
-        """The configuration of its transformer. Raises InputError where it has none."""
+        """Configuration of the transformer. Raises InputError if the encoder is not a transformer."""
         if not isinstance(self.settings, TransformerSettings):
-            raise InputError(f"a transformer is needed; this modality is read by the {self.encoder} encoder")
+            raise InputError(f"the encoder of this modality must be a transformer; it is the {self.encoder} encoder")
         return self.settings.trunk_config
 
     def with_settings(self, **changes: Any) -> ModalityConfig:
-        """The same with other settings of its encoder."""
+        """A copy with other settings of the encoder."""
         return replace(self, settings=replace(self.settings, **changes))
 
     def build(self) -> Encoder:
-        """The encoder, untrained."""
+        """Build the encoder, untrained."""
         return ENCODERS[self.encoder](max(len(self.columns), 1), self.embed_dim, self.settings)
 
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:
-            raise CheckpointError(f"encoder {self.encoder!r} is unknown; there are {', '.join(ENCODERS)}")
+            raise CheckpointError(f"encoder {self.encoder!r} is unknown; choose from {', '.join(ENCODERS)}")
         kind = ENCODERS[self.encoder].settings_type
         if self.settings is USUAL:
             object.__setattr__(self, "settings", kind())
         if not isinstance(self.settings, kind):
-            raise InputError(f"settings of the {self.encoder} encoder are {kind.__name__}; given {self.settings!r:.80}")
-        ready = VAD_DIM * (self.parts.vad_share > 0) + CUE_DIM * (self.parts.cue_share > 0)
-        if self.embed_dim <= ready and self.parts.text_share > 0.0:
-            raise InputError(f"embed_dim must exceed {ready} to hold words beside the rest; given {self.embed_dim}")
+            raise InputError(
+                f"settings of the {self.encoder} encoder must be {kind.__name__}; given {self.settings!r:.80}"
+            )
+        reserved_dim = VAD_DIM * (self.parts.vad_share > 0) + CUE_DIM * (self.parts.cue_share > 0)
+        if self.embed_dim <= reserved_dim and self.parts.text_share > 0.0:
+            raise InputError(
+                f"embed_dim must exceed {reserved_dim}, to leave room for the text vector; given {self.embed_dim}"
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModalityConfig:
-        """The configuration `dataclasses.asdict` wrote."""
+        """The configuration from the values of `dataclasses.asdict`."""
         encoder = values["encoder"]
         if encoder not in ENCODERS:
-            raise CheckpointError(f"encoder {encoder!r:.40} is unknown; there are {', '.join(ENCODERS)}")
+            raise CheckpointError(f"encoder {encoder!r:.40} is unknown; choose from {', '.join(ENCODERS)}")
         settings = typed(ENCODERS[encoder].settings_type, values["settings"])
         return typed(cls, {**values, "settings": settings, "parts": typed(LabelParts, values["parts"])})
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything that rebuilds a model but its weights. Nothing in it counts classes."""
+    """Everything that rebuilds a model except its weights. It contains no class count."""
 
     modalities: dict[str, ModalityConfig]
-    phrase_dim: int  # size of the vectors labels come from
-    phrases: str = "text"  # "text": the text modality's transformer embeds labels; "table": the word table does
+    phrase_dim: int  # size of the phrase vectors that label features are computed from
+    phrases: str = "text"  # what embeds labels: "text", the text modality's transformer, or "table", the word table
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.modalities if name not in MODALITIES]
         if unknown or not self.modalities:
-            raise InputError(f"modalities are some of {', '.join(MODALITIES)}; given {list(self.modalities)}")
+            raise InputError(
+                f"modalities must be one or more of {', '.join(MODALITIES)}; given {list(self.modalities)}"
+            )
         if self.phrases not in ("text", "table"):
-            raise InputError(f"phrases is 'text' or 'table'; given {self.phrases!r}")
+            raise InputError(f"phrases must be 'text' or 'table'; given {self.phrases!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -114,6 +120,6 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """The configuration `to_dict` wrote."""
+        """The configuration from the values of `to_dict`."""
         modalities = {name: ModalityConfig.from_dict(settings) for name, settings in values["modalities"].items()}
         return typed(cls, {**values, "modalities": modalities})

@@ -1,4 +1,4 @@
-"""Whether a device can compute."""
+"""Check that a device can compute."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from emoembed.errors import InputError
 
 
 def check_device(device: str) -> None:
-    """Raise InputError where nothing can be computed on a device."""
+    """Raise InputError if torch cannot compute on a device."""
     if not isinstance(device, str | torch.device):
-        raise InputError(f"device is a name such as 'cpu' or 'cuda'; given {device!r:.40}")
+        raise InputError(f"device must be a name such as 'cpu' or 'cuda'; given {device!r:.40}")
     try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, TypeError) as error:

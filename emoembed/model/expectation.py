@@ -1,4 +1,4 @@
-"""What a model expects of labels it never saw, from labels held out in turn (pseudo-unseen)."""
+"""Expected AUC and logit offsets of unseen labels, estimated from labels held out in turn (pseudo-unseen)."""
 
 from __future__ import annotations
 
@@ -13,67 +13,70 @@ from emoembed.model.calibration import newness
 from emoembed.model.model import EmotionModel
 
 FILE = "held-out.csv"
-"""Where held-out labels are kept, in a modality's folder of reports: written by `benchmarks/report.py`."""
+"""File of held-out results in the report folder of a modality. `benchmarks/report.py` writes it."""
 PRIOR_LABELS = 8
-"""How many labels that lack nothing count beside those held out: a user may name what no item bears."""
+"""Number of imaginary held-out labels with offset 0, because a user may give labels that no item has."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One label held out of one model."""
+    """One label held out of the training of one model."""
 
     label: str
     nearest: float
-    """Cosine with the nearest label the model saw."""
+    """Cosine with the nearest seen label of the model."""
     auc: float
     softmax_offset: float
-    """What its logit lacks among the labels seen, for the likeliest probabilities."""
+    """Offset of its logit that maximises the softmax likelihood, with the seen labels as the other labels."""
     sigmoid_offset: float
-    """The same of the probability of its own."""
+    """Offset of its logit that maximises the sigmoid likelihood."""
     softmax_certainty: float = 1.0
-    """How sharply the likelihood falls beside that offset: its curvature."""
+    """Curvature of the log likelihood at `softmax_offset`: how sharply the likelihood falls around it."""
     sigmoid_certainty: float = 1.0
 
     @property
     def newness(self) -> float:
-        """How new it was to the model, 0 to 1."""
+        """How new the label was to the model, 0 to 1."""
         return float(newness(torch.tensor(self.nearest)))
 
 
 def lacking(found: Sequence[HeldOut], kind: str) -> float:
-    """What the logit of a quite new label lacks; of others, their newness's share of it.
+    """Logit offset of an entirely new label. Other labels get a share of it, proportional to their newness.
 
-    Least squares through zero, each label counting by how certain its offset is: the likeliest for all of their rows
-    together, to second order. `PRIOR_LABELS` keep it low where few labels were held out, for what is right of eight
-    labels that all occur lets any far name win.
+    This is least squares through zero, with the certainty of each label's offset as its weight: to second order, the
+    maximum likelihood estimate from all rows together. `PRIOR_LABELS` shrink it if few labels were held out. Without
+    them, the offset of eight labels that all occur would let any distant name win.
 
     Args:
         found: the labels held out.
         kind: `softmax` or `sigmoid`.
     """
-    new = np.array([one.newness for one in found])
-    off, certain = (np.array([getattr(one, f"{kind}_{name}") for one in found]) for name in ("offset", "certainty"))
-    labels = len({one.label for one in found})
-    return labels / (labels + PRIOR_LABELS) * float((certain * new) @ off / max((certain * new) @ new, 1e-9))
+    shares = np.array([held_out.newness for held_out in found])
+    offsets, certainties = (
+        np.array([getattr(held_out, f"{kind}_{name}") for held_out in found]) for name in ("offset", "certainty")
+    )
+    labels = len({held_out.label for held_out in found})
+    offset = float((certainties * shares) @ offsets / max((certainties * shares) @ shares, 1e-9))
+    return labels / (labels + PRIOR_LABELS) * offset
 
 
 def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
-    """Set what a model expects of labels its modality never saw.
+    """Set the expected AUC and logit offsets of unseen labels in one modality of a model.
 
     Raises:
         InputError: fewer than three labels were held out.
     """
-    labels = {one.label for one in found}
+    labels = {held_out.label for held_out in found}
     if len(labels) < 3:
         raise InputError(f"three held-out labels at least tell what to expect of new ones; given {len(labels)}")
-    trust = model.modality(modality).calibration
-    for place, kind in ((1, "softmax"), (3, "sigmoid")):
-        trust.novelty[place] = lacking(found, kind)
-    nearest, aucs = (np.array([getattr(one, name) for one in found]) for name in ("nearest", "auc"))
+    calibration = model.modality(modality).calibration
+    for index, kind in ((1, "softmax"), (3, "sigmoid")):
+        calibration.novelty[index] = lacking(found, kind)
+    nearest, aucs = (np.array([getattr(held_out, name) for held_out in found]) for name in ("nearest", "auc"))
     centred = nearest - nearest.mean()
-    # a prior as heavy as three labels keeps the line level where the cosines hardly differ
+    # a prior with the weight of three labels keeps the slope near 0 if the cosines hardly differ
     slope = float(centred @ aucs / (centred @ centred + 3 * 0.1**2))
-    start = float(aucs.mean() - slope * nearest.mean())
-    error = float(np.sqrt(np.mean((aucs - start - slope * nearest) ** 2) * len(found) / (len(found) - 2)))
-    trust.expected.copy_(torch.tensor([start, slope, error]))
-    trust.trust[-1] = max(2.0 * float(aucs.mean()) - 1.0, 0.05)
+    intercept = float(aucs.mean() - slope * nearest.mean())
+    error = float(np.sqrt(np.mean((aucs - intercept - slope * nearest) ** 2) * len(found) / (len(found) - 2)))
+    calibration.expected.copy_(torch.tensor([intercept, slope, error]))
+    calibration.trust[-1] = max(2.0 * float(aucs.mean()) - 1.0, 0.05)

@@ -1,4 +1,4 @@
-"""Checkpoints of version 3, read as those of today: their configuration held the state, their weights other names."""
+"""Convert checkpoints of version 3: their configuration contained the state, and their weights had other names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emoembed.errors import CheckpointError
 
 VERSION = 3
 ONE_VALUE = {"similarity": "cosine", "fusion": "mean", "label_space": "meaning"}
-"""Choices that have one value by now; others were the model of Dai et al. 2020 (`evaluation.mtee`)."""
+"""Former options with their only value now. Other values gave the model of Dai et al. 2020 (`evaluation.mtee`)."""
 MOVED = (
     (r"(encoder|projection)s\.(\w+)\.(.*)", r"modalities.\2.\1.\3"),
     (r"(log_scale|bias|log_weight)\.(\w+)", r"modalities.\2.\1"),
@@ -23,24 +23,31 @@ MOVED = (
 
 
 def values_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What `config.json` held -> `config` and `state`.
+    """Convert the values of a version 3 `config.json` to `config` and `state`.
 
     Raises:
-        CheckpointError: a choice that there is no more.
+        CheckpointError: an option has a value that is no longer supported.
     """
-    strange = [name for name, value in ONE_VALUE.items() if values.get(name, value) != value]
-    strange += [n for n, one in values["modalities"].items() if one.get("projection", "isometry") != "isometry"]
-    if strange:
-        raise CheckpointError(f"{strange[0]} is of a kind that there is no more; train the model anew")
-    left_out = ("seen", "projection", "detail")
+    unsupported_options = [name for name, value in ONE_VALUE.items() if values.get(name, value) != value]
+    unsupported_options += [
+        name for name, modality in values["modalities"].items() if modality.get("projection", "isometry") != "isometry"
+    ]
+    if unsupported_options:
+        raise CheckpointError(
+            f"{unsupported_options[0]} has a setting that this release no longer supports; train the model again"
+        )
+    moved_keys = ("seen", "projection", "detail")
     modalities = {
-        name: {**{key: value for key, value in one.items() if key not in left_out}, "residual": one["detail"]}
-        for name, one in values["modalities"].items()
+        name: {
+            **{key: value for key, value in modality.items() if key not in moved_keys},
+            "residual": modality["detail"],
+        }
+        for name, modality in values["modalities"].items()
     }
     provenance = dict(values["provenance"])
     state = {
         "labels": values["labels"],
-        "seen": {name: one["seen"] for name, one in values["modalities"].items()},
+        "seen": {name: modality["seen"] for name, modality in values["modalities"].items()},
         "taught": provenance.pop("few_shot", {}),
         "described": provenance.pop("described", {}),
         "attuned": provenance.pop("attuned", {}),
@@ -51,12 +58,12 @@ def values_of(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def weights_of(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under the names of today."""
-    return {_moved(name): value for name, value in weights.items()}
+    """Weights under their current names."""
+    return {_rename(name): value for name, value in weights.items()}
 
 
-def _moved(name: str) -> str:
-    for pattern, place in MOVED:
+def _rename(name: str) -> str:
+    for pattern, replacement in MOVED:
         if re.fullmatch(pattern, name):
-            return re.sub(pattern, place, name)
+            return re.sub(pattern, replacement, name)
     return name

@@ -1,4 +1,4 @@
-"""One modality of a model: its encoder, its map of labels, its scale, its calibration, its examples."""
+"""One modality of a model: encoder, label projection, scale, calibration and few-shot examples."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from emoembed.model.residual import Residual
 
 
 class Modality(nn.Module):
-    """Items and labels as points of one space, and logits between them: scale * cosine + bias.
+    """Items and labels as points of one space, with logits scale * cosine + bias.
 
     Args:
-        config: what it reads, and how.
-        phrase_dim: size of the vectors that labels come from.
-        seen: how many labels its training saw.
-        taught: each label moved by examples, in order -> how many examples it has in this modality.
+        config: features and encoder.
+        phrase_dim: size of the phrase vectors that label features are computed from.
+        seen: number of labels that its training saw.
+        taught: each few-shot label, in order -> its number of examples in this modality.
 
     Attributes:
-        background: mean point of training items `(point_dim,)`, with which examples of a label are compared.
-        shift: how far items lie from those of training `(embed_dim,)`, see `transfer.attune`; zero until then.
-        anchors: points of labels moved by examples `(taught, point_dim)`; NaN where a label has none here.
-        examples: the points of those examples `(shots, point_dim)`, label after label, which further ones join.
+        background: mean point of training items `(point_dim,)`, with which few-shot examples are compared.
+        shift: mean difference from the training items `(embed_dim,)`, see `transfer.attune`; zero before attuning.
+        anchors: points of few-shot labels `(taught, point_dim)`; NaN for a label without examples in this modality.
+        examples: points of these examples `(shots, point_dim)`, label by label. Later examples are added to them.
     """
 
     background: Tensor
@@ -55,18 +55,18 @@ class Modality(nn.Module):
 
     @property
     def point_dim(self) -> int:
-        """Size of points: in training they lack what only examples say."""
+        """Size of points. In training they have no residual features."""
         return self.config.embed_dim if self.training else self.config.point_dim
 
     @property
     def scale(self) -> Tensor:
-        """What cosines are multiplied with."""
+        """Factor from cosine to logit."""
         return self.log_scale.exp()
 
     def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Points of items, `(batch, point_dim)`; NaN where an item lacks the modality.
 
-        Their first `embed_dim` numbers are of length one, and so are the others.
+        The first `embed_dim` columns have norm 1, and so do the residual columns.
         """
         present = lengths > 0
         if bool(present.all()):
@@ -82,20 +82,20 @@ class Modality(nn.Module):
         if self.residual is None:
             return point(point(self.encoder(frames, lengths)) - self.shift)
         features = self.encoder.read(frames, lengths)
-        said = point(point(self.encoder.place(features)) - self.shift)
-        return torch.cat([said, self.residual(features)], dim=1)
+        embedding = point(point(self.encoder.place(features)) - self.shift)
+        return torch.cat([embedding, self.residual(features)], dim=1)
 
     def project(self, features: Tensor) -> Tensor:
-        """Features of labels `(labels, label_dim)` -> their points `(labels, point_dim)`; zero in what no word says."""
+        """Label features `(labels, label_dim)` -> points `(labels, point_dim)`. The residual columns are zero."""
         points = self.projection(features)
         return nn.functional.pad(points, (0, self.point_dim - points.shape[1]))
 
     def moved(self, points: Tensor, names: Sequence[str]) -> Tensor:
-        """Points of labels `(labels, point_dim)`, those of labels with examples put where these say.
+        """Points of labels `(labels, point_dim)`. A few-shot label gets the point from its examples.
 
         Args:
-            points: as `project` gives them.
-            names: canonical, of the labels.
+            points: points from `project`.
+            names: canonical names of the labels.
         """
         order = list(self.taught)
         points = points.clone() if set(names) & set(order) else points
@@ -105,51 +105,51 @@ class Modality(nn.Module):
         return points
 
     def examples_of(self, label: str) -> Tensor:
-        """The points of a label's examples `(shots, point_dim)`."""
+        """Points of the few-shot examples of a label `(shots, point_dim)`."""
         if label not in self.taught:
             return self.examples[:0]
         counts = list(self.taught.values())
-        at = list(self.taught).index(label)
-        return self.examples[sum(counts[:at]) : sum(counts[: at + 1])]
+        index = list(self.taught).index(label)
+        return self.examples[sum(counts[:index]) : sum(counts[: index + 1])]
 
     def trust(self, label_points: Tensor) -> LabelTrust:
-        """How far scores of labels can be trusted, of their points `(labels, point_dim)`."""
+        """Calibration of labels, from their points `(labels, point_dim)`."""
         return self.calibration.of(label_points, self.scale)
 
     def score(self, points: Tensor, label_points: Tensor, trust: LabelTrust | None = None) -> Tensor:
         """Logits `(batch, labels)`; NaN where an item lacks the modality.
 
-        Outside training a label's hubness is taken off where it was measured. `trust` is that of the labels, where the
-        caller has it.
+        Outside training, the hubness of each label is subtracted if it was measured. `trust` is the calibration of the
+        labels; by default it is computed from `label_points`.
         """
         if trust is None and not self.training:
             trust = self.trust(label_points)
-        lacking = points.isnan().any(dim=1, keepdim=True)
-        # NaN enters after the product: before it, its gradient would reach every label's vector
-        cosine = points.masked_fill(lacking, 0.0) @ label_points.T
-        raw = self.scale * cosine + self.bias
-        raw = raw - trust.hubness if trust else raw
-        return raw.masked_fill(lacking, torch.nan)
+        absence_mask = points.isnan().any(dim=1, keepdim=True)
+        # NaN is set after the product; before it, the gradient of every label point would become NaN
+        cosine = points.masked_fill(absence_mask, 0.0) @ label_points.T
+        logits = self.scale * cosine + self.bias
+        logits = logits - trust.hubness if trust else logits
+        return logits.masked_fill(absence_mask, torch.nan)
 
     def forget_calibration(self, seen: int) -> None:
-        """Reset the calibration to one of so many labels seen; it keeps the reference items."""
-        fresh = Reliability(self.config.point_dim, seen)
-        for kept in ("reference", "spread", "hub_share"):
-            fresh.get_buffer(kept).copy_(self.calibration.get_buffer(kept))
-        self.calibration = fresh.to(self.shift.device)
+        """Reset the calibration, for a number of seen labels. The reference items stay."""
+        calibration = Reliability(self.config.point_dim, seen)
+        for name in ("reference", "spread", "hub_share"):
+            calibration.get_buffer(name).copy_(self.calibration.get_buffer(name))
+        self.calibration = calibration.to(self.shift.device)
 
     def teach(self, anchors: Mapping[str, Tensor], examples: Mapping[str, Tensor], order: Sequence[str]) -> None:
-        """Give labels points of their own, and keep the examples these come from.
+        """Set the points of few-shot labels and store their examples.
 
         Args:
-            anchors: label -> `(point_dim,)`, of those that move; others stay where they are.
-            examples: label -> `(shots, point_dim)`, of those labels.
+            anchors: label -> new point `(point_dim,)`. Other labels keep their points.
+            examples: label -> all its examples `(shots, point_dim)`, for the labels in `anchors`.
             order: all labels that have examples in any modality.
         """
-        before = {label: self.anchors[i] for i, label in enumerate(self.taught)}
-        absent = torch.full_like(self.background, torch.nan)
-        kept = {label: examples.get(label, self.examples_of(label)) for label in order}
-        rows = [anchors.get(label, before.get(label, absent)) for label in order]
-        self.taught = {label: len(points) for label, points in kept.items()}
+        old_anchors = {label: self.anchors[i] for i, label in enumerate(self.taught)}
+        no_anchor = torch.full_like(self.background, torch.nan)
+        label_examples = {label: examples.get(label, self.examples_of(label)) for label in order}
+        rows = [anchors.get(label, old_anchors.get(label, no_anchor)) for label in order]
+        self.taught = {label: len(points) for label, points in label_examples.items()}
         self.anchors = torch.stack(rows) if rows else self.anchors[:0]
-        self.examples = torch.cat([self.examples[:0], *kept.values()])
+        self.examples = torch.cat([self.examples[:0], *label_examples.values()])

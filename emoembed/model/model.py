@@ -1,4 +1,4 @@
-"""The model: points of items and labels in each modality's space, cosine scores, and fusion of whatever is present."""
+"""The model: points of items and labels in each modality, cosine scores, and fusion of the modalities present."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from emoembed.model.state import State
 
 
 class EmotionModel(Scorer):
-    """Scores any labels for a batch of features: cosine of an item's point and a label's, per modality, then fused.
+    """Scores any labels for a batch of features: cosine of item and label points per modality, then fusion.
 
     ```python
     logits = model(batch, model.embed(["joy", "anger", "awe"]))  # (batch, 3)
     ```
 
-    What someone holds is not changed: `with_state`, `with_seen`, `taught` give copies.
+    These methods return a copy and leave the model unchanged: `with_state`, `with_seen`, `with_taught`.
 
     Args:
         config: the architecture.
-        phrases: what embeds labels.
-        state: what was learned beside the weights.
+        phrases: the phrase encoder that embeds labels.
+        state: what was learned besides the weights.
 
     Attributes:
         modalities: name -> `Modality`.
-        space: labels -> features of labels.
+        space: labels -> label features.
     """
 
     def __init__(self, config: ModelConfig, phrases: PhraseEncoder | None = None, state: State | None = None) -> None:
@@ -67,9 +67,9 @@ class EmotionModel(Scorer):
         return [(name, self.modality(name)) for name in self.modalities]
 
     def versions(self) -> tuple[Any, ...]:
-        """What tells whether labels may lie elsewhere by now: equal if nothing they hang on changed.
+        """Versions of everything that label points depend on. If they are equal, no label point has changed.
 
-        Encoders, but for the one that embeds names, do not move labels.
+        Label points do not depend on the encoders, except the one that embeds names.
         """
         parts: list[nn.Module] = [self.space]
         buffers: list[Tensor] = []
@@ -82,7 +82,7 @@ class EmotionModel(Scorer):
 
     @property
     def phrase_encoder(self) -> PhraseEncoder:
-        """What embeds labels. Raises CheckpointError where the model was built without one."""
+        """The phrase encoder that embeds labels. Raises CheckpointError if the model was built without one."""
         if self.phrases is None:
             raise CheckpointError("this model was built without a phrase encoder; load it with from_pretrained")
         return self.phrases
@@ -92,7 +92,7 @@ class EmotionModel(Scorer):
         return self.space.embed(self.meant(labels), self.phrase_encoder)
 
     def meant(self, labels: Labels) -> dict[str, Label]:
-        """`emotion.resolve`, with the description a label was taught with where the caller gives its name alone."""
+        """`emotion.resolve`, with the description from `adapt` for a label that the caller gives only by name."""
         described = self.state.described
         return {
             name: described.get(canonical(name), label) if label == find(name) else label
@@ -104,21 +104,21 @@ class EmotionModel(Scorer):
         return {name: self.modality(name).encode(*read) for name, read in batch.items()}
 
     def project(self, features: Tensor) -> dict[str, Tensor]:
-        """Features of labels `(labels, label_dim)` -> each modality's points of labels `(labels, point_dim)`."""
+        """Label features `(labels, label_dim)` -> each modality's label points `(labels, point_dim)`."""
         return {name: modality.project(features) for name, modality in self.each_modality()}
 
     def label_points(self, labels: Labels) -> dict[str, Tensor]:
-        """Each modality's label points, with few-shot vectors in place of words where the model was adapted.
+        """Each modality's label points. The point of a few-shot label comes from its examples.
 
-        A label stays where its examples put it, whatever description comes with its name; in modalities that were
-        given no example of it, it lies where the description says.
+        A description that the caller gives for a few-shot label does not change that point. It does set the point in
+        modalities without examples of the label.
         """
         names = [canonical(name) for name in resolve(labels)]
         points = self.project(self.embed(labels))
         return {name: self.modality(name).moved(matrix, names) for name, matrix in points.items()}
 
     def label_trust(self, label_points: Mapping[str, Tensor]) -> dict[str, LabelTrust]:
-        """How far each modality's scores of labels can be trusted, of their points `(labels, point_dim)`."""
+        """Each modality's calibration of labels, from their points `(labels, point_dim)`."""
         return {name: self.modality(name).trust(points) for name, points in label_points.items()}
 
     def score(
@@ -136,10 +136,11 @@ class EmotionModel(Scorer):
     def calibrated(
         self, logits: Mapping[str, Tensor], trust: Mapping[str, LabelTrust], *, multi_label: bool
     ) -> dict[str, Tensor]:
-        """Logits whose softmax, or whose sigmoid when `multi_label`, is a probability.
+        """Logits whose softmax is a calibrated probability, or whose sigmoid is one if `multi_label`.
 
-        Slope and offset are smooth functions of the label's point, fitted on validation rows of seen labels, so that
-        labels never seen have them too (see `calibration`; `training.calibrate` says why the softmax's are level).
+        Slope and offset are smooth functions of the label's point, fitted on validation rows of seen labels, so unseen
+        labels have them too (see `calibration`). `training.calibrate` explains why the softmax has the same slope and
+        offset for all seen labels.
         """
         return {
             name: trust[name].slopes[multi_label] * matrix + trust[name].offsets[multi_label]
@@ -147,25 +148,25 @@ class EmotionModel(Scorer):
         }
 
     def weights(self, logits: Mapping[str, Tensor], trust: Mapping[str, LabelTrust] | None = None) -> dict[str, Tensor]:
-        """Each modality's share of each label's score, `(batch, labels)`, summing to one over those an item has.
+        """Each modality's weight in each label's score, `(batch, labels)`. They sum to one over the item's modalities.
 
-        A modality counts by how reliable it is, and, given the labels' trust, by how reliable it is for each label.
+        The weight is the reliability of the modality, times its reliability for the label if `trust` is given.
         """
-        here = torch.stack([~matrix.isnan() for matrix in logits.values()])
-        raw = []
+        presence_mask = torch.stack([~matrix.isnan() for matrix in logits.values()])
+        reliabilities = []
         for name in logits:
-            by_label = trust[name].weight if trust else here.new_ones(1)
-            raw.append(self.modality(name).log_weight.exp() * by_label)
-        weighed = torch.stack(torch.broadcast_tensors(*raw))[:, None, :] * here
-        return dict(zip(logits, weighed / weighed.sum(dim=0).clamp(min=1e-9), strict=True))
+            label_weight = trust[name].weight if trust else presence_mask.new_ones(1)
+            reliabilities.append(self.modality(name).log_weight.exp() * label_weight)
+        weights = torch.stack(torch.broadcast_tensors(*reliabilities))[:, None, :] * presence_mask
+        return dict(zip(logits, weights / weights.sum(dim=0).clamp(min=1e-9), strict=True))
 
     def fuse(
         self, logits: Mapping[str, Tensor], trust: Mapping[str, LabelTrust] | None = None, *, among: bool = False
     ) -> Tensor:
-        """Weighted mean of the modalities' logits over those present, `(batch, labels)`.
+        """Weighted mean of the logits over the modalities that are present, `(batch, labels)`.
 
-        Where they are to be told `among` each other (by a softmax), what a modality says of all labels alike is taken
-        off first, each row's mean: it says nothing of which, but would count where modalities weigh labels differently.
+        With `among`, the result is for a softmax among the labels. Each modality's mean over the labels is subtracted
+        first. This mean favours no label, but it would change the result where the weights differ between labels.
         """
         weights = self.weights(logits, trust)
         if among:
@@ -173,11 +174,11 @@ class EmotionModel(Scorer):
         return torch.stack([weights[name] * matrix.nan_to_num(0.0) for name, matrix in logits.items()]).sum(0)
 
     def label_parameters(self) -> list[nn.Parameter]:
-        """The projections of labels."""
-        return [one for _, modality in self.each_modality() for one in modality.projection.parameters()]
+        """Parameters of the label projections."""
+        return [weight for _, modality in self.each_modality() for weight in modality.projection.parameters()]
 
     def departures(self) -> tuple[Tensor, Tensor]:
-        """How far label projections lie from their start, and text adapters from nothing."""
+        """Distance of the label projections from their start, and of the adapters from zero."""
         drift = torch.stack([modality.projection.drift() for _, modality in self.each_modality()]).sum()
         adapted = drift.new_zeros(())
         for _, modality in self.each_modality():
@@ -186,13 +187,13 @@ class EmotionModel(Scorer):
         return drift, adapted
 
     def with_state(self, state: State) -> EmotionModel:
-        """A copy with another state of the same labels seen and taught; its weights are its own."""
+        """A copy, with its own weights and another state. The state must have the same seen and taught labels."""
         copy = deepcopy(self)
         copy.state = state
         return copy
 
     def with_seen(self, seen: Mapping[str, Sequence[str]]) -> EmotionModel:
-        """A copy that knows which labels each modality's training saw, and is to be calibrated anew."""
+        """A copy with other seen labels in some modalities. The calibration of these modalities is reset."""
         copy = self.with_state(self.state.with_seen(seen))
         for name, labels in seen.items():
             copy.modality(name).forget_calibration(len(labels))
@@ -201,7 +202,7 @@ class EmotionModel(Scorer):
     def with_taught(
         self, anchors: Mapping[str, Mapping[str, Tensor]], examples: Mapping[str, Mapping[str, Tensor]]
     ) -> EmotionModel:
-        """A copy in which labels have points of their own, and which keeps all the examples those come from.
+        """A copy in which labels get points from few-shot examples. It stores all these examples.
 
         Args:
             anchors: label -> modality -> `(point_dim,)`.

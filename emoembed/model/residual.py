@@ -1,4 +1,4 @@
-"""What of an item no word says: directions of its features, for examples to be told by."""
+"""Residual item features, used only for few-shot labels."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from torch.nn.functional import normalize
 
 
 class Residual(nn.Module):
-    """Features of an item -> its place along the leading directions of training items, whitened, of length one.
+    """Item features -> whitened coordinates along the principal directions of training items, scaled to norm 1.
 
-    An item's point holds what is known of emotions by their words; with few emotions seen that is little. Examples
-    of a new emotion agree in more than that, and here it is kept. Labels known by their words alone are zero here.
+    The embedding of an item contains only what relates to the words for emotions; with few seen emotions that is
+    little. Examples of a new emotion have more in common, and the residual features contain it. They are zero for
+    labels that are known only by name.
 
     Args:
-        columns: of the features.
-        size: directions kept.
+        columns: number of item features.
+        size: number of directions.
     """
 
     centre: Tensor
@@ -28,13 +29,13 @@ class Residual(nn.Module):
 
     @torch.no_grad()
     def fit(self, features: Tensor) -> None:
-        """Take the leading directions of `(rows, columns)`; fewer rows than directions leave the rest at zero."""
+        """Fit the leading directions of `(rows, columns)`. With fewer rows than directions, the rest stay zero."""
         self.centre.copy_(features.mean(dim=0))
-        _, lengths, leading = torch.linalg.svd(features.float() - self.centre, full_matrices=False)
-        kept = int((lengths[: len(self.directions)] > 1e-4 * lengths[0]).sum())
+        _, singular_values, components = torch.linalg.svd(features.float() - self.centre, full_matrices=False)
+        rank = int((singular_values[: len(self.directions)] > 1e-4 * singular_values[0]).sum())
         self.directions.zero_()
-        self.directions[:kept] = leading[:kept] / (lengths[:kept, None] / len(features) ** 0.5)
+        self.directions[:rank] = components[:rank] / (singular_values[:rank, None] / len(features) ** 0.5)
 
     def forward(self, features: Tensor) -> Tensor:
-        """`(batch, columns)` -> `(batch, size)`, rows of length one; zero before it was fitted."""
+        """`(batch, columns)` -> `(batch, size)`, rows of norm 1; zero before `fit`."""
         return normalize((features.float() - self.centre) @ self.directions.T, dim=-1)

@@ -1,4 +1,4 @@
-"""What training trains and evaluation scores: items and labels in one space a modality, and logits between them."""
+"""The interface of models for training and evaluation: item points, label points and logits per modality."""
 
 from __future__ import annotations
 
@@ -11,51 +11,51 @@ from torch import Tensor, nn
 from emoembed.labels.emotion import Labels
 
 Batch = Mapping[str, tuple[Tensor, Tensor]]
-"""Modality -> frames `(batch, time, feature_dim)` and lengths `(batch,)`; length 0 means the item lacks it."""
+"""Modality -> frames `(batch, time, feature_dim)` and lengths `(batch,)`; length 0 means that the item lacks it."""
 
 
 class Scorer(nn.Module):
-    """A model that scores labels it is given by name.
+    """A model that scores labels given by name.
 
-    `EmotionModel` is one; the others are what it is compared with. Points of items and of labels come by modality,
-    rows of an item that lacks it are NaN.
+    `EmotionModel` is one; the others are baselines. Items and labels have points in each modality. If an item lacks a
+    modality, its row is NaN.
     """
 
     config: Any  # has `modalities`: name -> `ModalityConfig`
 
     def embed(self, labels: Labels) -> Tensor:
-        """Labels -> their features `(labels, label_dim)`. Raises LabelError as `labels.emotion.resolve` does."""
+        """Labels -> label features `(labels, label_dim)`. Raises LabelError as `labels.emotion.resolve` does."""
         raise NotImplementedError
 
     def encode(self, batch: Batch) -> dict[str, Tensor]:
-        """Points of items by modality, `(batch, point_dim)`."""
+        """Modality -> points of items, `(batch, point_dim)`."""
         raise NotImplementedError
 
     def project(self, features: Tensor) -> dict[str, Tensor]:
-        """Features of labels -> their points by modality, `(labels, point_dim)`."""
+        """Label features -> label points by modality, `(labels, point_dim)`."""
         raise NotImplementedError
 
     def score(self, points: Mapping[str, Tensor], label_points: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Logits by modality, `(batch, labels)`."""
+        """Modality -> logits, `(batch, labels)`."""
         raise NotImplementedError
 
     def fuse(self, logits: Mapping[str, Tensor]) -> Tensor:
-        """Logits of all modalities an item has, `(batch, labels)`."""
+        """Logits fused over the modalities that an item has, `(batch, labels)`."""
         raise NotImplementedError
 
     def label_points(self, labels: Labels) -> dict[str, Tensor]:
-        """As `project`, of labels by name."""
+        """Labels by name -> label points by modality, `(labels, point_dim)`."""
         return self.project(self.embed(labels).to(next(self.parameters()).device))
 
     def forward(self, batch: Batch, features: Tensor) -> Tensor:
-        """A batch and features of labels `(labels, label_dim)` -> fused logits `(batch, labels)`."""
+        """A batch and label features `(labels, label_dim)` -> fused logits `(batch, labels)`."""
         return self.fuse(self.score(self.encode(batch), self.project(features)))
 
     def label_parameters(self) -> list[nn.Parameter]:
-        """Parameters that place labels and no items; none by default."""
+        """Parameters that change label points but no item points; none by default."""
         return []
 
     def departures(self) -> tuple[Tensor, Tensor]:
-        """How far label projections and adapted transformers lie from their start; without them nothing does."""
-        nothing = torch.zeros((), device=next(self.parameters()).device)
-        return nothing, nothing
+        """Distance of the label projections and of the adapters from their start; zero for a model without them."""
+        zero = torch.zeros((), device=next(self.parameters()).device)
+        return zero, zero

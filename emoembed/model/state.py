@@ -1,4 +1,4 @@
-"""What a model has learned beside its weights, after its architecture was fixed."""
+"""What a model has learned besides its weights, after its architecture was fixed."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from emoembed.model.typed import typed
 
 @dataclass(frozen=True)
 class State:
-    """The labels a model knows, and where it comes from. Changes make a new one.
+    """The labels a model knows, and its provenance. The state is immutable; each change returns a new one.
 
-    Calibration, examples and shifts are tensors, and lie in the modalities (`model.modality`).
+    Calibration, examples and shifts are tensors, so the modalities contain them (`model.modality`).
     """
 
     labels: tuple[str, ...] = ()
-    """What `predict` scores when the caller names none."""
+    """Labels that `predict` scores if the caller gives none."""
     seen: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Modality -> the labels its training saw examples of."""
+    """Modality -> labels with examples in its training."""
     taught: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Each label moved by examples -> modality -> how many there were."""
+    """Few-shot label -> modality -> number of examples."""
     described: Mapping[str, Label] = field(default_factory=dict)
-    """Labels taught with a description, which holds wherever their name alone is given."""
+    """Few-shot labels with a description. It applies if a caller gives only the name."""
     attuned: Mapping[str, int] = field(default_factory=dict)
-    """Modality -> items without labels that the model was attuned to."""
+    """Modality -> number of unlabelled items that the model was attuned to."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    """Corpora, seeds, licence: for the card."""
+    """Corpora, seeds and licence, for the card."""
 
     @property
     def all_seen(self) -> tuple[str, ...]:
@@ -37,23 +37,23 @@ class State:
 
     @property
     def known(self) -> tuple[str, ...]:
-        """The labels that training saw, and those taught since, each once."""
+        """The labels that training saw and the few-shot labels, each once."""
         return tuple({canonical(label): label for label in (*self.all_seen, *self.taught)}.values())
 
     def seen_in(self, modality: str) -> tuple[str, ...]:
-        """The labels that one modality's training saw."""
+        """The labels that the training of one modality saw."""
         return tuple(self.seen.get(modality, ()))
 
     def with_seen(self, seen: Mapping[str, Sequence[str]]) -> State:
-        """The same with other labels seen, in the modalities that are named."""
+        """A copy with other seen labels in the given modalities."""
         return replace(self, seen={**self.seen, **{name: tuple(labels) for name, labels in seen.items()}})
 
     def with_described(self, labels: Mapping[str, Label]) -> State:
-        """The same with descriptions of further labels."""
-        return replace(self, described={**self.described, **{canonical(n): label for n, label in labels.items()}})
+        """A copy with descriptions of more labels."""
+        return replace(self, described={**self.described, **{canonical(name): label for name, label in labels.items()}})
 
     def with_taught(self, counts: Mapping[str, Mapping[str, int]]) -> State:
-        """The same with labels taught, in this order; `predict` scores them too where it has labels of its own."""
+        """A copy with these few-shot labels, in this order. If `labels` is not empty, `predict` scores them too."""
         labels = tuple(dict.fromkeys((*self.labels, *counts))) if self.labels else ()
         return replace(self, labels=labels, taught={label: dict(each) for label, each in counts.items()})
 
@@ -63,5 +63,5 @@ class State:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> State:
-        """The state that `to_dict` wrote."""
+        """The state from the values of `to_dict`."""
         return typed(cls, values)

@@ -1,4 +1,4 @@
-"""JSON to frozen dataclasses: every field of the type that it is annotated with, and no others."""
+"""JSON to frozen dataclasses. Every value must have the annotated type, and every field must exist."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ Kind = TypeVar("Kind", bound="DataclassInstance")
 
 
 def typed(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
-    """An object of a dataclass from JSON's values: lists become tuples, objects the dataclasses they are.
+    """Build a dataclass from JSON values. Lists become tuples, and nested objects become dataclasses.
 
     Raises:
-        ValueError: a field is unknown, missing or of another type.
+        ValueError: a field is unknown or missing, or a value has the wrong type.
     """
     if not isinstance(values, Mapping):
-        raise ValueError(f"{kind.__name__} is an object; given {values!r:.40}")
-    strange = set(values) - {field.name for field in fields(kind)}
-    if strange:
-        raise ValueError(f"{kind.__name__} has no {', '.join(sorted(map(str, strange)))}")
+        raise ValueError(f"{kind.__name__} must be a JSON object; given {values!r:.40}")
+    unknown_names = set(values) - {field.name for field in fields(kind)}
+    if unknown_names:
+        field_names = ", ".join(field.name for field in fields(kind))
+        extra_names = ", ".join(sorted(map(str, unknown_names)))
+        raise ValueError(f"{kind.__name__} has no {extra_names}; its fields are {field_names}")
     try:
         return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{kind.__name__}.{place}: {first['msg']}; given {first['input']!r:.60}") from error
+        path = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{kind.__name__}.{path}: {first['msg']}; given {first['input']!r:.60}") from error

@@ -1,1 +1,1 @@
-"""Raw items in, named scores out."""
+"""Prediction: raw items in, named scores out."""

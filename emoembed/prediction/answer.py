@@ -1,4 +1,4 @@
-"""Points of items and of labels to results: probabilities, what each modality said, confidence, abstention."""
+"""Turn the points of items and labels into results: probabilities, each modality's scores, confidence, abstention."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from emoembed.reading.items import Item
 
 @dataclass(frozen=True)
 class LabelSet:
-    """Labels of a call: their names, their points and trust by modality, and what should be known of them."""
+    """The labels of a call: their names, their points and trust by modality, and the notes on them."""
 
     names: tuple[str, ...]
     points: dict[str, Tensor]
     trust: dict[str, LabelTrust]
     notes: dict[str, dict[str, Note]] = field(default_factory=dict)
-    """By modality and label; under `labels` those that hold in all modalities."""
+    """Modality -> label -> note. The key `labels` holds the notes that apply to all modalities."""
 
     def notes_on(self, answered: Collection[str], modalities: Iterable[str]) -> list[Note]:
-        """The notes on what was answered, and on names that are not understood: these share in every answer."""
+        """The notes on the answered labels, and on unknown label names, which affect the scores of every answer."""
         return [
             note
             for name in ("labels", *modalities)
@@ -38,14 +38,14 @@ class LabelSet:
 
 @dataclass(frozen=True)
 class Scores:
-    """What the model makes of a batch of items: arrays `(items, labels)`."""
+    """The model's scores of a batch of items: arrays `(items, labels)`."""
 
-    weights: dict[str, np.ndarray]  # of each modality in each label's score
-    alone: dict[str, np.ndarray]  # each modality's probabilities, in the form that was asked for
-    shares: dict[str, np.ndarray]  # each modality's shares of one
-    fused: np.ndarray  # probabilities of all modalities together, in the form that was asked for
-    independent: np.ndarray  # all modalities together, each label with a probability of its own
-    best: np.ndarray  # (items,) the label with the highest probability
+    weights: dict[str, np.ndarray]  # weight of each modality in each label's score
+    alone: dict[str, np.ndarray]  # probabilities of each modality: softmax, or sigmoid if multi_label
+    shares: dict[str, np.ndarray]  # softmax probabilities of each modality
+    fused: np.ndarray  # probabilities of all modalities together: softmax, or sigmoid if multi_label
+    independent: np.ndarray  # sigmoid probabilities of all modalities together
+    best: np.ndarray  # (items,) index of the label with the highest probability
     confidence: list[float]
 
 
@@ -58,43 +58,51 @@ def answer(
     multi_label: bool,
     risk: float | None,
 ) -> list[Result]:
-    """One result an item.
+    """Score a batch of items and return one result per item.
 
     Args:
-        model: that answers.
-        points: of the items, by modality; NaN where an item lacks it.
-        items: what was read of each.
+        model: the model that scores.
+        points: modality -> points of the items; NaN where an item lacks the modality.
+        items: the readings of each item.
         asked: the labels.
-        multi_label: a probability of its own for every label, instead of shares of one.
-        risk: share of wrong answers above which none is given; None answers every item.
+        multi_label: give every label its own probability, instead of probabilities that sum to one.
+        risk: the accepted share of wrong answers; the model abstains where its confidence is too low for it. None
+            answers every item.
     """
     if not items:
         return []
     scores = score(model, points, asked, multi_label)
-    bars = {name: 0.0 if risk is None else model.modality(name).calibration.threshold(risk) for name in scores.weights}
+    thresholds = {
+        name: 0.0 if risk is None else model.modality(name).calibration.threshold(risk) for name in scores.weights
+    }
     results = []
     for row, item in enumerate(items):
-        own = _by_modality(scores, row, item, asked.names)
-        bar = sum(bars[name] * one.weight for name, one in own.items())
-        # what is not understood gives no confidence
-        understood = 1.0 - sum(one.weight for name, one in own.items() if not item.readings[name].understood)
-        confidence = scores.confidence[row] * understood
-        abstained = confidence < bar or (risk is not None and confidence <= 0.0)
-        best = asked.names[int(scores.best[row])]
-        likely = [asked.names[i] for i in np.flatnonzero(scores.independent[row] >= 0.5)] if multi_label else []
-        notes = [note for name in own for note in item.readings[name].notes]
-        notes += asked.notes_on({best, *likely}, own)
-        apart = disagreement([scores.shares[name][row] for name in own], [one.weight for one in own.values()])
+        modality_results = _results_by_modality(scores, row, item, asked.names)
+        threshold = sum(thresholds[name] * modality.weight for name, modality in modality_results.items())
+        # an item that is not understood adds nothing to the confidence
+        understood_weight = 1.0 - sum(
+            modality.weight for name, modality in modality_results.items() if not item.readings[name].understood
+        )
+        confidence = scores.confidence[row] * understood_weight
+        abstained = confidence < threshold or (risk is not None and confidence <= 0.0)
+        best_label = asked.names[int(scores.best[row])]
+        likely_labels = [asked.names[i] for i in np.flatnonzero(scores.independent[row] >= 0.5)] if multi_label else []
+        notes = [note for name in modality_results for note in item.readings[name].notes]
+        notes += asked.notes_on({best_label, *likely_labels}, modality_results)
+        divergence = disagreement(
+            [scores.shares[name][row] for name in modality_results],
+            [modality.weight for modality in modality_results.values()],
+        )
         results.append(
             Result(
-                label=None if abstained else best,
+                label=None if abstained else best_label,
                 scores=ranked(asked.names, scores.fused[row]),
-                modalities=own,
+                modalities=modality_results,
                 absent=dict(item.absent),
                 multi_label=multi_label,
                 confidence=round(confidence, 6),
                 abstained=abstained,
-                disagreement=round(apart, 6),
+                disagreement=round(divergence, 6),
                 notes=tuple(notes),
             )
         )
@@ -102,33 +110,33 @@ def answer(
 
 
 def score(model: EmotionModel, points: Mapping[str, Tensor], asked: LabelSet, multi_label: bool) -> Scores:
-    """Calibrated probabilities of a batch, by modality and together."""
+    """Compute the calibrated probabilities of a batch, for each modality and for all together."""
     trust = asked.trust
     logits = model.score(points, asked.points, trust)
-    calibrated = {several: model.calibrated(logits, trust, multi_label=several) for several in (False, True)}
+    calibrated = {sigmoid: model.calibrated(logits, trust, multi_label=sigmoid) for sigmoid in (False, True)}
     fused = {
-        several: probabilities(model.fuse(calibrated[several], trust, among=not several), several)
-        for several in calibrated
+        sigmoid: probabilities(model.fuse(calibrated[sigmoid], trust, among=not sigmoid), sigmoid)
+        for sigmoid in calibrated
     }
-    best = fused[multi_label].argmax(axis=1)
+    best_index = fused[multi_label].argmax(axis=1)
     return Scores(
         weights={name: matrix.cpu().numpy() for name, matrix in model.weights(logits, trust).items()},
         alone={name: probabilities(matrix, multi_label) for name, matrix in calibrated[multi_label].items()},
         shares={name: probabilities(matrix, False) for name, matrix in calibrated[False].items()},
         fused=fused[multi_label],
         independent=fused[True],
-        best=best,
-        confidence=confidence(*map(torch.from_numpy, (fused[False], fused[True], best))).tolist(),
+        best=best_index,
+        confidence=confidence(*map(torch.from_numpy, (fused[False], fused[True], best_index))).tolist(),
     )
 
 
-def _by_modality(scores: Scores, row: int, item: Item, names: Sequence[str]) -> dict[str, ModalityResult]:
-    """What each modality of an item says, and how much it weighs."""
-    best = int(scores.best[row])
+def _results_by_modality(scores: Scores, row: int, item: Item, names: Sequence[str]) -> dict[str, ModalityResult]:
+    """The scores and weights of each modality that the item has."""
+    best_index = int(scores.best[row])
     return {
         name: ModalityResult(
             ranked(names, scores.alone[name][row]),
-            round(float(weights[row, best]), 6),
+            round(float(weights[row, best_index]), 6),
             {label: round(float(weights[row, i]), 6) for i, label in enumerate(names)},
         )
         for name, weights in scores.weights.items()

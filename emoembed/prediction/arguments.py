@@ -1,4 +1,4 @@
-"""What callers give: items, labels, examples, a share of wrong answers; checked, and brought into one form."""
+"""Check the arguments of `predict` and `adapt`, and bring them into one form."""
 
 from __future__ import annotations
 
@@ -20,66 +20,70 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-    One = (
+    MediaInput = (
         str | Path | bytes | IO[bytes] | tuple[Any, ...] | Mapping[str, Any] | np.ndarray | torch.Tensor | Image | None
     )
-    """A recording or a face, in one of the forms that `predict` takes."""
-    Many = list[Any] | pd.Series[Any] | None
-    """One entry an item."""
+    """A recording or a face, in any form that `predict` accepts."""
+    ItemList = list[Any] | pd.Series[Any] | None
+    """One entry per item."""
 
 
 class AnswerOptions(TypedDict, total=False):
-    """How items are answered; `emoembed.predict` says what each means."""
+    """Options of an answer; `emoembed.predict` explains them."""
 
     multi_label: bool
     abstain: bool | float
 
 
 class PredictOptions(AnswerOptions, total=False):
-    """How `predict` answers, and what it does about items that it cannot use."""
+    """Options of `predict`: those of an answer, and what to do with items that cannot be used."""
 
     errors: Literal["raise", "skip"]
 
 
 def options_of(given: Mapping[str, Any]) -> tuple[bool, bool | float, str]:
-    """`multi_label`, `abstain` and `errors`, checked.
+    """Check the options and return `multi_label`, `abstain` and `errors`.
 
     Raises:
-        TypeError: there is no such option.
-        InputError: one has a value that it cannot have.
+        TypeError: an option does not exist.
+        InputError: an option has a wrong value.
     """
-    strange = [name for name in given if name not in PredictOptions.__annotations__]
-    if strange:
-        known = ", ".join(PredictOptions.__annotations__)
-        raise TypeError(f"predict() got an unexpected keyword argument {strange[0]!r}; its options are {known}")
+    unknown_names = [name for name in given if name not in PredictOptions.__annotations__]
+    if unknown_names:
+        options = ", ".join(PredictOptions.__annotations__)
+        raise TypeError(f"predict() got an unexpected keyword argument {unknown_names[0]!r}; its options are {options}")
     multi_label, errors = given.get("multi_label", False), given.get("errors", "raise")
     if not isinstance(multi_label, bool | np.bool_):
-        raise InputError(f"multi_label is True or False; given {multi_label!r:.40}")
+        raise InputError(f"multi_label must be True or False; given {multi_label!r:.40}")
     check_errors(errors)
     return bool(multi_label), given.get("abstain", False), errors
 
 
 def check_errors(errors: str) -> None:
-    """Raise InputError for anything but "raise" and "skip"."""
+    """Raise InputError unless `errors` is "raise" or "skip"."""
     if not isinstance(errors, str) or errors not in ("raise", "skip"):
-        raise InputError(f"errors is 'raise' or 'skip'; given {errors!r}")
+        raise InputError(f"errors must be 'raise' or 'skip'; given {errors!r}")
 
 
 def risk_of(abstain: bool | float) -> float | None:
-    """The share of wrong answers asked for; None where every item is to be answered."""
+    """The accepted share of wrong answers; None to answer every item. Raises InputError for a wrong value."""
     abstain = abstain.item() if isinstance(abstain, np.generic) else abstain
     risk = DEFAULT_RISK if abstain is True else abstain
     if risk is False:
         return None
     if not isinstance(risk, (int, float)) or not RISKS[0] <= risk <= RISKS[-1]:
         raise InputError(
-            f"abstain is True, False or a share of wrong answers in {RISKS[0]}..{RISKS[-1]}; given {risk!r}"
+            f"abstain must be True, False or a share of wrong answers in {RISKS[0]}..{RISKS[-1]}; given {risk!r}"
         )
     return float(risk)
 
 
 def items_of(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
-    """One dictionary an item, and whether a single item was meant."""
+    """One dictionary per item, and whether the caller gave a single item instead of lists.
+
+    Raises:
+        InputError: the lists differ in length, or a single item comes together with lists.
+    """
     given = {name: _entries(value) for name, value in given.items()}
     lists = {name: value for name, value in given.items() if isinstance(value, list)}
     if not lists:
@@ -87,22 +91,24 @@ def items_of(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
     lengths = {name: len(value) for name, value in lists.items()}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} has {count}" for name, count in lengths.items())
-        raise InputError(f"lists must be equally long, one entry an item; {listed}")
-    alone = [name for name, value in given.items() if value is not None and name not in lists]
-    if alone:
-        raise InputError(f"{', '.join(alone)} is a single item beside lists; give a list there too, None where absent")
+        raise InputError(f"lists must be equally long, with one entry per item; {listed}")
+    single_inputs = [name for name, value in given.items() if value is not None and name not in lists]
+    if single_inputs:
+        raise InputError(
+            f"{', '.join(single_inputs)} is a single item beside lists; give a list, with None where an item lacks it"
+        )
     return [{name: value[i] for name, value in lists.items()} for i in range(next(iter(lengths.values())))], False
 
 
 def _entries(value: Any) -> Any:
-    """A list, or a column of a table, with None where an entry is missing; anything else as it is."""
+    """A list or a table column as a list, with None for a missing entry; any other value unchanged."""
     if hasattr(value, "columns"):
         raise InputError(
-            f"a table is no list of items; give a column of it, one of {', '.join(map(str, value.columns))}"
+            f"a table is not a list of items; give one of its columns: {', '.join(map(str, value.columns))}"
         )
     if hasattr(value, "notna"):
         if getattr(value, "nlevels", 1) > 1:
-            raise InputError("an index of several levels is no list of items; give one of its levels")
+            raise InputError("an index of several levels is not a list of items; give one of its levels")
         value = value.astype(object).where(value.notna(), None).tolist()
     elif isinstance(value, np.ndarray) and value.dtype.kind in "OU":
         value = value.tolist()
@@ -112,17 +118,21 @@ def _entries(value: Any) -> Any:
 
 
 def is_missing(entry: Any) -> bool:
-    """Whether a cell of a table holds nothing: NaN, or what pandas has in its place."""
+    """Whether a table cell is empty: NaN, or pandas' NA or NaT."""
     return (isinstance(entry, float) and math.isnan(entry)) or type(entry).__name__ in ("NAType", "NaTType")
 
 
 def listed(labels: Any) -> Labels:
-    """Labels as a list or a mapping, whatever iterable they came as. Raises LabelError for anything else."""
+    """Labels from any iterable, as a list or a mapping.
+
+    Raises:
+        LabelError: the labels are one string, or not iterable.
+    """
     if isinstance(labels, str):
-        resolve(labels)  # raises, with advice
+        resolve(labels)  # raises LabelError and suggests a list
     if isinstance(labels, Mapping):
         return labels
     try:
         return list(labels)
     except TypeError as error:
-        raise LabelError(f"labels is a list of names or a dictionary of descriptions; given {labels!r}") from error
+        raise LabelError(f"labels must be a list of names or a dictionary of descriptions; given {labels!r}") from error

@@ -1,4 +1,4 @@
-"""Whole manifests: extract their features, attune or adapt to them; `prediction.manifest` predicts their rows."""
+"""Work on whole manifests: extract features, adapt, attune. `prediction.manifest` scores their rows."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ from emoembed.transfer import attune
 def extract_features(
     source: Corpus | str | Path, modality: str, folder: str | Path, *, dtype: str = "float32", progress: bool = False
 ) -> FeatureStore:
-    """The features of a manifest's `audio` or `video` as a store; `start` and `end` cut out a part of a file.
+    """Extract the features of a manifest's `audio` or `video` column into a feature store.
+
+    Rows with `start` and `end` use only that part of their file.
 
     Raises:
-        InputError: no row has the modality, or no row of it can be read.
+        InputError: the modality is neither audio nor video, no row has it, or no row with it can be read.
     """
     corpus = as_corpus(source)
     if modality not in ("audio", "video"):
-        raise InputError(f"features are extracted of audio or video; given {modality!r}")
+        raise InputError(f"features can be extracted from audio or video; given {modality!r}")
     if modality not in present_modalities(corpus):
         raise InputError(
             f"{corpus.name} has no {modality}; it has {', '.join(present_modalities(corpus)) or 'nothing'}"
@@ -41,51 +43,56 @@ def extract_features(
 def adapt_table(
     recognizer: Recognizer, support: str | Path, output: str | Path, labels: Labels | None = None, **settings: Any
 ) -> Recognizer:
-    """`Recognizer.adapt` to the rows of a CSV, JSONL or Parquet file, and the result saved as a checkpoint.
+    """Adapt a recognizer to the rows of a CSV, JSONL or Parquet file, and save the result as a checkpoint.
 
-    `settings` are its `steps` and `max_harm`.
+    `settings` are the `steps` and `max_harm` of `Recognizer.adapt`.
     """
     checkpoint.require_own_folder(output)
-    adapted = recognizer.adapt(read_support(support), labels, **settings)
-    adapted.save_pretrained(output)
-    return adapted
+    adapted_recognizer = recognizer.adapt(read_support(support), labels, **settings)
+    adapted_recognizer.save_pretrained(output)
+    return adapted_recognizer
 
 
 def attune_manifest(
     recognizer: Recognizer, source: Corpus | str | Path, output: str | Path
 ) -> tuple[Recognizer, dict[str, str]]:
-    """`Recognizer.attune` to a manifest's sound and faces, no label read, and the result saved as a checkpoint.
+    """Attune a recognizer to the sound and faces of a manifest, and save the result as a checkpoint.
+
+    Labels are not read.
 
     Returns:
-        The new recognizer, and why rows were left out, by id.
+        The new recognizer, and for each skipped row: id -> reason.
+
+    Raises:
+        InputError: the manifest has neither sound nor faces, or none that can be read.
     """
     checkpoint.require_own_folder(output)
     corpus = as_corpus(source)
-    present = present_modalities(corpus)
-    offered = [name for name in present if name in attune.MODALITIES]
-    if present and not offered:
+    modalities = present_modalities(corpus)
+    attunable = [name for name in modalities if name in attune.MODALITIES]
+    if modalities and not attunable:
         raise InputError(
-            f"attuning needs {' or '.join(attune.MODALITIES)}; {corpus.name} has {', '.join(present)} alone"
+            f"attuning needs {' or '.join(attune.MODALITIES)}; {corpus.name} has {', '.join(modalities)} alone"
         )
-    usable = usable_modalities(recognizer.model, corpus, offered)
+    usable = usable_modalities(recognizer.model, corpus, attunable)
     failures: dict[str, str] = {}
 
     def batches() -> Iterator[Batch]:
         for item, sources in sources_of(corpus, usable):
-            for name, given in sources.items():
+            for name, source_part in sources.items():
                 try:
-                    if given is not None:
-                        reading = media.read(recognizer.model, name, input_of(name, given))
+                    if source_part is not None:
+                        reading = media.read(recognizer.model, name, input_of(name, source_part))
                         yield batch_of(recognizer.model, [{name: reading}])
                 except EmoembedError as error:
                     failures[item] = str(error)
 
     try:
-        attuned = Recognizer(attune.attune(recognizer.model, batches()), recognizer.folder)
+        attuned_recognizer = Recognizer(attune.attune(recognizer.model, batches()), recognizer.folder)
     except InputError as error:
         if not failures:
             raise
-        item, why = next(iter(failures.items()))
-        raise InputError(f"{error}; {item}: {why}") from error
-    attuned.save_pretrained(output)
-    return attuned, failures
+        item, reason = next(iter(failures.items()))
+        raise InputError(f"{error}; {item}: {reason}") from error
+    attuned_recognizer.save_pretrained(output)
+    return attuned_recognizer, failures

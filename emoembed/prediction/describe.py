@@ -1,4 +1,4 @@
-"""What is known of a label, as a model sees it, of a checkpoint, and of a corpus."""
+"""Describe a label as a model sees it, a checkpoint, or a corpus."""
 
 from __future__ import annotations
 
@@ -17,67 +17,80 @@ from emoembed.prediction.recognizer import Recognizer
 
 @torch.inference_mode()
 def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str, Any]:
-    """What is known of an emotion name: its place among the table's, and by modality how far to trust it.
+    """Describe an emotion name: its neighbours in the emotion table, and how reliable it is in each modality.
 
-    A label that the model was taught with a description has that one. `nearest` are the `count` nearest of the table by
-    their text vectors. Each of `modalities` has the nearest labels its training saw, by their points in its space, the
-    AUC to expect of a label as far from them (None where that was never measured, where the label was trained on, and
-    where no emotion known is like it), and a `warning`, empty where there is nothing to warn of.
+    If the model was taught the label with a description, that description is used. `nearest` holds the `count` nearest
+    emotions of the table, by text vector. `modalities` holds for each modality:
+
+    - `nearest`: the nearest seen labels, by their points in the modality's space;
+    - `expected_auc` and its standard `error`: expected for an unseen label at this distance from the seen labels. None
+      if it was never measured, if the label was trained on or taught, or if no known emotion is similar to it;
+    - `warning`: empty if there is nothing to warn about.
     """
     (label,), name = model.meant([name]).values(), canonical(name)
-    others = [other for other in table() if other != name]
-    features = model.embed([label, *map(find, others)])
+    other_names = [other for other in table() if other != name]
+    features = model.embed([label, *map(find, other_names)])
     text = torch.nn.functional.normalize(features[:, : model.config.phrase_dim], dim=-1)
     cosines = text[1:] @ text[0]
-    seen = {canonical(other) for other in model.state.all_seen}
-    strange = bool(unlike_any(model, {name: label}))
+    seen_labels = {canonical(other) for other in model.state.all_seen}
+    unfamiliar = bool(unlike_any(model, {name: label}))
     return {
         "name": name,
         "in_table": name in table(),
         "definition": label.definition,
         "synonyms": list(label.synonyms),
         "vad": [round(value, 3) for value in model.space.vad(label, model.phrase_encoder)],
-        "seen": name in seen,
+        "seen": name in seen_labels,
         "examples": dict(model.state.taught.get(name, {})),
         "nearest": [
-            {"name": others[i], "cosine": round(float(cosines[i]), 4), "seen": others[i] in seen}
+            {"name": other_names[i], "cosine": round(float(cosines[i]), 4), "seen": other_names[i] in seen_labels}
             for i in cosines.argsort(descending=True, stable=True)[:count].tolist()
         ],
-        "modalities": {modality: _trusted(model, modality, name, label, strange) for modality in model.modalities},
+        "modalities": {
+            modality: _describe_reliability(model, modality, name, label, unfamiliar) for modality in model.modalities
+        },
     }
 
 
-def _trusted(model: EmotionModel, modality: str, name: str, label: Label, strange: bool) -> dict[str, Any]:
-    """The nearest labels a modality's training saw, what to expect, and what to beware of.
+def _describe_reliability(
+    model: EmotionModel, modality: str, name: str, label: Label, unfamiliar: bool
+) -> dict[str, Any]:
+    """The nearest seen labels of a modality, the expected AUC with its standard error, and the warning.
 
-    `strange` labels are like no emotion that is known: where they lie is a guess, however near others that is.
+    `unfamiliar` says that the label is similar to no known emotion. Its point is then a guess, even if it is near
+    others.
     """
-    seen = model.state.seen_in(modality)
-    if not seen:
-        return {"nearest": [], "expected_auc": None, "error": None, "warning": f"{modality}: trained on nothing known"}
-    said = model.config.modalities[modality].embed_dim  # what examples add beyond it no word has
+    seen_labels = model.state.seen_in(modality)
+    if not seen_labels:
+        return {
+            "nearest": [],
+            "expected_auc": None,
+            "error": None,
+            "warning": f"{modality}: no known training labels",
+        }
+    embed_dim = model.config.modalities[modality].embed_dim  # columns after it are few-shot residuals
     points = model.label_points({name: label})[modality]
-    cosines = (model.label_points(seen)[modality][:, :said] @ points[0, :said]).tolist()
-    order = sorted(range(len(seen)), key=lambda i: -cosines[i])[:3]
-    nearest = [{"name": seen[i], "cosine": round(cosines[i], 4)} for i in order]
-    if name in map(canonical, seen) or modality in model.state.taught.get(name, {}):
+    cosines = (model.label_points(seen_labels)[modality][:, :embed_dim] @ points[0, :embed_dim]).tolist()
+    nearest_indices = sorted(range(len(seen_labels)), key=lambda i: -cosines[i])[:3]
+    nearest = [{"name": seen_labels[i], "cosine": round(cosines[i], 4)} for i in nearest_indices]
+    if name in map(canonical, seen_labels) or modality in model.state.taught.get(name, {}):
         return {"nearest": nearest, "expected_auc": None, "error": None, "warning": ""}
-    if strange:
-        advice = "no emotion like it is known; a description, or a few examples, would tell more"
-        warning = f"where {name} lies in {modality} is guessed from the word: {advice}"
+    if unfamiliar:
+        advice = "no known emotion is similar to it; add a description or a few examples"
+        warning = f"the position of {name} in {modality} is guessed from the word: {advice}"
         return {"nearest": nearest, "expected_auc": None, "error": None, "warning": warning}
-    expected, error = model.modality(modality).calibration.expected_auc(points)
-    auc = None if bool(expected.isnan().any()) else round(float(expected[0]), 3)
+    expected_auc, standard_error = model.modality(modality).calibration.expected_auc(points)
+    auc = None if bool(expected_auc.isnan().any()) else round(float(expected_auc[0]), 3)
     return {
         "nearest": nearest,
         "expected_auc": auc,
-        "error": round(error, 3) if auc is not None else None,
-        "warning": warning_of(name, modality, nearest[0]["cosine"], float(expected[0])),
+        "error": round(standard_error, 3) if auc is not None else None,
+        "warning": warning_of(name, modality, nearest[0]["cosine"], float(expected_auc[0])),
     }
 
 
 def describe_model(recognizer: Recognizer) -> dict[str, Any]:
-    """What a checkpoint is: modalities, parameters, size, labels, where it comes from, its card and licence."""
+    """Describe a checkpoint: modalities, parameters, size in bytes, labels, provenance, model card and licence."""
     config, folder = recognizer.model.config, recognizer.folder
     files = {path.name: path for path in folder.iterdir() if path.is_file()} if folder else {}
     texts = {
@@ -87,8 +100,12 @@ def describe_model(recognizer: Recognizer) -> dict[str, Any]:
     return {
         "folder": str(folder) if folder else None,
         "modalities": {
-            name: {"features": one.features, "encoder": one.encoder, "embed_dim": one.embed_dim}
-            for name, one in config.modalities.items()
+            name: {
+                "features": modality.features,
+                "encoder": modality.encoder,
+                "embed_dim": modality.embed_dim,
+            }
+            for name, modality in config.modalities.items()
         },
         "parameters": sum(parameter.numel() for parameter in recognizer.model.parameters()),
         "bytes": sum(path.stat().st_size for path in files.values()),
@@ -102,23 +119,25 @@ def describe_model(recognizer: Recognizer) -> dict[str, Any]:
 
 
 def describe_corpus(corpus: Corpus) -> str:
-    """Its form, its rows by label and split beside the published ones where there are any, its columns, its faults."""
+    """Describe a corpus: its form, counts by label and split (with published counts if known), columns and faults."""
     kind = "several labels a row" if corpus.multi_label else "one label a row"
     form = corpus.form if isinstance(corpus, FeatureCorpus) else ""
     counts = corpus.counts()
-    for split, printed in published.LABELS.get((corpus.name, form), {}).items():
-        counts[f"{split}, published"] = [printed.get(label, 0) for label in counts.index]
+    for split, published_counts in published.LABELS.get((corpus.name, form), {}).items():
+        counts[f"{split}, published"] = [published_counts.get(label, 0) for label in counts.index]
     lines = [f"{corpus.name}{f', form {form}' if form else ''}: {len(corpus.samples)} rows, {kind}", counts.to_string()]
     for split, rows in published.ROWS.get((corpus.name, form), {}).items():
-        here = len(corpus.samples) if split == "all" else int((corpus.samples["split"] == split).sum())
-        lines.append(f"{split}: {here} rows, published {rows}")
+        count = len(corpus.samples) if split == "all" else int((corpus.samples["split"] == split).sum())
+        lines.append(f"{split}: {count} rows, published {rows}")
     if isinstance(corpus, FeatureCorpus):
         for modality, table in corpus.features.items():
             columns = table.feature_set.columns
-            shown = ", ".join(columns[:6]) + (", ..." if len(columns) > 6 else "")
+            column_names = ", ".join(columns[:6]) + (", ..." if len(columns) > 6 else "")
             scores = feature_names.emotion_columns(columns)
-            lines.append(f"{modality}: {table.feature_set.name}, {len(columns)} columns ({shown}), {len(table)} rows")
+            lines.append(
+                f"{modality}: {table.feature_set.name}, {len(columns)} columns ({column_names}), {len(table)} rows"
+            )
             if scores:
-                lines.append(f"{modality}: {', '.join(scores)} are emotion scores; evaluation leaves them out")
+                lines.append(f"{modality}: {', '.join(scores)} are emotion scores; evaluation does not use them")
         lines += [f"note: {note}" for note in corpus.notes]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What should be known of the labels of a call: names that are not understood, and labels like nothing trained on."""
+"""Notes on the labels of a call: names the model does not know, and labels unlike any it was trained on."""
 
 from __future__ import annotations
 
@@ -14,81 +14,84 @@ from emoembed.model.model import EmotionModel
 from emoembed.reading.understanding import ENOUGH, understood
 
 FAR = 0.4
-"""Cosine below which the nearest label says little of a label."""
+"""Cosine to the nearest label, below which that label says little about this one."""
 WEAK = 0.65
-"""AUC below which an answer is little better than chance."""
+"""AUC below which scores are little better than chance."""
 
 
 def notes_of(
     model: EmotionModel, labels: Mapping[str, Label], points: Mapping[str, Tensor]
 ) -> dict[str, dict[str, Note]]:
-    """Notes on labels, by modality and label; under `labels` those that hold in every modality.
+    """Modality -> label -> note. The key `labels` holds the notes that apply to every modality.
 
     Args:
-        model: that is asked.
+        model: the model that scores the labels.
         labels: the caller's spelling -> label.
-        points: of the labels by modality, `(labels, point_dim)`.
+        points: modality -> points of the labels, `(labels, point_dim)`.
     """
-    found: dict[str, dict[str, Note]] = {"labels": {}}
-    strange = unlike_any(model, labels)
-    for name in strange:
-        if _unknown(model, labels[name]):
-            said = f"{name!r} is in no English word that is known, so that its scores are a guess; describe it"
-            found["labels"][name] = Note("label-unknown", "labels", said)
+    notes: dict[str, dict[str, Note]] = {"labels": {}}
+    unfamiliar_labels = unlike_any(model, labels)
+    for name in unfamiliar_labels:
+        if _is_not_understood(model, labels[name]):
+            text = f"{name!r} contains no English word that the model knows, so its scores are a guess; describe it"
+            notes["labels"][name] = Note("label-unknown", "labels", text)
         else:
-            said = f"no emotion that is known is like {name!r}; a description, or a few examples, would tell more"
-            found["labels"][name] = Note("label-far", "labels", said)
+            text = f"no known emotion is similar to {name!r}; add a description or a few examples"
+            notes["labels"][name] = Note("label-far", "labels", text)
     for modality, matrix in points.items():
         trust = model.modality(modality).calibration
         if not model.state.seen_in(modality) or not bool(trust.familiar.any()):
             continue
-        known = {canonical(label) for label in model.state.seen_in(modality)}
-        known |= {label for label, counts in model.state.taught.items() if modality in counts}
-        expected, _ = trust.expected_auc(matrix)
-        said_of = {
+        known_labels = {canonical(label) for label in model.state.seen_in(modality)}
+        known_labels |= {label for label, counts in model.state.taught.items() if modality in counts}
+        expected_auc, _ = trust.expected_auc(matrix)
+        warnings = {
             name: warning_of(name, modality, cosine, auc)
-            for name, cosine, auc in zip(labels, trust.nearest(matrix).tolist(), expected.tolist(), strict=True)
-            if name not in strange and canonical(name) not in known
+            for name, cosine, auc in zip(labels, trust.nearest(matrix).tolist(), expected_auc.tolist(), strict=True)
+            if name not in unfamiliar_labels and canonical(name) not in known_labels
         }
-        found[modality] = {name: Note("label-far", modality, said) for name, said in said_of.items() if said}
-    return {name: notes for name, notes in found.items() if notes}
+        notes[modality] = {name: Note("label-far", modality, text) for name, text in warnings.items() if text}
+    return {name: label_notes for name, label_notes in notes.items() if label_notes}
 
 
 def warning_of(name: str, modality: str, cosine: float, auc: float) -> str:
-    """What to beware of in a label that a modality's training never saw; empty where nothing.
+    """The warning for a label that a modality was not trained on; empty if there is none.
 
     Args:
-        name: the label's.
-        modality: that is asked.
-        cosine: with the nearest label that was trained on.
-        auc: to expect of a label as far from those; NaN where it was never measured.
+        name: name of the label.
+        modality: the modality that scores it.
+        cosine: cosine to the nearest seen label.
+        auc: expected AUC of an unseen label at this distance from the seen labels; NaN if it was never measured.
     """
     if cosine < FAR:
-        return f"nothing like {name} was trained on in {modality}; check its scores before you rely on them"
+        return f"nothing like {name} was in the training data of {modality}; check its scores before you rely on them"
     if auc < WEAK:
-        return f"labels as far from those trained on in {modality} as {name} were told little better than by chance"
+        return f"in {modality}, labels as far from the training labels as {name} scored little better than by chance"
     return ""
 
 
 def unlike_any(model: EmotionModel, labels: Mapping[str, Label]) -> dict[str, float]:
-    """Of labels that neither the table nor the model knows, and nobody described, those like none of the table.
+    """Unknown labels that are similar to no emotion of the table: label -> cosine to the nearest emotion.
 
-    Each with its cosine to the nearest.
+    A label is unknown if it is not in the table, the model was neither trained on it nor taught it, and it has no
+    description.
     """
-    known = {*table(), *map(canonical, model.state.known), *model.state.taught}
-    asked = {name: label for name, label in labels.items() if canonical(name) not in known and not label.definition}
-    if not asked:
+    known_labels = {*table(), *map(canonical, model.state.known), *model.state.taught}
+    unknown_labels = {
+        name: label for name, label in labels.items() if canonical(name) not in known_labels and not label.definition
+    }
+    if not unknown_labels:
         return {}
     text = slice(0, model.config.phrase_dim)
-    own = torch.nn.functional.normalize(model.embed(list(asked.values()))[:, text], dim=-1)
-    others = torch.nn.functional.normalize(model.embed(list(table().values()))[:, text], dim=-1)
-    nearest = (own @ others.T).amax(dim=1).tolist()
-    return {name: cosine for name, cosine in zip(asked, nearest, strict=True) if cosine < FAR}
+    label_vectors = torch.nn.functional.normalize(model.embed(list(unknown_labels.values()))[:, text], dim=-1)
+    table_vectors = torch.nn.functional.normalize(model.embed(list(table().values()))[:, text], dim=-1)
+    cosines = (label_vectors @ table_vectors.T).amax(dim=1).tolist()
+    return {name: cosine for name, cosine in zip(unknown_labels, cosines, strict=True) if cosine < FAR}
 
 
-def _unknown(model: EmotionModel, label: Label) -> bool:
-    """Whether nothing that is said of a label is in words the model knows."""
+def _is_not_understood(model: EmotionModel, label: Label) -> bool:
+    """Whether the model does not understand the words of the label: its name, synonyms and definition."""
     if not isinstance(model.phrases, SentenceEncoder):
         return False
-    said = " ".join((label.name, *label.synonyms, label.definition))
-    return understood(said, model.phrases.tokenizer) < ENOUGH
+    words = " ".join((label.name, *label.synonyms, label.definition))
+    return understood(words, model.phrases.tokenizer) < ENOUGH

@@ -1,9 +1,9 @@
-"""Whole manifests scored row by row, written as they come, and taken up again where a run was stopped.
+"""Score a whole manifest row by row, write the rows as they come, and resume after an interruption.
 
-While a table is written it lies in `NAME.part` beside its place, and `NAME.part.json` says how far it is sure to be
-whole and what it is made from: manifest, model, options. Run again with the same, it goes on there, and comes out the
-same, to the byte. Rows with sound or faces are scored one by one and texts in batches of fixed places, so that no row's
-numbers depend on where a run was stopped.
+The rows go to a temporary file `NAME.part` next to the output. `NAME.part.json` records how many rows are safely on
+disk, and a fingerprint of manifest, model and options. A run with the same fingerprint resumes there and writes the
+same table, byte for byte. Rows with sound or faces are scored one by one. Texts are scored in batches with fixed
+boundaries. So no score depends on where a run was stopped.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from emoembed.prediction.result import Result
 from emoembed.prediction.resumable_table import FLUSH_ROWS, ResumableTable
 from emoembed.reading.sources import Sources, as_corpus, present_modalities, read_row, sources_of, usable_modalities
 
-OWN = ("label", "confidence", "notes", "absent")
-"""Columns of the output beside the manifest's, before the modalities' weights and the labels' scores."""
+RESULT_COLUMNS = ("label", "confidence", "notes", "absent")
+"""Output columns after those of the manifest and before the modality weights and the label scores."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of the rows: how many there were, which failed, which lacked a modality; each with the reason."""
+    """How many rows there were, and id -> reason for the rows that failed and for those that lacked a modality."""
 
     rows: int
     failures: dict[str, str]
     absent: dict[str, str] = field(default_factory=dict)
     resumed: int = 0
-    """Rows that an earlier run had scored."""
+    """Number of rows that an earlier run had scored."""
 
 
 def predict_manifest(
@@ -61,50 +61,52 @@ def predict_manifest(
 ) -> Summary:
     """Score every row of a manifest and write a table.
 
-    Its columns are those of the manifest, then `label`, `confidence`, `notes` and `absent` (why a modality could not
-    be used), `weight_text` and so on, a column for each label's score, and `error`. A column of the manifest that has
-    the name of one of these is called `input_NAME`. A link as output is followed.
+    The table has the columns of the manifest, then `label`, `confidence`, `notes` and `absent` (why a modality could
+    not be used), a weight for each modality such as `weight_text`, a score for each label, and `error`. A column of
+    the manifest with one of these names is renamed to `input_NAME`. If the output is a symbolic link, its target is
+    written.
 
     Args:
-        recognizer: whose modalities are read; the manifest's others are left aside.
-        source: a manifest's path, or a corpus.
-        labels: as `predict` takes them.
-        output: `.csv`, `.tsv`, `.jsonl`, `.parquet` or `.xlsx`; `NAME.part` until all rows are there.
-        batch_size: texts a call.
-        progress: show a bar, or where there is no terminal a line every 30 seconds, on stderr.
-        options: `multi_label` and `abstain`, as `predict` takes them; a row that is not answered has no label.
+        recognizer: the recognizer that scores. Modalities that it does not read are ignored.
+        source: path of a manifest, or a corpus.
+        labels: as in `predict`.
+        output: a `.csv`, `.tsv`, `.jsonl`, `.parquet` or `.xlsx` file; `NAME.part` until all rows are written.
+        batch_size: texts per batch.
+        progress: show progress on stderr: a bar, or without a terminal a line every 30 seconds.
+        options: `multi_label` and `abstain`, as in `predict`. A row on which the model abstains has no label.
 
     Returns:
-        Summary; a row that fails has its reason in `error` there and in `failures` here, and stops nothing.
+        A summary. A row that fails has its reason in the column `error` and in `failures`; the other rows are scored.
 
     Raises:
-        OutputError: the table cannot be written, or another process writes it at this moment.
+        LabelError: a label has the name of an output column, or is not a valid label.
+        InputError: the model reads none of the manifest's modalities, or an option has a wrong value.
+        OutputError: the table cannot be written, or another process is writing it.
     """
     require_output(output, source)
     multi_label, abstain, _ = options_of(options)
     corpus = as_corpus(source)
-    names = _names(recognizer, labels)
-    usable = usable_modalities(recognizer.model, corpus, present_modalities(corpus))
-    recognizer.risk(abstain, usable)  # a bad one is not every row's failure
-    weights = [f"weight_{name}" for name in usable]
-    clashing = {"id", "error", *OWN, *weights} & set(names)
-    if clashing:
-        raise LabelError(f"label {clashing.pop()!r} is a column of the output itself; spell it in another way")
-    carried = _carried(corpus, source, {*OWN, *weights, *names, "error"})
-    made_from = fingerprint(recognizer, corpus, labels, names, [multi_label, abstain, batch_size], carried)
-    asked = {"labels": labels, "multi_label": multi_label, "abstain": abstain}
-    columns = [*carried, *OWN, *weights, *names, "error"]
-    table = ResumableTable(Path(os.path.realpath(output)), columns, made_from)
-    with table:
-        rows = sources_of(corpus, usable)
-        scored = _scored(recognizer, rows, batch_size, asked, table.rows)
-        with Progress(len(rows), corpus.name, shown=progress, begin=table.rows) as shown:
-            for first, results in scored:
+    names = _check_labels(recognizer, labels)
+    modalities = usable_modalities(recognizer.model, corpus, present_modalities(corpus))
+    recognizer.risk(abstain, modalities)  # a wrong value fails once here instead of in every row
+    weights = [f"weight_{name}" for name in modalities]
+    clashing_names = {"id", "error", *RESULT_COLUMNS, *weights} & set(names)
+    if clashing_names:
+        raise LabelError(f"label {clashing_names.pop()!r} is a column of the output itself; use another spelling")
+    input_columns = _input_columns(corpus, source, {*RESULT_COLUMNS, *weights, *names, "error"})
+    made_from = fingerprint(recognizer, corpus, labels, names, [multi_label, abstain, batch_size], input_columns)
+    predict_options = {"labels": labels, "multi_label": multi_label, "abstain": abstain}
+    columns = [*input_columns, *RESULT_COLUMNS, *weights, *names, "error"]
+    with ResumableTable(Path(os.path.realpath(output)), columns, made_from) as table:
+        rows = sources_of(corpus, modalities)
+        batches = _score_batches(recognizer, rows, batch_size, predict_options, table.rows)
+        with Progress(len(rows), corpus.name, shown=progress, begin=table.rows) as bar:
+            for first, results in batches:
                 for place, (result, failure) in enumerate(results, first):
-                    given = [column.iloc[place] for column in carried.values()]
-                    table.write([*map(_plain, given), *_cells(result, usable, names), failure])
+                    cells = [column.iloc[place] for column in input_columns.values()]
+                    table.write([*map(_plain_value, cells), *_result_cells(result, modalities, names), failure])
                 table.flush(first + len(results))
-                shown.to(first + len(results))
+                bar.to(first + len(results))
         failures, absent = table.finish(list(corpus.samples["id"]))
     return Summary(len(rows), failures, absent, table.resumed)
 
@@ -118,114 +120,114 @@ def score_rows(
     batch_size: int,
     progress: bool,
 ) -> tuple[dict[str, Result], Summary]:
-    """Results by id, in memory; rows that fail are in the summary alone."""
+    """Score all rows in memory. Returns id -> result, and a summary; failed rows are only in the summary."""
     rows = sources_of(corpus, usable)
     results: dict[str, Result] = {}
     failures: dict[str, str] = {}
     absent: dict[str, str] = {}
     options = {"labels": labels, "multi_label": multi_label}
-    with Progress(len(rows), corpus.name, shown=progress) as shown:
-        for first, scored in _scored(recognizer, rows, batch_size, options, 0):
-            for (item, _), (result, failure) in zip(rows[first:], scored, strict=False):
+    with Progress(len(rows), corpus.name, shown=progress) as bar:
+        for first, batch in _score_batches(recognizer, rows, batch_size, options, 0):
+            for (item, _), (result, failure) in zip(rows[first:], batch, strict=False):
                 if failure:
                     failures[item] = failure
                     continue
                 results[item] = result
                 if result.absent:
-                    absent[item] = _reasons(result.absent)
-            shown.to(first + len(scored))
+                    absent[item] = _join_reasons(result.absent)
+            bar.to(first + len(batch))
     return results, Summary(len(rows), failures, absent)
 
 
-def _scored(
+def _score_batches(
     recognizer: Recognizer, rows: Sequence[tuple[str, Sources]], batch_size: int, options: Mapping[str, Any], begin: int
 ) -> Iterator[tuple[int, list[tuple[Result, str]]]]:
-    """Batches of results, each with the place of its first row; a result without scores has the reason beside it."""
+    """Batches of (result, failure), each with the index of its first row. `failure` is empty if the row has scores."""
     if batch_size < 1:
-        raise InputError(f"batch_size >= 1 is needed; given {batch_size}")
+        raise InputError(f"batch_size must be at least 1; given {batch_size}")
     for first, last in _batches([sources for _, sources in rows], min(batch_size, FLUSH_ROWS)):
         if first < begin:
             continue
-        read = [read_row(sources) for _, sources in rows[first:last]]
-        given = {name: [inputs[name] for inputs, _ in read] for name in rows[first][1]}
-        answers = recognizer.predict(**{**given, **options}, errors="skip")
-        scored = []
-        for answer, (_, reasons) in zip(answers, read, strict=True):
-            missing = {**answer.absent, **reasons}
-            reason = next(iter(missing.values()), "") if len(set(missing.values())) < 2 else _reasons(missing)
-            scored.append((replace(answer, absent=missing), "" if answer.scores else reason))
-        yield first, scored
+        row_inputs = [read_row(sources) for _, sources in rows[first:last]]
+        inputs_by_modality = {name: [inputs[name] for inputs, _ in row_inputs] for name in rows[first][1]}
+        answers = recognizer.predict(**{**inputs_by_modality, **options}, errors="skip")
+        batch = []
+        for answer, (_, reasons) in zip(answers, row_inputs, strict=True):
+            absent = {**answer.absent, **reasons}
+            reason = next(iter(absent.values()), "") if len(set(absent.values())) < 2 else _join_reasons(absent)
+            batch.append((replace(answer, absent=absent), "" if answer.scores else reason))
+        yield first, batch
 
 
 def _batches(rows: Sequence[Sources], size: int) -> Iterator[tuple[int, int]]:
-    """Ranges of rows that are scored together, by the rows alone: texts by so many, a row with media by itself."""
+    """Ranges of rows to score together: up to `size` texts, or one row with media. They depend only on the rows."""
     first = 0
     while first < len(rows):
         last = first + 1
-        if _text_alone(rows[first]):
-            while last < len(rows) and last - first < size and _text_alone(rows[last]):
+        if _has_only_text(rows[first]):
+            while last < len(rows) and last - first < size and _has_only_text(rows[last]):
                 last += 1
         yield first, last
         first = last
 
 
-def _text_alone(sources: Sources) -> bool:
-    return all(given is None for name, given in sources.items() if name != "text")
+def _has_only_text(sources: Sources) -> bool:
+    return all(source is None for name, source in sources.items() if name != "text")
 
 
-def _reasons(missing: Mapping[str, str]) -> str:
-    return "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+def _join_reasons(absent: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in absent.items())
 
 
-def _cells(result: Result, usable: Sequence[str], names: Sequence[str]) -> list[Any]:
-    """A result as the cells of its row, between those of the manifest and the error."""
+def _result_cells(result: Result, usable: Sequence[str], names: Sequence[str]) -> list[Any]:
+    """The cells of a result, between those of the manifest and the error."""
     weights = [result.modalities[name].weight if name in result.modalities else None for name in usable]
     scores = [result.scores.get(label) for label in names]
     notes = "; ".join(f"{note.modality} {note.code}: {note.text}" for note in result.notes)
     confidence = None if math.isnan(result.confidence) else result.confidence
-    absent = _reasons(result.absent) if result.scores else ""
+    absent = _join_reasons(result.absent) if result.scores else ""
     return [result.label, confidence, notes, absent, *weights, *scores]
 
 
-def _names(recognizer: Recognizer, labels: Labels | None) -> tuple[str, ...]:
-    """The labels' names, once each is known to have a point, so that a bad one is not every row's failure."""
+def _check_labels(recognizer: Recognizer, labels: Labels | None) -> tuple[str, ...]:
+    """Compute a point for every label, so that a wrong label fails once and not in every row. Returns the names."""
     import torch
 
     if labels is None and not recognizer.labels:
         raise LabelError("this checkpoint names no default labels; give labels=['joy', 'anger']")
-    wanted = recognizer.labels if labels is None else labels
+    requested_labels = recognizer.labels if labels is None else labels
     with torch.inference_mode():
-        recognizer.model.label_points(wanted)
-    return tuple(resolve(wanted))
+        recognizer.model.label_points(requested_labels)
+    return tuple(resolve(requested_labels))
 
 
-def _carried(corpus: Corpus, source: Corpus | str | Path, taken: set[str]) -> dict[str, pd.Series]:
-    """The manifest's own columns as they stand in it, `id` first; of a corpus those that hold anything."""
+def _input_columns(corpus: Corpus, source: Corpus | str | Path, reserved_names: set[str]) -> dict[str, pd.Series]:
+    """The columns of the manifest, `id` first. For a corpus, the columns that are not empty."""
     if isinstance(source, Corpus):
         samples = corpus.samples
-        table = samples[[name for name in samples if name not in COLUMNS or _holds(name, samples[name])]]
+        table = samples[[name for name in samples if name not in COLUMNS or _has_values(name, samples[name])]]
     else:
         table = manifest.read_table(Path(source), ())
         table = table if "id" in table else table.assign(id=list(corpus.samples["id"]))
-    own = ["id", *(name for name in map(str, table) if name != "id")]
-    carried: dict[str, pd.Series] = {}
-    for name in own:
-        free = name
-        while free in taken or (free != name and free in own):
-            free = f"input_{free}"
-        carried[free] = table[name]
-    return carried
+    names = ["id", *(name for name in map(str, table) if name != "id")]
+    columns: dict[str, pd.Series] = {}
+    for name in names:
+        new_name = name
+        while new_name in reserved_names or (new_name != name and new_name in names):
+            new_name = f"input_{new_name}"
+        columns[new_name] = table[name]
+    return columns
 
 
-def _holds(name: str, column: pd.Series) -> bool:
-    """Whether a column of a corpus says anything; all rows in `train` are rows of which no split was said."""
+def _has_values(name: str, column: pd.Series) -> bool:
+    """Whether a column of a corpus has values. A split column with only `train` is the default and has none."""
     if name == "split" and set(column) == {"train"}:
         return False
     return bool(column.map(lambda cell: cell != () and not manifest.is_missing(cell)).any())
 
 
-def _plain(cell: Any) -> Any:
-    """A cell as JSON and CSV have it: labels joined, nothing as None."""
+def _plain_value(cell: Any) -> Any:
+    """A cell as a value for JSON and CSV: lists are joined, missing values become None."""
     if isinstance(cell, list | tuple) or (np.ndim(cell) > 0):
         return manifest.SEPARATOR.join(map(str, cell))
     if manifest.is_missing(cell):
@@ -242,26 +244,26 @@ def fingerprint(
     options: Sequence[Any],
     carried: Mapping[str, pd.Series],
 ) -> str:
-    """What the output is made from: the same for the same rows, model and options."""
-    described = repr(resolve(recognizer.labels if labels is None else labels))
+    """A hash of everything that the output depends on: rows, media files, model and options."""
+    label_descriptions = repr(resolve(recognizer.labels if labels is None else labels))
     model = recognizer.model
-    made_from = hashlib.sha256()
-    rows = ([_plain(cell) for cell in row] for row in corpus.samples.itertuples(index=False))
+    digest = hashlib.sha256()
+    rows = ([_plain_value(cell) for cell in row] for row in corpus.samples.itertuples(index=False))
     for part in (
         emoembed.__version__,
-        described,
+        label_descriptions,
         tuple(names),
         tuple(options),
         list(carried),
         model.config.to_dict(),
         model.state.to_dict(),
     ):
-        made_from.update(repr(part).encode("utf-8", "replace"))
+        digest.update(repr(part).encode("utf-8", "replace"))
     for row in rows:
-        made_from.update(repr(row).encode("utf-8", "replace"))
+        digest.update(repr(row).encode("utf-8", "replace"))
     for path in sorted({*corpus.samples["audio"].dropna(), *corpus.samples["video"].dropna()}):
-        with contextlib.suppress(OSError, ValueError):  # what cannot be read says so in its row
+        with contextlib.suppress(OSError, ValueError):  # a file that cannot be read fails in its row
             state = os.stat(path)
-            made_from.update(f"{path} {state.st_size} {state.st_mtime_ns}".encode("utf-8", "replace"))
-    made_from.update(content_of(tensors_of(model)).encode())
-    return made_from.hexdigest()
+            digest.update(f"{path} {state.st_size} {state.st_mtime_ns}".encode("utf-8", "replace"))
+    digest.update(content_of(tensors_of(model)).encode())
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What a process must not do with torch: compute in several threads after it was forked from one that did."""
+"""Detect a forked process in which torch would hang: its parent already computed with several threads."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ import torch
 
 from emoembed.errors import InputError
 
-_computed_in: set[int] = set()
-"""Ids of processes that computed: this one, and those that it was forked from."""
+_process_ids: set[int] = set()
+"""Ids of the processes that computed: this process and the ones it was forked from."""
 
 
 def require_no_fork() -> None:
-    """Note that this process computes.
+    """Record that this process computes.
 
     Raises:
-        InputError: it was forked from one that did, with several threads. The threads were not copied, and torch would
-            wait for them for ever.
+        InputError: this process was forked from one that computed, and torch uses several threads. A fork does not
+            copy threads, so torch would wait for them forever.
     """
-    if _computed_in - {os.getpid()} and torch.get_num_threads() > 1:
+    if _process_ids - {os.getpid()} and torch.get_num_threads() > 1:
         raise InputError(
-            "this process was forked from one in which emoembed had computed, and torch's threads do not survive that: "
-            "start workers with multiprocessing.get_context('spawn'), or call torch.set_num_threads(1) in them first"
+            "this process was forked from one in which emoembed had computed, and torch's threads do not survive "
+            "a fork; start workers with multiprocessing.get_context('spawn'), or call "
+            "torch.set_num_threads(1) in them first"
         )
-    _computed_in.add(os.getpid())
+    _process_ids.add(os.getpid())

@@ -1,4 +1,4 @@
-"""`predict`: from raw text, sound and video to the scores of any emotion names."""
+"""`predict`: score any emotion names for raw text, sound and video."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from emoembed.prediction.label_notes import notes_of
 from emoembed.prediction.result import Result
 from emoembed.prediction.support import support_points, support_rows, taught_labels
 from emoembed.reading.items import Item, batch_of, read_item, read_what_can_be
-from emoembed.transfer import attune as own_items
+from emoembed.transfer import attune as mean_alignment
 from emoembed.transfer import few_shot
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from emoembed.prediction.arguments import Many, One
+    from emoembed.prediction.arguments import ItemList, MediaInput
 
 BATCH_SIZE = 32
 LABEL_SETS = 64
-"""Lists of labels whose points a recognizer keeps."""
+"""How many label lists a recognizer keeps in its cache."""
 
 
 class Recognizer(
@@ -48,7 +48,7 @@ class Recognizer(
     library_name="emoembed",
     tags=["emotion-recognition", "zero-shot-classification"],
 ):
-    """A model with everything around it: raw media in, named scores out. What `load` returns."""
+    """A model with its preprocessing: raw media in, scores by label name out. `load` returns one."""
 
     def __init__(self, model: EmotionModel, folder: Path | None = None) -> None:
         super().__init__()
@@ -58,53 +58,56 @@ class Recognizer(
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "base", **_: Any) -> Recognizer:  # type: ignore[override]
-        """Load a checkpoint that ships, a folder, or a hub id; strictly, from safetensors, checksums verified."""
+        """Load a checkpoint (one that ships, a folder, or a hub id) strictly from safetensors; verify its checksums."""
         folder = checkpoint.find_folder(name)
         return cls(checkpoint.load(folder), folder)
 
     def save_pretrained(
         self, save_directory: str | Path, *, repo_id: str | None = None, push_to_hub: bool = False, **settings: Any
     ) -> str | None:
-        """Save as a checkpoint that `load` reads; one that stands there is replaced whole, or stays as it was.
+        """Save a checkpoint that `load` can read. An existing checkpoint is replaced completely or not at all.
 
         Args:
-            save_directory: a folder of its own.
-            repo_id: where it goes on the hub, by default the folder's name.
-            push_to_hub: whether it goes there; what the upload was called comes back.
-            settings: of the upload, as `push_to_hub` takes them.
+            save_directory: a folder for this checkpoint only.
+            repo_id: name of the repository on the hub; by default the name of the folder.
+            push_to_hub: upload the checkpoint to the hub.
+            settings: settings of the upload, as `push_to_hub` accepts them.
+
+        Returns:
+            The result of the upload; None without one.
 
         Raises:
             CheckpointError: the folder holds other files.
-            OutputError: it cannot be written.
+            OutputError: the checkpoint cannot be written.
         """
         licence = self.folder / checkpoint.LICENSE if self.folder else None
-        terms = licence.read_bytes().decode("utf-8", "replace") if licence and licence.is_file() else ""
-        checkpoint.save(self.model, save_directory, card=card_of(self.model, self.folder), license_text=terms)
+        license_text = licence.read_bytes().decode("utf-8", "replace") if licence and licence.is_file() else ""
+        checkpoint.save(self.model, save_directory, card=card_of(self.model, self.folder), license_text=license_text)
         if not push_to_hub:
             return None
-        upload = {key: value for key, value in settings.items() if key not in ("config", "model_card_kwargs")}
-        return str(self.push_to_hub(repo_id or Path(save_directory).name, **upload))
+        upload_settings = {key: value for key, value in settings.items() if key not in ("config", "model_card_kwargs")}
+        return str(self.push_to_hub(repo_id or Path(save_directory).name, **upload_settings))
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What is scored when the caller names no labels."""
+        """The default labels of `predict`."""
         return self.model.state.labels
 
     @overload
     def predict(
         self,
         text: str | None = None,
-        audio: One = None,
-        video: One = None,
+        audio: MediaInput = None,
+        video: MediaInput = None,
         labels: Labels | None = None,
         **options: Unpack[PredictOptions],
     ) -> Result: ...
     @overload
     def predict(
         self,
-        text: Many = None,
-        audio: Many = None,
-        video: Many = None,
+        text: ItemList = None,
+        audio: ItemList = None,
+        video: ItemList = None,
         labels: Labels | None = None,
         **options: Unpack[PredictOptions],
     ) -> list[Result]: ...
@@ -117,43 +120,46 @@ class Recognizer(
         labels: Labels | None = None,
         **options: Unpack[PredictOptions],
     ) -> Result | list[Result]:
-        """Score labels for one item, or for a list of items; see `emoembed.predict`."""
+        """Score labels for one item or a list of items; see `emoembed.predict`."""
         process.require_no_fork()
         multi_label, abstain, errors = options_of(options)
         items, single = items_of({"text": text, "audio": audio, "video": video})
-        given = [name for name in self.model.modalities if any(item.get(name) is not None for item in items)]
-        risk = self.risk(abstain, given)
-        asked = self._label_set(labels)
+        given_modalities = [name for name in self.model.modalities if any(item.get(name) is not None for item in items)]
+        risk = self.risk(abstain, given_modalities)
+        label_set = self._label_set(labels)
         results: list[Result] = []
         for start in range(0, len(items), BATCH_SIZE):
-            read = [
+            read_items = [
                 self._read(item, i, single) if errors == "raise" else read_what_can_be(self.model, item)
                 for i, item in enumerate(items[start : start + BATCH_SIZE], start)
             ]
-            usable = [item for item in read if item.readings]
-            points = self.model.encode(batch_of(self.model, [item.readings for item in usable]))
-            answers = iter(answer(self.model, points, usable, asked, multi_label=multi_label, risk=risk))
-            unusable = (Result(None, {}, {}, dict(item.absent), multi_label) for item in read if not item.readings)
-            results += [next(answers if item.readings else unusable) for item in read]
+            usable_items = [item for item in read_items if item.readings]
+            points = self.model.encode(batch_of(self.model, [item.readings for item in usable_items]))
+            answers = iter(answer(self.model, points, usable_items, label_set, multi_label=multi_label, risk=risk))
+            skipped_results = (
+                Result(None, {}, {}, dict(item.absent), multi_label) for item in read_items if not item.readings
+            )
+            results += [next(answers if item.readings else skipped_results) for item in read_items]
         return results[0] if single else results
 
     def risk(self, abstain: bool | float, modalities: Sequence[str]) -> float | None:
-        """The share of wrong answers that `abstain` allows, None where everything is answered.
+        """The share of wrong answers that `abstain` accepts; None to answer every item.
 
         Raises:
-            InputError: it is no such share, or one of the modalities was never calibrated.
+            InputError: `abstain` has a wrong value, or one of the modalities was never calibrated.
         """
         risk = risk_of(abstain)
-        unfit = [name for name in modalities if not bool(self.model.modality(name).calibration.thresholds.any())]
-        if risk is not None and unfit:
+        uncalibrated = [name for name in modalities if not bool(self.model.modality(name).calibration.thresholds.any())]
+        if risk is not None and uncalibrated:
             raise InputError(
-                f"this model cannot abstain: its {', '.join(unfit)} was never calibrated on validation rows"
+                f"this model cannot abstain: its {', '.join(uncalibrated)} was never calibrated on validation rows; "
+                "leave out abstain"
             )
         return risk
 
     @torch.inference_mode()
     def encode(self, text: Any = None, audio: Any = None, video: Any = None) -> dict[str, np.ndarray]:
-        """Each modality's points, `(embed_dim,)` of length one; `(items, embed_dim)` for lists, NaN where absent."""
+        """Modality -> unit-length points: `(embed_dim,)`, or for lists `(items, embed_dim)` with NaN where absent."""
         process.require_no_fork()
         items, single = items_of({"text": text, "audio": audio, "video": video})
         batches = [range(i, min(i + BATCH_SIZE, len(items))) for i in range(0, len(items), BATCH_SIZE)]
@@ -161,14 +167,16 @@ class Recognizer(
             self.model.encode(batch_of(self.model, [self._read(items[i], i, single).readings for i in batch]))
             for batch in batches
         ]
-        found = {}
+        points = {}
         for name, modality in self.model.config.modalities.items():
             if any(name in part for part in parts):
-                lacking = torch.full((BATCH_SIZE, modality.embed_dim), torch.nan)
-                rows = [part.get(name, lacking[: len(at)]) for part, at in zip(parts, batches, strict=True)]
-                matrix = torch.cat([one[:, : modality.embed_dim].float().cpu() for one in rows]).numpy()
-                found[name] = matrix[0] if single else matrix
-        return found
+                missing_rows = torch.full((BATCH_SIZE, modality.embed_dim), torch.nan)
+                rows = [part.get(name, missing_rows[: len(batch)]) for part, batch in zip(parts, batches, strict=True)]
+                matrix = torch.cat(
+                    [batch_points[:, : modality.embed_dim].float().cpu() for batch_points in rows]
+                ).numpy()
+                points[name] = matrix[0] if single else matrix
+        return points
 
     def adapt(
         self,
@@ -179,78 +187,87 @@ class Recognizer(
         max_harm: float = few_shot.MAX_HARM,
         errors: str = "raise",
     ) -> Recognizer:
-        """A new recognizer whose labels stand nearer to a few examples; this one stays as it is.
+        """Teach labels from a few examples (few-shot). Returns a new recognizer; this one does not change.
+
+        Each label's vector moves from its name towards its examples.
 
         Args:
-            support: rows with a `label` (a name, or a list of them where a row bears several) and any of `text`,
-                `audio`, `video`: dictionaries or a table.
-            labels: names, or name to description, of the labels being taught; those of the support by default. A
-                description goes into the label's starting vector, is kept, and holds in every modality when the label
-                is named later on.
-            steps: gradient steps of a light fine-tune of the new labels' vectors; 0 leaves it out.
-            max_harm: the largest share of items of other labels that the fine-tune may win over for the new ones.
-            errors: "raise" ends the call at the first row that cannot be used; "skip" leaves such rows out, with a
-                warning.
+            support: dictionaries or a table. Each row has a `label` (a name, or a list of names) and any of `text`,
+                `audio`, `video`.
+            labels: the labels to teach: names, or a dictionary of name to description; by default the labels of the
+                support. A description sets the label's starting vector. The model keeps it and uses it in every
+                modality when the label is named again.
+            steps: gradient steps of a light fine-tune of the new labels' vectors; 0 for none.
+            max_harm: the largest share, 0 to 1, of items of other labels that the fine-tune may win over for the new
+                labels.
+            errors: "raise" raises the error of the first row that cannot be used; "skip" leaves such rows out and
+                warns.
 
         Raises:
-            InputError: no support, a row without a label, or a label that `labels` does not name.
+            InputError: the support is empty, a row has no label, a row has a label that is not in `labels`, or an
+                argument has a wrong value.
+            MediaError, MissingFileError: a row cannot be used, and `errors` is "raise".
         """
         process.require_no_fork()
         check_errors(errors)
         if not isinstance(steps, Integral) or steps < 0:
-            raise InputError(f"steps is a whole number of at least 0; given {steps!r:.40}")
+            raise InputError(f"steps must be a whole number of at least 0; given {steps!r:.40}")
         if not isinstance(max_harm, Real) or not 0 <= max_harm <= 1:
-            raise InputError(f"max_harm is a share of items, 0 to 1; given {max_harm!r:.40}")
+            raise InputError(f"max_harm must be a share of items, 0 to 1; given {max_harm!r:.40}")
         rows = support_rows(support)
-        taught = taught_labels(self.model, rows, labels)
+        labels_to_teach = taught_labels(self.model, rows, labels)
         with torch.inference_mode():
-            points, skipped = support_points(self.model, rows, errors)
-            words = self.model.project(self.model.embed(list(taught.values())))
+            points, skip_reasons = support_points(self.model, rows, errors)
+            label_points = self.model.project(self.model.embed(list(labels_to_teach.values())))
             rivals = [label for label in self.model.state.known if canonical(label) not in points]
-            others = self.model.label_points(rivals) if rivals else {}
-        _warn_of_skipped("rows of the support", skipped, len(rows))
-        names = [canonical(name) for name in taught]
-        starts = {label: {name: matrix[names.index(label)] for name, matrix in words.items()} for label in points}
-        adapted = few_shot.adapt(
+            rival_points = self.model.label_points(rivals) if rivals else {}
+        _warn_of_skipped("rows of the support", skip_reasons, len(rows))
+        names = [canonical(name) for name in labels_to_teach]
+        starts = {
+            label: {name: matrix[names.index(label)] for name, matrix in label_points.items()} for label in points
+        }
+        adapted_model = few_shot.adapt(
             self.model,
-            {label: _outside_inference(each) for label, each in points.items()},
-            {label: _outside_inference(each) for label, each in starts.items()},
+            {label: _clone_for_gradients(examples) for label, examples in points.items()},
+            {label: _clone_for_gradients(start) for label, start in starts.items()},
             steps=steps,
             max_harm=max_harm,
-            others=_outside_inference(others),
+            others=_clone_for_gradients(rival_points),
         )
-        described = {name: label for name, label in taught.items() if label != find(name)}
-        return Recognizer(adapted.with_state(adapted.state.with_described(described)), self.folder)
+        descriptions = {name: label for name, label in labels_to_teach.items() if label != find(name)}
+        return Recognizer(adapted_model.with_state(adapted_model.state.with_described(descriptions)), self.folder)
 
     def attune(self, audio: Any = None, video: Any = None, *, errors: str = "raise") -> Recognizer:
-        """A new recognizer at home among recordings or faces of your own, which nobody has labelled.
+        """Adapt to a microphone, room, speaker or camera from unlabelled recordings or faces (mean alignment).
 
-        Thirty of one microphone, room or speaker, of whatever emotions, take off what all of them share. Attune
-        first, then `adapt`. `transfer.attune` says how and why, and why not for texts.
+        Give about thirty items of mixed emotions. The model subtracts the mean shift that they share. Returns a new
+        recognizer; this one does not change. Call `attune` before `adapt`. `transfer.attune` explains the method, and
+        why it does not work for texts.
 
         Args:
-            audio: a list of what `predict` takes as sound.
-            video: a list of what `predict` takes as a face.
-            errors: "raise" ends the call at the first item that cannot be used; "skip" leaves such items out, with a
-                warning.
+            audio: a list of recordings, in any form that `predict` accepts.
+            video: a list of faces, in any form that `predict` accepts.
+            errors: "raise" raises the error of the first item that cannot be used; "skip" leaves such items out and
+                warns.
 
         Raises:
-            InputError: nothing given, or a modality this model does not read.
-            MediaError, MissingFileError: an item that cannot be used.
+            InputError: no items, a modality that this model does not read, or labels already taught in the same
+                modality with `adapt`.
+            MediaError, MissingFileError: an item cannot be used, and `errors` is "raise".
         """
         process.require_no_fork()
         check_errors(errors)
-        given = {"audio": audio, "video": video}
-        for name, items in given.items():
+        inputs = {"audio": audio, "video": video}
+        for name, items in inputs.items():
             if items is None:
                 continue
             if not isinstance(items, list | tuple):
-                raise InputError(f"attuning takes a list of {name}, each an item; given {items!r:.80}")
-            nothing = [i for i, one in enumerate(items) if one is None]
-            if nothing:
-                raise InputError(f"{name} {nothing[0]} to attune to is None")
-        rows = [{name: one} for name, items in given.items() for one in items or ()]
-        skipped: list[str] = []
+                raise InputError(f"attuning needs a list of {name} items; given {items!r:.80}")
+            empty_positions = [i for i, item in enumerate(items) if item is None]
+            if empty_positions:
+                raise InputError(f"{name} {empty_positions[0]} to attune to is None")
+        rows = [{name: item} for name, items in inputs.items() for item in items or ()]
+        skip_reasons: list[str] = []
 
         def batches() -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
             for i, row in enumerate(rows):
@@ -259,56 +276,60 @@ class Recognizer(
                 except EmoembedError as error:
                     if errors == "raise":
                         raise
-                    skipped.append(str(error))
+                    skip_reasons.append(str(error))
 
         try:
-            attuned = own_items.attune(self.model, batches())
+            attuned_model = mean_alignment.attune(self.model, batches())
         except InputError as error:
-            if skipped:
-                raise InputError(f"{error}; {skipped[0]}") from error
+            if skip_reasons:
+                raise InputError(f"{error}; {skip_reasons[0]}") from error
             raise
-        _warn_of_skipped("items", skipped, len(rows))
-        return Recognizer(attuned, self.folder)
+        _warn_of_skipped("items", skip_reasons, len(rows))
+        return Recognizer(attuned_model, self.folder)
 
     def _label_set(self, labels: Labels | None) -> LabelSet:
-        """Labels of a call, kept for the next one with the same, as long as the model stays as it is."""
+        """The label set of a call, cached for calls with the same labels until the model changes."""
         if labels is None and not self.labels:
             raise LabelError("this checkpoint names no default labels; give labels=['joy', 'anger']")
-        wanted = self.labels if labels is None else listed(labels)
-        plain = not isinstance(wanted, Mapping) and all(isinstance(label, str) for label in wanted)
-        key = tuple(wanted) if plain else tuple(resolve(wanted).items())
+        requested_labels = self.labels if labels is None else listed(labels)
+        names_only = not isinstance(requested_labels, Mapping) and all(
+            isinstance(label, str) for label in requested_labels
+        )
+        key = tuple(requested_labels) if names_only else tuple(resolve(requested_labels).items())
         state = self.model.versions()
         if state != self._label_sets[0]:
             self._label_sets = (state, Cache(LABEL_SETS))
         cache = self._label_sets[1]
-        known = cache.get(key)
-        if known is None:
-            points = self.model.label_points(wanted)
-            meant = self.model.meant(wanted)
-            notes = notes_of(self.model, meant, points)
-            known = cache.put(key, LabelSet(tuple(meant), points, self.model.label_trust(points), notes))
-        return known
+        label_set = cache.get(key)
+        if label_set is None:
+            points = self.model.label_points(requested_labels)
+            resolved_labels = self.model.meant(requested_labels)
+            notes = notes_of(self.model, resolved_labels, points)
+            label_set = cache.put(key, LabelSet(tuple(resolved_labels), points, self.model.label_trust(points), notes))
+        return label_set
 
     def _read(self, item: Mapping[str, Any], position: int, single: bool) -> Item:
         return read_item(self.model, item, "" if single else f"item {position}: ")
 
 
-def _outside_inference(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies that gradients may pass through."""
+def _clone_for_gradients(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies that gradients can pass through, unlike tensors made in inference mode."""
     return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
-def _warn_of_skipped(what: str, skipped: Sequence[str], total: int) -> None:
-    if skipped:
-        said = f"{len(skipped)} of {total} {what} could not be used and were left out, such as: {skipped[0]}"
-        warnings.warn(said, stacklevel=3)
+def _warn_of_skipped(kind: str, skip_reasons: Sequence[str], total: int) -> None:
+    if skip_reasons:
+        message = (
+            f"{len(skip_reasons)} of {total} {kind} could not be used and were left out, such as: {skip_reasons[0]}"
+        )
+        warnings.warn(message, stacklevel=3)
 
 
 @overload
 def predict(
     text: str | None = None,
-    audio: One = None,
-    video: One = None,
+    audio: MediaInput = None,
+    video: MediaInput = None,
     labels: Labels | None = None,
     *,
     model: str | Path = "base",
@@ -317,9 +338,9 @@ def predict(
 ) -> Result: ...
 @overload
 def predict(
-    text: Many = None,
-    audio: Many = None,
-    video: Many = None,
+    text: ItemList = None,
+    audio: ItemList = None,
+    video: ItemList = None,
     labels: Labels | None = None,
     *,
     model: str | Path = "base",
@@ -339,53 +360,62 @@ def predict(
     """Score any emotion names for a sentence, a recording and a face, alone or together.
 
     Args:
-        text: a string, or a list of them. A column of a table is a list as well.
-        audio: a sound file or a video with a sound track (path, bytes or open file), `(samples, sampling_rate)`, or a
-            dictionary such as `{"array": ..., "sampling_rate": 16000}`; or a list of these.
-        video: a video or image (path, bytes or open file), an array `(time, height, width, 3)` RGB, a Pillow picture,
-            a torch tensor, or a dictionary such as `{"image": ..., "face": True}`, which says that the picture is the
-            face itself; or a list of these. A list within the list is the frames of one video.
-        labels: names or `Label` objects, or a dictionary of name to description (a definition, or a dictionary with
-            any of definition, synonyms, sounds, looks, valence, arousal, dominance); the checkpoint's own list by
-            default.
-        model: a checkpoint that ships, a folder, or a hub id.
-        multi_label: give every label a probability of its own instead of shares of one.
-        abstain: answer "none of these" (`label` None, `abstained` true) where confidence is too low: True where more
-            than a fifth of the answers given would be wrong, a number in 0.05..0.5 for another share. The thresholds
-            are those of validation rows of seen labels, asked with lists of labels that may lack the right one.
-        errors: "raise" ends the call at the first thing given that cannot be used; "skip" goes by what of an item
-            can be, answers an item of which nothing can with no label and no scores, and says why in `absent`.
-        device: where to compute, such as "cuda"; the CPU by default.
+        text: a string or a list of strings. A table column counts as a list, here and below.
+        audio: a recording or a list of recordings. A recording is a sound file or a video with a sound track (path,
+            bytes or open file), `(samples, sampling_rate)`, or a dictionary such as
+            `{"array": ..., "sampling_rate": 16000}`.
+        video: a video or a list of videos. A video is a video or image file (path, bytes or open file), an array
+            `(time, height, width, 3)` RGB, a Pillow picture, a torch tensor, or a dictionary such as
+            `{"image": ..., "face": True}`, where `face` means that the picture shows only the face. A list inside the
+            list holds the frames of one video.
+        labels: a list of names or `Label` objects, or a dictionary of name to description. A description is a
+            definition, or a dictionary with any of definition, synonyms, sounds, looks, valence, arousal, dominance.
+            By default the checkpoint's own labels.
+        model: the name of a checkpoint that ships, a folder, or a hub id.
+        multi_label: give every label its own probability. By default, the probabilities of all labels sum to one.
+        abstain: True withholds unsure answers ("none of these": `label` is None and `abstained` is true), so that at
+            most about 20 % of the given answers are wrong. A number from 0.05 to 0.5 sets another share. False, the
+            default, answers every item. The thresholds come from validation rows of seen labels, scored with label
+            lists that may lack the right label.
+        errors: "raise" raises an error for the first input that cannot be used. "skip" uses the inputs of an item that
+            can be used, and puts the reasons for the others in `absent`. An item without any usable input gets no
+            label and no scores.
+        device: device to compute on, such as "cuda"; by default the CPU.
 
     Returns:
-        A `Result`; for lists, a list of them. In a list, None or NaN means that this item lacks the modality. Its
-        `notes` say what was cut, not understood or not seen.
+        A `Result`; for lists, a list of them. In a list, None or NaN means that the item lacks the modality. The
+        `notes` of a result warn, for example, of input that was cut or not understood.
 
     Raises:
-        LabelError: no labels, an empty one, or one emotion twice.
-        InputError: nothing given, lists of different lengths, NaN, or an argument of the wrong type.
-        MissingFileError: a path that is not there, unless `errors` is "skip".
-        MediaError: the only media given holds nothing to work on.
+        LabelError: no labels, an empty label, or two labels for the same emotion.
+        InputError: no input, lists of different lengths, NaN, or an argument of the wrong type.
+        MissingFileError: a file does not exist, and `errors` is "raise".
+        MediaError: the only recording or video of an item holds nothing to work on, such as silence, and `errors` is
+            "raise".
     """
-    answered: Result | list[Result] = _kept(model, device).predict(text, audio, video, labels, **options)
-    return answered
+    results: Result | list[Result] = _shared_recognizer(model, device).predict(text, audio, video, labels, **options)
+    return results
 
 
 def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:
-    """The recognizer of a checkpoint: the caller's own, so that changes to it are seen nowhere else.
+    """Load the recognizer of a checkpoint. The caller owns it: changes to it affect no other recognizer.
 
-    What was read is kept for the next call, until the checkpoint is replaced.
+    The checkpoint stays in a cache until its files are replaced.
+
+    Args:
+        name: the name of a checkpoint that ships, a folder, or a hub id.
+        device: device to compute on, such as "cuda"; by default the CPU.
     """
-    kept = _kept(name, device)
-    return Recognizer(deepcopy(kept.model), kept.folder)
+    recognizer = _shared_recognizer(name, device)
+    return Recognizer(deepcopy(recognizer.model), recognizer.folder)
 
 
-def _kept(name: str | Path, device: str | None) -> Recognizer:
-    """The recognizer that `predict` uses: read once for each state of a checkpoint, and changed by nobody."""
+def _shared_recognizer(name: str | Path, device: str | None) -> Recognizer:
+    """The shared recognizer that `predict` uses, read once for each state of a checkpoint. It must not be changed."""
     folder = checkpoint.find_folder(name)
-    where = "cpu" if device is None else device
-    check_device(where)
-    return _load(str(folder.resolve()), where, checkpoint.digest(folder))
+    device_name = "cpu" if device is None else device
+    check_device(device_name)
+    return _load(str(folder.resolve()), device_name, checkpoint.digest(folder))
 
 
 @lru_cache(maxsize=4)

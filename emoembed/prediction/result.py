@@ -1,4 +1,4 @@
-"""What `predict` answers: named scores, and what each modality said."""
+"""The result of `predict`: scores by label name, together and for each modality."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModalityResult:
-    """What one modality said on its own, and how much of the result it is (weights sum to one).
+    """The scores of one modality alone, and its weight in the result. Weights sum to one over the modalities.
 
     Attributes:
-        scores: label -> its own probability, highest first.
-        weight: its share of the result's best label.
-        weights: label -> its share of that label's score: a modality counts where it is reliable.
+        scores: label -> probability from this modality alone, highest first.
+        weight: weight of this modality in the score of the best label.
+        weights: label -> weight of this modality in that label's score. A modality has more weight where it is more
+            reliable.
     """
 
     scores: dict[str, float]
@@ -33,22 +34,23 @@ class ModalityResult:
 
 @dataclass(frozen=True)
 class Result:
-    """The answer for one item.
+    """The result for one item.
 
     Attributes:
-        label: the name with the highest score; None where the answer is "none of these", see `abstained`, and where
+        label: the label with the highest score. None if the model abstained ("none of these", see `abstained`), or if
             the item could not be used and was skipped.
-        scores: label -> probability, highest first; they sum to one unless `multi_label`.
-        modalities: modality -> its own scores and its weight, for those that were there.
-        absent: modality -> why it could not be used, for those that were given but hold nothing to work on.
-        multi_label: whether each score is a probability of its own.
-        confidence: 0 to 1, that the best label is right: it beats the others, and is there at all; NaN (None in
-            `to_dict`) where the item was skipped.
-        abstained: whether confidence was too low for the risk asked for.
-        disagreement: 0 where modalities say the same (or there is one), 1 where each is sure of another label: the
-            Jensen-Shannon divergence of their scores, in bits, over its largest value.
-        notes: what should be known of the answer: what was cut, not understood or not seen; `features.notes.CODES`
-            lists their codes.
+        scores: label -> probability, highest first. They sum to one unless `multi_label`.
+        modalities: modality -> its own scores and its weight, for each modality that was used.
+        absent: modality -> reason, for each modality that was given but could not be used.
+        multi_label: whether every label has its own probability.
+        confidence: 0 to 1, how sure the model is of the best label: its probability among the labels, times its
+            probability on its own. Input that is not understood lowers it. NaN (None in `to_dict`) if the item was
+            skipped.
+        abstained: whether the confidence was too low for the accepted share of wrong answers.
+        disagreement: 0 if the modalities agree or there is only one; 1 if each is sure of a different label. It is the
+            Jensen-Shannon divergence of their scores, in bits, divided by its largest value.
+        notes: warnings about the answer: for example, the input was cut or not understood, or a label is unlike all
+            training labels. `features.notes.CODES` lists their codes.
     """
 
     label: str | None
@@ -62,13 +64,17 @@ class Result:
     notes: tuple[Note, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as `json.dumps` takes them."""
+        """The result as plain values, ready for `json.dumps`."""
         return {
             "label": self.label,
             "scores": dict(self.scores),
             "modalities": {
-                name: {"weight": one.weight, "scores": dict(one.scores), "weights": dict(one.weights)}
-                for name, one in self.modalities.items()
+                name: {
+                    "weight": modality.weight,
+                    "scores": dict(modality.scores),
+                    "weights": dict(modality.weights),
+                }
+                for name, modality in self.modalities.items()
             },
             "absent": dict(self.absent),
             "multi_label": self.multi_label,
@@ -79,41 +85,47 @@ class Result:
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a label, highest first: the result's score and each modality's."""
+        """A table with one row per label, highest first: the score of the result and of each modality."""
         import pandas as pd
 
-        columns = {"score": self.scores} | {name: one.scores for name, one in self.modalities.items()}
+        columns = {"score": self.scores} | {name: modality.scores for name, modality in self.modalities.items()}
         return pd.DataFrame(columns, index=list(self.scores)).rename_axis("label")
 
 
 def probabilities(logits: Tensor, multi_label: bool) -> np.ndarray:
-    """Logits `(items, labels)` -> shares that sum to one, or a probability of its own for each."""
+    """Logits `(items, labels)` -> probabilities: a softmax over the labels, or a sigmoid of each if `multi_label`."""
     logits = logits.float()
     return (logits.sigmoid() if multi_label else logits.softmax(dim=-1)).cpu().numpy()
 
 
 def ranked(names: Sequence[str], scores: np.ndarray) -> dict[str, float]:
-    """Label -> score `(labels,)`, highest first."""
+    """Scores `(labels,)` as label -> score, highest first."""
     order = np.argsort(-scores, kind="stable")
     values = scores.tolist()
     return {names[i]: values[i] for i in order}
 
 
 def disagreement(shares: Sequence[np.ndarray], weights: Sequence[float]) -> float:
-    """Jensen-Shannon divergence of modalities' shares `(labels,)`, each summing to one, over its largest value.
+    """Jensen-Shannon divergence between modalities, divided by its largest value: 0 is agreement, 1 full disagreement.
 
-    Its largest value is the entropy of the weights (Lin 1991, eq. 5.1): 1 is full disagreement, 0 none.
+    The largest value is the entropy of the weights (Lin 1991, eq. 5.1).
+
+    Args:
+        shares: probabilities of each modality, `(labels,)`, summing to one.
+        weights: weight of each modality.
     """
     if len(shares) < 2:
         return 0.0
     mix = np.asarray(weights, dtype=np.float64) / np.sum(weights)
     parts = np.stack(shares).astype(np.float64)
-    most = _entropy(mix)
+    largest_value = _entropy(mix)
     return (
-        float(np.clip((_entropy(mix @ parts) - mix @ [_entropy(p) for p in parts]) / most, 0, 1)) if most > 0 else 0.0
+        float(np.clip((_entropy(mix @ parts) - mix @ [_entropy(p) for p in parts]) / largest_value, 0, 1))
+        if largest_value > 0
+        else 0.0
     )
 
 
 def _entropy(shares: np.ndarray) -> float:
-    there = shares[shares > 0]
-    return float(-(there * np.log2(there)).sum())
+    positive_shares = shares[shares > 0]
+    return float(-(positive_shares * np.log2(positive_shares)).sum())

@@ -1,7 +1,7 @@
-"""A table that is written row by row, and taken up again where a run was stopped.
+"""A table that is written row by row and can be resumed after an interruption.
 
-While it is written it lies in `NAME.part` beside its place. `NAME.part.json` says how far it is sure to be whole, and
-what it is made from. Opened again for the same, it goes on there.
+The rows go to a temporary file `NAME.part` next to the output. `NAME.part.json` records how many rows and bytes are
+safely on disk, and a fingerprint of the inputs. A run with the same fingerprint resumes after these rows.
 """
 
 from __future__ import annotations
@@ -25,58 +25,66 @@ from emoembed.errors import EmoembedError, OutputError
 from emoembed.features.atomic import write_file
 
 FLUSH_ROWS, FLUSH_SECONDS = 100, 10.0
-"""Scored rows are on the disk after so many, or so long, at the latest; a row that takes longer is one by itself."""
+"""Rows are flushed to disk after this many rows or seconds. A row that takes longer is flushed on its own."""
 
 
 class ResumableTable:
-    """A table under way: `NAME.part`, and beside it how far it is whole and what it is made from."""
+    """An unfinished table: the rows in `NAME.part`, the progress and the fingerprint in `NAME.part.json`.
+
+    Args:
+        output: path of the finished table.
+        columns: names of the columns.
+        made_from: fingerprint of everything that the rows depend on.
+    """
 
     def __init__(self, output: Path, columns: Sequence[str], made_from: str) -> None:
         self.output, self.columns, self.made_from = output, list(columns), made_from
-        self.place = output.with_name(output.name + ".part")
-        self.beside = output.with_name(output.name + ".part.json")
-        self.delimiter = {".csv": ",", ".tsv": "\t"}.get(output.suffix.lower())  # None is JSON lines
+        self.part_path = output.with_name(output.name + ".part")
+        self.state_path = output.with_name(output.name + ".part.json")
+        self.delimiter = {".csv": ",", ".tsv": "\t"}.get(output.suffix.lower())  # None: JSON lines
         self.rows = self.resumed = 0
-        self._flushed, self._at = 0, time.monotonic()
+        self._flushed_rows, self._flushed_at = 0, time.monotonic()
         self._lock = FileLock(str(output.with_name(output.name + ".part.lock")))
-        self._opened: IO[bytes] | None = None
+        self._file: IO[bytes] | None = None
 
     def __enter__(self) -> ResumableTable:
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            raise OutputError(f"another process is writing {self.output}; wait for it, or name another file") from error
+            raise OutputError(
+                f"another process is writing {self.output}; wait for it, or choose another file"
+            ) from error
         except OSError as error:
             raise OutputError(f"{self.output} cannot be written: {error.strerror or error}") from error
         try:
             self._open()
         except OSError as error:
             self._lock.release()
-            raise OutputError(f"{self.place} cannot be written: {error.strerror or error}") from error
+            raise OutputError(f"{self.part_path} cannot be written: {error.strerror or error}") from error
         return self
 
     @property
     def _out(self) -> IO[bytes]:
-        if self._opened is None:
-            raise OutputError(f"{self.place} is not open; rows are written within `with`")
-        return self._opened
+        if self._file is None:
+            raise OutputError(f"{self.part_path} is not open; write rows inside a `with` block")
+        return self._file
 
     def _open(self) -> None:
-        size = self._size_of_earlier()
-        self._opened = self.place.open("r+b" if size else "wb")
+        size = self._size_to_keep()
+        self._file = self.part_path.open("r+b" if size else "wb")
         if size:
             self._out.truncate(size)
             self._out.seek(size)
         elif self.delimiter:
             self.write(self.columns)
-        self.resumed = self._flushed = self.rows
+        self.resumed = self._flushed_rows = self.rows
 
-    def _size_of_earlier(self) -> int:
-        """Bytes of an earlier run's rows that count, 0 where there are none or they were made from something else."""
+    def _size_to_keep(self) -> int:
+        """Size in bytes of the rows to keep from an earlier run; 0 if there are none or the fingerprint differs."""
         try:
-            earlier = json.loads(self.beside.read_text(encoding="utf-8"))
-            rows, size = int(earlier["rows"]), int(earlier["bytes"])
-            if earlier["made_from"] != self.made_from or self.place.stat().st_size < size:
+            state = json.loads(self.state_path.read_text(encoding="utf-8"))
+            rows, size = int(state["rows"]), int(state["bytes"])
+            if state["made_from"] != self.made_from or self.part_path.stat().st_size < size:
                 return 0
         except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return 0
@@ -84,10 +92,10 @@ class ResumableTable:
         return size
 
     def write(self, cells: Sequence[Any]) -> None:
-        """One row."""
+        """Write one row."""
         if self.delimiter:
             line = io.StringIO()
-            # Python 3.11 quotes a carriage return in a cell only where it ends lines too
+            # Python 3.11 quotes a carriage return in a cell only if it is part of the line terminator
             csv.writer(line, delimiter=self.delimiter, lineterminator="\r\n").writerow(cells)
             content = line.getvalue()[:-2] + "\n"
         else:
@@ -95,65 +103,71 @@ class ResumableTable:
         try:
             self._out.write(content.encode("utf-8", "replace"))
         except OSError as error:
-            raise self._failed(error) from error
+            raise self._write_error(error) from error
 
     def flush(self, rows: int, *, now: bool = False) -> None:
-        """Note that so many rows are written; to the disk where it is time."""
+        """Record that `rows` rows are written. Flush them to disk if it is time, or `now`."""
         self.rows = rows
-        waited = time.monotonic() - self._at
-        if not now and rows - self._flushed < FLUSH_ROWS and waited < FLUSH_SECONDS:
+        seconds = time.monotonic() - self._flushed_at
+        if not now and rows - self._flushed_rows < FLUSH_ROWS and seconds < FLUSH_SECONDS:
             return
         try:
             self._out.flush()
             os.fsync(self._out.fileno())
             state = {"rows": rows, "bytes": self._out.tell(), "made_from": self.made_from}
-            write_file(self.beside, json.dumps(state).encode())
+            write_file(self.state_path, json.dumps(state).encode())
         except OSError as error:
-            raise self._failed(error) from error
-        self._flushed, self._at = rows, time.monotonic()
+            raise self._write_error(error) from error
+        self._flushed_rows, self._flushed_at = rows, time.monotonic()
 
-    def _failed(self, error: OSError) -> OutputError:
-        why = error.strerror or error
-        return OutputError(f"{self.place} cannot be written: {why}; {self._flushed} rows are in it: run again to go on")
+    def _write_error(self, error: OSError) -> OutputError:
+        reason = error.strerror or error
+        return OutputError(
+            f"{self.part_path} cannot be written: {reason}; {self._flushed_rows} rows are saved; run again to resume"
+        )
 
     def finish(self, ids: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
-        """Put the table in its place; by id, why rows failed, and why modalities were absent."""
+        """Move the finished table to the output path.
+
+        Returns:
+            Two dictionaries, id -> reason: rows that failed, and rows that lacked a modality.
+        """
         self.flush(self.rows, now=True)
         self._out.close()
-        self._opened = None
+        self._file = None
         table = self._read()
         failures = {item: row["error"] for item, row in zip(ids, table, strict=True) if row["error"]}
         absent = {item: row["absent"] for item, row in zip(ids, table, strict=True) if row["absent"]}
         try:
             if self.output.suffix.lower() in (".csv", ".tsv", ".jsonl"):
                 if self.output.exists():
-                    self.place.chmod(self.output.stat().st_mode & 0o777)
-                os.replace(self.place, self.output)
+                    self.part_path.chmod(self.output.stat().st_mode & 0o777)
+                os.replace(self.part_path, self.output)
             else:
                 frame = pd.DataFrame(table, columns=self.columns)
                 write_file(self.output, manifest.table_bytes(frame, self.output))
-                self.place.unlink()
+                self.part_path.unlink()
         except OSError as error:
             if isinstance(error, EmoembedError):
                 raise
-            raise self._failed(error) from error
-        self.beside.unlink(missing_ok=True)
+            raise self._write_error(error) from error
+        self.state_path.unlink(missing_ok=True)
         return failures, absent
 
     def _read(self) -> list[dict[str, Any]]:
-        """The rows as they were written."""
-        with self.place.open(encoding="utf-8", newline="") as lines:
+        """The rows of the temporary file."""
+        with self.part_path.open(encoding="utf-8", newline="") as lines:
             if self.delimiter:
                 with long_cells():
                     return list(csv.DictReader(lines, delimiter=self.delimiter))
             return [json.loads(line) for line in lines]
 
     def __exit__(self, *_: object) -> None:
-        if self._opened is not None:
+        if self._file is not None:
             with contextlib.suppress(OSError):
-                self._opened.close()
-                if not self._flushed and not self.rows:
-                    self.place.unlink()  # nothing is in it
+                self._file.close()
+                if not self._flushed_rows and not self.rows:
+                    self.part_path.unlink()  # the file is empty
         lock = Path(self._lock.lock_file)
         with contextlib.suppress(OSError):
             lock.unlink(missing_ok=True)

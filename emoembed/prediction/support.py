@@ -1,4 +1,4 @@
-"""Examples that teach a model labels: rows as callers give them, the labels they bear, and their points."""
+"""Read the support of `adapt`: its rows, the labels they teach, and the points of its examples."""
 
 from __future__ import annotations
 
@@ -16,25 +16,30 @@ from emoembed.model.model import EmotionModel
 from emoembed.prediction.arguments import is_missing, listed
 from emoembed.reading.items import batch_of, read_item
 
-UNREAD = ("id", "split", "speaker", "dialogue", "turn")  # columns a support table may bring along
+UNREAD = ("id", "split", "speaker", "dialogue", "turn")  # columns that a support table may have; they are ignored
 
 Row = Mapping[str, Any]
 
 
 def support_rows(support: Any) -> list[dict[str, Any]]:
-    """Rows of examples, each with a list of labels. Raises InputError for none, or for a row that teaches nothing."""
-    listed = (
+    """Check the rows of a support and give each a list of labels.
+
+    Raises:
+        InputError: the support is empty or not a list of rows, or a row has no label, a wrong label or an unknown
+            column.
+    """
+    is_row_list = (
         isinstance(support, Iterable) and not isinstance(support, str | Mapping) and getattr(support, "ndim", 1) != 0
     )
-    if not (hasattr(support, "columns") or listed) or hasattr(support, "to_frame"):
-        raise InputError(f"the support is a list of rows or a table; given {type(support).__name__}")
+    if not (hasattr(support, "columns") or is_row_list) or hasattr(support, "to_frame"):
+        raise InputError(f"the support must be a list of rows or a table; given {type(support).__name__}")
     if hasattr(support, "columns"):
         support = support.astype(object).where(support.notna(), None).to_dict("records")
     support = list(support)
-    strange = next((row for row in support if not isinstance(row, Mapping)), None)
-    if strange is not None:
+    wrong_row = next((row for row in support if not isinstance(row, Mapping)), None)
+    if wrong_row is not None:
         raise InputError(
-            f"a row of the support is a dictionary such as {{'text': ..., 'label': 'awe'}}; given {strange!r:.60}"
+            f"a row of the support is a dictionary such as {{'text': ..., 'label': 'awe'}}; given {wrong_row!r:.60}"
         )
     records = [{str(key): None if is_missing(value) else value for key, value in row.items()} for row in support]
     if not records:
@@ -43,54 +48,58 @@ def support_rows(support: Any) -> list[dict[str, Any]]:
         label = row.get("label")
         row["label"] = [label] if isinstance(label, str) else list(label) if isinstance(label, list | tuple) else []
         if not row["label"] or not all(isinstance(name, str) for name in row["label"]):
-            said = (
+            problem = (
                 f"its label is {label!r:.40}" if "label" in support[i] else f"it has {', '.join(map(str, support[i]))}"
             )
-            raise InputError(f"row {i} of the support has no label, a name or a list of names under 'label'; {said}")
-        unknown = [key for key in row if key not in (*MODALITIES, "label", *UNREAD)]
-        if unknown:
-            raise InputError(f"row {i} of the support has {', '.join(unknown)}; rows hold label, text, audio, video")
-        odd = next((name for name in row["label"] if re.fullmatch(r"\W*\d[\d.]*\W*", name) or "," in name), None)
-        if odd is not None:
-            meant = "list the names: ['joy', 'pride']" if "," in odd else "give the emotion's name"
-            raise InputError(f"row {i} of the support has the label {odd!r:.40}; {meant}")
+            raise InputError(f"row {i} of the support has no label, a name or a list of names under 'label'; {problem}")
+        unknown_columns = [key for key in row if key not in (*MODALITIES, "label", *UNREAD)]
+        if unknown_columns:
+            raise InputError(
+                f"row {i} of the support has {', '.join(unknown_columns)}; rows may have label, text, audio, video"
+            )
+        wrong_name = next((name for name in row["label"] if re.fullmatch(r"\W*\d[\d.]*\W*", name) or "," in name), None)
+        if wrong_name is not None:
+            advice = "list the names: ['joy', 'pride']" if "," in wrong_name else "give the emotion's name"
+            raise InputError(f"row {i} of the support has the label {wrong_name!r:.40}; {advice}")
         row["label"] = list({canonical(name): name for name in row["label"]}.values())
     return records
 
 
 def taught_labels(model: EmotionModel, rows: Sequence[Row], labels: Labels | None) -> dict[str, Label]:
-    """The labels that rows teach, each as it is meant; `labels` as `Recognizer.adapt` takes them.
+    """The labels to teach, each with its description, by name. `labels` is the argument of `Recognizer.adapt`.
 
     Raises:
-        InputError: a row bears a label that `labels` does not name.
+        InputError: a row has a label that is not in `labels`.
     """
-    borne = list({canonical(label): label for row in rows for label in row["label"]}.values())
-    taught = model.meant(borne if labels is None else listed(labels))
-    named = {canonical(name) for name in taught}
-    strange = sorted({label for row in rows for label in row["label"] if canonical(label) not in named})
-    if strange:
-        raise InputError(f"the support teaches {', '.join(strange)}, which labels does not name")
-    return taught
+    row_labels = list({canonical(label): label for row in rows for label in row["label"]}.values())
+    labels_to_teach = model.meant(row_labels if labels is None else listed(labels))
+    taught_names = {canonical(name) for name in labels_to_teach}
+    unnamed_labels = sorted({label for row in rows for label in row["label"] if canonical(label) not in taught_names})
+    if unnamed_labels:
+        raise InputError(
+            f"the support teaches {', '.join(unnamed_labels)}, which labels does not name; add it to labels"
+        )
+    return labels_to_teach
 
 
 def support_points(
     model: EmotionModel, rows: Sequence[Row], errors: str
 ) -> tuple[dict[str, dict[str, Tensor]], list[str]]:
-    """The points of rows, and why rows were skipped.
+    """Encode the rows of a support.
 
     Args:
-        model: that places them.
-        rows: from `support_rows`.
-        errors: "raise" or "skip", as `Recognizer.adapt` takes it.
+        model: the model that encodes them.
+        rows: the rows that `support_rows` returns.
+        errors: "raise" or "skip", as in `Recognizer.adapt`.
 
     Returns:
-        Canonical label -> modality -> points `(rows that bear it, point_dim)`; and a reason for each row left out.
+        Canonical label -> modality -> points `(rows with the label, point_dim)`, and the reason for each skipped row.
     """
     points: dict[str, dict[str, list[Tensor]]] = {}
-    skipped: list[str] = []
+    skip_reasons: list[str] = []
     for i, row in enumerate(rows):
         place = f"item {i}: "
-        try:  # each modality is read by itself: all that a row gives must be usable
+        try:  # read each modality separately: every input of a row must be usable
             readings = {
                 name: read_item(model, {name: row[name]}, place).readings[name]
                 for name in MODALITIES
@@ -101,12 +110,13 @@ def support_points(
         except EmoembedError as error:
             if errors == "raise":
                 raise
-            skipped.append(str(error))
+            skip_reasons.append(str(error))
             continue
         for name, matrix in model.encode(batch_of(model, [readings])).items():
             for label in row["label"] if not bool(matrix.isnan().any()) else ():
                 points.setdefault(canonical(label), {}).setdefault(name, []).append(matrix[0])
-    stacked = {
-        label: {name: torch.stack(examples) for name, examples in each.items()} for label, each in points.items()
+    stacked_points = {
+        label: {name: torch.stack(examples) for name, examples in by_modality.items()}
+        for label, by_modality in points.items()
     }
-    return stacked, skipped
+    return stacked_points, skip_reasons

@@ -1,1 +1,1 @@
-"""Text, sound and faces to what an encoder reads; rows of a corpus."""
+"""Reads text, sound, faces and the rows of a corpus into the arrays of the encoders."""

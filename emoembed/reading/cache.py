@@ -1,4 +1,4 @@
-"""Features of a corpus's media: extracted once, read from the cache ever after."""
+"""Features of a corpus's media: extracted once, then read from the cache."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from emoembed.features.feature_set import Features
 from emoembed.features.store import FeatureStore, extract
 
 REVISION = 2
-"""Raised when a change to the features makes those in the cache stale."""
+"""Increase it when a change to the features makes the cached features stale."""
 
 LOOKED_AT, MOST_FACES = 300.0, 3000
-"""What `predict` looks at of an item, and so does training: seconds of sound, and faces."""
+"""Limits per item in `predict` and in training: seconds of sound, and number of faces."""
 
 Span = tuple[str, float | None, float | None, Literal["left", "right"] | None]
-"""A media file, the part that is meant in seconds (None for its beginning or end), and the side of the picture."""
+"""A media file, start and end in seconds (None for the start or end of the file), and the side of the picture."""
 
 
 def cache_folder() -> Path:
-    """Where features and trained models are kept: `EMOEMBED_CACHE`, or `~/.cache/emoembed`."""
+    """The folder of cached features and trained models: `EMOEMBED_CACHE`, or `~/.cache/emoembed`."""
     return Path(os.environ.get("EMOEMBED_CACHE", Path.home() / ".cache" / "emoembed"))
 
 
 def spans(corpus: Corpus, modality: str) -> Iterator[tuple[str, Span]]:
-    """Row ids and their media, of the rows that have this modality.
+    """Yield the id and the media of each row that has this modality.
 
-    A column `side` (left, right) says on which half of the picture a row's speaker is; a true `audio_whole` that its
-    sound is a file of its own, to which `start` and `end` do not apply.
+    The optional column `side` (left, right) is the half of the picture that shows the row's speaker. The optional
+    column `audio_whole` is True if the row has its own sound file, to which `start` and `end` do not apply.
     """
     samples = corpus.samples
-    blank = [None] * len(samples)
-    sides = samples["side"] if "side" in samples and modality == "video" else blank
-    whole = samples["audio_whole"] if "audio_whole" in samples and modality == "audio" else blank
-    columns = (samples["id"], samples[modality], samples["start"], samples["end"], sides, whole)
+    blank_column = [None] * len(samples)
+    sides = samples["side"] if "side" in samples and modality == "video" else blank_column
+    own_files = samples["audio_whole"] if "audio_whole" in samples and modality == "audio" else blank_column
+    columns = (samples["id"], samples[modality], samples["start"], samples["end"], sides, own_files)
     for row, path, start, end, side, own_file in zip(*columns, strict=True):
         if path is not None:
             part = (None, None) if own_file else (_seconds(start), _seconds(end))
@@ -50,9 +50,9 @@ def spans(corpus: Corpus, modality: str) -> Iterator[tuple[str, Span]]:
 
 
 def read_span(modality: str, span: Span, *, whole: bool = False) -> Features:
-    """The features a modality's recipe reads: `speech` of sound, `faces` of video and images.
+    """Extract the features that a modality's recipe reads: `speech` from sound, `faces` from video and images.
 
-    Unless the whole of it is asked for, no more than `predict` looks at.
+    Without `whole`, the limits of `predict` apply: `LOOKED_AT` seconds of sound, `MOST_FACES` faces.
     """
     path, start, end, side = span
     if modality == "audio":
@@ -66,7 +66,7 @@ def read_span(modality: str, span: Span, *, whole: bool = False) -> Features:
 def extract_features(
     corpus: Corpus, modality: str, folder: str | Path, *, dtype: str = "float32", progress: bool = False
 ) -> FeatureStore:
-    """A corpus's features into a store of the caller's, by row id; rows that cannot be read are in its failures."""
+    """Extract a corpus's features into a store in `folder`, by row id; the store's failures list unreadable rows."""
     return extract(
         spans(corpus, modality),
         lambda span: read_span(modality, span, whole=True),
@@ -81,35 +81,35 @@ def extract_features(
 def cached_features(
     corpus: Corpus, modality: str, cache: Path | None = None, *, progress: bool = False
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """A corpus's features by row id, and why others are missing.
+    """A corpus's features by row id, and the errors of the other rows by row id.
 
-    The cache is keyed by file, part and time of change, so a file that was mended is read again, and two manifests
-    that share a name share nothing else.
+    The cache key consists of the file, the part and the modification time. So a changed file is read again, and two
+    manifests with the same name do not share features by mistake.
     """
     keys = {row: (_key(span), span) for row, span in spans(corpus, modality)}
     folder = (cache or cache_folder()) / "features" / f"{corpus.name}-{modality}"
-    wanted = list(dict(keys.values()).items())
+    items = list(dict(keys.values()).items())
     store = extract(
-        wanted, lambda span: read_span(modality, span), folder, dtype="float16", progress=progress and len(wanted) > 99
+        items, lambda span: read_span(modality, span), folder, dtype="float16", progress=progress and len(items) > 99
     )
     failures = store.failures
-    found = {row: store[key] for row, (key, _) in keys.items() if key in store}
-    return found, {row: failures[key] for row, (key, _) in keys.items() if key in failures and key not in store}
+    features = {row: store[key] for row, (key, _) in keys.items() if key in store}
+    return features, {row: failures[key] for row, (key, _) in keys.items() if key in failures and key not in store}
 
 
 def _key(span: Span) -> str:
-    place, changed = str(span[0]), 0
-    with contextlib.suppress(OSError, ValueError, RuntimeError):  # no file can be called so: reading it will say so
-        place, changed = str(Path(place).resolve()), Path(place).stat().st_mtime_ns
-    part = span[1:3] if span[3] is None else span[1:]  # as before there were sides, so that what is cached stays
-    return hashlib.sha256(repr((REVISION, place, part, changed)).encode("utf-8", "replace")).hexdigest()[:20]
+    path, time_ns = str(span[0]), 0
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # an invalid path: reading it raises the error
+        path, time_ns = str(Path(path).resolve()), Path(path).stat().st_mtime_ns
+    part = span[1:3] if span[3] is None else span[1:]  # without a side, as before sides existed: old keys stay valid
+    return hashlib.sha256(repr((REVISION, path, part, time_ns)).encode("utf-8", "replace")).hexdigest()[:20]
 
 
 def _state(span: Span) -> str:
-    """What a media file and its part are like; empty where the file is not there. A file that was moved is the same."""
+    """A media file's size, modification time and part, without its path: a moved file is the same; "" if missing."""
     with contextlib.suppress(OSError, ValueError):
-        held = Path(span[0]).stat()
-        return f"{REVISION} {held.st_size} {held.st_mtime_ns} {span[1:]}"
+        status = Path(span[0]).stat()
+        return f"{REVISION} {status.st_size} {status.st_mtime_ns} {span[1:]}"
     return ""
 
 

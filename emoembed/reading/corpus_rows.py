@@ -1,4 +1,4 @@
-"""A corpus's rows as what training and evaluation read."""
+"""The rows of a corpus in the form that training and evaluation read."""
 
 from __future__ import annotations
 
@@ -16,24 +16,30 @@ from emoembed.reading.rows import EmotionData
 
 
 def annotate(corpus: Corpus, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> EmotionData:
-    """A corpus's rows with features; rows without features, or without a label where there must be one, are left out.
+    """Combine a corpus's rows with their features (modality -> row id -> `(time, feature_dim)`).
 
-    Ids become `corpus/id`, so that corpora can be joined.
+    Rows without features are left out. If the corpus is not multi-label, rows without a label are left out too. Ids
+    become `corpus/id`, so that corpora can be joined.
+
+    Raises:
+        InputError: no row remains.
     """
     samples = corpus.samples
-    here = np.array([any(i in store for store in inputs.values()) for i in samples["id"]], dtype=bool)
-    samples = samples[here & (corpus.multi_label | (samples["labels"].map(len) > 0).to_numpy())]
+    has_features = np.array([any(i in store for store in inputs.values()) for i in samples["id"]], dtype=bool)
+    samples = samples[has_features & (corpus.multi_label | (samples["labels"].map(len) > 0).to_numpy())]
     if samples.empty:
-        raise InputError(f"no row of {corpus.name} has features")
+        raise InputError(
+            f"{corpus.name} has no usable row; a row needs features and, unless the corpus is multi-label, a label"
+        )
     targets = np.zeros((len(samples), len(corpus.labels)), dtype=np.float32)
     for row, labels in enumerate(samples["labels"]):
         targets[row, [corpus.labels.index(label) for label in labels]] = 1.0
     ids = tuple(f"{corpus.name}/{i}" for i in samples["id"])
-    named = {
-        name: {new: store[old] for new, old in zip(ids, samples["id"], strict=True) if old in store}
+    renamed_inputs = {
+        name: {new_id: store[old_id] for new_id, old_id in zip(ids, samples["id"], strict=True) if old_id in store}
         for name, store in inputs.items()
     }
-    return EmotionData(ids, named, corpus.labels, targets, np.full(len(ids), corpus.multi_label))
+    return EmotionData(ids, renamed_inputs, corpus.labels, targets, np.full(len(ids), corpus.multi_label))
 
 
 def text_data(corpus: Corpus, phrases: PhraseEncoder) -> EmotionData:
@@ -43,22 +49,26 @@ def text_data(corpus: Corpus, phrases: PhraseEncoder) -> EmotionData:
         InputError: the phrase encoder is a word table, which has no tokens.
     """
     if not isinstance(phrases, SentenceEncoder):
-        raise InputError("text rows need a model with a sentence encoder, such as 'base'; this one has a word table")
+        raise InputError(
+            "this model has a word table; to read text rows, give a model with a sentence encoder, such as 'base'"
+        )
     return annotate(corpus, {"text": tokens(corpus, phrases)})
 
 
 def tokens(corpus: Corpus, phrases: SentenceEncoder) -> dict[str, np.ndarray]:
-    """Token ids `(tokens, 1)` of the rows that have a text."""
-    there = corpus.where(corpus.samples["text"].notna())
-    encoded = phrases.tokenizer.encode_batch([readable(text) for text in there.samples["text"]])
-    return {i: np.array(e.ids, dtype=np.float32)[:, None] for i, e in zip(there.samples["id"], encoded, strict=True)}
+    """Token ids `(tokens, 1)` of the rows with text, by row id."""
+    text_rows = corpus.where(corpus.samples["text"].notna())
+    encoded = phrases.tokenizer.encode_batch([readable(text) for text in text_rows.samples["text"]])
+    return {
+        i: np.array(e.ids, dtype=np.float32)[:, None] for i, e in zip(text_rows.samples["id"], encoded, strict=True)
+    }
 
 
 def audio_data(corpus: Corpus, cache: Path | None = None) -> EmotionData:
-    """Rows with speech features, extracted once into the cache."""
+    """Rows with speech features, which are extracted once and cached."""
     return annotate(corpus, {"audio": cached_features(corpus, "audio", cache, progress=True)[0]})
 
 
 def video_data(corpus: Corpus, cache: Path | None = None) -> EmotionData:
-    """Rows with faces, extracted once into the cache."""
+    """Rows with faces, which are extracted once and cached."""
     return annotate(corpus, {"video": cached_features(corpus, "video", cache, progress=True)[0]})

@@ -1,4 +1,4 @@
-"""Items of a call to the arrays that encoders read: the first of the three hops of `predict`."""
+"""Reads the items of a call into the arrays of the encoders: the first of the three steps of `predict`."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ NOTHING = "nothing to work on: text, audio and video are all None"
 
 @dataclass(frozen=True)
 class Item:
-    """What was read of an item by modality, and why others are absent. Without readings it cannot be used."""
+    """An item's readings by modality, and why other modalities are absent. An item without readings is unusable."""
 
     readings: Mapping[str, Reading]
     absent: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_item(model: EmotionModel, sources: Mapping[str, Any], place: str = "") -> Item:
-    """Read an item. What a file does not hold, such as a face, is absent; what the caller got wrong is an error.
+    """Read an item.
+
+    If a file lacks the expected content, such as a face, its modality is absent. A mistake by the caller is an error.
 
     Args:
-        model: whose configuration says what is read.
-        sources: modality -> what `predict` takes of it, or None.
-        place: the beginning of an error's message, such as `item 3: `.
+        model: its configuration says what to read.
+        sources: modality -> the argument of `predict`, or None.
+        place: a prefix for error messages, such as `item 3: `.
 
     Raises:
-        EmoembedError: a source cannot be used for a reason other than what it holds, or none is left.
+        EmoembedError: a source is unusable for a reason other than its content, or no usable source remains.
     """
-    readings, errors = _usable(model, sources)
+    readings, errors = _read_sources(model, sources)
     for name, error in errors.items():
         if name in model.modalities and not isinstance(error, MediaError):
             raise type(error)(f"{place}{error}") from error
@@ -44,29 +46,31 @@ def read_item(model: EmotionModel, sources: Mapping[str, Any], place: str = "") 
         return Item(readings, {name: str(error) for name, error in errors.items()})
     if not errors:
         raise InputError(f"{place}{NOTHING}")
-    first = next(iter(errors.values()))
-    raise type(first)(place + "; ".join(str(error) for error in errors.values())) from first
+    first_error = next(iter(errors.values()))
+    raise type(first_error)(place + "; ".join(str(error) for error in errors.values())) from first_error
 
 
 def read_what_can_be(model: EmotionModel, sources: Mapping[str, Any]) -> Item:
-    """Read an item as far as it can be used; it raises nothing."""
-    readings, errors = _usable(model, sources)
+    """Read the usable sources of an item; the other modalities are absent, and no error is raised."""
+    readings, errors = _read_sources(model, sources)
     absent = {name: str(error) for name, error in errors.items()}
     return Item(readings, absent if readings or absent else dict.fromkeys(sources, NOTHING))
 
 
 def batch_of(model: EmotionModel, items: Sequence[Mapping[str, Reading]]) -> dict[str, tuple[Tensor, Tensor]]:
-    """What was read of items, by modality, padded to one batch on the model's device."""
+    """Pad the readings of items to one batch: modality -> (frames, lengths), on the model's device."""
     device = model.space.centre.device
-    here = [name for name in model.modalities if any(name in readings for readings in items)]
-    longest = {name: model.config.modalities[name].longest for name in here}
-    rows = {name: [readings[name].values if name in readings else None for readings in items] for name in here}
+    modalities = [name for name in model.modalities if any(name in readings for readings in items)]
+    longest = {name: model.config.modalities[name].longest for name in modalities}
+    rows = {name: [readings[name].values if name in readings else None for readings in items] for name in modalities}
     batch = {name: collate(arrays, longest[name]) for name, arrays in rows.items()}
     return {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
 
 
-def _usable(model: EmotionModel, sources: Mapping[str, Any]) -> tuple[dict[str, Reading], dict[str, EmoembedError]]:
-    """What was read of an item by modality, and the errors of what cannot be used."""
+def _read_sources(
+    model: EmotionModel, sources: Mapping[str, Any]
+) -> tuple[dict[str, Reading], dict[str, EmoembedError]]:
+    """The readings of an item by modality, and the errors of its unusable sources by modality."""
     readings: dict[str, Reading] = {}
     errors: dict[str, EmoembedError] = {}
     for name, source in sources.items():

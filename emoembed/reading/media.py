@@ -1,4 +1,4 @@
-"""From what a caller hands in - a sentence, a path, an array - to the float32 array a modality's encoder reads."""
+"""Reads a caller's input (a sentence, a path, an array) into the float32 array that a modality's encoder reads."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from emoembed.reading.cache import LOOKED_AT
 from emoembed.reading.understanding import ENOUGH, understood
 
 FACES_SHOWN = 16
-"""Faces of a clip that an image transformer reads, evenly spaced: each takes 0.6 MB of pixels, and long to read."""
+"""Evenly spaced faces of a clip that an image transformer reads: each takes 0.6 MB of pixels and much computing."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read of one item for one modality: float32 `(time, feature_dim)`, and what should be known of it.
+    """The features of one item in one modality, float32 `(time, feature_dim)`, and notes for the user.
 
-    `understood` is False where much of a text is in no word that is known.
+    `understood` is False if the model knows too few words of the text.
     """
 
     values: np.ndarray
@@ -45,18 +45,18 @@ def read(model: EmotionModel, modality: str, source: Any, *, any_sound: bool = F
     """One item's features `(time, feature_dim)` for one modality of a model.
 
     Args:
-        model: whose configuration says which features to extract.
+        model: its configuration says which features to extract.
         modality: `text`, `audio` or `video`.
-        source: a sentence; sound or a face in any form of `inputs`; or ready `Features`, of sound also a `waveform`.
-        any_sound: sound need not be speech, as in training, where its labels say what it is.
+        source: a sentence; sound or a face in any form of `inputs`; or ready `Features` (for sound, also a `waveform`).
+        any_sound: accept sound without speech, as in training, where the labels say what the sound is.
 
     Raises:
-        InputError: of the wrong type or shape, NaN, empty text.
-        MissingFileError, MediaError: from reading media, or sound without speech.
+        InputError: the source has a wrong type or shape, contains NaN, or is an empty text.
+        MissingFileError, MediaError: a media file cannot be read, or the sound has no speech.
     """
     config = model.config.modalities[modality]
     if isinstance(source, Features) and not (source.feature_set == WAVEFORM and config.features == "speech"):
-        return _ready(source, config, modality)
+        return _read_features(source, config, modality)
     if modality == "text":
         return _text(model, config, source)
     return _audio(config, source, any_sound) if modality == "audio" else _video(config, source)
@@ -67,58 +67,61 @@ def _text(model: EmotionModel, config: ModalityConfig, source: Any) -> Reading:
         raise InputError(f"text is a string; given {type(source).__name__}")
     text = readable(source)
     if not text.strip():
-        raise InputError("text is empty; leave it out (None) where there is none")
+        raise InputError("text is empty; give None for an item without text")
     if config.features == "wordpieces" and isinstance(model.phrases, SentenceEncoder):
         return _word_pieces(model.phrases, text, len(source) > TEXT_CHARACTERS)
     if config.features == "words" and isinstance(model.phrases, WordTable):
         from emoembed.features.text import tokenize, words
 
         values = words(text, model.phrases).values
-        known, given = len(values), len(tokenize(text))
-        if known >= ENOUGH * given:
+        known_count, word_count = len(values), len(tokenize(text))
+        if known_count >= ENOUGH * word_count:
             return Reading(values)
-        said = f"{known} of {given} words are known; confidence is set to 0"
-        return Reading(values, (Note("not-understood", "text", said),), understood=False)
-    raise CheckpointError(f"this model reads {config.features} features as text; hand them in as Features")
+        message = f"{known_count} of {word_count} words are known; confidence is set to 0"
+        return Reading(values, (Note("not-understood", "text", message),), understood=False)
+    raise CheckpointError(
+        f"this model reads text as {config.features} features, which cannot be extracted here; give them as Features"
+    )
 
 
-def _word_pieces(phrases: SentenceEncoder, text: str, longer: bool) -> Reading:
+def _word_pieces(phrases: SentenceEncoder, text: str, was_cut: bool) -> Reading:
     ids, pieces = phrases.pieces(text)
     if ids is None:
         raise InputError(f"nothing in the text {text[:40]!r} is known to this model, which reads English")
     notes = []
-    if pieces > len(ids) or longer:
-        said = f"the first {len(ids)} of {'more than ' if longer else ''}{pieces} word pieces were read"
-        notes.append(Note("cut", "text", said))
+    if pieces > len(ids) or was_cut:
+        message = f"the first {len(ids)} of {'more than ' if was_cut else ''}{pieces} word pieces were read"
+        notes.append(Note("cut", "text", message))
     share = understood(text, phrases.tokenizer)
     if share < ENOUGH:
-        said = f"too few words of {text[:40]!r} are English words that the model knows; confidence is set to 0"
-        notes.append(Note("not-understood", "text", said))
+        message = f"too few words of {text[:40]!r} are English words that the model knows; confidence is set to 0"
+        notes.append(Note("not-understood", "text", message))
     return Reading(np.array(ids, dtype=np.float32)[:, None], tuple(notes), share >= ENOUGH)
 
 
 def _audio(config: ModalityConfig, source: Any, any_sound: bool) -> Reading:
     if config.features not in ("speech", "waveform"):
         raise _needs_features("audio", config)
-    samples = isinstance(source, Features)  # a waveform, with the notes of its reading
-    given, rate = (source.values[:, 0], SAMPLING_RATE) if samples else inputs.sound_of(source)
-    spoken = sound.speech(given, rate, limit=LOOKED_AT)
-    silent = speech_check.no_speech(spoken.values)
-    if silent and not any_sound:
-        name = media_files.name_of(given) if not isinstance(given, np.ndarray) else "the recording"
-        raise MediaError(f"no speech found in {name}: {silent}")
-    features = spoken if config.features == "speech" else sound.waveform(given, rate, limit=LOOKED_AT)
-    values = features.values[: config.longest].copy()  # the rest of a long recording is let go
-    notes = tuple({note.code: note for note in ((*source.notes, *spoken.notes) if samples else spoken.notes)}.values())
+    is_waveform = isinstance(source, Features)  # a waveform, with the notes of its reading
+    recording, rate = (source.values[:, 0], SAMPLING_RATE) if is_waveform else inputs.sound_of(source)
+    speech = sound.speech(recording, rate, limit=LOOKED_AT)
+    reason = speech_check.no_speech(speech.values)
+    if reason and not any_sound:
+        name = media_files.name_of(recording) if not isinstance(recording, np.ndarray) else "the recording"
+        raise MediaError(f"no speech found in {name}: {reason}")
+    features = speech if config.features == "speech" else sound.waveform(recording, rate, limit=LOOKED_AT)
+    values = features.values[: config.longest].copy()  # a copy, so that the rest of a long recording is freed
+    all_notes = (*source.notes, *speech.notes) if is_waveform else speech.notes
+    notes = tuple({note.code: note for note in all_notes}.values())
     if len(values) < len(features.values):
         per_second = features.feature_set.rate or 1.0
-        read, there = (f"{len(rows) / per_second:.0f}" for rows in (values, features.values))
-        notes = (*notes, Note("cut", "audio", f"the first {read} of {there} s of speech were read"))
-    return Reading(_waveform(values, config) if config.features == "waveform" else values, notes)
+        seconds_read, seconds = (f"{len(rows) / per_second:.0f}" for rows in (values, features.values))
+        notes = (*notes, Note("cut", "audio", f"the first {seconds_read} of {seconds} s of speech were read"))
+    return Reading(_normalise_waveform(values, config) if config.features == "waveform" else values, notes)
 
 
-def _waveform(values: np.ndarray, config: ModalityConfig) -> np.ndarray:
-    """Samples as a speech transformer wants them: as they are, or of mean 0 and deviation 1."""
+def _normalise_waveform(values: np.ndarray, config: ModalityConfig) -> np.ndarray:
+    """Standardise the samples (mean 0, standard deviation 1) if the speech transformer expects it."""
     if not config.trunk_config.get("do_normalize"):
         return values
     scaled: np.ndarray = (values - values.mean()) / max(values.std(), 1e-4)
@@ -129,20 +132,20 @@ def _video(config: ModalityConfig, source: Any) -> Reading:
     from emoembed.features import tables, video
 
     if config.features == "action_units" and isinstance(source, (str, Path)):
-        return _ready(tables.read_openface(source), config, "video")
+        return _read_features(tables.read_openface(source), config, "video")
     if config.features not in ("faces", "pixels"):
         raise _needs_features("video", config)
-    given, face_itself = inputs.frames_of(source)
-    track = video.read_faces(given, limit=config.longest, detector="none" if face_itself else "haar")
+    frames, is_face = inputs.frames_of(source)
+    track = video.read_faces(frames, limit=config.longest, detector="none" if is_face else "haar")
     faces, notes = track.features.values, track.features.notes
     if len(faces) == config.longest:
-        said = f"the first {len(faces)} faces were read, up to {track.times[-1]:.0f} s"
-        notes = (*notes, Note("cut", "video", said))
+        message = f"the first {len(faces)} faces were read, up to {track.times[-1]:.0f} s"
+        notes = (*notes, Note("cut", "video", message))
     return Reading(faces if config.features == "faces" else _pixels(faces, config), notes)
 
 
 class Pixels(Mapping[str, np.ndarray]):
-    """Faces by id, `(time, 48 * 48)`, made ready for an image transformer at each reading: too large to keep."""
+    """Faces by id, `(time, 48 * 48)`; each access converts them for an image transformer (too large to store)."""
 
     def __init__(self, faces: Mapping[str, np.ndarray], config: ModalityConfig) -> None:
         self.faces, self.config = faces, config
@@ -161,42 +164,53 @@ class Pixels(Mapping[str, np.ndarray]):
 
 
 def _pixels(faces: np.ndarray, config: ModalityConfig) -> np.ndarray:
-    """Faces from all over a clip as an image transformer wants: its size, mean and spread; grey in all channels."""
+    """Evenly spaced faces of a clip, with the size, mean and standard deviation that the image transformer expects.
+
+    All channels have the same grey values.
+    """
     import cv2
 
     faces = faces[: config.longest]
     trunk = config.trunk_config
     side, channels = int(trunk.get("image_size", 224)), int(trunk.get("num_channels", 3))
-    mean, spread = (np.array(trunk.get(key, [0.5] * channels), np.float32) for key in ("image_mean", "image_std"))
-    small = int(faces.shape[1] ** 0.5)
-    chosen = faces[np.linspace(0, len(faces) - 1, min(len(faces), FACES_SHOWN)).round().astype(int)]
-    resized = [cv2.resize(face.astype(np.float32).reshape(small, small), (side, side)).ravel() for face in chosen]
-    shown = (np.stack(resized)[:, None] - mean[:, None]) / spread[:, None]
-    return np.ascontiguousarray(shown.reshape(len(chosen), -1), dtype=np.float32)
+    mean, deviation = (np.array(trunk.get(key, [0.5] * channels), np.float32) for key in ("image_mean", "image_std"))
+    face_side = int(faces.shape[1] ** 0.5)
+    clip_faces = faces[np.linspace(0, len(faces) - 1, min(len(faces), FACES_SHOWN)).round().astype(int)]
+    resized = [
+        cv2.resize(face.astype(np.float32).reshape(face_side, face_side), (side, side)).ravel() for face in clip_faces
+    ]
+    pixels = (np.stack(resized)[:, None] - mean[:, None]) / deviation[:, None]
+    return np.ascontiguousarray(pixels.reshape(len(clip_faces), -1), dtype=np.float32)
 
 
-def _ready(source: Features, config: ModalityConfig, modality: str) -> Reading:
-    """Ready features, their columns put in the order the encoder was trained on."""
+def _read_features(source: Features, config: ModalityConfig, modality: str) -> Reading:
+    """Convert ready features: put their columns in the order that the encoder was trained on."""
     if config.features == "pixels" and source.feature_set.name == "faces":
-        return Reading(_pixels(source.values, config), (*source.notes, *_cut_rows(source, config, modality)))
-    have = source.feature_set.columns
-    missing = [column for column in config.columns if column not in have]
-    if missing:
+        return Reading(_pixels(source.values, config), (*source.notes, *_note_cut_rows(source, config, modality)))
+    source_columns = source.feature_set.columns
+    missing_columns = [column for column in config.columns if column not in source_columns]
+    if missing_columns:
         raise InputError(
-            f"{modality} features {source.feature_set.name!r} lack {len(missing)} columns this model reads, "
-            f"{missing[0]!r} first; it reads {config.features} with {len(config.columns)} columns"
+            f"{modality} features {source.feature_set.name!r} lack {len(missing_columns)} columns this model reads, "
+            f"{missing_columns[0]!r} first; it reads {config.features} with {len(config.columns)} columns"
         )
-    values = source.values[:, [have.index(column) for column in config.columns]] if config.columns else source.values
+    values = (
+        source.values[:, [source_columns.index(column) for column in config.columns]]
+        if config.columns
+        else source.values
+    )
     if not len(values):
         raise InputError(f"{modality} features {source.feature_set.name!r} have no rows")
     if not np.isfinite(values).all():
-        raise InputError(f"{modality} features {source.feature_set.name!r} hold NaN or infinite values")
+        raise InputError(
+            f"{modality} features {source.feature_set.name!r} contain NaN or infinite values; replace or remove them"
+        )
     values = values[: config.longest].astype(np.float32)
-    values = _waveform(values, config) if config.features == "waveform" else values
-    return Reading(values, (*source.notes, *_cut_rows(source, config, modality)))
+    values = _normalise_waveform(values, config) if config.features == "waveform" else values
+    return Reading(values, (*source.notes, *_note_cut_rows(source, config, modality)))
 
 
-def _cut_rows(source: Features, config: ModalityConfig, modality: str) -> tuple[Note, ...]:
+def _note_cut_rows(source: Features, config: ModalityConfig, modality: str) -> tuple[Note, ...]:
     rows = len(source.values)
     if rows <= config.longest:
         return ()
@@ -205,6 +219,6 @@ def _cut_rows(source: Features, config: ModalityConfig, modality: str) -> tuple[
 
 def _needs_features(modality: str, config: ModalityConfig) -> InputError:
     return InputError(
-        f"this model reads {config.features} as {modality}, which are not extracted from files here; hand them in as "
+        f"this model reads {modality} as {config.features} features, which cannot be extracted from files; give "
         f"emoembed.features.feature_set.Features with columns {', '.join(config.columns[:4])}, ..."
     )

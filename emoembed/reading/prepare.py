@@ -1,4 +1,4 @@
-"""Any form of a corpus, once, into a prepared folder: `emoembed prepare mosei --data DIR --output DIR`."""
+"""Converts a corpus of any form, once, to a prepared folder: `emoembed prepare mosei --data DIR --output DIR`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.features.store import FeatureStore, extract
 from emoembed.reading.cache import cache_folder, extract_features
 
-CONSTANT = 1e-8  # a column whose values differ by less says nothing
+CONSTANT = 1e-8  # a column is constant if its values differ by less than this
 
 
 @dataclass
 class Findings:
-    """What was found in a feature table, item by item."""
+    """The faults of a feature table, counted item by item."""
 
     feature_set: FeatureSet
     infinite: int = 0
@@ -38,7 +38,7 @@ class Findings:
         self._bad, self._low, self._high = np.zeros(dim, int), np.full(dim, np.inf), np.full(dim, -np.inf)
 
     def clean(self, values: np.ndarray) -> np.ndarray:
-        """Count what is not finite and put 0 in its place, as the published preparations do."""
+        """Count the values that are not finite and replace them by 0, as the published preparations do."""
         values = np.asarray(values, dtype=np.float32)
         bad = ~np.isfinite(values)
         self.values += values.size
@@ -52,81 +52,97 @@ class Findings:
         return values
 
     def notes(self, modality: str) -> list[str]:
-        """One sentence a kind of fault."""
-        columns, said = self.feature_set.columns, []
+        """One sentence per kind of fault."""
+        columns, sentences = self.feature_set.columns, []
         for name, count in (("infinite", self.infinite), ("NaN", self.missing)):
             if count:
                 worst = columns[int(self._bad.argmax())]
-                said.append(
+                sentences.append(
                     f"{modality}: {count} of {self.values} values were {name}, in {int((self._bad > 0).sum())} "
-                    f"columns, most in {worst}; 0 stands in their place"
+                    f"columns, most in {worst}; they were replaced by 0"
                 )
         constant = [c for c, width in zip(columns, self._high - self._low, strict=True) if abs(width) < CONSTANT]
         if constant:
             listed = ", ".join(constant[:8]) + (f" and {len(constant) - 8} more" if len(constant) > 8 else "")
-            said.append(f"{modality}: {len(constant)} columns are constant: {listed}")
-        return said
+            sentences.append(f"{modality}: {len(constant)} columns are constant: {listed}")
+        return sentences
 
 
 def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False) -> FeatureCorpus:
-    """Write a corpus's features into stores and its sample table beside them; what is finished is not done again.
+    """Write a corpus's features to feature stores, with its sample table beside them; finished work is not repeated.
 
-    Feature tables are cleaned (NaN and infinite values become 0, counted in the notes). Where a modality has no table,
-    this package's own features are extracted from the media; rows that cannot be read are named in the store's
-    failures and counted in the notes. A stopped run goes on where it was.
+    Feature tables are cleaned: NaN and infinite values become 0 and are counted in the notes. For a modality without a
+    table, this package's own features are extracted from the media. Rows that cannot be read are listed in the store's
+    failures and counted in the notes. A stopped run resumes where it stopped.
 
     Args:
-        corpus: of any form, such as `corpora.load("mosei", folder)` gives.
-        folder: where the prepared corpus shall be.
+        corpus: a corpus of any form, such as `corpora.load("mosei", folder)` returns.
+        folder: the output folder.
 
     Raises:
-        InputError: the folder holds something else.
+        InputError: the folder contains another corpus or other files.
     """
     folder = Path(folder)
     if prepared.is_prepared(folder):
-        there = prepared.read(folder)
-        if there.name == corpus.name and set(there.samples["id"]) == set(corpus.samples["id"]):
-            compared = ("labels", "split", "text", "audio", "video", "start", "end")
-            changed = [name for name in compared if _cells(there, name) != _cells(corpus, name)]
-            if not changed:
-                return there
-            raise InputError(
-                f"{folder} holds {there.name} as it was; {' and '.join(changed)} are others now: give another folder, "
-                "or remove it first"
-            )
-        raise InputError(f"{folder} holds {there.name} with other rows; give another folder, or remove it first")
-    taken = [name for name in prepared.MODALITIES if not _is_store(folder / name)]
-    if taken:
-        raise InputError(f"{folder / taken[0]} holds files that are not a feature store's; give an empty folder")
-    held = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    strange = sorted(set(held) - {*prepared.MODALITIES, prepared.SAMPLES})
-    if strange:
-        raise InputError(f"{folder} holds {', '.join(strange[:3])}; give an empty folder, or a new one")
+        return _prepared_before(corpus, folder)
+    _require_no_other_files(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    given = corpus if isinstance(corpus, FeatureCorpus) else FeatureCorpus(**vars(corpus), form="media")
-    notes = list(given.notes)
+    source = corpus if isinstance(corpus, FeatureCorpus) else FeatureCorpus(**vars(corpus), form="media")
+    notes = list(source.notes)
     stores: dict[str, FeatureStore] = {}
     for modality in prepared.MODALITIES:
-        if modality in given.features:
-            stores[modality], found = _copy(given.features[modality], folder / modality, progress)
-            notes += found.notes(modality)
-        elif modality != "text" and given.samples[modality].notna().any():
+        if modality in source.features:
+            stores[modality], findings = _copy_table(source.features[modality], folder / modality, progress)
+            notes += findings.notes(modality)
+        elif modality != "text" and source.samples[modality].notna().any():
             try:
-                stores[modality] = extract_features(given, modality, folder / modality, progress=progress)
+                stores[modality] = extract_features(source, modality, folder / modality, progress=progress)
             except InputError as error:
                 if (folder / modality / "store.json").exists():
-                    raise  # a damaged store; without one not one row could be read, but the other modalities may
+                    raise  # a damaged store; without a store, no row was readable, but other modalities may be
                 notes.append(f"{modality}: no row could be read: {str(error).partition(': ')[2].partition(';')[0]}")
-        if modality in stores and (failed := stores[modality].failures):
-            first = next(iter(failed))
-            notes.append(f"{modality}: {len(failed)} rows have no features, such as {first} ({failed[first]})")
-    done = replace(given, features=stores, notes=tuple(notes))
-    prepared.write_table(done, folder)
-    return done
+        if modality in stores and (failures := stores[modality].failures):
+            first_row = next(iter(failures))
+            notes.append(
+                f"{modality}: {len(failures)} rows have no features, such as {first_row} ({failures[first_row]})"
+            )
+    result = replace(source, features=stores, notes=tuple(notes))
+    prepared.write_table(result, folder)
+    return result
+
+
+def _prepared_before(corpus: Corpus, folder: Path) -> FeatureCorpus:
+    """The prepared corpus of a folder. Raises InputError if it is not this corpus."""
+    earlier_corpus = prepared.read(folder)
+    if earlier_corpus.name != corpus.name or set(earlier_corpus.samples["id"]) != set(corpus.samples["id"]):
+        raise InputError(
+            f"{folder} contains {earlier_corpus.name} with other rows; give another folder, or remove this one first"
+        )
+    columns = ("labels", "split", "text", "audio", "video", "start", "end")
+    changed_columns = [name for name in columns if _cells(earlier_corpus, name) != _cells(corpus, name)]
+    if changed_columns:
+        raise InputError(
+            f"{folder} contains {earlier_corpus.name} with other values of {' and '.join(changed_columns)}; give "
+            "another folder, or remove this one first"
+        )
+    return earlier_corpus
+
+
+def _require_no_other_files(folder: Path) -> None:
+    """Raise InputError if a folder contains anything but feature stores and the sample table."""
+    blocked_folders = [name for name in prepared.MODALITIES if not _may_become_store(folder / name)]
+    if blocked_folders:
+        raise InputError(
+            f"{folder / blocked_folders[0]} contains files that are not part of a feature store; give an empty folder"
+        )
+    file_names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    other_files = sorted(set(file_names) - {*prepared.MODALITIES, prepared.SAMPLES})
+    if other_files:
+        raise InputError(f"{folder} contains {', '.join(other_files[:3])}; give an empty or a new folder")
 
 
 def cached(corpus: FeatureCorpus, data: Path, cache: Path | None = None, *, progress: bool = False) -> FeatureCorpus:
-    """A corpus prepared into the cache, once for each state of its files; one that is prepared comes back as it is."""
+    """Prepare a corpus in the cache, once per state of its files; a prepared corpus is returned unchanged."""
     if corpus.features and all(isinstance(table, FeatureStore) for table in corpus.features.values()):
         return corpus
     rows = "\n".join(f"{i} {labels}" for i, labels in zip(corpus.samples["id"], corpus.samples["labels"], strict=True))
@@ -136,28 +152,28 @@ def cached(corpus: FeatureCorpus, data: Path, cache: Path | None = None, *, prog
 
 
 def _cells(corpus: Corpus, column: str) -> dict[str, object]:
-    """A column by id, nothing as None."""
+    """The values of a column by row id; a missing value is None."""
     values = (
         tuple(value) if column == "labels" else None if pd.isna(value) else value for value in corpus.samples[column]
     )
     return dict(zip(corpus.samples["id"], values, strict=True))
 
 
-def _is_store(folder: Path) -> bool:
-    """Whether a folder is not there, empty, or holds what a feature store is made of and nothing else."""
-    known = ("store.json", "shard-", "failures.jsonl", ".lock")
-    return not folder.exists() or (folder.is_dir() and all(p.name.startswith(known) for p in folder.iterdir()))
+def _may_become_store(folder: Path) -> bool:
+    """Whether a folder is missing, empty, or contains only files of a feature store."""
+    prefixes = ("store.json", "shard-", "failures.jsonl", ".lock")
+    return not folder.exists() or (folder.is_dir() and all(p.name.startswith(prefixes) for p in folder.iterdir()))
 
 
-def _copy(table: FeatureTable, folder: Path, progress: bool) -> tuple[FeatureStore, Findings]:
-    """A table into a store, from the beginning: what an earlier run counted is not known."""
+def _copy_table(table: FeatureTable, folder: Path, progress: bool) -> tuple[FeatureStore, Findings]:
+    """Copy a table to a store, always from the beginning, because the counts of an earlier run are lost."""
     shutil.rmtree(folder, ignore_errors=True)
-    found = Findings(table.feature_set)
+    findings = Findings(table.feature_set)
 
     def read(item: str) -> Features:
-        values = found.clean(table[item])
+        values = findings.clean(table[item])
         if not len(values):
-            raise InputError("nothing of this modality falls into it")
+            raise InputError("the item has no frames of this modality")
         return Features(values, table.feature_set)
 
-    return extract(((item, item) for item in table), read, folder, progress=progress), found
+    return extract(((item, item) for item in table), read, folder, progress=progress), findings

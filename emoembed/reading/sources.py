@@ -1,4 +1,4 @@
-"""What rows of a manifest hold, as `predict` takes it."""
+"""The rows of a manifest as inputs of `predict`."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from emoembed.reading import cache
 from emoembed.reading.cache import Span
 
 Source = str | Span | None
-"""What a row has of a modality: a text, or a part of a media file."""
+"""A row's source for one modality: a text, or a part of a media file."""
 Sources = dict[str, Source]
-"""What a row has, by modality."""
+"""A row's sources by modality."""
 
 
 def as_corpus(source: Corpus | str | Path) -> Corpus:
-    """A corpus as given, or a manifest read from its path."""
+    """The corpus itself, or the manifest at this path."""
     return source if isinstance(source, Corpus) else manifest.read(source)
 
 
 def present_modalities(corpus: Corpus) -> tuple[str, ...]:
-    """The modalities that any row has."""
+    """The modalities that at least one row has."""
     return tuple(name for name in MODALITIES if corpus.samples[name].notna().any())
 
 
 def usable_modalities(model: EmotionModel, corpus: Corpus, offered: Sequence[str]) -> tuple[str, ...]:
-    """Of the modalities offered, those the model reads. Raises InputError where there is none."""
+    """The offered modalities that the model reads. Raises InputError if there are none."""
     usable = tuple(name for name in offered if name in model.modalities)
     if not usable:
         if corpus.samples.empty:
             raise InputError(f"{corpus.name} has no rows")
-        have, read = ", ".join(offered) or "no text, audio or video", ", ".join(model.modalities)
-        raise InputError(f"{corpus.name} has {have}; this model reads {read}")
+        offered_names, model_names = ", ".join(offered) or "no text, audio or video", ", ".join(model.modalities)
+        raise InputError(f"{corpus.name} has {offered_names}; this model reads {model_names}")
     return usable
 
 
 def sources_of(corpus: Corpus, usable: Sequence[str]) -> list[tuple[str, Sources]]:
-    """Every row's id, and what it has of each usable modality; None where it has nothing."""
+    """The id of each row with its source for each usable modality; None if the row lacks the modality."""
     ids = corpus.samples["id"]
     columns: dict[str, Mapping[str, Source]] = {
         name: dict(zip(ids, corpus.samples["text"], strict=True)) if name == "text" else dict(cache.spans(corpus, name))
@@ -53,7 +53,7 @@ def sources_of(corpus: Corpus, usable: Sequence[str]) -> list[tuple[str, Sources
 
 
 def read_row(sources: Mapping[str, Source]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What `predict` takes of a row, None where it has none, and why a part of a file cannot be read."""
+    """The inputs of `predict` for a row (None if missing or unreadable), and the errors of unreadable sources."""
     inputs: dict[str, Any] = {}
     errors: dict[str, str] = {}
     for name, source in sources.items():
@@ -65,7 +65,7 @@ def read_row(sources: Mapping[str, Source]) -> tuple[dict[str, Any], dict[str, s
 
 
 def input_of(modality: str, source: Source) -> Any:
-    """A text or a whole file as it stands, for `predict` to read; a part of a file is cut out here."""
+    """A text or the path of a whole file, unchanged, for `predict` to read; a part of a file is extracted here."""
     if source is None or isinstance(source, str):
         return source
     path, start, end, side = source

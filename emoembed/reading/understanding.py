@@ -1,9 +1,9 @@
-"""How much of a text is understood: the share of it that lies in words the model knows.
+"""How much of a text the model understands: the share of the text in words that the model knows.
 
-A model that reads English answers any other text too, and as surely. What it does not know falls into pieces of
-words, and English sentences hold function words; both together tell English from twenty-two other languages and from
-nonsense (`benchmarks/reading_texts.py`). A language identifier (py3langid) finds more of the foreign texts, and takes
-twice as many English ones for foreign.
+An English model also gives answers for other texts, with the same confidence. Two signals detect such texts: the
+tokenizer splits unknown words into word pieces, and English sentences contain function words. Together they separate
+English from twenty-two other languages and from nonsense (`benchmarks/reading_texts.py`). A language identifier
+(py3langid) detects more of the foreign texts, but rejects twice as many English texts.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 ENOUGH = 0.6
-"""Below this a text is not understood: 1 % of GoEmotions' validation comments, 98 % of foreign sentences chosen by."""
+"""A text below this value is not understood: 1 % of GoEmotions' validation comments, and 98 % of the foreign sentences
+that the value was chosen on."""
 ASIDE = re.compile(r"https?://\S+|www\.\S+|[@#]\S+|\b[ru]/\S+|\[[A-Z]+\]|&\w+;")
-"""Links, mentions and tags: no words of a language."""
+"""Links, mentions and tags, which are not words of a language."""
 LETTERS = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 FUNCTION_WORDS = frozenset(
     """a about after again all am an and any are as at be because been before but by can can't could did didn't do does
@@ -31,9 +32,9 @@ FUNCTION_WORDS = frozenset(
 
 
 def understood(text: str, tokenizer: Tokenizer) -> float:
-    """Share of a text's letters in whole words that a tokenizer knows, and share of its words that are function words.
+    """Share of letters in words that the tokenizer knows, plus share of words that are function words.
 
-    0 to 2; 2 where a text holds no words at all, so that there is nothing to misunderstand.
+    The result is 0 to 2. It is 2 for a text without words, because nothing can be misunderstood.
     """
     text = ASIDE.sub(" ", text)
     words = [re.sub(r"(.)\1{2,}", r"\1", word.lower().replace("’", "'")) for word in LETTERS.findall(text)]
@@ -45,13 +46,13 @@ def understood(text: str, tokenizer: Tokenizer) -> float:
         if word is not None:
             pieces.setdefault(word, []).append(token)
     letters = {word: sum(map(_letters, parts)) for word, parts in pieces.items()}
-    whole = sum(letters[word] for word, parts in pieces.items() if len(parts) == 1 and parts[0] not in UNKNOWN)
-    return whole / max(sum(letters.values()), 1) + sum(word in FUNCTION_WORDS for word in words) / len(words)
+    known_letters = sum(letters[word] for word, parts in pieces.items() if len(parts) == 1 and parts[0] not in UNKNOWN)
+    return known_letters / max(sum(letters.values()), 1) + sum(word in FUNCTION_WORDS for word in words) / len(words)
 
 
 UNKNOWN = ("[UNK]", "<unk>")
 
 
 def _letters(piece: str) -> int:
-    """Letters of a word piece; of one that is unknown, as many as a word has."""
+    """The number of letters of a word piece; an unknown piece counts as a word of 5 letters."""
     return 5 if piece in UNKNOWN else sum(letter.isalpha() for letter in piece)

@@ -1,4 +1,4 @@
-"""RAVDESS's speech beside OpenFace action units of the same clips."""
+"""RAVDESS's speech with OpenFace action units of the same clips."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OTHER_SPEECH = ("tess", "emodb")
 
 
 def read_both(data: Path, cache: Path | None = None) -> tuple[EmotionData, tuple[str, ...]]:
-    """RAVDESS's rows with speech features and the clip's action units, and the names of the units."""
+    """RAVDESS's rows with speech features and action units, and the names of the action units."""
     corpus = corpora.load("ravdess", data)
     speech = corpus_rows.audio_data(corpus, cache)
     units: Mapping[str, Features] = ravdess.read_action_units(data / ACTION_UNITS)
@@ -30,17 +30,17 @@ def read_both(data: Path, cache: Path | None = None) -> tuple[EmotionData, tuple
 
 
 def other_speech(data: Path, cache: Path | None = None) -> EmotionData:
-    """The recordings of TESS and EMO-DB, for the ridge map of speech beside those of RAVDESS."""
+    """The recordings of TESS and EMO-DB, which are added to RAVDESS's to fit the ridge map of speech."""
     others = [corpora.load(name, data).canonical() for name in OTHER_SPEECH]
     return join([corpus_rows.audio_data(corpus, cache) for corpus in others])
 
 
 def part_of(data: EmotionData, corpus: Corpus, split: str) -> EmotionData:
-    """The rows of one split of a corpus that was divided."""
+    """The rows that the corpus assigns to this split."""
     splits = dict(zip(corpus.samples["id"], corpus.samples["split"], strict=True))
     return data.rows(np.array([splits[i.partition("/")[2]] == split for i in data.ids]))
 
 
 def only(data: EmotionData, modality: str) -> EmotionData:
-    """The same rows with one modality."""
+    """The same rows with only this modality."""
     return replace(data, inputs={modality: data.inputs[modality]})

@@ -1,1 +1,1 @@
-"""How models are made."""
+"""Training, calibration and the recipes of the models."""

@@ -1,4 +1,4 @@
-"""When to answer "none of these": thresholds of confidence for a share of wrong answers one can live with."""
+"""Abstention: the confidence thresholds below which a model answers "none of these"."""
 
 from __future__ import annotations
 
@@ -12,34 +12,38 @@ from emoembed.model.calibration import RISKS, confidence
 from emoembed.model.model import EmotionModel
 
 LISTS = 64
-"""Random lists of labels each validation row is asked with: of eight labels a few are told far better than others, and
-with few lists the thresholds went by which of them were drawn."""
+"""Number of random label lists that each validation row is scored with. Of eight labels, a few are recognised far
+better than the others; with few lists, the thresholds depended on which labels were drawn."""
 
 
 def fit_thresholds(model: EmotionModel, modality: str, logits: Tensor, targets: Tensor, label_points: Tensor) -> Tensor:
-    """The confidence from which on answers are wrong no more often than each of `RISKS`.
+    """For each of `RISKS`, the lowest confidence above which at most this share of answers is wrong, `(risks,)`.
 
-    Rows are asked with random lists of labels, and those that hold none they bear count as much in all as the others:
-    an answer to such a list is wrong (selective classification, Geifman & El-Yaniv 2017, with lists that may lack the
-    right answer).
+    The validation rows are scored with random lists of labels. A list may lack the right label of a row; any answer
+    to such a list is wrong. Lists with and without the right label have the same total weight. This is selective
+    classification (Geifman & El-Yaniv 2017), extended to lists that may lack the right answer.
     """
-    known = model.label_trust({modality: label_points})
+    trust = model.label_trust({modality: label_points})
     scaled = {
-        several: model.calibrated({modality: logits}, known, multi_label=several)[modality] for several in (False, True)
+        multi_label: model.calibrated({modality: logits}, trust, multi_label=multi_label)[modality]
+        for multi_label in (False, True)
     }
     rows = (~targets.isnan()).all(dim=1) & (targets == 1).any(dim=1) & ~logits[:, 0].isnan()
-    confidences, wrong, there = [], [], []
-    for asked in map(torch.from_numpy, lists(targets.shape[1], seed=0)):
-        softmax, sigmoid = scaled[False][rows][:, asked].softmax(dim=1), scaled[True][rows][:, asked].sigmoid()
-        answered = softmax.argmax(dim=1, keepdim=True)
+    confidences, wrong, answerable = [], [], []
+    for columns in map(torch.from_numpy, lists(targets.shape[1], seed=0)):
+        softmax, sigmoid = scaled[False][rows][:, columns].softmax(dim=1), scaled[True][rows][:, columns].sigmoid()
+        answers = softmax.argmax(dim=1, keepdim=True)
         confidences.append(confidence(softmax, sigmoid))
-        wrong.append(targets[rows][:, asked].gather(1, answered)[:, 0] != 1)
-        there.append((targets[rows][:, asked] == 1).any(dim=1))
-    return risk_thresholds(torch.cat(confidences), torch.cat(wrong), halves(torch.cat(there)))
+        wrong.append(targets[rows][:, columns].gather(1, answers)[:, 0] != 1)
+        answerable.append((targets[rows][:, columns] == 1).any(dim=1))
+    return risk_thresholds(torch.cat(confidences), torch.cat(wrong), halves(torch.cat(answerable)))
 
 
 def lists(labels: int, seed: int) -> Iterator[np.ndarray]:
-    """Columns of so many labels, in `LISTS` random lists of at most half of them, or of two."""
+    """`LISTS` random lists of label columns.
+
+    Each list has at least two labels and at most half of all labels. If there are only two labels, it has one or both.
+    """
     draw = np.random.default_rng(seed)
     for _ in range(LISTS):
         size = int(draw.integers(max(min(2, labels - 1), 1), max(labels // 2, 2) + 1))
@@ -47,26 +51,29 @@ def lists(labels: int, seed: int) -> Iterator[np.ndarray]:
 
 
 def halves(there: Tensor) -> Tensor:
-    """How much each question counts, `(questions,)`: those whose list holds a right answer half in all, others half."""
+    """Weights `(questions,)` that give questions with and without a right answer the same total weight.
+
+    `there` says for each question whether its list contains a right answer.
+    """
     share = there.double().mean().clamp(1e-9, 1 - 1e-9)
     return torch.where(there, 0.5 / share, 0.5 / (1 - share))
 
 
 def risk_thresholds(confidences: Tensor, wrong: Tensor, counts: Tensor | None = None) -> Tensor:
-    """For each of `RISKS` the least confidence from which on at most that share of answers is wrong, `(risks,)`.
+    """For each of `RISKS`, the lowest confidence above which at most this share of answers is wrong, `(risks,)`.
 
-    Above 1, so that nothing is answered, where no confidence is high enough.
+    If no confidence is high enough, the threshold is above 1, so that nothing is answered.
 
     Args:
         confidences: `(answers,)`.
         wrong: boolean `(answers,)`.
-        counts: how much each answer counts `(answers,)`; all alike by default.
+        counts: weight of each answer `(answers,)`; equal by default.
     """
     order = confidences.argsort(descending=True, stable=True)
     counts = torch.ones(len(order)).double() if counts is None else counts.double()
     share = (wrong * counts)[order].cumsum(dim=0) / counts[order].cumsum(dim=0)
-    found = []
+    thresholds = []
     for risk in RISKS:
-        kept = (share <= risk).nonzero()
-        found.append(float(confidences[order][kept[-1, 0]]) if len(kept) else 1.01)
-    return torch.tensor(found)
+        positions = (share <= risk).nonzero()
+        thresholds.append(float(confidences[order][positions[-1, 0]]) if len(positions) else 1.01)
+    return torch.tensor(thresholds)

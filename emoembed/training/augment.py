@@ -1,4 +1,4 @@
-"""Training-time changes to batches of frames: they make few recordings go further."""
+"""Data augmentation: random changes of training batches of speech and faces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from emoembed.encoders.masking import stretch
 
 BANDS = 64
-"""Mel bands, the first columns of speech features."""
+"""Number of mel bands, which are the first columns of speech features."""
 
 
 def speech(
@@ -21,57 +21,58 @@ def speech(
     noise: bool = True,
     tempo: float = 0.0,
 ) -> Tensor:
-    """Another microphone and another throat: louder or softer, some noise, and the bands stretched.
+    """Simulate another microphone and another speaker: change the gain, add noise and stretch the mel bands.
 
-    Every other recording stays as it is, or what is heard in earnest would be unlike all that was trained on.
+    Each recording is changed with probability 0.5. The others stay unchanged, so that training also sees recordings
+    like those at prediction time.
 
     Args:
-        frames: `(batch, time, columns)`; the first `BANDS` columns are decibels, and where four follow they are f0 in
-            semitones, voicing, energy in decibels and tilt.
-        lengths: `(batch,)`, frames of each recording; what follows them is padding.
-        generator: of what is drawn.
-        throat: by how much bands are stretched at most, F0 moved as far: vocal tract length perturbation (Jaitly &
-            Hinton 2013).
-        gain: decibels, up or down.
-        noise: whether there is a floor, 30 to 70 dB below the loudest band.
-        tempo: by how much a recording is sped up or slowed down at most, its pitch left; one that is over too early
-            holds its last frame, one that lasts too long is cut.
+        frames: `(batch, time, columns)`. The first `BANDS` columns are in decibels. If four more columns follow, they
+            are F0 in semitones, voicing, energy in decibels and spectral tilt.
+        lengths: `(batch,)`, number of frames of each recording; the frames after them are padding.
+        generator: source of the random numbers.
+        throat: largest relative stretch of the bands; F0 is scaled by the same factor. This is vocal tract length
+            perturbation (Jaitly & Hinton 2013).
+        gain: largest change of the level in decibels, up or down.
+        noise: whether to add a noise floor, 30 to 70 dB below the loudest band.
+        tempo: largest relative change of the tempo; the pitch stays. A faster recording repeats its last frame at
+            the end, and a slower one is cut.
 
     Returns:
-        The same shape.
+        Frames of the same shape.
     """
-    changed = torch.rand(len(frames), generator=generator) < 0.5
-    if not bool(changed.any()):
+    rows = torch.rand(len(frames), generator=generator) < 0.5
+    if not bool(rows.any()):
         return frames
-    whole, frames, lengths = frames, frames[changed], lengths.cpu()[changed]
+    originals, frames, lengths = frames, frames[rows], lengths.cpu()[rows]
     batch, time, columns = frames.shape
 
-    def spread(amount: float) -> Tensor:
+    def uniform(amount: float) -> Tensor:
         return (torch.rand(batch, generator=generator) * 2 - 1) * amount
 
-    warp, louder = 1.0 + spread(throat), spread(gain)[:, None, None]
-    below = 30.0 + 40.0 * spread(1.0).abs()[:, None, None]
-    frames[..., :BANDS] = _warped(frames[..., :BANDS], warp)
+    warp, gains = 1.0 + uniform(throat), uniform(gain)[:, None, None]
+    floor_depth = 30.0 + 40.0 * uniform(1.0).abs()[:, None, None]
+    frames[..., :BANDS] = _warp_bands(frames[..., :BANDS], warp)
     if noise:
         padding = torch.arange(time)[None, :, None] >= lengths[:, None, None]
         loudest = frames[..., :BANDS].masked_fill(padding, -torch.inf).amax(dim=(1, 2), keepdim=True)
-        frames[..., :BANDS] = torch.maximum(frames[..., :BANDS], loudest - below)
-    frames[..., :BANDS] += louder
+        frames[..., :BANDS] = torch.maximum(frames[..., :BANDS], loudest - floor_depth)
+    frames[..., :BANDS] += gains
     if columns == BANDS + 4:
         voiced = frames[..., BANDS] > 0
         frames[..., BANDS] += torch.where(voiced, 12 * torch.log2(warp)[:, None], 0.0)
-        frames[..., BANDS + 2] += louder[..., 0]
+        frames[..., BANDS + 2] += gains[..., 0]
     if tempo:
-        place = (torch.arange(time)[None, :] * (1.0 + spread(tempo))[:, None]).round().long()
+        place = (torch.arange(time)[None, :] * (1.0 + uniform(tempo))[:, None]).round().long()
         place = torch.minimum(place, (lengths - 1).clamp(min=0)[:, None])
         frames = frames.gather(1, place[..., None].expand(frames.shape))
-    result = whole.clone()
-    result[changed] = frames
+    result = originals.clone()
+    result[rows] = frames
     return result
 
 
-def _warped(maps: Tensor, factor: Tensor) -> Tensor:
-    """Maps `(batch, time, bands)` read at `factor` times each band, `(batch,)`, between bands linearly."""
+def _warp_bands(maps: Tensor, factor: Tensor) -> Tensor:
+    """Stretch the bands of `(batch, time, bands)` by `factor` `(batch,)`, with linear interpolation between bands."""
     bands = maps.shape[-1]
     place = (torch.arange(bands)[None, :] / factor[:, None]).clamp(max=bands - 1)
     low = place.floor().long()
@@ -82,27 +83,40 @@ def _warped(maps: Tensor, factor: Tensor) -> Tensor:
 
 
 def faces(frames: Tensor, lengths: Tensor, generator: torch.Generator, side: int = 48) -> Tensor:
-    """Mirror, turn (+-15 degrees), shift (+-10 %), zoom (+-12 %), change contrast and hide a patch of every face."""
+    """Mirror, rotate (+-15 degrees), shift (+-10 %), zoom (+-12 %), change the contrast and hide a patch of each face.
+
+    Args:
+        frames: `(batch, time, side * side)`.
+        lengths: not used.
+        generator: source of the random numbers.
+        side: height and width of a face in pixels.
+
+    Returns:
+        Frames of the same shape.
+    """
     batch, time, _ = frames.shape
     images = frames.reshape(batch * time, 1, side, side)
     count = len(images)
 
-    def spread(amount: float) -> Tensor:
+    def uniform(amount: float) -> Tensor:
         return (torch.rand(count, generator=generator) * 2 - 1) * amount
 
-    angle, zoom = spread(0.26), 1.0 + spread(0.12)
+    angle, zoom = uniform(0.26), 1.0 + uniform(0.12)
     mirror = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
     cosine, sine = angle.cos() * zoom, angle.sin() * zoom
     transform = torch.stack(
-        [torch.stack([cosine * mirror, -sine, spread(0.2)], -1), torch.stack([sine * mirror, cosine, spread(0.2)], -1)],
+        [
+            torch.stack([cosine * mirror, -sine, uniform(0.2)], -1),
+            torch.stack([sine * mirror, cosine, uniform(0.2)], -1),
+        ],
         1,
     )
     grid = torch.nn.functional.affine_grid(transform, list(images.shape), align_corners=False)
     images = torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    contrast = (1.0 + spread(0.3))[:, None, None, None]
+    contrast = (1.0 + uniform(0.3))[:, None, None, None]
     images = (images - 0.5) * contrast + 0.5
     sides = torch.full((count,), side)
     rows = stretch(count, sides, 14, side, generator)[:, None, :, None]
-    across = stretch(count, sides, 14, side, generator)[:, None, None, :]
-    images = images.masked_fill(rows & across, 0.5)
+    columns = stretch(count, sides, 14, side, generator)[:, None, None, :]
+    images = images.masked_fill(rows & columns, 0.5)
     return images.reshape(batch, time, -1)

@@ -1,4 +1,4 @@
-"""What a trained model keeps of its training items: their mean, a few of them, their spread, and the labels it saw."""
+"""Statistics of the training items that a model keeps: their mean, a few reference items, their spread, seen labels."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from emoembed.reading.rows import EmotionData
 from emoembed.training.loop import encode_rows
 
 HUB_SHARE = {"faces": 0.0}
-"""How much of a new label's nearness to items in general is taken off its score, by features; all of it where they are
-not named. In faces it made answers to new labels worse: `docs/ablation/video` has both ways."""
+"""Features -> share of a new label's hubness that is subtracted from its score; 1 for features without an entry.
+For faces, subtracting it made predictions of new labels worse: `docs/ablation/video` compares both."""
 
 
 @torch.no_grad()
 def fit_residual(model: EmotionModel, data: EmotionData) -> None:
-    """Fit what of an item no word says, on rows whatever their labels; after training, for encoders change in it."""
+    """Fit the residual item features on rows of any label. Call this after training: training changes the encoders."""
     model.eval()
     for name in data.inputs:
         modality = model.modality(name)
@@ -28,51 +28,57 @@ def fit_residual(model: EmotionModel, data: EmotionData) -> None:
             continue
         rows = some_rows(data, name)
         order = np.argsort(rows.lengths(), kind="stable")
-        places = [order[i : i + 64] for i in range(0, len(order), 64)]
-        features = [modality.encoder.read(*rows.batch(at, modality.config.longest)[name]) for at in places]
+        batches = [order[i : i + 64] for i in range(0, len(order), 64)]
+        features = [modality.encoder.read(*rows.batch(batch, modality.config.longest)[name]) for batch in batches]
         modality.residual.fit(torch.cat(features))
 
 
 @torch.no_grad()
 def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> None:
-    """Set what each modality's items look like, from some of its rows: their mean point, a few of them, their spread.
+    """Set each modality's statistics from at most `rows` of its rows: mean point, reference items, spread, residual.
 
-    Few-shot examples are compared with the mean, hubness and harm are measured on the few.
+    Few-shot learning subtracts the mean from its examples. Hubness and the harm of few-shot learning are measured on
+    the reference items.
     """
     for name in data.inputs:
-        chosen = some_rows(data, name, rows)
-        fit_residual(model, chosen)
-        bears = torch.from_numpy(chosen.targets == 1)
-        points = encode_rows(model, chosen)[name].clone()
+        sample = some_rows(data, name, rows)
+        fit_residual(model, sample)
+        has_label = torch.from_numpy(sample.targets == 1)
+        points = encode_rows(model, sample)[name].clone()
         model.modality(name).background.copy_(points.mean(dim=0))
-        trust = model.modality(name).calibration
-        trust.reference.zero_()
-        trust.reference[: len(points)] = points[: len(trust.reference)]
-        trust.hub_share.fill_(HUB_SHARE.get(model.config.modalities[name].features, 1.0))
-        groups = [points[rows] for rows in bears.T if int(rows.sum()) > 1]
-        said = model.config.modalities[name].embed_dim
-        groups = [group[:, :said] for group in groups]
+        calibration = model.modality(name).calibration
+        calibration.reference.zero_()
+        calibration.reference[: len(points)] = points[: len(calibration.reference)]
+        calibration.hub_share.fill_(HUB_SHARE.get(model.config.modalities[name].features, 1.0))
+        groups = [points[rows] for rows in has_label.T if int(rows.sum()) > 1]
+        embed_dim = model.config.modalities[name].embed_dim
+        groups = [group[:, :embed_dim] for group in groups]
         spreads = [(group - group.mean(dim=0)).square().sum(dim=1).mean() for group in groups]
-        trust.spread.copy_(torch.stack(spreads).mean() if spreads else torch.zeros(()))
+        calibration.spread.copy_(torch.stack(spreads).mean() if spreads else torch.zeros(()))
 
 
 def some_rows(data: EmotionData, modality: str, most: int | None = None) -> EmotionData:
-    """Rows that have a modality, and that one alone: at most so many of them, drawn alike every time.
+    """Rows that have a modality, with the inputs of this modality only.
+
+    With `most`, a random sample of at most that many rows. The sample is the same in every call.
 
     Raises:
-        InputError: no row has it.
+        InputError: no row has the modality.
     """
-    here = np.flatnonzero([row in data.inputs[modality] for row in data.ids])
-    if not len(here):
-        raise InputError(f"none of {len(data)} rows has {modality}, which is to be fitted; leave it out of the model")
+    positions = np.flatnonzero([row in data.inputs[modality] for row in data.ids])
+    if not len(positions):
+        raise InputError(
+            f"none of {len(data)} rows has {modality}, but the model reads {modality}; give rows with {modality} or "
+            f"leave {modality} out of the model"
+        )
     if most is not None:
-        here = np.random.default_rng(0).permutation(here)[:most]
-    return replace(data.rows(here), inputs={modality: data.inputs[modality]})
+        positions = np.random.default_rng(0).permutation(positions)[:most]
+    return replace(data.rows(positions), inputs={modality: data.inputs[modality]})
 
 
 @torch.no_grad()
 def with_seen(model: EmotionModel, labels: Sequence[str]) -> EmotionModel:
-    """A copy in which every modality knows which labels its training saw, and where they lie."""
+    """Return a copy in which every modality stores the labels seen in training and their points."""
     copy = model.with_seen(dict.fromkeys(model.modalities, labels))
     for name, points in copy.label_points(labels).items():
         copy.modality(name).calibration.familiar.copy_(points)

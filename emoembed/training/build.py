@@ -1,4 +1,4 @@
-"""Untrained models over a phrase encoder, and changes to a model that is not trained on."""
+"""Build untrained models over a phrase encoder, and change models without training."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from emoembed.training.recipes import TEXT_STRENGTH
 def build(
     modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed: int = 0, like: EmotionModel | None = None
 ) -> EmotionModel:
-    """An untrained model over a phrase encoder; a transformer text modality shares the phrase encoder's trunk.
+    """Build an untrained model over a phrase encoder. A text transformer shares the phrase encoder's trunk.
 
-    With `like`, a model over the same phrase encoder, what needs rated sentences to be fitted is taken from it: the
-    label space, and how texts are read for valence, arousal and dominance. Neither ever saw an emotion label.
+    `like` is a model over the same phrase encoder. The new model copies two parts from it that are fitted on rated
+    words and sentences: the label space, and the prediction of valence, arousal and dominance from text. These parts
+    were fitted without emotion labels.
     """
     torch.manual_seed(seed)
     config = ModelConfig(
@@ -39,21 +40,25 @@ def build(
     model.space.take(like.space)
     start_projections(model, fit=False)
     if "text" in model.modalities and "text" in like.modalities:
-        theirs = {n: v for n, v in like.modality("text").encoder.state_dict().items() if n.startswith("ratings.")}
-        model.modality("text").encoder.load_state_dict(theirs, strict=False)
+        ratings = {n: v for n, v in like.modality("text").encoder.state_dict().items() if n.startswith("ratings.")}
+        model.modality("text").encoder.load_state_dict(ratings, strict=False)
     return model.eval()
 
 
 def transformer_of(model: EmotionModel, name: str) -> TransformerEncoder:
-    """The encoder of a modality that a transformer reads. Raises InputError where another reads it."""
+    """Return the transformer encoder of a modality. Raises InputError if its encoder is not a transformer."""
     encoder = model.modality(name).encoder
     if not isinstance(encoder, TransformerEncoder):
-        raise InputError(f"the {name} encoder is a {type(encoder).__name__}; a transformer is needed")
+        raise InputError(f"the {name} encoder is a {type(encoder).__name__}; use a modality with a transformer encoder")
     return encoder
 
 
 def start_projections(model: EmotionModel, *, fit: bool = True) -> None:
-    """Fit the label space on the label table, and start each projection on the table's leading word directions."""
+    """Fit the label space on the label table (unless `fit` is False), and initialise each label projection.
+
+    A projection starts as the identity if the modality's space holds whole word vectors. Otherwise it starts with the
+    leading singular vectors of the table's word vectors.
+    """
     from emoembed.labels.emotion import table
 
     if fit:
@@ -63,17 +68,17 @@ def start_projections(model: EmotionModel, *, fit: bool = True) -> None:
     _, _, directions = torch.linalg.svd(words.float(), full_matrices=False)
     for _, modality in model.each_modality():
         config = modality.config
-        whole = config.embed_dim == model.config.phrase_dim + (VAD_DIM if config.parts.vad_share else 0)
-        modality.projection.reset(torch.eye(model.config.phrase_dim) if whole else directions)
+        is_identity = config.embed_dim == model.config.phrase_dim + (VAD_DIM if config.parts.vad_share else 0)
+        modality.projection.reset(torch.eye(model.config.phrase_dim) if is_identity else directions)
 
 
 def temper(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel:
-    """Let the text encoder's adapters count so much: weights between untrained and trained (WiSE-FT)."""
+    """Scale the text encoder's adapters in place, between untrained weights (0) and trained ones (1) (WiSE-FT)."""
     config = model.config.modalities["text"]
     encoder = transformer_of(model, "text")
     if encoder.adapters is not None:
         encoder.adapters.strength = strength
-    encoder.train(encoder.training)  # forgets the weights merged before
+    encoder.train(encoder.training)  # discards the weights merged with the old strength
     changed = config.with_settings(strength=strength)
     model.config = replace(model.config, modalities={**model.config.modalities, "text": changed})
     model.modality("text").config = changed

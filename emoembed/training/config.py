@@ -1,4 +1,4 @@
-"""How to train."""
+"""Settings of a training run."""
 
 from __future__ import annotations
 
@@ -10,37 +10,39 @@ from emoembed.errors import InputError
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. The defaults suit a few thousand clips."""
+    """Settings of the training loop. The defaults suit a few thousand clips."""
 
     epochs: int = 30
     batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
-    warmup: float = 0.1  # share of the steps over which the rate rises, before it falls as a cosine
-    patience: int = 10  # epochs without a better validation score before stopping
+    warmup: float = 0.1  # share of the steps with a rising learning rate; then it falls as a cosine
+    patience: int = 10  # training stops after this many epochs without a better validation score
     clip: float = 1.0  # largest gradient norm
-    stay_close: float = 0.1  # holds label projections near their start, or unseen labels drift
-    stay_close_text: float = 0.0  # holds adapted transformer weights near the trunk's
-    pull: float = 0.0  # towards the point of the row's label itself, beside telling labels apart; see `objective.pull`
-    lock_labels: bool = False  # label projections stay as they start
-    balance: float = 0.0  # 0 every row alike, 1 every label alike
-    positive_weight: bool = False  # of labels that may occur together: negatives / positives, as Dai et al. 2020
+    stay_close: float = 0.1  # weight of the penalty on changes of label projections; without it unseen labels drift
+    stay_close_text: float = 0.0  # weight of the penalty on changes of adapted transformer weights
+    pull: float = 0.0  # weight of the distance between an item and the point of its label; see `objective.pull`
+    lock_labels: bool = False  # whether label projections are not trained
+    balance: float = 0.0  # 0: equal weight for every row; 1: equal weight for every label
+    positive_weight: bool = False  # weight positives by negatives / positives in multi-label rows, as Dai et al. 2020
     label_smoothing: float = 0.0
-    modality_dropout: float = 0.0  # chance that a row loses a modality it need not have
+    modality_dropout: float = 0.0  # probability that a row with several modalities loses one
     max_frames: int = 600
-    bf16: bool = True  # autocast: two to three times faster on CPUs that have it
+    bf16: bool = True  # autocast to bfloat16: two to three times faster on CPUs that support it
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch_size < 2:
-            raise InputError(f"epochs >= 1 and batch_size >= 2 are needed; given {self.epochs}, {self.batch_size}")
+            raise InputError(
+                f"give epochs >= 1 and batch_size >= 2; given epochs {self.epochs} and batch_size {self.batch_size}"
+            )
 
 
 @dataclass(frozen=True)
 class Execution:
-    """Where a training runs and what it shows and keeps meanwhile. Nothing here changes the weights."""
+    """Device, progress bar and saved state of a training run. None of these changes the trained weights."""
 
     device: str = "cpu"
-    progress: bool = False  # show a bar
+    progress: bool = False  # whether to show a progress bar
     resume: Path | None = None
-    """A folder that keeps the state after every epoch. A stopped run goes on from it exactly."""
+    """Folder for the training state, saved after every epoch. A stopped run resumes from it with the same result."""

@@ -1,4 +1,4 @@
-"""One way to train: `train(recipe, train_rows, valid_rows)` gives a finished, calibrated model."""
+"""Train models: `train(recipe, train_rows, valid_rows)` returns a trained and calibrated model."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from emoembed.training.recipes import Recipe, augment_of
 from emoembed.training.ridge_maps import finish_faces, finished, prepare
 
 FACES_OF_A_CLIP = {"faces": 8, "pixels": 2}
-"""Trained on in an epoch, others in the next: a step holds all of a batch, and a transformer's take most memory."""
+"""Number of faces per clip, sampled anew in each epoch. A step holds all faces of a batch in memory, and a transformer
+needs the most memory per face, so it gets fewer."""
 TRAINED = ("encoder", "projection", "log_scale", "bias", "log_weight")
-"""Parts of a modality that are kept of its training, beside the label space; the others are fitted anew from rows."""
+"""Parts of a modality that are saved after training, with the label space. The other parts are fitted again on rows."""
 
 
 def train(
@@ -37,52 +38,56 @@ def train(
     kept: Path | None = None,
     execution: Execution = Execution(),
 ) -> tuple[EmotionModel, History]:
-    """Build the model of a recipe, train it, finish it, and calibrate it. The same seed gives the same weights.
+    """Build the model of a recipe, train it, and calibrate it. The same seed gives the same weights.
 
-    The steps: statistics of columns and ridge maps from statistics to label points; the loop, which keeps the best
-    epoch on validation; ridge maps over what a face network has learned; adapters brought to the recipe's strength;
-    what training items look like; the labels that were seen; calibration on the validation rows, jointly where there
-    are several modalities.
+    The steps:
+        1. Standardise the features, and fit ridge maps from feature statistics to label points.
+        2. Train. The weights of the best epoch on the validation rows are used.
+        3. Fit the ridge maps of face networks on the features that they have learned.
+        4. Scale the text adapters to the strength of the recipe.
+        5. Store the statistics of the training items and the seen labels.
+        6. Calibrate on the validation rows; several modalities are calibrated jointly.
 
     Args:
-        recipe: what the model is and how it is trained.
-        train_rows: rows of the labels to be learned.
-        valid_rows: rows by which the best epoch is chosen, and on which the model is calibrated.
-        beside: rows of other corpora, for the ridge maps alone.
-        kept: a file that keeps the trained weights. Where it stands, they are read and nothing is trained.
-        execution: the device, a progress bar, and a folder from which a stopped run goes on.
+        recipe: the model and its training settings.
+        train_rows: rows with the labels to learn.
+        valid_rows: rows for choosing the best epoch and for calibration.
+        beside: rows of other corpora, used only for the ridge maps of step 1.
+        kept: a file for the trained weights. If it exists, the weights are read from it and steps 1 to 3 are skipped.
+        execution: the device, a progress bar, and a folder from which a stopped run resumes.
 
     Returns:
-        The model, in evaluation mode on the CPU, and the history of its training, empty where the weights were kept.
+        The model, in evaluation mode on the CPU, and the training history. The history is empty if the weights were
+        read from `kept`.
 
     Raises:
-        InputError: rows lack a modality of the recipe, no validation row bears a label, or `kept` is of another
-            release.
-        TrainingError: the loss is no longer a number.
+        InputError: the rows lack a modality of the recipe, no validation row has a label, or another release wrote
+            `kept`.
+        TrainingError: training has diverged.
     """
     model = untrained(recipe)
     history = History()
     if kept is None or not kept.is_file():
         prepare(model, train_rows, beside, recipe.config.max_frames)
-        drawn = replace(train_rows, inputs=_drawn(model, train_rows, recipe.config.seed))
-        changes = augment_of(recipe.modalities, recipe.augmentation)
-        history = fit(model, drawn, valid_rows, recipe.config, augment=changes, execution=execution)
+        sampled_rows = replace(train_rows, inputs=_sample_faces(model, train_rows, recipe.config.seed))
+        augmentations = augment_of(recipe.modalities, recipe.augmentation)
+        history = fit(model, sampled_rows, valid_rows, recipe.config, augment=augmentations, execution=execution)
         model.to("cpu")
         finish_faces(model, train_rows)
         if kept is not None:
-            _keep(model, kept)
+            _write_weights(model, kept)
     if kept is not None:
-        _take_up(model, kept)
+        _read_weights(model, kept)
     if recipe.strength is not None:
         temper(model, recipe.strength)
     fit_background(model, train_rows)
-    model = with_seen(model, _borne(train_rows))
+    model = with_seen(model, _labels_with_rows(train_rows))
     _calibrate(model, valid_rows)
     return model.eval(), history
 
 
 def untrained(recipe: Recipe) -> EmotionModel:
-    """The model that a recipe starts from."""
+    """Return the untrained model of a recipe, with the published transformer weights that the recipe names."""
     model = build(recipe.modalities, recipe.phrases, recipe.config.seed, recipe.like)
     for name, weights in recipe.weights.items():
         transformer_of(model, name).trunk.load_state_dict(weights)
@@ -92,13 +97,13 @@ def untrained(recipe: Recipe) -> EmotionModel:
 def assemble(
     parts: Mapping[str, EmotionModel], phrases: PhraseEncoder, *, seed: int = 0, like: EmotionModel | None = None
 ) -> EmotionModel:
-    """One model of models of one modality each: their weights, their calibration, and the labels they saw.
+    """Combine models of one modality each into one model, with their weights, calibration and seen labels.
 
     Args:
-        parts: modality -> the model trained on it; all of them embed labels alike.
-        phrases: what embeds labels.
-        seed: of what no part brings.
-        like: whose label space is taken, as in `build`; by default that of the last part.
+        parts: modality -> the model trained on it. All models must embed labels in the same way.
+        phrases: the phrase encoder that embeds labels.
+        seed: initialises the weights that no part has.
+        like: the model whose label space is used, as in `build`; by default the last part.
     """
     model = build({name: part.config.modalities[name] for name, part in parts.items()}, phrases, seed, like)
     model = model.with_seen({name: part.state.seen_in(name) for name, part in parts.items()})
@@ -111,23 +116,23 @@ def assemble(
     return model.eval()
 
 
-def _drawn(model: EmotionModel, rows: EmotionData, seed: int) -> dict[str, Mapping[str, np.ndarray]]:
-    """What training reads of items: a few faces of a clip, others each time."""
-    drawn: dict[str, Mapping[str, np.ndarray]] = {}
+def _sample_faces(model: EmotionModel, rows: EmotionData, seed: int) -> dict[str, Mapping[str, np.ndarray]]:
+    """Inputs for training, with a few faces per clip that are sampled anew at each reading."""
+    inputs: dict[str, Mapping[str, np.ndarray]] = {}
     for name, store in rows.inputs.items():
-        read = model.config.modalities[name]
+        config = model.config.modalities[name]
         if isinstance(store, Pixels):
-            store = Pixels(Excerpts(store.faces, FACES_OF_A_CLIP["pixels"], seed), read)
-        elif read.features == "faces":
+            store = Pixels(Excerpts(store.faces, FACES_OF_A_CLIP["pixels"], seed), config)
+        elif config.features == "faces":
             store = Excerpts(store, FACES_OF_A_CLIP["faces"], seed)
-        drawn[name] = store
-    return drawn
+        inputs[name] = store
+    return inputs
 
 
-def _borne(rows: EmotionData) -> tuple[str, ...]:
-    """The labels that a row bears."""
-    borne = (rows.targets == 1).any(axis=0)
-    return tuple(label for label, some in zip(rows.labels, borne, strict=True) if some)
+def _labels_with_rows(rows: EmotionData) -> tuple[str, ...]:
+    """The labels that at least one row has."""
+    has_rows = (rows.targets == 1).any(axis=0)
+    return tuple(label for label, has_row in zip(rows.labels, has_rows, strict=True) if has_row)
 
 
 def _calibrate(model: EmotionModel, valid: EmotionData) -> None:
@@ -137,25 +142,25 @@ def _calibrate(model: EmotionModel, valid: EmotionData) -> None:
         calibrate_jointly(model, valid)
 
 
-def _keep(model: EmotionModel, place: Path) -> None:
-    """Write the trained weights, whole or not at all."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = place.with_suffix(".tmp")
-    trained = {name: value.contiguous() for name, value in model.state_dict().items() if _is_trained(name)}
-    save_file(trained, temporary)
-    temporary.replace(place)
+def _write_weights(model: EmotionModel, path: Path) -> None:
+    """Write the trained weights to a temporary file and rename it, so that `path` is never incomplete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary_file = path.with_suffix(".tmp")
+    weights = {name: value.contiguous() for name, value in model.state_dict().items() if _is_trained(name)}
+    save_file(weights, temporary_file)
+    temporary_file.replace(path)
 
 
-def _take_up(model: EmotionModel, place: Path) -> None:
-    """Read the weights that `_keep` wrote."""
-    weights = load_file(place)
+def _read_weights(model: EmotionModel, path: Path) -> None:
+    """Read the weights that `_write_weights` wrote."""
+    weights = load_file(path)
     missing, unexpected = model.load_state_dict(weights, strict=False)
     if unexpected or any(_is_trained(name) for name in missing) or not finished(model):
-        raise InputError(f"{place} was written by another release; remove it")
+        raise InputError(f"{path} does not have the weights that this release expects; delete it to train again")
 
 
 def _is_trained(name: str) -> bool:
-    """Whether a weight is kept: not that of a transformer that stays as it is."""
+    """Whether a weight is saved. The transformer of text is not trained, so its weights are not saved."""
     if name.startswith("space."):
         return True
     _, modality, part, *_ = name.split(".")

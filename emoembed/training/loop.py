@@ -1,4 +1,4 @@
-"""Training, in one loop."""
+"""The training loop, and encoding and scoring of rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 @dataclass(frozen=True)
 class History:
-    """The mean training loss and the validation score of each epoch, and the best epoch; empty without training."""
+    """Mean training loss and validation score of each epoch, and the best epoch. Empty if nothing was trained."""
 
     losses: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()
@@ -38,31 +38,31 @@ def fit(
     augment: Mapping[str, Augment] | None = None,
     execution: Execution = Execution(),
 ) -> History:
-    """Train a model in place and leave it with the weights of its best epoch on validation.
+    """Train a model in place, and restore the weights of its best epoch on the validation rows.
 
-    The loss is cross-entropy over a row's annotated labels where they exclude each other, and binary cross-entropy
-    where they do not, and what else the settings ask for (`objective`). The validation score is UAR or mean average
-    precision, likewise.
+    The loss of a single-label row is cross-entropy over its annotated labels, and that of a multi-label row is binary
+    cross-entropy. The settings can add further terms (`objective`). The validation score is UAR for single-label rows
+    and mean average precision for multi-label rows.
 
     Args:
-        model: built on features like those of `train`; its standardisation must have been fitted.
-        train: the rows to learn from.
-        valid: the rows that choose the best epoch. No test data has a way in.
-        config: how to train.
-        augment: modality -> what to do to its training batches.
-        execution: the device, a progress bar, and a folder to go on from.
+        model: built for features like those of `train`, with fitted standardisation.
+        train: the training rows.
+        valid: the rows for choosing the best epoch. Test rows are not an argument.
+        config: the training settings.
+        augment: modality -> function that augments its training batches.
+        execution: the device, a progress bar, and a folder from which a stopped run resumes.
 
     Returns:
-        History of the run.
+        The history of the run.
 
     Raises:
-        TrainingError: an encoder gives NaN.
-        CheckpointError: the folder to go on from holds a run of other settings.
+        TrainingError: an encoder returns NaN or infinite values.
+        CheckpointError: the folder contains a run with other settings.
     """
     torch.manual_seed(config.seed)
     model.to(execution.device)
     steps = config.epochs * -(-len(train) // config.batch_size)
-    run = _begin(model, config, steps)
+    run = _start_run(model, config, steps)
     objective = Objective(model, train, config)
     state = RunState(execution.resume, asdict(config)) if execution.resume else None
     if state and state.exists():
@@ -70,8 +70,8 @@ def fit(
     lengths = train.lengths()
     while len(run.losses) < config.epochs and not run.has_waited(config.patience):
         batches = buckets(lengths, config.batch_size, run.order)
-        shown = _bar(batches, len(train), len(run.losses) + 1, config) if execution.progress else batches
-        loss = _train_epoch(run, objective, train, shown, config, augment or {})
+        epoch_batches = _bar(batches, len(train), len(run.losses) + 1, config) if execution.progress else batches
+        loss = _train_epoch(run, objective, train, epoch_batches, config, augment or {})
         run.add(loss, validation_score(model, valid, device=execution.device))
         if state:
             state.keep(run)
@@ -80,12 +80,14 @@ def fit(
     return History(tuple(run.losses), tuple(run.scores), run.best_epoch)
 
 
-def _begin(model: Scorer, config: TrainConfig, steps: int) -> Run:
+def _start_run(model: Scorer, config: TrainConfig, steps: int) -> Run:
     if config.lock_labels:
         for parameter in model.label_parameters():
             parameter.requires_grad_(False)
-    optimizer = torch.optim.AdamW(_groups(model, config), lr=config.learning_rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step / steps, config.warmup))
+    optimizer = torch.optim.AdamW(_parameter_groups(model, config), lr=config.learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: _learning_rate_factor(step / steps, config.warmup)
+    )
     order, noise = np.random.default_rng(config.seed), torch.Generator().manual_seed(config.seed)
     return Run(model, optimizer, schedule, order, noise)
 
@@ -98,13 +100,13 @@ def _train_epoch(
     config: TrainConfig,
     augment: Mapping[str, Augment],
 ) -> float:
-    """One pass over the rows; the mean loss."""
+    """Train for one pass over the rows, and return the mean loss."""
     run.model.train()
     parameters = [parameter for parameter in run.model.parameters() if parameter.requires_grad]
     device = parameters[0].device
-    total, seen = 0.0, 0
+    total, count = 0.0, 0
     for rows in batches:
-        if len(rows) < 2:  # batch normalisation needs two
+        if len(rows) < 2:  # batch normalisation needs at least two rows
             continue
         batch = data.batch(rows, config.max_frames)
         for name, change in augment.items():
@@ -121,36 +123,36 @@ def _train_epoch(
         torch.nn.utils.clip_grad_norm_(parameters, config.clip)
         run.optimizer.step()
         run.schedule.step()
-        total, seen = total + loss.item() * len(rows), seen + len(rows)
-    return total / seen
+        total, count = total + loss.item() * len(rows), count + len(rows)
+    return total / count
 
 
 @torch.inference_mode()
 def encode_rows(model: Scorer, data: EmotionData, *, batch_size: int = 64, device: str = "cpu") -> dict[str, Tensor]:
-    """Each modality's points `(rows, embed_dim)`, in the data's order; NaN where a row lacks the modality."""
+    """Points `(rows, point_dim)` by modality, in the order of the data; NaN if a row lacks the modality."""
     model.eval()
-    longest = {name: model.config.modalities[name].longest for name in data.inputs}
+    max_frames = {name: model.config.modalities[name].longest for name in data.inputs}
     order = np.argsort(data.lengths(), kind="stable")
     parts: dict[str, list[Tensor]] = {}
     for start in range(0, len(order), batch_size):
-        batch = data.batch(order[start : start + batch_size], longest)
+        batch = data.batch(order[start : start + batch_size], max_frames)
         batch = {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
         for name, points in model.encode(batch).items():
             parts.setdefault(name, []).append(points)
-    back = torch.from_numpy(np.argsort(order, kind="stable"))
-    return {name: torch.cat(points)[back.to(points[0].device)] for name, points in parts.items()}
+    inverse = torch.from_numpy(np.argsort(order, kind="stable"))
+    return {name: torch.cat(points)[inverse.to(points[0].device)] for name, points in parts.items()}
 
 
 def picked(points: Mapping[str, Tensor], whole: EmotionData, part: EmotionData) -> dict[str, Tensor]:
-    """Those of encoded rows that are in `part`, in its order."""
-    place = {row: i for i, row in enumerate(whole.ids)}
-    at = torch.tensor([place[row] for row in part.ids], dtype=torch.long)
-    return {name: matrix[at] for name, matrix in points.items()}
+    """Select from the points of the rows in `whole` those of the rows in `part`, in the order of `part`."""
+    position_of = {row: i for i, row in enumerate(whole.ids)}
+    positions = torch.tensor([position_of[row] for row in part.ids], dtype=torch.long)
+    return {name: matrix[positions] for name, matrix in points.items()}
 
 
 @torch.inference_mode()
 def score_rows(model: Scorer, points: Mapping[str, Tensor], labels: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Logits `(rows, labels)` of encoded rows by modality, and their fusion under `"fused"`."""
+    """Logits `(rows, labels)` of encoded rows by modality, and the fused logits under `"fused"`."""
     device = next(iter(points.values())).device
     logits = model.score(points, {name: point.to(device) for name, point in model.label_points(labels).items()})
     logits = {**logits, "fused": model.fuse(logits)}
@@ -160,12 +162,12 @@ def score_rows(model: Scorer, points: Mapping[str, Tensor], labels: tuple[str, .
 def predict_logits(
     model: Scorer, data: EmotionData, labels: tuple[str, ...] | None = None, *, device: str = "cpu"
 ) -> dict[str, np.ndarray]:
-    """Logits `(rows, labels)` by modality, and their fusion under `"fused"`; NaN where a row lacks a modality."""
+    """Logits `(rows, labels)` by modality, and the fused logits under `"fused"`; NaN if a row lacks the modality."""
     return score_rows(model, encode_rows(model, data, device=device), labels or data.labels)
 
 
 def validation_score(model: Scorer, data: EmotionData, *, device: str = "cpu") -> float:
-    """UAR where labels exclude each other, mean average precision where they do not; higher is better."""
+    """UAR of single-label rows, mean average precision of multi-label rows; higher is better."""
     logits = predict_logits(model, data, device=device)["fused"]
     return metrics.score_of(logits, data.targets, data.multi_label)
 
@@ -173,30 +175,37 @@ def validation_score(model: Scorer, data: EmotionData, *, device: str = "cpu") -
 def _require_finite(
     points: Mapping[str, Tensor], batch: Mapping[str, tuple[Tensor, Tensor]], when: str, config: TrainConfig
 ) -> None:
-    """Raise TrainingError where an encoder has no finite point for an item it was given; NaN would pass as absent."""
+    """Raise TrainingError if an encoder returns NaN or infinite values for a present item.
+
+    Without this check, NaN would count as an absent modality.
+    """
     for name, matrix in points.items():
-        there = batch[name][1] > 0 if name in batch else torch.ones(len(matrix), dtype=torch.bool)
-        lost = int((~matrix.isfinite().all(dim=1) & there.to(matrix.device)).sum())
-        if lost:
+        present = batch[name][1] > 0 if name in batch else torch.ones(len(matrix), dtype=torch.bool)
+        count = int((~matrix.isfinite().all(dim=1) & present.to(matrix.device)).sum())
+        if count:
             raise TrainingError(
-                f"training diverged in {when}: the {name} encoder gives NaN for {lost} of {len(matrix)} rows; check "
-                f"the features for NaN or extreme values, or lower the learning rate (now {config.learning_rate})"
+                f"training diverged in {when}: the {name} encoder returned NaN or infinite values for {count} of "
+                f"{len(matrix)} rows of a batch; check the features for NaN and extreme values, or lower the learning "
+                f"rate (now {config.learning_rate})"
             )
 
 
-def _groups(model: Scorer, config: TrainConfig) -> list[dict[str, object]]:
-    """Weight matrices decay; biases, norms, scales and the label projections (held by their own penalty) do not."""
-    decayed: list[torch.nn.Parameter] = []
-    kept: list[torch.nn.Parameter] = []
-    of_labels = set(map(id, model.label_parameters()))
+def _parameter_groups(model: Scorer, config: TrainConfig) -> list[dict[str, object]]:
+    """Parameter groups of the optimiser: weight decay applies to weight matrices only.
+
+    Biases, norms and scales do not decay. Label projections do not either, because they have their own penalty.
+    """
+    with_decay: list[torch.nn.Parameter] = []
+    without_decay: list[torch.nn.Parameter] = []
+    label_ids = set(map(id, model.label_parameters()))
     for parameter in model.parameters():
         if parameter.requires_grad:
-            (decayed if parameter.ndim > 1 and id(parameter) not in of_labels else kept).append(parameter)
-    return [{"params": decayed, "weight_decay": config.weight_decay}, {"params": kept, "weight_decay": 0.0}]
+            (with_decay if parameter.ndim > 1 and id(parameter) not in label_ids else without_decay).append(parameter)
+    return [{"params": with_decay, "weight_decay": config.weight_decay}, {"params": without_decay, "weight_decay": 0.0}]
 
 
-def _rate(progress: float, warmup: float) -> float:
-    """Linear rise, then half a cosine down to 1 %."""
+def _learning_rate_factor(progress: float, warmup: float) -> float:
+    """Linear warm-up, then a cosine decay to 1 % of the learning rate."""
     if progress < warmup:
         return progress / warmup
     return 0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min((progress - warmup) / (1 - warmup), 1.0))))
@@ -205,14 +214,14 @@ def _rate(progress: float, warmup: float) -> float:
 def _drop_modalities(
     batch: dict[str, tuple[Tensor, Tensor]], chance: float, noise: torch.Generator
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Hide a modality from some rows, never a row's last one."""
+    """Remove a random modality from some rows, but never the only one of a row."""
     if chance == 0.0 or len(batch) < 2:
         return batch
     present = torch.stack([lengths > 0 for _, lengths in batch.values()])
-    victim = torch.randint(len(batch), present.shape[1:], generator=noise)
-    loses = (torch.rand(present.shape[1], generator=noise) < chance) & (present.sum(dim=0) > 1)
+    choice = torch.randint(len(batch), present.shape[1:], generator=noise)
+    rows = (torch.rand(present.shape[1], generator=noise) < chance) & (present.sum(dim=0) > 1)
     return {
-        name: (frames, lengths.masked_fill(loses & (victim == i), 0))
+        name: (frames, lengths.masked_fill(rows & (choice == i), 0))
         for i, (name, (frames, lengths)) in enumerate(batch.items())
     }
 
@@ -221,5 +230,5 @@ def _bar(batches: Iterable[np.ndarray], rows: int, epoch: int, config: TrainConf
     from tqdm import tqdm
 
     count = -(-rows // config.batch_size)
-    shown: Iterable[np.ndarray] = tqdm(batches, desc=f"epoch {epoch}/{config.epochs}", total=count, leave=False)
-    return shown
+    bar: Iterable[np.ndarray] = tqdm(batches, desc=f"epoch {epoch}/{config.epochs}", total=count, leave=False)
+    return bar

@@ -1,4 +1,4 @@
-"""Training on a manifest's own labels: rows held out, each modality fitted, one calibrated model of all."""
+"""Train on the labels of a manifest: hold rows out, train each modality, and combine them in a calibrated model."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ from emoembed.training.fit import assemble, train, untrained
 from emoembed.training.pretrained import Pretrained
 from emoembed.training.recipes import Recipe
 
-HELD_OUT_FOLDS = 5  # one of which is held out where a manifest brings no valid rows: 20 %
-LONGEST_SOUND = 128_000  # samples of a clip that are trained on: 8 s
-FEWEST_ROWS = 10  # that a valid part can be taken from
+HELD_OUT_FOLDS = 5  # one fold, 20 %, is held out if a manifest has no valid rows
+LONGEST_SOUND = 128_000  # training uses this many samples of a recording: 8 s
+FEWEST_ROWS = 10  # fewest labelled train rows from which valid rows are held out
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A model fresh from training, with what it was made of."""
+    """A newly trained model, with its numbers of rows, validation scores and failures."""
 
     model: EmotionModel
-    rows: dict[str, tuple[int, int]]  # modality -> training and validation rows
+    rows: dict[str, tuple[int, int]]  # modality -> numbers of training and validation rows
     scores: dict[str, float]  # modality -> best validation score, see `loop.validation_score`
-    held_out: int  # rows taken from training for validation, 0 where the manifest brought its own
-    failures: dict[str, str]
+    held_out: int  # number of train rows held out for validation; 0 if the manifest has valid rows
+    failures: dict[str, str]  # row id -> why the row could not be read
 
 
 class Changes(TypedDict, total=False):
-    """Settings of the recipes that `train_manifest` takes in place of their own."""
+    """Settings of the recipes that `train_manifest` can override."""
 
     seed: int
     epochs: int
@@ -65,91 +65,106 @@ def train_manifest(
     execution: Execution = Execution(),
     **changes: Unpack[Changes],
 ) -> Trained:
-    """Train each modality on a manifest's own labels, calibrate it, and put the modalities together.
+    """Train and calibrate each modality on the labels of a manifest, and combine the modalities in one model.
 
-    Training reads the first 64 word pieces of a text; of a recording as much as `predict` where it is read by its
-    statistics, the first 4 s by a network over its frames (8 s of raw samples); of a clip eight faces from all over
-    it, or two where an image transformer reads them, others in each epoch. Calibration reads items as `predict` does.
+    Training reads a part of each item; calibration reads items as `predict` does:
+        text: the first 64 word pieces.
+        audio: as much as `predict` if the recipe uses speech statistics; the first 4 s if it uses a network over
+            frames; the first 8 s if it uses raw samples.
+        video: eight faces from the whole clip, or two for an image transformer, sampled anew in each epoch.
 
     Args:
-        source: a manifest's path, or a corpus, with train rows and valid rows; where it has no valid rows, 20 % of
-            the train rows are held out, alike in labels, whole speakers or dialogues where these are given.
-        output: where the checkpoint is saved; nowhere by default.
-        modalities: some of text, audio, video; by default those the rows have.
-        base: a model whose untouched sentence encoder, or whose word table, embeds labels and reads text; or a word
-            table, by which text is then read word by word.
-        encoders: modality -> hub id or folder of a transformer to start from, see `pretrained`.
+        source: a manifest's path, or a corpus, with train rows and valid rows. Without valid rows, 20 % of the train
+            rows are held out, stratified by label. Speakers or dialogues, if given, are not split.
+        output: folder for the checkpoint; by default it is not saved.
+        modalities: some of text, audio, video; by default all that the rows have.
+        base: a model or a word table. The model's sentence encoder (without adapters), or its word table, embeds
+            labels and reads text. With a word table, text is read word by word.
+        encoders: modality -> hub id or folder of a pretrained transformer, see `pretrained`.
         execution: the device, and a progress bar.
-        changes: `epochs` and `batch_size` in place of the recipes'; and `seed`, 0 by default. The same seed gives the
-            same weights.
+        changes: `epochs` and `batch_size` override those of the recipes. `seed` is 0 by default; the same seed gives
+            the same weights.
 
     Raises:
-        InputError: too few rows or labels, or a modality that the rows lack.
+        InputError: there are too few rows or labels, or the rows lack a modality.
     """
-    if output is not None:
-        checkpoint.require_own_folder(output)  # before the work, not after it
-    check_device(execution.device)
-    seed = changes.get("seed", 0)
-    if seed < 0:
-        raise InputError(f"seed is at least 0; given {seed}")
+    seed = _check_before_training(output, execution, changes)
     corpus = as_corpus(source).canonical()
-    wanted = _wanted(corpus, modalities, encoders or {})
-    divided = hold_out(corpus, seed)
+    names = _choose_modalities(corpus, modalities, encoders or {})
+    split_corpus = hold_out(corpus, seed)
     transformers = {name: pretrained.read(name, place) for name, place in (encoders or {}).items()}
     like = base if isinstance(base, EmotionModel) else None
-    phrases = transformers["text"].sentence_encoder() if "text" in transformers else _phrases(wanted, base)
+    phrases = transformers["text"].sentence_encoder() if "text" in transformers else _choose_phrases(names, base)
     parts: dict[str, EmotionModel] = {}
     counts: dict[str, tuple[int, int]] = {}
     scores: dict[str, float] = {}
     failures: dict[str, str] = {}
-    for name in wanted:
-        modality, weights = _start(name, phrases, like, divided, transformers.get(name))
+    for name in names:
+        modality, weights = _start(name, phrases, like, split_corpus, transformers.get(name))
         recipe = replace(_recipe(name, modality, phrases, like, changes), weights=weights)
-        train_rows, valid_rows, unread = _rows(untrained(recipe), divided, name, execution.progress)
+        train_rows, valid_rows, messages = _read_rows(untrained(recipe), split_corpus, name, execution.progress)
         parts[name], history = train(recipe, train_rows, valid_rows, execution=execution)
         counts[name], scores[name] = (len(train_rows), len(valid_rows)), max(history.scores)
-        failures |= unread
-    provenance = {"trained_on": {name: [corpus.name] for name in parts}, "seed": seed} | _terms(like, phrases, corpus)
+        failures |= messages
     model = assemble(parts, phrases, seed=seed)
+    provenance = {"trained_on": {name: [corpus.name] for name in parts}, "seed": seed} | _licence(like, phrases, corpus)
     model = model.with_state(replace(model.state, labels=model.state.all_seen, provenance=provenance))
     if output is not None:
         checkpoint.save(model, output, card=card_of(model, None))
-    return Trained(model, counts, scores, int((divided.samples["split"] != corpus.samples["split"]).sum()), failures)
+    held_out = split_corpus.samples["split"] != corpus.samples["split"]
+    return Trained(model, counts, scores, int(held_out.sum()), failures)
 
 
-def _wanted(corpus: Corpus, modalities: Sequence[str] | None, encoders: Mapping[str, object]) -> tuple[str, ...]:
-    """The modalities to train: those asked for, or all that the rows have."""
+def _choose_modalities(
+    corpus: Corpus, modalities: Sequence[str] | None, encoders: Mapping[str, object]
+) -> tuple[str, ...]:
+    """Return the modalities to train: the requested ones, or all that the rows have."""
     if not corpus.labels:
-        hint = "; its column 'label' has to be named 'labels'" if "label" in corpus.samples else ""
-        raise InputError(f"no row of {corpus.name} bears a label; a manifest's column labels holds them{hint}")
-    there = present_modalities(corpus)
-    wanted = tuple(dict.fromkeys(modalities or there))
-    lacking = [name for name in wanted if name not in there]
-    if lacking:
-        raise InputError(f"{corpus.name} has no {', '.join(lacking)}; it has {', '.join(there)}")
-    strange = [name for name in encoders if name not in wanted]
-    if strange:
-        raise InputError(f"an encoder was given for {', '.join(strange)}, which is not trained: {', '.join(wanted)}")
-    return wanted
+        hint = "; rename its column 'label' to 'labels'" if "label" in corpus.samples else ""
+        raise InputError(f"no row of {corpus.name} has a label; give labels in the manifest's column 'labels'{hint}")
+    present = present_modalities(corpus)
+    names = tuple(dict.fromkeys(modalities or present))
+    missing = [name for name in names if name not in present]
+    if missing:
+        raise InputError(f"{corpus.name} has no {', '.join(missing)}; it has {', '.join(present)}")
+    unused = [name for name in encoders if name not in names]
+    if unused:
+        raise InputError(
+            f"an encoder was given for {', '.join(unused)}, but the trained modalities are {', '.join(names)}; add the "
+            "modality or leave the encoder out"
+        )
+    return names
+
+
+def _check_before_training(output: str | Path | None, execution: Execution, changes: Changes) -> int:
+    """Check all that would fail only after training; the seed."""
+    if output is not None:
+        checkpoint.require_own_folder(output)
+    check_device(execution.device)
+    seed = changes.get("seed", 0)
+    if seed < 0:
+        raise InputError(f"seed must be at least 0; given {seed}")
+    return seed
 
 
 def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
-    """The corpus with a valid split: its own, or 20 % of its train rows, seeded, alike in labels.
+    """Return the corpus with a valid split: its own, or about 20 % of its train rows, stratified by label.
 
-    Speakers, or else dialogues, stay whole where there are several: as near to 20 % as they allow.
+    Speakers (or dialogues, if there are no speakers) are not split if there are several. The same seed gives the same
+    split.
 
     Raises:
-        InputError: no valid rows, and fewer than ten train rows to take them from.
+        InputError: there are no valid rows and fewer than ten labelled train rows.
     """
     train = corpus.samples["split"] == "train"
     labelled = train & (corpus.multi_label | (corpus.samples["labels"].map(len) > 0))
     if not train.any() or (corpus.samples["split"] == "valid").any():
-        corpus.split("train")  # raises, naming the splits there are, where there is no such row
+        corpus.split("train")  # raises an error that names the existing splits if there are no train rows
         return corpus
     if labelled.sum() < FEWEST_ROWS:
         raise InputError(
-            f"{corpus.name} has no valid rows and {labelled.sum()} labelled train rows; mark rows valid in the column "
-            f"split, or give at least {FEWEST_ROWS} train rows, of which 20 % are then held out"
+            f"{corpus.name} has no valid rows and {labelled.sum()} labelled train rows; mark rows as valid in the "
+            f"column 'split', or give at least {FEWEST_ROWS} labelled train rows, of which 20 % are held out"
         )
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -159,32 +174,32 @@ def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
     kinds = rows["labels"].map(manifest.SEPARATOR.join)
     count = max(2, min(HELD_OUT_FOLDS, groups.nunique(), kinds.value_counts().max()))
     folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():  # labels of fewer rows than folds are no mistake
+    with warnings.catch_warnings():  # a label may have fewer rows than there are folds
         warnings.simplefilter("ignore", UserWarning)
-        parts = [held for _, held in folds.split(np.zeros(len(rows)), kinds, groups)]
-    chosen = min(parts, key=lambda held: abs(len(held) - len(rows) / HELD_OUT_FOLDS))  # one speaker may have most rows
+        parts = [positions for _, positions in folds.split(np.zeros(len(rows)), kinds, groups)]
+    chosen = min(parts, key=lambda part: abs(len(part) - len(rows) / HELD_OUT_FOLDS))  # one speaker may have most rows
     splits = corpus.samples["split"].copy()
     splits[rows.index[chosen]] = "valid"
     return corpus.with_splits(splits)
 
 
-def _phrases(wanted: Sequence[str], base: EmotionModel | WordTable | None) -> PhraseEncoder:
-    """The base's word table; else its sentence encoder where there is text, and the table that ships where not."""
+def _choose_phrases(names: Sequence[str], base: EmotionModel | WordTable | None) -> PhraseEncoder:
+    """Return the base's word table if it has one. Else return its sentence encoder for text, or the shipped table."""
     if isinstance(base, WordTable):
         return base
     if base is not None and isinstance(base.phrases, WordTable):
         return base.phrases
-    if "text" not in wanted:
+    if "text" not in names:
         return checkpoint.read_word_table()
     if base is None or base.phrases is None:
-        raise InputError("training on text needs a base model, whose sentence encoder reads it, or a word table")
+        raise InputError("training on text needs a base model with a sentence encoder, or a word table; give base")
     return base.phrases
 
 
 def _start(
     name: str, phrases: PhraseEncoder, base: EmotionModel | None, corpus: Corpus, transformer: Pretrained | None
 ) -> tuple[ModalityConfig, dict[str, dict[str, Tensor]]]:
-    """How a modality is read, and the weights that its encoder starts from."""
+    """Return the configuration of a modality, and the pretrained weights of its encoder."""
     if transformer is not None:
         return transformer.modality, {name: transformer.weights}
     if name == "text" and isinstance(phrases, WordTable):
@@ -192,8 +207,8 @@ def _start(
         return ModalityConfig("words", "recurrent", 68, columns, parts=LabelParts(vad_share=0.5)), {}
     if name == "text":
         if base is None:
-            raise InputError("training on text needs a base model, whose sentence encoder reads it, or a word table")
-        return base.config.modalities["text"].with_settings(strength=1.0), {}  # its adapters start anew
+            raise InputError("training on text needs a base model with a sentence encoder, or a word table; give base")
+        return base.config.modalities["text"].with_settings(strength=1.0), {}  # new adapters are trained
     if name == "audio":
         rows = corpus.samples["audio"].notna() & (corpus.samples["split"] == "train")
         return recipes.speech_modality(int(rows.sum())), {}
@@ -203,62 +218,69 @@ def _start(
 def _recipe(
     name: str, modality: ModalityConfig, phrases: PhraseEncoder, base: EmotionModel | None, changes: Changes
 ) -> Recipe:
+    """The recipe of one modality, with the changes of the caller."""
     config = recipes.training(recipes.kind_of(name, modality), **changes)
     if modality.features == "waveform":
         config = replace(config, max_frames=LONGEST_SOUND)
-    elif modality.features == "speech" and modality.encoder == "pooled":  # to read them whole costs nothing there
+    elif modality.features == "speech" and modality.encoder == "pooled":  # whole recordings are cheap here
         config = replace(config, max_frames=modality.longest)
     like = base if base is not None and phrases is base.phrases else None
     return Recipe({name: modality}, phrases, config, like)
 
 
-def _rows(
+def _read_rows(
     model: EmotionModel, corpus: Corpus, modality: str, progress: bool
 ) -> tuple[EmotionData, EmotionData, dict[str, str]]:
-    """Training and validation rows of one modality, and the rows that could not be read."""
-    used = corpus.where(corpus.samples[modality].notna() & corpus.samples["split"].isin(("train", "valid")))
-    inputs, failures = _inputs(model, used, modality, progress)
+    """Training and validation rows of one modality, and row id -> message for the rows that could not be read."""
+    candidates = corpus.where(corpus.samples[modality].notna() & corpus.samples["split"].isin(("train", "valid")))
+    inputs, failures = _read_inputs(model, candidates, modality, progress)
     parts = []
     for split, fewest in (("train", 2), ("valid", 1)):
-        rows = used.where((used.samples["split"] == split) & used.samples["id"].isin(set(inputs)))
+        rows = candidates.where((candidates.samples["split"] == split) & candidates.samples["id"].isin(set(inputs)))
         if not corpus.multi_label:
             rows = rows.where(rows.samples["labels"].map(len) > 0)
         if len(rows.samples) < fewest:
-            first = f"; {next(iter(failures.values()))}" if failures else ""
-            raise InputError(f"{corpus.name} has {len(rows.samples)} usable {split} rows with {modality}{first}")
+            failure = f"; the first unreadable row: {next(iter(failures.values()))}" if failures else ""
+            raise InputError(
+                f"{corpus.name} has {len(rows.samples)} usable {split} rows with {modality}; give at least "
+                f"{fewest}{failure}"
+            )
         data = corpus_rows.annotate(rows, {modality: inputs})
-        read = model.config.modalities[modality]
-        shown = {modality: media.Pixels(data.inputs[modality], read)} if read.features == "pixels" else data.inputs
-        parts.append(replace(data, inputs=shown))
-    taught = int((parts[0].targets == 1).any(axis=0).sum())
-    if taught < 2:
-        raise InputError(f"the train rows of {corpus.name} with {modality} bear {taught} label; at least 2 are needed")
+        config = model.config.modalities[modality]
+        stores = {modality: media.Pixels(data.inputs[modality], config)} if config.features == "pixels" else data.inputs
+        parts.append(replace(data, inputs=stores))
+    labels = int((parts[0].targets == 1).any(axis=0).sum())
+    if labels < 2:
+        raise InputError(f"the train rows of {corpus.name} with {modality} have {labels} label; give at least 2 labels")
     if not (parts[1].targets == 1).any():
-        raise InputError(f"no valid row of {corpus.name} with {modality} bears a label: nothing says when to stop")
+        raise InputError(
+            f"no valid row of {corpus.name} with {modality} has a label; give labelled valid rows, on which the best "
+            "epoch is chosen"
+        )
     return parts[0], parts[1], failures
 
 
-def _inputs(
+def _read_inputs(
     model: EmotionModel, corpus: Corpus, modality: str, progress: bool
 ) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
-    """Arrays by id, features of sound and faces from the cache; and why others are missing."""
+    """Row id -> array, and row id -> message for unreadable rows. Features of sound and faces come from the cache."""
     if modality != "text" and model.config.modalities[modality].features != "waveform":
         return cache.cached_features(corpus, modality, progress=progress)
     texts = zip(corpus.samples["id"], corpus.samples["text"], strict=True)
     inputs: dict[str, np.ndarray] = {}
     failures: dict[str, str] = {}
-    for item, given in texts if modality == "text" else cache.spans(corpus, modality):
+    for item, source in texts if modality == "text" else cache.spans(corpus, modality):
         try:
-            inputs[item] = media.read(model, modality, input_of(modality, given), any_sound=True).values
+            inputs[item] = media.read(model, modality, input_of(modality, source), any_sound=True).values
         except (MediaError, MissingFileError, InputError) as error:
             failures[item] = str(error)
     return inputs, failures
 
 
-def _terms(base: EmotionModel | None, phrases: PhraseEncoder, corpus: Corpus) -> dict[str, str]:
-    """Whose terms a model carries beside those of its own training data: what it took from its base."""
+def _licence(base: EmotionModel | None, phrases: PhraseEncoder, corpus: Corpus) -> dict[str, str]:
+    """Provenance of the parts copied from the base, with the combined licence; empty if nothing was copied."""
     if base is None or phrases is not base.phrases:
         return {}
-    known = base.state.provenance
-    taken = {name: str(known[name]) for name in checkpoint.TAKEN if name in known}
-    return {**taken, "licence": "; ".join([f"that of {corpus.name}", *taken.values()])}
+    provenance = base.state.provenance
+    terms = {name: str(provenance[name]) for name in checkpoint.TAKEN if name in provenance}
+    return {**terms, "licence": "; ".join([f"that of {corpus.name}", *terms.values()])}

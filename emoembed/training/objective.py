@@ -1,4 +1,4 @@
-"""What training minimises: labels told apart, items drawn to their label, departures from the start held small."""
+"""The training loss: classification, distance of items from their label, and penalties on weight changes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from emoembed.training.config import TrainConfig
 
 
 class Objective:
-    """The loss of a batch of rows, as a `TrainConfig` has it.
+    """The loss of a batch of rows, as `TrainConfig` sets it.
 
     Args:
-        model: to be trained, on its device.
+        model: the model to train, already on its device.
         data: the training rows.
-        config: which parts count, and how much.
+        config: the terms of the loss and their weights.
     """
 
     def __init__(self, model: Scorer, data: EmotionData, config: TrainConfig) -> None:
@@ -32,20 +32,20 @@ class Objective:
         self.positive = positive_weights(data).to(self.device) if config.positive_weight else None
 
     def __call__(self, points: Mapping[str, Tensor], rows: np.ndarray) -> Tensor:
-        """The loss of the rows at these positions, of their points by modality."""
+        """The loss of the rows at the positions `rows`. `points` has their points by modality."""
         model, config = self.model, self.config
         label_points = model.project(self.features)
         targets, weights = self.targets[rows].to(self.device), self.weights[rows].to(self.device)
-        several = self.data.multi_label[rows]
+        multi_label = self.data.multi_label[rows]
         logits = model.score(points, label_points)
         if len(logits) > 1:
             logits = {**logits, "fused": model.fuse(logits)}
         loss = penalty(model, config)
         for matrix in logits.values():
-            loss = loss + label_loss(matrix, targets, several, weights, config, self.positive)
+            loss = loss + label_loss(matrix, targets, multi_label, weights, config, self.positive)
         if config.pull:
-            one = torch.from_numpy(~several).to(self.device)
-            loss = loss + config.pull * pull(points, label_points, targets, weights * one)
+            single_label = torch.from_numpy(~multi_label).to(self.device)
+            loss = loss + config.pull * pull(points, label_points, targets, weights * single_label)
         return loss
 
 
@@ -57,52 +57,62 @@ def label_loss(
     config: TrainConfig,
     positive: Tensor | None = None,
 ) -> Tensor:
-    """Mean loss of the rows that have this modality."""
-    here = ~logits[:, 0].isnan()
-    several = torch.from_numpy(multi_label).to(here.device) & here
-    one = here & ~several
+    """Mean loss of the rows that have this modality.
+
+    Args:
+        logits: `(rows, labels)`; NaN if a row lacks the modality.
+        targets: `(rows, labels)`: 1, 0, or NaN if the label was not annotated.
+        multi_label: boolean `(rows,)`.
+        weights: `(rows,)`, weights of the single-label rows.
+        config: has the label smoothing.
+        positive: `(labels,)`, weights of the positives in multi-label rows.
+    """
+    present = ~logits[:, 0].isnan()
+    several = torch.from_numpy(multi_label).to(present.device) & present
+    single = present & ~several
     total = logits.new_zeros(())
     if bool(several.any()):
-        known = ~targets[several].isnan()
-        each = binary_cross_entropy_with_logits(
+        annotated = ~targets[several].isnan()
+        losses = binary_cross_entropy_with_logits(
             logits[several], targets[several].nan_to_num(0.0), reduction="none", pos_weight=positive
         )
-        total = total + ((each * known).sum(dim=1) / known.sum(dim=1).clamp(min=1) * known.shape[1]).sum() / 4
-    if bool(one.any()):
-        known = ~targets[one].isnan()
-        log_probabilities = log_softmax(logits[one].masked_fill(~known, -1e4), dim=1)
-        smooth = config.label_smoothing / known.sum(dim=1, keepdim=True)
-        goal = targets[one].nan_to_num(0.0) * (1 - config.label_smoothing) + smooth * known
-        bears = (targets[one].nan_to_num(0.0) > 0).any(dim=1)
-        total = total + (-(goal * log_probabilities).sum(dim=1) * weights[one] * bears).sum()
-    return total / here.sum().clamp(min=1)
+        counts = annotated.sum(dim=1).clamp(min=1)
+        total = total + ((losses * annotated).sum(dim=1) / counts * annotated.shape[1]).sum() / 4
+    if bool(single.any()):
+        annotated = ~targets[single].isnan()
+        log_probabilities = log_softmax(logits[single].masked_fill(~annotated, -1e4), dim=1)
+        smooth = config.label_smoothing / annotated.sum(dim=1, keepdim=True)
+        goal = targets[single].nan_to_num(0.0) * (1 - config.label_smoothing) + smooth * annotated
+        has_label = (targets[single].nan_to_num(0.0) > 0).any(dim=1)
+        total = total + (-(goal * log_probabilities).sum(dim=1) * weights[single] * has_label).sum()
+    return total / present.sum().clamp(min=1)
 
 
 def pull(points: Mapping[str, Tensor], label_points: Mapping[str, Tensor], targets: Tensor, weights: Tensor) -> Tensor:
-    """Mean squared distance of items from their label's point, as ridge regression to label vectors has it.
+    """Mean squared distance of items from the point of their label, as in ridge regression to label vectors.
 
-    Telling seen labels apart may push an item anywhere that is far from the others; unseen labels are placed by how
-    near it is to the seen ones' own points.
+    Cross-entropy alone only moves an item away from the other seen labels. This term moves it to its own label's
+    point, which recognition of unseen labels relies on.
     """
     total = weights.new_zeros(())
-    bears = targets.nan_to_num(0.0)
-    goal = bears.argmax(dim=1)
+    labels = targets.nan_to_num(0.0)
+    goal = labels.argmax(dim=1)
     for name, items in points.items():
-        here = ~items[:, 0].isnan() & (bears.sum(dim=1) == 1) & (weights > 0)
-        if bool(here.any()):
-            distance = (items[here] - label_points[name][goal[here]]).square().sum(dim=1)
-            total = total + (distance * weights[here]).sum() / here.sum()
+        rows = ~items[:, 0].isnan() & (labels.sum(dim=1) == 1) & (weights > 0)
+        if bool(rows.any()):
+            distance = (items[rows] - label_points[name][goal[rows]]).square().sum(dim=1)
+            total = total + (distance * weights[rows]).sum() / rows.sum()
     return total
 
 
 def penalty(model: Scorer, config: TrainConfig) -> Tensor:
-    """What departs from the start, weighed: label projections always, adapted transformers where asked."""
+    """Weighted penalty on changes since the start of training: of label projections and of adapted transformers."""
     drift, adapted = model.departures()
     return config.stay_close * drift + config.stay_close_text * adapted
 
 
 def row_weights(data: EmotionData, balance: float) -> Tensor:
-    """Weights of mean one that lift rows of rare labels: (1 / frequency) ** balance."""
+    """Row weights (1 / label frequency) ** balance, scaled to mean 1. Rows with rare labels get larger weights."""
     if balance == 0.0:
         return torch.ones(len(data))
     counts = np.nansum(data.targets, axis=0)
@@ -113,6 +123,6 @@ def row_weights(data: EmotionData, balance: float) -> Tensor:
 
 
 def positive_weights(data: EmotionData) -> Tensor:
-    """Negatives over positives of each label, `(labels,)`; one where no row bears it."""
+    """Number of negatives divided by number of positives of each label, `(labels,)`; 1 if no row has the label."""
     positives, negatives = (data.targets == 1).sum(axis=0), (data.targets == 0).sum(axis=0)
     return torch.from_numpy(np.where(positives > 0, negatives / np.maximum(positives, 1), 1.0).astype(np.float32))

@@ -1,4 +1,4 @@
-"""How each modality is read and trained: one place for the shipped checkpoints and for every experiment."""
+"""Encoders and training settings of each modality, for the shipped checkpoints and for all experiments."""
 
 from __future__ import annotations
 
@@ -27,42 +27,43 @@ from emoembed.training.loop import Augment
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes a model what it is, beside its rows: what it reads, what embeds labels, how it is trained.
+    """All settings of a model except its rows: its modalities, its phrase encoder and its training.
 
-    Whatever is trained, whether a manifest, a corpus with emotions held out, or a checkpoint that ships, differs in
-    this alone; `fit.train` does the same with each.
+    `fit.train` treats all recipes in the same way, for a manifest, a corpus with held-out emotions or a shipped
+    checkpoint.
     """
 
     modalities: Mapping[str, ModalityConfig]
-    phrases: PhraseEncoder  # embeds labels; where it is a sentence encoder, text starts from its transformer
+    phrases: PhraseEncoder  # embeds labels; a text transformer starts from a sentence encoder's weights
     config: TrainConfig
-    like: EmotionModel | None = None  # over the same phrase encoder: its label space is taken
+    like: EmotionModel | None = None  # a model over the same phrase encoder, whose label space is copied
     weights: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
-    """Modality -> the weights of a published transformer that it starts from."""
-    augmentation: str = "usual"  # how training batches are changed, a key of `AUGMENTATIONS`
-    strength: float | None = None  # of text adapters after training; None leaves it as the modality's settings say
+    """Modality -> the weights of the pretrained transformer that training starts from."""
+    augmentation: str = "usual"  # a key of `AUGMENTATIONS`
+    strength: float | None = None  # of text adapters after training; None: as in the modality's settings
 
 
 TEXT_RANK = 16
 TEXT_STRENGTH = 0.8
-"""Of the trained adapters in `base`, between the untouched encoder (0) and the trained one (1); chosen on validation
-rows of semeval2018, six emotions by name, a corpus that is not trained on: `docs/ablation/by-name`."""
+"""Strength of the trained text adapters in `base`: 0 is the pretrained encoder, 1 the trained one. Chosen on the
+validation rows of semeval2018 (six emotions by name), which is not a training corpus: `docs/ablation/by-name`."""
 TEXT_RESIDUAL, RESIDUAL = 128, 64
-"""Directions of texts, and of sounds and faces, that no word says, for examples to be told by."""
+"""Number of residual item features of texts, and of sounds and faces. They are used only for few-shot labels."""
 SPACE_DIM = 68
-"""Of the spaces of sound and faces: valence, arousal and dominance 4, a cue 32, words 32."""
+"""Dimension of the spaces of sound and faces: 4 for valence, arousal and dominance, 32 for the cue, 32 for words."""
 TEXT_PARTS = LabelParts(vad_share=0.1)
 SPEECH_PARTS = LabelParts(vad_share=0.5, cue_share=0.4, cue="sounds", vad_weights=(0.6, 1.0, 1.0, 0.8))
 FACE_PARTS = LabelParts(vad_share=0.5, cue_share=0.4, cue="looks")
-"""Chosen on validation actors of RAVDESS, emotions held out: `docs/ablation/label-parts`."""
+"""Shares of the label parts, chosen on validation actors of RAVDESS with held-out emotions:
+`docs/ablation/label-parts`."""
 FACE_OVERVIEW = 0.5
-"""Share of the map in closed form beside the face network; see `encoders.layers.joined`."""
+"""Weight of the ridge map, which is added to the output of the face network; see `encoders.layers.joined`."""
 FEW_RECORDINGS = 2000
-"""Below so many training rows speech is read by its statistics alone."""
+"""With fewer training rows, speech is read by its statistics only."""
 MODALITY_DROPOUT = 0.3
-"""Chance that a clip of sound and face loses one of them in training, so that either stands alone."""
+"""Probability that training removes sound or face from a clip, so that the model can also use only one of them."""
 REVISION = {"text": 5, "audio": 6, "video": 5}
-"""Raised when a change to a modality's features, encoders or training makes models kept in the cache stale."""
+"""Increase a number when a change of features, encoders or training makes the cached models of a modality stale."""
 AUGMENTATIONS: dict[str, dict[str, Any] | None] = {
     "usual": {},
     "none": None,
@@ -71,7 +72,7 @@ AUGMENTATIONS: dict[str, dict[str, Any] | None] = {
     "with tempo": {"tempo": 0.1},
     "no throat": {"throat": 0.0},
 }
-"""Ways to change training batches: what departs from the usual settings of `augment.speech`; None leaves them alone."""
+"""Augmentation -> changes of the default arguments of `augment.speech`; None means no augmentation."""
 TRAINING = {
     "text": TrainConfig(
         epochs=2,
@@ -109,7 +110,7 @@ TRAINING = {
     "sequence": TrainConfig(
         epochs=30, batch_size=64, learning_rate=1e-3, patience=8, positive_weight=True, modality_dropout=0.2, bf16=False
     ),
-    # Dai et al. 2020: Adam 1e-3, batches of 64, weighted BCE; there the rate falls on plateaus, here as a cosine
+    # Dai et al. 2020: Adam 1e-3, batches of 64, weighted BCE; they lower the rate on plateaus, we use a cosine
     "mtee": TrainConfig(
         epochs=100, batch_size=64, learning_rate=1e-3, weight_decay=0.0, patience=8, positive_weight=True, bf16=False
     ),
@@ -117,16 +118,16 @@ TRAINING = {
         epochs=60, batch_size=32, learning_rate=2e-3, patience=20, pull=1.0, balance=0.5, bf16=False
     ),
 }
-TRAINING["pixels"] = replace(TRAINING["video"], batch_size=16)  # a step of a transformer takes much memory
+TRAINING["pixels"] = replace(TRAINING["video"], batch_size=16)  # a training step of a transformer needs much memory
 
 
 def training(kind: str, seed: int = 0, **changes: Any) -> TrainConfig:
-    """The training settings of a kind of model (a key of `TRAINING`), with a seed and any changes."""
+    """Training settings of a kind of model (a key of `TRAINING`), with a seed and optional changes."""
     return replace(TRAINING[kind], seed=seed, **changes)
 
 
 def kind_of(modality: str, config: ModalityConfig) -> str:
-    """The key of `TRAINING` for a modality that is read so."""
+    """The key of `TRAINING` for a modality with this configuration."""
     if config.features == "speech" and config.encoder == "pooled":
         return "functionals"
     if config.features == "pixels":
@@ -135,7 +136,7 @@ def kind_of(modality: str, config: ModalityConfig) -> str:
 
 
 def text_modality(trunk_config: dict[str, Any], rank: int = TEXT_RANK) -> ModalityConfig:
-    """Sentences: a transformer whose untouched half embeds labels and whose low-rank adapters are trained."""
+    """Text: a transformer with trained low-rank adapters. Without the adapters, it embeds labels."""
     hidden = int(trunk_config["hidden_size"])
     settings = TransformerSettings(trunk_config, rank, vad_share=TEXT_PARTS.vad_share)
     return ModalityConfig(
@@ -144,7 +145,7 @@ def text_modality(trunk_config: dict[str, Any], rank: int = TEXT_RANK) -> Modali
 
 
 def audio_modality() -> ModalityConfig:
-    """Speech: log-mel bands and prosody through convolutions and a BiGRU."""
+    """Speech: convolutions and a BiGRU over log-mel bands and prosody."""
     return ModalityConfig(
         "speech",
         "spectrogram",
@@ -157,12 +158,12 @@ def audio_modality() -> ModalityConfig:
 
 
 def speech_modality(recordings: int) -> ModalityConfig:
-    """What reads speech, given how many recordings there are to train on."""
+    """Speech, read by statistics or by a network, depending on the number of training recordings."""
     return functionals_modality() if recordings < FEW_RECORDINGS else audio_modality()
 
 
 def functionals_modality() -> ModalityConfig:
-    """Speech by its statistics alone: with a thousand recordings a network over their frames learns less."""
+    """Speech by its statistics only. With a thousand recordings, this works better than a network over frames."""
     settings = PooledSettings(summary="functionals", overview=0.5)
     return ModalityConfig(
         "speech", "pooled", SPACE_DIM, audio.SPEECH.columns, settings, parts=SPEECH_PARTS, residual=RESIDUAL
@@ -170,21 +171,21 @@ def functionals_modality() -> ModalityConfig:
 
 
 def video_modality() -> ModalityConfig:
-    """Faces: a small CNN over each 48x48 face, joined by a map in closed form of what it has learned to see."""
+    """Faces: a small CNN over each 48x48 face, plus a ridge map on the features that the CNN has learned."""
     return ModalityConfig(
         "faces", "face", SPACE_DIM, settings=FaceSettings(overview=FACE_OVERVIEW), parts=FACE_PARTS, residual=RESIDUAL
     )
 
 
 def action_unit_modality(columns: Sequence[str]) -> ModalityConfig:
-    """Facial action units, one row a clip or frame by frame, through a perceptron."""
+    """Facial action units, per clip or per frame, with a multilayer perceptron."""
     return ModalityConfig(
         "action_units", "pooled", SPACE_DIM, tuple(columns), PooledSettings(overview=0.5), parts=FACE_PARTS
     )
 
 
 def sequence_modality(columns: Sequence[str]) -> ModalityConfig:
-    """Ready features in time order, such as word-aligned COVAREP or FACET, through a BiGRU with attention pooling."""
+    """Precomputed feature sequences, such as word-aligned COVAREP or FACET: a BiGRU with attention pooling."""
     return ModalityConfig(
         "sequence",
         "recurrent",
@@ -197,41 +198,42 @@ def sequence_modality(columns: Sequence[str]) -> ModalityConfig:
 
 
 def word_modality(columns: Sequence[str]) -> ModalityConfig:
-    """Word vectors of the table that embeds the labels: their mean with a recurrent correction."""
+    """Text as word vectors of the table that embeds the labels: their mean plus a recurrent correction."""
     return ModalityConfig("words", "words", len(columns), tuple(columns), RecurrentSettings(hidden=96))
 
 
 def augment_of(modalities: Mapping[str, ModalityConfig], way: str = "usual") -> dict[str, Augment]:
-    """What to do to training batches: only this package's own features of sound and faces are augmented.
+    """Return modality -> augmentation of its training batches.
 
-    Where a recording is read by its statistics no noise is added: its floor would hide how quiet quiet moments are,
-    which is among them, and on validation actors of RAVDESS that costs recall of emotions seen and held out. Neither
-    is the tempo changed, which costs some recall of seen ones (`docs/ablation/audio` has both).
+    Only the speech and face features of this package are augmented. No noise is added to speech that is read by its
+    statistics: a noise floor hides the level of quiet moments, which is one of the statistics. On validation actors of
+    RAVDESS, noise reduced the recall of seen and of held-out emotions. The tempo is not changed either, because this
+    reduced the recall of seen emotions a little. `docs/ablation/audio` has both results.
 
     Args:
-        modalities: of the model.
+        modalities: the modalities of the model.
         way: a key of `AUGMENTATIONS`.
     """
-    departs = AUGMENTATIONS[way]
-    if departs is None:
+    changes = AUGMENTATIONS[way]
+    if changes is None:
         return {}
-    changes: dict[str, Augment] = {}
-    for name, one in modalities.items():
-        if one.features == "speech":
-            settings = {"noise": one.encoder != "pooled", **departs}
-            changes[name] = partial(augment.speech, **settings)
-        elif one.features == "faces":
-            changes[name] = augment.faces
-    return changes
+    augmentations: dict[str, Augment] = {}
+    for name, modality in modalities.items():
+        if modality.features == "speech":
+            settings = {"noise": modality.encoder != "pooled", **changes}
+            augmentations[name] = partial(augment.speech, **settings)
+        elif modality.features == "faces":
+            augmentations[name] = augment.faces
+    return augmentations
 
 
 def voice_and_face_modalities(columns: Sequence[str]) -> dict[str, ModalityConfig]:
-    """What reads a clip's speech and its action units, which are called so."""
+    """Modalities for the speech of a clip and for its action units in these columns."""
     return {"audio": functionals_modality(), "video": action_unit_modality(columns)}
 
 
 def voice_and_face(modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed: int = 0) -> Recipe:
-    """Speech and action units of one clip, trained jointly; or one of them alone."""
+    """Recipe for speech and action units of a clip, trained jointly, or for one of them."""
     kind = "functionals" if "audio" in modalities else "action_units"
     dropout = MODALITY_DROPOUT if len(modalities) > 1 else 0.0
     return Recipe(modalities, phrases, training(kind, seed, modality_dropout=dropout))

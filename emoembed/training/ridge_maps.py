@@ -1,4 +1,4 @@
-"""What is fitted in closed form: statistics of columns, and ridge maps from features to label points."""
+"""Fit the closed-form parts of a model: standardisation, and ridge maps from features to label points."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from emoembed.reading.rows import EmotionData, join
 from emoembed.training.background import some_rows
 
 CONSTANT = 1e-5
-"""Standard deviation up to which a column is the same in every row."""
+"""A column with at most this standard deviation counts as constant."""
 
 
 def prepare(
     model: EmotionModel, train: EmotionData, beside: EmotionData | None = None, frames: int = 400
 ) -> EmotionModel:
-    """Fit what must be fitted before training: the columns' statistics, and the maps in closed form.
+    """Fit the standardisation and the ridge maps of a model in place, before training; return the model.
 
     Args:
         model: untrained.
-        train: the rows it will be trained on.
-        beside: rows of other corpora, which the maps alone are fitted on as well.
-        frames: of an item that the maps are fitted on.
+        train: the training rows.
+        beside: rows of other corpora, used only for the ridge maps.
+        frames: number of frames per item that the ridge maps are fitted on.
     """
     fit_standardization(model, train)
     fit_overviews(model, train if beside is None else join([train, beside]), frames)
@@ -37,40 +37,41 @@ def prepare(
 
 @torch.no_grad()
 def finish_faces(model: EmotionModel, data: EmotionData, rows: int = 6000) -> None:
-    """Fit what reads what a face network has learned, after its training: its map in closed form, and `settle`.
+    """Fit the ridge maps of trained face networks on the features that they have learned, and call `settle`.
 
-    Every label counts alike in the map, for some are rare.
+    All labels have the same weight in the ridge map, because some are rare. At most `rows` rows are used.
     """
     model.eval()
     for name, label_points in model.label_points(data.labels).items():
         encoder = model.modality(name).encoder
         if not isinstance(encoder, FaceEncoder):
             continue
-        here = np.array([row in data.inputs[name] for row in data.ids]) & (data.targets == 1).any(axis=1)
-        chosen = data.rows(np.random.default_rng(0).permutation(np.flatnonzero(here))[:rows])
-        bears = torch.from_numpy(chosen.targets == 1).float()
-        longest = model.config.modalities[name].longest
-        places = [np.arange(i, min(i + 64, len(chosen))) for i in range(0, len(chosen), 64)]
-        features = torch.cat([encoder.read(*chosen.batch(at, longest)[name]).float() for at in places])
+        usable = np.array([row in data.inputs[name] for row in data.ids]) & (data.targets == 1).any(axis=1)
+        sample = data.rows(np.random.default_rng(0).permutation(np.flatnonzero(usable))[:rows])
+        labels = torch.from_numpy(sample.targets == 1).float()
+        max_frames = model.config.modalities[name].longest
+        batches = [np.arange(i, min(i + 64, len(sample))) for i in range(0, len(sample), 64)]
+        features = torch.cat([encoder.read(*sample.batch(batch, max_frames)[name]).float() for batch in batches])
         settle(encoder.out, features)
         if encoder.overview is None:
             continue
-        goals = bears @ label_points[:, : model.config.modalities[name].embed_dim] / bears.sum(dim=1, keepdim=True)
-        encoder.overview.fit(features, goals, bears @ (1.0 / bears.sum(dim=0).clamp(min=1.0)))
+        goals = labels @ label_points[:, : model.config.modalities[name].embed_dim] / labels.sum(dim=1, keepdim=True)
+        encoder.overview.fit(features, goals, labels @ (1.0 / labels.sum(dim=0).clamp(min=1.0)))
 
 
 def finished(model: EmotionModel) -> bool:
-    """Whether every face network's map in closed form was fitted."""
+    """Whether the ridge map of every face network was fitted."""
     encoders = [modality.encoder for _, modality in model.each_modality()]
     maps = [encoder.overview for encoder in encoders if isinstance(encoder, FaceEncoder)]
-    return all(bool(one.weight.any()) for one in maps if one is not None)
+    return all(bool(ridge_map.weight.any()) for ridge_map in maps if ridge_map is not None)
 
 
 @torch.no_grad()
 def settle(layer: nn.Linear, inputs: Tensor) -> None:
-    """Move into the bias what columns add that are the same in every row; what they weigh elsewhere nobody learned.
+    """Move the contribution of constant input columns into the bias, and set their weights to 0.
 
-    Trained on single faces, how a face varies over frames is such a column, and in a video it is no longer constant.
+    Training cannot learn the weights of a column that is constant over all rows. Example: after training on single
+    faces, the variation of a face over frames is such a column, but in a video it is no longer constant.
     """
     constant = inputs.std(dim=0) <= CONSTANT
     layer.bias.add_(layer.weight[:, constant] @ inputs.mean(dim=0)[constant])
@@ -79,28 +80,28 @@ def settle(layer: nn.Linear, inputs: Tensor) -> None:
 
 @torch.no_grad()
 def fit_overviews(model: EmotionModel, data: EmotionData, frames: int) -> None:
-    """Fit each encoder's map from statistics to label points.
+    """Fit each encoder's ridge map from feature statistics to label points.
 
-    A row with several labels is drawn to their mean. Corpora count alike, however many rows they have: rows of one
-    have few speakers, rows of another many.
+    The target of a row with several labels is the mean of their points. All corpora have the same total weight,
+    whatever their number of rows, because a corpus with many rows may have few speakers.
     """
-    bears = torch.from_numpy(data.targets == 1).float()
+    labels = torch.from_numpy(data.targets == 1).float()
     for name, label_points in model.label_points(data.labels).items():
         encoder = model.modality(name).encoder
         if not isinstance(encoder, SpectrogramEncoder | PooledEncoder) or encoder.overview is None:
             continue
-        rows = [i for i, row in enumerate(data.ids) if row in data.inputs[name] and bool(bears[i].any())]
+        rows = [i for i, row in enumerate(data.ids) if row in data.inputs[name] and bool(labels[i].any())]
         corpora = [data.ids[i].partition("/")[0] for i in rows]
         counts = Counter(corpora)
         weights = torch.tensor([1.0 / counts[corpus] for corpus in corpora])
         batches = [data.batch(np.array(rows[i : i + 64]), frames)[name] for i in range(0, len(rows), 64)]
         inputs = torch.cat([encoder.summarize(*batch) for batch in batches])
-        goals = bears[rows] @ label_points[:, : model.config.modalities[name].embed_dim]
-        encoder.overview.fit(inputs, goals / bears[rows].sum(dim=1, keepdim=True), weights)
+        goals = labels[rows] @ label_points[:, : model.config.modalities[name].embed_dim]
+        encoder.overview.fit(inputs, goals / labels[rows].sum(dim=1, keepdim=True), weights)
 
 
 def fit_standardization(model: EmotionModel, data: EmotionData, rows: int = 500) -> None:
-    """Fit every encoder's column statistics on some training rows."""
+    """Fit the column means and standard deviations of every encoder on at most `rows` training rows."""
     for name, store in data.inputs.items():
         standardize = getattr(model.modality(name).encoder, "standardize", None)
         if standardize is not None:

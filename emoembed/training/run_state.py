@@ -1,4 +1,4 @@
-"""A training run, kept after every epoch so that a killed run goes on exactly."""
+"""The state of a training run, saved after every epoch, so that a stopped run resumes with the same result."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from emoembed.model.scorer import Scorer
 
 @dataclass
 class Run:
-    """All that the next epoch depends on."""
+    """Everything that the next epoch depends on."""
 
     model: Scorer
     optimizer: Optimizer
     schedule: LambdaLR
-    order: np.random.Generator  # draws the order of rows
-    noise: torch.Generator  # draws augmentation and the modalities that are hidden
+    order: np.random.Generator  # for the order of rows
+    noise: torch.Generator  # for augmentation and modality dropout
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)  # the weights of the best epoch
 
     @property
     def best_epoch(self) -> int:
-        """The epoch with the highest score; of equals the last, which was trained longest."""
+        """The epoch with the highest score. Of equal scores, the last, which was trained longest."""
         return len(self.scores) - 1 - int(np.argmax(self.scores[::-1]))
 
     def has_waited(self, patience: int) -> bool:
-        """Whether so many epochs have passed without a better score."""
+        """Whether at least `patience` epochs have passed since the best one."""
         return bool(self.scores) and len(self.scores) - 1 - self.best_epoch >= patience
 
     def add(self, loss: float, score: float) -> None:
-        """An epoch has ended: note its loss and score, and its weights where they are the best."""
+        """Record the loss and score of an epoch, and copy its weights if it is the best so far."""
         self.losses.append(loss)
         self.scores.append(score)
         if self.best_epoch == len(self.scores) - 1:
@@ -51,7 +51,12 @@ class Run:
 
 
 class RunState:
-    """The state of a run on disk, without pickle: tensors as safetensors, the rest as JSON."""
+    """The state of a run on disk: tensors as safetensors, the rest as JSON; no pickle.
+
+    Args:
+        folder: the folder for the state.
+        config: the settings of the run. A state with other settings is not restored.
+    """
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         self.folder, self.config = folder, dict(config)
@@ -60,7 +65,7 @@ class RunState:
         return (self.folder / "run.json").is_file()
 
     def keep(self, run: Run) -> None:
-        """Write the run; the JSON, which names the tensors' file, is renamed last."""
+        """Write the run. The JSON file names the tensor file; it is written last, so the state is never incomplete."""
         self.folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"model.{name}": value.cpu() for name, value in run.model.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in run.best.items()}
@@ -69,7 +74,7 @@ class RunState:
         tensors |= {"noise": run.noise.get_state(), "global": torch.get_rng_state()}
         name = f"run-{len(run.losses):04d}.safetensors"
         save_file({key: value.contiguous().clone() for key, value in tensors.items()}, self.folder / name)
-        described = {
+        values = {
             "config": self.config,
             "tensors": name,
             "losses": run.losses,
@@ -77,43 +82,44 @@ class RunState:
             "schedule": run.schedule.last_epoch,
             "order": run.order.bit_generator.state,
         }
-        temporary = self.folder / "run.json.tmp"
-        temporary.write_text(json.dumps(described))
-        os.replace(temporary, self.folder / "run.json")
-        for old in self.folder.glob("run-*.safetensors"):
-            if old.name != name:
-                old.unlink()
+        temporary_file = self.folder / "run.json.tmp"
+        temporary_file.write_text(json.dumps(values))
+        os.replace(temporary_file, self.folder / "run.json")
+        for path in self.folder.glob("run-*.safetensors"):
+            if path.name != name:
+                path.unlink()
 
     def restore(self, run: Run) -> None:
-        """Put a kept state back into a run that has just begun.
+        """Load the saved state into a new run.
 
         Raises:
-            CheckpointError: the state belongs to other settings.
+            CheckpointError: the state has other settings.
         """
-        described = json.loads((self.folder / "run.json").read_text())
-        if described["config"] != self.config:
-            changed = [key for key, value in self.config.items() if described["config"].get(key) != value]
+        values = json.loads((self.folder / "run.json").read_text())
+        if values["config"] != self.config:
+            differences = [key for key, value in self.config.items() if values["config"].get(key) != value]
             raise CheckpointError(
-                f"{self.folder} holds a run of other settings ({', '.join(changed)}); finish it or remove it"
+                f"{self.folder} contains a run with other settings ({', '.join(differences)}); use the same settings "
+                "to resume it, or delete it"
             )
-        tensors = load_file(self.folder / described["tensors"])
-        run.losses, run.scores = described["losses"], described["scores"]
-        run.model.load_state_dict(_part(tensors, "model"))
-        run.best = _part(tensors, "best")
+        tensors = load_file(self.folder / values["tensors"])
+        run.losses, run.scores = values["losses"], values["scores"]
+        run.model.load_state_dict(_with_prefix(tensors, "model"))
+        run.best = _with_prefix(tensors, "best")
         state: dict[int, dict[str, Tensor]] = {}
-        for name, value in _part(tensors, "optimizer").items():
+        for name, value in _with_prefix(tensors, "optimizer").items():
             index, _, key = name.partition(".")
             state.setdefault(int(index), {})[key] = value
         run.optimizer.load_state_dict({"state": state, "param_groups": run.optimizer.state_dict()["param_groups"]})
-        run.schedule.last_epoch = described["schedule"]
+        run.schedule.last_epoch = values["schedule"]
         rates = zip(run.schedule.base_lrs, run.schedule.lr_lambdas, strict=True)
         for group, (base, rate) in zip(run.optimizer.param_groups, rates, strict=True):
             group["lr"] = base * rate(run.schedule.last_epoch)
-        run.order.bit_generator.state = described["order"]
+        run.order.bit_generator.state = values["order"]
         run.noise.set_state(tensors["noise"])
         torch.set_rng_state(tensors["global"])
 
 
-def _part(tensors: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with `kind.`, without it."""
-    return {name.removeprefix(f"{kind}."): value for name, value in tensors.items() if name.startswith(f"{kind}.")}
+def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix.`; the prefix is removed from the names."""
+    return {name.removeprefix(f"{prefix}."): value for name, value in tensors.items() if name.startswith(f"{prefix}.")}

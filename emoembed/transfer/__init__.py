@@ -1,1 +1,1 @@
-"""A model and rows to another model."""
+"""Adapt a trained model with a few rows: few-shot labels and mean alignment."""

@@ -1,8 +1,8 @@
-"""Unlabelled recordings of one's own: a model moved to where they lie.
+"""Adapt a model to unlabelled recordings from another microphone, room, speaker or camera (mean alignment).
 
-Another microphone, room, speaker or camera moves all of a modality's points alike, whatever the emotion. The mean of
-a few items nobody has labelled says by how much, and it is taken off: the speaker and corpus normalisation of speech
-emotion recognition (Schuller et al. 2010), done where items are compared.
+Such a change shifts all points of a modality by the same vector, whatever the emotion. The mean of a few unlabelled
+items estimates this shift, and the model subtracts it. Speech emotion recognition knows this as speaker and corpus
+normalisation (Schuller et al. 2010); here it is applied to the points in the shared space, not to the features.
 """
 
 from __future__ import annotations
@@ -20,48 +20,53 @@ from emoembed.model.model import EmotionModel
 from emoembed.model.scorer import Batch
 
 MODALITIES = ("audio", "video")
-"""Not text: what texts have in common is what they are about, and which emotions that calls for."""
+"""Text is excluded: the mean of texts shows their topic, and a topic is related to emotions."""
 HALF = 8
-"""Items at which half of what they differ by is taken off."""
+"""Number of items at which half of the estimated shift is subtracted."""
 FEWEST = 5
-"""Items below which what they share may as well be their emotion: a warning."""
+"""With fewer items, the estimated shift may come from their emotion, so a warning is given."""
 
 
 @torch.no_grad()
 def attune(model: EmotionModel, items: Iterable[Batch]) -> EmotionModel:
-    """A copy of a model in which such items have the mean point of those it was trained on.
+    """Return a copy of a model in which items like these have the same mean point as the training items.
 
     Args:
-        model: left as it is; what it was attuned to before counts no longer, for the modalities the items have.
-        items: batches of sound or faces, of any emotions, best of several; no label is read.
+        model: not changed. Its earlier mean alignment is discarded for the modalities of the items.
+        items: batches of audio or video. The items should show several emotions. No labels are used.
 
     Raises:
-        InputError: no item of sound or faces, a model that scores by raw dot products, or one that was taught labels
-            by sounds or faces, whose examples cannot be moved afterwards.
+        InputError: there is no item with audio or video, or the model has few-shot labels learned from audio or video
+            examples, which cannot be shifted afterwards.
     """
     attuned = deepcopy(model).eval()
     for name in model.modalities:
         attuned.modality(name).shift.zero_()
     encoded: dict[str, list[Tensor]] = {}
     for batch in items:
-        for name, points in attuned.encode({n: one for n, one in batch.items() if n in MODALITIES}).items():
+        for name, points in attuned.encode({n: frames for n, frames in batch.items() if n in MODALITIES}).items():
             encoded.setdefault(name, []).append(points[~points.isnan().any(dim=1)])
-    found = {name: torch.cat(points) for name, points in encoded.items()}
-    counts = {name: len(points) for name, points in found.items() if len(points)}
+    item_points = {name: torch.cat(points) for name, points in encoded.items()}
+    counts = {name: len(points) for name, points in item_points.items() if len(points)}
     if not counts:
-        raise InputError("attuning needs recordings or faces of your own; given none")
-    taught = sorted({label for label, own in model.state.taught.items() if set(own) & set(counts)})
+        raise InputError("attune needs recordings or faces of your own; given none")
+    taught = sorted({label for label, examples in model.state.taught.items() if set(examples) & set(counts)})
     if taught:
         raise InputError(
-            f"attune first, then adapt: the examples of {', '.join(taught)} were heard or seen before, and stay there"
+            f"the model already has audio or video examples of {', '.join(taught)}, which attune cannot shift; "
+            "attune the model first, then adapt it"
         )
     few = [f"{count} items of {name}" for name, count in counts.items() if count < FEWEST]
     if few:
-        advice = "give about thirty, of different emotions"
-        warnings.warn(f"attuned to {', '.join(few)} alone; {advice}", stacklevel=2)
+        advice = "give about 30 items of different emotions"
+        warnings.warn(f"attuned to only {', '.join(few)}; {advice}", stacklevel=2)
     for name in model.modalities:
-        count, said = counts.get(name, 0), model.config.modalities[name].embed_dim
-        shift = count / (count + HALF) * (found[name].mean(dim=0) - model.modality(name).background) if count else None
-        attuned.modality(name).shift.copy_(model.modality(name).shift if shift is None else shift[:said])
+        count, embed_dim = counts.get(name, 0), model.config.modalities[name].embed_dim
+        shift = (
+            count / (count + HALF) * (item_points[name].mean(dim=0) - model.modality(name).background)
+            if count
+            else None
+        )
+        attuned.modality(name).shift.copy_(model.modality(name).shift if shift is None else shift[:embed_dim])
     attuned.state = replace(model.state, attuned={**model.state.attuned, **counts})
     return attuned

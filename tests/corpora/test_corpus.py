@@ -64,9 +64,9 @@ def test_counts_agree_with_counting_by_hand(corpus):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ids": ["a", "a"]}, "small: id 'a' stands more than once"),
+        ({"ids": ["a", "a"]}, "small: id 'a' occurs more than once"),
         ({"labels": [("joy",), ("awe",)]}, "small: labels holds 'awe'; expected only joy, love"),
-        ({"labels": [("joy", "love"), ()]}, "several labels, yet the corpus is not said to be multi-label"),
+        ({"labels": [("joy", "love"), ()]}, "several labels, but multi_label is False"),
         ({"split": "dev"}, "small: split holds 'dev'; expected only train, valid, test"),
     ],
 )
@@ -77,7 +77,7 @@ def test_a_corpus_checks_its_rows(change, message):
 
 
 def test_a_corpus_without_a_column_names_it(corpus):
-    with pytest.raises(CorpusError, match="small: the samples lack speaker; a corpus has id, text"):
+    with pytest.raises(CorpusError, match="small: the samples lack the columns speaker; a corpus has id, text"):
         Corpus("small", corpus.samples.drop(columns="speaker"), corpus.labels, multi_label=True)
 
 

@@ -40,7 +40,7 @@ def test_cells_are_read_as_written(tmp_path):
         ("id,text\na,b\nc,d,e\n", "line 3: 3 cells; expected 2"),
         ('id,text\na,"b\nc,d\n', "line 3: unexpected end of data"),
         ("id,words\na,b\n", "no column 'text'; the columns found are id, words"),
-        ("id,id,text\na,b,c\n", "the columns id, id, text name one twice"),
+        ("id,id,text\na,b,c\n", "the columns id, id, text contain a name twice"),
         ("", "no column 'id'; the columns found are none"),
     ],
 )
@@ -99,7 +99,7 @@ def test_media_files_of_one_name_are_refused(tmp_path):
     (tmp_path / "again").mkdir()
     for place in ("1.wav", "again/1.wav"):
         (tmp_path / place).touch()
-    with pytest.raises(CorpusError, match=r"1\.wav and .*again/1\.wav share a name; keep one"):
+    with pytest.raises(CorpusError, match=r"1\.wav and .*again/1\.wav have the same name; keep one"):
         media_files(tmp_path, (".wav",), "<number>")
 
 

@@ -27,13 +27,13 @@ def test_a_manifest_is_read_by_its_path_or_by_name(tmp_path):
 
 def test_an_unknown_corpus_lists_the_known():
     with pytest.raises(
-        CorpusError, match=r"there is no corpus 'ravdes'; known are goemotions, dair_emotion, .*manifests"
+        CorpusError, match=r"there is no corpus 'ravdes'; give one of goemotions, dair_emotion, .*manifest"
     ):
         corpora.load("ravdes", ".")
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(MissingFileError, match=r"there is no .*nowhere, where meld should lie"):
+    with pytest.raises(MissingFileError, match=r"there is no .*nowhere; give the folder that holds meld"):
         corpora.load("meld", tmp_path / "nowhere")
 
 

@@ -77,7 +77,7 @@ def test_labels_stay_as_written_and_repeat_nowhere(tmp_path):
 @pytest.mark.parametrize("cell", ["joy;hope", '"joy,hope"'])
 def test_labels_joined_by_another_mark_are_refused(tmp_path, cell):
     (tmp_path / "m.csv").write_text(f"id,text,labels\na,x,{cell}\n")
-    with pytest.raises(CorpusError, match=r"label 'joy.hope' names several; labels are joined by '\|': joy\|hope"):
+    with pytest.raises(CorpusError, match=r"label 'joy.hope' holds several names; join labels with '\|': joy\|hope"):
         manifest.read(tmp_path / "m.csv")
 
 
@@ -137,9 +137,9 @@ def test_jsonl_may_list_labels_and_leave_fields_out(tmp_path):
     [
         (
             "id,words\na,x\n",
-            "no column 'text', 'audio' or 'video', of which one is needed; the columns found are 'words'",
+            "no column 'text', 'audio' or 'video'; at least one is needed; the columns found are 'words'",
         ),
-        ("id,text\na,x\na,y\n", "row 2, column id: 'a' stands in row 1 too"),
+        ("id,text\na,x\na,y\n", "row 2, column id: 'a' is also in row 1"),
         ("id,text\na,x\n,y\n", "row 2, column id: empty"),
         ("id,text,start\na,x,soon\n", "row 1, column start: expected a number, found 'soon'"),
         ("id,text,turn\na,x,1.5\n", "row 1, column turn: expected a whole number, found '1.5'"),
@@ -180,7 +180,7 @@ def test_a_manifest_that_is_not_there_is_named(tmp_path):
 def test_another_format_is_refused(corpus, tmp_path):
     (tmp_path / "mine.ods").touch()
     for call in (lambda path: manifest.read(path), lambda path: manifest.write(corpus, path)):
-        with pytest.raises(CorpusError, match=r"a manifest is one of \.csv, .*\.xlsx, not '\.ods'"):
+        with pytest.raises(CorpusError, match=r"expected a manifest with suffix \.csv, .*\.xlsx; found '\.ods'"):
             call(tmp_path / "mine.ods")
 
 

@@ -19,7 +19,7 @@ def test_a_support_has_labels_as_manifests_do(tmp_path):
     for name in ("rows.csv", "rows.jsonl"):
         assert read_support(tmp_path / name) == [{"label": ["joy", "awe"], "text": "so vast"}]
     (tmp_path / "none.csv").write_text("emotion,text\njoy,so vast\n")
-    with pytest.raises(InputError, match="no column label, which says what each row teaches; it has emotion, text"):
+    with pytest.raises(InputError, match="no column 'label' with the label of each row; its columns are emotion, text"):
         read_support(tmp_path / "none.csv")
 
 

@@ -114,7 +114,7 @@ def test_a_face_model_is_finished_once_and_an_unfinished_one_refused(text_model,
     (kept,) = (tmp_path / "held_out").iterdir()
     weights = load_file(kept)
     save_file({k: torch.zeros_like(v) if "overview.weight" in k else v for k, v in weights.items()}, kept)
-    with pytest.raises(InputError, match="remove it"):
+    with pytest.raises(InputError, match="delete it"):
         make()
 
 

@@ -49,7 +49,7 @@ def test_the_probe_sees_preprocessing_and_nothing_else():
     assert leak_audit.audit(honest, ["joy"]).probes["joy"] < 0.65
     found = leak_audit.audit(cut, ["joy"])
     assert found.probes["joy"] > leak_audit.SUSPICIOUS
-    assert found.lines()[-1].endswith("lengths alone tell it, so read its figure with care")
+    assert found.lines()[-1].endswith("lengths alone predict it, so its zero-shot result may be inflated")
     few = Fold("toy", "sequence", *[rows(0).rows(np.arange(12))] * 3, {})
     assert leak_audit.audit(few, ["joy"]).lines()[-1].endswith("too few rows")
 

@@ -67,7 +67,7 @@ def test_emotions_that_a_protocol_holds_out_together_are_all_absent(
     four = {"neutral", "joy", "sadness", "anger"}
     assert set(trained[1]) == four
     assert all(set(labels) < four for labels in trained[2:])
-    with pytest.raises(InputError, match="trains without excitement, surprise, frustration together; given 'surprise'"):
+    with pytest.raises(InputError, match="holds out excitement, surprise, frustration together; given 'surprise'"):
         run(
             stand_in("iemocap", "nine-class"),
             "iemocap",
@@ -92,7 +92,7 @@ def test_a_split_without_rows_is_refused_before_any_training(manifest, text_mode
 
 def test_rows_without_emotions_are_refused_with_the_remedy(stand_in, text_model, word_table, cache, tmp_path):
     shutil.copy(stand_in("mosei", "pickle") / "mosei_senti_data.pkl", tmp_path)
-    with pytest.raises(InputError, match=r"no row of mosei bears an emotion .*put CMU_MOSEI_Labels\.csd beside it"):
+    with pytest.raises(InputError, match=r"no row of mosei has an emotion label .*put CMU_MOSEI_Labels\.csd beside it"):
         run(tmp_path, "mosei", "mosei-6", text_model, word_table, cache)
 
 

@@ -33,7 +33,7 @@ def test_groups_are_the_names_together_or_each_in_turn(study, manifest, text_mod
 @pytest.mark.parametrize("ask", [leak_audit.audit_study, zero_shot.evaluate, few_shot.evaluate])
 def test_a_study_that_holds_out_nothing_says_how_to_name_emotions(ask, manifest, text_model):
     whole = Study(str(manifest), manifest.parent, text_model)
-    with pytest.raises(InputError, match=r"need emotions that are held out; given unseen=None: name them"):
+    with pytest.raises(InputError, match=r"need held-out emotions; given unseen=None: name them"):
         ask(whole)
 
 

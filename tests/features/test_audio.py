@@ -161,7 +161,7 @@ def test_a_blink_of_sound_and_a_constant_are_told():
 )
 def test_times_that_are_none_are_refused(start, end):
     sound = np.sin(np.arange(32_000) / 10).astype(np.float32)
-    with pytest.raises(InputError, match=r"start and end are seconds, 0 <= start < end; given start="):
+    with pytest.raises(InputError, match=r"start, end and limit are numbers of seconds, with 0 <= start < end; given"):
         audio.read_audio(sound, 16_000, start=start, end=end)
     assert len(audio.read_audio(sound, 16_000, start=0.5, end=float("inf"))) == 24_000
 
@@ -208,7 +208,7 @@ def test_a_whisper_is_trimmed_by_its_loudness():
 
 def test_a_file_without_a_header_is_told_to_come_as_an_array(tmp_path):
     (tmp_path / "a.raw").write_bytes(bytes(4000))
-    with pytest.raises(MediaError, match=r"a\.raw is raw samples without a header; give \(samples, sampling_rate\)"):
+    with pytest.raises(MediaError, match=r"a\.raw has raw samples without a header; give \(samples, sampling_rate\)"):
         audio.read_audio(tmp_path / "a.raw")
 
 
@@ -274,7 +274,7 @@ def test_a_sound_as_long_as_what_is_looked_at_is_not_cut():
 
 def test_a_film_of_which_a_part_is_looked_at_says_so(film):
     (note,) = audio.waveform(film, limit=1.0).notes
-    assert note.text == "the first 1 of 2 s were looked at"
+    assert note.text == "the first 1 of 2 s were read"
 
 
 @pytest.mark.parametrize("wrong", [{"start": "1"}, {"end": np.array([1, 2])}, {"limit": "3"}])

@@ -97,13 +97,13 @@ def test_two_extractions_into_one_store_take_turns(tmp_path):
 
 
 def test_misuse_is_told(tmp_path):
-    with pytest.raises(MissingFileError, match="is no feature store"):
+    with pytest.raises(MissingFileError, match="is not a feature store"):
         FeatureStore(tmp_path)
     with pytest.raises(InputError, match="repeat an id"):
         extract([("a", 1), ("a", 2)], features, tmp_path / "s")
     extract([("a", 1)], features, tmp_path / "s")
     other = FeatureSet("other", ("a", "c"), 10.0)
-    with pytest.raises(InputError, match="holds toy features"):
+    with pytest.raises(InputError, match="has toy features"):
         extract([("b", 1)], lambda n: Features(np.zeros((n, 2), np.float32), other), tmp_path / "s")
 
 

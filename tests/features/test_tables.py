@@ -96,14 +96,14 @@ def test_text_is_no_number(tmp_path, rows):
     path.write_text("clip,x\na,1\na,\na,n.a.\n")
     with pytest.raises(InputError, match=r"column 'x' is not numeric; 'n\.a\.' in row 3 is text"):
         read_table(path, key="clip", columns=["x"])
-    with pytest.raises(InputError, match="no numeric column beside 'clip'; it has clip, x"):
+    with pytest.raises(InputError, match="no numeric column besides 'clip'; it has clip, x"):
         read_table(path, key="clip")
 
 
 def test_nan_and_infinity_are_refused_or_filled(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("clip,x,y\na,1,\na,-inf,nan\nb,inf,3\nb,1e300,4\nb,5,5\n")
-    with pytest.raises(InputError, match=r"column 'x' holds NaN or infinite values in 3 of 5 rows, and so do 1 more"):
+    with pytest.raises(InputError, match=r"column 'x' has NaN or infinite values in 3 of 5 rows, and so have 1 other"):
         read_table(path, key="clip")
     found = read_table(path, key="clip", fill=-1.0)
     assert found["a"].values.tolist() == [[1, -1], [-1, -1]]
@@ -126,8 +126,8 @@ def test_every_row_needs_its_item(tmp_path):
         ("a.csv.gz", b"no gzip", "cannot be read as a .csv table"),
         ("a.csv", b"clip,x\na,1\nb,2,3,4\n", "cannot be read as a .csv table"),
         ("a.csv", b"clip,x\na,1,2\nb,2,3\n", "cannot be read as a .csv table: Length of header"),
-        ("a.csv", b"clip,x\n", "has column names and no rows"),
-        ("a.xlsx", b"", "no table of features: these are .csv, .tsv"),
+        ("a.csv", b"clip,x\n", "has column names but no rows"),
+        ("a.xlsx", b"", "not a feature table; expected .csv, .tsv"),
     ],
 )
 def test_files_that_are_no_tables(tmp_path, name, content, message):

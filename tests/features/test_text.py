@@ -32,7 +32,7 @@ def test_each_token_is_its_vector_as_written_or_in_lower_case(vectors):
 
 
 @pytest.mark.parametrize(
-    ("given", "says"), [("", "holds no words"), (" -- ", "holds no words"), ("zzz", "no word of 'zzz'")]
+    ("given", "says"), [("", "has no words"), (" -- ", "has no words"), ("zzz", "no word of 'zzz'")]
 )
 def test_a_text_without_a_known_word_is_an_error(given, says, vectors):
     with pytest.raises(InputError, match=says):
@@ -69,7 +69,7 @@ def test_a_file_that_is_none_of_them_is_refused(tmp_path):
     with pytest.raises(MissingFileError, match="no word vectors at"):
         text.read_word_vectors(tmp_path / "absent.bin")
     (tmp_path / "prose.txt").write_text("this is no table\nof vectors at all\n")
-    with pytest.raises(InputError, match=r"prose\.txt is not word2vec binary"):
+    with pytest.raises(InputError, match=r"prose\.txt is neither word2vec binary"):
         text.read_word_vectors(tmp_path / "prose.txt")
     (tmp_path / "cut.bin").write_bytes(b"5 300\njoy \x00\x01")
     with pytest.raises(InputError, match=r"cut\.bin says it holds 5 vectors of 300 numbers, too many"):

@@ -293,8 +293,8 @@ def test_a_black_picture_holds_no_face():
     [
         ("empty.mp4", b"", r"empty\.mp4 \(0 bytes\) cannot be read as video: Invalid data"),
         ("text.mp4", b"not a film" * 100, r"text\.mp4 \(1000 bytes\) cannot be read as video"),
-        ("empty.jpg", b"", r"empty\.jpg cannot be read as an image: 0 bytes"),
-        ("text.png", b"no picture", r"text\.png cannot be read as an image: 10 bytes that are no \.png picture"),
+        ("empty.jpg", b"", r"empty\.jpg cannot be read as an image: its 0 bytes"),
+        ("text.png", b"no picture", r"text\.png cannot be read as an image: its 10 bytes are not a \.png picture"),
     ],
 )
 def test_unreadable_files(tmp_path, name, content, message):
@@ -308,7 +308,7 @@ def test_files_without_pictures_and_missing_files(media, tmp_path):
     truncated.write_bytes(media[1].read_bytes()[:20_000])
     with pytest.raises(MediaError, match=r"cut\.mp4 \(20000 bytes\) cannot be read as video"):
         read_faces(truncated)
-    with pytest.raises(MediaError, match=r"voice\.wav has no pictures"):
+    with pytest.raises(MediaError, match=r"voice\.wav has no video track"):
         read_faces(media[0])
     with pytest.raises(MissingFileError, match=r"no video or image file at .*nowhere\.mp4"):
         read_faces(tmp_path / "nowhere.mp4")
@@ -319,10 +319,10 @@ def test_files_without_pictures_and_missing_files(media, tmp_path):
 @pytest.mark.parametrize(
     ("video", "message"),
     [
-        (np.full((2, 80, 80, 3), np.nan), r"\(2, 80, 80, 3\) holds 38400 NaN or infinite"),
-        (np.full((80, 80), np.inf, np.float32), "holds 6400 NaN or infinite"),
+        (np.full((2, 80, 80, 3), np.nan), r"\(2, 80, 80, 3\) has 38400 NaN or infinite"),
+        (np.full((80, 80), np.inf, np.float32), "has 6400 NaN or infinite"),
         (np.full((80, 80), 255.0), r"values in 0\.\.1; given 255 to 255"),
-        (np.zeros((80, 80), np.int64), "uint8 0..255 or float 0..1; given int64"),
+        (np.zeros((80, 80), np.int64), "uint8 values 0..255 or float values 0..1; given int64"),
         (np.zeros((2, 80, 80, 5), np.uint8), r"given shape \(2, 80, 80, 5\)"),
         (np.zeros((3, 80, 80), np.uint8), r"\(3, 80, 80\) looks like one image with its channels first"),
         (np.zeros(80, np.uint8), r"given shape \(80,\)"),
@@ -343,9 +343,9 @@ def test_an_array_of_no_frames():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"rate": 0}, "rate is frames a second, above 0; given 0"),
+        ({"rate": 0}, "rate is frames per second, above 0; given 0"),
         ({"rate": float("nan")}, "given nan"),
-        ({"start": -1}, "start is seconds .* given -1"),
+        ({"start": -1}, "start is a time in seconds, .* given -1"),
         ({"start": 2, "end": 1}, "after start; given start=2, end=1"),
         ({"limit": 0}, "limit is a number of faces, at least 1, or None; given 0"),
         ({"side": "top"}, "'left', 'right' or None .* given 'top'"),
@@ -358,10 +358,10 @@ def test_bad_arguments(noise, arguments, message):
 
 def test_bad_frame_rates(noise, media):
     for rate in (-1, float("nan"), "fast"):
-        with pytest.raises(InputError, match=f"frame_rate is frames a second, above 0; given {rate!r}"):
+        with pytest.raises(InputError, match=f"frame_rate is frames per second, above 0; given {rate!r}"):
             read_faces((noise, rate))
     for other in ((media[1], 25), (noise,), (noise, 25, 1)):
-        with pytest.raises(InputError, match=r"a tuple as video is \(array, frames a second\)"):
+        with pytest.raises(InputError, match=r"a video tuple is \(array, frame rate\); given"):
             read_faces(other)
 
 
@@ -425,7 +425,7 @@ def test_a_picture_of_more_pixels_than_can_be_read_is_told(tmp_path):
     parts = [b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(b"0"), b"IEND"]
     chunks = [struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in parts]
     (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
-    with pytest.raises(MediaError, match=r"huge\.png: more pixels than the 120,000,000 that pictures are read up to"):
+    with pytest.raises(MediaError, match=r"huge\.png: more pixels than the limit of 120,000,000"):
         read_faces(tmp_path / "huge.png")
 
 
@@ -515,7 +515,7 @@ def test_strips_and_pictures_of_too_many_pixels_are_refused_by_their_size(size, 
 def test_a_picture_whose_size_is_not_known_before_is_not_decoded(astronaut, tmp_path):
     # OpenCV reads Radiance's form, whatever the name; Pillow, which reads sizes, does not
     (tmp_path / "a.png").write_bytes(cv2.imencode(".hdr", astronaut.astype(np.float32))[1].tobytes())
-    with pytest.raises(MediaError, match=r"a\.png cannot be read as an image: \d+ bytes that are no \.png picture"):
+    with pytest.raises(MediaError, match=r"a\.png cannot be read as an image: its \d+ bytes are not a \.png picture"):
         read_faces(tmp_path / "a.png")
 
 

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import typer
 
-from emoembed import __version__
+from emoembed import __version__, corpora
 from emoembed.encoders.recurrent import RecurrentSettings
 from emoembed.features.store import FeatureStore
 from emoembed.features.text import word_feature_set
@@ -125,18 +125,24 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
         (("predict", "--labels", "joy"), "nothing to work on"),
         (("predict", "--text", "party", "--labels-file", "no.json"), "no labels at no.json"),
         (("predict", "--manifest", "a.csv", "--labels", "joy"), "give --output"),
-        (("predict", "--manifest", "a.csv", "--text", "party"), "many rows go to --output"),
+        (("predict", "--manifest", "a.csv", "--text", "party"), "many rows are written to --output"),
         (("predict", "--manifest", "no.csv", "--output", "b.csv", "--labels", "joy"), "there is no no.csv"),
         (("evaluate", "nothing", "--data", "."), "there is no corpus 'nothing'"),
         (("evaluate", "meld"), "where is meld?"),
         (("evaluate", "meld", "--seed", "1", "--seeds", "2"), "--seed is one run and --seeds many"),
         (("adapt", "--support", "a.csv", "--output", "x", "--labels", "joy", "--labels-file", "b"), "give one of them"),
         (("train", "--manifest", "a.csv", "--output", "x", "--encoder", "face=y"), "--encoder takes text=NAME"),
-        (("evaluate", "meld", "--data", ".", "--seeds", "3"), "--seed and --seeds go with --unseen"),
+        (("evaluate", "meld", "--data", ".", "--seeds", "3"), "--seed and --seeds need --unseen"),
         (("evaluate", "meld", "--data", ".", "--protocol", "x"), "there is no protocol 'x'; known are default"),
-        (("evaluate", "meld", "--data", ".", "--epochs", "3"), "go with --unseen or --protocol"),
-        (("evaluate", "meld", "--unseen", "joy", "--device", "cuda"), "--device and --batch-size go without --unseen"),
-        (("evaluate", "mosei", "--protocol", "mosei-6", "--batch-size", "8"), "go without --unseen and --protocol"),
+        (("evaluate", "meld", "--data", ".", "--epochs", "3"), "need --unseen or --protocol"),
+        (
+            ("evaluate", "meld", "--unseen", "joy", "--device", "cuda"),
+            "--device and --batch-size cannot be used with --unseen",
+        ),
+        (
+            ("evaluate", "mosei", "--protocol", "mosei-6", "--batch-size", "8"),
+            "cannot be used with --unseen or --protocol",
+        ),
         (("adapt", "--support", "no.csv", "--output", "x"), "no support at no.csv"),
         (("train", "--manifest", "no.csv", "--output", "x"), "there is no no.csv"),
     ],
@@ -171,7 +177,7 @@ def test_evaluate_prints_writes_and_warns_of_training_rows(tiny, toy, capsys, tm
     folder = tmp_path / "scores"
     assert run("evaluate", toy, "--split", "train", "--model", tiny, "--output", folder) == 0
     printed = capsys.readouterr()
-    assert "was trained on rows of toy's train split: this is no test" in printed.err
+    assert "was trained on rows of toy's train split, so this is not a test" in printed.err
     figures = json.loads((folder / "metrics.json").read_text())
     assert figures["trained_on"]
     assert f"uar         {figures['uar']:.3f}" in printed.out
@@ -203,14 +209,14 @@ def test_evaluate_unseen_prints_means_over_seeds(tiny, capsys, tmp_path, monkeyp
 
 def test_zero_shot_text_needs_a_sentence_encoder(tiny, toy, capsys):
     assert run("evaluate", toy, "--unseen", "joy", "--model", tiny) == 2
-    assert "start from a sentence encoder, which this model lacks" in capsys.readouterr().err
+    assert "start from a sentence encoder, but this model has a word table" in capsys.readouterr().err
 
 
 def test_adapt_saves_a_checkpoint_that_knows_its_examples(tiny, capsys, tmp_path):
     (tmp_path / "rows.csv").write_text("label,text\nnostalgia,rain alone\nnostalgia,alone\n")
     folder = tmp_path / "adapted"
     assert run("adapt", "--support", tmp_path / "rows.csv", "--output", folder, "--model", tiny) == 0
-    assert "labels moved by examples: nostalgia" in capsys.readouterr().out
+    assert "adapted labels: nostalgia" in capsys.readouterr().out
     after, before = (
         one.predict("rain alone", labels=["joy", "nostalgia"]).scores["nostalgia"]
         for one in (Recognizer.from_pretrained(folder), load(tiny))
@@ -218,7 +224,7 @@ def test_adapt_saves_a_checkpoint_that_knows_its_examples(tiny, capsys, tmp_path
     assert after > before
     harmful = ("--steps", "2", "--max-harm", "2", "--output", tmp_path / "other")
     assert run("adapt", "--support", tmp_path / "rows.csv", "--model", tiny, *harmful) == 2
-    assert "max_harm is a share of items, 0 to 1; given 2.0" in capsys.readouterr().err
+    assert "max_harm must be a share of items, 0 to 1; given 2.0" in capsys.readouterr().err
 
 
 def test_extract_counts_and_exits_one_when_a_file_fails(capsys, tmp_path):
@@ -290,7 +296,7 @@ def test_info_label(tiny, capsys):
     assert "was trained on it" in printed
     after = printed.split("nearest labels:\n")[1].splitlines()
     assert [line.startswith("  ") for line in after] == [True] * 10 + [False]
-    assert after[10].startswith("text: nearest trained on: joy 1.00")
+    assert after[10].startswith("text: nearest training labels: joy 1.00")
     assert run("info", "label", "zzzz", "--model", tiny) == 2
     assert "'zzzz' has no vector" in capsys.readouterr().err
 
@@ -310,6 +316,8 @@ def test_help_of_each_shows_an_example_and_says_something_of_every_option(comman
     printed = capsys.readouterr().out
     assert f"Usage: emoembed {command}" in printed
     assert f"emoembed {command} " in printed.split("Example")[1]
+    for corpus in re.findall(r"emoembed (?:evaluate|prepare) (\w+) ", printed):
+        assert corpus in corpora.NAMES
     for option in typer.main.get_command(app).commands[command].params:
         assert option.help, option.name
     if "--model" in printed:
@@ -415,7 +423,7 @@ def test_a_folder_of_recordings_is_a_manifest_of_its_files(voice, capsys, tmp_pa
         assert set(written["label"]) <= {"joy", "anger"}
     assert "3 of 3 rows scored" in capsys.readouterr().out
     assert run("predict", "--audio", tmp_path / "talk", "--labels", "joy,anger") == 2
-    assert "the scores of 3 files go to a table" in capsys.readouterr().err
+    assert "the scores of 3 files are written to a table" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("default")

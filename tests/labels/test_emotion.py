@@ -96,12 +96,12 @@ def test_a_description_may_say_how_an_emotion_sounds_and_looks():
 @pytest.mark.parametrize(
     ("description", "said"),
     [
-        (5, "'saudade' is described by 5; a description is a definition, or a dictionary"),
+        (5, "'saudade' is described by 5; a description must be a definition, or a dictionary"),
         (["longing"], "'saudade' is described by"),
-        ({"sounds": 5}, "sounds of label 'saudade' is a string; given 5"),
-        ({"synonyms": ["longing", 3]}, "synonyms of label 'saudade' are strings"),
-        ({"synonyms": 3}, "synonyms of label 'saudade' are strings"),
-        ({"valence": -1.0}, "three numbers from -1 to 1, or none of them is given"),
+        ({"sounds": 5}, "sounds of label 'saudade' must be a string; given 5"),
+        ({"synonyms": ["longing", 3]}, "synonyms of label 'saudade' must be strings"),
+        ({"synonyms": 3}, "synonyms of label 'saudade' must be strings"),
+        ({"valence": -1.0}, "three numbers from -1 to 1, or all None"),
         ({"valence": 50, "arousal": 5, "dominance": 5}, "three numbers from -1 to 1"),
         ({"valence": "low", "arousal": 0.0, "dominance": 0.0}, "three numbers from -1 to 1"),
     ],

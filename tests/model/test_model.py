@@ -132,9 +132,9 @@ def test_a_configuration_survives_json(three_model):
 def test_bad_configurations_are_told():
     with pytest.raises(CheckpointError, match="encoder 'psychic' is unknown"):
         ModalityConfig("speech", "psychic", 8)
-    with pytest.raises(InputError, match="vad_share and cue_share are shares of at most 1 together"):
+    with pytest.raises(InputError, match="vad_share and cue_share must be at least 0 and sum to at most 1"):
         ModalityConfig("speech", "pooled", 8, parts=LabelParts(vad_share=0.7, cue_share=0.7))
-    with pytest.raises(InputError, match="modalities are some of"):
+    with pytest.raises(InputError, match="modalities must be one or more of"):
         ModelConfig({"smell": ModalityConfig("speech", "pooled", 8)}, phrase_dim=4)
 
 

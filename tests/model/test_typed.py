@@ -31,7 +31,7 @@ def test_every_encoders_settings_come_back_from_json_as_their_own_type(modality)
         (PooledSettings, {"hidden": "wide"}, "hidden"),
         (PooledSettings, {"summary": "smoke"}, "summary"),
         (PooledSettings, {"colour": 1}, "PooledSettings has no colour"),
-        (PooledSettings, [], "PooledSettings is an object"),
+        (PooledSettings, [], "PooledSettings must be a JSON object"),
         (State, {"seen": {"text": "joy"}}, "seen"),
         (State, {"taught": {"awe": {"text": "two"}}}, "taught"),
         (State, {"described": {"awe": {"name": "awe", "valence": 3.0}}}, "described"),
@@ -54,8 +54,8 @@ def test_a_wrongly_typed_setting_is_told_when_the_checkpoint_is_read(text_model,
 
 
 def test_settings_of_another_encoder_are_refused_and_the_usual_ones_filled_in():
-    with pytest.raises(InputError, match="settings of the pooled encoder are PooledSettings"):
+    with pytest.raises(InputError, match="settings of the pooled encoder must be PooledSettings"):
         ModalityConfig("units", "pooled", 24, ("a",), RecurrentSettings())
     assert ModalityConfig("units", "pooled", 24, ("a",)).settings == PooledSettings()
-    with pytest.raises(InputError, match="a transformer is needed; this modality is read by the pooled encoder"):
+    with pytest.raises(InputError, match="must be a transformer; it is the pooled encoder"):
         _ = ModalityConfig("units", "pooled", 24, ("a",)).trunk_config

@@ -79,7 +79,10 @@ def test_a_word_like_no_emotion_known_promises_nothing_however_near_it_lies(reco
     said = {far: _of(model, "sunny", far, monkeypatch) for far in (0.0, 0.9999)}
     assert said[0.0]["expected_auc"] is not None
     assert said[0.9999]["expected_auc"] is None
-    assert "sunny lies in text is guessed from the word: no emotion like it is known" in said[0.9999]["warning"]
+    assert (
+        "the position of sunny in text is guessed from the word: no known emotion is similar to it"
+        in said[0.9999]["warning"]
+    )
     assert "guessed" not in _of(model, "joy", 0.9999, monkeypatch)["warning"]
 
 

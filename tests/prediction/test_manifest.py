@@ -189,7 +189,7 @@ def test_a_part_that_is_shorter_than_noted_is_begun_anew(rows, recognizer, monke
 
 
 def test_a_batch_of_no_texts_is_refused(rows, recognizer):
-    with pytest.raises(InputError, match="batch_size >= 1 is needed; given 0"):
+    with pytest.raises(InputError, match="batch_size must be at least 1; given 0"):
         scoring.predict_manifest(recognizer, rows, LABELS, rows.with_name("out.csv"), batch_size=0)
 
 

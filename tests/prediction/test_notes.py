@@ -86,16 +86,14 @@ def test_a_part_of_a_recording_in_a_manifest_says_how_much_of_it_was_read(base, 
     (tmp_path / "m.csv").write_text("id,audio,start,end\npart,long.wav,5,324\nshort,long.wav,5,15\n")
     predict_manifest(base, tmp_path / "m.csv", LABELS, tmp_path / "scores.csv")
     part, short = pd.read_csv(tmp_path / "scores.csv", keep_default_na=False)["notes"]
-    assert part.startswith(
-        "audio cut: the first 300 of 319 s were looked at; audio cut: the first 30 of 300 s of speech"
-    )
+    assert part.startswith("audio cut: the first 300 of 319 s were read; audio cut: the first 30 of 300 s of speech")
     assert short == ""
 
 
 def test_a_long_recording_says_how_much_was_read(base, voice):
     result = base.predict(audio=(np.tile(voice(5.0), 65), RATE), labels=LABELS)
     assert [note.text for note in result.notes] == [
-        "the first 300 of 325 s were looked at",
+        "the first 300 of 325 s were read",
         "the first 30 of 300 s of speech were read",
     ]
 

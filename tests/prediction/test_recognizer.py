@@ -203,7 +203,7 @@ def test_adapting_names_what_it_cannot_use_and_keeps_what_was_taught(recognizer,
     for support in (None, "x", {"text": "x", "label": "awe"}):
         with pytest.raises(InputError, match="a list of rows or a table"):
             recognizer.adapt(support)
-    with pytest.raises(InputError, match=r"steps is a whole number.*given 1\.5"):
+    with pytest.raises(InputError, match=r"steps must be a whole number.*given 1\.5"):
         recognizer.adapt([{"text": "x", "label": "awe"}], steps=1.5)
 
 
@@ -301,7 +301,7 @@ def test_skipping_answers_the_others_and_says_why(recognizer, sound):
     assert (heard.label, list(heard.absent)) == (second.label, ["audio"])
     (nothing,) = recognizer.predict([None], labels=LABELS, errors="skip")
     assert "nothing to work on" in nothing.absent["text"]
-    with pytest.raises(InputError, match="errors is 'raise' or 'skip'; given 'ignore'"):
+    with pytest.raises(InputError, match="errors must be 'raise' or 'skip'; given 'ignore'"):
         recognizer.predict("ok", labels=LABELS, errors="ignore")
 
 
@@ -333,7 +333,7 @@ def test_no_more_items_are_read_than_are_encoded_next(recognizer, monkeypatch):
 def test_examples_count_once_and_cells_of_nothing_are_nothing(recognizer):
     rows = [{"text": "we made it", "audio": float("nan"), "label": ["joy", "happy"]}]
     assert recognizer.adapt(rows).model.state.taught == {"joy": {"text": 1}}
-    with pytest.raises(InputError, match="a table is no list of items; give a column of it, one of text"):
+    with pytest.raises(InputError, match="a table is not a list of items; give one of its columns: text"):
         recognizer.predict(pd.DataFrame({"text": ["we made it"]}), labels=LABELS)
 
 

@@ -96,18 +96,18 @@ def test_a_picture_said_to_be_the_face_is_not_searched(recognizer):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"audio": 7}, r"audio is a path, bytes, an open file, \(samples, sampling_rate\).*given int"),
+        ({"audio": 7}, r"audio must be a path, bytes, an open file, \(samples, sampling_rate\).*given int"),
         ({"audio": {"samples": [1]}}, "given a dictionary of samples"),
         ({"audio": np.zeros(9)}, "an audio array comes with its sampling rate"),
         ({"audio": (np.zeros((50, 40)), RATE)}, r"with at most 32 channels; given shape \(50, 40\)"),
         ({"audio": (np.full(RATE, 9000.0), RATE)}, "divide by their full scale"),
-        ({"audio": (np.array(["a"]), RATE)}, "audio is an array of numbers; given one of <U1"),
+        ({"audio": (np.array(["a"]), RATE)}, "audio must be an array of numbers; given an array of <U1"),
         ({"video": {"face": True}}, "given a dictionary of face"),
         (
             {"video": [[np.zeros((9, 9)), np.zeros((8, 8))]]},
-            r"frames of a video are of one size; given \(8, 8\), \(9, 9\)",
+            r"frames of a video must have the same size; given \(8, 8\), \(9, 9\)",
         ),
-        ({"video": [["a.png", "b.png"]]}, "a list of frames holds pictures or arrays"),
+        ({"video": [["a.png", "b.png"]]}, "a list of frames must have only pictures or arrays"),
         ({"video": 3.5}, "given float"),
     ],
 )
@@ -233,7 +233,7 @@ def test_an_open_file_of_the_disk_is_not_read_into_memory(tmp_path):
 
 @pytest.mark.parametrize("face", [1, "true", None])
 def test_whether_a_picture_is_a_face_is_true_or_false(recognizer, face):
-    with pytest.raises(InputError, match="'face' is True or False"):
+    with pytest.raises(InputError, match="'face' must be True or False"):
         recognizer.predict(video={"image": np.zeros((64, 64, 3), np.uint8), "face": face}, labels=["joy"])
 
 

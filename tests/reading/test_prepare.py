@@ -25,10 +25,10 @@ def test_faults_are_counted_once_and_mended(tmp_path):
     done = prepare(toy({"x": values, "y": broken, "z": np.zeros((0, 3), np.float32)}), tmp_path / "out")
     assert done.notes == (
         "said before",
-        "audio: 2 of 24 values were infinite, in 2 columns, most in b; 0 stands in their place",
-        "audio: 1 of 24 values were NaN, in 2 columns, most in b; 0 stands in their place",
+        "audio: 2 of 24 values were infinite, in 2 columns, most in b; they were replaced by 0",
+        "audio: 1 of 24 values were NaN, in 2 columns, most in b; they were replaced by 0",
         "audio: 1 columns are constant: c",
-        "audio: 1 rows have no features, such as z (nothing of this modality falls into it)",
+        "audio: 1 rows have no features, such as z (the item has no frames of this modality)",
     )
     np.testing.assert_array_equal(done.features["audio"]["x"], values)
     assert done.features["audio"]["y"][0, 1] == 0
@@ -74,23 +74,23 @@ def test_preparing_again_does_nothing_and_another_corpus_is_refused(tmp_path):
     before = (tmp_path / "out" / "audio" / "shard-00000.npy").stat().st_mtime_ns
     prepare(toy(arrays), tmp_path / "out")
     assert (tmp_path / "out" / "audio" / "shard-00000.npy").stat().st_mtime_ns == before
-    with pytest.raises(InputError, match="holds mosei with other rows"):
+    with pytest.raises(InputError, match="contains mosei with other rows"):
         prepare(toy({"other": arrays["x"]}), tmp_path / "out")
     mended = toy(arrays)
     mended.samples["text"] = "said otherwise"
     mended.samples["labels"] = pd.Series([("awe",)] * len(mended.samples), dtype=object)
-    with pytest.raises(InputError, match="holds mosei as it was; labels and text are others now"):
+    with pytest.raises(InputError, match="contains mosei with other values of labels and text"):
         prepare(mended, tmp_path / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()
-    with pytest.raises(InputError, match=r"holds thesis\.txt"):
+    with pytest.raises(InputError, match=r"contains thesis\.txt"):
         prepare(toy(arrays), tmp_path / "full")
 
 
 def test_a_folder_of_the_user_s_own_media_is_never_touched(tmp_path):
     (tmp_path / "out" / "audio").mkdir(parents=True)
     (tmp_path / "out" / "audio" / "interview.wav").write_text("precious")
-    with pytest.raises(InputError, match="audio holds files that are not a feature store's"):
+    with pytest.raises(InputError, match="audio contains files that are not part of a feature store"):
         prepare(toy({"x": np.ones((2, 3), np.float32)}), tmp_path / "out")
     assert (tmp_path / "out" / "audio" / "interview.wav").read_text() == "precious"
 
@@ -108,5 +108,5 @@ def test_rows_whose_media_are_others_now_are_refused(corpus_of, tmp_path, voice)
     for name in ("a", "b"):
         soundfile.write(tmp_path / f"{name}.wav", voice(1.0), 16_000)
     prepare(corpus_of([None], audio=[str(tmp_path / "a.wav")]), tmp_path / "out")
-    with pytest.raises(InputError, match="audio are others now"):
+    with pytest.raises(InputError, match="other values of audio"):
         prepare(corpus_of([None], audio=[str(tmp_path / "b.wav")]), tmp_path / "out")

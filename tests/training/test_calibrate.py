@@ -130,7 +130,9 @@ def test_rows_of_several_labels_calibrate_each_by_itself(trained, valid):
     assert not bool(known.curves[:2].any())
     assert bool(trained.modality("video").log_weight == weight)
     none = type(valid)(valid.ids, valid.inputs, valid.labels, np.zeros_like(targets), ~valid.multi_label)
-    with pytest.raises(InputError, match="validation rows that bear a label; there are none"):
+    with pytest.raises(
+        InputError, match="needs validation rows with a label, but none of 300 has both video and a label"
+    ):
         calibrate(trained, "video", none)
 
 

@@ -83,7 +83,7 @@ def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
 def test_a_run_of_other_settings_is_not_taken_up(fresh, toy, tmp_path):
     loop.fit(prepare(fresh(), toy()), toy(), toy(30, 2), CONFIG, execution=Execution(resume=tmp_path))
     other = TrainConfig(epochs=7, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
-    with pytest.raises(CheckpointError, match=r"a run of other settings \(epochs\)"):
+    with pytest.raises(CheckpointError, match=r"a run with other settings \(epochs\)"):
         loop.fit(fresh(), toy(), toy(30, 2), other, execution=Execution(resume=tmp_path))
 
 

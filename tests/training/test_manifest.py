@@ -87,7 +87,7 @@ def test_the_same_seed_gives_the_same_weights(sentences, word_table):
 def test_a_manifest_without_labels_says_where_they_belong(word_table, tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("id,text,label\na,hello,joy\nb,oh no,anger\n")
-    with pytest.raises(InputError, match=r"no row of mine bears a label.*'label' has to be named 'labels'"):
+    with pytest.raises(InputError, match=r"no row of mine has a label.*rename its column 'label' to 'labels'"):
         manifest.train_manifest(path, base=word_table)
 
 
@@ -143,7 +143,7 @@ def test_clips_are_trained_on_by_a_few_faces_and_recordings_read_by_statistics_w
 def test_training_names_what_is_missing(corpus_of, sentences, word_table):
     with pytest.raises(InputError, match="toy has no audio; it has text"):
         manifest.train_manifest(sentences, modalities=["audio"], base=word_table)
-    with pytest.raises(InputError, match="bear 1 label; at least 2"):
+    with pytest.raises(InputError, match="have 1 label; give at least 2"):
         manifest.train_manifest(corpus_of(["joy sunny"] * 12, ["joy"] * 12), base=word_table)
     with pytest.raises(InputError, match="needs a base model"):
         manifest.train_manifest(sentences)
@@ -153,7 +153,7 @@ def test_valid_rows_that_bear_nothing_cannot_say_when_to_stop(corpus_of, word_ta
     texts, labels = [f"jubilant {i}" for i in range(12)], [("joy", "anger"), ("joy",), ("anger",)] * 4
     corpus = corpus_of(texts, [*labels[:9], (), (), ()])
     corpus = corpus.with_splits(["train"] * 9 + ["valid"] * 3)
-    with pytest.raises(InputError, match="no valid row of toy with text bears a label: nothing says when to stop"):
+    with pytest.raises(InputError, match="no valid row of toy with text has a label; give labelled valid rows"):
         manifest.train_manifest(corpus, base=word_table)
 
 
@@ -164,7 +164,7 @@ def test_what_stands_in_the_way_is_told_before_the_work(sentences, word_table, t
         manifest.train_manifest(sentences, tmp_path, base=word_table)
     with pytest.raises(InputError, match="device 'nonsense' cannot be used here"):
         manifest.train_manifest(sentences, base=word_table, execution=Execution("nonsense"))
-    with pytest.raises(InputError, match="seed is at least 0"):
+    with pytest.raises(InputError, match="seed must be at least 0"):
         manifest.train_manifest(sentences, base=word_table, seed=-1)
 
 

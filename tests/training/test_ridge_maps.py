@@ -197,7 +197,7 @@ def test_a_modality_few_rows_have_is_fitted_on_those(word_table):
     fit_background(model, data)
     assert int(model.modality("audio").calibration.reference.any(dim=1).sum()) == 10
     none = EmotionData(ids, {"audio": {}, "video": frames}, data.labels, targets, data.multi_label)
-    with pytest.raises(InputError, match="none of 3000 rows has audio, which is to be fitted"):
+    with pytest.raises(InputError, match="none of 3000 rows has audio, but the model reads audio"):
         fit_standardization(model, none)
 
 

@@ -37,7 +37,7 @@ def test_items_of_another_place_are_brought_home(at_home, toy):
         frames += 1.5
     home = model.modality("video").background
     before = (mean_point(model, away) - home).norm()
-    with pytest.warns(UserWarning, match="attuned to 2 items of video alone"):
+    with pytest.warns(UserWarning, match="attuned to only 2 items of video"):
         few = attune.attune(model, batches(away, range(2)))
     many = attune.attune(model, batches(away, range(60)))
     left = [float((mean_point(m, away) - home).norm() / before) for m in (few, many)]
@@ -73,7 +73,7 @@ def test_texts_attune_nothing(three_model):
 
 def test_what_was_heard_before_cannot_be_attuned(three_model, sounds):
     taught = Recognizer(three_model).adapt([{"audio": sounds[0], "label": "awe"}])
-    with pytest.raises(InputError, match="attune first, then adapt: the examples of awe"):
+    with pytest.raises(InputError, match="already has audio or video examples of awe, which attune cannot shift"):
         taught.attune(audio=sounds)
     by_text = Recognizer(three_model).adapt([{"text": "wow", "label": "awe"}])  # which is not in the way
     assert bool(by_text.attune(audio=sounds).model.modality("audio").shift.any())
@@ -95,7 +95,7 @@ def test_nothing_to_attune_to_is_told(at_home, three_model):
     recognizer = Recognizer(three_model)
     with pytest.raises(InputError, match="recordings or faces of your own; given none"):
         recognizer.attune()
-    with pytest.raises(InputError, match=r"a list of audio, each an item; given 'a\.wav'"):
+    with pytest.raises(InputError, match=r"a list of audio items; given 'a\.wav'"):
         recognizer.attune(audio="a.wav")
     with pytest.raises(InputError, match="audio 1 to attune to is None"):
         recognizer.attune(audio=["a.wav", None])

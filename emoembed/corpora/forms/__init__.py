@@ -1,1 +1,1 @@
-"""File forms that corpora share."""
+"""Readers of file forms that several corpora use."""

@@ -1,8 +1,8 @@
-"""Computational sequences, the CMU SDK's file form: HDF5 with features and their times, video by video.
+"""Computational sequences, the file form of the CMU SDK: HDF5 files with features and their times for each video.
 
-Layout: `<root>/data/<video>/features` `(rows, dim)` and `intervals` `(rows, 2)` in seconds, and `<root>/metadata`,
-JSON texts by key, `dimension names` among them (Zadeh et al. 2018, github.com/A2Zadeh/CMU-MultimodalSDK).
-A file that was aligned before has entries `<video>[<number>]`; they are joined again, in the order of their times.
+Layout: `<root>/data/<video>/features` `(rows, dim)` and `intervals` `(rows, 2)` in seconds, and `<root>/metadata` with
+JSON strings, such as `dimension names` (Zadeh et al. 2018, github.com/A2Zadeh/CMU-MultimodalSDK).
+In an already aligned file, the entries are `<video>[<number>]`. They are joined again and sorted by time.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from emoembed.errors import CorpusError, CorpusFileError
 
 @dataclass(frozen=True)
 class Timed:
-    """Values with their times: `values` `(rows, dim)` and `intervals` float64 `(rows, 2)` in seconds, by start."""
+    """Values with their times: `values` `(rows, dim)` and float64 `intervals` `(rows, 2)` in seconds, by start."""
 
     values: np.ndarray
     intervals: np.ndarray
 
 
 class ComputationalSequence(Mapping[str, Timed]):
-    """A `.csd` file, open for reading: video -> its features and their times. Nothing is read before it is asked for.
+    """An open `.csd` file: video -> its features and their times, read from disk on access.
 
     Raises:
-        MissingFileError: there is no such file.
-        CorpusError: it is not HDF5 or cut short, or lacks the groups of a computational sequence.
+        MissingFileError: the file does not exist.
+        CorpusError: the file is not HDF5, is truncated, or lacks the groups of a computational sequence.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -43,13 +43,13 @@ class ComputationalSequence(Mapping[str, Timed]):
         try:
             roots = [name for name in self._file if "data" in self._file[name]]
             if len(roots) != 1:
-                found = ", ".join(self._file) or "nothing"
+                groups = ", ".join(self._file) or "nothing"
                 raise CorpusError(
-                    f"{self.path} is no computational sequence: expected one group with data, found {found}"
+                    f"{self.path} is not a computational sequence: expected one group with data, found {groups}"
                 )
             self.name = roots[0]
             self._data = self._file[self.name]["data"]
-            self.metadata = _metadata(self._file[self.name], self.path)
+            self.metadata = _read_metadata(self._file[self.name], self.path)
             entries = list(self._data)
         except CorpusError:
             raise
@@ -71,50 +71,55 @@ class ComputationalSequence(Mapping[str, Timed]):
         return video in self._entries
 
     def __getitem__(self, video: str) -> Timed:
-        stored = self.stored(video)
-        starts = stored.intervals[:, 0]
+        timed = self.stored(video)
+        starts = timed.intervals[:, 0]
         if not (np.diff(starts) < 0).any():
-            return stored
+            return timed
         order = np.argsort(starts, kind="stable")
-        return Timed(stored.values[order], stored.intervals[order])
+        return Timed(timed.values[order], timed.intervals[order])
 
     def stored(self, video: str) -> Timed:
-        """The rows of a video in the file's own order, which need not be that of time."""
+        """Return the rows of a video in the order of the file, which may differ from the order of time."""
         parts = [self._read(entry) for entry in self._entries[video]]
         values = parts[0].values if len(parts) == 1 else np.concatenate([part.values for part in parts])
         intervals = parts[0].intervals if len(parts) == 1 else np.concatenate([part.intervals for part in parts])
         return Timed(values, intervals)
 
     def words(self, video: str) -> list[str]:
-        """The words of a video, for a sequence whose features are texts."""
+        """Return the words of a video, for a sequence whose features are words."""
         return [
             word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
             for word in self[video].values.ravel()
         ]
 
     def columns(self, modality: str) -> tuple[str, ...]:
-        """The names of the features' columns: the file's own, else a known set's of that size, else those beside it.
+        """Return the column names of the features.
+
+        They come from the first of: the file's metadata, a `.columns.txt` file beside it, a known feature set of this
+        size.
 
         Raises:
-            CorpusError: they have no names anywhere; the message says where to put them.
+            CorpusError: none of these has the names; the message says which file to write.
         """
         dim = int(self._read(next(iter(self._entries.values()))[0]).values.shape[1])
-        given = self.metadata.get("dimension names")
-        if isinstance(given, list) and len(given) == dim and len(set(map(str, given))) == dim:
-            return tuple(map(str, given))
-        beside = self.path.with_suffix(".columns.txt")
-        if beside.is_file():
-            listed = tuple(beside.read_text(encoding="utf-8").split())
-            if len(listed) != dim or len(set(listed)) != dim:
-                raise CorpusError(f"{beside} names {len(listed)} columns; {self.path.name} has {dim}, all different")
-            return listed
-        known = feature_names.named(dim, modality)
-        if known is None:
+        names = self.metadata.get("dimension names")
+        if isinstance(names, list) and len(names) == dim and len(set(map(str, names))) == dim:
+            return tuple(map(str, names))
+        names_file = self.path.with_suffix(".columns.txt")
+        if names_file.is_file():
+            file_names = tuple(names_file.read_text(encoding="utf-8").split())
+            if len(file_names) != dim or len(set(file_names)) != dim:
+                raise CorpusError(
+                    f"{names_file} has {len(file_names)} names; {self.path.name} needs {dim} different names"
+                )
+            return file_names
+        known_names = feature_names.named(dim, modality)
+        if known_names is None:
             raise CorpusError(
-                f"{self.path}: its {dim} columns have no names, so that nothing tells which of them are emotion "
-                f"scores; write them into {beside.name} beside it, one a line"
+                f"{self.path}: its {dim} columns have no names, so columns of emotion scores cannot be found; write "
+                f"the names into {names_file.name} in the same folder, one per line"
             )
-        return known
+        return known_names
 
     def close(self) -> None:
         """Close the file."""
@@ -132,36 +137,39 @@ class ComputationalSequence(Mapping[str, Timed]):
         except (ValueError, TypeError) as error:
             if isinstance(error, CorpusError):
                 raise
-            raise CorpusFileError(f"{self.path}, {entry}: its times are no numbers ({error})") from error
+            raise CorpusFileError(
+                f"{self.path}, {entry}: its times are not numbers ({error}); fetch the file again"
+            ) from error
         if intervals.ndim != 2 or intervals.shape[1] != 2 or len(intervals) != len(values):
             raise CorpusError(
-                f"{self.path}, {entry}: {values.shape} features and {intervals.shape} intervals do not fit; "
+                f"{self.path}, {entry}: features {values.shape} and intervals {intervals.shape} do not fit; "
                 "expected (rows, dim) and (rows, 2)"
             )
         return Timed(values.reshape(len(values), -1) if len(values) else values.reshape(0, 1), intervals)
 
 
 def open_folder(folder: str | Path) -> dict[str, ComputationalSequence]:
-    """The computational sequences of a folder and below, by the name each file gives itself.
+    """Open the computational sequences in a folder and its subfolders, indexed by the name stored in each file.
 
     Raises:
-        CorpusError: two files give themselves the same name.
+        CorpusError: two files contain the same name.
     """
-    found: dict[str, ComputationalSequence] = {}
+    sequences: dict[str, ComputationalSequence] = {}
     for path in sorted(existing(Path(folder)).rglob("*.csd")):
         sequence = ComputationalSequence(path)
-        if sequence.name in found:
-            raise CorpusError(f"{found[sequence.name].path} and {path} both hold {sequence.name!r}; keep one of them")
-        found[sequence.name] = sequence
-    return found
+        if sequence.name in sequences:
+            other = sequences[sequence.name].path
+            raise CorpusError(f"{other} and {path} both hold {sequence.name!r}; keep one of them")
+        sequences[sequence.name] = sequence
+    return sequences
 
 
-def _metadata(root: Any, path: Path) -> dict[str, Any]:
-    """The metadata's values: JSON where they are, else as text."""
+def _read_metadata(root: Any, path: Path) -> dict[str, Any]:
+    """Read the metadata. Values are parsed as JSON; a value that is not JSON stays a string."""
     values: dict[str, Any] = {}
-    for key, held in root["metadata"].items() if "metadata" in root else ():
-        values_held = hdf5.read_values(held, path, f"metadata/{key}").ravel()
-        text = values_held[0] if len(values_held) else ""
+    for key, dataset in root["metadata"].items() if "metadata" in root else ():
+        cells = hdf5.read_values(dataset, path, f"metadata/{key}").ravel()
+        text = cells[0] if len(cells) else ""
         text = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
         try:
             values[key] = json.loads(text)

@@ -1,4 +1,4 @@
-"""HDF5 files, opened and read with errors of the package's own, and sizes checked before anything is read."""
+"""Open and read HDF5 files. Sizes are checked before reading, and errors are the package's own types."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ DAMAGED = (
     MemoryError,
     OverflowError,
 )
-"""What h5py raises of a file that is damaged: HDF5's own errors come as whichever of these is nearest."""
+"""Errors that h5py raises for damaged files; it maps each HDF5 error to one of these types."""
 
 
 def open_file(path: str | Path) -> Any:
-    """An HDF5 file, open for reading.
+    """Open an HDF5 file for reading.
 
     Raises:
-        MissingFileError: there is no such file.
-        CorpusFileError: it is not HDF5, or cut short.
+        MissingFileError: the file does not exist.
+        CorpusFileError: the file is not HDF5, or is truncated.
     """
     import h5py
 
@@ -39,24 +39,28 @@ def open_file(path: str | Path) -> Any:
         return h5py.File(path, "r")
     except DAMAGED as error:
         raise CorpusFileError(
-            f"{path} is not a whole HDF5 file ({error}); a download that was cut short gives this: fetch it again and "
+            f"{path} is not a complete HDF5 file ({error}); the download may have stopped early: fetch it again and "
             "compare its size"
         ) from error
 
 
 def read_values(dataset: Any, path: Path, where: str) -> np.ndarray:
-    """The values of a data set; one that declares far more than the file can hold, or lies in another file, is refused.
+    """Read the values of a dataset.
 
     Raises:
-        CorpusFileError: it is no data set, cannot be read, declares too much, or leads to another file.
+        CorpusFileError: `dataset` is not a dataset, cannot be read, links to another file, or declares far more values
+            than the file can hold.
     """
     try:
         if dataset.external or dataset.is_virtual or Path(dataset.file.filename).resolve() != path.resolve():
-            raise CorpusFileError(f"{path}, {where}: leads to another file, which is not read; copy the values into it")
-        declared, stored = dataset.size * dataset.dtype.itemsize, path.stat().st_size
-        if not archive_allows(declared, stored):
             raise CorpusFileError(
-                f"{path}, {where}: declares {declared:,} bytes, more than {ARCHIVE_GROWTH} times the file's size"
+                f"{path}, {where}: links to another file, which is not read; copy the values into {path.name}"
+            )
+        declared_size, file_size = dataset.size * dataset.dtype.itemsize, path.stat().st_size
+        if not archive_allows(declared_size, file_size):
+            raise CorpusFileError(
+                f"{path}, {where}: declares {declared_size:,} bytes, more than {ARCHIVE_GROWTH} times the file's size; "
+                "fetch the file again"
             )
         return np.asarray(dataset[()])
     except CorpusFileError:

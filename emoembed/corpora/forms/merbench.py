@@ -1,7 +1,7 @@
-"""MERBench's file form: labels as `.npz`, features as one `.npy` a clip (github.com/zeroQiaoba/MERTools).
+"""The file form of MERBench: labels in an `.npz`, features in one `.npy` per clip (github.com/zeroQiaoba/MERTools).
 
-Layout: `label*.npz` holding `whole_corpus`, or `train_corpus`, `val_corpus` and `test_corpus`: clip -> `{emo, val}`;
-`features/<name>/<clip>.npy`, `(dim,)` or `(frames, dim)`; and `transcription*.csv` with `name` and `english`.
+Layout: `label*.npz` with `whole_corpus`, or `train_corpus`, `val_corpus` and `test_corpus`, each clip -> `{emo, val}`;
+`features/<name>/<clip>.npy`, `(dim,)` or `(frames, dim)`; `transcription*.csv` with the columns `name` and `english`.
 """
 
 from __future__ import annotations
@@ -23,48 +23,49 @@ KINDS = {
     "audio": ("hubert", "wav2vec", "wavlm", "whisper", "vggish", "egemaps", "is09", "opensmile", "audio"),
     "video": ("clip", "vit", "resnet", "manet", "dinov2", "videomae", "eva", "senet", "face", "video", "visual"),
 }
-"""What the published feature folders' names begin with or hold; any other is a text encoder's."""
+"""Parts of the names of the published feature folders, per modality. All other folders are text features."""
 
 
 def read_labels(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """Subset -> clip -> `{emo, val}`."""
-    held = read_npz(path)
-    found = {name: one for name, one in held.items() if isinstance(one, Mapping)}
-    if not found or not set(found) & {*SUBSETS, "whole_corpus"}:
+    """Read the labels: subset -> clip -> `{emo, val}`."""
+    arrays = read_npz(path)
+    subsets = {name: labels for name, labels in arrays.items() if isinstance(labels, Mapping)}
+    if not subsets or not set(subsets) & {*SUBSETS, "whole_corpus"}:
         raise CorpusError(
-            f"{path}: expected whole_corpus, or {', '.join(SUBSETS)}, each clip -> emo; found {', '.join(held)}"
+            f"{path}: expected whole_corpus, or {', '.join(SUBSETS)}, each clip -> emo; found {', '.join(arrays)}"
         )
-    return {name: dict(one) for name, one in found.items()}
+    return {name: dict(labels) for name, labels in subsets.items()}
 
 
 def read_features(folder: Path, clips: list[str]) -> dict[str, Arrays]:
-    """One feature folder a modality: the only one of its kind below `folder`.
+    """Read one feature folder per modality from the subfolders of `folder`.
 
     Raises:
-        CorpusError: two folders are of one modality, or a file has another size than the others.
+        CorpusError: two folders have the same modality, or the files of a folder differ in their number of columns.
+        MissingFileError: there is no feature folder, or a feature folder has no file of these clips.
     """
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for place in sorted(path for path in existing(folder).iterdir() if path.is_dir()):
         modality = modality_of(place.name)
-        if modality in found:
-            raise CorpusError(f"{found[modality]} and {place} are both {modality} features; keep one of them there")
-        found[modality] = place
-    if not found:
-        raise MissingFileError(f"{folder} holds no folder of features, one .npy a clip")
-    return {modality: _read_folder(place, clips) for modality, place in found.items()}
+        if modality in folders:
+            raise CorpusError(f"{folders[modality]} and {place} both hold {modality} features; keep one of them")
+        folders[modality] = place
+    if not folders:
+        raise MissingFileError(f"{folder} holds no feature folder; expected subfolders with one .npy per clip")
+    return {modality: _read_folder(place, clips) for modality, place in folders.items()}
 
 
 def modality_of(name: str) -> str:
-    """Which modality a feature folder is of, by its name."""
+    """Return the modality of a feature folder, by its name."""
     lower = name.lower()
-    for modality, marks in KINDS.items():
-        if any(mark in lower for mark in marks):
+    for modality, name_parts in KINDS.items():
+        if any(part in lower for part in name_parts):
             return modality
     return "text"
 
 
 def read_texts(folder: Path) -> dict[str, str]:
-    """The English transcripts by clip, where there is a `transcription*.csv`."""
+    """Read the English transcripts, clip -> text; an empty dict if there is no `transcription*.csv`."""
     for path in sorted(folder.glob("transcription*.csv")):
         table = read_csv(path, ("name", "english"))
         return dict(zip(table["name"], table["english"], strict=True))
@@ -79,9 +80,12 @@ def _read_folder(folder: Path, clips: list[str]) -> Arrays:
             continue
         arrays[clip] = np.atleast_2d(read_npy(path)).astype(np.float32)
     if not arrays:
-        raise MissingFileError(f"{folder} holds no .npy file of the clips that are labelled, such as {clips[0]}.npy")
+        raise MissingFileError(f"{folder} holds no .npy file of the labelled clips, such as {clips[0]}.npy")
     sizes = {array.shape[1] for array in arrays.values()}
     if len(sizes) != 1:
-        raise CorpusError(f"{folder}: clips have {', '.join(map(str, sorted(sizes)))} columns; extract them anew")
+        raise CorpusError(
+            f"{folder}: clips have {', '.join(map(str, sorted(sizes)))} columns; all need the same number: extract "
+            "them again"
+        )
     dim = sizes.pop()
     return Arrays(FeatureSet(folder.name, tuple(f"{folder.name}_{i:04d}" for i in range(dim))), arrays)

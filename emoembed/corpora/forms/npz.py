@@ -1,4 +1,4 @@
-"""NumPy's `.npz` and `.npy` files, their declared sizes checked before anything is unpacked."""
+"""Read NumPy's `.npz` and `.npy` files. Declared sizes are checked before unpacking."""
 
 from __future__ import annotations
 
@@ -18,41 +18,42 @@ from emoembed.errors import CorpusFileError
 from emoembed.features.limits import ARCHIVE_GROWTH, archive_allows
 
 DAMAGED = (ValueError, SyntaxError, TypeError, TokenError, RecursionError, EOFError, OSError, zlib.error, MemoryError)
-"""What NumPy and the standard library raise of a file that is damaged."""
+"""Errors that NumPy and the standard library raise for damaged files."""
 
 
 def read_npz(path: str | Path) -> dict[str, Any]:
-    """The arrays of an `.npz` file by name; an array of objects is read as pickles are.
+    """Read the arrays of an `.npz` file by name. Object arrays are read with the restricted pickle reader.
 
-    An array of one object comes back as that object.
+    A zero-dimensional object array is returned as its object.
 
     Raises:
-        MissingFileError: there is no such file.
-        CorpusFileError: it is no whole `.npz`, would unpack to far more than its size, or holds more than arrays and
-            plain containers.
+        MissingFileError: the file does not exist.
+        CorpusFileError: the file is not a complete `.npz`, would unpack to far more than its size, or contains anything
+            but arrays and plain containers.
     """
     path = existing(Path(path))
-    held: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
     try:
         with zipfile.ZipFile(path) as archive:
             total = sum(member.file_size for member in archive.infolist())
             if not archive_allows(total, path.stat().st_size):
                 raise CorpusFileError(
-                    f"{path} says it unpacks to {total:,} bytes, more than {ARCHIVE_GROWTH} times its own size"
+                    f"{path} declares {total:,} unpacked bytes, more than {ARCHIVE_GROWTH} times its size; "
+                    "fetch it again"
                 )
             for member in archive.infolist():
                 with archive.open(member) as stream:
                     where = f"{path}, {member.filename}"
-                    held[member.filename.removesuffix(".npy")] = read_array(stream, where, member.file_size)
+                    arrays[member.filename.removesuffix(".npy")] = read_array(stream, where, member.file_size)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError, zlib.error) as error:
         if isinstance(error, CorpusFileError):
             raise
-        raise CorpusFileError(f"{path} is no whole .npz file ({error}); fetch it again") from error
-    return held
+        raise CorpusFileError(f"{path} is not a complete .npz file ({error}); fetch it again") from error
+    return arrays
 
 
 def read_npy(path: str | Path) -> np.ndarray:
-    """The array of numbers of an `.npy` file. Raises as `read_npz`."""
+    """Read an `.npy` file of numbers. Raises the same errors as `read_npz`."""
     path = existing(Path(path))
     try:
         with path.open("rb") as stream:
@@ -60,12 +61,12 @@ def read_npy(path: str | Path) -> np.ndarray:
     except OSError as error:
         raise CorpusFileError(f"{path}: cannot be read: {error}") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
-        raise CorpusFileError(f"{path}: no NumPy array of numbers; extract it again")
+        raise CorpusFileError(f"{path}: not a NumPy array of numbers; extract it again")
     return values
 
 
 def read_array(stream: IO[bytes], where: str, size: int) -> Any:
-    """One array in NumPy's form from an open file of `size` bytes, which must be what its header declares."""
+    """Read one array in NumPy's format from an open file; `size` bytes must be what the array's header declares."""
     try:
         version = np.lib.format.read_magic(stream)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -80,6 +81,6 @@ def read_array(stream: IO[bytes], where: str, size: int) -> Any:
             flat = array_over(stream.read(count * kind.itemsize), kind)
             return flat.reshape(shape, order="F" if fortran else "C")
     except DAMAGED as error:
-        raise CorpusFileError(f"{where}: no NumPy array of numbers ({error}); fetch it again") from error
-    held = pickles.read_bytes(stream.read(), where)
-    return held.item() if shape == () and isinstance(held, np.ndarray) else held
+        raise CorpusFileError(f"{where}: not a NumPy array of numbers ({error}); fetch it again") from error
+    objects = pickles.read_bytes(stream.read(), where)
+    return objects.item() if shape == () and isinstance(objects, np.ndarray) else objects

@@ -1,4 +1,4 @@
-"""Padded arrays back to what they were padded from."""
+"""Remove the padding of padded arrays."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ SIDES = ("left", "right", "none")
 
 
 def padding_side(filled: np.ndarray) -> str:
-    """On which side a corpus is padded: `left`, `right`, or `none`.
+    """Return the side on which a corpus is padded: `left`, `right`, or `none`.
 
     Args:
-        filled: boolean `(items, steps)`: the step holds anything but zeros in any modality.
+        filled: bool `(items, steps)`; True if the step has a non-zero value in any modality.
     """
     leading = int((~filled[:, 0]).sum()) if filled.size else 0
     trailing = int((~filled[:, -1]).sum()) if filled.size else 0
@@ -23,12 +23,12 @@ def padding_side(filled: np.ndarray) -> str:
 
 
 def lengths_of(filled: np.ndarray, side: str) -> np.ndarray:
-    """How many steps of each item are data, `(items,)`: all but the run of empty steps on the padded side.
+    """Return the length of each item without padding, `(items,)`.
 
-    Empty steps between others stay: they are words, or faces, that were not found.
+    Only the run of empty steps at the padded end is padding. Other empty steps stay: no word or face was found there.
     """
     if side not in SIDES:
-        raise CorpusError(f"padding is on one side of {', '.join(SIDES)}; given {side!r}")
+        raise CorpusError(f"padding side must be one of {', '.join(SIDES)}; got {side!r}")
     steps = filled.shape[1]
     if side == "none":
         return np.where(filled.any(axis=1), steps, 0)
@@ -37,19 +37,21 @@ def lengths_of(filled: np.ndarray, side: str) -> np.ndarray:
 
 
 def unpad(array: np.ndarray, lengths: Sequence[int] | np.ndarray, side: str) -> list[np.ndarray]:
-    """`(items, steps, dim)` -> each item's own `(length, dim)`.
+    """Remove the padding: `(items, steps, dim)` -> one `(length, dim)` per item.
 
     Raises:
-        CorpusError: an item is said to be longer than the array.
+        CorpusError: a length exceeds the number of steps, or the number of lengths is not the number of items.
     """
     steps = array.shape[1]
     if len(lengths) != len(array) or (len(lengths) and int(np.max(lengths)) > steps):
-        raise CorpusError(f"{len(lengths)} lengths of at most {np.max(lengths)} do not fit an array {array.shape}")
+        raise CorpusError(
+            f"{len(lengths)} lengths of at most {np.max(lengths)} do not fit an array of shape {array.shape}"
+        )
     if side == "left":
         return [item[steps - length :] for item, length in zip(array, lengths, strict=True)]
     return [item[:length] for item, length in zip(array, lengths, strict=True)]
 
 
 def filled_steps(*arrays: np.ndarray) -> np.ndarray:
-    """Boolean `(items, steps)`: any of the arrays `(items, steps, dim)` holds something there. NaN is something."""
+    """Return bool `(items, steps)`: True where any array `(items, steps, dim)` is not zero. NaN counts as not zero."""
     return np.logical_or.reduce([(array != 0).any(axis=2) for array in arrays])

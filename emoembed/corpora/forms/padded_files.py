@@ -1,6 +1,6 @@
-"""Corpora passed on as padded arrays: the pickles of the MulT and MMSA line, the seq-20 HDF5 files, nine-class `.p`.
+"""Corpora published as padded arrays: pickles of MulT and MMSA, seq-20 HDF5 files, nine-class `.p` files.
 
-Each reader gives `Part`s, one a split; `to_tables` undoes the padding and makes feature tables of them.
+Each reader returns one `Part` per split. `to_tables` removes the padding and makes feature tables.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class Part:
 
     Args:
         split: train, valid or test.
-        path: the file, for errors.
+        path: the file, for error messages.
         arrays: modality -> `(items, steps, dim)`.
-        labels: the split's labels as the file has them, one row an item.
-        ids: one an item; the split and a number where the file has none.
-        lengths: modality -> `(items,)`, for those whose lengths the file tells.
-        texts: the raw texts, where the file has them.
+        labels: the labels in the file's format, one row per item.
+        ids: one per item; made from the split and a number if the file has none.
+        lengths: modality -> `(items,)`, for the modalities whose lengths are in the file.
+        texts: the raw texts, if the file has them.
     """
 
     split: str
@@ -59,20 +59,20 @@ class Part:
 
 
 def read_dictionary(path: Path) -> list[Part]:
-    """A pickle `{train, valid, test}` of MulT (`vision, audio, text, labels, id`) or MMSA (`regression_labels`, ...).
+    """Read a pickle `{train, valid, test}` of MulT (`vision, audio, text, labels, id`) or MMSA (`regression_labels`).
 
     Raises:
-        CorpusError: the pickle is refused, or is no such dictionary.
+        CorpusError: the pickle reader refuses the file, or the file is not such a dictionary.
     """
     content = read_pickle(path)
     if not isinstance(content, Mapping) or not set(SPLITS) <= set(content):
-        found = ", ".join(map(str, content))[:200] if isinstance(content, Mapping) else type(content).__name__
-        raise CorpusError(f"{path}: expected a dictionary of train, valid and test; found {found}")
-    return [_dictionary_part(path, split, content[split]) for split in SPLITS]
+        summary = ", ".join(map(str, content))[:200] if isinstance(content, Mapping) else type(content).__name__
+        raise CorpusError(f"{path}: expected a dictionary of train, valid and test; found {summary}")
+    return [_read_part(path, split, content[split]) for split in SPLITS]
 
 
 def read_seq20(folder: Path) -> list[Part]:
-    """MOSEI's seq-20 files: `text_train_emb.h5`, `audio_train.h5`, `video_train.h5`, `ey_train.h5`, and so on."""
+    """Read the seq-20 files of MOSEI: `text_train_emb.h5`, `audio_train.h5`, `video_train.h5`, `ey_train.h5`, etc."""
     names = {"text": "text_{}_emb.h5", "audio": "audio_{}.h5", "video": "video_{}.h5"}
     parts = []
     for split in SPLITS:
@@ -84,7 +84,7 @@ def read_seq20(folder: Path) -> list[Part]:
 
 
 def read_nine_class(folder: Path) -> list[Part]:
-    """IEMOCAP's nine-class files: `text_train.p`, `covarep_train.p`, `facet_train.p`, `y_train.p`, and so on."""
+    """Read the nine-class files of IEMOCAP: `text_train.p`, `covarep_train.p`, `facet_train.p`, `y_train.p`, etc."""
     names = {"text": "text_{}.p", "audio": "covarep_{}.p", "video": "facet_{}.p"}
     parts = []
     for split in SPLITS:
@@ -96,13 +96,13 @@ def read_nine_class(folder: Path) -> list[Part]:
 
 
 def read_array(path: Path) -> np.ndarray:
-    """The one array of an HDF5 file, whatever it is called (`d1` in the published ones)."""
-    with hdf5.open_file(path) as held:
+    """Read an HDF5 file that holds one array under any name (`d1` in the published files)."""
+    with hdf5.open_file(path) as file:
         try:
-            names = list(held)
+            names = list(file)
             if len(names) != 1:
                 raise CorpusError(f"{path}: expected one array, found {', '.join(names) or 'none'}")
-            dataset = held[names[0]]
+            dataset = file[names[0]]
         except CorpusError:
             raise
         except hdf5.DAMAGED as error:
@@ -111,82 +111,92 @@ def read_array(path: Path) -> np.ndarray:
 
 
 def to_tables(parts: Sequence[Part], *, aligned: bool) -> tuple[dict[str, Arrays], list[str]]:
-    """Feature tables by modality, padding undone, and notes on what was found.
+    """Make unpadded feature tables, one per modality, and notes about the padding for the user.
 
     Args:
-        parts: of one corpus.
-        aligned: the steps of the modalities are the same words, so that they share their lengths.
+        parts: the parts of one corpus.
+        aligned: whether a step is the same word in all modalities; they then share their lengths.
     """
     tables, notes = {}, []
     modalities = list(parts[0].arrays)
-    shared = {part.split: padded.filled_steps(*part.arrays.values()) for part in parts if aligned and not part.lengths}
+    shared_masks = {
+        part.split: padded.filled_steps(*part.arrays.values()) for part in parts if aligned and not part.lengths
+    }
     for name in modalities:
-        columns = _columns(parts[0], name)
-        filled = {part.split: shared.get(part.split, padded.filled_steps(part.arrays[name])) for part in parts}
+        columns = _column_names(parts[0], name)
+        filled = {part.split: shared_masks.get(part.split, padded.filled_steps(part.arrays[name])) for part in parts}
         side = padded.padding_side(np.concatenate([filled[part.split] for part in parts]))
         arrays: dict[str, np.ndarray] = {}
         for part in parts:
-            given = part.lengths.get(name)
-            lengths = padded.lengths_of(filled[part.split], side) if given is None else np.asarray(given)
+            file_lengths = part.lengths.get(name)
+            lengths = padded.lengths_of(filled[part.split], side) if file_lengths is None else np.asarray(file_lengths)
             items = padded.unpad(part.arrays[name], lengths, side)
             arrays |= {i: item for i, item in zip(part.ids, items, strict=True) if len(item)}
         tables[name] = Arrays(FeatureSet(name, columns), arrays)
-        empty = sum(len(part.ids) for part in parts) - len(arrays)
+        empty_count = sum(len(part.ids) for part in parts) - len(arrays)
         steps = sum(part.arrays[name].shape[1] * len(part.ids) for part in parts)
         share = 1 - sum(map(len, arrays.values())) / max(steps, 1)
         notes.append(
-            f"{name}: padded on the {side}, {share:.0%} of the steps, now left out"
+            f"{name}: padded on the {side}; {share:.0%} of the steps were padding and were removed"
             if side != "none"
             else f"{name}: not padded"
         )
-        if empty:
-            notes.append(f"{name}: {empty} items hold nothing but zeros and count as absent")
+        if empty_count:
+            notes.append(f"{name}: {empty_count} items are all zeros and count as absent")
     return tables, notes
 
 
-def _dictionary_part(path: Path, split: str, held: Mapping[str, Any]) -> Part:
-    labels = next((held[key] for key in ("labels", "regression_labels") if key in held), None)
-    lacking = [key for key in ("text", "audio", "vision") if key not in held] + (["labels"] if labels is None else [])
-    if lacking:
-        raise CorpusError(f"{path}, {split}: lacks {', '.join(lacking)}; it has {', '.join(map(str, held))}")
-    arrays = {MODALITY[key]: np.asarray(held[key]) for key in MODALITY}
+def _read_part(path: Path, split: str, entries: Mapping[str, Any]) -> Part:
+    labels = next((entries[key] for key in ("labels", "regression_labels") if key in entries), None)
+    missing = [key for key in ("text", "audio", "vision") if key not in entries]
+    missing += ["labels"] if labels is None else []
+    if missing:
+        raise CorpusError(f"{path}, {split}: lacks {', '.join(missing)}; it has {', '.join(map(str, entries))}")
+    arrays = {MODALITY[key]: np.asarray(entries[key]) for key in MODALITY}
     labels = np.asarray(labels)
     lengths = {
-        MODALITY[key]: np.asarray(held[f"{key}_lengths"]) for key in ("audio", "vision") if f"{key}_lengths" in held
+        MODALITY[key]: np.asarray(entries[f"{key}_lengths"])
+        for key in ("audio", "vision")
+        if f"{key}_lengths" in entries
     }
-    if "text_bert" in held and lengths:  # MMSA's second row is BERT's mask; its word vectors stand in the same places
-        lengths["text"] = np.asarray(held["text_bert"])[:, 1, :].sum(axis=1).astype(int)
-    raw = held.get("raw_text")
-    ids = _ids(held["id"], split) if "id" in held else [f"{split}-{i:05d}" for i in range(len(labels))]
-    return Part(split, path, arrays, labels, ids, lengths, None if raw is None else [_text(one) for one in raw])
+    if "text_bert" in entries and lengths:  # row 1 of MMSA's text_bert is BERT's mask, which also fits the word vectors
+        lengths["text"] = np.asarray(entries["text_bert"])[:, 1, :].sum(axis=1).astype(int)
+    texts = entries.get("raw_text")
+    ids = _to_ids(entries["id"], split) if "id" in entries else [f"{split}-{i:05d}" for i in range(len(labels))]
+    return Part(
+        split, path, arrays, labels, ids, lengths, None if texts is None else [_to_text(text) for text in texts]
+    )
 
 
-def _ids(given: Any, split: str) -> list[str]:
-    """MulT's ids are rows of video, start and end; MMSA's are `video$_$segment`; IEMOCAP's may be plain numbers."""
-    rows = [[_text(value) for value in np.atleast_1d(row)] for row in given]
-    joined = ["/".join(row) for row in rows]
-    if len(set(joined)) != len(joined) or all(one.isdigit() for one in joined):
-        return [f"{split}-{i:05d}" for i in range(len(joined))]
-    return joined
+def _to_ids(values: Any, split: str) -> list[str]:
+    """Convert the ids of a file to unique strings; if they repeat or are plain numbers, number the items instead.
+
+    Ids of MulT are rows of video, start and end. Ids of MMSA are `video$_$segment`. IEMOCAP may have plain numbers.
+    """
+    rows = [[_to_text(value) for value in np.atleast_1d(row)] for row in values]
+    ids = ["/".join(row) for row in rows]
+    if len(set(ids)) != len(ids) or all(item.isdigit() for item in ids):
+        return [f"{split}-{i:05d}" for i in range(len(ids))]
+    return ids
 
 
-def _text(value: Any) -> str:
+def _to_text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _columns(part: Part, modality: str) -> tuple[str, ...]:
-    """Names by size; a set of unknown size gets numbers (a pickle has no place for names)."""
+def _column_names(part: Part, modality: str) -> tuple[str, ...]:
+    """Return the column names, from a `.columns.txt` file beside the corpus or a known feature set of this size."""
     dim = part.arrays[modality].shape[2]
-    beside = part.path.parent / f"{modality}.columns.txt"
-    if beside.is_file():
-        listed = tuple(beside.read_text(encoding="utf-8").split())
-        if len(listed) != dim or len(set(listed)) != dim:
-            raise CorpusError(f"{beside} names {len(listed)} columns; {part.path.name} has {dim}, all different")
-        return listed
-    known = feature_names.named(dim, modality)
-    if known is None:
+    names_file = part.path.parent / f"{modality}.columns.txt"
+    if names_file.is_file():
+        file_names = tuple(names_file.read_text(encoding="utf-8").split())
+        if len(file_names) != dim or len(set(file_names)) != dim:
+            raise CorpusError(f"{names_file} has {len(file_names)} names; {part.path.name} needs {dim} different names")
+        return file_names
+    known_names = feature_names.named(dim, modality)
+    if known_names is None:
         raise CorpusError(
-            f"{part.path}: the {dim} columns of {modality} have no names, so that nothing tells which of them are "
-            f"emotion scores; write them into {beside.name} beside it, one a line"
+            f"{part.path}: the {dim} columns of {modality} have no names, so columns of emotion scores cannot be "
+            f"found; write the names into {names_file.name} in the same folder, one per line"
         )
-    return known
+    return known_names

@@ -1,4 +1,4 @@
-"""The stack machine that a pickle is a program for, over the standard library's table of opcodes."""
+"""A restricted stack machine that runs pickle programs, based on the opcode table of the standard library."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ESCAPED = re.compile(rb"(?:[^\\]|\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}|[0-7]{1,3})
 
 
 class BoundedFile:
-    """A file that gives no more than it holds: reading a declared length first makes room for all of it."""
+    """A stream that checks each declared length before reading. A plain `read(n)` would first allocate `n` bytes."""
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
         self._stream, self.left = stream, size
@@ -37,14 +37,14 @@ class BoundedFile:
 
     def read(self, count: int) -> bytes:
         if count > self.left:
-            raise EOFError(f"{count} bytes are said to follow and {self.left} are there")
+            raise EOFError(f"the file declares {count} more bytes but has {self.left}")
         content = self._stream.read(count)
         self.left -= len(content)
         return content
 
 
 class Machine:
-    """Does what opcodes say. Arrays stay `PendingArray`s."""
+    """Executes the admitted opcodes. Arrays in the result are `PendingArray` objects."""
 
     def __init__(self, stream: BoundedFile, budget: Budget) -> None:
         self.stream, self.budget = stream, budget
@@ -53,7 +53,7 @@ class Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        """The value that the program ends with."""
+        """Run the program and return its value."""
         while True:
             name, argument = self._next()
             if name == "STOP":
@@ -63,14 +63,14 @@ class Machine:
                 self.stack.append(CONSTANTS[name](argument))
             elif name in STEPS:
                 STEPS[name](self, name, argument)
-            else:  # classes, extension registry, persistent ids, buffers kept elsewhere
-                raise CorpusFileError(f"holds the opcode {name}")
+            else:  # classes, extension registry, persistent ids, out-of-band buffers
+                raise CorpusFileError(f"uses the opcode {name}")
 
     def _next(self) -> tuple[str, Any]:
-        """An opcode's name and argument."""
+        """Read the next opcode; return its name and argument."""
         code = self.stream.read(1).decode("latin1")
         if code not in OPCODES:
-            raise ValueError(f"{code!r} is no opcode" if code else "it ends before its end")
+            raise ValueError(f"{code!r} is not an opcode" if code else "it ends before the opcode STOP")
         opcode = OPCODES[code]
         if opcode.name in CONTAINERS:
             self.budget.another_container(opcode.name == "REDUCE")
@@ -79,26 +79,26 @@ class Machine:
         reader: Callable[[Any], Any] = READERS.get(opcode.name, opcode.arg.reader)
         return opcode.name, reader(self.stream)
 
-    def _since_mark(self) -> list[Any]:
+    def _pop_to_mark(self) -> list[Any]:
         items = self.stack[self.marks[-1] :]
         del self.stack[self.marks.pop() :]
         return items
 
     def skip(self, *_: Any) -> None:
-        """PROTO and FRAME say nothing that is needed."""
+        """Ignore the opcode: PROTO and FRAME are not needed."""
 
     def mark(self, *_: Any) -> None:
         self.marks.append(len(self.stack))
 
     def pop(self, *_: Any) -> None:
-        """The last value goes, or a mark where one is on top."""
+        """Remove the top of the stack: a mark, or a value."""
         if self.marks and self.marks[-1] == len(self.stack):
             self.marks.pop()
         else:
             self.stack.pop()
 
     def pop_mark(self, *_: Any) -> None:
-        self._since_mark()
+        self._pop_to_mark()
 
     def duplicate(self, *_: Any) -> None:
         self.stack.append(self.stack[-1])
@@ -110,37 +110,37 @@ class Machine:
         self.stack.append(self.memo[argument])
 
     def make_sequence(self, name: str, _: Any) -> None:
-        items = self._since_mark()
+        items = self._pop_to_mark()
         self.stack.append(tuple(items) if name == "TUPLE" else items)
 
     def make_short_tuple(self, name: str, _: Any) -> None:
         count = int(name[-1])
         if len(self.stack) < count:
-            raise IndexError("a tuple of more than there is")
+            raise IndexError("a tuple with more items than the stack")
         self.stack[-count:] = [tuple(self.stack[-count:])]
 
     def append(self, name: str, _: Any) -> None:
-        items = [self.stack.pop()] if name == "APPEND" else self._since_mark()
+        items = [self.stack.pop()] if name == "APPEND" else self._pop_to_mark()
         expected(self.stack[-1], list).extend(items)
 
     def set_items(self, name: str, _: Any) -> None:
-        items = [self.stack.pop(-2), self.stack.pop()] if name == "SETITEM" else self._since_mark()
+        items = [self.stack.pop(-2), self.stack.pop()] if name == "SETITEM" else self._pop_to_mark()
         if name == "DICT":
             self.stack.append({})
-        held = expected(self.stack[-1], dict)
+        dictionary = expected(self.stack[-1], dict)
         for key, value in zip(items[::2], items[1::2], strict=True):
-            held[key_of(key, self.budget)] = value
+            dictionary[key_of(key, self.budget)] = value
 
     def add_members(self, name: str, _: Any) -> None:
-        members = {key_of(member, self.budget) for member in self._since_mark()}
+        members = {key_of(member, self.budget) for member in self._pop_to_mark()}
         if name == "FROZENSET":
             self.stack.append(frozenset(members))
         else:
             expected(self.stack[-1], set).update(members)
 
     def say_name(self, name: str, argument: Any) -> None:
-        said = argument if name == "GLOBAL" else (self.stack.pop(-2), self.stack.pop())
-        self.stack.append(admitted(*said))
+        module_and_name = argument if name == "GLOBAL" else (self.stack.pop(-2), self.stack.pop())
+        self.stack.append(admitted(*module_and_name))
 
     def reduce(self, *_: Any) -> None:
         arguments = expected(self.stack.pop(), tuple)
@@ -175,7 +175,7 @@ STEPS: dict[str, Callable[[Machine, str, Any], None]] = {
     "BUILD": Machine.build,
     "INST": Machine.make_instance,
 }
-"""What opcodes do that change more than the top of the stack."""
+"""Opcodes that do more than push a constant."""
 CONTAINERS = frozenset(
     (
         "EMPTY_LIST",
@@ -191,7 +191,7 @@ CONTAINERS = frozenset(
         "REDUCE",
     )
 )
-"""Opcodes that make a container, or an array."""
+"""Opcodes that make a container or an array."""
 CONSTANTS: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"), lambda value: value),
     **dict.fromkeys(("STRING", "BINSTRING", "SHORT_BINSTRING"), lambda value: value),
@@ -206,27 +206,27 @@ CONSTANTS: dict[str, Callable[[Any], Any]] = {
     "EMPTY_DICT": lambda _: {},
     "EMPTY_SET": lambda _: set(),
 }
-"""Opcodes that put a value on the stack."""
+"""Opcodes that push a constant."""
 
 
-def _byte_string(stream: BoundedFile) -> str:
-    """A quoted line with escapes, as Latin-1."""
-    quoted = _line(stream)
-    if len(quoted) < 2 or quoted[:1] != quoted[-1:] or quoted[:1] not in b"'\"" or not ESCAPED.fullmatch(quoted):
-        raise ValueError("a string without quotation marks, or with strange escapes")
-    return codecs.escape_decode(quoted[1:-1])[0].decode("latin1")
+def _read_byte_string(stream: BoundedFile) -> str:
+    """Read a line line with escapes, decoded as Latin-1."""
+    line = _read_line(stream)
+    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in b"'\"" or not ESCAPED.fullmatch(line):
+        raise ValueError("a string without quotation marks, or with unknown escapes")
+    return codecs.escape_decode(line[1:-1])[0].decode("latin1")
 
 
-def _line(stream: BoundedFile) -> bytes:
+def _read_line(stream: BoundedFile) -> bytes:
     line = stream.readline()
     if not line.endswith(b"\n"):
-        raise EOFError("it ends within a line")
+        raise EOFError("it ends in the middle of a line")
     return line[:-1]
 
 
 READERS: dict[str, Callable[[BoundedFile], Any]] = {
-    "STRING": _byte_string,
-    "PERSID": _line,
-    **dict.fromkeys(("GLOBAL", "INST"), lambda stream: (as_text(_line(stream)), as_text(_line(stream)))),
+    "STRING": _read_byte_string,
+    "PERSID": _read_line,
+    **dict.fromkeys(("GLOBAL", "INST"), lambda stream: (as_text(_read_line(stream)), as_text(_read_line(stream)))),
 }
-"""In place of the library's own, which read these as ASCII, and warn of strange escapes."""
+"""Replacements for readers of `pickletools`, which decode these as ASCII and warn about unknown escapes."""

@@ -1,4 +1,4 @@
-"""What a pickle may name and hold: NumPy's types and arrays, texts, numbers, plain containers; and how much of it."""
+"""The values that a pickle may contain, and limits on their amount: NumPy arrays, strings, numbers, containers."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ ADMITTED = {
     *((f"{core}.numeric", "_frombuffer") for core in CORE),
     *((module, name) for module in BUILTINS for name in ("set", "frozenset", "complex", "bytearray", "bytes", "list")),
 }
-"""Names that a pickle may say. None of them is imported: `call` knows what each means."""
+"""Global names that a pickle may use. None of them is imported: `call` implements each name."""
 KIND = re.compile(r"[<>|=]?[?bBhHiIlLqQuefdcFDSUO]\d{0,9}")
-"""Of arrays: a type that is neither structured nor a date."""
+"""Admitted types of array elements: no structured types and no dates."""
 KEY_INTEGER = 2**60
-"""Integers as keys are smaller: of larger ones any number have the same hash, and a table of them takes hours."""
+"""Integer keys must be smaller: larger ones can all have the same hash, and building their dictionary takes hours."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """A name that the pickle said."""
+    """An admitted global name in the pickle."""
 
     module: str
     name: str
@@ -42,7 +42,7 @@ class Name:
 
 
 class DataType:
-    """A NumPy type; its byte order and length come with a later opcode (BUILD)."""
+    """A NumPy type. A later opcode (BUILD) sets its byte order and length."""
 
     def __init__(self, spelled: Any) -> None:
         text = spelled.decode("latin1") if isinstance(spelled, bytes) else spelled
@@ -51,7 +51,10 @@ class DataType:
         self.dtype = np.dtype(text)
 
     def build(self, state: Any, _: Budget) -> None:
-        """(version, byte order, subarray, names, fields, length, alignment, flags): no structure is admitted."""
+        """Set the byte order and length; structured types are refused.
+
+        `state` is (version, byte order, subarray, names, fields, length, alignment, flags).
+        """
         plain = isinstance(state, tuple) and len(state) >= 8 and state[2] is state[3] is state[4] is None
         if not plain or as_text(state[1]) not in ("<", ">", "|", "=") or not isinstance(state[5], int):
             raise CorpusFileError("asks for an array of a structured type")
@@ -62,36 +65,36 @@ class DataType:
 
 
 class Budget:
-    """What a pickle may still ask for: things that it copies, in proportion to its size, and containers."""
+    """What the pickle may still use: copied bytes, in proportion to the file's size, and containers."""
 
     def __init__(self, size: int) -> None:
         self.left, self.containers = PICKLE_GROWTH * max(size, 1024), PICKLE_CONTAINERS
 
     def copies(self, values: Any) -> Any:
-        """Values that are copied or hashed once more: a byte each, or a reference."""
+        """Charge for copying or hashing the values: 16 bytes per item of a list or tuple, else 1 byte per item."""
         self.left -= len(values) * (16 if isinstance(values, list | tuple) else 1)
         if self.left < 0:
-            raise CorpusFileError(f"copies the same parts again and again, {PICKLE_GROWTH} times the file's size")
+            raise CorpusFileError(f"copies the same parts repeatedly, more than {PICKLE_GROWTH} times the file's size")
         return values
 
     def another_container(self, called: bool) -> None:
-        self.containers -= 2 if called else 1  # an array takes more than a list
+        self.containers -= 2 if called else 1  # an array costs more than a list
         if self.containers < 0:
             raise CorpusFileError(f"holds more than {PICKLE_CONTAINERS:,} containers")
 
 
 class PendingArray:
-    """An array whose numbers come with a later opcode (BUILD)."""
+    """An array whose values are set by a later opcode (BUILD)."""
 
     def __init__(self) -> None:
         self.values = np.zeros(0, np.int8)
 
     def build(self, state: Any, budget: Budget) -> None:
-        """(version, shape, type, whether Fortran's order, bytes or list of objects)."""
+        """Set the values. `state` is (version, shape, type, whether in Fortran order, bytes or list of objects)."""
         if not isinstance(state, tuple) or len(state) not in (4, 5):
             raise ValueError("an array without its shape and type")
-        shape, kind, fortran, raw = state[-4:]
-        self.values = make_array(shape, kind, raw, "F" if fortran else "C", budget)
+        shape, kind, fortran, content = state[-4:]
+        self.values = make_array(shape, kind, content, "F" if fortran else "C", budget)
 
 
 def admitted(module: Any, name: Any) -> Name:
@@ -101,7 +104,7 @@ def admitted(module: Any, name: Any) -> Name:
 
 
 def call(name: Any, given: tuple[Any, ...], budget: Budget) -> Any:
-    """What an admitted name makes of its arguments (REDUCE)."""
+    """Return the value of an admitted name called with the arguments `given` (REDUCE)."""
     if not isinstance(name, Name):
         raise CorpusFileError(f"calls a {type(name).__name__}")
     kind, first = name.name, given[0] if given else None
@@ -112,8 +115,8 @@ def call(name: Any, given: tuple[Any, ...], budget: Budget) -> Any:
     if kind == "scalar" and isinstance(first, DataType) and not first.dtype.hasobject:
         return make_array((), first, given[1], "C", budget)[()]
     if kind == "_frombuffer":
-        raw, dtype, shape, order = given
-        return make_array(shape, dtype, raw, order, budget)
+        content, dtype, shape, order = given
+        return make_array(shape, dtype, content, order, budget)
     if kind == "OrderedDict":
         pairs = [expected(pair, (list, tuple)) for pair in budget.copies(expected(first or [], list))]
         return {key_of(key, budget): value for key, value in pairs}
@@ -131,17 +134,17 @@ def call(name: Any, given: tuple[Any, ...], budget: Budget) -> Any:
         return budget.copies(first).encode("latin1")
     if kind in ("bytearray", "bytes") and (first is None or isinstance(first, bytes | bytearray | str)):
         budget.copies(first or b"")
-        made = first.encode("latin1") if isinstance(first, str) else first or b""
-        return bytearray(made) if kind == "bytearray" else bytes(made)
+        content = first.encode("latin1") if isinstance(first, str) else first or b""
+        return bytearray(content) if kind == "bytearray" else bytes(content)
     raise CorpusFileError(f"calls {name} with {given!r:.60}")
 
 
 def make_array(shape: Any, kind: Any, raw: Any, order: Any, budget: Budget) -> np.ndarray:
-    """An array over bytes of exactly its size, or of as many objects. Nothing of it lies elsewhere."""
+    """Make an array. `raw` must contain exactly the bytes or objects of its shape, so no other memory is read."""
     shape = (shape,) if isinstance(shape, int) else expected(shape, tuple)
     sizes = len(shape) <= 32 and all(isinstance(n, int) and 0 <= n < 2**48 for n in shape)
     if not isinstance(kind, DataType) or not sizes or order not in ("C", "F"):
-        raise ValueError("an array of a shape or type that there is not")
+        raise ValueError("an array with an invalid shape or type")
     count = math.prod(shape)
     if kind.dtype.hasobject:
         if count != len(budget.copies(expected(raw, list))):
@@ -151,29 +154,32 @@ def make_array(shape: Any, kind: Any, raw: Any, order: Any, budget: Budget) -> n
     if count * kind.dtype.itemsize != len(content):
         raise ValueError(f"an array of shape {shape} and type {kind.dtype} in {len(content)} bytes")
     if kind.dtype.kind == "U":
-        budget.copies(content)  # its characters are looked at
+        budget.copies(content)  # array_over reads all characters
     return array_over(content, kind.dtype).reshape(shape, order=order)
 
 
 def array_over(content: bytes | bytearray, dtype: np.dtype) -> np.ndarray:
-    """A read-only array over bytes. Raises ValueError where characters of a text are none (NumPy would crash later)."""
+    """Make a read-only array over bytes. Raises ValueError for invalid characters, which would crash NumPy later."""
     flat = np.frombuffer(content, dtype) if content else np.empty(0, dtype)
     if dtype.kind == "U" and len(content) and int(np.frombuffer(content, dtype.byteorder + "u4").max()) > 0x10FFFF:
-        raise ValueError("texts of characters that there are not")
+        raise ValueError("text with characters that are not Unicode")
     flat.flags.writeable = False
     return flat
 
 
 def object_array(items: list[Any]) -> np.ndarray:
-    """An array of objects `(items,)`, lists among them as they are."""
-    held = np.empty(len(items), object)
-    for place, item in enumerate(items):
-        held[place] = item
-    return held
+    """Make an object array `(items,)`; an item that is a list stays a list."""
+    array = np.empty(len(items), object)
+    for index, item in enumerate(items):
+        array[index] = item
+    return array
 
 
 def key_of(value: Any, budget: Budget) -> Any:
-    """What may be a key or a member of a set: a text, a number, or a few of them. No two are made to hash alike."""
+    """Return `value` if it may be a key or set member: a string, a number or a short tuple.
+
+    Other values are refused, because a file could choose them to have equal hashes.
+    """
     if isinstance(value, str | bytes | float | bool | type(None) | np.str_ | np.bytes_ | np.floating):
         return value
     if isinstance(value, int | np.integer) and abs(int(value)) < KEY_INTEGER:
@@ -182,12 +188,12 @@ def key_of(value: Any, budget: Budget) -> Any:
         small = (isinstance(part, str | bytes) or (isinstance(part, int) and abs(part) < 2**31) for part in value)
         if all(small):
             return budget.copies(value)
-    raise CorpusFileError(f"has a key that no table of a corpus has, a {type(value).__name__}")
+    raise CorpusFileError(f"has a dictionary key or set member of type {type(value).__name__} that is not admitted")
 
 
 def expected(value: Any, kind: Any) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"a {type(value).__name__} in a place where none can be")
+        raise TypeError(f"a {type(value).__name__} in the wrong place")
     return value
 
 

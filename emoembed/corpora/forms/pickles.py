@@ -1,10 +1,10 @@
-"""Reading the pickles that corpora are passed on as, without running anything they say.
+"""Read the pickles of published corpora without running any code in them.
 
-A pickle is a program for a stack machine. `pickle.Unpickler` imports and calls what the program names, and even NumPy's
-own constructors, called with a file's arguments, read memory that is not theirs. So nothing is unpickled here. The
-opcodes are read with the standard library's table of them (`pickletools`). `pickle_machine` does what each means for
-numbers, texts, plain containers and arrays of numbers, texts or these, and refuses every other opcode. `pickle_values`
-refuses every other name. Python 2 pickles load as well.
+A pickle is a program for a stack machine. `pickle.Unpickler` imports and calls any function that the program names.
+Even NumPy's constructors can read memory outside the array if a file chooses their arguments. So this module does not
+use the unpickler. It reads the opcodes with the opcode table of the standard library (`pickletools`). `pickle_machine`
+executes the opcodes for numbers, strings, plain containers and arrays of these, and refuses all other opcodes.
+`pickle_values` refuses all other global names. Python 2 pickles load as well.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from emoembed.features.limits import PICKLE_DEPTH, PICKLE_GROWTH
 
 
 def read_pickle(path: str | Path) -> Any:
-    """The arrays and plain containers a pickle file holds; arrays are read-only.
+    """Read a pickle file of arrays and plain containers. The arrays are read-only.
 
     Raises:
-        MissingFileError: there is no such file.
-        CorpusFileError: the file is cut short or no pickle, or asks for anything but arrays and plain containers.
+        MissingFileError: the file does not exist.
+        CorpusFileError: the file is truncated, is not a pickle, or contains anything but arrays and plain containers.
     """
     path = existing(Path(path))
     try:
@@ -38,83 +38,86 @@ def read_pickle(path: str | Path) -> Any:
 
 
 def read_stream(stream: BinaryIO, where: str, size: int) -> Any:
-    """The same of an open file of `size` bytes; `where` names it in errors."""
+    """Read a pickle from an open file of `size` bytes; `where` names the file in error messages."""
     try:
-        return _finished(Machine(BoundedFile(stream, size), Budget(size)).run(), size)
+        return _resolve_arrays(Machine(BoundedFile(stream, size), Budget(size)).run(), size)
     except CorpusError as error:
         raise CorpusFileError(
-            f"{where}: this pickle {error}, which is neither an array nor a plain container; it was refused and "
-            "nothing of it was run. Take the file from its publisher, or re-save it as arrays"
+            f"{where}: this pickle {error}; only arrays and plain containers are read. The file was refused and none "
+            "of its code was run. Fetch the file from its publisher, or save it again as arrays"
         ) from None
     except (EOFError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise CorpusFileError(f"{where} is no whole pickle ({error}); fetch it again and compare its size") from error
+        raise CorpusFileError(
+            f"{where} is not a complete pickle ({error}); fetch it again and compare its size"
+        ) from error
     except MemoryError as error:
-        raise CorpusFileError(f"{where}: this pickle asks for more memory than there is") from error
+        raise CorpusFileError(f"{where}: this pickle needs more memory than is available") from error
 
 
 def read_bytes(content: bytes, where: str) -> Any:
-    """The same of bytes."""
+    """Read a pickle from bytes; `where` names the source in error messages."""
     return read_stream(io.BytesIO(content), where, len(content))
 
 
-def _finished(value: Any, size: int) -> Any:
-    """The value with arrays in place of `PendingArray`.
+def _resolve_arrays(value: Any, size: int) -> Any:
+    """Replace each `PendingArray` by its array.
 
-    Refused: what holds itself, what lies deeper than `PICKLE_DEPTH`, and what would, with everything written out that
-    the pickle refers to more than once, be larger than `PICKLE_GROWTH` times the file.
+    Refuses containers that contain themselves, containers nested deeper than `PICKLE_DEPTH`, and values whose expanded
+    size exceeds `PICKLE_GROWTH` times the file. The expanded size counts a shared part once per reference.
     """
-    done: dict[
-        int, tuple[Any, int, int, Any]
-    ] = {}  # id -> finished, height, size written out, and the value kept alive
-    within: set[int] = set()
+    # id -> resolved value, height, expanded size, and the original node, kept alive so that its id stays unique
+    resolved: dict[int, tuple[Any, int, int, Any]] = {}
+    open_ids: set[int] = set()
 
-    def finish(one: Any, depth: int) -> tuple[Any, int, int]:
-        if isinstance(one, str | bytes | bytearray):
-            return one, 0, 1 + len(one)
-        if one is None or isinstance(one, bool | int | float | complex | np.generic):
-            return one, 0, 1
-        if id(one) in done:
-            return done[id(one)][:3]
-        if id(one) in within or depth > PICKLE_DEPTH:
-            raise CorpusFileError(f"nests containers deeper than {PICKLE_DEPTH}, or within themselves")
-        within.add(id(one))
-        made, height, extent = one, 0, 1
-        if isinstance(one, PendingArray):
-            made, height, extent = finish(one.values, depth)
-        elif isinstance(one, np.ndarray) and one.dtype.hasobject:
-            parts = [finish(item, depth + 1) for item in one.ravel()]
-            made = object_array([part[0] for part in parts]).reshape(one.shape)
-            height, extent = _extent(parts)
-        elif isinstance(one, np.ndarray):
-            extent = 1 + one.nbytes
-        elif isinstance(one, list | tuple):
-            parts = [finish(item, depth + 1) for item in one]
-            height, extent = _extent(parts)
-            finished = [part[0] for part in parts]
-            if isinstance(one, list):
-                one[:] = finished
+    def resolve(node: Any, depth: int) -> tuple[Any, int, int]:
+        if isinstance(node, str | bytes | bytearray):
+            return node, 0, 1 + len(node)
+        if node is None or isinstance(node, bool | int | float | complex | np.generic):
+            return node, 0, 1
+        if id(node) in resolved:
+            return resolved[id(node)][:3]
+        if id(node) in open_ids or depth > PICKLE_DEPTH:
+            raise CorpusFileError(f"nests containers deeper than {PICKLE_DEPTH}, or a container in itself")
+        open_ids.add(id(node))
+        result, height, extent = node, 0, 1
+        if isinstance(node, PendingArray):
+            result, height, extent = resolve(node.values, depth)
+        elif isinstance(node, np.ndarray) and node.dtype.hasobject:
+            parts = [resolve(item, depth + 1) for item in node.ravel()]
+            result = object_array([part[0] for part in parts]).reshape(node.shape)
+            height, extent = _measure_container(parts)
+        elif isinstance(node, np.ndarray):
+            extent = 1 + node.nbytes
+        elif isinstance(node, list | tuple):
+            parts = [resolve(item, depth + 1) for item in node]
+            height, extent = _measure_container(parts)
+            items = [part[0] for part in parts]
+            if isinstance(node, list):
+                node[:] = items
             else:
-                made = tuple(finished)
-        elif isinstance(one, dict):
-            parts = [finish(item, depth + 1) for item in one.values()]
-            height, extent = _extent(parts)
-            for key, part in zip(one, parts, strict=True):
-                one[key] = part[0]
-        elif isinstance(one, set | frozenset):
-            extent = 1 + len(one)
+                result = tuple(items)
+        elif isinstance(node, dict):
+            parts = [resolve(item, depth + 1) for item in node.values()]
+            height, extent = _measure_container(parts)
+            for key, part in zip(node, parts, strict=True):
+                node[key] = part[0]
+        elif isinstance(node, set | frozenset):
+            extent = 1 + len(node)
         else:
-            raise CorpusFileError(f"ends with {one}")
-        within.discard(id(one))
+            raise CorpusFileError(f"ends with {node}")
+        open_ids.discard(id(node))
         if depth + height > PICKLE_DEPTH:
             raise CorpusFileError(f"nests containers deeper than {PICKLE_DEPTH}")
-        done[id(one)] = made, height, extent, one
-        return made, height, extent
+        resolved[id(node)] = result, height, extent, node
+        return result, height, extent
 
-    made, _, extent = finish(value, 0)
+    result, _, extent = resolve(value, 0)
     if extent > PICKLE_GROWTH * max(size, 1024):
-        raise CorpusFileError(f"refers to the same parts again and again, {PICKLE_GROWTH} times the file's size")
-    return made
+        raise CorpusFileError(
+            f"refers to the same parts repeatedly: expanded, they exceed {PICKLE_GROWTH} times the file's size"
+        )
+    return result
 
 
-def _extent(parts: list[tuple[Any, int, int]]) -> tuple[int, int]:
+def _measure_container(parts: list[tuple[Any, int, int]]) -> tuple[int, int]:
     return 1 + max((height for _, height, _ in parts), default=0), 1 + sum(extent for _, _, extent in parts)

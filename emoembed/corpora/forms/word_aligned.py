@@ -1,4 +1,4 @@
-"""Computational sequences averaged within words and cut into segments, one video in memory at a time."""
+"""Average computational sequences within words and cut them into segments, with one video in memory at a time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from emoembed.features.feature_set import FeatureSet
 
 
 class WordAligned:
-    """Segments of a corpus as rows of words: every modality has one row a word, zeros where it has nothing to say.
+    """Segments as arrays with one row per word in every modality; a row is zero if the modality has no data there.
 
-    Departs from the SDK's example, which cuts each modality by the times it covers itself, so that the modalities of
-    a segment may differ in length: here a word belongs to a segment, with all its modalities, if the word overlaps it.
+    This departs from the SDK's example. The SDK cuts each modality by its own times, so the modalities of a segment
+    may differ in length. Here, a word that overlaps a segment belongs to it in all modalities.
 
     Args:
         words: the sequence whose intervals are the words.
-        others: modality -> sequence; `words` itself may be among them.
+        others: modality -> sequence; may include `words`.
         segments: segment id -> its video and `(start, end)` in seconds.
     """
 
@@ -33,43 +33,49 @@ class WordAligned:
         self._by_video: dict[str, list[str]] = {}
         for segment, (video, _) in self.segments.items():
             self._by_video.setdefault(video, []).append(segment)
-        self._held: tuple[str, dict[str, dict[str, np.ndarray]]] = ("", {})
+        self._cached_video: tuple[str, dict[str, dict[str, np.ndarray]]] = ("", {})
         self.tables = {name: _Table(self, name, _feature_set(name, other)) for name, other in self.others.items()}
 
     def segment(self, modality: str, segment: str) -> np.ndarray:
-        """`(words, feature_dim)`; no rows where the segment has no word, or its video lacks the modality."""
+        """Return `(words, feature_dim)`; no rows if the segment has no word, or its video lacks the modality."""
         video = self.segments[segment][0]
-        if self._held[0] != video:
-            self._held = (video, self._align(video))
-        return self._held[1][modality][segment]
+        if self._cached_video[0] != video:
+            self._cached_video = (video, self._align(video))
+        return self._cached_video[1][modality][segment]
 
     def _align(self, video: str) -> dict[str, dict[str, np.ndarray]]:
-        """One video: modality -> segment -> rows."""
-        wanted = self._by_video[video]
+        """Align one video: modality -> segment -> rows."""
+        segment_ids = self._by_video[video]
         times = self.words[video].intervals if video in self.words else np.zeros((0, 2))
         times = times[times[:, 1] - times[:, 0] >= alignment.EPSILON]
-        spans = np.array([self.segments[segment][1] for segment in wanted])
-        chosen = alignment.within(spans, times)
-        return {name: dict(zip(wanted, self._rows(name, video, times, chosen), strict=True)) for name in self.others}
+        spans = np.array([self.segments[segment][1] for segment in segment_ids])
+        words_of_segments = alignment.within(spans, times)
+        return {
+            name: dict(zip(segment_ids, self._cut(name, video, times, words_of_segments), strict=True))
+            for name in self.others
+        }
 
-    def _rows(self, name: str, video: str, times: np.ndarray, chosen: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def _cut(
+        self, name: str, video: str, times: np.ndarray, words_of_segments: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """Return the rows `(words, feature_dim)` of each segment of a video, for one modality."""
         sequence, dim = self.others[name], self.tables[name].feature_set.feature_dim
         if video not in sequence:
-            return [np.zeros((0, dim), np.float32) for _ in chosen]
-        whole = np.zeros((len(times), dim), np.float32)
+            return [np.zeros((0, dim), np.float32) for _ in words_of_segments]
+        video_rows = np.zeros((len(times), dim), np.float32)
         if sequence is self.words:
             timed = sequence[video]
-            kept = timed.intervals[:, 1] - timed.intervals[:, 0] >= alignment.EPSILON
-            whole[:] = timed.values[kept]
+            long_enough = timed.intervals[:, 1] - timed.intervals[:, 0] >= alignment.EPSILON
+            video_rows[:] = timed.values[long_enough]
         else:
             timed = sequence[video]
-            found = alignment.average(times, timed.intervals, timed.values)
-            whole[found.rows] = found.values
-        return [whole[rows] for rows in chosen]
+            means = alignment.average(times, timed.intervals, timed.values)
+            video_rows[means.rows] = means.values
+        return [video_rows[rows] for rows in words_of_segments]
 
 
 class _Table(Mapping[str, np.ndarray]):
-    """One modality of word-aligned segments, as a feature table."""
+    """The feature table of one modality of word-aligned segments."""
 
     def __init__(self, source: WordAligned, modality: str, feature_set: FeatureSet) -> None:
         self._source, self._modality, self.feature_set = source, modality, feature_set

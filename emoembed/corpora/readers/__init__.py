@@ -1,1 +1,1 @@
-"""One reader a corpus: `read(folder)` gives its table of samples."""
+"""One reader per corpus: `read(folder)` returns the corpus."""

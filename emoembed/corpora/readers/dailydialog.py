@@ -1,9 +1,9 @@
-"""DailyDialog: everyday conversations of two, one of seven emotions an utterance.
+"""DailyDialog: everyday conversations between two people; each utterance has one of seven emotions.
 
 Li et al. 2017, "DailyDialog: A Manually Labelled Multi-turn Dialogue Dataset". Licence: CC BY-NC-SA 4.0.
 
-Layout: `dailydialog_dev.txt`, `dailydialog_test.txt` and, if there, `dailydialog_train.txt`: lines
-`speaker<TAB>text<TAB>emotion`, a blank line between dialogues.
+Layout: `dailydialog_dev.txt`, `dailydialog_test.txt` and, optionally, `dailydialog_train.txt`. Each line is
+`speaker<TAB>text<TAB>emotion`. Blank lines separate the dialogues.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ FILES = {"train": "dailydialog_train.txt", "valid": "dailydialog_dev.txt", "test
 
 
 def read(folder: Path) -> Corpus:
-    """The splits; `dev` is `valid`.
+    """Read the splits; `dev` becomes `valid`.
 
-    Dialogues have no names: they are counted from 0 in each split. Speakers are only told apart within a dialogue
-    (0 and 1), so a speaker's name begins with the dialogue's.
+    The files do not name the dialogues, so dialogues are numbered from 0 in each split. The speaker numbers 0 and 1
+    are valid only within a dialogue, so a speaker's name begins with the dialogue's name.
     """
     required = {split: file for split, file in FILES.items() if split != "train" or (folder / file).is_file()}
     return gather("dailydialog", folder, required, _read_split)
@@ -39,7 +39,9 @@ def _read_split(path: Path, split: str) -> pd.DataFrame:
             continue
         cells = line.rstrip("\r").split("\t")
         if len(cells) != 3:
-            raise CorpusError(f"{path}, line {number}: {len(cells)} cells; expected speaker, text, emotion")
+            raise CorpusError(
+                f"{path}, line {number}: {len(cells)} cells; expected speaker, text, emotion, separated by tabs"
+            )
         speaker, text, emotion = cells
         labels = names.to_labels("dailydialog", emotion, f"{path}, line {number}")
         rows.append((f"{split}_{dialogue}", turn, speaker, text, labels))

@@ -1,10 +1,10 @@
-"""DAIR emotion: English tweets, one of six emotions each.
+"""DAIR emotion: English tweets; each has one of six emotions.
 
 Saravia et al. 2018, "CARER: Contextualized Affect Representations for Emotion Recognition". Licence: for research
 and education.
 
-Layout: `train.txt`, `val.txt`, `test.txt`: lines `text;emotion`, with or without the header `text;label_name`.
-The rows have no names of their own: an id is the split and the place in its file, from 0.
+Layout: `train.txt`, `val.txt`, `test.txt`. Each line is `text;emotion`; the header `text;label_name` is optional.
+The rows have no ids, so an id is made of the split and the row's position in its file, counted from 0.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HEADER = ("text", "label_name")
 
 
 def read(folder: Path) -> Corpus:
-    """The three splits; `val` is `valid`."""
+    """Read the three splits; `val` becomes `valid`."""
     return gather("dair_emotion", folder, FILES, _read_split)
 
 

@@ -1,9 +1,9 @@
-"""EmoBank: English sentences rated for valence, arousal and dominance; no emotion names.
+"""EmoBank: English sentences with ratings of valence, arousal and dominance, without emotion names.
 
 Buechel & Hahn 2017, "EmoBank: Studying the Impact of Annotation Perspective and Representation Format on Dimensional
 Emotion Analysis". Licence: CC BY-SA 4.0.
 
-Layout: `emobank.csv` with the columns id, split, V, A, D (1 to 5, 3 is the middle) and text.
+Layout: `emobank.csv` with the columns id, split, V, A, D (each from 1 to 5, midpoint 3) and text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RATINGS = {"valence": "V", "arousal": "A", "dominance": "D"}
 
 
 def read(folder: Path) -> Corpus:
-    """All sentences; the columns `valence`, `arousal` and `dominance` lie in -1..1. `dev` is `valid`."""
+    """Read all sentences; `dev` becomes `valid`. `valence`, `arousal` and `dominance` are rescaled to -1..1."""
     path = existing(folder / "emobank.csv")
     table = read_csv(path, ("id", "split", *RATINGS.values(), "text"))
     samples = make_samples(
@@ -27,5 +27,5 @@ def read(folder: Path) -> Corpus:
         labels=[()] * len(table),
         split=to_splits(table, "split", SPLITS, path),
     )
-    rated = {name: (numbers(table, column, path) - 3.0) / 2.0 for name, column in RATINGS.items()}
-    return Corpus("emobank", samples.assign(**rated), (), True)
+    ratings = {name: (numbers(table, column, path) - 3.0) / 2.0 for name, column in RATINGS.items()}
+    return Corpus("emobank", samples.assign(**ratings), (), True)

@@ -1,8 +1,8 @@
-"""EmoContext: chats of three turns, the emotion of the last: happy, sad, angry or others.
+"""EmoContext: chats of three turns; the label is the emotion of the last turn (happy, sad, angry or others).
 
 Chatterjee et al. 2019, "SemEval-2019 Task 3: EmoContext". Licence: for research.
 
-Layout: `train.txt`, `valid.txt`, `test.txt`: a header, then id, turn1, turn2, turn3, label, separated by tabs.
+Layout: `train.txt`, `valid.txt`, `test.txt`, separated by tabs, with a header: id, turn1, turn2, turn3, label.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ TURNS = ("turn1", "turn2", "turn3")
 
 
 def read(folder: Path) -> Corpus:
-    """One row a chat: its text is the three turns, one a line, because the last alone is often "Why?" or "ok".
+    """Read one row per chat. The text has all three turns, one per line: the last one alone is often "Why?" or "ok".
 
-    `others` is no label: `labels` is () there. The numbers start anew in every file, so an id begins with the split.
+    `others` is not a label: such rows have the `labels` (). Chat numbers restart in each file, so an id begins with
+    the split.
     """
     return gather("emocontext", folder, FILES, _read_split)
 

@@ -1,9 +1,9 @@
-"""EMO-DB: ten German sentences spoken by ten actors in seven emotions.
+"""EMO-DB: ten German sentences, spoken by ten actors in seven emotions.
 
 Burkhardt et al. 2005, "A Database of German Emotional Speech". Licence: free for research.
 
-Layout: `wav/SSTTTEV` with suffix `.wav` or `.flac`: SS speaker, TTT sentence, E emotion (the first letter of its German
-name), V version.
+Layout: `wav/SSTTTEV` with the suffix `.wav` or `.flac`. SS is the speaker, TTT the sentence, E the emotion (the first
+letter of its German name) and V the version.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ PATTERN = "SSTTTEV"
 
 
 def read(folder: Path) -> Corpus:
-    """All rows are `train`: the corpus has no split of its own, see `leave_one_speaker_out`. There is no text."""
+    """Read all rows as `train`: the corpus defines no splits (see `leave_one_speaker_out`). The rows have no text."""
     files = media_files(folder, (".wav", ".flac"), PATTERN)
     for stem, path in files.items():
         if not re.fullmatch(r"\d\d[ab]\d\d[A-Z][a-z]?", stem):
-            raise CorpusError(f"{path}: expected a name {PATTERN}, such as 03a01Fa")
+            raise CorpusError(f"{path}: expected a name {PATTERN}, such as 03a01Fa; rename or remove the file")
     samples = make_samples(
         files,
         audio=map(str, files.values()),
@@ -36,7 +36,7 @@ def read(folder: Path) -> Corpus:
 
 
 def leave_one_speaker_out(corpus: Corpus) -> list[Corpus]:
-    """One division a speaker, in the order of their names: that speaker is test, all others are train."""
+    """One fold per speaker, sorted by speaker: this speaker is test, all others are train."""
     speakers = corpus.samples["speaker"]
     return [
         corpus.with_splits("test" if speaker == left_out else "train" for speaker in speakers)

@@ -1,11 +1,11 @@
-"""EmoryNLP: scenes from the series Friends, one of seven emotions an utterance.
+"""EmoryNLP: scenes from the series Friends; each utterance has one of seven emotions.
 
 Zahiri & Choi 2018, "Emotion Detection on TV Show Transcripts with Sequence-based Convolutional Neural Networks".
 Licence: Apache-2.0.
 
-Layout: `emorynlp_train_final.csv`, `emorynlp_dev_final.csv`, `emorynlp_test_final.csv`, plain ASCII. The times in
-them are those of the episode, which the release does not hold, and are not used. The shows are MELD's too: train on
-one, never test on the other.
+Layout: `emorynlp_train_final.csv`, `emorynlp_dev_final.csv`, `emorynlp_test_final.csv`, plain ASCII. Their times
+refer to the episodes, which are not part of the release, so the times are not used. MELD uses the same series: never
+train on one of the two and test on the other.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ FILES = {
 
 
 def read(folder: Path) -> Corpus:
-    """The three splits; `dev` is `valid`. A dialogue is a scene; speakers in chorus are joined with a comma."""
+    """Read the three splits; `dev` becomes `valid`. A dialogue is a scene; a comma separates joint speakers."""
     return gather("emorynlp", folder, FILES, _read_split)
 
 
 def _read_split(path: Path, split: str) -> pd.DataFrame:
-    place = ("Season", "Episode", "Scene_ID")
-    table = read_csv(path, ("Utterance", "Speaker", "Emotion", *place, "Utterance_ID"))
-    scenes = [f"s{s}_e{e}_c{c}" for s, e, c in zip(*(table[column] for column in place), strict=True)]
+    scene_columns = ("Season", "Episode", "Scene_ID")
+    table = read_csv(path, ("Utterance", "Speaker", "Emotion", *scene_columns, "Utterance_ID"))
+    scenes = [f"s{s}_e{e}_c{c}" for s, e, c in zip(*(table[column] for column in scene_columns), strict=True)]
     return make_samples(
         [f"{scene}_u{number}" for scene, number in zip(scenes, table["Utterance_ID"], strict=True)],
         text=table["Utterance"],
         labels=to_labels("emorynlp", table, "Emotion", path),
         split=split,
-        speaker=[_speakers(cell, path) for cell in table["Speaker"]],
+        speaker=[_join_speakers(cell, path) for cell in table["Speaker"]],
         dialogue=scenes,
         turn=numbers(table, "Utterance_ID", path, whole=True),
     )
 
 
-def _speakers(cell: str, path: Path) -> str:
+def _join_speakers(cell: str, path: Path) -> str:
     try:
         return ", ".join(ast.literal_eval(cell))
     except (ValueError, SyntaxError) as error:

@@ -1,9 +1,9 @@
-"""IEMOCAP's transcripts: dialogues of two actors, one of six emotions an utterance; text only.
+"""IEMOCAP's transcripts: dialogues of two actors, text only; each utterance has one of six emotions.
 
 Busso et al. 2008, "IEMOCAP: Interactive emotional dyadic motion capture database". Licence: USC's IEMOCAP licence.
 
-Layout: `iemocap_text.jsonl`, one object a line with id, dialogue, turn, speaker, split, text, label. Test is the
-fifth session, whose two actors are in no other split.
+Layout: `iemocap_text.jsonl`, one JSON object per line with id, dialogue, turn, speaker, split, text and label. The
+test split is the fifth session; its two actors are in no other split.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SPLITS = {"train": "train", "validation": "valid", "test": "test"}
 
 
 def read(folder: Path) -> Corpus:
-    """The splits of the file's own column; `validation` is `valid`."""
+    """Read the splits that the file defines; `validation` becomes `valid`."""
     path = existing(folder / "iemocap_text.jsonl")
     table = read_jsonl(path, ("id", "dialogue", "turn", "speaker", "split", "text", "label"))
     samples = make_samples(

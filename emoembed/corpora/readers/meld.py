@@ -1,15 +1,16 @@
-"""MELD: dialogues from the series Friends, one of seven emotions an utterance.
+"""MELD: dialogues from the series Friends; each utterance has one of seven emotions.
 
 Poria et al. 2019, "MELD: A Multimodal Multi-Party Dataset for Emotion Recognition in Conversations".
 Licence: GPL-3.0.
 
-Layout: `train_sent_emo.csv`, `dev_sent_emo.csv`, `test_sent_emo.csv`; and, from the raw release, one clip an
-utterance `dia<dialogue>_utt<utterance>.mp4` in `train_splits/`, `dev_splits_complete/` and
-`output_repeated_splits_test/`. Where a clip is there, it is the row's audio and video; the times in the CSVs are
-those of the episode and are not used.
+Layout: `train_sent_emo.csv`, `dev_sent_emo.csv`, `test_sent_emo.csv`. The raw release adds one clip per
+utterance, `dia<dialogue>_utt<utterance>.mp4`, in `train_splits/`, `dev_splits_complete/` and
+`output_repeated_splits_test/`. If a clip exists, it is both the audio and the video of its row. The times in the CSV
+files refer to the episodes and are not used.
 
-The text carries typographic signs and, in the first release, bytes of Windows-1252 read as Latin-1 (U+0092 for an
-apostrophe); both become the plain ASCII sign. The shows are EmoryNLP's too: train on one, never test on the other.
+The text contains typographic characters. In the first release it also contains Windows-1252 bytes that were decoded
+as Latin-1 (U+0092 for an apostrophe). Both become the plain ASCII character. EmoryNLP uses the same series: never
+train on one of the two and test on the other.
 """
 
 from __future__ import annotations
@@ -25,12 +26,17 @@ FILES = {"train": "train_sent_emo.csv", "valid": "dev_sent_emo.csv", "test": "te
 CLIPS = {"train": "train_splits", "valid": "dev_splits_complete", "test": "output_repeated_splits_test"}
 
 _PLAIN = {"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "...", "\xa0": " "}
-# each sign, and the control character that its Windows-1252 byte reads as in Latin-1
-PLAIN = {ord(read): plain for sign, plain in _PLAIN.items() for read in (sign, sign.encode("cp1252").decode("latin-1"))}
+# each character, and the control character that its Windows-1252 byte becomes when decoded as Latin-1
+PLAIN = {
+    ord(char): ascii_ for sign, ascii_ in _PLAIN.items() for char in (sign, sign.encode("cp1252").decode("latin-1"))
+}
 
 
 def read(folder: Path) -> Corpus:
-    """The three splits; `dev` is `valid`. Dialogues are numbered anew in every file, so ids begin with the split."""
+    """Read the three splits; `dev` becomes `valid`.
+
+    Dialogue numbers restart in each file, so ids begin with the split.
+    """
     return gather("meld", folder, FILES, _read_split)
 
 

@@ -1,10 +1,11 @@
-"""RAVDESS: English sentences spoken by 24 actors in eight emotions; sound, and in the full release also video.
+"""RAVDESS: English sentences, spoken by 24 actors in eight emotions; sound, and in the full release also video.
 
 Livingstone & Russo 2018, "The Ryerson Audio-Visual Database of Emotional Speech and Song". Licence: CC BY-NC-SA 4.0.
 
-Layout: `Actor_NN/MM-CC-EE-II-SS-RR-AA` with suffix `.flac`, `.wav` or `.mp4`, in any folder depth. MM: 01 sound and
-video, 02 video only, 03 sound only; CC: 01 speech, 02 song; EE: emotion; II: intensity; SS: sentence; RR: repetition;
-AA: actor, odd numbers men. Files of the same last six fields are one performance. Songs are left out.
+Layout: `Actor_NN/MM-CC-EE-II-SS-RR-AA` with the suffix `.flac`, `.wav` or `.mp4`, at any folder depth. MM: 01 sound
+and video, 02 video only, 03 sound only; CC: 01 speech, 02 song; EE: emotion; II: intensity; SS: sentence; RR:
+repetition; AA: actor (men have odd numbers). Files with the same last six fields show the same performance. Songs are
+left out.
 """
 
 from __future__ import annotations
@@ -25,23 +26,23 @@ SENTENCES = {1: "Kids are talking by the door.", 2: "Dogs are sitting by the doo
 ACTORS = 24
 PATTERN = "MM-CC-EE-II-SS-RR-AA"
 FRAME_RATE = 30000 / 1001
-"""Frames a second of the videos."""
+"""Frames per second of the videos."""
 
 
 def read(folder: Path) -> Corpus:
-    """One row a spoken performance: its sound, and its video where that is there.
+    """Read one row per spoken performance: its sound and, if present, its video.
 
-    An id is the sound-only file's name, also where only the video is there. The soundtrack of the `.mp4` serves where
-    there is no sound-only file. Train is actors 1-16, valid 17-20, test 21-24; see also `folds`.
+    The id is the name of the sound-only file, even if only the video exists. Without a sound-only file, the sound comes
+    from the `.mp4`. Actors 1-16 are train, 17-20 valid and 21-24 test; see also `folds`.
     """
     takes: dict[str, dict[str, str]] = {}
     for stem, path in media_files(folder, (".flac", ".wav", ".mp4"), PATTERN).items():
-        _fields(stem, path)
+        _parse_name(stem, path)
         modality, performance = stem[:2], stem[3:]
         if performance.startswith("01"):
             takes.setdefault(performance, {})[modality] = str(path)
     performances = sorted(takes, key=lambda performance: (performance[-2:], performance))
-    fields = [_fields(f"03-{performance}", folder) for performance in performances]
+    fields = [_parse_name(f"03-{performance}", folder) for performance in performances]
     samples = make_samples(
         [f"03-{performance}" for performance in performances],
         text=[SENTENCES[field[4]] for field in fields],
@@ -55,28 +56,29 @@ def read(folder: Path) -> Corpus:
 
 
 def folds(corpus: Corpus) -> list[Corpus]:
-    """Four ways to divide the actors, so that each is tested once: test is 1-6, 7-12, 13-18, 19-24.
+    """Four cross-validation folds over the actors: the test actors are 1-6, 7-12, 13-18 and 19-24.
 
-    Valid is the four actors that follow the test's, two men and two women; train is the other fourteen.
+    The valid actors are the next four, two men and two women; the train actors are the other fourteen.
     """
     actors = corpus.samples["speaker"].astype(int)
-    divided = []
+    divisions = []
     for first in range(1, ACTORS + 1, 6):
         test = range(first, first + 6)
         valid = [(actor - 1) % ACTORS + 1 for actor in range(first + 6, first + 10)]
-        divided.append(corpus.with_splits(_split(actor, valid, test) for actor in actors))
-    return divided
+        divisions.append(corpus.with_splits(_split(actor, valid, test) for actor in actors))
+    return divisions
 
 
 def read_action_units(path: str | Path, *, frames: bool = False) -> dict[str, Features]:
-    """OpenFace 2 action units of the performances, by the id of their row: intensities `AU.._r`, presences `AU.._c`.
+    """Read OpenFace 2 action units of the performances, by row id: intensities `AU.._r` and presences `AU.._c`.
 
-    The two files were computed by different hands and agree only in AU04, 06, 07, 10, 12 and 14: do not mix them.
+    The two files come from different people and agree only in AU04, 06, 07, 10, 12 and 14: do not mix them.
 
     Args:
-        path: `ravdess_openface_au.csv.gz`, one row a clip: (1, feature_dim) each; or, with `frames=True`,
-            `ravdess_openface_au_frames_actors01-05.csv.gz`, one row a video frame: (time, feature_dim) each.
-        frames: the file is frame by frame.
+        path: `ravdess_openface_au.csv.gz`, with one row per clip, gives arrays (1, feature_dim). With `frames=True`,
+            `ravdess_openface_au_frames_actors01-05.csv.gz`, with one row per video frame, gives arrays
+            (time, feature_dim).
+        frames: whether the file has one row per video frame.
     """
     from emoembed.features.tables import read_table
 
@@ -87,13 +89,13 @@ def read_action_units(path: str | Path, *, frames: bool = False) -> dict[str, Fe
     if not frames:
         return read_table(path, key="wav", columns=columns, name="ravdess_action_units")
     by_clip = read_table(path, key="clip", columns=columns, name="ravdess_action_unit_frames", rate=FRAME_RATE)
-    # the frames' file names only the audio-visual take, 01-...; rows of the corpus are named after the sound's, 03-...
+    # the frame file names the clips by their audio-visual file, 01-...; row ids are names of sound-only files, 03-...
     return {f"03{clip[2:]}": features for clip, features in by_clip.items()}
 
 
-def _fields(stem: str, path: Path) -> list[int]:
+def _parse_name(stem: str, path: Path) -> list[int]:
     if not re.fullmatch(r"\d\d(-\d\d){6}", stem):
-        raise CorpusError(f"{path}: expected a name {PATTERN} of two digits each")
+        raise CorpusError(f"{path}: expected a name {PATTERN} of two digits each; rename or remove the file")
     fields = [int(field) for field in stem.split("-")]
     if fields[2] not in EMOTIONS or fields[4] not in SENTENCES or fields[6] not in range(1, ACTORS + 1):
         raise CorpusError(f"{path}: expected {PATTERN} with EE 01-08, SS 01-02 and AA 01-24")

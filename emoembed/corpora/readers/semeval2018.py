@@ -1,8 +1,9 @@
-"""SemEval-2018 task 1 E-c: English tweets, any of eleven emotions.
+"""SemEval-2018 task 1 E-c: English tweets; each has any number of eleven emotions.
 
 Mohammad et al. 2018, "SemEval-2018 Task 1: Affect in Tweets". Licence: for research.
 
-Layout: `semeval18_ec.csv.gz` (or `.csv`): split (train, dev, test), ID, Tweet, labels joined by `|`, `none` for none.
+Layout: `semeval18_ec.csv.gz` (or `.csv`) with the columns split (train, dev, test), ID, Tweet and labels.
+Labels are joined by `|`; `none` means no label.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ WITHHELD = "?"
 
 
 def read(folder: Path) -> Corpus:
-    """Train and dev (`valid`). The labels of the test tweets are withheld (`?`), and such rows are left out."""
+    """Read train and dev (as `valid`). The labels of test tweets are withheld (`?`), so these rows are left out."""
     path = folder / "semeval18_ec.csv"
     if not path.is_file():
         path = existing(folder / "semeval18_ec.csv.gz")

@@ -1,9 +1,9 @@
-"""TESS: "Say the word ..." by two actresses, in seven emotions.
+"""TESS: "Say the word ...", spoken by two actresses in seven emotions.
 
 Pichora-Fuller & Dupuis 2020, "Toronto emotional speech set (TESS)". Licence: CC BY-NC-ND 4.0.
 
-Layout: `<speaker>_<word>_<emotion>` with suffix `.ogg`, `.wav` or `.flac`, in any folder depth (here `wav/`); `ps` is
-pleasant surprise.
+Layout: `<speaker>_<word>_<emotion>` with the suffix `.ogg`, `.wav` or `.flac`, at any folder depth (such as
+`wav/`). The emotion `ps` is pleasant surprise.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ PATTERN = "<speaker>_<word>_<emotion>"
 
 
 def read(folder: Path) -> Corpus:
-    """All rows are `train`: with two speakers there is none to test on."""
+    """Read all rows as `train`: two speakers are too few for a test split."""
     files = media_files(folder, (".ogg", ".wav", ".flac"), PATTERN)
-    fields = [_fields(stem, path) for stem, path in files.items()]
+    fields = [_split_name(stem, path) for stem, path in files.items()]
     samples = make_samples(
         files,
         text=[f"Say the word {word}." for _, word, _ in fields],
@@ -33,8 +33,8 @@ def read(folder: Path) -> Corpus:
     return Corpus("tess", samples, names.corpus_labels("tess"), multi_label=False)
 
 
-def _fields(stem: str, path: Path) -> list[str]:
+def _split_name(stem: str, path: Path) -> list[str]:
     fields = stem.split("_")
     if len(fields) != 3:
-        raise CorpusError(f"{path}: expected a name {PATTERN}")
+        raise CorpusError(f"{path}: expected a name {PATTERN}; rename or remove the file")
     return fields

@@ -1,9 +1,9 @@
-"""Stand-ins for CMU-MOSEI and IEMOCAP, in the file forms people have: to try the machinery on any machine.
+"""Synthetic stand-ins for CMU-MOSEI and IEMOCAP in their file forms, to test the software on any machine.
 
-Every utterance has a point: the mean of its emotions' word vectors, with noise. Its words are those whose vectors lie
-near the point, among others; its sound and its face are views of the point, through a fixed random map and a tanh,
-in frames with noise. So a held-out emotion can be found where its word vector carries it, and cannot where the vectors
-were dealt out anew (`shuffled`). A figure on these corpora is a check of the machinery and says nothing of accuracy.
+Each utterance has a point: the mean of its emotions' word vectors, plus noise. Its words have vectors near the point,
+apart from some filler words. Its sound and face are frames: the point through a fixed random map and a tanh, plus
+noise. A model can therefore recognise a held-out emotion from its word vector, but not if the vectors are permuted
+among the emotions (`shuffled`). Results on these corpora test the software; they say nothing about accuracy.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from emoembed.errors import InputError
 
 MOSEI_FORMS = ("csd", "seq-20", "pickle", "merbench", "raw")
 IEMOCAP_FORMS = ("raw", "pickle", "nine-class", "merbench")
-SIX = ("happy", "sad", "neutral", "angry", "excited", "frustrated")  # MERBench's numbers 0 to 5
+SIX = ("happy", "sad", "neutral", "angry", "excited", "frustrated")  # in the order of MERBench's numbers 0 to 5
 
 
 def write_mosei(
@@ -31,18 +31,21 @@ def write_mosei(
     seed: int = 0,
     shuffled: bool = False,
 ) -> Path:
-    """Write a MOSEI-like corpus: up to two of six emotions a segment, words without a face, -inf in COVAREP.
+    """Write a corpus like CMU-MOSEI: up to two of six emotions per segment, some words without a face, -inf in COVAREP.
 
     Args:
-        folder: where.
-        vectors: word vectors that hold the six emotions' names and the vocabulary.
-        vocabulary: the words that are spoken.
+        folder: the output folder.
+        vectors: word vectors, with the names of the six emotions and the vocabulary.
+        vocabulary: the words that the utterances are made of.
         form: one of `MOSEI_FORMS`.
-        size: how many videos, and of how many segments each; or video -> start, end and split of its segments.
-        seed: of everything.
-        shuffled: deal the emotions' word vectors out anew, so that names no longer say what an emotion is like.
+        size: the number of videos and of segments per video; or video -> (start, end, split) of its segments.
+        seed: the random seed of the corpus.
+        shuffled: permute the word vectors of the emotions, so that a name says nothing about its emotion.
+
+    Raises:
+        InputError: the form is unknown, or the word vectors lack an emotion or most of the vocabulary.
     """
-    _check(form, MOSEI_FORMS)
+    _require_form(form, MOSEI_FORMS)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     world = World(vectors, SEQ20_LABELS, vocabulary, seed, shuffled)
@@ -55,7 +58,7 @@ def write_mosei(
         files.write_labels_csd(folder, utterances)
         files.write_mult(folder / "mosei_senti_data.pkl", world, utterances, files.sentiment_labels)
     elif form == "merbench":
-        files.write_merbench(folder, world, utterances, "label.npz", _sentiment, files.clip)
+        files.write_merbench(folder, world, utterances, "label.npz", _sentiment_entry, files.clip)
     else:
         files.write_raw_mosei(folder, world, utterances)
     return folder
@@ -71,11 +74,12 @@ def write_iemocap(
     seed: int = 0,
     shuffled: bool = False,
 ) -> Path:
-    """Write an IEMOCAP-like corpus of five sessions.
+    """Write a corpus like IEMOCAP, with five sessions.
 
-    `size` is the dialogues of each and the turns of a dialogue; the other arguments are those of `write_mosei`.
+    `size` is the number of dialogues per session and of turns per dialogue. The other arguments, and the errors, are
+    those of `write_mosei`.
     """
-    _check(form, IEMOCAP_FORMS)
+    _require_form(form, IEMOCAP_FORMS)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     world = World(vectors, tuple(IEMOCAP_WORDS.values()), vocabulary, seed, shuffled)
@@ -83,24 +87,26 @@ def write_iemocap(
     if form == "raw":
         files.write_raw_iemocap(folder, world, utterances)
     elif form == "pickle":
-        four = [one for one in utterances if one.emotions[0] in ("neutral", "happy", "sad", "angry")]
-        files.write_mult(folder / "iemocap_data.pkl", world, four, files.four_labels)
+        four_class = [
+            utterance for utterance in utterances if utterance.emotions[0] in ("neutral", "happy", "sad", "angry")
+        ]
+        files.write_mult(folder / "iemocap_data.pkl", world, four_class, files.four_labels)
     elif form == "nine-class":
         files.write_nine_class(folder, world, utterances)
     else:
-        six = [one for one in utterances if one.emotions[0] in SIX]
-        files.write_merbench(folder, world, six, "label_6way.npz", _class, files.turn)
+        six_class = [utterance for utterance in utterances if utterance.emotions[0] in SIX]
+        files.write_merbench(folder, world, six_class, "label_6way.npz", _class_entry, files.turn)
     return folder
 
 
-def _sentiment(one: Utterance) -> dict[str, float]:
-    return {"emo": 0, "val": files.sentiment(one)}
+def _sentiment_entry(utterance: Utterance) -> dict[str, float]:
+    return {"emo": 0, "val": files.sentiment(utterance)}
 
 
-def _class(one: Utterance) -> dict[str, int]:
-    return {"emo": SIX.index(one.emotions[0]), "val": -10}
+def _class_entry(utterance: Utterance) -> dict[str, int]:
+    return {"emo": SIX.index(utterance.emotions[0]), "val": -10}
 
 
-def _check(form: str, known: Sequence[str]) -> None:
-    if form not in known:
-        raise InputError(f"there is no form {form!r}; the forms are {', '.join(known)}")
+def _require_form(form: str, forms: Sequence[str]) -> None:
+    if form not in forms:
+        raise InputError(f"unknown form {form!r}; give one of {', '.join(forms)}")

@@ -55,10 +55,10 @@ def test_sets_of_a_known_size_have_their_published_names(tmp_path):
 def test_a_truncated_file_is_named_with_the_remedy(tmp_path):
     path = write(tmp_path / "a.csd", {"v": rows(2000, 74)})
     path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(CorpusError, match=r"a\.csd is not a whole HDF5 file.*fetch it again"):
+    with pytest.raises(CorpusError, match=r"a\.csd is not a complete HDF5 file.*fetch it again"):
         ComputationalSequence(path)
     (tmp_path / "b.csd").write_text("not HDF5")
-    with pytest.raises(CorpusError, match="not a whole HDF5"):
+    with pytest.raises(CorpusError, match="not a complete HDF5"):
         ComputationalSequence(tmp_path / "b.csd")
 
 
@@ -69,7 +69,7 @@ def test_other_errors_name_file_and_entry(tmp_path):
         ComputationalSequence(path)["v"]
     with h5py.File(tmp_path / "c.csd", "w") as file:
         file.create_group("x/other")
-    with pytest.raises(CorpusError, match="no computational sequence"):
+    with pytest.raises(CorpusError, match="not a computational sequence"):
         ComputationalSequence(tmp_path / "c.csd")
     with pytest.raises(MissingFileError):
         ComputationalSequence(tmp_path / "none.csd")

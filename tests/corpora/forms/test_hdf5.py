@@ -33,5 +33,5 @@ def test_values_that_lie_in_another_file_are_not_read(tmp_path):
         file["linked"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/x")
     with hdf5.open_file(tmp_path / "a.h5") as file:
         for name in ("stored outside", "virtual", "linked"):
-            with pytest.raises(CorpusFileError, match="leads to another file"):
+            with pytest.raises(CorpusFileError, match="links to another file"):
                 hdf5.read_values(file[name], tmp_path / "a.h5", name)

@@ -196,7 +196,7 @@ def test_characters_that_there_are_not_are_refused(tmp_path):
     # NumPy takes them, and Python crashes when such a text is looked at
     path = tmp_path / "data.pkl"
     path.write_bytes(call(FROMBUFFER, raw(b"\xff" * 4), call(DTYPE, text("U1")), shape(1), text("C")) + b".")
-    assert "characters that there are not" in str(bounded(path))
+    assert "characters that are not Unicode" in str(bounded(path))
     np.savez(tmp_path / "ids.npz", id=np.frombuffer(b"\xff" * 8, "u4"))
     archive = (tmp_path / "ids.npz").read_bytes().replace(b"'<u4'", b"'<U1'")
     (tmp_path / "ids.npz").write_bytes(archive)
@@ -208,20 +208,20 @@ def test_arrays_larger_than_their_file_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((3, 4), np.float32))
     content = (tmp_path / "a.npy").read_bytes()
     (tmp_path / "a.npy").write_bytes(content.replace(b"(3, 4), ", b"(3, 99),"))
-    with pytest.raises(CorpusFileError, match=r"a\.npy: no NumPy array of numbers \(48 bytes for an array of shape"):
+    with pytest.raises(CorpusFileError, match=r"a\.npy: not a NumPy array of numbers \(48 bytes for an array of shape"):
         read_npy(tmp_path / "a.npy")
 
 
 def test_an_archive_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path, monkeypatch):
     np.savez_compressed(tmp_path / "zeros.npz", zeros=np.zeros(9 * 2**20, np.float64))
-    with pytest.raises(CorpusFileError, match="says it unpacks to 75,497,600 bytes, more than 100 times"):
+    with pytest.raises(CorpusFileError, match="declares 75,497,600 unpacked bytes, more than 100 times"):
         read_npz(tmp_path / "zeros.npz")
 
 
 def test_arrays_smaller_than_their_file_are_refused(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((3, 4), np.float32))
     (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes() + bytes(4))
-    with pytest.raises(CorpusFileError, match=r"a\.npy: no NumPy array of numbers \(52 bytes for an array of shape"):
+    with pytest.raises(CorpusFileError, match=r"a\.npy: not a NumPy array of numbers \(52 bytes for an array of shape"):
         read_npy(tmp_path / "a.npy")
 
 
@@ -232,7 +232,7 @@ def test_a_part_that_is_referred_to_forty_times_is_refused(tmp_path):
 
 def test_an_array_of_texts_is_no_array_of_numbers(tmp_path):
     np.save(tmp_path / "a.npy", np.array(["a", "b"]))
-    with pytest.raises(CorpusFileError, match=r"a\.npy: no NumPy array of numbers; extract it again"):
+    with pytest.raises(CorpusFileError, match=r"a\.npy: not a NumPy array of numbers; extract it again"):
         read_npy(tmp_path / "a.npy")
 
 

@@ -36,16 +36,16 @@ def test_a_vector_is_one_frame_and_a_clip_without_a_file_is_left_out(tmp_path):
 
 
 def test_folders_that_cannot_be_told_or_read_are_named(tmp_path):
-    with pytest.raises(MissingFileError, match="holds no folder of features"):
+    with pytest.raises(MissingFileError, match="holds no feature folder"):
         merbench.read_features(tmp_path, ["a"])
     write(tmp_path / "hubert-UTT", {"a": np.ones(3)})
-    with pytest.raises(MissingFileError, match=r"holds no \.npy file of the clips that are labelled, such as z\.npy"):
+    with pytest.raises(MissingFileError, match=r"holds no \.npy file of the labelled clips, such as z\.npy"):
         merbench.read_features(tmp_path, ["z"])
     (tmp_path / "hubert-UTT" / "z.npy").write_bytes(b"nothing of NumPy's")
-    with pytest.raises(CorpusError, match=r"z\.npy: no NumPy array of numbers"):
+    with pytest.raises(CorpusError, match=r"z\.npy: not a NumPy array of numbers"):
         merbench.read_features(tmp_path, ["z"])
     write(tmp_path / "wavlm-UTT", {"a": np.ones(3)})
-    with pytest.raises(CorpusError, match="are both audio features; keep one of them there"):
+    with pytest.raises(CorpusError, match="both hold audio features; keep one of them"):
         merbench.read_features(tmp_path, ["a"])
 
 

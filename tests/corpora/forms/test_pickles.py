@@ -79,7 +79,7 @@ def test_a_python_2_pickle_loads(tmp_path):
 def test_a_broken_pickle_is_named(tmp_path, content):
     path = tmp_path / "data.pkl"
     path.write_bytes(content)
-    with pytest.raises(CorpusError, match=r"data\.pkl is no whole pickle"):
+    with pytest.raises(CorpusError, match=r"data\.pkl is not a complete pickle"):
         read_pickle(path)
     with pytest.raises(MissingFileError):
         read_pickle(tmp_path / "none.pkl")
@@ -101,7 +101,7 @@ def test_a_hostile_npz_is_refused(tmp_path):
         read_npz(tmp_path / "label.npz")
     assert not trace.exists()
     (tmp_path / "bad.npz").write_bytes(b"PK nothing")
-    with pytest.raises(CorpusError, match=r"no whole \.npz"):
+    with pytest.raises(CorpusError, match=r"not a complete \.npz"):
         read_npz(tmp_path / "bad.npz")
 
 

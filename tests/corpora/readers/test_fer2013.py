@@ -50,5 +50,5 @@ def test_an_unknown_folder_is_named(folder):
 def test_an_empty_split_is_named(folder):
     (folder / "test" / "neutral" / "7.jpg").unlink()
     (folder / "test" / "surprise" / "6.jpg").unlink()
-    with pytest.raises(MissingFileError, match=r"test holds no <emotion>/\*\.jpg"):
+    with pytest.raises(MissingFileError, match=r"test has no images; expected <emotion>/\*\.jpg"):
         fer2013.read(folder)

@@ -37,7 +37,7 @@ def test_no_raw_utterance_is_dropped_silently(stand_in):
     assert len(corpus.samples) == len(evaluated)
     undecided = corpus.samples[corpus.samples["native"] == "xxx"]
     assert undecided["labels"].map(len).eq(0).all()
-    assert f"{len(undecided)} utterances are xxx and bear no label" in corpus.notes
+    assert f"{len(undecided)} utterances are annotated as xxx and have no label" in corpus.notes
 
 
 def test_a_raw_row_knows_its_media_speaker_and_side(stand_in):
@@ -54,7 +54,7 @@ def test_sessions_and_the_conversation_split():
     assert iemocap.split_of("Ses05M_script03_2") == "test"
     assert iemocap.split_of("Ses02F_impro07") == "valid"
     assert iemocap.split_of("Ses02F_impro06") == "train"
-    with pytest.raises(CorpusError, match="names no session"):
+    with pytest.raises(CorpusError, match="has no session number"):
         iemocap.session_of("dialogue7")
 
 

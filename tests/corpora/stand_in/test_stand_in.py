@@ -28,7 +28,7 @@ def test_a_seed_says_all_that_is_written(writer, form, word_table, tmp_path):
 
 def test_a_form_nobody_has_is_refused(word_table, tmp_path):
     for writer in (stand_in.write_iemocap, stand_in.write_mosei):
-        with pytest.raises(InputError, match=r"there is no form 'tape'; the forms are .*pickle"):
+        with pytest.raises(InputError, match=r"unknown form 'tape'; give one of .*pickle"):
             writer(tmp_path / "out", word_table, word_table.words, form="tape")
     assert not (tmp_path / "out").exists()
 
