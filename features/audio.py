@@ -213,10 +213,11 @@ def _read(
         not are_numbers
         or not (np.isfinite(start or 0.0) and (start or 0.0) >= 0)
         or (end is not None and not end > (start or 0.0))
+        or (limit is not None and not limit > 0)
     ):
         raise InputError(
-            f"start, end and limit are numbers of seconds, with 0 <= start < end; given start={start!r}, end={end!r}, "
-            f"limit={limit!r}"
+            f"start, end and limit are numbers of seconds, with 0 <= start < end and 0 < limit; given start={start!r}, "
+            f"end={end!r}, limit={limit!r}"
         )
     last_second = min(np.inf if end is None else end, (start or 0.0) + (np.inf if limit is None else limit))
     read_end = None if last_second == np.inf else float(last_second)

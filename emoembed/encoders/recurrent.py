@@ -80,9 +80,15 @@ class WordEncoder(RecurrentEncoder):
             raise InputError(f"embed_dim must equal the size of the word vectors, {feature_dim}; given {embed_dim}")
         super().__init__(feature_dim, embed_dim, settings)
         self.gate = nn.Parameter(torch.tensor(0.1))
+        self.features_dim += feature_dim
 
-    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, feature_dim)`"""
+    def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """The recurrent network's features and the mean word vector: `(batch, features_dim)`"""
         mask = padding_mask(lengths, frames.shape[1])[..., None]
         mean = frames.masked_fill(~mask, 0.0).sum(dim=1) / lengths[:, None] - self.standardize.mean
-        return normalize(mean, dim=-1) + self.gate * super().forward(frames, lengths)
+        return torch.cat([super().read(frames, lengths).to(mean.dtype), normalize(mean, dim=-1)], dim=1)
+
+    def place(self, features: Tensor) -> Tensor:
+        """`(batch, features_dim)` -> `(batch, embed_dim)`"""
+        mean = features[:, -self.standardize.mean.shape[0] :]
+        return mean + self.gate * super().place(features[:, : -mean.shape[1]])

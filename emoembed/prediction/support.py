@@ -98,7 +98,7 @@ def support_points(
     points: dict[str, dict[str, list[Tensor]]] = {}
     skip_reasons: list[str] = []
     for i, row in enumerate(rows):
-        place = f"item {i}: "
+        place = f"row {i} of the support: "
         try:  # read each modality separately: every input of a row must be usable
             readings = {
                 name: read_item(model, {name: row[name]}, place).readings[name]

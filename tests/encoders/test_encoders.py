@@ -4,7 +4,7 @@ import torch
 from emoembed.encoders import faces, transformer
 from emoembed.encoders.faces import FaceEncoder, FaceSettings
 from emoembed.encoders.pooled import PooledEncoder
-from emoembed.encoders.recurrent import RecurrentEncoder, RecurrentSettings
+from emoembed.encoders.recurrent import RecurrentEncoder, RecurrentSettings, WordEncoder
 from emoembed.encoders.spectrogram import SpectrogramEncoder
 from emoembed.encoders.transformer import TransformerEncoder, TransformerSettings
 
@@ -47,6 +47,7 @@ CLIP = {**VIT, "model_type": "clip_vision_model"}
 
 ENCODERS = {
     "lstm": (lambda: RecurrentEncoder(5, 8, RecurrentSettings(hidden=6, layers=2, cell="lstm")), 5),
+    "words": (lambda: WordEncoder(8, 8, RecurrentSettings(hidden=6)), 8),
     "gru": (lambda: RecurrentEncoder(5, 8, RecurrentSettings(hidden=6)), 5),
     "spectrogram": (lambda: SpectrogramEncoder(68, 8), 68),
     "face": (lambda: FaceEncoder(256, 8, FaceSettings(16, (4, 4, 6, 6))), 256),
@@ -73,6 +74,15 @@ def test_padding_is_inert(encoder_and_frames):
     for row, length in zip(frames, lengths, strict=True):
         row[length:] = 7.0
     torch.testing.assert_close(encoder(frames, lengths), before, rtol=1e-4, atol=1e-5)
+
+
+def test_a_point_is_made_of_what_is_read(encoder_and_frames):
+    """`Modality` reads and places in two steps where residual features are kept beside the point."""
+    encoder, frames = encoder_and_frames
+    lengths = torch.tensor([21, 13, 6])
+    features = encoder.read(frames, lengths)
+    assert features.shape == (3, encoder.features_dim)
+    torch.testing.assert_close(encoder.place(features), encoder(frames, lengths))
 
 
 def test_company_changes_nothing(encoder_and_frames):

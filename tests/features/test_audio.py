@@ -157,12 +157,22 @@ def test_a_blink_of_sound_and_a_constant_are_told():
 
 
 @pytest.mark.parametrize(
-    ("start", "end"), [(-1.0, None), (float("nan"), None), (1.0, 1.0), (1.0, 0.5), (0.0, float("nan"))]
+    "times",
+    [
+        {"start": -1.0},
+        {"start": float("nan")},
+        {"start": 1.0, "end": 1.0},
+        {"start": 1.0, "end": 0.5},
+        {"start": 0.0, "end": float("nan")},
+        {"limit": 0.0},
+        {"limit": -2.0},
+        {"limit": float("nan")},
+    ],
 )
-def test_times_that_are_none_are_refused(start, end):
+def test_times_that_are_none_are_refused(times):
     sound = np.sin(np.arange(32_000) / 10).astype(np.float32)
-    with pytest.raises(InputError, match=r"start, end and limit are numbers of seconds, with 0 <= start < end; given"):
-        audio.read_audio(sound, 16_000, start=start, end=end)
+    with pytest.raises(InputError, match="numbers of seconds, with 0 <= start < end and 0 < limit; given"):
+        audio.read_audio(sound, 16_000, **times)
     assert len(audio.read_audio(sound, 16_000, start=0.5, end=float("inf"))) == 24_000
 
 

@@ -193,7 +193,7 @@ def test_a_checkpoint_that_was_replaced_is_read_again(recognizer, tmp_path):
 
 
 def test_adapting_names_what_it_cannot_use_and_keeps_what_was_taught(recognizer, sound, tmp_path):
-    with pytest.raises(MissingFileError, match="item 0: no sound file at"):
+    with pytest.raises(MissingFileError, match="row 0 of the support: no sound file at"):
         recognizer.adapt([{"text": "hi", "audio": tmp_path / "none.wav", "label": "awe"}])
     table = pd.DataFrame({"label": ["Happy", "joy", "awe"], "text": ["yes", "yay", None], "audio": [None, None, sound]})
     taught = recognizer.adapt(table)

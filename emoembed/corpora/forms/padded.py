@@ -45,7 +45,7 @@ def unpad(array: np.ndarray, lengths: Sequence[int] | np.ndarray, side: str) -> 
     steps = array.shape[1]
     if len(lengths) != len(array) or (len(lengths) and int(np.max(lengths)) > steps):
         raise CorpusError(
-            f"{len(lengths)} lengths of at most {np.max(lengths)} do not fit an array of shape {array.shape}"
+            f"{len(lengths)} lengths of at most {max(lengths, default=0)} do not fit an array of shape {array.shape}"
         )
     if side == "left":
         return [item[steps - length :] for item, length in zip(array, lengths, strict=True)]

@@ -53,7 +53,8 @@ def label_sequence(sequences: Mapping[str, ComputationalSequence], folder: Path)
     """The label sequence. The order of its columns is checked if the file names them."""
     label_sequences = [sequence for name, sequence in sequences.items() if "label" in name.lower()]
     if len(label_sequences) != 1:
-        raise MissingFileError(
+        error = CorpusError if label_sequences else MissingFileError
+        raise error(
             f"{folder} needs exactly one label sequence (All Labels, in CMU_MOSEI_Labels.csd); its sequences are "
             f"{', '.join(sequences) or 'none'}"
         )

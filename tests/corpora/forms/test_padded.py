@@ -39,3 +39,5 @@ def test_full_arrays_are_not_padded_and_empty_items_have_no_length():
 def test_lengths_that_do_not_fit_are_refused():
     with pytest.raises(CorpusError, match="do not fit"):
         padded.unpad(np.zeros((2, 4, 1)), [5, 1], "right")
+    with pytest.raises(CorpusError, match="0 lengths of at most 0 do not fit"):
+        padded.unpad(np.zeros((2, 4, 1)), [], "right")
