@@ -35,8 +35,8 @@ KEPT_LABELS = 20_000
 class LabelSpace(nn.Module):
     """Labels -> features `(labels, label_dim)`: the part of a model that knows what names mean.
 
-    It learns nothing from examples of emotions. Its centres, its cue directions and its ridge maps are fitted on the
-    label table of this package. The ridge maps predict valence, arousal and dominance, or the cues, from the text
+    It is never trained on items with emotion labels. Its centres, its cue directions and its ridge maps are fitted on
+    the label table of this package. The ridge maps predict valence, arousal and dominance, or the cues, from the text
     vector of a label that lacks them. Rated sentences, if given, improve the map to valence, arousal and dominance.
 
     Feature columns: `dim` of text; valence, arousal, dominance and a constant 1; `CUE_DIM` for how the label sounds;
@@ -184,7 +184,7 @@ def _ridge(inputs: Tensor, targets: Tensor, penalty: float, rated: tuple[Tensor,
 
 
 def _phrase_vectors(phrases: Sequence[str], encoder: PhraseEncoder) -> Tensor:
-    """Vectors of descriptions. If a word table has no word of a description, the vector is the mean of the table."""
+    """Vectors of descriptions. A description without a word of the word table gets the mean of the word table."""
     if not isinstance(encoder, WordTable):
         return encoder.phrase_vectors(phrases)
     mean = torch.from_numpy(encoder.vectors.mean(axis=0))

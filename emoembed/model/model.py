@@ -165,8 +165,9 @@ class EmotionModel(Scorer):
     ) -> Tensor:
         """Weighted mean of the logits over the modalities that are present, `(batch, labels)`.
 
-        With `among`, the result is for a softmax among the labels. Each modality's mean over the labels is subtracted
-        first. This mean favours no label, but it would change the result where the weights differ between labels.
+        Set `among` if a softmax among the labels follows. Each modality's mean over the labels is then subtracted
+        first. The softmax of one modality does not depend on this mean. The fused softmax would, because the weights
+        differ between labels.
         """
         weights = self.weights(logits, trust)
         if among:

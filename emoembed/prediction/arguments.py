@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -36,13 +38,24 @@ class AnswerOptions(TypedDict, total=False):
 
 
 class PredictOptions(AnswerOptions, total=False):
-    """Options of `predict`: those of an answer, and what to do with items that cannot be used."""
+    """Options of `predict`: those of an answer, what to do with items that cannot be used, and the size of batches."""
 
     errors: Literal["raise", "skip"]
+    batch_size: int
 
 
-def options_of(given: Mapping[str, Any]) -> tuple[bool, bool | float, str]:
-    """Check the options and return `multi_label`, `abstain` and `errors`.
+@dataclass(frozen=True)
+class Options:
+    """Checked options of `predict`, with their defaults."""
+
+    multi_label: bool = False
+    abstain: bool | float = False
+    errors: str = "raise"
+    batch_size: int = 32
+
+
+def options_of(given: Mapping[str, Any]) -> Options:
+    """Check the options of a call.
 
     Raises:
         TypeError: an option does not exist.
@@ -50,13 +63,15 @@ def options_of(given: Mapping[str, Any]) -> tuple[bool, bool | float, str]:
     """
     unknown_names = [name for name in given if name not in PredictOptions.__annotations__]
     if unknown_names:
-        options = ", ".join(PredictOptions.__annotations__)
-        raise TypeError(f"predict() got an unexpected keyword argument {unknown_names[0]!r}; its options are {options}")
-    multi_label, errors = given.get("multi_label", False), given.get("errors", "raise")
-    if not isinstance(multi_label, bool | np.bool_):
-        raise InputError(f"multi_label must be True or False; given {multi_label!r:.40}")
-    check_errors(errors)
-    return bool(multi_label), given.get("abstain", False), errors
+        names = ", ".join(PredictOptions.__annotations__)
+        raise TypeError(f"predict() got an unexpected keyword argument {unknown_names[0]!r}; its options are {names}")
+    options = Options(**given)
+    if not isinstance(options.multi_label, bool | np.bool_):
+        raise InputError(f"multi_label must be True or False; given {options.multi_label!r:.40}")
+    if not isinstance(options.batch_size, Integral) or options.batch_size < 1:
+        raise InputError(f"batch_size must be a whole number of at least 1; given {options.batch_size!r:.40}")
+    check_errors(options.errors)
+    return replace(options, multi_label=bool(options.multi_label), batch_size=int(options.batch_size))
 
 
 def check_errors(errors: str) -> None:

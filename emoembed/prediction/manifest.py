@@ -13,7 +13,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -25,9 +25,9 @@ from emoembed.cache import content_of, tensors_of
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import COLUMNS, Corpus
 from emoembed.corpora.tables import require_output
-from emoembed.errors import InputError, LabelError
+from emoembed.errors import LabelError
 from emoembed.labels.emotion import Labels, resolve
-from emoembed.prediction.arguments import AnswerOptions, options_of
+from emoembed.prediction.arguments import AnswerOptions, Options, options_of
 from emoembed.prediction.progress import Progress
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
@@ -84,22 +84,22 @@ def predict_manifest(
         OutputError: the table cannot be written, or another process is writing it.
     """
     require_output(output, source)
-    multi_label, abstain, _ = options_of(options)
+    checked = options_of({**options, "batch_size": batch_size})
     corpus = as_corpus(source)
     names = _check_labels(recognizer, labels)
     modalities = usable_modalities(recognizer.model, corpus, present_modalities(corpus))
-    recognizer.risk(abstain, modalities)  # a wrong value fails once here instead of in every row
+    recognizer.risk(checked.abstain, modalities)  # a wrong value fails once here instead of in every row
     weights = [f"weight_{name}" for name in modalities]
     clashing_names = {"id", "error", *RESULT_COLUMNS, *weights} & set(names)
     if clashing_names:
         raise LabelError(f"label {clashing_names.pop()!r} is a column of the output itself; use another spelling")
     input_columns = _input_columns(corpus, source, {*RESULT_COLUMNS, *weights, *names, "error"})
-    made_from = fingerprint(recognizer, corpus, labels, names, [multi_label, abstain, batch_size], input_columns)
-    predict_options = {"labels": labels, "multi_label": multi_label, "abstain": abstain}
+    made_from = fingerprint(recognizer, corpus, labels, names, checked, input_columns)
+    asked = {"labels": labels, "multi_label": checked.multi_label, "abstain": checked.abstain}
     columns = [*input_columns, *RESULT_COLUMNS, *weights, *names, "error"]
     with ResumableTable(Path(os.path.realpath(output)), columns, made_from) as table:
         rows = sources_of(corpus, modalities)
-        batches = _score_batches(recognizer, rows, batch_size, predict_options, table.rows)
+        batches = _score_batches(recognizer, rows, batch_size, asked, table.rows)
         with Progress(len(rows), corpus.name, shown=progress, begin=table.rows) as bar:
             for first, results in batches:
                 for place, (result, failure) in enumerate(results, first):
@@ -143,14 +143,12 @@ def _score_batches(
     recognizer: Recognizer, rows: Sequence[tuple[str, Sources]], batch_size: int, options: Mapping[str, Any], begin: int
 ) -> Iterator[tuple[int, list[tuple[Result, str]]]]:
     """Batches of (result, failure), each with the index of its first row. `failure` is empty if the row has scores."""
-    if batch_size < 1:
-        raise InputError(f"batch_size must be at least 1; given {batch_size}")
     for first, last in _batches([sources for _, sources in rows], min(batch_size, FLUSH_ROWS)):
         if first < begin:
             continue
         row_inputs = [read_row(sources) for _, sources in rows[first:last]]
         inputs_by_modality = {name: [inputs[name] for inputs, _ in row_inputs] for name in rows[first][1]}
-        answers = recognizer.predict(**{**inputs_by_modality, **options}, errors="skip")
+        answers = recognizer.predict(**{**inputs_by_modality, **options}, errors="skip", batch_size=batch_size)
         batch = []
         for answer, (_, reasons) in zip(answers, row_inputs, strict=True):
             absent = {**answer.absent, **reasons}
@@ -241,7 +239,7 @@ def fingerprint(
     corpus: Corpus,
     labels: Labels | None,
     names: Sequence[str],
-    options: Sequence[Any],
+    options: Options,
     carried: Mapping[str, pd.Series],
 ) -> str:
     """A hash of everything that the output depends on: rows, media files, model and options."""
@@ -253,7 +251,7 @@ def fingerprint(
         emoembed.__version__,
         label_descriptions,
         tuple(names),
-        tuple(options),
+        astuple(options),
         list(carried),
         model.config.to_dict(),
         model.state.to_dict(),

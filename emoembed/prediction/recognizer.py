@@ -122,16 +122,17 @@ class Recognizer(
     ) -> Result | list[Result]:
         """Score labels for one item or a list of items; see `emoembed.predict`."""
         process.require_no_fork()
-        multi_label, abstain, errors = options_of(options)
+        checked = options_of(options)
+        multi_label, size = checked.multi_label, checked.batch_size
         items, single = items_of({"text": text, "audio": audio, "video": video})
         given_modalities = [name for name in self.model.modalities if any(item.get(name) is not None for item in items)]
-        risk = self.risk(abstain, given_modalities)
+        risk = self.risk(checked.abstain, given_modalities)
         label_set = self._label_set(labels)
         results: list[Result] = []
-        for start in range(0, len(items), BATCH_SIZE):
+        for start in range(0, len(items), size):
             read_items = [
-                self._read(item, i, single) if errors == "raise" else read_what_can_be(self.model, item)
-                for i, item in enumerate(items[start : start + BATCH_SIZE], start)
+                self._read(item, i, single) if checked.errors == "raise" else read_what_can_be(self.model, item)
+                for i, item in enumerate(items[start : start + size], start)
             ]
             usable_items = [item for item in read_items if item.readings]
             points = self.model.encode(batch_of(self.model, [item.readings for item in usable_items]))
@@ -376,10 +377,12 @@ def predict(
         abstain: True withholds unsure answers ("none of these": `label` is None and `abstained` is true), so that at
             most about 20 % of the given answers are wrong. A number from 0.05 to 0.5 sets another share. False, the
             default, answers every item. The thresholds come from validation rows of seen labels, scored with label
-            lists that may lack the right label.
+            lists. Some of these lists lack the right label, so that every answer is wrong.
         errors: "raise" raises an error for the first input that cannot be used. "skip" uses the inputs of an item that
             can be used, and puts the reasons for the others in `absent`. An item without any usable input gets no
             label and no scores.
+        batch_size: how many items of a list are computed together, 32 by default. A larger batch is faster and needs
+            more memory.
         device: device to compute on, such as "cuda"; by default the CPU.
 
     Returns:

@@ -85,9 +85,9 @@ def adapt(
             default.
         steps: number of gradient steps of an optional fine-tuning. It moves only the points of the new labels, so
             that each example scores highest for its own label.
-        max_harm: limit of the fine-tuning, a share of items of other labels: the reference items from training and
-            the examples of labels learned earlier. The fine-tuning may raise the share of them that get a new label
-            by at most this much. It takes shorter steps where needed.
+        max_harm: limit of the fine-tuning. At most this share of other labels' items may change to a new label. These
+            items are the reference items from training and the examples of labels learned earlier. If more would
+            change, the steps are shortened.
         others: modality -> points `(labels, point_dim)` of the labels that compete with the new ones in the
             fine-tuning.
 

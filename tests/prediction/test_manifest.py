@@ -16,6 +16,7 @@ from emoembed.features.text import word_feature_set
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.prediction import manifest as scoring
+from emoembed.prediction.arguments import Options
 from emoembed.prediction.progress import Progress
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training.build import build
@@ -189,7 +190,7 @@ def test_a_part_that_is_shorter_than_noted_is_begun_anew(rows, recognizer, monke
 
 
 def test_a_batch_of_no_texts_is_refused(rows, recognizer):
-    with pytest.raises(InputError, match="batch_size must be at least 1; given 0"):
+    with pytest.raises(InputError, match="batch_size must be a whole number of at least 1; given 0"):
         scoring.predict_manifest(recognizer, rows, LABELS, rows.with_name("out.csv"), batch_size=0)
 
 
@@ -287,7 +288,7 @@ def test_media_that_were_changed_meanwhile_are_scored_anew(tmp_path, recognizer,
 
     def made_from():
         names = [*LABELS]
-        return scoring.fingerprint(recognizer, corpus, LABELS, names, [], {})
+        return scoring.fingerprint(recognizer, corpus, LABELS, names, Options(), {})
 
     before = made_from()
     assert made_from() == before

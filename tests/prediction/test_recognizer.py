@@ -179,6 +179,22 @@ def test_a_text_or_label_of_unknown_signs_is_refused(recognizer):
         recognizer.predict("joy", labels=["joy", "快乐"])
 
 
+def test_batches_have_the_size_asked_for(recognizer, monkeypatch):
+    texts = [f"text {i}" for i in range(7)]
+    sizes, encode = [], recognizer.model.encode
+    monkeypatch.setattr(recognizer.model, "encode", lambda batch: sizes.append(len(batch["text"][0])) or encode(batch))
+    whole = recognizer.predict(texts, labels=LABELS)
+    parts = recognizer.predict(texts, labels=LABELS, batch_size=3)
+    assert sizes == [7, 3, 3, 1]
+    for one, other in zip(whole, parts, strict=True):
+        assert one.scores == pytest.approx(other.scores, abs=1e-5)
+    for size in (0, 2.5, "many"):
+        with pytest.raises(InputError, match="batch_size must be a whole number of at least 1"):
+            recognizer.predict(texts, labels=LABELS, batch_size=size)
+    with pytest.raises(TypeError, match="'batch'; its options are multi_label, abstain, errors, batch_size"):
+        recognizer.predict(texts, labels=LABELS, batch=3)
+
+
 def test_an_error_in_a_list_names_the_item(recognizer):
     with pytest.raises(InputError, match="item 1: text is empty"):
         recognizer.predict(["ok", " ", "ok"], labels=LABELS)
