@@ -113,7 +113,7 @@ class Predict(BatchOptions, LabelOptions):
             multi_label=self.multi_label,
             abstain=self._risk(),
             batch_size=self.batch_size or 32,
-            progress=self.progress,
+            progress=not self.quiet,  # without a terminal, a line every 30 seconds
         )
         if summary.resumed and not self.quiet:
             print(f"resumed after {summary.resumed} rows that an earlier run had scored", file=sys.stderr)

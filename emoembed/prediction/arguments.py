@@ -16,6 +16,7 @@ from emoembed.labels.emotion import Labels, resolve
 from emoembed.model.calibration import RISKS
 
 DEFAULT_RISK = 0.2
+BATCH_SIZE = 32
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,7 @@ class Options:
     multi_label: bool = False
     abstain: bool | float = False
     errors: str = "raise"
-    batch_size: int = 32
+    batch_size: int = BATCH_SIZE
 
 
 def options_of(given: Mapping[str, Any]) -> Options:

@@ -24,7 +24,15 @@ from emoembed.model.device import check_device
 from emoembed.model.model import EmotionModel
 from emoembed.prediction import process
 from emoembed.prediction.answer import LabelSet, answer
-from emoembed.prediction.arguments import PredictOptions, check_errors, items_of, listed, options_of, risk_of
+from emoembed.prediction.arguments import (
+    BATCH_SIZE,
+    PredictOptions,
+    check_errors,
+    items_of,
+    listed,
+    options_of,
+    risk_of,
+)
 from emoembed.prediction.label_notes import notes_of
 from emoembed.prediction.result import Result
 from emoembed.prediction.support import support_points, support_rows, taught_labels
@@ -37,7 +45,6 @@ if TYPE_CHECKING:
 
     from emoembed.prediction.arguments import ItemList, MediaInput
 
-BATCH_SIZE = 32
 LABEL_SETS = 64
 """How many label lists a recognizer keeps in its cache."""
 

@@ -383,7 +383,8 @@ def test_abstain_with_and_without_a_share(capsys):
 
 
 @pytest.mark.filterwarnings("default")
-def test_quiet_prints_results_and_errors_alone(tiny, toy, tmp_path, capsys):
+def test_quiet_prints_results_and_errors_alone(tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("emoembed.prediction.progress.EVERY", 0.0)
     cafe = tmp_path / "m.csv"
     cafe.write_bytes("id,text\na,party caf\xe9\nb,zzzz\n".encode("cp1252"))
     options = ("--manifest", cafe, "--output", tmp_path / "out.csv", "--labels", "joy,anger", "--model", tiny)
@@ -392,8 +393,11 @@ def test_quiet_prints_results_and_errors_alone(tiny, toy, tmp_path, capsys):
     assert printed.out.startswith("1 of 2 rows scored")
     assert "warning" not in printed.err
     assert "1 row failed" in printed.err
+    assert " of 2, " not in printed.err
     assert run("predict", *options) == 1
-    assert "warning" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "warning" in printed
+    assert "m: 2 of 2, " in printed
 
 
 def test_verbose_shows_where_an_error_comes_from(tiny, capsys):
