@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("build/ablation"), help="folder for the report")
     parser.add_argument("--base", default="base", help="checkpoint; models start from its sentence encoder")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
-    parser.add_argument("--seeds", type=int, default=1, help="trainings per row; the mean is reported, and the deviation of the gain over the first row")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings per row (sd: of the gain over the first row)")
     parser.add_argument("--trained-out", action="store_true", help="compare mechanisms with models that train longer")
     parsed = parser.parse_args()
     modalities = [name for name in parsed.modality.split(",") if name]
