@@ -21,7 +21,7 @@ lint: $(VENV)/lint
 	$(BIN)/ruff check .
 	rm -rf build/lib build/types && $(PIP) --no-deps --target build/types .
 	cd build/types && ../../$(BIN)/mypy --config-file ../../setup.cfg -p emoembed
-	MYPYPATH=build/types $(BIN)/mypy --config-file setup.cfg checkpoints/build
+	MYPYPATH=build/types $(BIN)/mypy --config-file setup.cfg checkpoints/build benchmarks
 
 checkpoint: named-data $(VENV)/build
 	$(BIN)/python checkpoints/build --data "$(DATA)" --output checkpoints

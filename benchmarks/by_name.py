@@ -22,8 +22,8 @@ from emoembed.evaluation import zero_shot
 from emoembed.evaluation.report import Report, write
 from emoembed.evaluation.study import Study
 from emoembed.labels.emotion import Label, find
+from emoembed.labels.space import VAD_DIM
 from emoembed.model.model import EmotionModel
-from emoembed.training import recipes
 from emoembed.training.build import temper
 
 MEANT: dict[str, Callable[[Label], Label]] = {
@@ -45,7 +45,7 @@ def without_ratings(model: EmotionModel) -> EmotionModel:
     """A copy whose label points have no valence, arousal and dominance."""
     copy = deepcopy(model)
     projection = copy.modality("text").projection
-    after = projection.phrase_dim + recipes.VAD_DIM
+    after = projection.phrase_dim + VAD_DIM
     with torch.no_grad():
         projection.weight[:, projection.phrase_dim : after] = 0.0
     return copy

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ def measure(data: Path, split: str, every: int) -> pd.DataFrame:
     """One row a size."""
     model, corpus = emoembed.load("base"), corpora.load("fer2013", data)
     samples = corpus.split(split).samples.iloc[::every]
-    pictures = [cv2.imread(path, cv2.IMREAD_GRAYSCALE) for path in samples["video"]]
+    pictures = [cast(np.ndarray, cv2.imread(path, cv2.IMREAD_GRAYSCALE)) for path in samples["video"]]
     rows = []
     for size in SIZES:
         shown = [cv2.resize(picture, (size, size), interpolation=cv2.INTER_CUBIC) for picture in pictures]

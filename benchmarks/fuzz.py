@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -63,7 +64,8 @@ def media(folder: Path, model: Recognizer) -> Iterator[Target]:
     time_ = np.arange(16_000) / 16_000
     phase = 2 * np.pi * np.cumsum(160 * (1 + 0.1 * np.sin(8 * time_))) / 16_000
     voice = (0.1 * sum(np.sin(k * phase) / k for k in range(1, 12)) * (0.05 + np.abs(np.sin(12 * time_)))).astype("f4")
-    picture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (90, 80, 3), np.uint8), (9, 9), 0)
+    noise = np.random.default_rng(0).integers(0, 255, (90, 80, 3), np.uint8)
+    picture = cv2.GaussianBlur(noise, (9, 9), 0).astype(np.uint8)
 
     def hear(path: Path) -> object:
         return model.predict(audio=str(path), labels=LABELS)
@@ -81,7 +83,7 @@ def media(folder: Path, model: Recognizer) -> Iterator[Target]:
         place = folder / f"a.{kind}"
         with av.open(str(place), "w") as film:
             film.metadata["title"] = "a title"
-            stream = film.add_stream(codec, rate=10)
+            stream = cast(av.VideoStream, film.add_stream(codec, rate=10))
             stream.width, stream.height, stream.pix_fmt = 80, 90, "yuvj420p" if codec == "mjpeg" else "yuv420p"
             sound = film.add_stream("aac", rate=16_000, layout="mono")
             for _ in range(6):
@@ -124,7 +126,8 @@ def tables(folder: Path, model: Recognizer) -> Iterator[Target]:
     for protocol in (0, 2, 5):
         yield f"p{protocol}.pkl", pickle.dumps(held, protocol=protocol), pickles.read_pickle
     out = io.BytesIO()
-    np.savez_compressed(out, whole_corpus={"clip": {"emo": "joy", "val": 1.0}}, numbers=np.arange(6.0).reshape(2, 3))
+    labels = np.array({"clip": {"emo": "joy", "val": 1.0}}, dtype=object)
+    np.savez_compressed(out, whole_corpus=labels, numbers=np.arange(6.0).reshape(2, 3))
     yield "a.npz", out.getvalue(), npz.read_npz
     yield "label.npz", out.getvalue(), merbench.read_labels
     out = io.BytesIO()
@@ -155,7 +158,7 @@ def stores(folder: Path, model: Recognizer) -> Iterator[Target]:
     feature_set = FeatureSet("three", ("a", "b", "c"), 10.0)
     whole = folder / "store"
     items = {"one": np.ones((2, 3), "f4"), "two": np.zeros((4, 3), "f4")}
-    extract(items.items(), lambda values: Features(values, feature_set), whole)
+    extract([(name, name) for name in items], lambda name: Features(items[name], feature_set), whole)
     write_file(whole / "failures.jsonl", b'{"id": "x", "reason": "no sound"}\n')
     header = {"version": 1, "name": "mine", "form": "media", "labels": ["joy"], "multi_label": False, "notes": []}
     write_file(folder / "corpus.json", json.dumps(header).encode())

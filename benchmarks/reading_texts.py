@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -66,10 +66,10 @@ def readings(data: Path, model: emoembed.Recognizer) -> pd.DataFrame:
     truth = np.array([SIX.index(named[place][0]) for place in kept])
     texts = list(many.samples["text"]), [few.samples["text"].iloc[place] for place in kept]
     emoji = [np.array([readable.emoji_words()[0].search(text) is not None for text in part]) for part in texts]
-    reading, rows = media.readable, []
+    reading, rows = readable.readable, []
     try:
         for name, change in READINGS.items():
-            media.readable = change  # type: ignore[assignment]
+            setattr(media, "readable", change)  # noqa: B010
             scores = _scores(model, texts[0], many.labels, multi_label=True)
             right = bears[np.arange(len(bears)), scores.argmax(axis=1)]
             by_name = _scores(model, texts[1], SIX, multi_label=False).argmax(axis=1) == truth
@@ -77,12 +77,12 @@ def readings(data: Path, model: emoembed.Recognizer) -> pd.DataFrame:
             rows.append([name, f1, right.mean(), right[emoji[0]].mean(), by_name.mean(), by_name[emoji[1]].mean()])
             print(name, *(f"{figure:.4f}" for figure in rows[-1][1:]), flush=True)
     finally:
-        media.readable = reading  # type: ignore[assignment]
+        setattr(media, "readable", reading)  # noqa: B010
     columns = ["reading", "GoEmotions macro-F1", "right", "right, with emoji", "semeval2018 accuracy", "with emoji"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _scores(model: emoembed.Recognizer, texts: list[str], labels: list[str], *, multi_label: bool) -> np.ndarray:
+def _scores(model: emoembed.Recognizer, texts: list[str], labels: Sequence[str], *, multi_label: bool) -> np.ndarray:
     results = model.predict(texts, labels=list(labels), multi_label=multi_label, errors="skip")
     return np.array([[result.scores.get(label, 0.0) for label in labels] for result in results])
 

@@ -98,7 +98,7 @@ def of_shipped(asked: Asked, folder: Path) -> Report:
         "Calibration": lambda: pd.concat([shipped.calibration(base, name, data, split) for name in CORPORA.values()]),
         "Voice and face of one clip, trained jointly": lambda: joint(data, split),
         **{
-            f"Abstention, {modality}": lambda name=name: shipped.abstention(base, name, data, split)
+            f"Abstention, {modality}": partial(shipped.abstention, base, name, data, split)
             for modality, name in CORPORA.items()
         },
     }
@@ -114,7 +114,7 @@ def of_each(modality: str, asked: Asked, folder: Path) -> Report:
     facts = {"split": split, "seeds": seeds, "a few examples and calibration": "of the first seed"}
     report = Report(f"Each label held out in turn, {modality}, {split} split", facts, figures=["unseen"])
     if modality == "audio":
-        folds = list(voice_and_face.held_out_folds(data, base))
+        folds = tuple(voice_and_face.held_out_folds(data, base))
     else:
         folds = Study(CORPORA[modality], data, base, split=split).folds
     found = unseen.each(

@@ -204,4 +204,4 @@ def correct_hubs(model: EmotionModel, method: str) -> None:
                 return level(label_points, scale, trust)
             return newness(nearest) * (level(label_points, scale, trust) - level(trust.familiar, scale, trust).mean())
 
-        trust.hubness = hubness  # type: ignore[method-assign, assignment]
+        trust.hubness = hubness  # type: ignore[method-assign]
