@@ -2,6 +2,7 @@
 
     python benchmarks/voice_and_face.py --data DIR                       # trains on four folds by actor
     python benchmarks/voice_and_face.py --data DIR --model ravdess-av    # scores the shipped joint checkpoint
+    python benchmarks/voice_and_face.py --data DIR --label-weights       # fusion with and without weights by label
 
 By default validation rows are scored; `--split test` scores test rows.
 """
@@ -27,6 +28,9 @@ def main() -> None:
         help="folder of ravdess and ravdess_openface; to train models, also of tess and emodb",
     )
     parser.add_argument("--model", help="score this joint checkpoint; train no model")
+    parser.add_argument(
+        "--label-weights", action="store_true", help="compare weights of each label with one weight for all labels"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="run seeds 0 to N-1")
     parser.add_argument("--split", choices=("valid", "test"), default="valid", help="rows to score")
     parser.add_argument("--fold", type=int, help="one of the four folds (0 to 3); default: all")
@@ -39,6 +43,14 @@ def main() -> None:
             emoembed.load(parsed.model).model, parsed.data, parsed.split, parsed.cache
         )
         print(f"{parsed.model}, {parsed.split} split, UAR of 8 emotions\n{scores.round(3).to_string()}")
+        return
+    if parsed.label_weights:
+        table = voice_and_face.compare_label_weights(parsed.data, seeds=range(parsed.seeds), cache=parsed.cache)
+        by_seed = table.drop(columns="fold").groupby("seed").mean()
+        print(by_seed.mean().round(4).to_string())
+        for name in ("UAR", "AP", "AUC"):
+            gain = by_seed[f"{name}, by label"] - by_seed[f"{name}, one weight"]
+            print(f"gain in {name} by seed: {', '.join(f'{value:+.4f}' for value in gain)}")
         return
     table = voice_and_face.evaluate(
         parsed.data,

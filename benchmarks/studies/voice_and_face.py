@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import EmotionData
 from emoembed.reading.voice_and_face import only, other_speech, part_of, read_both
 from emoembed.training import recipes
+from emoembed.training.calibrate import calibrate_jointly
 from emoembed.training.config import Execution
 from emoembed.training.fit import train
 from studies import shipped
@@ -68,6 +70,47 @@ def evaluate(
             if progress:
                 print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
     return pd.DataFrame(rows)
+
+
+def compare_label_weights(data: Path, *, seeds: Sequence[int] = (0,), cache: Path | None = None) -> pd.DataFrame:
+    """Measure joint models on validation rows with `fusion_measures`: one row per fold and seed."""
+    both, columns = read_both(data, cache)
+    modalities, beside = recipes.voice_and_face_modalities(columns), other_speech(data, cache)
+    rows = []
+    for position, divided in enumerate(ravdess.folds(corpora.load("ravdess", data))):
+        train, valid = (part_of(both, divided, name) for name in ("train", "valid"))
+        speaker_of = dict(zip(divided.samples["id"], divided.samples["speaker"], strict=True))
+        speakers = np.array([speaker_of[i.partition("/")[2]] for i in valid.ids])
+        for seed in seeds:
+            joint = train_on(modalities, train, valid, seed, beside=beside)
+            rows.append({"fold": position, "seed": seed, **fusion_measures(joint, valid, speakers)})
+            print(rows[-1], flush=True)
+    return pd.DataFrame(rows)
+
+
+def fusion_measures(joint: EmotionModel, valid: EmotionData, speakers: np.ndarray) -> dict[str, float]:
+    """UAR, AP and AUC of a fusion that weighs modalities by label, and of one with the same weights for all labels.
+
+    The weights by label are fitted on validation rows. So the model is calibrated on half of the speakers and measured
+    on the others, for both halves.
+    """
+    is_first_half = np.isin(speakers, np.unique(speakers)[::2])
+    halves = [valid.rows(np.flatnonzero(rows)) for rows in (is_first_half, ~is_first_half)]
+    true = np.concatenate([half.targets for half in halves]) == 1
+    found: dict[str, float] = {}
+    for way in ("by label", "one weight"):
+        logits = []
+        for scored, fitted in (halves, halves[::-1]):
+            model = deepcopy(joint)
+            calibrate_jointly(model, fitted)
+            for _, modality in model.each_modality() if way == "one weight" else ():
+                modality.calibration.trust.fill_(1.0)
+            logits.append(shipped.fused(model, scored))
+        scores = np.concatenate(logits)
+        found[f"UAR, {way}"] = metrics.uar(scores.argmax(axis=1), true.argmax(axis=1))
+        for name, measure in (("AP", metrics.average_precision), ("AUC", metrics.auc)):
+            found[f"{name}, {way}"] = float(np.mean([measure(*pair) for pair in zip(scores.T, true.T, strict=True)]))
+    return found
 
 
 def evaluate_checkpoint(model: EmotionModel, data: Path, split: str = "valid", cache: Path | None = None) -> pd.Series:

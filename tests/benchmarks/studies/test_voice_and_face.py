@@ -101,3 +101,22 @@ def test_statistics_of_both_are_those_of_each(both):
     assert all(len(rows) == 6 for rows in found.values())
     np.testing.assert_array_equal(found["both"], np.concatenate([found["sound"], found["action units"]], axis=1))
     np.testing.assert_allclose(found["action units"][2], data.inputs["video"][data.ids[2]].mean(axis=0))
+
+
+def test_weights_by_label_are_measured_on_speakers_they_were_not_fitted_on(both, quick, monkeypatch):
+    joint, valid = voice_and_face.train_on(quick, both(96, 1), both(48, 2), 0), both(48, 2)
+    speakers = np.repeat(["1", "2", "3", "4"], 12)
+    fitted = []
+    calibrate = voice_and_face.calibrate_jointly
+
+    def keep(model, rows):
+        fitted.append(rows.ids)
+        calibrate(model, rows)
+
+    monkeypatch.setattr(voice_and_face, "calibrate_jointly", keep)
+    found = voice_and_face.fusion_measures(joint, valid, speakers)
+    assert list(found) == [f"{name}, {way}" for way in ("by label", "one weight") for name in ("UAR", "AP", "AUC")]
+    assert min(found.values()) > 0.8
+    assert found["AP, by label"] != found["AP, one weight"]
+    odd, even = (tuple(np.array(valid.ids)[np.isin(speakers, names)]) for names in (["1", "3"], ["2", "4"]))
+    assert fitted == [even, odd] * 2
