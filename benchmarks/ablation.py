@@ -70,17 +70,17 @@ def with_others(fold: Fold, names: Sequence[str], data: Path) -> Fold:
     for name in names:
         corpus = corpora.load(name, data).split("train").canonical()
         parts.append(corpus_rows.text_data(corpus, phrases) if fold.kind == "text" else corpus_rows.audio_data(corpus))
-    return replace(fold, train=join(parts), beside=None)
+    return replace(fold, train=join(parts), ridge_rows=None)
 
 
 def measure(
     base: EmotionModel, data: Path, modality: str, variant: Variant, seeds: Sequence[int], *, more: bool
 ) -> Iterator[dict[str, object]]:
     """A row per held-out label and seed; with `more` measures of calibration and of eight examples."""
-    beside = voice_and_face.other_speech(data) if modality == "audio" and not variant.alone else None
+    ridge_rows = voice_and_face.other_speech(data) if modality == "audio" and not variant.alone else None
     start, kept_in = (variant.base(base), cache_folder() / "ablation") if variant.base else (base, None)
     for position, whole in enumerate(Study(CORPORA[modality], data, base).folds):
-        fold = replace(whole, beside=beside)
+        fold = replace(whole, ridge_rows=ridge_rows)
         one = changed(fold, variant)
         one = with_others(one, variant.beside, data) if variant.beside else one
         settings = {**(LONG[modality] if more else {}), **dict(variant.training)}

@@ -24,7 +24,7 @@ from emoembed.evaluation.study import Study
 from emoembed.labels.emotion import Label, find
 from emoembed.labels.space import VAD_DIM
 from emoembed.model.model import EmotionModel
-from emoembed.training.build import temper
+from emoembed.training.build import set_adapter_strength
 
 MEANT: dict[str, Callable[[Label], Label]] = {
     "names in templates alone": lambda label: replace(label, synonyms=(), definition=""),
@@ -73,7 +73,7 @@ def main() -> None:
     assert untrained is not None
     models = {**variants("untrained", untrained), **variants("as it ships", base)}
     for strength in STRENGTHS:
-        models[f"adapters at strength {strength} (WiSE-FT)"] = temper(deepcopy(base), strength)
+        models[f"adapters at strength {strength} (WiSE-FT)"] = set_adapter_strength(deepcopy(base), strength)
     found = {}
     for name, model in models.items():
         found[name] = shipped.by_name(model, "semeval2018", parsed.data, shipped.SIX, "valid").iloc[0]

@@ -57,7 +57,7 @@ def untrained(base: EmotionModel) -> EmotionModel:
     """The sentence encoder that `base` started from: what training has to beat."""
 
     assert base.phrases is not None
-    return build({"text": base.config.modalities["text"]}, base.phrases, like=base)
+    return build({"text": base.config.modalities["text"]}, base.phrases, base=base)
 
 
 def supervised(recognizer: Recognizer, data: Path, split: str) -> pd.DataFrame:

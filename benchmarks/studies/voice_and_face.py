@@ -49,7 +49,7 @@ def evaluate(
     rows = []
     both, columns = read_both(data, cache)
     modalities = recipes.voice_and_face_modalities(columns)
-    beside = other_speech(data, cache)
+    ridge_rows = other_speech(data, cache)
     for position, divided in enumerate(ravdess.folds(corpora.load("ravdess", data))):
         if fold is not None and position != fold:
             continue
@@ -58,9 +58,9 @@ def evaluate(
             row: dict[str, object] = {"fold": position, "seed": seed}
             for name, modality in modalities.items():
                 rows_of_one = only(train, name), only(valid, name)
-                alone = train_on({name: modality}, *rows_of_one, seed, beside=beside, progress=progress)
+                alone = train_on({name: modality}, *rows_of_one, seed, ridge_rows=ridge_rows, progress=progress)
                 row[f"{name} alone"] = uar(alone, only(scored, name))
-            joint = train_on(modalities, train, valid, seed, beside=beside, progress=progress)
+            joint = train_on(modalities, train, valid, seed, ridge_rows=ridge_rows, progress=progress)
             row["both"] = uar(joint, scored)
             row["joint, video missing"] = uar(joint, only(scored, "audio"))
             row["joint, audio missing"] = uar(joint, only(scored, "video"))
@@ -75,14 +75,14 @@ def evaluate(
 def compare_label_weights(data: Path, *, seeds: Sequence[int] = (0,), cache: Path | None = None) -> pd.DataFrame:
     """Measure joint models on validation rows with `fusion_measures`: one row per fold and seed."""
     both, columns = read_both(data, cache)
-    modalities, beside = recipes.voice_and_face_modalities(columns), other_speech(data, cache)
+    modalities, ridge_rows = recipes.voice_and_face_modalities(columns), other_speech(data, cache)
     rows = []
     for position, divided in enumerate(ravdess.folds(corpora.load("ravdess", data))):
         train, valid = (part_of(both, divided, name) for name in ("train", "valid"))
         speaker_of = dict(zip(divided.samples["id"], divided.samples["speaker"], strict=True))
         speakers = np.array([speaker_of[i.partition("/")[2]] for i in valid.ids])
         for seed in seeds:
-            joint = train_on(modalities, train, valid, seed, beside=beside)
+            joint = train_on(modalities, train, valid, seed, ridge_rows=ridge_rows)
             rows.append({"fold": position, "seed": seed, **fusion_measures(joint, valid, speakers)})
             print(rows[-1], flush=True)
     return pd.DataFrame(rows)
@@ -134,10 +134,10 @@ def held_out_folds(data: Path, base: EmotionModel, cache: Path | None = None) ->
     """RAVDESS's four folds with speech and action units, for joint models with emotions held out."""
     both, columns = read_both(data, cache)
     modalities = recipes.voice_and_face_modalities(columns)
-    beside = other_speech(data, cache)
+    ridge_rows = other_speech(data, cache)
     for position, divided in enumerate(ravdess.folds(corpora.load("ravdess", data))):
         fold = as_fold(f"ravdess-av-{position}", "audio", divided, both, modalities)
-        yield replace(fold, phrases=phrases_for("audio", base), beside=beside)
+        yield replace(fold, phrases=phrases_for("audio", base), ridge_rows=ridge_rows)
 
 
 def train_on(
@@ -146,12 +146,12 @@ def train_on(
     valid_rows: EmotionData,
     seed: int,
     *,
-    beside: EmotionData | None = None,
+    ridge_rows: EmotionData | None = None,
     progress: bool = False,
 ) -> EmotionModel:
-    """A model of some modalities of these rows. Rows of other corpora `beside` are for the ridge maps alone."""
+    """A model of some modalities of these rows. Rows of other corpora `ridge_rows` are for the ridge maps alone."""
     recipe = recipes.voice_and_face(modalities, checkpoint.read_word_table(), seed)
-    model, _ = train(recipe, train_rows, valid_rows, beside=beside, execution=Execution(progress=progress))
+    model, _ = train(recipe, train_rows, valid_rows, ridge_rows=ridge_rows, execution=Execution(progress=progress))
     return model
 
 

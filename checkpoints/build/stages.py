@@ -120,7 +120,7 @@ def trained(
     assert untrained.phrases is not None
     recipe = Recipe({name: modality}, untrained.phrases, config, untrained, strength=strength)
     weights, run = work / f"{stage}.safetensors", work / f"run-{stage}"
-    model, history = train(recipe, rows, valid, kept=weights, execution=Execution(progress=True, resume=run))
+    model, history = train(recipe, rows, valid, weights_file=weights, execution=Execution(progress=True, resume=run))
     if history.scores:
         print(name, "validation", [round(score, 4) for score in history.scores], flush=True)
     return model
@@ -129,7 +129,7 @@ def trained(
 def base_of(parts: dict[str, EmotionModel], untrained: EmotionModel, reports: Path) -> EmotionModel:
     """Assemble one model of all modalities, with reliability estimates for unseen labels from the reports."""
     assert untrained.phrases is not None
-    model = fit.assemble(parts, untrained.phrases, like=untrained)
+    model = fit.assemble(parts, untrained.phrases, base=untrained)
     provenance = {
         "trained_on": {"text": list(TEXT_CORPORA), "audio": list(AUDIO_CORPORA), "video": ["fer2013"]},
         "sentence_encoder": "sentence encoder all-MiniLM-L6-v2 (Apache-2.0), vocabulary pruned",
@@ -167,14 +167,14 @@ def build_av(data: Path, seed: int, work: Path) -> EmotionModel:
     The ridge map of speech is fitted on TESS and EMO-DB as well.
     """
     clips, columns = read_both(data)
-    beside = other_speech(data)
+    ridge_rows = other_speech(data)
     corpus = corpora.load("ravdess", data)
     rows, valid = (part_of(clips, corpus, name) for name in ("train", "valid"))
     modalities = recipes.voice_and_face_modalities(columns)
     revisions = [recipes.REVISION[name] for name in modalities]
-    run = work / f"run-{AV}-{key(revisions, hash_of(rows), hash_of(valid), hash_of(beside))}"
+    run = work / f"run-{AV}-{key(revisions, hash_of(rows), hash_of(valid), hash_of(ridge_rows))}"
     recipe = recipes.voice_and_face(modalities, checkpoint.read_word_table(), seed)
-    model, _ = train(recipe, rows, valid, beside=beside, execution=Execution(progress=True, resume=run))
+    model, _ = train(recipe, rows, valid, ridge_rows=ridge_rows, execution=Execution(progress=True, resume=run))
     provenance = {
         "trained_on": {"audio": list(AUDIO_CORPORA), "video": ["ravdess"]},
         "licence": "CC BY-NC-SA 4.0 and research use only; see LICENSE",

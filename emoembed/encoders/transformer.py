@@ -22,7 +22,7 @@ from emoembed.encoders.base import Encoder, Settings
 from emoembed.encoders.layers import padding_mask
 from emoembed.encoders.trunk import build_trunk
 from emoembed.errors import InputError
-from emoembed.labels.space import NEUTRAL_POLE, VAD_DIM
+from emoembed.labels.space import CONSTANT_WEIGHT, VAD_DIM
 
 IMAGES_AT_ONCE = 64
 """Images per forward pass if no gradient is needed."""
@@ -97,7 +97,7 @@ class TransformerEncoder(Encoder):
             return text
         with torch.autocast(mean.device.type, enabled=False):
             vad = self.ratings(normalize(mean.float(), dim=-1))
-        vad = normalize(torch.cat([vad, torch.full_like(vad[:, :1], NEUTRAL_POLE)], dim=-1), dim=-1)
+        vad = normalize(torch.cat([vad, torch.full_like(vad[:, :1], CONSTANT_WEIGHT)], dim=-1), dim=-1)
         text = normalize(text.float(), dim=-1)
         return torch.cat([self.vad_share**0.5 * vad, (1 - self.vad_share) ** 0.5 * text], dim=-1)
 
@@ -134,7 +134,7 @@ class TransformerEncoder(Encoder):
 
 def ratings_of(points: Tensor) -> Tensor:
     """Valence, arousal and dominance `(items, 3)` from points with a `vad_share`: their first four columns."""
-    return NEUTRAL_POLE * points[:, :3] / points[:, 3:4].clamp(min=1e-6)
+    return CONSTANT_WEIGHT * points[:, :3] / points[:, 3:4].clamp(min=1e-6)
 
 
 def _training_attention(device: torch.device) -> AbstractContextManager[Any]:

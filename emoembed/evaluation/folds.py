@@ -45,7 +45,7 @@ class Fold:
     """Embeds the labels. None: `phrases_for` chooses by `kind`."""
     method: str = "emoembed"
     """The model: `emoembed`, or `mtee` for the model of Dai et al. 2020."""
-    beside: EmotionData | None = None
+    ridge_rows: EmotionData | None = None
     """Rows of other corpora. Only the ridge maps are fitted on them."""
 
     def part(self, split: str) -> EmotionData:

@@ -42,7 +42,7 @@ HELD_OUT_TRAINING = {
 unseen ones."""
 
 UNSEEN_STRENGTH = 0.6
-"""Strength of the text adapters in models with held-out emotions: 0 is untrained, 1 fully trained (`build.temper`)."""
+"""Strength of the text adapters in models with held-out emotions: 0 is untrained, 1 fully trained."""
 TEXT_ROWS, MOST_EPOCHS = 40_000, 8
 """One epoch of the text recipe was chosen for `TEXT_ROWS` rows. A smaller corpus gets more epochs for the same number
 of steps, up to `MOST_EPOCHS`."""
@@ -66,7 +66,7 @@ def train_without(
         LabelError: a training label is a synonym of an unseen one.
         InputError: `mtee` cannot read raw texts, or another release wrote the cached model.
     """
-    rows, valid, beside = fold.train.without(unseen), fold.valid.without(unseen), _beside(fold, unseen)
+    rows, valid, ridge_rows = fold.train.without(unseen), fold.valid.without(unseen), _ridge_rows(fold, unseen)
     leaking = leaks(rows.labels, unseen)
     if leaking:
         listed = ", ".join(f"{seen} is a synonym of {label}" for seen, label in leaking)
@@ -75,10 +75,10 @@ def train_without(
     model_file = (cache or cache_folder()) / "held_out" / f"{name_of(fold, unseen, recipe)}.safetensors"
     if fold.method == "mtee":  # scores like an EmotionModel, but has no calibration and no few-shot
         model = mtee.train(
-            fold.modalities, recipe.phrases, rows, valid, recipe.config, kept=model_file, execution=execution
+            fold.modalities, recipe.phrases, rows, valid, recipe.config, weights_file=model_file, execution=execution
         )
         return cast(EmotionModel, model)
-    trained, _ = train(recipe, rows, valid, beside=beside, kept=model_file, execution=execution)
+    trained, _ = train(recipe, rows, valid, ridge_rows=ridge_rows, weights_file=model_file, execution=execution)
     return trained
 
 
@@ -109,17 +109,17 @@ def recipe_of(
         fold.modalities,
         phrases,
         replace(training or training_of(fold), seed=seed),
-        like=base if phrases is base.phrases else None,
+        base=base if phrases is base.phrases else None,
         augmentation=augmentation,
         strength=(default_strength if strength is None else strength) if fold.kind == "text" else None,
     )
 
 
-def _beside(fold: Fold, unseen: Sequence[str]) -> EmotionData | None:
+def _ridge_rows(fold: Fold, unseen: Sequence[str]) -> EmotionData | None:
     """Rows of other corpora without the unseen labels and their synonyms."""
-    if fold.beside is None:
+    if fold.ridge_rows is None:
         return None
-    return fold.beside.without([label for label in fold.beside.labels if leaks((label,), unseen)])
+    return fold.ridge_rows.without([label for label in fold.ridge_rows.labels if leaks((label,), unseen)])
 
 
 def name_of(fold: Fold, unseen: Sequence[str], recipe: Recipe) -> str:
@@ -150,7 +150,7 @@ def _fingerprint(
     described += [{name: asdict(modality) for name, modality in fold.modalities.items()}]
     described += [] if augmentation == "usual" else [augmentation]
     described += [fold.method, mtee.REVISION] if fold.method != "emoembed" else []
-    described += [hash_of(fold.beside), _checksum_of_rows(fold.beside)] if fold.beside is not None else []
+    described += [hash_of(fold.ridge_rows), _checksum_of_rows(fold.ridge_rows)] if fold.ridge_rows is not None else []
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
 
 

@@ -141,17 +141,17 @@ def train(
     valid_rows: EmotionData,
     config: TrainConfig,
     *,
-    kept: Path,
+    weights_file: Path,
     execution: Execution = Execution(),
 ) -> MTEE:
-    """Train a model and save its weights to the file `kept`. Where the file exists, load the weights instead."""
+    """Train a model and save its weights to `weights_file`. If the file exists, load the weights instead."""
     torch.manual_seed(config.seed)
     model = MTEE(modalities, words)
-    if not kept.is_file():
+    if not weights_file.is_file():
         fit(model, train_rows, valid_rows, config, execution=execution)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        temporary = kept.with_suffix(".tmp")
+        weights_file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = weights_file.with_suffix(".tmp")
         save_file(model.state_dict(), temporary)
-        temporary.replace(kept)
-    model.load_state_dict(load_file(kept))
+        temporary.replace(weights_file)
+    model.load_state_dict(load_file(weights_file))
     return model.eval()

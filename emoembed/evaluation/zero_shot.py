@@ -171,7 +171,7 @@ def untrained_model(fold: Fold, base: EmotionModel) -> EmotionModel | None:
     """A model with the untrained sentence encoder. None if the fold reads anything but raw texts."""
     if [config.encoder for config in fold.modalities.values()] != ["transformer"]:
         return None
-    return build(fold.modalities, phrases_for("text", base), like=base).eval()
+    return build(fold.modalities, phrases_for("text", base), base=base).eval()
 
 
 def summarize(table: pd.DataFrame) -> pd.DataFrame:

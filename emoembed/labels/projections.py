@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from emoembed.errors import InputError
-from emoembed.labels.space import CUE_DIM, CUES, NEUTRAL_POLE, VAD_DIM
+from emoembed.labels.space import CONSTANT_WEIGHT, CUE_DIM, CUES, VAD_DIM
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class LabelParts:
     vad_share: float = 0.0  # share of valence, arousal and dominance
     cue_share: float = 0.0  # share of how the label sounds or looks
     cue: str = "sounds"  # or "looks"
-    vad_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, NEUTRAL_POLE)
+    vad_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, CONSTANT_WEIGHT)
     """Weights of valence, arousal, dominance and the constant. A voice shows less of valence than a face does."""
 
     def __post_init__(self) -> None:

@@ -22,7 +22,7 @@ from emoembed.labels.phrases import PhraseEncoder, WordTable
 
 VAD_DIM = 4
 """Valence, arousal, dominance and a constant 1. Without the constant, neutral (all zeros) would have no direction."""
-NEUTRAL_POLE = 0.5
+CONSTANT_WEIGHT = 0.5
 """Default weight of the constant; valence, arousal and dominance have weight 1."""
 CUE_DIM = 32
 """Numbers for how a label sounds, and as many for how it looks. Each set has two parts of equal norm: the cues that
@@ -60,7 +60,7 @@ class LabelSpace(nn.Module):
             self.register_buffer(f"{cue}_map", torch.zeros(dim + 1, CUE_DIM))
         self._cache_entry: tuple[Any, str, Cache[Label, Tensor]] = ((), "", Cache(KEPT_LABELS))
 
-    def take(self, other: LabelSpace) -> None:
+    def copy_from(self, other: LabelSpace) -> None:
         """Become a copy of another space over the same phrase encoder, including its cached label features."""
         self.load_state_dict(other.state_dict())
         self._cache_entry = deepcopy(other._cache_entry)

@@ -90,7 +90,7 @@ class Modality(nn.Module):
         points = self.projection(features)
         return nn.functional.pad(points, (0, self.point_dim - points.shape[1]))
 
-    def moved(self, points: Tensor, names: Sequence[str]) -> Tensor:
+    def apply_examples(self, points: Tensor, names: Sequence[str]) -> Tensor:
         """Points of labels `(labels, point_dim)`. A few-shot label gets the point from its examples.
 
         Args:

@@ -89,9 +89,9 @@ class EmotionModel(Scorer):
 
     def embed(self, labels: Labels) -> Tensor:
         """Features of labels, `(labels, label_dim)`. Raises LabelError as `labels.emotion.resolve` does."""
-        return self.space.embed(self.meant(labels), self.phrase_encoder)
+        return self.space.embed(self.resolve_labels(labels), self.phrase_encoder)
 
-    def meant(self, labels: Labels) -> dict[str, Label]:
+    def resolve_labels(self, labels: Labels) -> dict[str, Label]:
         """`emotion.resolve`, with the description from `adapt` for a label that the caller gives only by name."""
         described = self.state.described
         return {
@@ -114,8 +114,10 @@ class EmotionModel(Scorer):
         modalities without examples of the label.
         """
         names = [canonical(name) for name in resolve(labels)]
-        points = self.project(self.embed(labels))
-        return {name: self.modality(name).moved(matrix, names) for name, matrix in points.items()}
+        features = self.space.embed(self.resolve_labels(labels), self.phrase_encoder)
+        return {
+            name: modality.apply_examples(modality.project(features), names) for name, modality in self.each_modality()
+        }
 
     def label_trust(self, label_points: Mapping[str, Tensor]) -> dict[str, LabelTrust]:
         """Each modality's calibration of labels, from their points `(labels, point_dim)`."""

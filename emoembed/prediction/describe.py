@@ -27,7 +27,7 @@ def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str,
       if it was never measured, if the label was trained on or taught, or if no known emotion is similar to it;
     - `warning`: empty if there is nothing to warn about.
     """
-    (label,), name = model.meant([name]).values(), canonical(name)
+    (label,), name = model.resolve_labels([name]).values(), canonical(name)
     other_names = [other for other in table() if other != name]
     features = model.embed([label, *map(find, other_names)])
     text = torch.nn.functional.normalize(features[:, : model.config.phrase_dim], dim=-1)

@@ -311,7 +311,7 @@ class Recognizer(
         label_set = cache.get(key)
         if label_set is None:
             points = self.model.label_points(requested_labels)
-            resolved_labels = self.model.meant(requested_labels)
+            resolved_labels = self.model.resolve_labels(requested_labels)
             notes = notes_of(self.model, resolved_labels, points)
             label_set = cache.put(key, LabelSet(tuple(resolved_labels), points, self.model.label_trust(points), notes))
         return label_set

@@ -72,7 +72,7 @@ def taught_labels(model: EmotionModel, rows: Sequence[Row], labels: Labels | Non
         InputError: a row has a label that is not in `labels`.
     """
     row_labels = list({canonical(label): label for row in rows for label in row["label"]}.values())
-    labels_to_teach = model.meant(row_labels if labels is None else listed(labels))
+    labels_to_teach = model.resolve_labels(row_labels if labels is None else listed(labels))
     taught_names = {canonical(name) for name in labels_to_teach}
     unnamed_labels = sorted({label for row in rows for label in row["label"] if canonical(label) not in taught_names})
     if unnamed_labels:

@@ -17,11 +17,11 @@ from emoembed.training.recipes import TEXT_STRENGTH
 
 
 def build(
-    modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed: int = 0, like: EmotionModel | None = None
+    modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed: int = 0, base: EmotionModel | None = None
 ) -> EmotionModel:
     """Build an untrained model over a phrase encoder. A text transformer shares the phrase encoder's trunk.
 
-    `like` is a model over the same phrase encoder. The new model copies two parts from it that are fitted on rated
+    `base` is a model over the same phrase encoder. The new model copies two parts from it that are fitted on rated
     words and sentences: the label space, and the prediction of valence, arousal and dominance from text. These parts
     were fitted without emotion labels.
     """
@@ -34,13 +34,13 @@ def build(
         text = transformer_of(model, "text")
         text.trunk.load_state_dict(phrases.encoder.trunk.state_dict())
         model.phrases = SentenceEncoder(text, phrases.tokenizer)
-    if like is None:
+    if base is None:
         start_projections(model)
         return model.eval()
-    model.space.take(like.space)
+    model.space.copy_from(base.space)
     start_projections(model, fit=False)
-    if "text" in model.modalities and "text" in like.modalities:
-        ratings = {n: v for n, v in like.modality("text").encoder.state_dict().items() if n.startswith("ratings.")}
+    if "text" in model.modalities and "text" in base.modalities:
+        ratings = {n: v for n, v in base.modality("text").encoder.state_dict().items() if n.startswith("ratings.")}
         model.modality("text").encoder.load_state_dict(ratings, strict=False)
     return model.eval()
 
@@ -72,7 +72,7 @@ def start_projections(model: EmotionModel, *, fit: bool = True) -> None:
         modality.projection.reset(torch.eye(model.config.phrase_dim) if is_identity else directions)
 
 
-def temper(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel:
+def set_adapter_strength(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel:
     """Scale the text encoder's adapters in place, between untrained weights (0) and trained ones (1) (WiSE-FT)."""
     config = model.config.modalities["text"]
     encoder = transformer_of(model, "text")

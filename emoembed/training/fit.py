@@ -15,7 +15,7 @@ from emoembed.model.model import EmotionModel
 from emoembed.reading.media import Pixels
 from emoembed.reading.rows import EmotionData, Excerpts
 from emoembed.training.background import fit_background, with_seen
-from emoembed.training.build import build, temper, transformer_of
+from emoembed.training.build import build, set_adapter_strength, transformer_of
 from emoembed.training.calibrate import calibrate, calibrate_jointly
 from emoembed.training.config import Execution
 from emoembed.training.loop import History, fit
@@ -34,8 +34,8 @@ def train(
     train_rows: EmotionData,
     valid_rows: EmotionData,
     *,
-    beside: EmotionData | None = None,
-    kept: Path | None = None,
+    ridge_rows: EmotionData | None = None,
+    weights_file: Path | None = None,
     execution: Execution = Execution(),
 ) -> tuple[EmotionModel, History]:
     """Build the model of a recipe, train it, and calibrate it. The same seed gives the same weights.
@@ -52,34 +52,34 @@ def train(
         recipe: the model and its training settings.
         train_rows: rows with the labels to learn.
         valid_rows: rows for choosing the best epoch and for calibration.
-        beside: rows of other corpora, used only for the ridge maps of step 1.
-        kept: a file for the trained weights. If it exists, the weights are read from it and steps 1 to 3 are skipped.
+        ridge_rows: rows of other corpora, used only for the ridge maps of step 1.
+        weights_file: a file for the trained weights. If it exists, they are read from it and steps 1 to 3 are skipped.
         execution: the device, a progress bar, and a folder from which a stopped run resumes.
 
     Returns:
         The model, in evaluation mode on the CPU, and the training history. The history is empty if the weights were
-        read from `kept`.
+        read from `weights_file`.
 
     Raises:
         InputError: the rows lack a modality of the recipe, no validation row has a label, or another release wrote
-            `kept`.
+            `weights_file`.
         TrainingError: training has diverged.
     """
     model = untrained(recipe)
     history = History()
-    if kept is None or not kept.is_file():
-        prepare(model, train_rows, beside, recipe.config.max_frames)
+    if weights_file is None or not weights_file.is_file():
+        prepare(model, train_rows, ridge_rows, recipe.config.max_frames)
         sampled_rows = replace(train_rows, inputs=_sample_faces(model, train_rows, recipe.config.seed))
         augmentations = augment_of(recipe.modalities, recipe.augmentation)
         history = fit(model, sampled_rows, valid_rows, recipe.config, augment=augmentations, execution=execution)
         model.to("cpu")
         finish_faces(model, train_rows)
-        if kept is not None:
-            _write_weights(model, kept)
-    if kept is not None:
-        _read_weights(model, kept)
+        if weights_file is not None:
+            _write_weights(model, weights_file)
+    if weights_file is not None:
+        _read_weights(model, weights_file)
     if recipe.strength is not None:
-        temper(model, recipe.strength)
+        set_adapter_strength(model, recipe.strength)
     fit_background(model, train_rows)
     model = with_seen(model, _labels_with_rows(train_rows))
     _calibrate(model, valid_rows)
@@ -88,14 +88,14 @@ def train(
 
 def untrained(recipe: Recipe) -> EmotionModel:
     """Return the untrained model of a recipe, with the published transformer weights that the recipe names."""
-    model = build(recipe.modalities, recipe.phrases, recipe.config.seed, recipe.like)
+    model = build(recipe.modalities, recipe.phrases, recipe.config.seed, recipe.base)
     for name, weights in recipe.weights.items():
         transformer_of(model, name).trunk.load_state_dict(weights)
     return model
 
 
 def assemble(
-    parts: Mapping[str, EmotionModel], phrases: PhraseEncoder, *, seed: int = 0, like: EmotionModel | None = None
+    parts: Mapping[str, EmotionModel], phrases: PhraseEncoder, *, seed: int = 0, base: EmotionModel | None = None
 ) -> EmotionModel:
     """Combine models of one modality each into one model, with their weights, calibration and seen labels.
 
@@ -103,14 +103,14 @@ def assemble(
         parts: modality -> the model trained on it. All models must embed labels in the same way.
         phrases: the phrase encoder that embeds labels.
         seed: initialises the weights that no part has.
-        like: the model whose label space is used, as in `build`; by default the last part.
+        base: the model whose label space is used, as in `build`; by default the last part.
     """
-    model = build({name: part.config.modalities[name] for name, part in parts.items()}, phrases, seed, like)
+    model = build({name: part.config.modalities[name] for name, part in parts.items()}, phrases, seed, base)
     model = model.with_seen({name: part.state.seen_in(name) for name, part in parts.items()})
     weights = model.state_dict()
     for part in parts.values():
         weights |= {
-            name: value for name, value in part.state_dict().items() if like is None or not name.startswith("space.")
+            name: value for name, value in part.state_dict().items() if base is None or not name.startswith("space.")
         }
     model.load_state_dict(weights)
     return model.eval()

@@ -93,21 +93,23 @@ def train_manifest(
     names = _choose_modalities(corpus, modalities, encoders or {})
     split_corpus = hold_out(corpus, seed)
     transformers = {name: pretrained.read(name, place) for name, place in (encoders or {}).items()}
-    like = base if isinstance(base, EmotionModel) else None
+    source_model = base if isinstance(base, EmotionModel) else None
     phrases = transformers["text"].sentence_encoder() if "text" in transformers else _choose_phrases(names, base)
     parts: dict[str, EmotionModel] = {}
     counts: dict[str, tuple[int, int]] = {}
     scores: dict[str, float] = {}
     failures: dict[str, str] = {}
     for name in names:
-        modality, weights = _start(name, phrases, like, split_corpus, transformers.get(name))
-        recipe = replace(_recipe(name, modality, phrases, like, changes), weights=weights)
+        modality, weights = _start(name, phrases, source_model, split_corpus, transformers.get(name))
+        recipe = replace(_recipe(name, modality, phrases, source_model, changes), weights=weights)
         train_rows, valid_rows, messages = _read_rows(untrained(recipe), split_corpus, name, execution.progress)
         parts[name], history = train(recipe, train_rows, valid_rows, execution=execution)
         counts[name], scores[name] = (len(train_rows), len(valid_rows)), max(history.scores)
         failures |= messages
     model = assemble(parts, phrases, seed=seed)
-    provenance = {"trained_on": {name: [corpus.name] for name in parts}, "seed": seed} | _licence(like, phrases, corpus)
+    provenance = {"trained_on": {name: [corpus.name] for name in parts}, "seed": seed} | _licence(
+        source_model, phrases, corpus
+    )
     model = model.with_state(replace(model.state, labels=model.state.all_seen, provenance=provenance))
     if output is not None:
         checkpoint.save(model, output, card=card_of(model, None))
@@ -224,8 +226,8 @@ def _recipe(
         config = replace(config, max_frames=LONGEST_SOUND)
     elif modality.features == "speech" and modality.encoder == "pooled":  # whole recordings are cheap here
         config = replace(config, max_frames=modality.longest)
-    like = base if base is not None and phrases is base.phrases else None
-    return Recipe({name: modality}, phrases, config, like)
+    source_model = base if base is not None and phrases is base.phrases else None
+    return Recipe({name: modality}, phrases, config, source_model)
 
 
 def _read_rows(

@@ -36,7 +36,7 @@ class Recipe:
     modalities: Mapping[str, ModalityConfig]
     phrases: PhraseEncoder  # embeds labels; a text transformer starts from a sentence encoder's weights
     config: TrainConfig
-    like: EmotionModel | None = None  # a model over the same phrase encoder, whose label space is copied
+    base: EmotionModel | None = None  # a model over the same phrase encoder, whose label space is copied
     weights: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     """Modality -> the weights of the pretrained transformer that training starts from."""
     augmentation: str = "usual"  # a key of `AUGMENTATIONS`

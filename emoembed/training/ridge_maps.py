@@ -20,18 +20,18 @@ CONSTANT = 1e-5
 
 
 def prepare(
-    model: EmotionModel, train: EmotionData, beside: EmotionData | None = None, frames: int = 400
+    model: EmotionModel, train: EmotionData, ridge_rows: EmotionData | None = None, frames: int = 400
 ) -> EmotionModel:
     """Fit the standardisation and the ridge maps of a model in place, before training; return the model.
 
     Args:
         model: untrained.
         train: the training rows.
-        beside: rows of other corpora, used only for the ridge maps.
+        ridge_rows: rows of other corpora, used only for the ridge maps.
         frames: number of frames per item that the ridge maps are fitted on.
     """
     fit_standardization(model, train)
-    fit_overviews(model, train if beside is None else join([train, beside]), frames)
+    fit_overviews(model, train if ridge_rows is None else join([train, ridge_rows]), frames)
     return model
 
 

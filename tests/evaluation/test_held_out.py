@@ -123,9 +123,9 @@ def test_rows_of_other_corpora_are_for_the_map_alone_and_without_the_unseen_emot
 ):
     given = []
     monkeypatch.setattr("emoembed.training.fit.prepare", lambda _, *rest: given.append(rest[:2]))
-    rows, beside = toy(60), toy(60, 1, labels=("rage", "anger", "joy", "awe"))
+    rows, ridge_rows = toy(60), toy(60, 1, labels=("rage", "anger", "joy", "awe"))
     modalities = units_model.config.modalities
-    fold = Fold("units", "sequence", rows, rows, rows, {}, modalities, phrases=word_table, beside=beside)
+    fold = Fold("units", "sequence", rows, rows, rows, {}, modalities, phrases=word_table, ridge_rows=ridge_rows)
 
     def make(one):
         return train_without(one, ("anger",), 0, base=units_model, cache=tmp_path, training=QUICK)
@@ -137,8 +137,8 @@ def test_rows_of_other_corpora_are_for_the_map_alone_and_without_the_unseen_emot
     assert set(train_rows.ids) == set(taught_rows.ids) < set(rows.ids)
     make(fold)
     assert len(taught) == 1
-    make(replace(fold, beside=None))
-    make(replace(fold, beside=beside.rows(np.arange(59))))
+    make(replace(fold, ridge_rows=None))
+    make(replace(fold, ridge_rows=ridge_rows.rows(np.arange(59))))
     assert len(taught) == 3
     assert [more is None for _, more in given] == [False, True, False]
 

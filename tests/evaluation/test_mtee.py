@@ -106,8 +106,8 @@ def test_what_is_no_word_vectors_of_the_labels_own_table_is_refused(text_model, 
 def test_it_is_trained_once_and_then_read(toy, word_table, tmp_path, monkeypatch):
     read = {"video": modalities({"video": 6})["video"]}
     config = TrainConfig(epochs=2, batch_size=8, bf16=False)
-    first = train(read, word_table, toy(30), toy(15, 1), config, kept=tmp_path / "new" / "kept.safetensors")
+    first = train(read, word_table, toy(30), toy(15, 1), config, weights_file=tmp_path / "new" / "kept.safetensors")
     monkeypatch.setattr("emoembed.evaluation.mtee.fit", lambda *_, **__: pytest.fail("trained again"))
-    again = train(read, word_table, toy(30), toy(15, 1), config, kept=tmp_path / "new" / "kept.safetensors")
+    again = train(read, word_table, toy(30), toy(15, 1), config, weights_file=tmp_path / "new" / "kept.safetensors")
     rows = toy(15, 2).batch(np.arange(15))
     torch.testing.assert_close(again(rows, again.embed(["joy", "awe"])), first(rows, first.embed(["joy", "awe"])))

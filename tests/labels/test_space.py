@@ -61,7 +61,7 @@ def test_a_space_taken_over_shares_what_it_embeds_until_it_is_another(word_table
     space, other = LabelSpace(16), LabelSpace(16)
     space.fit(word_table)
     known = space.embed(["joy"], word_table)
-    other.take(space)
+    other.copy_from(space)
     asked.clear()
     torch.testing.assert_close(other.embed(["joy"], word_table), known)
     other.load_state_dict(other.state_dict())  # as when the weights of one's best epoch are taken back

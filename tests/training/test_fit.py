@@ -37,15 +37,15 @@ def test_a_model_comes_out_finished_and_calibrated(recipe, toy):
 
 
 def test_kept_weights_are_read_and_finished_alike(recipe, toy, tmp_path, monkeypatch):
-    first, _ = train(recipe, toy(60), toy(30, 1), kept=tmp_path / "new" / "kept.safetensors")
+    first, _ = train(recipe, toy(60), toy(30, 1), weights_file=tmp_path / "new" / "kept.safetensors")
     monkeypatch.setattr("emoembed.training.fit.fit", lambda *_, **__: pytest.fail("trained again"))
-    second, history = train(recipe, toy(60), toy(30, 1), kept=tmp_path / "new" / "kept.safetensors")
+    second, history = train(recipe, toy(60), toy(30, 1), weights_file=tmp_path / "new" / "kept.safetensors")
     assert history.scores == ()
     for name, value in first.state_dict().items():
         torch.testing.assert_close(second.state_dict()[name], value, equal_nan=True)
     other = replace(recipe, modalities={"video": replace(recipe.modalities["video"], embed_dim=30)})
     with pytest.raises((InputError, RuntimeError)):
-        train(other, toy(60), toy(30, 1), kept=tmp_path / "new" / "kept.safetensors")
+        train(other, toy(60), toy(30, 1), weights_file=tmp_path / "new" / "kept.safetensors")
 
 
 def test_parts_keep_their_weights_and_calibration_when_they_are_put_together(recipe, toy, word_table):
@@ -66,7 +66,7 @@ def test_parts_keep_their_weights_and_calibration_when_they_are_put_together(rec
 
 def test_text_adapters_count_as_the_recipe_says(text_model, corpus_of):
     rows = corpus_rows.text_data(corpus_of(["joy a", "sad b"] * 6, ["joy", "sadness"] * 6), text_model.phrases)
-    plain = Recipe(text_model.config.modalities, text_model.phrases, QUICK, like=text_model)
+    plain = Recipe(text_model.config.modalities, text_model.phrases, QUICK, base=text_model)
     for strength in (None, 0.25):
         model, _ = train(replace(plain, strength=strength), rows, rows)
         assert model.modality("text").encoder.adapters.strength == (1.0 if strength is None else strength)

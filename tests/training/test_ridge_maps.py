@@ -35,7 +35,7 @@ def test_texts_are_rated_as_the_rated_sentences_were(text_model, corpus_of):
     valence = ratings_of(points)[:, 0]
     assert valence[:12].min() > valence[12:].max()
     before = text_model.modality("text").encoder.ratings.weight.clone()
-    copy = build(text_model.config.modalities, text_model.phrases, 3, like=text_model)
+    copy = build(text_model.config.modalities, text_model.phrases, 3, base=text_model)
     torch.testing.assert_close(copy.modality("text").encoder.ratings.weight, before)
     torch.testing.assert_close(copy.space.vad_map, text_model.space.vad_map)
 
@@ -223,19 +223,19 @@ def test_corpora_count_alike_however_many_rows_they_have(summed, toy):
 
 
 def test_other_corpora_reach_the_map_in_closed_form_alone(summed, toy):
-    train, beside = toy(60, 1), toy(60, 2, labels=("awe", "calm", "boredom"))
-    turned = {row: -frames for row, frames in beside.inputs["video"].items()}
-    beside = replace(beside, inputs={"video": turned})
+    train, ridge_rows = toy(60, 1), toy(60, 2, labels=("awe", "calm", "boredom"))
+    turned = {row: -frames for row, frames in ridge_rows.inputs["video"].items()}
+    ridge_rows = replace(ridge_rows, inputs={"video": turned})
     alone = deepcopy(summed)
     prepare(alone, train)
-    prepare(summed, train, beside)
+    prepare(summed, train, ridge_rows)
     one, other = alone.modality("video").encoder, summed.modality("video").encoder
     for name, buffer in one.named_buffers():
         if not name.startswith("overview"):
             torch.testing.assert_close(buffer, other.get_buffer(name))
     right = []
     for model in (alone, summed):
-        points = model.encode(beside.batch(range(60)))["video"]
-        answered = (points @ model.label_points(beside.labels)["video"].T).argmax(dim=1)
-        right.append((answered.numpy() == beside.targets.argmax(axis=1)).mean())
+        points = model.encode(ridge_rows.batch(range(60)))["video"]
+        answered = (points @ model.label_points(ridge_rows.labels)["video"].T).argmax(dim=1)
+        right.append((answered.numpy() == ridge_rows.targets.argmax(axis=1)).mean())
     assert right[0] < 0.7 < 0.9 < right[1]

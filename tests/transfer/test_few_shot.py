@@ -215,8 +215,8 @@ def test_bad_support_is_told(recognizer, support, labels, said):
 )
 def test_a_description_is_found_again_by_the_name_it_was_taught_under(recognizer, named, taught, meant):
     mine = recognizer.adapt([{"text": "we made it", "label": named}], taught).model
-    assert mine.meant([named])[named].name == meant
-    assert mine.meant(["longing"])["longing"] == find("longing")
+    assert mine.resolve_labels([named])[named].name == meant
+    assert mine.resolve_labels(["longing"])["longing"] == find("longing")
 
 
 def test_a_fine_tune_leaves_the_examples_of_labels_taught_before_to_them(recognizer):

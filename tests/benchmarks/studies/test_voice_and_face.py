@@ -55,8 +55,8 @@ def test_speech_of_other_corpora_reaches_its_ridge_map_alone(both, quick, monkey
     taught = []
     monkeypatch.setattr("emoembed.training.fit.fit", lambda model, rows, *rest, **more: taught.append(rows))
     train_rows, valid = both(96, 1), both(48, 2)
-    beside = only(both(96, 3), "audio")
-    alone, joined = (voice_and_face.train_on(quick, train_rows, valid, 0, beside=one) for one in (None, beside))
+    ridge_rows = only(both(96, 3), "audio")
+    alone, joined = (voice_and_face.train_on(quick, train_rows, valid, 0, ridge_rows=one) for one in (None, ridge_rows))
     maps = [[model.modality(name).encoder.overview.weight for name in ("audio", "video")] for model in (alone, joined)]
     assert not torch.equal(maps[0][0], maps[1][0])
     torch.testing.assert_close(maps[0][1], maps[1][1])
