@@ -41,18 +41,18 @@ def write_file(path: str | Path, content: bytes) -> None:
         OutputError: the file cannot be written, for example because the disk is full or a permission is missing. An
             old file stays unchanged.
     """
-    place = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path))
     temporary_file: Path | None = None
     try:
-        _remove_abandoned(place)
-        temporary_file = place.with_name(f".{place.name[:100]}.{secrets.token_hex(4)}{SAVING}")
+        _remove_abandoned(target)
+        temporary_file = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}{SAVING}")
         with temporary_file.open("xb") as out:
             out.write(content)
             out.flush()
             os.fsync(out.fileno())
-        if place.exists():
-            temporary_file.chmod(place.stat().st_mode & 0o777)
-        os.replace(temporary_file, place)
+        if target.exists():
+            temporary_file.chmod(target.stat().st_mode & 0o777)
+        os.replace(temporary_file, target)
     except OSError as error:
         if temporary_file is not None:
             with contextlib.suppress(OSError):
@@ -99,20 +99,20 @@ def reading(folder: str | Path) -> Iterator[Path]:
     Raises:
         MissingFileError: the folder does not exist.
     """
-    place = standing(Path(folder))
+    target = standing(Path(folder))
     if fcntl is None or not os.path.isdir("/proc/self/fd"):
-        yield place
+        yield target
         return
     while True:
         try:
-            descriptor = _open_and_lock(place, exclusive=False)
+            descriptor = _open_and_lock(target, exclusive=False)
         except FileNotFoundError as error:
             raise MissingFileError(f"there is no folder {folder}; check the path") from error
         try:
-            current_stat, opened_stat = os.stat(place), os.fstat(descriptor)
+            current_stat, opened_stat = os.stat(target), os.fstat(descriptor)
         except FileNotFoundError:
             os.close(descriptor)
-            place = standing(Path(folder))
+            target = standing(Path(folder))
             continue
         if (current_stat.st_ino, current_stat.st_dev) == (opened_stat.st_ino, opened_stat.st_dev):
             break
@@ -126,8 +126,8 @@ def reading(folder: str | Path) -> Iterator[Path]:
 def standing(folder: Path) -> Path:
     """Return the folder, or the old folder under its other name if a process was killed between two renames."""
     if not folder.exists():
-        place = Path(os.path.realpath(folder))
-        old_folder = place.with_name(f".{place.name}{REPLACED}")
+        target = Path(os.path.realpath(folder))
+        old_folder = target.with_name(f".{target.name}{REPLACED}")
         if old_folder.is_dir():
             return old_folder
     return folder
@@ -142,18 +142,18 @@ def _open_and_lock(folder: Path, *, exclusive: bool) -> int:
     return descriptor
 
 
-def _exchange(new_folder: Path, place: Path) -> None:
-    """Move the new folder to `place`. An old folder there moves to the path of the new one."""
+def _exchange(new_folder: Path, target: Path) -> None:
+    """Move the new folder to `target`. An old folder there moves to the path of the new one."""
     try:
-        os.rename(new_folder, place)  # works if `place` does not exist or is an empty folder
+        os.rename(new_folder, target)  # works if `target` does not exist or is an empty folder
     except OSError:
-        if not place.is_dir():
+        if not target.is_dir():
             raise
-        if not _swap(new_folder, place):
-            old_folder = place.with_name(f".{place.name}{REPLACED}")
+        if not _swap(new_folder, target):
+            old_folder = target.with_name(f".{target.name}{REPLACED}")
             shutil.rmtree(old_folder, ignore_errors=True)
-            os.rename(place, old_folder)
-            os.rename(new_folder, place)
+            os.rename(target, old_folder)
+            os.rename(new_folder, target)
             os.rename(old_folder, new_folder)
 
 
@@ -203,9 +203,9 @@ def _lock_if_free(descriptor: int) -> bool:
     return True
 
 
-def _remove_abandoned(place: Path) -> None:
-    """Remove unlocked temporary files and folders that killed processes left beside `place`."""
-    for leftover in place.parent.glob(f".{_escape_pattern(place.name[:100])}.*{SAVING}"):
+def _remove_abandoned(target: Path) -> None:
+    """Remove unlocked temporary files and folders that killed processes left beside `target`."""
+    for leftover in target.parent.glob(f".{_escape_pattern(target.name[:100])}.*{SAVING}"):
         try:
             if time.time() - leftover.stat().st_mtime < ABANDONED:
                 continue
@@ -215,8 +215,8 @@ def _remove_abandoned(place: Path) -> None:
                 leftover.unlink()
         except OSError:  # another process removed it first, or this process lacks the permission
             continue
-    old_folder = place.with_name(f".{place.name}{REPLACED}")
-    if old_folder.is_dir() and place.is_dir():
+    old_folder = target.with_name(f".{target.name}{REPLACED}")
+    if old_folder.is_dir() and target.is_dir():
         _remove_when_unread(old_folder)
 
 

@@ -30,11 +30,11 @@ def openable(source: File, kind: str) -> str | IO[bytes]:
     if isinstance(source, str | Path):
         require_file(source, kind)
         return str(source)
-    place = io.BytesIO(source) if isinstance(source, bytes | bytearray) else _opened(source, kind)
-    if not place.read(1):
+    opened = io.BytesIO(source) if isinstance(source, bytes | bytearray) else _opened(source, kind)
+    if not opened.read(1):
         raise MediaError(f"{name_of(source)} is empty; give the complete content of a {kind} file")
-    place.seek(0)
-    return place
+    opened.seek(0)
+    return opened
 
 
 def require_file(path: str | Path, kind: str) -> None:

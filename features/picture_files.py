@@ -29,13 +29,13 @@ DAMAGED = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, At
 
 def is_picture(source: File) -> bool:
     """Whether a file is a single picture. The suffix decides for a path, the header for other sources."""
-    place = openable(source, KIND)
-    if isinstance(place, str):
-        return Path(place).suffix.lower() in SUFFIXES
+    file_or_path = openable(source, KIND)
+    if isinstance(file_or_path, str):
+        return Path(file_or_path).suffix.lower() in SUFFIXES
     from PIL import Image
 
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(place) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(file_or_path) as picture:
             return picture.format != "GIF"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
@@ -50,12 +50,12 @@ def read(source: File) -> np.ndarray:
     import cv2
     from PIL import Image
 
-    name, place = name_of(source), openable(source, KIND)
+    name, file_or_path = name_of(source), openable(source, KIND)
     try:
-        content = Path(place).read_bytes() if isinstance(place, str) else place.read()
+        content = Path(file_or_path).read_bytes() if isinstance(file_or_path, str) else file_or_path.read()
     except OSError as error:
         raise MediaError(f"{name} cannot be read: {error.strerror or error}") from error
-    kind = Path(place).suffix if isinstance(place, str) else "valid"
+    kind = Path(file_or_path).suffix if isinstance(file_or_path, str) else "valid"
     message = f"{name} cannot be read as an image: its {len(content)} bytes are not a {kind} picture"
     fault = _declared_fault(content)
     if fault is not None:

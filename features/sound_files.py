@@ -27,11 +27,11 @@ def decode(source: File, start: float | None, end: float | None) -> tuple[np.nda
     import soundfile
 
     name = name_of(source)
-    place = openable(source, "sound")
-    if _is_mp3(place):  # soundfile's MP3 decoder writes to stderr
+    file_or_path = openable(source, "sound")
+    if _is_mp3(file_or_path):  # soundfile's MP3 decoder writes to stderr
         return _decode_container(source, name, start, end, None)
     try:
-        with soundfile.SoundFile(place) as sound:
+        with soundfile.SoundFile(file_or_path) as sound:
             rate = sound.samplerate
             length = sound.frames / rate if end is None else min(end, sound.frames / rate)
             if (length - (start or 0)) * rate * sound.channels > SOUND_SAMPLES:
@@ -49,15 +49,15 @@ def decode(source: File, start: float | None, end: float | None) -> tuple[np.nda
         raise MediaError(f"{name} cannot be read: {error.strerror or error}") from error
 
 
-def _is_mp3(place: str | IO[bytes]) -> bool:
+def _is_mp3(file_or_path: str | IO[bytes]) -> bool:
     """Whether a file begins like an MP3 file."""
     try:
-        if isinstance(place, str):
-            with open(place, "rb") as file:
+        if isinstance(file_or_path, str):
+            with open(file_or_path, "rb") as file:
                 header = file.read(3)
         else:
-            header = place.read(3)
-            place.seek(0)
+            header = file_or_path.read(3)
+            file_or_path.seek(0)
     except OSError:
         return False
     return header == b"ID3" or (len(header) > 1 and header[0] == 0xFF and header[1] & 0xE6 == 0xE2)

@@ -190,15 +190,15 @@ def _write_shard(folder: Path, shard: list[tuple[str, Features, str]], dtype: st
     else:
         write_file(folder / "store.json", json.dumps(header).encode())
     numbers = [int(match[1]) for p in folder.iterdir() if (match := re.fullmatch(r"shard-(\d+)\.json", p.name))]
-    place = folder / f"shard-{1 + max(numbers, default=-1):05d}.npy"
+    shard_file = folder / f"shard-{1 + max(numbers, default=-1):05d}.npy"
     content = io.BytesIO()
     np.save(content, np.concatenate([features.values for _, features, _ in shard]).astype(dtype), allow_pickle=False)
-    write_file(place, content.getvalue())
+    write_file(shard_file, content.getvalue())
     ids, features, states = zip(*shard, strict=True)
     index = {"ids": ids, "lengths": [len(extracted.values) for extracted in features]}
     if any(states):
         index["states"] = states
-    write_file(place.with_suffix(".json"), json.dumps(index).encode())
+    write_file(shard_file.with_suffix(".json"), json.dumps(index).encode())
 
 
 def _append_failure(folder: Path, item: str, reason: str) -> None:

@@ -355,8 +355,8 @@ def _check_arguments(rate: float, start: float | None, end: float | None, side: 
 
 def _no_face(frame_count: int, name: str) -> str:
     """The message for a video or picture without a face."""
-    place = f"{frame_count} frames of {name}" if frame_count > 1 else name
+    shown = f"{frame_count} frames of {name}" if frame_count > 1 else name
     return (
-        f"no face found in {place}; give an upright face that looks at the camera and fills at least an eighth of the "
+        f"no face found in {shown}; give an upright face that looks at the camera and fills at least an eighth of the "
         "picture's height. If the picture is a cropped face, give {'image': ..., 'face': True}"
     )

@@ -43,7 +43,7 @@ class LoudestEncoder(Encoder):
         mask = padding_mask(lengths, frames.shape[1])[..., None]
         return frames.masked_fill(~mask, -torch.inf).amax(dim=1)
 
-    def place(self, features):
+    def embed(self, features):
         return self.out(features)
 
 

@@ -53,16 +53,16 @@ def load(name: str, folder: str | Path | None = None) -> Corpus:
         raise InputError(
             f"where is {name}? give its folder: load({name!r}, folder), or --data FOLDER on the command line"
         )
-    place = Path(folder)
-    if not place.exists():
-        raise MissingFileError(f"there is no {place}; give the folder that holds {name}")
-    if (place / name).is_dir():
-        place = place / name
-    if prepared.is_prepared(place):
-        return _read_prepared(name, place)
+    path = Path(folder)
+    if not path.exists():
+        raise MissingFileError(f"there is no {path}; give the folder that holds {name}")
+    if (path / name).is_dir():
+        path = path / name
+    if prepared.is_prepared(path):
+        return _read_prepared(name, path)
     if name == "manifest":
-        return manifest.read(place)
-    corpus: Corpus = import_module(f"emoembed.corpora.readers.{name}").read(place)
+        return manifest.read(path)
+    corpus: Corpus = import_module(f"emoembed.corpora.readers.{name}").read(path)
     return corpus
 
 
@@ -72,10 +72,10 @@ def recognize(folder: str | Path) -> str:
     Raises:
         CorpusError: the folder holds none of these, or both CMU-MOSEI and IEMOCAP.
     """
-    place = Path(folder)
-    if prepared.is_prepared(place):
-        return prepared.read(place).name
-    names = [name for name in ("mosei", "iemocap") if import_module(f"emoembed.corpora.readers.{name}").forms(place)]
+    path = Path(folder)
+    if prepared.is_prepared(path):
+        return prepared.read(path).name
+    names = [name for name in ("mosei", "iemocap") if import_module(f"emoembed.corpora.readers.{name}").forms(path)]
     if len(names) != 1:
         holds = " and ".join(names) if names else "no corpus that its files would name"
         raise CorpusError(f"{folder} holds {holds}; give the corpus's name, and the folder with --data")

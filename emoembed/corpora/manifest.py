@@ -92,7 +92,7 @@ def write(corpus: Corpus, path: str | Path) -> None:
     path = Path(path)
     table = corpus.samples.copy()
     for column in ("audio", "video"):
-        table[column] = table[column].map(lambda place: None if is_missing(place) else os.path.abspath(place))
+        table[column] = table[column].map(lambda path: None if is_missing(path) else os.path.abspath(path))
     unwritable = [label for label in corpus.labels if SEPARATOR in label]
     if unwritable:
         raise CorpusError(
@@ -152,25 +152,25 @@ def _to_excel_cell(cell: object) -> object:
     return cell if len(cell) <= EXCEL_CELL else cell[: EXCEL_CELL - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
-def of_files(modality: str, places: Sequence[str | Path]) -> Corpus:
+def of_files(modality: str, sources: Sequence[str | Path]) -> Corpus:
     """Make a corpus from media files, one row per file. The ids are the paths as given.
 
     Args:
         modality: audio or video.
-        places: files, folders (searched with their subfolders) or patterns such as `interviews/*.wav`.
+        sources: files, folders (searched with their subfolders) or patterns such as `interviews/*.wav`.
 
     Raises:
-        MissingFileError: a place does not exist, or a folder or pattern has no file of this modality.
+        MissingFileError: a path does not exist, or a folder or pattern has no file of this modality.
     """
     suffixes = FILMS | (SOUNDS if modality == "audio" else PICTURES)
     paths: list[str] = []
-    for place in map(str, places):
-        candidates = sorted(Path(place).rglob("*")) if os.path.isdir(place) else sorted(map(Path, glob.glob(place)))
+    for source in map(str, sources):
+        candidates = sorted(Path(source).rglob("*")) if os.path.isdir(source) else sorted(map(Path, glob.glob(source)))
         files = [str(path) for path in candidates if path.is_file() and (path.suffix.lower() in suffixes)]
-        if not os.path.isdir(place) and (os.path.isfile(place) or not glob.has_magic(place)):
-            files = [str(existing(Path(place)))]
+        if not os.path.isdir(source) and (os.path.isfile(source) or not glob.has_magic(source)):
+            files = [str(existing(Path(source)))]
         if not files:
-            raise MissingFileError(f"{place} holds no {modality} file ({', '.join(sorted(suffixes))})")
+            raise MissingFileError(f"{source} holds no {modality} file ({', '.join(sorted(suffixes))})")
         paths += [name for name in files if name not in paths]
     samples = make_samples(
         paths, split=["train"] * len(paths), labels=[()] * len(paths), **{modality: list(map(os.path.abspath, paths))}
@@ -192,7 +192,7 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     elif suffix == ".parquet":
         table = _read_with_pandas(path, _read_parquet)
     elif suffix == ".xlsx":
-        table = _read_with_pandas(path, lambda place: pd.read_excel(place, dtype=object))
+        table = _read_with_pandas(path, lambda file: pd.read_excel(file, dtype=object))
     else:
         raise _unknown_format(path)
     table.columns = _normalise_names(list(table.columns))
@@ -316,8 +316,8 @@ def labels_of(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, map(str.strip, names))))
 
 
-def _make_absolute(place: object, path: Path) -> str | None:
-    return None if place is None else os.path.abspath(path.parent / str(place))
+def _make_absolute(name: object, path: Path) -> str | None:
+    return None if name is None else os.path.abspath(path.parent / str(name))
 
 
 def _check_ids(ids: Sequence[object], path: Path) -> list[str]:

@@ -33,15 +33,15 @@ def read(folder: Path) -> FeatureCorpus:
         MissingFileError: the folder has no `corpus.json`.
         CorpusError: the corpus was written by another version, or is damaged.
     """
-    place = existing(folder / HEADER)
+    header_file = existing(folder / HEADER)
     try:
-        header = json.loads(place.read_bytes().decode("utf-8"))
+        header = json.loads(header_file.read_bytes().decode("utf-8"))
         version = header["version"]
         if version == VERSION:
             labels, notes = tuple(map(str, header["labels"])), tuple(map(str, header["notes"]))
             name, form, multi_label = str(header["name"]), str(header["form"]), bool(header["multi_label"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CorpusFileError(f"{place} is damaged ({error!r}); prepare the corpus again") from error
+        raise CorpusFileError(f"{header_file} is damaged ({error!r}); prepare the corpus again") from error
     if version != VERSION:
         raise CorpusError(f"{folder} was prepared in version {version}; this release reads {VERSION}: prepare it again")
     samples = manifest.read(folder / SAMPLES).samples

@@ -14,10 +14,11 @@ class Settings:
 
 
 class Encoder(nn.Module):
-    """Maps frames to item features (`read`), and item features to a point (`place`).
+    """Maps frames to item features (`read`), and item features to a point (`embed`).
 
     An encoder masks padding itself: frames beyond an item's length do not change the result. Every encoder is built
-    as `TheEncoder(feature_dim, embed_dim, settings)`; a checkpoint stores the settings.
+    as `TheEncoder(feature_dim, embed_dim, settings)`; a checkpoint stores the settings. `model.config.ENCODERS` names
+    every encoder.
 
     Attributes:
         features_dim: size of the item features that `read` returns.
@@ -30,10 +31,10 @@ class Encoder(nn.Module):
         """`(batch, time, feature_dim)`, `(batch,)` -> item features `(batch, features_dim)`"""
         raise NotImplementedError
 
-    def place(self, features: Tensor) -> Tensor:
+    def embed(self, features: Tensor) -> Tensor:
         """`(batch, features_dim)` -> `(batch, embed_dim)`"""
         raise NotImplementedError
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """`(batch, time, feature_dim)`, `(batch,)` -> `(batch, embed_dim)`"""
-        return self.place(self.read(frames, lengths))
+        return self.embed(self.read(frames, lengths))

@@ -57,7 +57,7 @@ class FaceEncoder(Encoder):
         self.out = nn.Linear(self.features_dim, embed_dim)
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Item features for `place`: `(batch, features_dim)`"""
+        """Item features for `embed`: `(batch, features_dim)`"""
         mask = padding_mask(lengths, frames.shape[1])
         maps = frames[mask].view(-1, 1, self.side, self.side)
         centred = maps - maps.mean(dim=(2, 3), keepdim=True)
@@ -71,7 +71,7 @@ class FaceEncoder(Encoder):
         pooled: Tensor = self.pool(steps, lengths)
         return pooled.to(faces.dtype)
 
-    def place(self, features: Tensor) -> Tensor:
+    def embed(self, features: Tensor) -> Tensor:
         """`(batch, features_dim)` -> `(batch, embed_dim)`"""
         scaled = features if self.overview is None else self.overview.scaled(features)
         return joined(self.out(features), self.overview, self.overview_share, scaled)

@@ -54,12 +54,12 @@ class PooledEncoder(Encoder):
         )
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Item features for `place`: standardised statistics `(batch, features_dim)`"""
+        """Item features for `embed`: standardised statistics `(batch, features_dim)`"""
         with torch.autocast(frames.device.type, enabled=False):
             scaled = self.overview.scaled(self.summarize(frames, lengths))
             return scaled + SUMMARY_NOISE * torch.randn_like(scaled) if self.training else scaled
 
-    def place(self, features: Tensor) -> Tensor:
+    def embed(self, features: Tensor) -> Tensor:
         """`(batch, features_dim)` -> `(batch, embed_dim)`"""
         return joined(self.out(features), self.overview, self.overview_share, features)
 

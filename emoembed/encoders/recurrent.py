@@ -57,12 +57,12 @@ class RecurrentEncoder(Encoder):
         self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.features_dim, embed_dim))
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Item features for `place`: `(batch, features_dim)`"""
+        """Item features for `embed`: `(batch, features_dim)`"""
         steps = run_recurrent(self.recurrent, self.standardize(frames, lengths), lengths)
         pooled: Tensor = self.pool(steps, lengths)
         return pooled
 
-    def place(self, features: Tensor) -> Tensor:
+    def embed(self, features: Tensor) -> Tensor:
         """`(batch, features_dim)` -> `(batch, embed_dim)`"""
         point: Tensor = self.out(features)
         return point
@@ -88,7 +88,7 @@ class WordEncoder(RecurrentEncoder):
         mean = frames.masked_fill(~mask, 0.0).sum(dim=1) / lengths[:, None] - self.standardize.mean
         return torch.cat([super().read(frames, lengths).to(mean.dtype), normalize(mean, dim=-1)], dim=1)
 
-    def place(self, features: Tensor) -> Tensor:
+    def embed(self, features: Tensor) -> Tensor:
         """`(batch, features_dim)` -> `(batch, embed_dim)`"""
         mean = features[:, -self.standardize.mean.shape[0] :]
-        return mean + self.gate * super().place(features[:, : -mean.shape[1]])
+        return mean + self.gate * super().embed(features[:, : -mean.shape[1]])

@@ -60,7 +60,7 @@ class SpectrogramEncoder(Encoder):
         self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.pooled_dim, embed_dim))
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Item features for `place`: `(batch, features_dim)`, the output of the network, then the statistics."""
+        """Item features for `embed`: `(batch, features_dim)`, the output of the network, then the statistics."""
         frames = self.standardize(frames, lengths)
         pooled = self._pooled(frames, lengths)
         if self.overview is None:
@@ -68,7 +68,7 @@ class SpectrogramEncoder(Encoder):
         with torch.autocast(frames.device.type, enabled=False):
             return torch.cat([pooled.float(), self.overview.scaled(statistics(frames, lengths, self.bands))], dim=1)
 
-    def place(self, features: Tensor) -> Tensor:
+    def embed(self, features: Tensor) -> Tensor:
         """`(batch, features_dim)` -> `(batch, embed_dim)`"""
         pooled = features[:, : self.pooled_dim]
         return joined(self.out(pooled), self.overview, self.overview_share, features[:, self.pooled_dim :])

@@ -87,10 +87,10 @@ class TransformerEncoder(Encoder):
         return self
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Item features for `place`: the mean hidden state `(batch, features_dim)`"""
+        """Item features for `embed`: the mean hidden state `(batch, features_dim)`"""
         return self.hidden_mean(frames, lengths, adapted=True).to(frames.dtype)
 
-    def place(self, mean: Tensor) -> Tensor:
+    def embed(self, mean: Tensor) -> Tensor:
         """`(batch, features_dim)` -> `(batch, embed_dim)`"""
         text: Tensor = self.out(mean)
         if self.ratings is None:

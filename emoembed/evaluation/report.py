@@ -82,8 +82,8 @@ def _markdown(table: pd.DataFrame) -> str:
     header = [", ".join(names), *map(str, table.columns)]
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     for index, row in zip(table.index, table.itertuples(index=False), strict=True):
-        place = ", ".join(map(str, index)) if isinstance(index, tuple) else str(index)
-        cells = [place, *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row)]
+        row_name = ", ".join(map(str, index)) if isinstance(index, tuple) else str(index)
+        cells = [row_name, *(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row)]
         lines.append("| " + " | ".join("" if cell == "nan" else cell for cell in cells) + " |")
     return "\n".join(lines)
 

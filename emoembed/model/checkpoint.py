@@ -101,21 +101,21 @@ def save(
         OutputError: no space or no permission to write; the old checkpoint stays.
     """
 
-    def fill(place: Path) -> None:
+    def fill(target: Path) -> None:
         config = {"version": VERSION, "config": model.config.to_dict(), "state": model.state.to_dict()}
-        (place / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (target / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         weights = {name: _to_storage(value) for name, value in model.state_dict().items()}
-        (place / WEIGHTS).write_bytes(safetensors.torch.save(weights))
+        (target / WEIGHTS).write_bytes(safetensors.torch.save(weights))
         if isinstance(model.phrases, WordTable):
-            write_word_table(model.phrases, place / WORDS)
+            write_word_table(model.phrases, target / WORDS)
         elif isinstance(model.phrases, SentenceEncoder):
-            (place / TOKENIZER).write_text(model.phrases.tokenizer.to_str(pretty=True), encoding="utf-8")
+            (target / TOKENIZER).write_text(model.phrases.tokenizer.to_str(pretty=True), encoding="utf-8")
         if words is not None:
-            write_word_table(words, place / WORDS)
+            write_word_table(words, target / WORDS)
         for name, text in ((CARD, card), (LICENSE, license_text)):
             if text:
-                (place / name).write_text(text, encoding="utf-8")
-        write_checksums(place)
+                (target / name).write_text(text, encoding="utf-8")
+        write_checksums(target)
 
     atomic.write_folder(require_own_folder(folder), fill)
 

@@ -82,7 +82,7 @@ class Modality(nn.Module):
         if self.residual is None:
             return point(point(self.encoder(frames, lengths)) - self.shift)
         features = self.encoder.read(frames, lengths)
-        embedding = point(point(self.encoder.place(features)) - self.shift)
+        embedding = point(point(self.encoder.embed(features)) - self.shift)
         return torch.cat([embedding, self.residual(features)], dim=1)
 
     def project(self, features: Tensor) -> Tensor:

@@ -102,8 +102,8 @@ def predict_manifest(
         batches = _score_batches(recognizer, rows, batch_size, asked, table.rows)
         with Progress(len(rows), corpus.name, shown=progress, begin=table.rows) as bar:
             for first, results in batches:
-                for place, (result, failure) in enumerate(results, first):
-                    cells = [column.iloc[place] for column in input_columns.values()]
+                for position, (result, failure) in enumerate(results, first):
+                    cells = [column.iloc[position] for column in input_columns.values()]
                     table.write([*map(_plain_value, cells), *_result_cells(result, modalities, names), failure])
                 table.flush(first + len(results))
                 bar.to(first + len(results))

@@ -98,10 +98,10 @@ def support_points(
     points: dict[str, dict[str, list[Tensor]]] = {}
     skip_reasons: list[str] = []
     for i, row in enumerate(rows):
-        place = f"row {i} of the support: "
+        prefix = f"row {i} of the support: "
         try:  # read each modality separately: every input of a row must be usable
             readings = {
-                name: read_item(model, {name: row[name]}, place).readings[name]
+                name: read_item(model, {name: row[name]}, prefix).readings[name]
                 for name in MODALITIES
                 if row.get(name) is not None
             }

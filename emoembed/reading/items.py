@@ -25,7 +25,7 @@ class Item:
     absent: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_item(model: EmotionModel, sources: Mapping[str, Any], place: str = "") -> Item:
+def read_item(model: EmotionModel, sources: Mapping[str, Any], prefix: str = "") -> Item:
     """Read an item.
 
     If a file lacks the expected content, such as a face, its modality is absent. A mistake by the caller is an error.
@@ -33,7 +33,7 @@ def read_item(model: EmotionModel, sources: Mapping[str, Any], place: str = "") 
     Args:
         model: its configuration says what to read.
         sources: modality -> the argument of `predict`, or None.
-        place: a prefix for error messages, such as `item 3: `.
+        prefix: a prefix for error messages, such as `item 3: `.
 
     Raises:
         EmoembedError: a source is unusable for a reason other than its content, or no usable source remains.
@@ -41,13 +41,13 @@ def read_item(model: EmotionModel, sources: Mapping[str, Any], place: str = "") 
     readings, errors = _read_sources(model, sources)
     for name, error in errors.items():
         if name in model.modalities and not isinstance(error, MediaError):
-            raise type(error)(f"{place}{error}") from error
+            raise type(error)(f"{prefix}{error}") from error
     if readings:
         return Item(readings, {name: str(error) for name, error in errors.items()})
     if not errors:
-        raise InputError(f"{place}{NOTHING}")
+        raise InputError(f"{prefix}{NOTHING}")
     first_error = next(iter(errors.values()))
-    raise type(first_error)(place + "; ".join(str(error) for error in errors.values())) from first_error
+    raise type(first_error)(prefix + "; ".join(str(error) for error in errors.values())) from first_error
 
 
 def read_what_can_be(model: EmotionModel, sources: Mapping[str, Any]) -> Item:

@@ -63,9 +63,9 @@ def speech(
         frames[..., BANDS] += torch.where(voiced, 12 * torch.log2(warp)[:, None], 0.0)
         frames[..., BANDS + 2] += gains[..., 0]
     if tempo:
-        place = (torch.arange(time)[None, :] * (1.0 + uniform(tempo))[:, None]).round().long()
-        place = torch.minimum(place, (lengths - 1).clamp(min=0)[:, None])
-        frames = frames.gather(1, place[..., None].expand(frames.shape))
+        positions = (torch.arange(time)[None, :] * (1.0 + uniform(tempo))[:, None]).round().long()
+        positions = torch.minimum(positions, (lengths - 1).clamp(min=0)[:, None])
+        frames = frames.gather(1, positions[..., None].expand(frames.shape))
     result = originals.clone()
     result[rows] = frames
     return result
@@ -74,9 +74,9 @@ def speech(
 def _warp_bands(maps: Tensor, factor: Tensor) -> Tensor:
     """Stretch the bands of `(batch, time, bands)` by `factor` `(batch,)`, with linear interpolation between bands."""
     bands = maps.shape[-1]
-    place = (torch.arange(bands)[None, :] / factor[:, None]).clamp(max=bands - 1)
-    low = place.floor().long()
-    share = (place - low)[:, None, :]
+    positions = (torch.arange(bands)[None, :] / factor[:, None]).clamp(max=bands - 1)
+    low = positions.floor().long()
+    share = (positions - low)[:, None, :]
     high = (low + 1).clamp(max=bands - 1)
     index = low[:, None, :].expand(maps.shape), high[:, None, :].expand(maps.shape)
     return maps.gather(2, index[0]) * (1 - share) + maps.gather(2, index[1]) * share

@@ -92,7 +92,7 @@ def train_manifest(
     corpus = as_corpus(source).canonical()
     names = _choose_modalities(corpus, modalities, encoders or {})
     split_corpus = hold_out(corpus, seed)
-    transformers = {name: pretrained.read(name, place) for name, place in (encoders or {}).items()}
+    transformers = {name: pretrained.read(name, folder) for name, folder in (encoders or {}).items()}
     source_model = base if isinstance(base, EmotionModel) else None
     phrases = transformers["text"].sentence_encoder() if "text" in transformers else _choose_phrases(names, base)
     parts: dict[str, EmotionModel] = {}

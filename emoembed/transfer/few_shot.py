@@ -48,10 +48,10 @@ def shrink(
     """
     if not residual:
         return _shrink_to_word(word, examples, background, half, spread)
-    place = _shrink_to_word(word[:-residual], examples[:, :-residual], background[:-residual], half, spread)
+    label_point = _shrink_to_word(word[:-residual], examples[:, :-residual], background[:-residual], half, spread)
     direction = normalize(examples[:, -residual:].mean(dim=0) - background[-residual:], dim=-1)
     weight = len(examples) / (len(examples) + RESIDUAL_SHRINKAGE)
-    return torch.cat([place, RESIDUAL_WEIGHT * weight * direction])
+    return torch.cat([label_point, RESIDUAL_WEIGHT * weight * direction])
 
 
 def _shrink_to_word(word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float) -> Tensor:
@@ -131,7 +131,7 @@ def _refine(
     steps: int,
     max_harm: float,
 ) -> None:
-    """Fine-tune the new label points of one modality in place, with a penalty on their distance from the start.
+    """Fine-tune the new label points of one modality in label_point, with a penalty on their distance from the start.
 
     The start is the result of `shrink`. The steps are shortened until the harm to other labels is at most `max_harm`.
     """

@@ -82,7 +82,7 @@ def test_a_point_is_made_of_what_is_read(encoder_and_frames):
     lengths = torch.tensor([21, 13, 6])
     features = encoder.read(frames, lengths)
     assert features.shape == (3, encoder.features_dim)
-    torch.testing.assert_close(encoder.place(features), encoder(frames, lengths))
+    torch.testing.assert_close(encoder.embed(features), encoder(frames, lengths))
 
 
 def test_company_changes_nothing(encoder_and_frames):

@@ -45,14 +45,14 @@ def read_features(folder: Path, clips: list[str]) -> dict[str, Arrays]:
         MissingFileError: there is no feature folder, or a feature folder has no file of these clips.
     """
     folders: dict[str, Path] = {}
-    for place in sorted(path for path in existing(folder).iterdir() if path.is_dir()):
-        modality = modality_of(place.name)
+    for subfolder in sorted(path for path in existing(folder).iterdir() if path.is_dir()):
+        modality = modality_of(subfolder.name)
         if modality in folders:
-            raise CorpusError(f"{folders[modality]} and {place} both hold {modality} features; keep one of them")
-        folders[modality] = place
+            raise CorpusError(f"{folders[modality]} and {subfolder} both hold {modality} features; keep one of them")
+        folders[modality] = subfolder
     if not folders:
         raise MissingFileError(f"{folder} holds no feature folder; expected subfolders with one .npy per clip")
-    return {modality: _read_folder(place, clips) for modality, place in folders.items()}
+    return {modality: _read_folder(subfolder, clips) for modality, subfolder in folders.items()}
 
 
 def modality_of(name: str) -> str:
