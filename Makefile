@@ -14,7 +14,7 @@ demo: $(VENV)/demo
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/lint
 	$(BIN)/ruff format --check .

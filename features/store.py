@@ -125,7 +125,10 @@ def extract(
         OutputError: the store cannot be written.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the store {folder} cannot be created: {error.strerror or error}") from error
     state = state_of or (lambda _: "")
     with FileLock(folder / ".lock"):
         if retry:

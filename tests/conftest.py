@@ -1,5 +1,6 @@
 """Tiny models and toy data: everything here is made in milliseconds, offline."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +30,13 @@ TINY_BERT = {
     "intermediate_size": 32,
     "max_position_embeddings": 64,
 }
+
+
+def pytest_configure(config):
+    """Of several processes, each has one thread: more would wait for each other."""
+    if hasattr(config, "workerinput"):
+        os.environ["OMP_NUM_THREADS"] = "1"
+        torch.set_num_threads(1)
 
 
 def pytest_addoption(parser):

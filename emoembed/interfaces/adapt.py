@@ -35,9 +35,9 @@ class Adapt(ModelOptions, LabelOptions):
 
     def run(self) -> int:
         """Adapt the labels to the support and save a checkpoint."""
-        from emoembed.prediction import bulk
+        from emoembed.prediction import manifest_tasks
 
         settings = {"steps": self.steps} | ({} if self.max_harm is None else {"max_harm": self.max_harm})
-        recognizer = bulk.adapt_table(self.load(), self.support, self.output, self.read_labels(), **settings)
+        recognizer = manifest_tasks.adapt_table(self.load(), self.support, self.output, self.read_labels(), **settings)
         print(f"adapted labels: {', '.join(recognizer.model.state.taught)}\nsaved -> {self.output}")
         return 0

@@ -26,9 +26,9 @@ class Attune(ModelOptions):
 
     def run(self) -> int:
         """Attune the model to the recordings and save a checkpoint."""
-        from emoembed.prediction import bulk
+        from emoembed.prediction import manifest_tasks
 
-        recognizer, failures = bulk.attune_manifest(self.load(), self.manifest, self.output)
+        recognizer, failures = manifest_tasks.attune_manifest(self.load(), self.manifest, self.output)
         counts = recognizer.model.state.attuned
         print(f"attuned to: {', '.join(f'{count} {name}' for name, count in counts.items())}\nsaved -> {self.output}")
         return print_failures("could not be read", failures)

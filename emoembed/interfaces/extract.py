@@ -27,8 +27,8 @@ class Extract(Command):
 
     def run(self) -> int:
         """Extract the features and print how many there are."""
-        from emoembed.prediction import bulk
+        from emoembed.prediction import manifest_tasks
 
-        store = bulk.extract_features(self.manifest, self.modality, self.output, progress=self.progress)
+        store = manifest_tasks.extract_features(self.manifest, self.modality, self.output, progress=self.progress)
         print(f"{len(store)} items of {store.feature_set.name} -> {self.output}")
         return print_failures("failed", store.failures)

@@ -255,8 +255,13 @@ def _load_tokenizer(content: bytes, path: Path, longest: int, encoder: Transform
     probe = tokenizer.encode("joy")  # includes the special tokens
     largest = max([0, *tokenizer.get_vocab().values(), *probe.ids])
     rows = int(encoder.trunk.config.vocab_size)
-    if largest >= rows or len(probe.ids) > longest:
+    if largest >= rows:
         raise CheckpointError(f"{path} has token ids up to {largest} and the encoder {rows} tokens; fetch it again")
+    if len(probe.ids) > longest:
+        raise CheckpointError(
+            f"{path} adds {len(probe.ids)} tokens to a short text, more than the {longest} that the encoder reads; "
+            "fetch it again"
+        )
     return tokenizer
 
 

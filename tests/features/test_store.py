@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from emoembed.errors import InputError, MediaError, MissingFileError
+from emoembed.errors import InputError, MediaError, MissingFileError, OutputError
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.features.store import FeatureStore, extract
 
@@ -105,6 +105,12 @@ def test_misuse_is_told(tmp_path):
     other = FeatureSet("other", ("a", "c"), 10.0)
     with pytest.raises(InputError, match="has toy features"):
         extract([("b", 1)], lambda n: Features(np.zeros((n, 2), np.float32), other), tmp_path / "s")
+
+
+def test_a_store_that_cannot_be_created_is_told(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OutputError, match=r"the store .*file/store cannot be created: Not a directory"):
+        extract([("a", 1)], features, tmp_path / "file" / "store")
 
 
 def test_a_full_disk_leaves_no_shard_that_is_not_whole(tmp_path):

@@ -242,6 +242,22 @@ def test_a_file_in_the_place_of_a_folder_is_told_and_stays(three_model, tmp_path
     assert (tmp_path / "model").read_text() == "years of work"
 
 
+def test_a_tokenizer_whose_special_tokens_do_not_fit_is_refused(saved):
+    content = json.loads((saved / "tokenizer.json").read_text())
+    post = content["post_processor"]
+    special = [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}] * 70
+    content["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [*special, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [*special, {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [post["cls"][1]], "tokens": ["[CLS]"]}},
+    }
+    (saved / "tokenizer.json").write_text(json.dumps(content))
+    checkpoint.write_checksums(saved)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json adds \d+ tokens to a short text, more than the \d+"):
+        checkpoint.load(saved)
+
+
 def test_a_tokenizer_of_more_words_than_the_encoder_is_refused(saved):
     content = json.loads((saved / "tokenizer.json").read_text())
     content["model"]["vocab"]["further"] = len(content["model"]["vocab"])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from emoembed.errors import InputError
-from emoembed.prediction import bulk
+from emoembed.prediction.manifest_tasks import attune_manifest
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training.background import fit_background
 from emoembed.training.ridge_maps import prepare
@@ -126,7 +126,7 @@ def test_a_manifest_attunes_by_the_rows_that_can_be_read(three_model, sounds, tm
     (tmp_path / "mine.csv").write_text(
         "id,audio,text\na,0.wav,x\nb,1.wav,y\nc,2.wav,z\nd,none.wav,\ne,3.wav,\nf,4.wav,\n"
     )
-    attuned, failures = bulk.attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model")
+    attuned, failures = attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model")
     assert list(failures) == ["d"]
     direct = Recognizer(three_model).attune(audio=[tmp_path / f"{i}.wav" for i in range(5)])
     torch.testing.assert_close(attuned.model.modality("audio").shift, direct.model.modality("audio").shift)
@@ -136,11 +136,11 @@ def test_a_manifest_attunes_by_the_rows_that_can_be_read(three_model, sounds, tm
 def test_a_manifest_none_of_which_can_be_read_says_why(three_model, tmp_path):
     (tmp_path / "mine.csv").write_text("id,audio\na,none.wav\n")
     with pytest.raises(InputError, match="given none; a: no audio file at"):
-        bulk.attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model")
+        attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 
 def test_a_manifest_of_texts_alone_is_refused(three_model, tmp_path):
     (tmp_path / "mine.csv").write_text("id,text\na,x\n")
     with pytest.raises(InputError, match="attuning needs audio or video; mine has text alone"):
-        bulk.attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model")
+        attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model")

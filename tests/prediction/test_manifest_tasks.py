@@ -16,7 +16,7 @@ from emoembed.features import video
 from emoembed.features.text import word_feature_set
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
-from emoembed.prediction import bulk, manifest
+from emoembed.prediction import manifest, manifest_tasks
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.reading import cache, sources
 from emoembed.training import recipes
@@ -128,12 +128,12 @@ def test_a_part_that_cannot_be_read_leaves_the_other_modalities(corpus_of, heari
 def test_extraction_cuts_parts_and_keeps_failures(corpus_of, tone, tmp_path):
     corpus = corpus_of([None] * 3, audio=[tone, tone, str(tmp_path / "no.wav")], start=[0.0, None, None])
     corpus = Corpus("toy", corpus.samples.assign(end=[0.5, np.nan, np.nan]), (), False)
-    store = bulk.extract_features(corpus, "audio", tmp_path / "store")
+    store = manifest_tasks.extract_features(corpus, "audio", tmp_path / "store")
     assert set(store) == {"row0", "row1"}
     assert store.length("row0") < store.length("row1")
     assert list(store.failures) == ["row2"]
     with pytest.raises(InputError, match="toy has no video; it has audio"):
-        bulk.extract_features(corpus, "video", tmp_path / "faces")
+        manifest_tasks.extract_features(corpus, "video", tmp_path / "faces")
 
 
 def test_what_is_trained_on_is_what_predict_looks_at_and_an_extraction_has_all(
@@ -144,7 +144,7 @@ def test_what_is_trained_on_is_what_predict_looks_at_and_an_extraction_has_all(
     corpus = corpus_of([None] * 2, audio=[tone, tone], start=[np.nan, 0.5])
     known, failures = cache.cached_features(corpus, "audio", tmp_path)
     assert not failures
-    whole = bulk.extract_features(corpus, "audio", tmp_path / "store")
+    whole = manifest_tasks.extract_features(corpus, "audio", tmp_path / "store")
     assert len(whole["row0"]) > 180
     assert len(known["row1"]) < len(whole["row1"])
     read = emoembed.reading.media.read(hearing.model, "audio", tone)
@@ -198,10 +198,12 @@ def test_rows_with_sound_are_scored_one_by_one(corpus_of, hearing, tone, tmp_pat
 def test_a_recording_that_was_replaced_is_extracted_again_and_one_that_was_moved_is_not(corpus_of, tmp_path, voice):
     place = tmp_path / "a.wav"
     soundfile.write(place, voice(1.0), 16_000)
-    first = bulk.extract_features(corpus_of([None], audio=[str(place)]), "audio", tmp_path / "store")["row0"].copy()
+    first = manifest_tasks.extract_features(corpus_of([None], audio=[str(place)]), "audio", tmp_path / "store")[
+        "row0"
+    ].copy()
     moved = place.rename(tmp_path / "b.wav")
-    again = bulk.extract_features(corpus_of([None], audio=[str(moved)]), "audio", tmp_path / "store")
+    again = manifest_tasks.extract_features(corpus_of([None], audio=[str(moved)]), "audio", tmp_path / "store")
     assert len(list((tmp_path / "store").glob("*.npy"))) == 1
     soundfile.write(moved, voice(2.0), 16_000)
-    again = bulk.extract_features(corpus_of([None], audio=[str(moved)]), "audio", tmp_path / "store")
+    again = manifest_tasks.extract_features(corpus_of([None], audio=[str(moved)]), "audio", tmp_path / "store")
     assert len(again["row0"]) > len(first) + 50
