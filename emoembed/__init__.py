@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from emoembed.errors import EmoembedError
     from emoembed.labels.emotion import Label
     from emoembed.model.model import EmotionModel
-    from emoembed.prediction.recognizer import Recognizer, load, predict
+    from emoembed.prediction.public import load, predict
+    from emoembed.prediction.recognizer import Recognizer
     from emoembed.prediction.result import Result
 
 __version__ = "0.1.0"
@@ -20,8 +21,8 @@ _MODULES = {
     "Label": "emoembed.labels.emotion",
     "Recognizer": "emoembed.prediction.recognizer",
     "Result": "emoembed.prediction.result",
-    "load": "emoembed.prediction.recognizer",
-    "predict": "emoembed.prediction.recognizer",
+    "load": "emoembed.prediction.public",
+    "predict": "emoembed.prediction.public",
 }
 
 

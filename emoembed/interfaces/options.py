@@ -68,7 +68,7 @@ class ModelOptions(Command):
 
     def load(self) -> Recognizer:
         """Load the model onto the device."""
-        from emoembed.prediction.recognizer import load
+        from emoembed.prediction.public import load
 
         return load(self.model, device=self.device)
 

@@ -44,7 +44,7 @@ class Train(BatchOptions):
 
     def run(self) -> int:
         """Train the model and save a checkpoint."""
-        from emoembed.prediction.recognizer import load
+        from emoembed.prediction.public import load
         from emoembed.training.config import Execution
         from emoembed.training.manifest import train_manifest
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
-from functools import lru_cache
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
@@ -20,7 +18,6 @@ from emoembed.errors import EmoembedError, InputError, LabelError
 from emoembed.labels.emotion import Labels, canonical, find, resolve
 from emoembed.model import checkpoint
 from emoembed.model.card import card_of
-from emoembed.model.device import check_device
 from emoembed.model.model import EmotionModel
 from emoembed.prediction import process
 from emoembed.prediction.answer import LabelSet, answer
@@ -331,105 +328,3 @@ def _warn_of_skipped(kind: str, skip_reasons: Sequence[str], total: int) -> None
             f"{len(skip_reasons)} of {total} {kind} could not be used and were left out, such as: {skip_reasons[0]}"
         )
         warnings.warn(message, stacklevel=3)
-
-
-@overload
-def predict(
-    text: str | None = None,
-    audio: MediaInput = None,
-    video: MediaInput = None,
-    labels: Labels | None = None,
-    *,
-    model: str | Path = "base",
-    device: str | None = None,
-    **options: Unpack[PredictOptions],
-) -> Result: ...
-@overload
-def predict(
-    text: ItemList = None,
-    audio: ItemList = None,
-    video: ItemList = None,
-    labels: Labels | None = None,
-    *,
-    model: str | Path = "base",
-    device: str | None = None,
-    **options: Unpack[PredictOptions],
-) -> list[Result]: ...
-def predict(
-    text: Any = None,
-    audio: Any = None,
-    video: Any = None,
-    labels: Labels | None = None,
-    *,
-    model: str | Path = "base",
-    device: str | None = None,
-    **options: Unpack[PredictOptions],
-) -> Result | list[Result]:
-    """Score any emotion names for a sentence, a recording and a face, alone or together.
-
-    Args:
-        text: a string or a list of strings. A table column counts as a list, here and below.
-        audio: a recording or a list of recordings. A recording is a sound file or a video with a sound track (path,
-            bytes or open file), `(samples, sampling_rate)`, or a dictionary such as
-            `{"array": ..., "sampling_rate": 16000}`.
-        video: a video or a list of videos. A video is a video or image file (path, bytes or open file), an array
-            `(time, height, width, 3)` RGB, a Pillow picture, a torch tensor, or a dictionary such as
-            `{"image": ..., "face": True}`, where `face` means that the picture shows only the face. A list inside the
-            list holds the frames of one video.
-        labels: a list of names or `Label` objects, or a dictionary of name to description. A description is a
-            definition, or a dictionary with any of definition, synonyms, sounds, looks, valence, arousal, dominance.
-            By default the checkpoint's own labels.
-        model: the name of a checkpoint that ships, a folder, or a hub id.
-        multi_label: give every label its own probability. By default, the probabilities of all labels sum to one.
-        abstain: True withholds unsure answers ("none of these": `label` is None and `abstained` is true), so that at
-            most about 20 % of the given answers are wrong. A number from 0.05 to 0.5 sets another share. False, the
-            default, answers every item. The thresholds come from validation rows of seen labels, scored with label
-            lists. Some of these lists lack the right label, so that every answer is wrong.
-        errors: "raise" raises an error for the first input that cannot be used. "skip" uses the inputs of an item that
-            can be used, and puts the reasons for the others in `absent`. An item without any usable input gets no
-            label and no scores.
-        batch_size: how many items of a list are computed together, 32 by default. A larger batch is faster and needs
-            more memory.
-        device: device to compute on, such as "cuda"; by default the CPU.
-
-    Returns:
-        A `Result`; for lists, a list of them. In a list, None or NaN means that the item lacks the modality. The
-        `notes` of a result warn, for example, of input that was cut or not understood.
-
-    Raises:
-        LabelError: no labels, an empty label, or two labels for the same emotion.
-        InputError: no input, lists of different lengths, NaN, or an argument of the wrong type.
-        MissingFileError: a file does not exist, and `errors` is "raise".
-        MediaError: the only recording or video of an item holds nothing to work on, such as silence, and `errors` is
-            "raise".
-    """
-    results: Result | list[Result] = _shared_recognizer(model, device).predict(text, audio, video, labels, **options)
-    return results
-
-
-def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:
-    """Load the recognizer of a checkpoint. The caller owns it: changes to it affect no other recognizer.
-
-    The checkpoint stays in a cache until its files are replaced.
-
-    Args:
-        name: the name of a checkpoint that ships, a folder, or a hub id.
-        device: device to compute on, such as "cuda"; by default the CPU.
-    """
-    recognizer = _shared_recognizer(name, device)
-    return Recognizer(deepcopy(recognizer.model), recognizer.folder)
-
-
-def _shared_recognizer(name: str | Path, device: str | None) -> Recognizer:
-    """The shared recognizer that `predict` uses, read once for each state of a checkpoint. It must not be changed."""
-    folder = checkpoint.find_folder(name)
-    device_name = "cpu" if device is None else device
-    check_device(device_name)
-    return _load(str(folder.resolve()), device_name, checkpoint.digest(folder))
-
-
-@lru_cache(maxsize=4)
-def _load(folder: str, device: str, _state: str) -> Recognizer:
-    recognizer = Recognizer.from_pretrained(folder)
-    recognizer.model.to(device)
-    return recognizer

@@ -25,7 +25,8 @@ from emoembed.labels.emotion import table
 from emoembed.labels.phrases import WordTable
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
-from emoembed.prediction.recognizer import Recognizer, load
+from emoembed.prediction.public import load
+from emoembed.prediction.recognizer import Recognizer
 from emoembed.training.build import build
 
 DIM = 16

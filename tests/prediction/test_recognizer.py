@@ -12,7 +12,8 @@ from emoembed.features import audio, video
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.labels.emotion import Label
 from emoembed.model.config import ModalityConfig
-from emoembed.prediction.recognizer import Recognizer, predict
+from emoembed.prediction.public import predict
+from emoembed.prediction.recognizer import Recognizer
 from emoembed.training import recipes
 from emoembed.training.background import with_seen
 from emoembed.training.build import build
