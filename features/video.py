@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
-from emoembed.errors import EmoembedError, InputError, MediaError
-from emoembed.features import limits, picture_files
+from emoembed.errors import InputError, MediaError
+from emoembed.features import limits
 from emoembed.features.face_tracker import FACE_SIZE, FaceTracker, HaarDetector, YuNetDetector, crop, equalised
 from emoembed.features.feature_set import Features, FeatureSet
-from emoembed.features.media_files import File, name_of, openable
+from emoembed.features.frames import frames_of
+from emoembed.features.media_files import File
 from emoembed.features.notes import Note
-
-Frame = TypeVar("Frame")
 
 FACES = FeatureSet(
     "faces",
@@ -84,7 +82,7 @@ def read_faces(
         InputError: an array has the wrong shape or type, or NaN or infinite values; or an argument is invalid.
     """
     _check_arguments(rate, start, end, side, limit)
-    name, is_still, frames = _frames_of(video, rate, start, end)
+    name, is_still, frames = frames_of(video, rate, start, end)
     finder = _Finder(name, detector, side, is_still)
     frames_seen, rows = 0, []
     for time, grey in frames:
@@ -122,27 +120,6 @@ def _frame_notes(face_count: int, frame_count: int) -> list[Note]:
             )
         )
     return notes
-
-
-def _frames_of(
-    video: Any, rate: float, start: float | None, end: float | None
-) -> tuple[str, bool, Iterator[tuple[float, np.ndarray]]]:
-    """The name of a source, whether it is a single picture, and its times with grey uint8 frames `(height, width)`."""
-    if isinstance(video, tuple) and not (len(video) == 2 and isinstance(video[0], np.ndarray)):
-        raise InputError(
-            f"a video tuple is (array, frame rate); given ({', '.join(type(part).__name__ for part in video)})"
-        )
-    if isinstance(video, np.ndarray | tuple):
-        array, frame_rate = video if isinstance(video, tuple) else (video, None)
-        array = _without_alpha(array)
-        is_still = _is_still(array)
-        return f"video array of shape {array.shape}", is_still, _array_frames(array, frame_rate, rate, start, end)
-    if not isinstance(video, str | Path | bytes | bytearray) and not hasattr(video, "read"):
-        raise InputError(f"video is a path, bytes, an open file or a NumPy array; given {type(video).__name__}")
-    name = name_of(video)
-    if picture_files.is_picture(video):
-        return name, True, iter([(0.0, picture_files.read(video))])
-    return name, False, _file_frames(video, name, rate, start, end)
 
 
 Found = tuple[np.ndarray, tuple[float, float, float, float], float]
@@ -201,137 +178,6 @@ def _whole(grey: np.ndarray) -> Found:
     interpolation = cv2.INTER_AREA if min(height, width) >= FACE_SIZE else cv2.INTER_CUBIC
     face = cv2.resize(grey, (FACE_SIZE, FACE_SIZE), interpolation=interpolation)
     return equalised(face), (0.0, 0.0, float(width), float(height)), 1.0
-
-
-def _sampled(
-    frames: Iterable[tuple[float, Frame]], rate: float, start: float | None, end: float | None
-) -> Iterator[tuple[float, Frame]]:
-    """Yield the first frame of every 1/rate seconds between start and end."""
-    last_slot = -1
-    for time, frame in frames:
-        if end is not None and time >= end:
-            return
-        slot = math.floor(time * rate + 1e-3)  # tolerate rounding errors of the time
-        if slot > last_slot and time >= (start or 0.0) - 1e-6:
-            last_slot = slot
-            yield time, frame
-
-
-def _array_frames(
-    video: np.ndarray, frame_rate: float | None, rate: float, start: float | None, end: float | None
-) -> Iterator[tuple[float, np.ndarray]]:
-    """The times and grey uint8 frames `(height, width)` of an array."""
-    frames = video[None] if _is_still(video) else video
-    _check_array(video, frames)
-    if frame_rate is not None and not (isinstance(frame_rate, Real) and math.isfinite(frame_rate) and frame_rate > 0):
-        raise InputError(f"frame_rate is frames per second, above 0; given {frame_rate!r}")
-    times = (index / (frame_rate or rate) for index in range(len(frames)))
-    # a generator converts only the sampled frames, so that a long array is not copied
-    return ((time, _grey(frame)) for time, frame in _sampled(zip(times, frames, strict=True), rate, start, end))
-
-
-def _without_alpha(video: np.ndarray) -> np.ndarray:
-    """Convert RGBA to RGB, and remove a last axis of length 1 (grey)."""
-    if video.ndim in (3, 4) and video.shape[-1] in (1, 4):
-        return video[..., :3] if video.shape[-1] == 4 else video[..., 0]
-    return video
-
-
-def _is_still(video: np.ndarray) -> bool:
-    """Whether an array is a single image, `(height, width)` or `(height, width, 3)`."""
-    return video.ndim == 2 or (video.ndim == 3 and video.shape[-1] == 3)
-
-
-def _check_array(video: np.ndarray, frames: np.ndarray) -> None:
-    """Raise InputError if an array has a shape, type or values that video does not have."""
-    if video.ndim == 3 and video.shape[0] in (3, 4) and min(video.shape[1:]) > 4 * video.shape[0]:
-        raise InputError(
-            f"a video array of shape {video.shape} looks like one image with its channels first; give (height, width, "
-            "3) for an image, or (time, height, width, 1) for grey frames"
-        )
-    if frames.ndim not in (3, 4) or (frames.ndim == 4 and frames.shape[3] != 3) or 0 in frames.shape[1:3]:
-        raise InputError(
-            f"a video array is (time, height, width, 3) RGB or (time, height, width) grey, an image (height, width, 3) "
-            f"or (height, width); given shape {video.shape}"
-        )
-    if video.dtype == np.uint8 or not video.size:
-        return
-    if not np.issubdtype(video.dtype, np.floating):
-        raise InputError(f"a video array has uint8 values 0..255 or float values 0..1; given {video.dtype}")
-    minimum, maximum = (
-        float(video.min()),
-        float(video.max()),
-    )  # NaN if any value is NaN; infinite if any value is infinite
-    if not (math.isfinite(minimum) and math.isfinite(maximum)):
-        count = video.size - int(np.isfinite(video).sum())
-        raise InputError(f"video array of shape {video.shape} has {count} NaN or infinite values; replace them")
-    if minimum < 0 or maximum > 1:
-        raise InputError(f"a float video array has values in 0..1; given {minimum:.3g} to {maximum:.3g}")
-
-
-def _grey(frame: np.ndarray) -> np.ndarray:
-    """Convert a frame, RGB or grey, uint8 or float 0..1, to grey uint8."""
-    import cv2
-
-    if frame.dtype != np.uint8:
-        frame = np.rint(np.asarray(frame, dtype=np.float32) * 255.0).astype(np.uint8)
-    frame = np.ascontiguousarray(frame)
-    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if frame.ndim == 3 else frame
-
-
-def _file_frames(
-    video: File, name: str, rate: float, start: float | None, end: float | None
-) -> Iterator[tuple[float, np.ndarray]]:
-    """The times and grey uint8 frames of a video file, rotated as its display matrix says.
-
-    PyAV is as fast as OpenCV. In addition, it returns luminance without a conversion to RGB, gives true time stamps and
-    raises exceptions for errors.
-    """
-    import av
-
-    try:
-        with av.open(openable(video, picture_files.KIND), metadata_errors="ignore") as container:
-            if not container.streams.video:
-                raise MediaError(f"{name} has no video track; give a video or an image")
-            context = container.streams.video[0].codec_context
-            if context is None:
-                raise MediaError(f"{name} has a video format that PyAV cannot decode; convert it, for example to .mp4")
-            fault = limits.picture_fault(context.width or 1, context.height or 1)
-            if fault:
-                raise MediaError(f"{name}: {fault}")
-            for time, frame in _sampled(_decoded(container, start), rate, start, end):
-                # the format gray has the full range 0..255, whatever the range of the file
-                grey = frame.reformat(format="gray").to_ndarray()
-                yield time, np.ascontiguousarray(np.rot90(grey, frame.rotation // 90))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        if isinstance(error, EmoembedError):
-            raise
-        size = f" ({Path(video).stat().st_size} bytes)" if isinstance(video, str | Path) else ""
-        raise MediaError(
-            f"{name}{size} cannot be read as video: {getattr(error, 'strerror', None) or error}"
-        ) from error
-
-
-def _decoded(container: Any, start: float | None) -> Iterator[tuple[float, Any]]:
-    """Yield the seconds since the first frame, and the frame, not yet converted to RGB. Skips damaged packets."""
-    import av
-
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    first_time = float((stream.start_time or 0) * stream.time_base)
-    has_times = stream.start_time is not None  # a raw H.264 stream has no times and does not support seeking
-    if start and has_times:
-        container.seek(round((start + first_time) / stream.time_base), stream=stream)
-    count = 0
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.InvalidDataError:
-            continue
-        for frame in frames:
-            index = count / float(stream.average_rate or 25)
-            count += 1
-            yield (frame.time - first_time if has_times and frame.time is not None else index), frame
 
 
 def _check_arguments(rate: float, start: float | None, end: float | None, side: str | None, limit: int | None) -> None:

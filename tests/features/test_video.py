@@ -251,7 +251,7 @@ def test_a_turned_video_is_read_upright(media, tmp_path, matrix):
     content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path = tmp_path / "turned.mp4"
     path.write_bytes(content)
-    from emoembed.features.video import _file_frames
+    from emoembed.features.frames import _file_frames
 
     _, ours = next(_file_frames(path, path.name, 10.0, None, None))
     theirs = cv2.cvtColor(cv2.VideoCapture(str(path)).read()[1], cv2.COLOR_BGR2GRAY)
