@@ -1,4 +1,4 @@
-"""`predict`: score any emotion names for raw text, sound and video."""
+"""The recognizer: it scores any emotion names for raw text, sound and video, and learns from examples."""
 
 from __future__ import annotations
 

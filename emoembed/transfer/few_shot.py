@@ -131,7 +131,7 @@ def _refine(
     steps: int,
     max_harm: float,
 ) -> None:
-    """Fine-tune the new label points of one modality in label_point, with a penalty on their distance from the start.
+    """Fine-tune the new label points of one modality in place, with a penalty on their distance from the start.
 
     The start is the result of `shrink`. The steps are shortened until the harm to other labels is at most `max_harm`.
     """
