@@ -90,7 +90,7 @@ def _choose_tokens(tokenizer: Tokenizer, description: dict, texts: Iterable[str]
     vocabulary: dict[str, int] = description["model"]["vocab"]
     special_tokens = [t["content"] for t in description["added_tokens"]]
     letters = [t for t in vocabulary if len(t.removeprefix("##")) == 1]
-    phrases = [p for label in table().values() for p in (*label.prompts(), label.sounds, label.looks)]
+    phrases = [p for label in table().values() for p in label.prompts()]
     label_tokens = [t for encoding in tokenizer.encode_batch(phrases) for t in encoding.tokens]
     counts: Counter[str] = Counter()
     for encoding in tokenizer.encode_batch(list(texts)):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from emoembed.errors import LabelError
+from emoembed.labels.emotion import Label
 
 
 class PhraseEncoder(Protocol):
@@ -27,6 +28,9 @@ class PhraseEncoder(Protocol):
 
     def phrase_vectors(self, phrases: Sequence[str]) -> Tensor:
         """Phrases -> `(len(phrases), dim)`, rows of norm 1."""
+
+    def prompts(self, label: Label) -> list[str]:
+        """The phrases whose mean vector is the text vector of a label."""
 
 
 class WordTable:
@@ -71,6 +75,14 @@ class WordTable:
         """
         rows = [self.mean_of(phrase) for phrase in phrases]
         return nn.functional.normalize(torch.from_numpy(np.stack(rows)), dim=-1)
+
+    def prompts(self, label: Label) -> list[str]:
+        """The name and synonyms of a label that the table has; else its definition; else its name.
+
+        No templates are added: they do not help a mean of word vectors.
+        """
+        known_phrases = [phrase for phrase in (label.name, *label.synonyms) if self.knows(phrase)]
+        return known_phrases or [label.definition or label.name]
 
     def mean_of(self, phrase: str) -> np.ndarray:
         """Mean of the vectors of a phrase's words, `(dim,)`. Raises LabelError as `phrase_vectors` does."""
@@ -118,6 +130,10 @@ class SentenceEncoder:
     @property
     def dim(self) -> int:
         return int(self.encoder.trunk.config.hidden_size)
+
+    def prompts(self, label: Label) -> list[str]:
+        """The name, synonyms and definition of a label, in templates."""
+        return label.prompts()
 
     def token_ids(self, phrases: Sequence[str]) -> list[list[int] | None]:
         """Token ids of each phrase, or None if the phrase has only special and unknown tokens."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from emoembed.errors import InputError
-from emoembed.labels.space import CONSTANT_WEIGHT, CUE_DIM, CUES, VAD_DIM
+from emoembed.labels.space import CONSTANT_WEIGHT, CUE_DIMS, VAD_DIM
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,17 @@ class LabelParts:
         if min(self.vad_share, self.cue_share) < 0.0 or self.vad_share + self.cue_share > 1.0:
             shares = f"vad_share={self.vad_share}, cue_share={self.cue_share}"
             raise InputError(f"vad_share and cue_share must be at least 0 and sum to at most 1; given {shares}")
-        if self.cue not in CUES or len(self.vad_weights) != VAD_DIM:
-            raise InputError(f"cue must be one of {', '.join(CUES)}, and vad_weights four numbers; given {self}")
+        if self.cue not in CUE_DIMS or len(self.vad_weights) != VAD_DIM:
+            raise InputError(f"cue must be one of {', '.join(CUE_DIMS)}, and vad_weights four numbers; given {self}")
 
     @property
     def text_share(self) -> float:
         return 1.0 - self.vad_share - self.cue_share
+
+    @property
+    def cue_dim(self) -> int:
+        """Number of columns of the cue; 0 without a cue."""
+        return CUE_DIMS[self.cue] if self.cue_share > 0.0 else 0
 
 
 class LabelProjection(nn.Module):
@@ -51,7 +56,7 @@ class LabelProjection(nn.Module):
     def __init__(self, phrase_dim: int, embed_dim: int, parts: LabelParts) -> None:
         super().__init__()
         self.phrase_dim, self.embed_dim, self.parts = phrase_dim, embed_dim, parts
-        self.cue_dim = CUE_DIM if parts.cue_share > 0.0 else 0
+        self.cue_dim = parts.cue_dim
         self.register_buffer("vad_weights", torch.tensor(parts.vad_weights), persistent=False)
         columns = phrase_dim + VAD_DIM + self.cue_dim
         self.weight = nn.Parameter(torch.zeros(embed_dim, columns))
@@ -78,7 +83,7 @@ class LabelProjection(nn.Module):
         text, vad = features[:, : self.phrase_dim], features[:, self.phrase_dim : self.phrase_dim + VAD_DIM]
         parts = [text, normalize(vad * self.vad_weights, dim=-1)]
         if self.cue_dim:
-            begin = self.phrase_dim + VAD_DIM + CUES.index(self.parts.cue) * self.cue_dim
+            begin = self.phrase_dim + VAD_DIM + (CUE_DIMS["sounds"] if self.parts.cue == "looks" else 0)
             parts.append(features[:, begin : begin + self.cue_dim])
         return normalize(nn.functional.linear(torch.cat(parts, dim=-1), self.weight), dim=-1)
 

@@ -18,16 +18,14 @@ from torch import Tensor, nn
 from emoembed.cache import Cache, content_of, tensors_of, versions
 from emoembed.labels import descriptions
 from emoembed.labels.emotion import Label, Labels, resolve, table
-from emoembed.labels.phrases import PhraseEncoder, WordTable
+from emoembed.labels.phrases import PhraseEncoder
 
 VAD_DIM = 4
 """Valence, arousal, dominance and a constant 1. Without the constant, neutral (all zeros) would have no direction."""
 CONSTANT_WEIGHT = 0.5
 """Default weight of the constant; valence, arousal and dominance have weight 1."""
-CUE_DIM = 32
-"""Numbers for how a label sounds, and as many for how it looks. Each set has two parts of equal norm: the cues that
-its description names (`descriptions`), and the leading directions of the description's vector."""
-CUES = ("sounds", "looks")
+CUE_DIMS = {cue: descriptions.count(cue) for cue in ("sounds", "looks")}
+"""Cue -> number of its columns: how a label sounds and how it looks, by the cues that its description names."""
 KEPT_LABELS = 20_000
 """Number of labels whose features are cached, 2 kB each."""
 
@@ -35,12 +33,12 @@ KEPT_LABELS = 20_000
 class LabelSpace(nn.Module):
     """Labels -> features `(labels, label_dim)`: the part of a model that knows what names mean.
 
-    It is never trained on items with emotion labels. Its centres, its cue directions and its ridge maps are fitted on
-    the label table of this package. The ridge maps predict valence, arousal and dominance, or the cues, from the text
-    vector of a label that lacks them. Rated sentences, if given, improve the map to valence, arousal and dominance.
+    It is never trained on items with emotion labels. Its centre and its ridge maps are fitted on the label table of
+    this package. The ridge maps predict valence, arousal and dominance, or the cues, from the text vector of a label
+    that lacks them. Rated sentences, if given, improve the map to valence, arousal and dominance.
 
-    Feature columns: `dim` of text; valence, arousal, dominance and a constant 1; `CUE_DIM` for how the label sounds;
-    `CUE_DIM` for how it looks. The text and each of the two cue parts have norm 1.
+    Feature columns: `dim` of text; valence, arousal, dominance and a constant 1; how the label sounds; how it looks
+    (`CUE_DIMS`). The text and each of the two cue parts have norm 1.
 
     Args:
         dim: size of the phrase vectors.
@@ -54,10 +52,8 @@ class LabelSpace(nn.Module):
         self.dim = dim
         self.register_buffer("centre", torch.zeros(dim))
         self.register_buffer("vad_map", torch.zeros(dim + 1, 3))
-        for cue in CUES:
-            self.register_buffer(f"{cue}_centre", torch.zeros(dim))
-            self.register_buffer(f"{cue}_directions", torch.zeros(CUE_DIM - descriptions.count(cue), dim))
-            self.register_buffer(f"{cue}_map", torch.zeros(dim + 1, CUE_DIM))
+        for cue, size in CUE_DIMS.items():
+            self.register_buffer(f"{cue}_map", torch.zeros(dim + 1, size))
         self._cache_entry: tuple[Any, str, Cache[Label, Tensor]] = ((), "", Cache(KEPT_LABELS))
 
     def copy_from(self, other: LabelSpace) -> None:
@@ -79,10 +75,10 @@ class LabelSpace(nn.Module):
 
     @property
     def label_dim(self) -> int:
-        return self.dim + VAD_DIM + len(CUES) * CUE_DIM
+        return self.dim + VAD_DIM + sum(CUE_DIMS.values())
 
     def fit(self, phrases: PhraseEncoder, rated: tuple[Tensor, Tensor] | None = None) -> None:
-        """Fit centres, cue directions and ridge maps on the label table.
+        """Fit the centre and the ridge maps on the label table.
 
         Args:
             phrases: the phrase encoder of labels.
@@ -95,14 +91,9 @@ class LabelSpace(nn.Module):
         text = self._centred(label_vectors)
         vad = torch.tensor([label.vad for label in labels])
         self.vad_map.copy_(_ridge(text, vad, 1.0, rated))
-        for cue in CUES:
-            cue_texts = [getattr(label, cue) for label in labels]
-            vectors = _phrase_vectors(cue_texts, phrases)
-            centre, directions, cue_map = self._cue(cue)
-            centre.copy_(vectors.mean(dim=0))
-            _, _, leading = torch.linalg.svd(nn.functional.normalize(vectors - centre, dim=-1), full_matrices=False)
-            directions.zero_()[: len(leading)] = leading[: len(directions)]
-            cue_map.copy_(_ridge(text, self._along(cue, cue_texts, phrases), 3.0))
+        for cue in CUE_DIMS:
+            cues = torch.stack([descriptions.attributes(cue, getattr(label, cue)) for label in labels])
+            self.get_buffer(f"{cue}_map").copy_(_ridge(text, cues, 3.0))
 
     def embed(self, labels: Labels | Iterable[Label], phrases: PhraseEncoder) -> Tensor:
         """Features of labels, `(labels, label_dim)`. They are cached.
@@ -115,7 +106,7 @@ class LabelSpace(nn.Module):
         features = {label: cache.get(label) for label in entries}
         missing_labels = [label for label, row in features.items() if row is None]
         if missing_labels:
-            rows = self._features(missing_labels, phrases).cpu()
+            rows = self._features(missing_labels, _label_vectors(missing_labels, phrases)).cpu()
             features |= {label: cache.put(label, row) for label, row in zip(missing_labels, rows, strict=True)}
         return torch.stack([row for label in entries if (row := features[label]) is not None]).to(self.centre.device)
 
@@ -126,21 +117,20 @@ class LabelSpace(nn.Module):
 
     def part(self, features: Tensor, name: str) -> Tensor:
         """One part of the features `(labels, label_dim)`: `text`, `vad` (four columns), `sounds` or `looks`."""
-        sizes = {"text": self.dim, "vad": VAD_DIM, **dict.fromkeys(CUES, CUE_DIM)}
+        sizes = {"text": self.dim, "vad": VAD_DIM, **CUE_DIMS}
         parts: tuple[Tensor, ...] = features.split(list(sizes.values()), dim=-1)
         return dict(zip(sizes, parts, strict=True))[name]
 
-    def _features(self, labels: Sequence[Label], phrases: PhraseEncoder) -> Tensor:
-        text = self._centred(_label_vectors(labels, phrases))
+    def _features(self, labels: Sequence[Label], label_vectors: Tensor) -> Tensor:
+        text = self._centred(label_vectors)
         rows = [label.vad or tuple(row.tolist()) for label, row in zip(labels, self._predict_vad(text), strict=True)]
         vad = torch.tensor(rows, device=text.device)
         parts = [text, vad, torch.ones(len(vad), 1, device=text.device)]
-        for cue in CUES:
-            cue_texts = [getattr(label, cue) for label in labels]
-            cues = nn.functional.normalize(_append_ones(text) @ self._cue(cue)[2], dim=-1)
-            positions = [i for i, cue_text in enumerate(cue_texts) if cue_text]
-            if positions:
-                cues[positions] = self._along(cue, [cue_texts[i] for i in positions], phrases)
+        for cue in CUE_DIMS:
+            cues = nn.functional.normalize(_append_ones(text) @ self.get_buffer(f"{cue}_map"), dim=-1)
+            for row, label in enumerate(labels):
+                if description := getattr(label, cue):
+                    cues[row] = descriptions.attributes(cue, description)
             parts.append(cues)
         return torch.cat(parts, dim=-1)
 
@@ -149,18 +139,6 @@ class LabelSpace(nn.Module):
 
     def _centred(self, vectors: Tensor) -> Tensor:
         return nn.functional.normalize(vectors.to(self.centre) - self.centre, dim=-1)
-
-    def _cue(self, cue: str) -> tuple[Tensor, Tensor, Tensor]:
-        centre, directions, cue_map = (self.get_buffer(f"{cue}_{name}") for name in ("centre", "directions", "map"))
-        return centre, directions, cue_map
-
-    def _along(self, cue: str, texts: Sequence[str], phrases: PhraseEncoder) -> Tensor:
-        """Descriptions -> cue features, rows of norm 1: the cues they name, then their vectors along the directions."""
-        centre, directions, _ = self._cue(cue)
-        attributes = torch.stack([descriptions.attributes(cue, text) for text in texts]).to(centre)
-        vectors = _phrase_vectors(texts, phrases).to(centre)
-        coordinates = nn.functional.normalize((vectors - centre) @ directions.T, dim=-1)
-        return nn.functional.normalize(torch.cat([attributes, coordinates], dim=-1), dim=-1)
 
 
 def _append_ones(vectors: Tensor) -> Tensor:
@@ -183,26 +161,8 @@ def _ridge(inputs: Tensor, targets: Tensor, penalty: float, rated: tuple[Tensor,
     return weights.float()
 
 
-def _phrase_vectors(phrases: Sequence[str], encoder: PhraseEncoder) -> Tensor:
-    """Vectors of descriptions. A description without a word of the word table gets the mean of the word table."""
-    if not isinstance(encoder, WordTable):
-        return encoder.phrase_vectors(phrases)
-    mean = torch.from_numpy(encoder.vectors.mean(axis=0))
-    return torch.stack([torch.from_numpy(encoder.mean_of(p)) if encoder.knows(p) else mean for p in phrases])
-
-
 def _label_vectors(labels: Sequence[Label], phrases: PhraseEncoder) -> Tensor:
     """Mean of each label's prompt vectors, `(labels, dim)`. One call encodes all prompts."""
-    if isinstance(phrases, WordTable):  # templates do not help a bag of words, and the table lacks rare words
-        return torch.cat([_table_vector(label, phrases) for label in labels])
-    prompts = [label.prompts() for label in labels]
+    prompts = [phrases.prompts(label) for label in labels]
     vectors = phrases.phrase_vectors([phrase for group in prompts for phrase in group])
     return torch.stack([part.mean(dim=0) for part in vectors.split([len(group) for group in prompts])])
-
-
-def _table_vector(label: Label, words: WordTable) -> Tensor:
-    """Mean of the name and synonyms that the table has, or the definition if it has none of them."""
-    known_phrases = [phrase for phrase in (label.name, *label.synonyms) if words.knows(phrase)]
-    if not known_phrases and label.definition:
-        known_phrases = [label.definition]
-    return words.phrase_vectors(known_phrases or [label.name]).mean(dim=0, keepdim=True)

@@ -14,7 +14,7 @@ from emoembed.encoders.spectrogram import SpectrogramEncoder
 from emoembed.encoders.transformer import TransformerEncoder, TransformerSettings
 from emoembed.errors import CheckpointError, InputError
 from emoembed.labels.projections import LabelParts
-from emoembed.labels.space import CUE_DIM, VAD_DIM
+from emoembed.labels.space import VAD_DIM
 from emoembed.model.typed import typed
 
 USUAL = Settings()
@@ -81,7 +81,7 @@ class ModalityConfig:
             raise InputError(
                 f"settings of the {self.encoder} encoder must be {kind.__name__}; given {self.settings!r:.80}"
             )
-        reserved_dim = VAD_DIM * (self.parts.vad_share > 0) + CUE_DIM * (self.parts.cue_share > 0)
+        reserved_dim = VAD_DIM * (self.parts.vad_share > 0) + self.parts.cue_dim
         if self.embed_dim <= reserved_dim and self.parts.text_share > 0.0:
             raise InputError(
                 f"embed_dim must exceed {reserved_dim}, to leave room for the text vector; given {self.embed_dim}"

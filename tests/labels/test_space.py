@@ -5,7 +5,7 @@ import torch
 from emoembed.errors import LabelError
 from emoembed.labels.emotion import Label, table
 from emoembed.labels.phrases import WordTable
-from emoembed.labels.space import CUE_DIM, LabelSpace
+from emoembed.labels.space import CUE_DIMS, LabelSpace
 
 
 def test_a_phrase_is_the_mean_of_its_words():
@@ -36,7 +36,7 @@ def test_features_are_a_text_vector_valence_arousal_and_dominance_and_two_cues(w
     space = LabelSpace(16)
     space.fit(word_table)
     features = space.embed(list(table()), word_table)
-    assert features.shape == (len(table()), space.label_dim) == (len(table()), 16 + 4 + 2 * CUE_DIM)
+    assert features.shape == (len(table()), space.label_dim) == (len(table()), 16 + 4 + sum(CUE_DIMS.values()))
     for part in ("text", "sounds", "looks"):
         torch.testing.assert_close(space.part(features, part).norm(dim=1), torch.ones(len(table())))
     joy = list(table()).index("joy")

@@ -6,7 +6,7 @@ import torch
 
 from emoembed.errors import CheckpointError, InputError
 from emoembed.labels.projections import LabelParts, LabelProjection
-from emoembed.labels.space import CUE_DIM
+from emoembed.labels.space import CUE_DIMS
 from emoembed.model.config import ModalityConfig, ModelConfig
 from emoembed.model.state import State
 
@@ -72,7 +72,8 @@ def test_among_labels_what_a_modality_says_of_all_alike_counts_for_nothing(three
 def test_probabilities_among_labels_and_of_each_by_itself_are_calibrated_apart(three_model):
     points = three_model.label_points(["joy", "anger"])
     logits = three_model.score(three_model.encode(batch_of(three_model)), points)
-    three_model.modality("audio").calibration.curves[:, -1] = torch.tensor([np.log(2), 0.5, np.log(3), -1.0])
+    three_model.modality("audio").calibration.slopes.copy_(torch.tensor([2.0, 3.0]))
+    three_model.modality("audio").calibration.offsets.copy_(torch.tensor([0.5, -1.0]))
     known = three_model.label_trust(points)
     among, alone = (three_model.calibrated(logits, known, multi_label=several)["audio"] for several in (False, True))
     torch.testing.assert_close(among, 2 * logits["audio"] + 0.5)
@@ -105,8 +106,8 @@ def test_a_modality_counts_where_it_is_reliable(three_model):
 
 def test_a_projection_starts_as_an_isometry_of_the_shares():
     parts = LabelParts(vad_share=0.25, cue_share=0.25, cue="looks", vad_weights=(1.0, 1.0, 1.0, 1.0))
-    projection = LabelProjection(phrase_dim=5, embed_dim=9 + CUE_DIM, parts=parts)
-    sizes = (5, 4, CUE_DIM, CUE_DIM)
+    projection = LabelProjection(phrase_dim=5, embed_dim=9 + CUE_DIMS["looks"], parts=parts)
+    sizes = (5, 4, *CUE_DIMS.values())
     words, vad, sounds, looks = (torch.nn.functional.normalize(torch.randn(3, dim), dim=1) for dim in sizes)
     made = projection(torch.cat([words, vad, sounds, looks], dim=1))
     torch.testing.assert_close(made @ made.T, 0.5 * words @ words.T + 0.25 * vad @ vad.T + 0.25 * looks @ looks.T)
@@ -141,12 +142,11 @@ def test_bad_configurations_are_told():
 def test_what_items_look_like_does_not_depend_on_which_labels_were_seen(three_model):
     trust = three_model.modality("audio").calibration
     trust.reference.fill_(0.5)
-    trust.spread.fill_(0.7)
     trust.hub_share.fill_(0.3)
     trust.trust.fill_(0.1)
     three_model = three_model.with_seen({"audio": ("joy", "anger", "awe")})
     again = three_model.modality("audio").calibration
     assert three_model.state.seen_in("audio") == ("joy", "anger", "awe")
     assert bool((again.reference == 0.5).all())
-    assert (again.spread, again.hub_share) == (pytest.approx(0.7), pytest.approx(0.3))
+    assert again.hub_share == pytest.approx(0.3)
     assert again.trust.tolist() == [1.0] * 4
