@@ -31,7 +31,6 @@ from emoembed.evaluation.report import Report, write
 from emoembed.evaluation.study import Study
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
-from emoembed.reading.cache import cache_folder
 from emoembed.reading.rows import join
 from emoembed.training.loop import predict_logits
 
@@ -78,7 +77,6 @@ def measure(
 ) -> Iterator[dict[str, object]]:
     """A row per held-out label and seed; with `more` measures of calibration and of eight examples."""
     ridge_rows = voice_and_face.other_speech(data) if modality == "audio" and not variant.alone else None
-    start, kept_in = (variant.base(base), cache_folder() / "ablation") if variant.base else (base, None)
     for position, whole in enumerate(Study(CORPORA[modality], data, base).folds):
         fold = replace(whole, ridge_rows=ridge_rows)
         one = changed(fold, variant)
@@ -92,16 +90,16 @@ def measure(
                     one,
                     unseen,
                     seed,
-                    base=start,
+                    base=base,
                     training=training,
                     augmentation=variant.augmentation,
                     strength=variant.strength,
                 )
-                model = held_out.train_without(one, unseen, recipe, cache=kept_in)
+                model = held_out.train_without(one, unseen, recipe)
                 if variant.hubness:
                     correct_hubs(model, variant.hubness)
                 if variant.after:
-                    variant.after(model, fold)
+                    variant.after(model)
                 rows = zero_shot.measure(model, fold, unseen, "valid", {"seed": seed})
                 added = (
                     by_name(shipped.by_name(model, "semeval2018", data, unseen, "valid")) if modality == "text" else {}

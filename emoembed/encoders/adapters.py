@@ -47,10 +47,6 @@ class LowRankAdapters(nn.Module):
             for key, name in self.names.items()
         }
 
-    def size(self) -> Tensor:
-        """Mean squared change of the adapted weights, for a penalty that keeps the change small."""
-        return torch.stack([_mean_square(self.up[key], self.down[key]) for key in self.names]).mean()
-
     @contextmanager
     def beside(self, trunk: nn.Module) -> Iterator[set[str]]:
         """A context in which each adapted layer outputs W x + strength * up (down x).
@@ -72,8 +68,3 @@ class LowRankAdapters(nn.Module):
         finally:
             for handle in handles:
                 handle.remove()
-
-
-def _mean_square(up: Tensor, down: Tensor) -> Tensor:
-    """Mean squared entry of `up @ down`, as the trace of a product of two rank x rank matrices."""
-    return ((up.T @ up) * (down @ down.T)).sum() / (len(up) * down.shape[1])

@@ -32,7 +32,7 @@ from emoembed.training.fit import train
 from emoembed.training.recipes import Recipe
 
 HELD_OUT_TRAINING = {
-    "text": recipes.training("text", epochs=1, stay_close_text=300.0),
+    "text": recipes.training("text", epochs=1),
     "audio": recipes.training("audio"),
     "functionals": recipes.training("functionals"),
     "video": recipes.training("video", epochs=4, patience=4),

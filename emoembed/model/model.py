@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from emoembed.cache import tensors_of, versions
-from emoembed.encoders.transformer import TransformerEncoder
 from emoembed.errors import CheckpointError
 from emoembed.labels.emotion import Label, Labels, canonical, find, resolve
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder
@@ -140,12 +139,10 @@ class EmotionModel(Scorer):
     ) -> dict[str, Tensor]:
         """Logits whose softmax is a calibrated probability, or whose sigmoid is one if `multi_label`.
 
-        Slope and offset are smooth functions of the label's point, fitted on validation rows of seen labels, so unseen
-        labels have them too (see `calibration`). `training.calibrate` explains why the softmax has the same slope and
-        offset for all seen labels.
+        `training.calibrate` fits the scaling on validation rows of seen labels.
         """
         return {
-            name: trust[name].slopes[multi_label] * matrix + trust[name].offsets[multi_label]
+            name: (trust[name].sigmoid if multi_label else trust[name].softmax)(matrix)
             for name, matrix in logits.items()
         }
 
@@ -180,14 +177,9 @@ class EmotionModel(Scorer):
         """Parameters of the label projections."""
         return [weight for _, modality in self.each_modality() for weight in modality.projection.parameters()]
 
-    def departures(self) -> tuple[Tensor, Tensor]:
-        """Distance of the label projections from their start, and of the adapters from zero."""
-        drift = torch.stack([modality.projection.drift() for _, modality in self.each_modality()]).sum()
-        adapted = drift.new_zeros(())
-        for _, modality in self.each_modality():
-            if isinstance(modality.encoder, TransformerEncoder) and modality.encoder.adapters is not None:
-                adapted = adapted + modality.encoder.adapters.size()
-        return drift, adapted
+    def drift(self) -> Tensor:
+        """Squared distance of the label projections from their initial weights."""
+        return torch.stack([modality.projection.drift() for _, modality in self.each_modality()]).sum()
 
     def with_state(self, state: State) -> EmotionModel:
         """A copy, with its own weights and another state. The state must have the same seen and taught labels."""

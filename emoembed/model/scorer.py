@@ -55,7 +55,6 @@ class Scorer(nn.Module):
         """Parameters that change label points but no item points; none by default."""
         return []
 
-    def departures(self) -> tuple[Tensor, Tensor]:
-        """Distance of the label projections and of the adapters from their start; zero for a model without them."""
-        zero = torch.zeros((), device=next(self.parameters()).device)
-        return zero, zero
+    def drift(self) -> Tensor:
+        """Squared distance of the label projections from their initial weights; zero for a model without them."""
+        return torch.zeros((), device=next(self.parameters()).device)

@@ -20,9 +20,8 @@ class TrainConfig:
     patience: int = 10  # training stops after this many epochs without a better validation score
     clip: float = 1.0  # largest gradient norm
     stay_close: float = 0.1  # weight of the penalty on changes of label projections; without it unseen labels drift
-    stay_close_text: float = 0.0  # weight of the penalty on changes of adapted transformer weights
     pull: float = 0.0  # weight of the distance between an item and the point of its label; see `objective.pull`
-    lock_labels: bool = False  # whether label projections are not trained
+    lock_labels: bool = False  # whether label projections keep their initial weights
     balance: float = 0.0  # 0: equal weight for every row; 1: equal weight for every label
     positive_weight: bool = False  # weight positives by negatives / positives in multi-label rows, as Dai et al. 2020
     label_smoothing: float = 0.0

@@ -40,7 +40,7 @@ class Objective:
         logits = model.score(points, label_points)
         if len(logits) > 1:
             logits = {**logits, "fused": model.fuse(logits)}
-        loss = penalty(model, config)
+        loss = config.stay_close * model.drift()
         for matrix in logits.values():
             loss = loss + label_loss(matrix, targets, multi_label, weights, config, self.positive)
         if config.pull:
@@ -103,12 +103,6 @@ def pull(points: Mapping[str, Tensor], label_points: Mapping[str, Tensor], targe
             distance = (items[rows] - label_points[name][goal[rows]]).square().sum(dim=1)
             total = total + (distance * weights[rows]).sum() / rows.sum()
     return total
-
-
-def penalty(model: Scorer, config: TrainConfig) -> Tensor:
-    """Weighted penalty on changes since the start of training: of label projections and of adapted transformers."""
-    drift, adapted = model.departures()
-    return config.stay_close * drift + config.stay_close_text * adapted
 
 
 def row_weights(data: EmotionData, balance: float) -> Tensor:

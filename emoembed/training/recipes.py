@@ -49,8 +49,8 @@ TEXT_STRENGTH = 0.8
 validation rows of semeval2018 (six emotions by name), which is not a training corpus: `docs/ablation/by-name`."""
 TEXT_RESIDUAL, RESIDUAL = 128, 64
 """Number of residual item features of texts, and of sounds and faces. They are used only for few-shot labels."""
-SPACE_DIM = 68
-"""Dimension of the spaces of sound and faces: 4 for valence, arousal and dominance, 32 for the cue, 32 for words."""
+TEXT_DIRECTIONS = 32
+"""Number of directions of the text vector in the spaces of sound and faces."""
 TEXT_PARTS = LabelParts(vad_share=0.1)
 SPEECH_PARTS = LabelParts(vad_share=0.5, cue_share=0.4, cue="sounds", vad_weights=(0.6, 1.0, 1.0, 0.8))
 FACE_PARTS = LabelParts(vad_share=0.5, cue_share=0.4, cue="looks")
@@ -62,7 +62,7 @@ FEW_RECORDINGS = 2000
 """With fewer training rows, speech is read by its statistics only."""
 MODALITY_DROPOUT = 0.3
 """Probability that training removes sound or face from a clip, so that the model can also use only one of them."""
-REVISION = {"text": 5, "audio": 6, "video": 5}
+REVISION = {"text": 6, "audio": 7, "video": 6}
 """Increase a number when a change of features, encoders or training makes the cached models of a modality stale."""
 AUGMENTATIONS: dict[str, dict[str, Any] | None] = {
     "usual": {},
@@ -80,15 +80,14 @@ TRAINING = {
         learning_rate=1e-3,
         weight_decay=0.0,
         patience=3,
-        stay_close=1.0,
-        stay_close_text=100.0,
+        lock_labels=True,
         max_frames=64,
     ),
     "audio": TrainConfig(
         epochs=36,
         batch_size=32,
         learning_rate=1e-3,
-        patience=12,
+        patience=36,
         pull=1.0,
         balance=0.5,
         label_smoothing=0.1,
@@ -106,6 +105,7 @@ TRAINING = {
         balance=0.25,
         label_smoothing=0.1,
         weight_decay=0.05,
+        lock_labels=True,
     ),
     "sequence": TrainConfig(
         epochs=30, batch_size=64, learning_rate=1e-3, patience=8, positive_weight=True, modality_dropout=0.2, bf16=False
@@ -135,6 +135,11 @@ def kind_of(modality: str, config: ModalityConfig) -> str:
     return "audio" if config.features == "words" else modality
 
 
+def space_dim(parts: LabelParts) -> int:
+    """Dimension of a space of sound or faces: valence, arousal, dominance and a constant; the cue; the text vector."""
+    return VAD_DIM + parts.cue_dim + TEXT_DIRECTIONS
+
+
 def text_modality(trunk_config: dict[str, Any], rank: int = TEXT_RANK) -> ModalityConfig:
     """Text: a transformer with trained low-rank adapters. Without the adapters, it embeds labels."""
     hidden = int(trunk_config["hidden_size"])
@@ -149,7 +154,7 @@ def audio_modality() -> ModalityConfig:
     return ModalityConfig(
         "speech",
         "spectrogram",
-        SPACE_DIM,
+        space_dim(SPEECH_PARTS),
         audio.SPEECH.columns,
         SpectrogramSettings(overview=0.5),
         parts=SPEECH_PARTS,
@@ -166,21 +171,37 @@ def functionals_modality() -> ModalityConfig:
     """Speech by its statistics only. With a thousand recordings, this works better than a network over frames."""
     settings = PooledSettings(summary="functionals", overview=0.5)
     return ModalityConfig(
-        "speech", "pooled", SPACE_DIM, audio.SPEECH.columns, settings, parts=SPEECH_PARTS, residual=RESIDUAL
+        "speech",
+        "pooled",
+        space_dim(SPEECH_PARTS),
+        audio.SPEECH.columns,
+        settings,
+        parts=SPEECH_PARTS,
+        residual=RESIDUAL,
     )
 
 
 def video_modality() -> ModalityConfig:
     """Faces: a small CNN over each 48x48 face, plus a ridge map on the features that the CNN has learned."""
     return ModalityConfig(
-        "faces", "face", SPACE_DIM, settings=FaceSettings(overview=FACE_OVERVIEW), parts=FACE_PARTS, residual=RESIDUAL
+        "faces",
+        "face",
+        space_dim(FACE_PARTS),
+        settings=FaceSettings(overview=FACE_OVERVIEW),
+        parts=FACE_PARTS,
+        residual=RESIDUAL,
     )
 
 
 def action_unit_modality(columns: Sequence[str]) -> ModalityConfig:
     """Facial action units, per clip or per frame, with a multilayer perceptron."""
     return ModalityConfig(
-        "action_units", "pooled", SPACE_DIM, tuple(columns), PooledSettings(overview=0.5), parts=FACE_PARTS
+        "action_units",
+        "pooled",
+        space_dim(FACE_PARTS),
+        tuple(columns),
+        PooledSettings(overview=0.5),
+        parts=FACE_PARTS,
     )
 
 
