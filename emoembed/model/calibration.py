@@ -1,7 +1,7 @@
 """Calibration of one modality: how reliable its scores are for each label.
 
-The calibration is a set of smooth functions of a label's point. They are fitted on seen labels (`training.calibrate`)
-and also apply to unseen labels. Calibration never moves the point of an item or a label.
+The calibration is fitted on seen labels (`training.calibrate`) and also applies to unseen labels. It never moves the
+point of an item or a label.
 """
 
 from __future__ import annotations
@@ -22,21 +22,35 @@ WIDTH = 0.1
 
 
 @dataclass(frozen=True)
-class LabelTrust:
-    """Calibration of labels in one modality. Each tensor is `(labels,)`.
-
-    The values are smooth functions of the labels' points, so seen and unseen labels have them.
+class Scaling:
+    """Platt scaling (Platt 1999): `slope * logits + offset`.
 
     Args:
-        slopes: positive factors of the logits, for the softmax and for the sigmoid. Calibration gives all seen labels
-            the same softmax slope.
-        offsets: constants added to the logits, for the softmax and for the sigmoid.
-        weight: reliability of the modality for each label, 0 to 1.
-        hubness: mean logit of each new label over items in general, minus that of the seen labels.
+        slope: a positive factor, the same for all labels.
+        offset: a constant for each label `(labels,)`. All seen labels have the same; unseen labels have their own.
     """
 
-    slopes: tuple[Tensor, Tensor]
-    offsets: tuple[Tensor, Tensor]
+    slope: Tensor
+    offset: Tensor
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Logits `(batch, labels)` -> logits whose softmax or sigmoid is a calibrated probability."""
+        return self.slope * logits + self.offset
+
+
+@dataclass(frozen=True)
+class LabelTrust:
+    """Calibration of labels, seen or unseen, in one modality.
+
+    Args:
+        softmax: scaling of the logits before a softmax.
+        sigmoid: scaling of the logits before a sigmoid.
+        weight: reliability of the modality for each label `(labels,)`, 0 to 1.
+        hubness: mean logit of each new label over items in general, minus that of the seen labels `(labels,)`.
+    """
+
+    softmax: Scaling
+    sigmoid: Scaling
     weight: Tensor
     hubness: Tensor
 
@@ -49,7 +63,8 @@ class Reliability(nn.Module):
         seen: number of labels that its training saw.
     """
 
-    curves: Tensor
+    slopes: Tensor
+    offsets: Tensor
     novelty: Tensor
     familiar: Tensor
     trust: Tensor
@@ -57,13 +72,12 @@ class Reliability(nn.Module):
     thresholds: Tensor
     reference: Tensor
     hub_share: Tensor
-    spread: Tensor
 
     def __init__(self, embed_dim: int, seen: int) -> None:
         super().__init__()
-        # log slope and offset of the softmax, then of the sigmoid; linear in a label's point
-        self.register_buffer("curves", torch.zeros(4, embed_dim + 1))
-        self.register_buffer("novelty", torch.zeros(4))  # added to these four for an entirely new label
+        self.register_buffer("slopes", torch.ones(2))  # of the softmax and of the sigmoid
+        self.register_buffer("offsets", torch.zeros(2))
+        self.register_buffer("novelty", torch.zeros(2))  # added to the offsets of an entirely new label
         self.register_buffer("familiar", torch.zeros(seen, embed_dim))  # points of the seen labels
         self.register_buffer("trust", torch.ones(seen + 1))  # of each seen label, 0 to 1; last, of a label far from all
         self.register_buffer(
@@ -72,7 +86,6 @@ class Reliability(nn.Module):
         self.register_buffer("thresholds", torch.zeros(len(RISKS)))  # confidence thresholds
         self.register_buffer("reference", torch.zeros(REFERENCE, embed_dim))
         self.register_buffer("hub_share", torch.zeros(()))
-        self.register_buffer("spread", torch.zeros(()))  # mean squared distance of a label's items to their mean
 
     def of(self, label_points: Tensor, scale: Tensor) -> LabelTrust:
         """Calibration of labels, seen or unseen.
@@ -83,10 +96,10 @@ class Reliability(nn.Module):
         """
         cosines = label_points @ self.familiar.T
         nearest = self._nearest(cosines)
-        curves = label_points @ self.curves[:, :-1].T + self.curves[:, -1] + newness(nearest)[:, None] * self.novelty
+        offsets = self.offsets + newness(nearest)[:, None] * self.novelty
         return LabelTrust(
-            slopes=(curves[:, 0].exp(), curves[:, 2].exp()),
-            offsets=(curves[:, 1], curves[:, 3]),
+            softmax=Scaling(self.slopes[0], offsets[:, 0]),
+            sigmoid=Scaling(self.slopes[1], offsets[:, 1]),
             weight=self._weight(cosines),
             hubness=self.hubness(label_points, nearest, scale),
         )

@@ -70,8 +70,7 @@ def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
     if len(labels) < 3:
         raise InputError(f"three held-out labels at least tell what to expect of new ones; given {len(labels)}")
     calibration = model.modality(modality).calibration
-    for index, kind in ((1, "softmax"), (3, "sigmoid")):
-        calibration.novelty[index] = lacking(found, kind)
+    calibration.novelty.copy_(torch.tensor([lacking(found, kind) for kind in ("softmax", "sigmoid")]))
     nearest, aucs = (np.array([getattr(held_out, name) for held_out in found]) for name in ("nearest", "auc"))
     centred = nearest - nearest.mean()
     # a prior with the weight of three labels keeps the slope near 0 if the cosines hardly differ

@@ -25,14 +25,14 @@ def test_a_label_between_two_is_trusted_in_between(known):
 
 
 def test_what_is_new_is_calibrated_by_how_far_it_is(known):
-    known.novelty.copy_(torch.tensor([0.0, 2.0, 0.0, -1.0]))
+    known.novelty.copy_(torch.tensor([2.0, -1.0]))
     points = torch.tensor([[1.0, 0, 0, 0], [1, 0, 0, 0.5], [0, 0, 0, 1.0], [-1, 0, 0, 1.0]])
     seen, near, far, further = normalize(points, dim=1).split(1)
-    offsets = [known.of(one, SCALE).offsets[0].item() for one in (seen, near, far, further)]
+    offsets = [known.of(one, SCALE).softmax.offset.item() for one in (seen, near, far, further)]
     assert offsets[0] == 0.0
     assert offsets[3] == offsets[2]  # nothing that was held out was further than quite new
     assert 0.0 < offsets[1] < offsets[2] == pytest.approx(2.0)
-    assert known.of(far, SCALE).offsets[1].item() == pytest.approx(-1.0)
+    assert known.of(far, SCALE).sigmoid.offset.item() == pytest.approx(-1.0)
 
 
 def test_a_new_label_loses_what_it_has_over_others_as_a_hub(known):

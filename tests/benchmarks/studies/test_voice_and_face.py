@@ -67,7 +67,7 @@ def test_calibration_leaves_what_was_learned_together_in_proportion(both, quick)
     valid = both(48, 2)
     joint = voice_and_face.train_on(quick, both(96, 1), valid, 0)
     points, known = encode_rows(joint, valid), joint.label_trust(joint.label_points(LABELS))
-    slopes = [one.slopes[0].detach() for one in known.values()]
+    slopes = [one.softmax.slope for one in known.values()]
     raw = {name: matrix.detach() for name, matrix in joint.score(points, joint.label_points(LABELS), known).items()}
     said = torch.from_numpy(shipped.fused(joint, valid))
     assert said.argmax(dim=1).tolist() == joint.fuse(raw, known).argmax(dim=1).tolist()
