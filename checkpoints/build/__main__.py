@@ -62,7 +62,7 @@ def main() -> None:
     if not set(stage_names) - {AV}:
         return
     texts = training_texts(parsed.data)
-    digest = key(recipes.REVISION["text"], VOCABULARY, TABLE_WORDS, TABLE_DIM, texts)
+    digest = key(checkpoint.VERSION, recipes.REVISION["text"], VOCABULARY, TABLE_WORDS, TABLE_DIM, texts)
     trunk, words = parsed.work / f"trunk-{digest}", parsed.work / f"words-{digest}.bin"
     if not trunk.is_dir():
         checkpoint.save(build_trunk(parsed.data), trunk)

@@ -27,7 +27,6 @@ from emoembed.errors import CheckpointError, InputError, MissingFileError
 from emoembed.features import atomic
 from emoembed.features.text import require_declared_size
 from emoembed.labels.phrases import SentenceEncoder, WordTable
-from emoembed.model import former
 from emoembed.model.config import ModelConfig
 from emoembed.model.model import EmotionModel
 from emoembed.model.state import State
@@ -36,7 +35,7 @@ from emoembed.model.tokenizer_files import tokenizer_fault
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-VERSION = 4
+VERSION = 5
 CONFIG, WEIGHTS, TOKENIZER, WORDS = "config.json", "model.safetensors", "tokenizer.json", "words.bin"
 CHECKSUMS, CARD, LICENSE = "checksums.json", "README.md", "LICENSE"
 TAKEN = ("sentence_encoder", "label_space")  # provenance that a model takes from its base
@@ -170,18 +169,16 @@ def load(folder: str | Path) -> EmotionModel:
     except (ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{folder / CONFIG} is damaged ({error}); fetch the checkpoint again") from error
     version = values.pop("version", None)
-    if version not in (former.VERSION, VERSION):
+    if version != VERSION:
         raise CheckpointError(
-            f"{folder} is a checkpoint of version {version!r:.20}; this release reads versions {former.VERSION} and "
-            f"{VERSION}; use a release that reads it, or train it again"
+            f"{folder} is a checkpoint of version {version!r:.20}; this release reads version {VERSION}; use a release "
+            "that reads it, or train it again"
         )
     try:
         weights = safetensors.torch.load(files.pop(WEIGHTS))
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{folder / WEIGHTS} is damaged ({error}); fetch the checkpoint again") from error
-    if version == former.VERSION:
-        weights = former.weights_of(weights)
-    model = _build_model(values, weights, folder, version)
+    model = _build_model(values, weights, folder)
     stored = {name: value.to(model.state_dict()[name].dtype) for name, value in weights.items()}
     model.load_state_dict(stored, strict=True)
     nonfinite_names = [name for name, value in model.named_parameters() if not bool(value.isfinite().all())]
@@ -191,14 +188,11 @@ def load(folder: str | Path) -> EmotionModel:
     return model.eval()
 
 
-def _build_model(
-    values: dict[str, Any], weights: Mapping[str, torch.Tensor], folder: Path, version: int
-) -> EmotionModel:
+def _build_model(values: dict[str, Any], weights: Mapping[str, torch.Tensor], folder: Path) -> EmotionModel:
     """Build a model from its configuration. The shapes are compared with the weights before memory is allocated."""
     from huggingface_hub.errors import StrictDataclassError
 
     try:
-        values = former.values_of(values) if version == former.VERSION else values
         if set(values) != {"config", "state"}:
             raise ValueError(f"the keys must be config and state; given {', '.join(map(str, values))}")
         config, state = ModelConfig.from_dict(values["config"]), State.from_dict(values["state"])
