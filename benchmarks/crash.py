@@ -31,7 +31,7 @@ import soundfile
 from emoembed.errors import EmoembedError
 from emoembed.evaluation.report import Report, write
 from emoembed.features.store import FeatureStore
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint, checkpoint_files
 
 ROWS = 60
 SAVES = (
@@ -93,7 +93,7 @@ def _bytes(path: Path) -> str:
 
 def _files(folder: Path) -> str:
     """A checkpoint's checksums."""
-    return json.dumps(json.loads((folder / checkpoint.CHECKSUMS).read_text()), sort_keys=True)
+    return json.dumps(json.loads((folder / checkpoint_files.CHECKSUMS).read_text()), sort_keys=True)
 
 
 def _stores(folder: Path) -> str:
@@ -150,7 +150,7 @@ def _clear(case: Case) -> None:
     shutil.rmtree(case.output.parent, ignore_errors=True)
     case.output.parent.mkdir()
     if case.before is not None:
-        shutil.copytree(checkpoint.find_folder("ravdess-av"), case.before)
+        shutil.copytree(checkpoint_files.find_folder("ravdess-av"), case.before)
 
 
 def _killed(command: list[str], seconds: float) -> bool:
@@ -166,7 +166,7 @@ def _killed(command: list[str], seconds: float) -> bool:
 def _stands(folder: Path) -> bool:
     """Whether a whole checkpoint is found."""
     try:
-        checkpoint.load(checkpoint.find_folder(folder))
+        checkpoint.load(checkpoint_files.find_folder(folder))
     except EmoembedError as error:
         print(error, file=sys.stderr)
         return False

@@ -40,7 +40,7 @@ from emoembed.features import text as word_vectors
 from emoembed.features.atomic import write_file
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.features.store import FeatureStore, extract
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint_files
 from emoembed.prediction.recognizer import Recognizer
 
 SLOW = 10.0
@@ -191,21 +191,21 @@ def stores(folder: Path, model: Recognizer) -> Iterator[Target]:
 def checkpoints(folder: Path, model: Recognizer) -> Iterator[Target]:
     """The files of a checkpoint, their checksums made anew, so that what is in them is read."""
     whole = folder / "checkpoint"
-    shutil.copytree(checkpoint.find_folder("ravdess-av"), whole)
+    shutil.copytree(checkpoint_files.find_folder("ravdess-av"), whole)
 
     def read(path: Path) -> object:
         with tempfile.TemporaryDirectory(dir=folder) as place:
             copy = Path(place) / "copy"
             shutil.copytree(whole, copy)
             shutil.copy(path, copy / path.name)
-            if path.name != checkpoint.CHECKSUMS:
-                checkpoint.write_checksums(copy)
+            if path.name != checkpoint_files.CHECKSUMS:
+                checkpoint_files.write_checksums(copy)
             return Recognizer.from_pretrained(copy).predict(audio=(voice, 16_000), labels=LABELS)
 
     time_ = np.arange(16_000) / 16_000
     phase = 2 * np.pi * np.cumsum(160 * (1 + 0.1 * np.sin(8 * time_))) / 16_000
     voice = (0.1 * sum(np.sin(k * phase) / k for k in range(1, 12)) * (0.05 + np.abs(np.sin(12 * time_)))).astype("f4")
-    for name in (checkpoint.CONFIG, checkpoint.WEIGHTS, checkpoint.WORDS, checkpoint.CHECKSUMS):
+    for name in (checkpoint_files.CONFIG, checkpoint_files.WEIGHTS, checkpoint_files.WORDS, checkpoint_files.CHECKSUMS):
         yield name, (whole / name).read_bytes(), read
 
 

@@ -60,7 +60,7 @@ def room_of(name):
 def test_the_core_knows_no_media(name):
     banned = ("librosa", "cv2", "av", "soundfile", "emoembed.features", "emoembed.corpora", "emoembed.training")
     strange = [other for other in imports(name) if other.startswith(banned) and other.split(".")[0] != "average"]
-    assert name == "emoembed.model.checkpoint" or not strange, strange
+    assert name.startswith("emoembed.model.checkpoint") or not strange, strange
 
 
 def test_a_room_imports_itself_and_those_before_it():

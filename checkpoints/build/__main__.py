@@ -29,7 +29,7 @@ from stages import (
     write,
 )
 
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint, checkpoint_files
 from emoembed.reading.cache import cache_folder
 from emoembed.training import recipes
 
@@ -54,7 +54,7 @@ def main() -> None:
     if parsed.stages == "calibration":
         base = parsed.output / "base"
         model = calibrated(parsed.data, checkpoint.load(base), parsed.reports)
-        write(model, base, checkpoint.read_word_table(base / checkpoint.WORDS))
+        write(model, base, checkpoint.read_word_table(base / checkpoint_files.WORDS))
         return
     stage_names = parsed.stages.split(",")
     if AV in stage_names:

@@ -23,7 +23,7 @@ from emoembed.evaluation.folds import AUDIO_CORPORA, hash_of
 from emoembed.features.text import tokenize
 from emoembed.labels.emotion import table
 from emoembed.labels.phrases import SentenceEncoder, WordTable
-from emoembed.model import checkpoint, expectation
+from emoembed.model import checkpoint, checkpoint_files, expectation
 from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
@@ -184,9 +184,11 @@ def build_av(data: Path, seed: int, work: Path) -> EmotionModel:
 
 def write(model: EmotionModel, folder: Path, words: WordTable | None = None) -> None:
     """Save a checkpoint. The card and the licence in its folder are kept."""
-    paths = {name: folder / name for name in (checkpoint.CARD, checkpoint.LICENSE)}
+    paths = {name: folder / name for name in (checkpoint_files.CARD, checkpoint_files.LICENSE)}
     texts = {name: path.read_text(encoding="utf-8") if path.is_file() else "" for name, path in paths.items()}
-    checkpoint.save(model, folder, words=words, card=texts[checkpoint.CARD], license_text=texts[checkpoint.LICENSE])
+    checkpoint.save(
+        model, folder, words=words, card=texts[checkpoint_files.CARD], license_text=texts[checkpoint_files.LICENSE]
+    )
 
 
 def validation_rows(data: Path, untrained: EmotionModel) -> dict[str, EmotionData]:

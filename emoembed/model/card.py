@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint_files
 from emoembed.model.model import EmotionModel
 
 SECTIONS = ("Adapted", "Attuned")
@@ -14,7 +14,7 @@ SECTIONS = ("Adapted", "Attuned")
 
 def card_of(model: EmotionModel, folder: Path | None) -> str:
     """The card of a model that was loaded from a folder, or of a new model (None)."""
-    path = folder / checkpoint.CARD if folder else None
+    path = folder / checkpoint_files.CARD if folder else None
     text = path.read_bytes().decode("utf-8", "replace") if path and path.is_file() else _write_new_card(model)
     starts = [start for name in SECTIONS if (start := text.find(f"\n## {name}\n")) >= 0]
     parts = [text[: min(starts, default=len(text))].rstrip()]

@@ -9,7 +9,7 @@ import torch
 from emoembed.corpora import Corpus, feature_names, published
 from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.labels.emotion import Label, canonical, find, table
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint_files
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.label_notes import unlike_any, warning_of
 from emoembed.prediction.recognizer import Recognizer
@@ -95,7 +95,7 @@ def describe_model(recognizer: Recognizer) -> dict[str, Any]:
     files = {path.name: path for path in folder.iterdir() if path.is_file()} if folder else {}
     texts = {
         name: files[name].read_bytes().decode("utf-8", "replace") if name in files else ""
-        for name in (checkpoint.CARD, checkpoint.LICENSE)
+        for name in (checkpoint_files.CARD, checkpoint_files.LICENSE)
     }
     return {
         "folder": str(folder) if folder else None,
@@ -113,8 +113,8 @@ def describe_model(recognizer: Recognizer) -> dict[str, Any]:
         "seen": list(recognizer.model.state.all_seen),
         "adapted": list(recognizer.model.state.taught),
         "provenance": dict(recognizer.model.state.provenance),
-        "license": [line for line in texts[checkpoint.LICENSE].splitlines() if line.strip()][:3],
-        "card": texts[checkpoint.CARD],
+        "license": [line for line in texts[checkpoint_files.LICENSE].splitlines() if line.strip()][:3],
+        "card": texts[checkpoint_files.CARD],
     }
 
 

@@ -11,7 +11,7 @@ from emoembed.corpora.tables import read_support
 from emoembed.errors import EmoembedError, InputError
 from emoembed.features.store import FeatureStore
 from emoembed.labels.emotion import Labels
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint_files
 from emoembed.model.scorer import Batch
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.reading import cache, media
@@ -47,7 +47,7 @@ def adapt_table(
 
     `settings` are the `steps` and `max_harm` of `Recognizer.adapt`.
     """
-    checkpoint.require_own_folder(output)
+    checkpoint_files.require_own_folder(output)
     adapted_recognizer = recognizer.adapt(read_support(support), labels, **settings)
     adapted_recognizer.save_pretrained(output)
     return adapted_recognizer
@@ -66,7 +66,7 @@ def attune_manifest(
     Raises:
         InputError: the manifest has neither sound nor faces, or none that can be read.
     """
-    checkpoint.require_own_folder(output)
+    checkpoint_files.require_own_folder(output)
     corpus = as_corpus(source)
     modalities = present_modalities(corpus)
     attunable = [name for name in modalities if name in attune.MODALITIES]

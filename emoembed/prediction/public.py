@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from emoembed.labels.emotion import Labels
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint_files
 from emoembed.model.device import check_device
 from emoembed.prediction.arguments import PredictOptions
 from emoembed.prediction.recognizer import Recognizer
@@ -107,10 +107,10 @@ def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:
 
 def _shared_recognizer(name: str | Path, device: str | None) -> Recognizer:
     """The shared recognizer that `predict` uses, read once for each state of a checkpoint. It must not be changed."""
-    folder = checkpoint.find_folder(name)
+    folder = checkpoint_files.find_folder(name)
     device_name = "cpu" if device is None else device
     check_device(device_name)
-    return _load(str(folder.resolve()), device_name, checkpoint.digest(folder))
+    return _load(str(folder.resolve()), device_name, checkpoint_files.digest(folder))
 
 
 @lru_cache(maxsize=4)

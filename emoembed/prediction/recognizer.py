@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from emoembed.cache import Cache
 from emoembed.errors import EmoembedError, InputError, LabelError
 from emoembed.labels.emotion import Labels, canonical, find, resolve
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint, checkpoint_files
 from emoembed.model.card import card_of
 from emoembed.model.model import EmotionModel
 from emoembed.prediction import process
@@ -63,7 +63,7 @@ class Recognizer(
     @classmethod
     def from_pretrained(cls, name: str | Path = "base", **_: Any) -> Recognizer:  # type: ignore[override]
         """Load a checkpoint (one that ships, a folder, or a hub id) strictly from safetensors; verify its checksums."""
-        folder = checkpoint.find_folder(name)
+        folder = checkpoint_files.find_folder(name)
         return cls(checkpoint.load(folder), folder)
 
     def save_pretrained(
@@ -84,7 +84,7 @@ class Recognizer(
             CheckpointError: the folder holds other files.
             OutputError: the checkpoint cannot be written.
         """
-        licence = self.folder / checkpoint.LICENSE if self.folder else None
+        licence = self.folder / checkpoint_files.LICENSE if self.folder else None
         license_text = licence.read_bytes().decode("utf-8", "replace") if licence and licence.is_file() else ""
         checkpoint.save(self.model, save_directory, card=card_of(self.model, self.folder), license_text=license_text)
         if not push_to_hub:

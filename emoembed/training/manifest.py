@@ -17,7 +17,7 @@ from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features.text import word_feature_set
 from emoembed.labels.phrases import PhraseEncoder, WordTable
 from emoembed.labels.projections import LabelParts
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint, checkpoint_files
 from emoembed.model.card import card_of
 from emoembed.model.config import ModalityConfig
 from emoembed.model.device import check_device
@@ -141,7 +141,7 @@ def _choose_modalities(
 def _check_before_training(output: str | Path | None, execution: Execution, changes: Changes) -> int:
     """Check all that would fail only after training; the seed."""
     if output is not None:
-        checkpoint.require_own_folder(output)
+        checkpoint_files.require_own_folder(output)
     check_device(execution.device)
     seed = changes.get("seed", 0)
     if seed < 0:

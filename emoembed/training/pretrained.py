@@ -19,7 +19,7 @@ from emoembed.encoders.trunk import read_trunk
 from emoembed.errors import CheckpointError, InputError
 from emoembed.features import audio
 from emoembed.labels.phrases import SentenceEncoder
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint_files
 from emoembed.model.config import ModalityConfig
 from emoembed.training import recipes
 
@@ -58,7 +58,7 @@ def read(modality: str, name: str | Path, *, rank: int = RANK) -> Pretrained:
     Raises:
         CheckpointError: there is no transformer of that name, or it reads another modality.
     """
-    config, weights = read_trunk(name, offline=checkpoint.offline())
+    config, weights = read_trunk(name, offline=checkpoint_files.offline())
     actual = _modality_of(config)
     if actual != modality:
         raise CheckpointError(
@@ -98,7 +98,7 @@ def _preparation(name: str | Path, config: dict[str, Any], modality: str) -> dic
         else ImageProcessingMixin.get_image_processor_dict
     )
     try:
-        values, _ = read(str(name), local_files_only=checkpoint.offline() or Path(name).is_dir())
+        values, _ = read(str(name), local_files_only=checkpoint_files.offline() or Path(name).is_dir())
     except OSError as error:
         default = "samples are not normalised" if modality == "audio" else "mean and standard deviation 0.5 are used"
         warnings.warn(f"{name} has no readable preprocessor configuration, so {default}: {error}", stacklevel=4)
@@ -123,7 +123,7 @@ def _tokenizer(name: str | Path, config: dict[str, Any]) -> Tokenizer:
     from transformers import AutoTokenizer
 
     try:
-        local = checkpoint.offline() or Path(name).is_dir()
+        local = checkpoint_files.offline() or Path(name).is_dir()
         loaded_tokenizer = AutoTokenizer.from_pretrained(str(name), local_files_only=local, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot read the tokenizer of the text encoder {name}: {error}") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import emoembed
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint_files
 from emoembed.prediction import describe
 
 DATA = os.environ.get("EMOEMBED_DATA")
@@ -19,7 +19,7 @@ def base():
 
 
 def test_it_is_under_40_megabytes():
-    folder = checkpoint.find_folder("base")
+    folder = checkpoint_files.find_folder("base")
     assert sum(path.stat().st_size for path in folder.iterdir()) < 40e6
     assert {path.name for path in folder.iterdir()} >= {"config.json", "model.safetensors", "words.bin", "README.md"}
 
@@ -27,7 +27,7 @@ def test_it_is_under_40_megabytes():
 def test_it_reads_all_three_modalities_and_says_its_licence(base):
     assert tuple(base.model.modalities) == ("text", "audio", "video")
     assert "CC BY-NC-SA" in base.model.state.provenance["licence"]
-    assert "CC BY-NC-SA" in (checkpoint.find_folder("base") / "LICENSE").read_text()
+    assert "CC BY-NC-SA" in (checkpoint_files.find_folder("base") / "LICENSE").read_text()
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_clear_sentences_find_their_emotion_seen_or_not(base, text, label):
 
 def test_the_default_labels_are_those_of_its_card(base):
     result = base.predict(text="Leave me alone!")
-    card = (checkpoint.find_folder("base") / "README.md").read_text()
+    card = (checkpoint_files.find_folder("base") / "README.md").read_text()
     assert set(result.scores) == set(base.labels)
     assert all(label in card for label in base.labels)
 

@@ -11,7 +11,7 @@ from studies import voice_and_face
 import emoembed
 from emoembed.corpora.readers import ravdess
 from emoembed.labels.emotion import canonical
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint_files
 
 DATA = os.environ.get("EMOEMBED_DATA")
 
@@ -22,7 +22,7 @@ def joint():
 
 
 def test_it_is_small_and_says_its_licence_and_labels(joint):
-    folder = checkpoint.find_folder("ravdess-av")
+    folder = checkpoint_files.find_folder("ravdess-av")
     card = (folder / "README.md").read_text()
     assert sum(path.stat().st_size for path in folder.iterdir()) < 5e6
     assert all("CC BY-NC-SA 4.0" in text for text in (card, (folder / "LICENSE").read_text()))

@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 
 from emoembed.errors import CheckpointError, InputError, MissingFileError
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint, checkpoint_files
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_an_edited_card_is_told(saved):
 
 def test_the_files_that_ship_are_those_that_were_saved():
     for name in ("base", "ravdess-av"):
-        checkpoint.read_files(checkpoint.find_folder(name))  # a warning would be an error
+        checkpoint_files.read_files(checkpoint_files.find_folder(name))  # a warning would be an error
 
 
 @pytest.mark.parametrize("sums", ["{", "[1]", "{}", '{"config.json": "0"}'])
@@ -87,7 +87,7 @@ def test_a_configuration_of_something_else_is_refused(saved, change):
     values = json.loads((saved / "config.json").read_text())
     changed = {**values, **change} if "state" in change else {**values, "config": {**values["config"], **change}}
     (saved / "config.json").write_text(json.dumps(changed))
-    checkpoint.write_checksums(saved)
+    checkpoint_files.write_checksums(saved)
     with pytest.raises(CheckpointError, match=r"config\.json does not describe a model of this release"):
         checkpoint.load(saved)
 
@@ -95,13 +95,13 @@ def test_a_configuration_of_something_else_is_refused(saved, change):
 @pytest.mark.parametrize("name", ["./nope", "nope/", "../nope", "/nope", "nope", "a/b/c"])
 def test_a_mistyped_folder_is_never_asked_of_the_hub(name):
     with pytest.raises(MissingFileError, match="no checkpoint"):
-        checkpoint.find_folder(name)
+        checkpoint_files.find_folder(name)
 
 
 def test_another_version_is_refused(saved):
     values = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps({**values, "version": 99}))
-    checkpoint.write_checksums(saved)
+    checkpoint_files.write_checksums(saved)
     with pytest.raises(CheckpointError, match=r"version 99; this release reads version 5"):
         checkpoint.load(saved)
 
@@ -109,7 +109,7 @@ def test_another_version_is_refused(saved):
 def test_weights_of_another_model_are_refused(saved, units_model, tmp_path):
     checkpoint.save(units_model, tmp_path / "other")
     (saved / "model.safetensors").write_bytes((tmp_path / "other/model.safetensors").read_bytes())
-    checkpoint.write_checksums(saved)
+    checkpoint_files.write_checksums(saved)
     with pytest.raises(CheckpointError, match=r"does not match its config\.json"):
         checkpoint.load(saved)
 
@@ -147,7 +147,7 @@ def test_a_reader_finds_a_whole_checkpoint_while_two_processes_save(three_model,
     writers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     reads = 0
     while any(writer.poll() is None for writer in writers):
-        checkpoint.read_files(saved)
+        checkpoint_files.read_files(saved)
         reads += 1
     assert all(int(writer.communicate()[0]) > 5 for writer in writers)
     assert reads > 50
@@ -157,7 +157,7 @@ def test_a_reader_finds_a_whole_checkpoint_while_two_processes_save(three_model,
 def test_what_was_killed_between_two_renames_is_found_again(saved):
     old = saved.with_name(f".{saved.name}.replaced")
     saved.rename(old)
-    model = checkpoint.load(checkpoint.find_folder(saved))
+    model = checkpoint.load(checkpoint_files.find_folder(saved))
     checkpoint.save(model, saved)
     checkpoint.save(model, saved)
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
@@ -175,7 +175,7 @@ def test_a_configuration_larger_than_its_weights_takes_no_memory(saved):
     values = json.loads((saved / "config.json").read_text())
     values["config"]["modalities"]["text"]["settings"]["trunk_config"]["vocab_size"] = 10**9
     (saved / "config.json").write_text(json.dumps(values))
-    checkpoint.write_checksums(saved)
+    checkpoint_files.write_checksums(saved)
     with pytest.raises(CheckpointError, match=r"word_embeddings\.weight must be \(1000000000, 16\) and is"):
         checkpoint.load(saved)
 
@@ -189,20 +189,20 @@ def test_offline_is_offline(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", forbidden)
     monkeypatch.setenv("EMOEMBED_OFFLINE", "1")
     with pytest.raises(MissingFileError, match="EMOEMBED_OFFLINE is set"):
-        checkpoint.find_folder("nobody/nothing")
+        checkpoint_files.find_folder("nobody/nothing")
 
 
 def test_an_unknown_name_lists_what_ships():
     with pytest.raises(MissingFileError, match=r"no checkpoint 'bsae': give a shipped checkpoint \(base"):
-        checkpoint.find_folder("bsae")
+        checkpoint_files.find_folder("bsae")
     with pytest.raises(InputError, match="a checkpoint must be a name, a folder or a hub id; given None"):
-        checkpoint.find_folder(None)
+        checkpoint_files.find_folder(None)
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_the_work(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match="cannot be created"):
-        checkpoint.require_own_folder(tmp_path / "file" / "model")
+        checkpoint_files.require_own_folder(tmp_path / "file" / "model")
 
 
 def test_what_is_written_does_not_depend_on_the_locale(tmp_path):
@@ -224,7 +224,7 @@ def test_only_a_setting_forbids_the_network(monkeypatch, value, expected):
     monkeypatch.delenv("EMOEMBED_OFFLINE", raising=False)
     if value is not None:
         monkeypatch.setenv("EMOEMBED_OFFLINE", value)
-    assert checkpoint.offline() is expected
+    assert checkpoint_files.offline() is expected
 
 
 def test_a_folder_that_is_no_checkpoint_is_never_asked_of_the_hub(tmp_path, monkeypatch):
@@ -232,7 +232,7 @@ def test_a_folder_that_is_no_checkpoint_is_never_asked_of_the_hub(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EMOEMBED_OFFLINE", "1")
     with pytest.raises(MissingFileError, match=r"no checkpoint 'user/name': give a shipped checkpoint"):
-        checkpoint.find_folder("user/name")
+        checkpoint_files.find_folder("user/name")
 
 
 def test_a_file_in_the_place_of_a_folder_is_told_and_stays(three_model, tmp_path):
@@ -253,7 +253,7 @@ def test_a_tokenizer_whose_special_tokens_do_not_fit_is_refused(saved):
         "special_tokens": {"[CLS]": {"id": "[CLS]", "ids": [post["cls"][1]], "tokens": ["[CLS]"]}},
     }
     (saved / "tokenizer.json").write_text(json.dumps(content))
-    checkpoint.write_checksums(saved)
+    checkpoint_files.write_checksums(saved)
     with pytest.raises(CheckpointError, match=r"tokenizer\.json adds \d+ tokens to a short text, more than the \d+"):
         checkpoint.load(saved)
 
@@ -262,7 +262,7 @@ def test_a_tokenizer_of_more_words_than_the_encoder_is_refused(saved):
     content = json.loads((saved / "tokenizer.json").read_text())
     content["model"]["vocab"]["further"] = len(content["model"]["vocab"])
     (saved / "tokenizer.json").write_text(json.dumps(content))
-    checkpoint.write_checksums(saved)
+    checkpoint_files.write_checksums(saved)
     with pytest.raises(CheckpointError, match=r"tokenizer\.json has token ids up to \d+ and the encoder \d+"):
         checkpoint.load(saved)
 
@@ -272,7 +272,7 @@ def test_a_tokenizer_that_pads_and_cuts_nothing_is_set_right(saved, three_model)
     tokenizer = Tokenizer.from_str(json.dumps({**content, "truncation": None}))
     tokenizer.enable_padding(length=64)
     (saved / "tokenizer.json").write_text(tokenizer.to_str())
-    checkpoint.write_checksums(saved)
+    checkpoint_files.write_checksums(saved)
     phrases = checkpoint.load(saved).phrases
     assert phrases.token_ids(["joy"]) == three_model.phrases.token_ids(["joy"])
     assert len(phrases.token_ids(["joy " * 99])[0]) == 64
@@ -287,10 +287,10 @@ def test_a_word_table_that_declares_more_than_it_holds_is_refused(units_model, t
 
 
 def test_the_digest_of_a_folder_changes_with_what_is_saved(saved, units_model, tmp_path):
-    before = checkpoint.digest(saved)
+    before = checkpoint_files.digest(saved)
     checkpoint.save(units_model, tmp_path / "other")
-    assert len({before, checkpoint.digest(tmp_path / "other"), ""}) == 3
-    assert checkpoint.digest(saved) == before
+    assert len({before, checkpoint_files.digest(tmp_path / "other"), ""}) == 3
+    assert checkpoint_files.digest(saved) == before
 
 
 @pytest.mark.parametrize("held", [{"README.md": "my notes"}, {"config.json": "{}", "model.safetensors": "weights"}])
@@ -335,7 +335,7 @@ def test_a_pipe_in_the_place_of_weights_is_refused_and_not_waited_for(saved):
 def test_a_tokenizer_that_takes_for_ever_or_grows_is_refused(saved, part):
     held = json.loads((saved / "tokenizer.json").read_text())
     (saved / "tokenizer.json").write_text(json.dumps({**held, "normalizer": part}))
-    checkpoint.write_checksums(saved)
+    checkpoint_files.write_checksums(saved)
     with pytest.raises(CheckpointError, match=r"may never finish|texts grow"):
         checkpoint.load(saved)
 
@@ -345,6 +345,6 @@ def test_a_description_that_is_none_is_found_when_the_checkpoint_is_read(saved, 
     config = json.loads((saved / "config.json").read_text())
     config["state"]["described"] = described
     (saved / "config.json").write_text(json.dumps(config))
-    checkpoint.write_checksums(saved)
+    checkpoint_files.write_checksums(saved)
     with pytest.raises(CheckpointError, match="does not describe a model"):
         checkpoint.load(saved)

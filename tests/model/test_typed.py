@@ -8,7 +8,7 @@ import pytest
 from emoembed.encoders.pooled import PooledSettings
 from emoembed.encoders.recurrent import RecurrentSettings
 from emoembed.errors import CheckpointError, InputError
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint, checkpoint_files
 from emoembed.model.config import ModalityConfig
 from emoembed.model.state import State
 from emoembed.model.typed import typed
@@ -48,7 +48,7 @@ def test_a_wrongly_typed_setting_is_told_when_the_checkpoint_is_read(text_model,
     values = json.loads((tmp_path / "config.json").read_text())
     values["config"]["modalities"]["text"]["settings"][place] = value
     (tmp_path / "config.json").write_text(json.dumps(values))
-    checkpoint.write_checksums(tmp_path)
+    checkpoint_files.write_checksums(tmp_path)
     with pytest.raises(CheckpointError, match=f"does not describe a model of this release.*{place}"):
         checkpoint.load(tmp_path)
 
