@@ -67,7 +67,7 @@ def make_fold(
     base: EmotionModel,
     cache: Path | None = None,
     *,
-    drop: bool = True,
+    drop_emotion_columns: bool = True,
 ) -> Fold:
     """Read the features of a corpus and divide its rows by split.
 
@@ -77,12 +77,12 @@ def make_fold(
         phrases: embeds the labels and tokenizes raw texts.
         base: gives text models the architecture of their sentence encoder.
         cache: the folder for extracted features.
-        drop: leave out feature columns that are themselves emotion scores.
+        drop_emotion_columns: leave out feature columns that are themselves emotion scores.
     """
     kind = kind_of(corpus)
     if isinstance(corpus, FeatureCorpus):
         text = modality_config("text", base, 0) if reads_texts(corpus) else None
-        rows, modalities = feature_data(corpus, phrases, text, drop=drop)
+        rows, modalities = feature_data(corpus, phrases, text, drop_emotion_columns=drop_emotion_columns)
     else:
         make = {"audio": corpus_rows.audio_data, "video": corpus_rows.video_data}
         rows = corpus_rows.text_data(corpus, phrases) if kind == "text" else make[kind](corpus, cache)
@@ -197,7 +197,11 @@ def hash_of(data: EmotionData) -> str:
 
 
 def feature_data(
-    corpus: FeatureCorpus, phrases: PhraseEncoder, text: ModalityConfig | None = None, *, drop: bool = True
+    corpus: FeatureCorpus,
+    phrases: PhraseEncoder,
+    text: ModalityConfig | None = None,
+    *,
+    drop_emotion_columns: bool = True,
 ) -> tuple[EmotionData, dict[str, ModalityConfig]]:
     """Rows with the ready features of a corpus, and the configuration of each modality.
 
@@ -205,7 +209,8 @@ def feature_data(
         corpus: a corpus with feature tables.
         phrases: tokenizes raw texts.
         text: the configuration that reads raw texts. None: raw texts are not read.
-        drop: leave out the columns that are themselves emotion scores (`corpora.feature_names.emotion_columns`).
+        drop_emotion_columns: leave out the columns that are themselves emotion scores
+            (`corpora.feature_names.emotion_columns`).
     """
     recipe_of = {"speech": recipes.audio_modality, "faces": recipes.video_modality}
     inputs: dict[str, Mapping[str, np.ndarray]] = {}
@@ -215,7 +220,7 @@ def feature_data(
         if table.feature_set.name in recipe_of:
             inputs[name], modalities[name] = {i: table[i] for i in table}, recipe_of[table.feature_set.name]()
             continue
-        keep = feature_names.positions(columns, feature_names.emotion_columns(columns) if drop else ())
+        keep = feature_names.positions(columns, feature_names.emotion_columns(columns) if drop_emotion_columns else ())
         inputs[name] = {i: np.asarray(table[i])[:, keep] for i in table if len(table[i])}
         same_space = name == "text" and isinstance(phrases, WordTable) and phrases.dim == len(keep)
         modalities[name] = (recipes.word_modality if same_space else recipes.sequence_modality)(

@@ -38,7 +38,7 @@ class Study:
         words: the word table that embeds labels for ready features, or a file of word vectors that
             `features.text.read_word_vectors` can read. The default is the shipped table.
         epochs: the number of training epochs. None: that of the recipe.
-        drop: leave out feature columns that are themselves emotion scores. False shows their effect.
+        drop_emotion_columns: leave out feature columns that are themselves emotion scores. False shows their effect.
         cache: the folder for features and trained models.
         progress: show progress bars.
     """
@@ -54,7 +54,7 @@ class Study:
     method: str = "emoembed"
     words: WordTable | Path | None = None
     epochs: int | None = None
-    drop: bool = True
+    drop_emotion_columns: bool = True
     cache: Path | None = None
     progress: bool = False
 
@@ -89,7 +89,14 @@ class Study:
         phrases = self._phrases(kind_of(divided[0]), reads_texts(divided[0]))
         folds = tuple(
             replace(
-                make_fold(divided[at], f"{divided[at].name}-{at}", phrases, self.base, self.cache, drop=self.drop),
+                make_fold(
+                    divided[at],
+                    f"{divided[at].name}-{at}",
+                    phrases,
+                    self.base,
+                    self.cache,
+                    drop_emotion_columns=self.drop_emotion_columns,
+                ),
                 method=self.method,
             )
             for at in positions

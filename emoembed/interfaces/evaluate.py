@@ -168,7 +168,7 @@ class Evaluate(BatchOptions):
             method=self.method,
             words=self.words,
             epochs=self.epochs,
-            drop=not self.keep_emotion_columns,
+            drop_emotion_columns=not self.keep_emotion_columns,
             progress=self.progress,
         )
 

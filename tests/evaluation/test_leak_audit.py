@@ -23,7 +23,9 @@ def test_emotion_scores_are_left_out_by_default_and_said(fold):
 
 
 def test_their_effect_can_be_shown_and_is_called_a_leak(stand_in, text_model, tmp_path):
-    kept = Study("mosei", stand_in("mosei", "csd"), text_model, cache=tmp_path, protocol="mosei-6", drop=False).folds[0]
+    kept = Study(
+        "mosei", stand_in("mosei", "csd"), text_model, cache=tmp_path, protocol="mosei-6", drop_emotion_columns=False
+    ).folds[0]
     assert kept.modalities["video"].columns == feature_names.FACET
     assert leak_audit.audit(kept, ["fear"], dropped=False).lines()[0].startswith("LEAK video: the model reads")
 
