@@ -19,6 +19,7 @@ import emoembed
 from emoembed.evaluation import baselines
 from emoembed.evaluation.report import Report, write
 from emoembed.labels.projections import LabelParts, LabelProjection
+from emoembed.labels.space import VAD_DIM
 from emoembed.model.model import EmotionModel
 
 VOICE = (0.6, 1.0, 1.0, 0.8)
@@ -42,7 +43,7 @@ PARTS = {
 
 def label_points(model: EmotionModel, labels: tuple[str, ...], parts: LabelParts) -> np.ndarray:
     """Labels' points before any training, `(labels, dim)`."""
-    projection = LabelProjection(model.config.phrase_dim, model.config.phrase_dim + 36, parts)
+    projection = LabelProjection(model.config.phrase_dim, model.config.phrase_dim + VAD_DIM + parts.cue_dim, parts)
     return projection(model.embed(labels)).detach().numpy()
 
 

@@ -14,6 +14,7 @@ CODES = {
     "few-faces": "fewer than a quarter of the frames show a face, so the detection may be wrong",
     "face-whole": "no face was found in a small picture, so the full picture was used as the face",
     "label-unknown": "the name of a label has no English word that the model knows, so its scores are a guess",
+    "cues-unknown": "a description of how a label sounds or looks names no known cue, so its cues are estimated",
     "label-far": "a label is too unlike the training labels of a modality for reliable scores",
 }
 """Every code and its meaning."""

@@ -49,10 +49,11 @@ MEDIA = {
     "labels by their text alone": Variant(parts=LabelParts()),
 }
 LEARNED = Variant({"lock_labels": False})
+LEARNED_TEXT = Variant({"lock_labels": False, "stay_close": 1.0})
 VARIANTS = {
     "text": {
         **COMMON,
-        "label side learned": LEARNED,
+        "label side learned": LEARNED_TEXT,
         "hubs left": Variant(hubness="none"),
         "adapters at full strength": Variant(strength=1.0),
         "adapters at strength 0.8 (WiSE-FT)": Variant(strength=0.8),
@@ -112,7 +113,7 @@ worse than one (`docs/ablation/text`)."""
 TRAINED_OUT = {
     "text": {
         "as it is": Variant(),
-        "label side learned": LEARNED,
+        "label side learned": LEARNED_TEXT,
         "hubs left": Variant(hubness="none"),
         **AFTER_TRAINING,
     },

@@ -13,24 +13,25 @@ from torch import Tensor
 
 VOICE = {
     "loudness": (
-        "loud full strong firm hard ringing shouting shout booming forceful",
+        "loud full strong firm hard ringing shouting shout booming forceful roaring screaming",
         "soft quiet hushed faint weak whisper murmured little",
     ),
     "pitch": ("high raised rising rise thin bright shrill squeals", "low deep throaty falling growl groans dull"),
     "melody": (
-        "lively wide melody bouncy sharp sudden exclamations ringing stresses playful laughter",
+        "lively wide melody bouncy sharp sudden exclamations ringing stresses playful laughter uneven bursts",
         "even flat monotone steady ordinary smooth level",
     ),
     "pace": (
         "fast quick brisk clipped rapid short hurried breathless",
-        "slow drawn long pauses dragging lingering drawling halting moderate",
+        "slow drawn long pauses dragging lingering drawling halting moderate trailing late",
     ),
     "tension": (
         "tense tight strained hard sharp choked clipped edge forced trembling",
         "relaxed gentle warm easy smooth soft loose calm",
     ),
     "breath": (
-        "breathy trembling wavering sighs breath hushed breathless broken quivering gasps yawns",
+        "breathy trembling wavering sighs breath hushed breathless broken quivering gasps yawns sobbing gasped "
+        "groaning cracking hoarse",
         "clear firm full ringing steady hard",
     ),
 }
@@ -38,17 +39,20 @@ VOICE = {
 
 FACE = {
     "brows up": ("brow", "raised|lifted|high|arched"),
-    "brows down": ("brow", "lowered|drawn|furrow|knit|together|frown|tense|contracted"),
-    "eyes wide": ("eye", "wide|open|bulg|staring|bright|shining"),
+    "brows down": ("brow|slight frown", "lowered|drawn|furrow|knit|knotted|tight|together|frown|tense|contracted"),
+    "eyes wide": ("eye|stare|glare", "wild|wide|open|bulg|star(e|ing)|glare|blaz|bright|shining"),
     "eyes narrow": ("eye|lid", "narrow|half|closed|droop|squint|lidded|crinkl"),
     "smile": ("", "smile|grin|laugh|beam|smirk"),
     "cheeks": ("", "cheek|crinkl"),
-    "mouth down": ("mouth|lip|corner|face", "down|pout|trembl|frown|crumpl|quiver"),
-    "mouth open": ("jaw|mouth|lip", "open|drop|parted|agape|slack"),
+    "mouth down": ("mouth|lip|corner|face|chin", "down|pout|trembl|frown|crumpl|quiver|flat|crooked|twisted|contorted"),
+    "mouth open": ("jaw|mouth|lip|teeth", "open|drop|parted|agape|gaping|slack|bared|licked"),
     "mouth tight": ("jaw|mouth|lip|teeth", "press|tight|clench|purs|bit(ten|ing)?\\b|stretch|set\\b"),
-    "nose": ("nose|upper lip", "wrinkl|raised|curl"),
+    "nose": ("nose|nostril|upper lip", "wrinkl|raised|curl|flared"),
     "gaze away": ("gaze|head|chin|eyes|look", "lower|down|bow|avert|away|distant|faraway|turn"),
-    "soft": ("", "relax|soft|smooth|loose|rest(s|ed|ing)?\\b|gentle|ordinary|still|calm|easy"),
+    "soft": (
+        "",
+        "relax|soft|smooth|loose|rest(s|ed|ing)?\\b|gentle|ordinary|still|calm|easy|composed|slack|blank|limp",
+    ),
 }
 """Facial action -> pattern of the face part, pattern of its movement. Both must match within one clause.
 
@@ -56,13 +60,17 @@ The actions are those that observers name (Ekman & Friesen 1978). A movement pat
 a word. A part pattern also matches inside a word (`eyebrows`)."""
 
 POLES = {"sounds": 0.5, "looks": 0.3}
-"""A constant appended to the numbers, so that a description without any cue still has a direction."""
+"""A constant appended to the numbers, so that one weak attribute differs from a strong one after scaling."""
 
 
-def attributes(cue: str, description: str) -> Tensor:
-    """Cue numbers of a description of how an emotion `sounds` or `looks`: `(attributes + 1,)`, scaled to norm 1."""
+def attributes(cue: str, description: str) -> Tensor | None:
+    """Attributes of how an emotion `sounds` or `looks`: `(attributes + 1,)`, scaled to norm 1.
+
+    Returns:
+        The numbers, or None if the description names no attribute.
+    """
     values = _voice(description) if cue == "sounds" else _face(description)
-    return torch.nn.functional.normalize(torch.tensor([*values, POLES[cue]]), dim=0)
+    return torch.nn.functional.normalize(torch.tensor([*values, POLES[cue]]), dim=0) if any(values) else None
 
 
 def count(cue: str) -> int:

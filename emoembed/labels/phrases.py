@@ -132,7 +132,7 @@ class SentenceEncoder:
         return int(self.encoder.trunk.config.hidden_size)
 
     def prompts(self, label: Label) -> list[str]:
-        """The name, synonyms and definition of a label, in templates."""
+        """The name of a label in templates, its synonyms, and its definition."""
         return label.prompts()
 
     def token_ids(self, phrases: Sequence[str]) -> list[list[int] | None]:

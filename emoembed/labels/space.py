@@ -25,7 +25,7 @@ VAD_DIM = 4
 CONSTANT_WEIGHT = 0.5
 """Default weight of the constant; valence, arousal and dominance have weight 1."""
 CUE_DIMS = {cue: descriptions.count(cue) for cue in ("sounds", "looks")}
-"""Cue -> number of its columns: how a label sounds and how it looks, by the cues that its description names."""
+"""Cue -> number of its columns, one per attribute that a description can name (`descriptions`), and a constant."""
 KEPT_LABELS = 20_000
 """Number of labels whose features are cached, 2 kB each."""
 
@@ -92,8 +92,13 @@ class LabelSpace(nn.Module):
         vad = torch.tensor([label.vad for label in labels])
         self.vad_map.copy_(_ridge(text, vad, 1.0, rated))
         for cue in CUE_DIMS:
-            cues = torch.stack([descriptions.attributes(cue, getattr(label, cue)) for label in labels])
-            self.get_buffer(f"{cue}_map").copy_(_ridge(text, cues, 3.0))
+            described = {
+                row: attributes
+                for row, label in enumerate(labels)
+                if (attributes := descriptions.attributes(cue, getattr(label, cue))) is not None
+            }
+            cue_map = _ridge(text[list(described)], torch.stack(list(described.values())), 3.0)
+            self.get_buffer(f"{cue}_map").copy_(cue_map)
 
     def embed(self, labels: Labels | Iterable[Label], phrases: PhraseEncoder) -> Tensor:
         """Features of labels, `(labels, label_dim)`. They are cached.
@@ -129,8 +134,9 @@ class LabelSpace(nn.Module):
         for cue in CUE_DIMS:
             cues = nn.functional.normalize(_append_ones(text) @ self.get_buffer(f"{cue}_map"), dim=-1)
             for row, label in enumerate(labels):
-                if description := getattr(label, cue):
-                    cues[row] = descriptions.attributes(cue, description)
+                attributes = descriptions.attributes(cue, getattr(label, cue))
+                if attributes is not None:
+                    cues[row] = attributes
             parts.append(cues)
         return torch.cat(parts, dim=-1)
 

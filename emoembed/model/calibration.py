@@ -27,7 +27,7 @@ class Scaling:
 
     Args:
         slope: a positive factor, the same for all labels.
-        offset: a constant for each label `(labels,)`. All seen labels have the same; unseen labels have their own.
+        offset: a constant for each label `(labels,)`. Seen labels share one. A new one differs by its newness.
     """
 
     slope: Tensor
@@ -76,7 +76,7 @@ class Reliability(nn.Module):
     def __init__(self, embed_dim: int, seen: int) -> None:
         super().__init__()
         self.register_buffer("slopes", torch.ones(2))  # of the softmax and of the sigmoid
-        self.register_buffer("offsets", torch.zeros(2))
+        self.register_buffer("offsets", torch.zeros(2))  # the first stays 0: an offset does not change a softmax
         self.register_buffer("novelty", torch.zeros(2))  # added to the offsets of an entirely new label
         self.register_buffer("familiar", torch.zeros(seen, embed_dim))  # points of the seen labels
         self.register_buffer("trust", torch.ones(seen + 1))  # of each seen label, 0 to 1; last, of a label far from all
@@ -96,10 +96,11 @@ class Reliability(nn.Module):
         """
         cosines = label_points @ self.familiar.T
         nearest = self._nearest(cosines)
+        softmax_slope, sigmoid_slope = self.slopes.clone()  # a later calibration does not change them
         offsets = self.offsets + newness(nearest)[:, None] * self.novelty
         return LabelTrust(
-            softmax=Scaling(self.slopes[0], offsets[:, 0]),
-            sigmoid=Scaling(self.slopes[1], offsets[:, 1]),
+            softmax=Scaling(softmax_slope, offsets[:, 0]),
+            sigmoid=Scaling(sigmoid_slope, offsets[:, 1]),
             weight=self._weight(cosines),
             hubness=self.hubness(label_points, nearest, scale),
         )

@@ -1,8 +1,7 @@
 """Checkpoints: `config.json` and `model.safetensors` (fp16), a tokenizer or a word table, and checksums.
 
-No pickle is written or read. `checksums.json` lists the SHA-256 of every file that is read. The check and the model
-use the same bytes. A save replaces the whole folder at once (`features.atomic`): a process that reads at the same time
-gets either the old checkpoint or the new one.
+No pickle is written or read. A save replaces the whole folder at once (`features.atomic`): a process that reads at the
+same time gets either the old checkpoint or the new one.
 """
 
 from __future__ import annotations

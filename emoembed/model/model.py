@@ -137,7 +137,7 @@ class EmotionModel(Scorer):
     def calibrated(
         self, logits: Mapping[str, Tensor], trust: Mapping[str, LabelTrust], *, multi_label: bool
     ) -> dict[str, Tensor]:
-        """Logits whose softmax is a calibrated probability, or whose sigmoid is one if `multi_label`.
+        """Calibrated logits: their softmax is a probability. With `multi_label`, their sigmoid is a probability.
 
         `training.calibrate` fits the scaling on validation rows of seen labels.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from emoembed.model.model import EmotionModel
 from emoembed.prediction.result import ModalityResult, Result, disagreement, probabilities, ranked
 from emoembed.reading.items import Item
 
+FOR_ALL = ("label-unknown", "cues-unknown")
+"""Codes of notes on a label that are given whatever the answer is."""
+
 
 @dataclass(frozen=True)
 class LabelSet:
@@ -23,16 +26,14 @@ class LabelSet:
     names: tuple[str, ...]
     points: dict[str, Tensor]
     trust: dict[str, LabelTrust]
-    notes: dict[str, dict[str, Note]] = field(default_factory=dict)
-    """Modality -> label -> note. The key `labels` holds the notes that apply to all modalities."""
+    notes: tuple[tuple[str, Note], ...] = ()
+    """Each note with the name of its label."""
 
     def notes_on(self, answered: Collection[str], modalities: Iterable[str]) -> list[Note]:
-        """The notes on the answered labels, and on unknown label names, which affect the scores of every answer."""
+        """The notes on the answered labels, and those that affect the scores of every answer (`FOR_ALL`)."""
+        named = ("labels", *modalities)
         return [
-            note
-            for name in ("labels", *modalities)
-            for label, note in self.notes.get(name, {}).items()
-            if label in answered or note.code == "label-unknown"
+            note for label, note in self.notes if note.modality in named and (label in answered or note.code in FOR_ALL)
         ]
 
 

@@ -1,18 +1,24 @@
-"""Notes on the labels of a call: names the model does not know, and labels unlike any it was trained on."""
+"""Notes on the labels of a call: names and cues that are not understood, and labels unlike any in training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
 
 from emoembed.features.notes import Note
-from emoembed.labels.emotion import Label, canonical, table
+from emoembed.labels.descriptions import attributes
+from emoembed.labels.emotion import Label, canonical, find, table
 from emoembed.labels.phrases import SentenceEncoder
 from emoembed.model.model import EmotionModel
 from emoembed.reading.understanding import ENOUGH, understood
 
+CUES = (
+    ("sounds", "audio", "such as loud or quiet, high or low, fast or slow"),
+    ("looks", "video", "such as brows, eyes, mouth or gaze and how they move"),
+)
+"""Part of a label's description, the modality that it describes, and examples of the cues it may name."""
 FAR = 0.4
 """Cosine to the nearest label, below which that label says little about this one."""
 WEAK = 0.65
@@ -21,23 +27,23 @@ WEAK = 0.65
 
 def notes_of(
     model: EmotionModel, labels: Mapping[str, Label], points: Mapping[str, Tensor]
-) -> dict[str, dict[str, Note]]:
-    """Modality -> label -> note. The key `labels` holds the notes that apply to every modality.
+) -> tuple[tuple[str, Note], ...]:
+    """Notes on labels, each with the caller's spelling of the label.
 
     Args:
         model: the model that scores the labels.
         labels: the caller's spelling -> label.
         points: modality -> points of the labels, `(labels, point_dim)`.
     """
-    notes: dict[str, dict[str, Note]] = {"labels": {}}
+    notes = _cues_unknown(labels, points)
     unfamiliar_labels = unlike_any(model, labels)
     for name in unfamiliar_labels:
         if _is_not_understood(model, labels[name]):
             text = f"{name!r} contains no English word that the model knows, so its scores are a guess; describe it"
-            notes["labels"][name] = Note("label-unknown", "labels", text)
+            notes.append((name, Note("label-unknown", "labels", text)))
         else:
             text = f"no known emotion is similar to {name!r}; add a description or a few examples"
-            notes["labels"][name] = Note("label-far", "labels", text)
+            notes.append((name, Note("label-far", "labels", text)))
     for modality, matrix in points.items():
         trust = model.modality(modality).calibration
         if not model.state.seen_in(modality) or not bool(trust.familiar.any()):
@@ -50,8 +56,23 @@ def notes_of(
             for name, cosine, auc in zip(labels, trust.nearest(matrix).tolist(), expected_auc.tolist(), strict=True)
             if name not in unfamiliar_labels and canonical(name) not in known_labels
         }
-        notes[modality] = {name: Note("label-far", modality, text) for name, text in warnings.items() if text}
-    return {name: label_notes for name, label_notes in notes.items() if label_notes}
+        notes += [(name, Note("label-far", modality, text)) for name, text in warnings.items() if text]
+    return tuple(notes)
+
+
+def _cues_unknown(labels: Mapping[str, Label], modalities: Collection[str]) -> list[tuple[str, Note]]:
+    """A note for each description by the caller of how a label sounds or looks that names no cue."""
+    notes = []
+    for name, label in labels.items():
+        for cue, modality, examples in CUES:
+            description = getattr(label, cue)
+            if modality in modalities and description and label != find(name) and attributes(cue, description) is None:
+                text = (
+                    f"how {name!r} {cue} is described by {description[:40]!r}, which names no known cue ({examples}); "
+                    "its cues are estimated from its name"
+                )
+                notes.append((name, Note("cues-unknown", modality, text)))
+    return notes
 
 
 def warning_of(name: str, modality: str, cosine: float, auc: float) -> str:

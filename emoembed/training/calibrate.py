@@ -23,8 +23,8 @@ def calibrate(
     """Calibrate a modality in place on validation rows of its seen labels: scaling, thresholds, trust and weight.
 
     The softmax gets a temperature (Guo et al. 2017), and the sigmoid a slope and an offset (Platt 1999). All labels
-    have the same: a slope and offset per label would overfit to the people in the validation rows and reduce recall
-    on other people. A prior with the weight of one row keeps the slopes near 1, so that few rows cannot make them
+    share them. A slope and offset per label would overfit to the people in the validation rows and reduce recall on
+    other people. A prior with the weight of one row keeps the slopes near 1, so that few rows cannot make them
     extreme.
 
     If no row has exactly one label, the temperature is 1 and the weight is not changed.
@@ -128,7 +128,7 @@ def _fit_scaling(logits: Tensor, targets: Tensor, *, softmax: bool) -> Tensor:
     else:
         annotated = ~targets.isnan() & ~logits.isnan()
         goals, logits = targets[annotated].double(), logits[annotated].double()
-    rows = len(targets)
+    rows = len(targets) if softmax else int(annotated.any(dim=1).sum())
     parameters = torch.zeros(2, dtype=torch.float64, requires_grad=True)  # log slope, offset
     optimizer = torch.optim.LBFGS([parameters], max_iter=60, line_search_fn="strong_wolfe")
 

@@ -81,9 +81,8 @@ def fit(
 
 
 def _start_run(model: Scorer, config: TrainConfig, steps: int) -> Run:
-    if config.lock_labels:
-        for parameter in model.label_parameters():
-            parameter.requires_grad_(False)
+    for parameter in model.label_parameters():
+        parameter.requires_grad_(not config.lock_labels)
     optimizer = torch.optim.AdamW(_parameter_groups(model, config), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _learning_rate_factor(step / steps, config.warmup)

@@ -206,7 +206,7 @@ def _start(
         return transformer.modality, {name: transformer.weights}
     if name == "text" and isinstance(phrases, WordTable):
         columns = word_feature_set(phrases.dim).columns
-        return ModalityConfig("words", "recurrent", 68, columns, parts=LabelParts(vad_share=0.5)), {}
+        return ModalityConfig("words", "recurrent", recipes.SEQUENCE_DIM, columns, parts=LabelParts(vad_share=0.5)), {}
     if name == "text":
         if base is None:
             raise InputError("training on text needs a base model with a sentence encoder, or a word table; give base")

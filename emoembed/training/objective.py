@@ -1,4 +1,4 @@
-"""The training loss: classification, distance of items from their label, and penalties on weight changes."""
+"""The training loss: classification, distance of items from their label, and a penalty on moved label projections."""
 
 from __future__ import annotations
 

@@ -49,6 +49,9 @@ TEXT_STRENGTH = 0.8
 validation rows of semeval2018 (six emotions by name), which is not a training corpus: `docs/ablation/by-name`."""
 TEXT_RESIDUAL, RESIDUAL = 128, 64
 """Number of residual item features of texts, and of sounds and faces. They are used only for few-shot labels."""
+SEQUENCE_DIM = 68
+"""Dimension of the spaces of ready feature sequences, which have no cue: 4 for valence, arousal, dominance and a
+constant, 64 for text."""
 TEXT_DIRECTIONS = 32
 """Number of directions of the text vector in the spaces of sound and faces."""
 TEXT_PARTS = LabelParts(vad_share=0.1)
@@ -136,7 +139,7 @@ def kind_of(modality: str, config: ModalityConfig) -> str:
 
 
 def space_dim(parts: LabelParts) -> int:
-    """Dimension of a space of sound or faces: valence, arousal, dominance and a constant; the cue; the text vector."""
+    """Dimension of a space of sound or faces: valence, arousal, dominance and 1; the cue; `TEXT_DIRECTIONS` of text."""
     return VAD_DIM + parts.cue_dim + TEXT_DIRECTIONS
 
 
@@ -210,7 +213,7 @@ def sequence_modality(columns: Sequence[str]) -> ModalityConfig:
     return ModalityConfig(
         "sequence",
         "recurrent",
-        68,
+        SEQUENCE_DIM,
         tuple(columns),
         RecurrentSettings(hidden=96),
         parts=LabelParts(vad_share=0.3),

@@ -28,7 +28,7 @@ def test_a_face_is_read_clause_by_clause():
 
 def test_how_is_no_part_of_another_word():
     for description in ("quick restless movement", "uneasy eyes", "bitter mouth", "an upset face"):
-        assert not descriptions.attributes("looks", description)[:-1].any(), description
+        assert descriptions.attributes("looks", description) is None, description
     assert said("looks", "eyebrows raised")["brows up"] > 0
     assert said("looks", "eyes at rest")["soft"] > 0
     assert said("looks", "lips bitten, jaw set")["mouth tight"] > 0
@@ -43,14 +43,15 @@ def test_an_adverb_says_what_its_adjective_says():
     assert said("sounds", "gently, steadily")["melody"] < 0
 
 
-@pytest.mark.parametrize("cue", ["sounds", "looks"])
-def test_every_description_has_a_direction_even_if_it_names_nothing(cue):
-    found = torch.stack([descriptions.attributes(cue, one) for one in ("an indescribable way", "")])
-    assert found.shape == (2, descriptions.count(cue))
-    torch.testing.assert_close(found.norm(dim=1), torch.ones(2))
+@pytest.mark.parametrize(("cue", "description"), [("sounds", "a loud voice"), ("looks", "raised brows")])
+def test_a_description_is_a_direction_or_none_if_it_names_nothing(cue, description):
+    found = descriptions.attributes(cue, description)
+    assert found.shape == (descriptions.count(cue),)
+    torch.testing.assert_close(found.norm(), torch.tensor(1.0))
+    assert [descriptions.attributes(cue, text) for text in ("an indescribable way", "")] == [None, None]
 
 
-def test_most_of_the_table_says_something_outright():
+def test_nearly_all_of_the_table_says_something_outright():
     for cue in ("sounds", "looks"):
-        silent = [n for n, one in table().items() if not descriptions.attributes(cue, getattr(one, cue))[:-1].any()]
-        assert len(silent) < 0.2 * len(table())
+        silent = [n for n, one in table().items() if descriptions.attributes(cue, getattr(one, cue)) is None]
+        assert len(silent) < 0.03 * len(table()), silent

@@ -108,3 +108,12 @@ def test_rated_sentences_teach_what_an_unknown_label_feels_like():
     untaught.fit(words)
     taught.fit(words, (sentences, ratings))
     assert taught.vad(Label("bright"), words)[0] > untaught.vad(Label("bright"), words)[0] + 0.1
+
+
+@pytest.mark.parametrize("cue", ["sounds", "looks"])
+def test_a_description_that_names_no_cue_is_as_good_as_none(word_table, cue):
+    space = LabelSpace(word_table.dim)
+    space.fit(word_table)
+    bare, vague = Label("nostalgia"), Label("nostalgia", **{cue: "an indescribable way"})
+    without, described = (space.part(space.embed([label], word_table), cue) for label in (bare, vague))
+    torch.testing.assert_close(described, without)

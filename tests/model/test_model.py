@@ -104,13 +104,15 @@ def test_a_modality_counts_where_it_is_reliable(three_model):
     assert bool((weights["video"][:, 1] < 0.2).all())
 
 
-def test_a_projection_starts_as_an_isometry_of_the_shares():
-    parts = LabelParts(vad_share=0.25, cue_share=0.25, cue="looks", vad_weights=(1.0, 1.0, 1.0, 1.0))
-    projection = LabelProjection(phrase_dim=5, embed_dim=9 + CUE_DIMS["looks"], parts=parts)
+@pytest.mark.parametrize("cue", ["sounds", "looks"])
+def test_a_projection_starts_as_an_isometry_of_the_shares(cue):
+    parts = LabelParts(vad_share=0.25, cue_share=0.25, cue=cue, vad_weights=(1.0, 1.0, 1.0, 1.0))
+    projection = LabelProjection(phrase_dim=5, embed_dim=9 + CUE_DIMS[cue], parts=parts)
     sizes = (5, 4, *CUE_DIMS.values())
     words, vad, sounds, looks = (torch.nn.functional.normalize(torch.randn(3, dim), dim=1) for dim in sizes)
+    cues = {"sounds": sounds, "looks": looks}[cue]
     made = projection(torch.cat([words, vad, sounds, looks], dim=1))
-    torch.testing.assert_close(made @ made.T, 0.5 * words @ words.T + 0.25 * vad @ vad.T + 0.25 * looks @ looks.T)
+    torch.testing.assert_close(made @ made.T, 0.5 * words @ words.T + 0.25 * vad @ vad.T + 0.25 * cues @ cues.T)
     assert projection.drift() == 0
 
 

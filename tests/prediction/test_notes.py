@@ -247,3 +247,14 @@ def test_emoticons_stand_between_blanks():
 
 def test_the_longest_emoji_is_the_one_that_is_meant():
     assert readable("❤️‍🔥").split() == ["passionate", "burning", "love"]
+
+
+def test_a_description_that_names_no_cue_is_noted_whatever_the_answer(base):
+    labels = {"joy": "", "gezelligheid": {"definition": "warmth among friends", "looks": "an indescribable way"}}
+    still = np.random.default_rng(0).integers(0, 255, (48, 48), np.uint8)
+    notes = [note for note in base.predict(video=still, labels=labels).notes if note.code == "cues-unknown"]
+    assert [note.modality for note in notes] == ["video"]
+    assert "how 'gezelligheid' looks is described by 'an indescribable way', which names no known cue" in notes[0].text
+    assert "cues-unknown" not in codes(base.predict("what a day", labels=labels))
+    labels["gezelligheid"]["looks"] = "a smile, relaxed eyes"
+    assert "cues-unknown" not in codes(base.predict(video=still, labels=labels))

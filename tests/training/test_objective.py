@@ -71,6 +71,8 @@ def test_locked_labels_stay(setting, toy):
     prepare(model, data)
     loop.fit(model, data, toy(30, 2), replace(CONFIG, lock_labels=True))
     torch.testing.assert_close(model.label_points(data.labels)["video"], before)
+    loop.fit(model, data, toy(30, 2), CONFIG)  # locked once is not locked for ever
+    assert not torch.allclose(model.label_points(data.labels)["video"], before, atol=1e-3)
 
 
 def random_items(rows, seed=0):

@@ -42,3 +42,8 @@ def test_noise_is_added_where_frames_are_read_and_not_to_statistics():
     assert quietest(statistics) < -80 < -75 < quietest(network)
     assert quietest(statistics, "with noise") > -75
     assert recipes.augment_of({"audio": network}, "none") == {}
+
+
+def test_projections_of_texts_and_face_images_are_locked():
+    locked = {kind for kind, config in recipes.TRAINING.items() if config.lock_labels}
+    assert locked == {"text", "video", "pixels"}
