@@ -91,6 +91,12 @@ VARIANTS = {
 }
 
 
+def without_spread(model: EmotionModel) -> None:
+    """Examples count alike, however much they differ among themselves."""
+    for _, modality in model.each_modality():
+        modality.calibration.spread.zero_()
+
+
 def without_residual(model: EmotionModel) -> None:
     """Examples teach nothing but where labels lie among words."""
     for _, modality in model.each_modality():
@@ -100,6 +106,7 @@ def without_residual(model: EmotionModel) -> None:
 
 
 AFTER_TRAINING = {
+    "examples count alike": Variant(after=without_spread),
     "no residual features": Variant(after=without_residual),
     "50 steps on examples": Variant(steps=50),
 }

@@ -72,6 +72,7 @@ class Reliability(nn.Module):
     thresholds: Tensor
     reference: Tensor
     hub_share: Tensor
+    spread: Tensor
 
     def __init__(self, embed_dim: int, seen: int) -> None:
         super().__init__()
@@ -86,6 +87,7 @@ class Reliability(nn.Module):
         self.register_buffer("thresholds", torch.zeros(len(RISKS)))  # confidence thresholds
         self.register_buffer("reference", torch.zeros(REFERENCE, embed_dim))
         self.register_buffer("hub_share", torch.zeros(()))
+        self.register_buffer("spread", torch.zeros(()))  # mean squared distance of a label's items to their mean
 
     def of(self, label_points: Tensor, scale: Tensor) -> LabelTrust:
         """Calibration of labels, seen or unseen.

@@ -134,7 +134,7 @@ class Modality(nn.Module):
     def forget_calibration(self, seen: int) -> None:
         """Reset the calibration, for a number of seen labels. The reference items stay."""
         calibration = Reliability(self.config.point_dim, seen)
-        for name in ("reference", "hub_share"):
+        for name in ("reference", "spread", "hub_share"):
             calibration.get_buffer(name).copy_(self.calibration.get_buffer(name))
         self.calibration = calibration.to(self.shift.device)
 

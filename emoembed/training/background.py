@@ -1,4 +1,4 @@
-"""Statistics of the training items that a model keeps: their mean, a few reference items, the seen labels."""
+"""Statistics of the training items that a model keeps: their mean, a few reference items, their spread, seen labels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def fit_residual(model: EmotionModel, data: EmotionData) -> None:
 
 @torch.no_grad()
 def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> None:
-    """Set each modality's statistics from at most `rows` of its rows: mean point, reference items, residual.
+    """Set each modality's statistics from at most `rows` of its rows: mean point, reference items, spread, residual.
 
     Few-shot learning subtracts the mean from its examples. Hubness and the harm of few-shot learning are measured on
     the reference items.
@@ -43,12 +43,18 @@ def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> 
     for name in data.inputs:
         sample = some_rows(data, name, rows)
         fit_residual(model, sample)
+        has_label = torch.from_numpy(sample.targets == 1)
         points = encode_rows(model, sample)[name].clone()
         model.modality(name).background.copy_(points.mean(dim=0))
         calibration = model.modality(name).calibration
         calibration.reference.zero_()
         calibration.reference[: len(points)] = points[: len(calibration.reference)]
         calibration.hub_share.fill_(HUB_SHARE.get(model.config.modalities[name].features, 1.0))
+        groups = [points[rows] for rows in has_label.T if int(rows.sum()) > 1]
+        embed_dim = model.config.modalities[name].embed_dim
+        groups = [group[:, :embed_dim] for group in groups]
+        spreads = [(group - group.mean(dim=0)).square().sum(dim=1).mean() for group in groups]
+        calibration.spread.copy_(torch.stack(spreads).mean() if spreads else torch.zeros(()))
 
 
 def some_rows(data: EmotionData, modality: str, most: int | None = None) -> EmotionData:

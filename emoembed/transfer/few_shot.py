@@ -17,15 +17,20 @@ MAX_HARM = 0.02
 RESIDUAL_WEIGHT, RESIDUAL_SHRINKAGE = 1.5, 8.0
 """Weight of the residual item features with many examples (the other part of the point has length 1), and the number
 of shots at which half of this weight is reached."""
+SPREAD_PRIOR = 8
+"""Number of examples that the usual spread of a label counts for when the spread of a new label is estimated."""
 
 
-def shrink(word: Tensor, examples: Tensor, background: Tensor, half: float, residual: int = 0) -> Tensor:
+def shrink(
+    word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float = 0.0, residual: int = 0
+) -> Tensor:
     """Estimate the point of a label from its word and its examples.
 
     The estimate is a weighted mean of two directions: the word, and the mean of the examples minus the mean of all
     items. With k examples, the examples have the weight k / (k + half). This is the posterior mean under a normal
     prior centred on the word; `half` is the variance within a label divided by the variance of labels around their
-    words (shrinkage, as in James & Stein).
+    words (shrinkage, as in James & Stein). Examples with a larger spread than usual get less weight, and examples
+    with a smaller spread get more.
 
     The last `residual` numbers are residual item features, which a word does not have. They come from the examples
     alone and have their own weight.
@@ -34,24 +39,30 @@ def shrink(word: Tensor, examples: Tensor, background: Tensor, half: float, resi
         word: `(point_dim,)`.
         examples: `(shots, point_dim)`.
         background: `(point_dim,)`, the mean of the modality's items.
-        half: number of shots at which word and examples have the same weight.
+        half: number of shots at which word and examples have the same weight, for a label of the usual spread.
+        spread: mean squared distance of a label's items from their mean, over the trained labels; 0 if unknown.
         residual: number of residual item features.
 
     Returns:
         `(point_dim,)`. The part without the residual has length 1.
     """
     if not residual:
-        return _shrink_to_word(word, examples, background, half)
-    label_point = _shrink_to_word(word[:-residual], examples[:, :-residual], background[:-residual], half)
+        return _shrink_to_word(word, examples, background, half, spread)
+    label_point = _shrink_to_word(word[:-residual], examples[:, :-residual], background[:-residual], half, spread)
     direction = normalize(examples[:, -residual:].mean(dim=0) - background[-residual:], dim=-1)
     weight = len(examples) / (len(examples) + RESIDUAL_SHRINKAGE)
     return torch.cat([label_point, RESIDUAL_WEIGHT * weight * direction])
 
 
-def _shrink_to_word(word: Tensor, examples: Tensor, background: Tensor, half: float) -> Tensor:
+def _shrink_to_word(word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float) -> Tensor:
     """The label's point without the residual; see `shrink`."""
-    weight = len(examples) / (len(examples) + half)
-    return normalize((1 - weight) * word + weight * normalize(examples.mean(dim=0) - background, dim=-1), dim=-1)
+    shots = len(examples)
+    mean = examples.mean(dim=0)
+    if spread > 0.0:
+        variance = (SPREAD_PRIOR * spread + float((examples - mean).square().sum())) / (SPREAD_PRIOR + shots - 1)
+        half = half * variance / spread
+    weight = shots / (shots + half)
+    return normalize((1 - weight) * word + weight * normalize(mean - background, dim=-1), dim=-1)
 
 
 def adapt(
@@ -97,6 +108,7 @@ def adapt(
                 examples,
                 model.modality(name).background,
                 halves[name],
+                float(model.modality(name).calibration.spread),
                 model.config.modalities[name].residual,
             )
             for name, examples in by_modality.items()

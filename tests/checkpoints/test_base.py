@@ -76,7 +76,7 @@ def test_every_modality_knows_what_it_saw_and_what_its_items_look_like(base):
         for name in model.modalities:
             trust = model.modality(name).calibration
             assert len(model.state.seen_in(name)) >= 7
-            for known in (trust.familiar, trust.reference, trust.offsets, trust.thresholds):
+            for known in (trust.familiar, trust.reference, trust.spread, trust.offsets, trust.thresholds):
                 assert bool(known.any()), name
     for name in base.model.modalities:
         assert bool(base.model.modality(name).calibration.expected.any()), name

@@ -144,11 +144,12 @@ def test_bad_configurations_are_told():
 def test_what_items_look_like_does_not_depend_on_which_labels_were_seen(three_model):
     trust = three_model.modality("audio").calibration
     trust.reference.fill_(0.5)
+    trust.spread.fill_(0.7)
     trust.hub_share.fill_(0.3)
     trust.trust.fill_(0.1)
     three_model = three_model.with_seen({"audio": ("joy", "anger", "awe")})
     again = three_model.modality("audio").calibration
     assert three_model.state.seen_in("audio") == ("joy", "anger", "awe")
     assert bool((again.reference == 0.5).all())
-    assert again.hub_share == pytest.approx(0.3)
+    assert (again.spread, again.hub_share) == (pytest.approx(0.7), pytest.approx(0.3))
     assert again.trust.tolist() == [1.0] * 4

@@ -31,7 +31,7 @@ def test_a_model_comes_out_finished_and_calibrated(recipe, toy):
     assert not model.training
     assert len(history.scores) == 1
     assert model.state.all_seen == ("joy", "anger", "sadness")  # no row bears awe
-    for fitted in (trust.offsets, trust.thresholds, trust.reference, model.modality("video").background):
+    for fitted in (trust.offsets, trust.thresholds, trust.reference, trust.spread, model.modality("video").background):
         assert bool(fitted.any())
     assert not bool((trust.slopes == 1.0).any())
     torch.testing.assert_close(trust.familiar, model.label_points(model.state.all_seen)["video"].detach())

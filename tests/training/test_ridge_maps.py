@@ -94,6 +94,16 @@ def test_a_row_of_several_labels_is_drawn_to_their_mean(summed, toy):
     torch.testing.assert_close(overview(overview.scaled(torch.zeros(1, 12)))[0], (joy + anger) / 2, atol=1e-3, rtol=0)
 
 
+def test_the_spread_is_the_mean_squared_distance_of_a_labels_items_from_their_mean(units_model, toy):
+    data = toy(60, noise=2.0)
+    prepare(units_model, data)
+    fit_background(units_model, data)
+    points = units_model.encode(data.batch(np.arange(60)))["video"]
+    groups = [points[torch.from_numpy(column == 1)] for column in data.targets.T]
+    expected = torch.stack([group.var(dim=0, unbiased=False).sum() for group in groups]).mean()
+    torch.testing.assert_close(units_model.modality("video").calibration.spread, expected, atol=1e-4, rtol=1e-3)
+
+
 def faces(rows, seed=0):
     """Faces whose brightness from side to side says their label; joy is rare."""
     draw = np.random.default_rng(seed)

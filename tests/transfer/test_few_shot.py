@@ -20,6 +20,18 @@ def test_shrinkage_goes_from_the_word_to_the_examples():
     torch.testing.assert_close(few_shot.shrink(word, examples, background, 1e-9), goal, rtol=1e-4, atol=1e-4)
 
 
+def test_examples_that_differ_much_weigh_less():
+    draw = torch.Generator().manual_seed(0)
+    word, goal = normalize(torch.randn(8, generator=draw), dim=0), normalize(torch.randn(8, generator=draw), dim=0)
+    away = torch.randn(6, 8, generator=draw)
+    away = away - away.mean(dim=0)
+    near = [
+        float(few_shot.shrink(word, goal + width * away, torch.zeros(8), 4.0, spread=1.0) @ goal)
+        for width in (0.1, 1.0, 3.0)
+    ]
+    assert near[0] > near[1] > near[2]
+
+
 def test_examples_say_how_they_differ_from_items_in_general():
     word, background = normalize(torch.randn(8), dim=0), torch.randn(8)
     examples = background + 0.1 * torch.randn(5, 8)
@@ -61,10 +73,15 @@ def awe_by_example(units_model, toy):
     return teach, word, normalize(examples.mean(dim=0) - units_model.modality("video").background, dim=0)
 
 
-def test_the_callers_shrinkage_decides_how_far_a_label_moves(awe_by_example):
+def test_the_callers_shrinkage_and_the_spread_of_labels_decide_how_far_a_label_moves(awe_by_example, units_model):
     teach, word, goal = awe_by_example
     torch.testing.assert_close(teach(shrinkage={"video": 1e9}), word, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(teach(shrinkage={"video": 1e-9}), goal, rtol=1e-4, atol=1e-4)
+    usual = units_model.modality("video").calibration.spread
+    usual.mul_(100.0)  # where labels are wide sixteen examples that agree say the more
+    agreed = float(teach() @ goal)
+    usual.div_(1e4)
+    assert agreed > float(teach() @ goal) + 0.01
 
 
 def test_a_long_fine_tune_stays_where_examples_put_the_label(awe_by_example):
