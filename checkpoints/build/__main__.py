@@ -57,10 +57,14 @@ def main() -> None:
         write(model, base, checkpoint.read_word_table(base / checkpoint_files.WORDS))
         return
     stage_names = parsed.stages.split(",")
+    words = build_base(parsed, stage_names) if set(stage_names) - {AV} else None  # None: the shipped word table
     if AV in stage_names:
-        write(build_av(parsed.data, parsed.seed, parsed.work), parsed.output / AV)
-    if not set(stage_names) - {AV}:
-        return
+        table = checkpoint.read_word_table(words)
+        write(build_av(parsed.data, table, parsed.seed, parsed.work), parsed.output / AV)
+
+
+def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
+    """Build the stages of `base` that are asked for. Returns the file of its word table."""
     texts = training_texts(parsed.data)
     digest = key(checkpoint.VERSION, recipes.REVISION["text"], VOCABULARY, TABLE_WORDS, TABLE_DIM, texts)
     trunk, words = parsed.work / f"trunk-{digest}", parsed.work / f"words-{digest}.bin"
@@ -80,6 +84,7 @@ def main() -> None:
     if "base" in stage_names:
         model = base_of(parts, untrained, parsed.reports)
         write(model, parsed.output / "base", checkpoint.read_word_table(words))
+    return words
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ def calibrated(data: Path, model: EmotionModel, reports: Path) -> EmotionModel:
     return expecting(model, reports)
 
 
-def build_av(data: Path, seed: int, work: Path) -> EmotionModel:
+def build_av(data: Path, words: WordTable, seed: int, work: Path) -> EmotionModel:
     """Train speech and facial action units jointly on RAVDESS actors 1-16, with early stopping on actors 17-20.
 
     The ridge map of speech is fitted on TESS and EMO-DB as well.
@@ -173,7 +173,7 @@ def build_av(data: Path, seed: int, work: Path) -> EmotionModel:
     modalities = recipes.voice_and_face_modalities(columns)
     revisions = [recipes.REVISION[name] for name in modalities]
     run = work / f"run-{AV}-{key(revisions, hash_of(rows), hash_of(valid), hash_of(ridge_rows))}"
-    recipe = recipes.voice_and_face(modalities, checkpoint.read_word_table(), seed)
+    recipe = recipes.voice_and_face(modalities, words, seed)
     model, _ = train(recipe, rows, valid, ridge_rows=ridge_rows, execution=Execution(progress=True, resume=run))
     provenance = {
         "trained_on": {"audio": list(AUDIO_CORPORA), "video": ["ravdess"]},
