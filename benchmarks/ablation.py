@@ -161,7 +161,7 @@ def tables(
         means = by_seed.mean()
         first = by_seed if first is None else first
         if len(seeds) > 1:  # of the gain over the first row, seed by seed: what seeds share is no noise
-            gains = by_seed - first if len(rows) else by_seed
+            gains = by_seed if first is by_seed else by_seed - first
             means = pd.concat([means, gains.std(ddof=1).add_suffix(" sd")])
         rows[name] = means
         print(f"{name:62}" + "  ".join(f"{key} {value:.4f}" for key, value in means.items()), flush=True)
