@@ -1,0 +1,188 @@
+"""A dialogue in progress: turns are added one at a time, and each is answered in the context of the earlier ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from emoembed.encoders.context import ContextState, in_context
+from emoembed.errors import InputError
+from emoembed.model.model import EmotionModel
+from emoembed.prediction import process
+from emoembed.prediction.answer import LabelSet, answer
+from emoembed.prediction.dialogue.result import TurnResult
+from emoembed.prediction.result import Result
+from emoembed.reading.items import Item, batch_of
+from emoembed.reading.turns import Turn, read_turn
+
+STATE_VERSION = 1
+
+
+class Dialogue:
+    """A dialogue in progress, of which only a state of fixed size is kept. `Recognizer.dialogue` returns one.
+
+    Args:
+        model: the model that scores.
+        labels: the labels of every turn.
+        multi_label: give every label its own probability.
+        skip: leave out sources that cannot be used, instead of raising an error.
+        strength: weight of the mean of the earlier turns.
+    """
+
+    def __init__(
+        self, model: EmotionModel, labels: LabelSet, *, multi_label: bool = False, skip: bool = False, strength: float
+    ) -> None:
+        self.model, self.labels = model, labels
+        self.multi_label, self.skip, self.strength = multi_label, skip, strength
+        self.context = ContextState()
+        self.position = 0
+        self.clock = 0.0
+
+    def add(
+        self,
+        text: str | None = None,
+        audio: Any = None,
+        video: Any = None,
+        *,
+        speaker: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> TurnResult:
+        """Answer the next turn in the context of the earlier ones.
+
+        Args:
+            text, audio, video: as for `emoembed.predict`, in any combination. A turn without any of them is a gap.
+            speaker, start, end: as in `emoembed.reading.turns.Turn`.
+
+        Raises:
+            InputError: an argument has a wrong value, or the turn starts before an earlier one.
+            MediaError, MissingFileError: as `predict` raises them. The dialogue stays as it was.
+        """
+        return self.answer([Turn(text, audio, video, speaker, start, end)])[0]
+
+    @torch.inference_mode()
+    def answer(self, turns: Sequence[Turn]) -> list[TurnResult]:
+        """Answer the next turns, computed as one batch. If one of them cannot be used, no turn is added."""
+        process.require_no_fork()
+        clock = self._check_times(turns)
+        items = [read_turn(self.model, turn, self.position + i, skip=self.skip) for i, turn in enumerate(turns)]
+        own_points = self.model.encode(batch_of(self.model, [item.readings for item in items]))
+        moved_points = {name: points.clone() for name, points in own_points.items()}
+        context = self.context
+        earlier_turns = []
+        for row, item in enumerate(items):
+            turn_points = {name: own_points[name][row] for name in item.readings}
+            for name, moved in in_context(turn_points, context, self.strength).items():
+                moved_points[name][row] = moved
+            earlier_turns.append(context.turns)
+            context = context.add(self._differences(turn_points, item))
+        alone, together = self._results(own_points, items), self._results(moved_points, items)
+        answers = [
+            _turn_result(together[row], alone[row], self.position + row, turn, earlier_turns[row])
+            for row, turn in enumerate(turns)
+        ]
+        self.context, self.position, self.clock = context, self.position + len(turns), clock
+        return answers
+
+    def _differences(self, points: Mapping[str, Tensor], item: Item) -> dict[str, Tensor]:
+        """A turn's points minus the background. A text that is not understood does not inform later turns."""
+        understood = [name for name in points if item.readings[name].understood]
+        sizes = {name: self.model.config.modalities[name].embed_dim for name in understood}
+        return {name: points[name][:size] - self.model.modality(name).background[:size] for name, size in sizes.items()}
+
+    def _results(self, points: Mapping[str, Tensor], items: Sequence[Item]) -> list[Result]:
+        """Results of the items; without label and scores for an item without readings."""
+        usable_rows = [row for row, item in enumerate(items) if item.readings]
+        usable_points = {name: matrix[usable_rows] for name, matrix in points.items()}
+        usable_items = [items[row] for row in usable_rows]
+        answers = iter(
+            answer(self.model, usable_points, usable_items, self.labels, multi_label=self.multi_label, risk=None)
+        )
+        return [
+            next(answers) if item.readings else Result(None, {}, {}, dict(item.absent), self.multi_label)
+            for item in items
+        ]
+
+    def _check_times(self, turns: Sequence[Turn]) -> float:
+        """The start of the latest turn. Raises InputError if the starts run backwards."""
+        clock = self.clock
+        for i, turn in enumerate(turns):
+            if turn.start is not None and turn.start < clock:
+                raise InputError(
+                    f"turn {self.position + i} starts at {turn.start:g} s, before an earlier turn, which starts at "
+                    f"{clock:g} s; add turns in the order of their start"
+                )
+            clock = clock if turn.start is None else float(turn.start)
+        return clock
+
+    def state(self) -> dict[str, Any]:
+        """The state as plain values, ready for `json.dumps`. `Recognizer.dialogue(labels, state=...)` resumes it."""
+        return {
+            "version": STATE_VERSION,
+            "model": _fingerprint(self.model),
+            "position": self.position,
+            "clock": self.clock,
+            "turns": self.context.turns,
+            "counts": dict(self.context.counts),
+            "sums": {name: values.tolist() for name, values in self.context.sums.items()},
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state of `state`.
+
+        Raises:
+            InputError: the value is not such a state, or belongs to another model.
+        """
+        try:
+            if state["version"] != STATE_VERSION:
+                raise InputError(
+                    f"the state of the dialogue has version {state['version']!r}; expected {STATE_VERSION}"
+                )
+            if state["model"] != _fingerprint(self.model):
+                raise InputError("the state of the dialogue belongs to another model; resume it with the same model")
+            device = self.model.space.centre.device
+            sums = {name: torch.tensor(values, device=device) for name, values in state["sums"].items()}
+            counts = {name: int(state["counts"][name]) for name in sums}
+            sizes = {name: (self.model.config.modalities[name].embed_dim,) for name in sums}
+            if (
+                any(tuple(sums[name].shape) != size for name, size in sizes.items())
+                or min(counts.values(), default=1) < 1
+            ):
+                raise InputError("the state of the dialogue has sums of a wrong size")
+            context = ContextState(sums, counts, int(state["turns"]))
+            self.context, self.position, self.clock = context, int(state["position"]), float(state["clock"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"this is not a state of a dialogue: {error!r}; give the result of Dialogue.state"
+            ) from error
+
+
+def _fingerprint(model: EmotionModel) -> str:
+    """A short hash of what the points of earlier turns depend on: another model has another one."""
+    digest = hashlib.sha256(json.dumps(sorted(model.modalities)).encode())
+    for _, modality in model.each_modality():
+        digest.update(modality.background.cpu().numpy().tobytes())
+        digest.update(modality.shift.cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _turn_result(result: Result, alone: Result, position: int, turn: Turn, context_turns: int) -> TurnResult:
+    values = {field.name: getattr(result, field.name) for field in fields(Result)}
+    return TurnResult(
+        **values,
+        turn=position,
+        speaker=turn.speaker,
+        start=turn.start,
+        end=turn.end,
+        text=turn.text,
+        alone=alone,
+        context_turns=context_turns,
+    )
