@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from emoembed.prediction.public import load, predict
     from emoembed.prediction.recognizer import Recognizer
     from emoembed.prediction.result import Result
+    from emoembed.reading.transcripts import read_transcript
 
 __version__ = "0.1.0"
-__all__ = ["EmoembedError", "EmotionModel", "Label", "Recognizer", "Result", "load", "predict"]
+__all__ = ["EmoembedError", "EmotionModel", "Label", "Recognizer", "Result", "load", "predict", "read_transcript"]
 
 _MODULES = {
     "EmoembedError": "emoembed.errors",
@@ -23,6 +24,7 @@ _MODULES = {
     "Result": "emoembed.prediction.result",
     "load": "emoembed.prediction.public",
     "predict": "emoembed.prediction.public",
+    "read_transcript": "emoembed.reading.transcripts",
 }
 
 

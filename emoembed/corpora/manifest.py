@@ -218,7 +218,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 def _read_delimited(path: Path, columns: Sequence[str], separator: str | None) -> pd.DataFrame:
     """Read a delimited table; the separator is the one that splits the first row into the most cells."""
-    text = _read_decoded(path)
+    text = read_decoded(path)
     header = text.split("\n", 1)[0]
     separators = (separator,) if separator else (",", ";", "\t")
     best_separator = max(separators, key=header.count if '"' not in header else lambda mark: _count_cells(header, mark))
@@ -232,7 +232,8 @@ def _count_cells(line: str, separator: str) -> int:
         return 0
 
 
-def _read_decoded(path: Path) -> str:
+def read_decoded(path: Path) -> str:
+    """The text of a file in UTF-8, UTF-16 or, with a warning, Windows-1252. Raises CorpusError for others."""
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -1,0 +1,263 @@
+"""Read the transcript of a dialogue into turns: subtitles, CHAT, speech recognition, speaker diarization, tables."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from emoembed.corpora import manifest
+from emoembed.corpora.files import existing
+from emoembed.errors import CorpusError, InputError
+from emoembed.reading.turns import TURN_KEYS, UNREAD, Turn, turns_of
+
+NAME = r"[^\W\d_][^\n:]{0,39}?"
+"""A speaker's name before a colon, such as `Anna`, `Dr. O'Neil` or `SPEAKER_00`; its length is limited."""
+MOST_WORDS = 4
+"""More words before a colon are part of a sentence, not a name."""
+_NAMED = re.compile(rf"\s*({NAME}):(?:\s+(.*)|$)", re.DOTALL)
+_CLOCK = re.compile(r"\s*[\[(]?((?:\d{1,3}:)?\d{1,2}:\d{2}(?:[.,]\d{1,3})?)[\])]?\s*(?:[-\u2013]\s+)?(?=\S)")
+_VOICE, _TAG = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>"), re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
+_SEGMENT_KEYS = ("turnLevelTranscription", "segments", "diarization", "exclusive_diarization", "exclusiveDiarization")
+_TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
+
+
+def read_transcript(
+    path: str | Path,
+    *,
+    audio: str | Path | None = None,
+    video: str | Path | None = None,
+    join: float | None = None,
+) -> list[Turn]:
+    """Read a transcript into turns for `predict_dialogue`, in the order of their start.
+
+    | suffix | form |
+    |---|---|
+    | `.vtt`, `.srt` | WebVTT, with voice tags or `Name: text`; SubRip |
+    | `.cha` | CHAT of TalkBank; needs `pip install "emoembed[chat]"` |
+    | `.json` | segments of whisper or whisperX; speaker diarization of pyannote |
+    | `.txt` | lines `Name: text`, which may begin with a time such as `[00:01:02]` |
+    | `.jsonl`, `.csv`, `.tsv`, `.parquet`, `.xlsx` | rows whose columns are the fields of `Turn` |
+
+    Args:
+        path: the transcript.
+        audio: the recording of the dialogue. Each turn reads its part of it.
+        video: the video of the dialogue, as for `audio`. The turns of all speakers read the same picture.
+        join: join turns that follow each other, of the same speaker, with a gap of at most this many seconds. Turns
+            without times are joined too. By default no turns are joined.
+
+    Raises:
+        MissingFileError: there is no such transcript.
+        CorpusError: the file is not in its form, or has no turns.
+        InputError: the suffix is unknown, the transcript has no times for the recording, or `join` is negative.
+    """
+    path = existing(Path(path))
+    if join is not None and (isinstance(join, bool) or not isinstance(join, int | float) or not join >= 0):
+        raise InputError(f"join must be a number of seconds of at least 0, or None; given {join!r:.40}")
+    turns = _read_turns(path)
+    if not turns:
+        raise CorpusError(f"{path} has no turns")
+    if all(turn.start is not None for turn in turns) and all(turn.turn is None for turn in turns):
+        turns = sorted(turns, key=lambda turn: turn.start or 0.0)
+    recordings = {name: str(file) for name, file in (("audio", audio), ("video", video)) if file is not None}
+    if recordings:
+        untimed = next((i for i, turn in enumerate(turns) if turn.start is None), None)
+        if untimed is not None:
+            raise InputError(f"turn {untimed} of {path} has no start, so its part of the recording is unknown")
+        turns = [replace(turn, **recordings) for turn in turns]
+    elif all(turn.text is None and turn.audio is None and turn.video is None for turn in turns):
+        raise InputError(f"{path} has no texts, only speakers and times; give the recording with audio=")
+    return turns if join is None else _joined(turns, join)
+
+
+def _read_turns(path: Path) -> list[Turn]:
+    suffix = path.suffix.lower()
+    readers: dict[str, Callable[[Path], Iterable[Mapping[str, Any]]]] = {
+        ".vtt": _read_subtitles,
+        ".srt": _read_subtitles,
+        ".cha": _read_chat,
+        ".json": _read_json,
+        ".txt": _read_named_lines,
+        **dict.fromkeys(_TABLES, _read_table),
+    }
+    if suffix not in readers:
+        raise InputError(f"{path}: a transcript is one of {', '.join(readers)}, not {suffix!r}")
+    rows = list(readers[suffix](path))
+    try:
+        return turns_of(rows) if rows else []
+    except InputError as error:
+        raise CorpusError(f"{path}: {error}") from error
+
+
+def _read_subtitles(path: Path) -> list[dict[str, Any]]:
+    """Cues of WebVTT or SubRip. A voice tag or, if most cues have one, a `Name:` gives the speaker."""
+    import webvtt
+
+    kind = path.suffix.lower()[1:]
+    try:
+        captions = webvtt.from_buffer(io.StringIO(manifest.read_decoded(path)), format=kind)
+    except webvtt.errors.MalformedFileError as error:
+        raise CorpusError(f"{path} is not a {kind.upper()} file: {error}") from error
+    cues = [
+        {"text": text, "speaker": voice, "start": _seconds(caption.start), "end": _seconds(caption.end)}
+        for caption in captions
+        for voice, text in _voices(caption.raw_text)
+    ]
+    named = [_split_name(cue["text"] or "") for cue in cues]
+    if not any(cue["speaker"] for cue in cues) and 2 * sum(name is not None for name, _ in named) >= len(cues):
+        for cue, (name, text) in zip(cues, named, strict=True):
+            cue["speaker"], cue["text"] = name, text or None
+    return cues
+
+
+def _voices(cue: str) -> list[tuple[str | None, str | None]]:
+    """The voices of a cue and what each says, without tags."""
+    before, *voices = _VOICE.split(cue)
+    parts = [(None, before), *zip(voices[::2], voices[1::2], strict=True)]
+    plain = [
+        (html.unescape(voice).strip() if voice else None, " ".join(html.unescape(_TAG.sub("", text)).split()))
+        for voice, text in parts
+    ]
+    return [(voice, text or None) for voice, text in plain if voice or text] or [(None, None)]
+
+
+def _read_chat(path: Path) -> list[dict[str, Any]]:
+    """Main tiers of CHAT, with the codes of transcription removed."""
+    if find_spec("pylangacq") is None:
+        raise InputError(f'{path}: reading CHAT needs pylangacq; install it with pip install "emoembed[chat]"')
+    import pylangacq
+
+    text = manifest.read_decoded(path)
+    try:
+        chat = pylangacq.CHAT.from_strs([text], strict=False)
+        utterances = chat.utterances()
+    except (ValueError, OSError) as error:
+        raise CorpusError(f"{path} is not a CHAT file: {error}") from error
+    names = {participant.code: participant.name or participant.code for participant in chat.participants()}
+    rows = []
+    for utterance in utterances:
+        words = [token.word.replace("+", " ").replace("_", " ") for token in utterance.tokens or ()]
+        start, end = (mark / 1000 for mark in utterance.time_marks) if utterance.time_marks else (None, None)
+        spoken = " ".join(words) if any(re.search(r"\w", word) for word in words) else None
+        speaker = names.get(utterance.participant, utterance.participant)
+        rows.append({"text": spoken, "speaker": speaker, "start": start, "end": end})
+    return rows
+
+
+def _read_json(path: Path) -> list[dict[str, Any]]:
+    """Segments of whisper and whisperX, and of pyannote's speaker diarization."""
+    try:
+        content = json.loads(manifest.read_decoded(path))
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"{path} is not JSON: {error}") from error
+    while isinstance(content, dict) and isinstance(content.get("output"), dict):  # a job of pyannoteAI
+        content = content["output"]
+    if isinstance(content, dict) and isinstance(content.get("content"), list):  # an annotation of pyannote.core
+        content = [_annotation_segment(track) for track in content["content"]]
+    if isinstance(content, dict):
+        content = next((content[key] for key in _SEGMENT_KEYS if content.get(key) is not None), content)
+    if not isinstance(content, list) or not all(isinstance(segment, dict) for segment in content):
+        raise CorpusError(
+            f"{path} is not a transcript; expected segments with text, start, end and speaker, as whisperX writes "
+            "them, or the speaker diarization of pyannote"
+        )
+    keys = ("text", "speaker", "start", "end")
+    rows = [{key: segment[key] for key in keys if segment.get(key) is not None} for segment in content]
+    if not any(rows):
+        raise CorpusError(f"{path}: its segments have none of {', '.join(keys)}")
+    return [{**row, "text": str(row["text"]).strip() or None} if "text" in row else row for row in rows]
+
+
+def _annotation_segment(track: Any) -> Any:
+    if not isinstance(track, dict) or not isinstance(track.get("segment"), dict):
+        return track
+    return {"speaker": track.get("label"), **track["segment"]}
+
+
+def _read_named_lines(path: Path) -> list[dict[str, Any]]:
+    """Lines `Name: text`. A line without a name continues the turn before it. A time at the start is the start."""
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(manifest.read_decoded(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        clock = _CLOCK.match(line)
+        name, text = _split_name(line[clock.end() :] if clock else line)
+        if name is not None:
+            start = _seconds(clock[1].replace(",", ".")) if clock else None
+            rows.append({"speaker": name, "text": text, "start": start})
+        elif rows:
+            rows[-1]["text"] = f"{rows[-1]['text']} {line.strip()}".strip()
+        else:
+            raise CorpusError(f"{path}, line {number}: expected 'Name: text'; found {line.strip()!r:.60}")
+    for row, following in pairwise(rows):
+        if row["start"] is not None and following["start"] is not None and following["start"] > row["start"]:
+            row["end"] = following["start"]
+    return [{**row, "text": row["text"] or None} for row in rows]
+
+
+def _read_table(path: Path) -> list[dict[str, Any]]:
+    """Rows of a table. Other columns than those of a turn are not read. Media paths are relative to the file."""
+    table = manifest.read_table(path, ())
+    if not {"text", "audio", "video"} & set(table.columns):
+        columns = ", ".join(map(str, table.columns))
+        raise CorpusError(f"{path} has no column text, audio or video; its columns are {columns}")
+    columns = [column for column in table.columns if column in (*TURN_KEYS, *UNREAD)]
+    rows = table[columns].astype(object).where(table[columns].notna(), None).to_dict("records")
+    return [_typed_row({str(key): value for key, value in row.items()}, i, path) for i, row in enumerate(rows)]
+
+
+def _typed_row(row: dict[str, Any], position: int, path: Path) -> dict[str, Any]:
+    """A row of a table with numbers for times, absolute paths, and None for empty cells."""
+    row = {key: None if isinstance(value, str) and not value.strip() else value for key, value in row.items()}
+    for key, number in (("start", float), ("end", float), ("turn", int)):
+        if isinstance(row.get(key), str):
+            try:
+                row[key] = number(row[key])
+            except ValueError as error:
+                raise CorpusError(f"{path}, row {position + 1}: {key} must be a number; given {row[key]!r}") from error
+    paths = {key: str(path.parent / str(row[key])) for key in ("audio", "video") if row.get(key) is not None}
+    texts = {key: str(row[key]) for key in ("text", "speaker") if row.get(key) is not None}
+    return {**row, **paths, **texts}
+
+
+def _split_name(line: str) -> tuple[str | None, str]:
+    """`Name: text` -> the name and the text; the name is None if the line does not begin with one."""
+    named = _NAMED.match(line)
+    if named is None or len(named[1].split()) > MOST_WORDS:
+        return None, line.strip()
+    return named[1].strip(), (named[2] or "").strip()
+
+
+def _seconds(clock: str) -> float:
+    """A time such as `01:02:03.456` in seconds."""
+    seconds = 0.0
+    for part in clock.split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds
+
+
+def _joined(turns: Sequence[Turn], gap: float) -> list[Turn]:
+    """Join turns of one speaker that follow each other with at most `gap` seconds between them."""
+    joined: list[Turn] = []
+    for turn in turns:
+        if joined and _continues(joined[-1], turn, gap):
+            last = joined[-1]
+            ends = [end for end in (last.end, turn.end) if end is not None]
+            text = " ".join(part for part in (last.text, turn.text) if part) or None
+            joined[-1] = replace(last, text=text, end=max(ends) if len(ends) == 2 else None)
+        else:
+            joined.append(turn)
+    return joined
+
+
+def _continues(last: Turn, turn: Turn, gap: float) -> bool:
+    """Whether a turn continues the one before it: same speaker and recording, and a short gap."""
+    same = turn.speaker is not None and (last.speaker, last.audio, last.video) == (turn.speaker, turn.audio, turn.video)
+    return same and (last.end is None or turn.start is None or turn.start - last.end <= gap)
