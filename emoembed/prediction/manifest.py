@@ -12,8 +12,8 @@ import contextlib
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -27,7 +27,9 @@ from emoembed.corpora.corpus import COLUMNS, Corpus
 from emoembed.corpora.tables import require_output
 from emoembed.errors import LabelError
 from emoembed.labels.emotion import Labels, resolve
-from emoembed.prediction.arguments import AnswerOptions, Options, options_of
+from emoembed.prediction.arguments import AnswerOptions, options_of
+from emoembed.prediction.dialogue.result import TurnResult
+from emoembed.prediction.dialogue.rows import dialogue_rows, score_dialogues
 from emoembed.prediction.progress import Progress
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
@@ -36,6 +38,8 @@ from emoembed.reading.sources import Sources, as_corpus, present_modalities, rea
 
 RESULT_COLUMNS = ("label", "confidence", "notes", "absent")
 """Output columns after those of the manifest and before the modality weights and the label scores."""
+DIALOGUE_COLUMNS = ("label_alone", "context_turns")
+"""Output columns after the modality weights, if rows are scored in the context of their dialogues."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ def predict_manifest(
     output: str | Path,
     *,
     batch_size: int = 32,
+    context: bool | float = False,
     progress: bool = False,
     **options: Unpack[AnswerOptions],
 ) -> Summary:
@@ -63,8 +68,8 @@ def predict_manifest(
 
     The table has the columns of the manifest, then `label`, `confidence`, `notes` and `absent` (why a modality could
     not be used), a weight for each modality such as `weight_text`, a score for each label, and `error`. A column of
-    the manifest with one of these names is renamed to `input_NAME`. If the output is a symbolic link, its target is
-    written.
+    the manifest with one of these names is renamed to `input_NAME`. With `context`, the table also has `label_alone`
+    and `context_turns`. If the output is a symbolic link, its target is written.
 
     Args:
         recognizer: the recognizer that scores. Modalities that it does not read are ignored.
@@ -72,6 +77,9 @@ def predict_manifest(
         labels: as in `predict`.
         output: a `.csv`, `.tsv`, `.jsonl`, `.parquet` or `.xlsx` file; `NAME.part` until all rows are written.
         batch_size: texts per batch.
+        context: True scores the rows that name a `dialogue` in the context of its earlier turns; see
+            `Recognizer.predict_dialogue`. Turns have the order of the column `turn`, or else of `start`. A number sets
+            the strength. By default each row is scored alone.
         progress: show progress on stderr: a bar, or without a terminal a line every 30 seconds.
         options: `multi_label` and `abstain`, as in `predict`. A row on which the model abstains has no label.
 
@@ -80,7 +88,8 @@ def predict_manifest(
 
     Raises:
         LabelError: a label has the name of an output column, or is not a valid label.
-        InputError: the model reads none of the manifest's modalities, or an option has a wrong value.
+        InputError: the model reads none of the manifest's modalities, an option has a wrong value, or the dialogues
+            that `context` needs are missing or have a `turn` twice.
         OutputError: the table cannot be written, or another process is writing it.
     """
     require_output(output, source)
@@ -88,27 +97,42 @@ def predict_manifest(
     corpus = as_corpus(source)
     names = _check_labels(recognizer, labels)
     modalities = usable_modalities(recognizer.model, corpus, present_modalities(corpus))
-    recognizer.risk(checked.abstain, modalities)  # a wrong value fails once here instead of in every row
-    weights = [f"weight_{name}" for name in modalities]
-    clashing_names = {"id", "error", *RESULT_COLUMNS, *weights} & set(names)
-    if clashing_names:
-        raise LabelError(f"label {clashing_names.pop()!r} is a column of the output itself; use another spelling")
-    input_columns = _input_columns(corpus, source, {*RESULT_COLUMNS, *weights, *names, "error"})
-    made_from = fingerprint(recognizer, corpus, labels, names, checked, input_columns)
     asked = {"labels": labels, "multi_label": checked.multi_label, "abstain": checked.abstain}
-    columns = [*input_columns, *RESULT_COLUMNS, *weights, *names, "error"]
+    score = _scorer(recognizer, corpus, modalities, asked, batch_size, context)
+    result_columns = _result_columns(modalities, names, context is not False)
+    input_columns = _input_columns(corpus, source, {*result_columns, "error"})
+    made_from = fingerprint(recognizer, corpus, labels, names, (checked, context), input_columns)
+    columns = [*input_columns, *result_columns, "error"]
     with ResumableTable(Path(os.path.realpath(output)), columns, made_from) as table:
-        rows = sources_of(corpus, modalities)
-        batches = _score_batches(recognizer, rows, batch_size, asked, table.rows)
-        with Progress(len(rows), corpus.name, shown=progress, begin=table.rows) as bar:
-            for first, results in batches:
+        with Progress(len(corpus.samples), corpus.name, shown=progress, begin=table.rows) as bar:
+            for first, results in score(table.rows):
                 for position, (result, failure) in enumerate(results, first):
                     cells = [column.iloc[position] for column in input_columns.values()]
                     table.write([*map(_plain_value, cells), *_result_cells(result, modalities, names), failure])
                 table.flush(first + len(results))
                 bar.to(first + len(results))
         failures, absent = table.finish(list(corpus.samples["id"]))
-    return Summary(len(rows), failures, absent, table.resumed)
+    return Summary(len(corpus.samples), failures, absent, table.resumed)
+
+
+def _scorer(
+    recognizer: Recognizer,
+    corpus: Corpus,
+    modalities: Sequence[str],
+    asked: Mapping[str, Any],
+    batch_size: int,
+    context: bool | float,
+) -> Callable[[int], Iterator[tuple[int, Sequence[tuple[Result, str]]]]]:
+    """A function that scores the rows from a position on. A wrong option fails here, not in every row."""
+    rows = sources_of(corpus, modalities)
+    if context is False:
+        recognizer.risk(asked["abstain"], modalities)
+        return lambda begin: _score_batches(recognizer, rows, batch_size, asked, begin)
+    options = {**asked} if context is True else {**asked, "strength": context}
+    recognizer.dialogue(**options)
+    groups = dialogue_rows(corpus)
+    speakers = list(corpus.samples["speaker"])
+    return lambda begin: score_dialogues(recognizer, groups, rows, speakers, options, batch_size, begin)
 
 
 def score_rows(
@@ -184,7 +208,8 @@ def _result_cells(result: Result, usable: Sequence[str], names: Sequence[str]) -
     notes = "; ".join(f"{note.modality} {note.code}: {note.text}" for note in result.notes)
     confidence = None if math.isnan(result.confidence) else result.confidence
     absent = _join_reasons(result.absent) if result.scores else ""
-    return [result.label, confidence, notes, absent, *weights, *scores]
+    context = [result.alone.label, result.context_turns] if isinstance(result, TurnResult) else []
+    return [result.label, confidence, notes, absent, *weights, *context, *scores]
 
 
 def _check_labels(recognizer: Recognizer, labels: Labels | None) -> tuple[str, ...]:
@@ -197,6 +222,15 @@ def _check_labels(recognizer: Recognizer, labels: Labels | None) -> tuple[str, .
     with torch.inference_mode():
         recognizer.model.label_points(requested_labels)
     return tuple(resolve(requested_labels))
+
+
+def _result_columns(modalities: Sequence[str], names: Sequence[str], context: bool) -> list[str]:
+    """The columns of the results. Raises LabelError if a label has the name of one of the others."""
+    columns = [*RESULT_COLUMNS, *(f"weight_{name}" for name in modalities), *(DIALOGUE_COLUMNS if context else ())]
+    clashing_names = {"id", "error", *columns} & set(names)
+    if clashing_names:
+        raise LabelError(f"label {clashing_names.pop()!r} is a column of the output itself; use another spelling")
+    return [*columns, *names]
 
 
 def _input_columns(corpus: Corpus, source: Corpus | str | Path, reserved_names: set[str]) -> dict[str, pd.Series]:
@@ -239,7 +273,7 @@ def fingerprint(
     corpus: Corpus,
     labels: Labels | None,
     names: Sequence[str],
-    options: Options,
+    settings: object,
     carried: Mapping[str, pd.Series],
 ) -> str:
     """A hash of everything that the output depends on: rows, media files, model and options."""
@@ -251,7 +285,7 @@ def fingerprint(
         emoembed.__version__,
         label_descriptions,
         tuple(names),
-        astuple(options),
+        settings,
         list(carried),
         model.config.to_dict(),
         model.state.to_dict(),

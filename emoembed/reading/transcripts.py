@@ -66,12 +66,14 @@ def read_transcript(
         raise CorpusError(f"{path} has no turns")
     if all(turn.start is not None for turn in turns) and all(turn.turn is None for turn in turns):
         turns = sorted(turns, key=lambda turn: turn.start or 0.0)
-    recordings = {name: str(file) for name, file in (("audio", audio), ("video", video)) if file is not None}
-    if recordings:
+    if audio is not None or video is not None:
         untimed = next((i for i, turn in enumerate(turns) if turn.start is None), None)
         if untimed is not None:
             raise InputError(f"turn {untimed} of {path} has no start, so its part of the recording is unknown")
-        turns = [replace(turn, **recordings) for turn in turns]
+        turns = [
+            replace(turn, audio=str(audio) if audio else turn.audio, video=str(video) if video else turn.video)
+            for turn in turns
+        ]
     elif all(turn.text is None and turn.audio is None and turn.video is None for turn in turns):
         raise InputError(f"{path} has no texts, only speakers and times; give the recording with audio=")
     return turns if join is None else _joined(turns, join)
@@ -105,9 +107,9 @@ def _read_subtitles(path: Path) -> list[dict[str, Any]]:
         captions = webvtt.from_buffer(io.StringIO(manifest.read_decoded(path)), format=kind)
     except webvtt.errors.MalformedFileError as error:
         raise CorpusError(f"{path} is not a {kind.upper()} file: {error}") from error
-    cues = [
+    cues: list[dict[str, Any]] = [
         {"text": text, "speaker": voice, "start": _seconds(caption.start), "end": _seconds(caption.end)}
-        for caption in captions
+        for caption in captions.captions
         for voice, text in _voices(caption.raw_text)
     ]
     named = [_split_name(cue["text"] or "") for cue in cues]
@@ -146,7 +148,8 @@ def _read_chat(path: Path) -> list[dict[str, Any]]:
         words = [token.word.replace("+", " ").replace("_", " ") for token in utterance.tokens or ()]
         start, end = (mark / 1000 for mark in utterance.time_marks) if utterance.time_marks else (None, None)
         spoken = " ".join(words) if any(re.search(r"\w", word) for word in words) else None
-        speaker = names.get(utterance.participant, utterance.participant)
+        code = utterance.participant or ""
+        speaker = names.get(code, code) or None
         rows.append({"text": spoken, "speaker": speaker, "start": start, "end": end})
     return rows
 
@@ -206,10 +209,11 @@ def _read_table(path: Path) -> list[dict[str, Any]]:
     """Rows of a table. Other columns than those of a turn are not read. Media paths are relative to the file."""
     table = manifest.read_table(path, ())
     if not {"text", "audio", "video"} & set(table.columns):
-        columns = ", ".join(map(str, table.columns))
-        raise CorpusError(f"{path} has no column text, audio or video; its columns are {columns}")
+        listed = ", ".join(map(str, table.columns))
+        raise CorpusError(f"{path} has no column text, audio or video; its columns are {listed}")
     columns = [column for column in table.columns if column in (*TURN_KEYS, *UNREAD)]
-    rows = table[columns].astype(object).where(table[columns].notna(), None).to_dict("records")
+    table = table[columns].astype(object)
+    rows = table.where(table.notna(), None).to_dict("records")
     return [_typed_row({str(key): value for key, value in row.items()}, i, path) for i, row in enumerate(rows)]
 
 
