@@ -18,17 +18,20 @@ from emoembed.interfaces.printing import print_failures, to_json
 
 if TYPE_CHECKING:
     from emoembed.corpora.corpus import Corpus
+    from emoembed.prediction.dialogue.result import DialogueResult
     from emoembed.prediction.result import Result
 
-USUAL_RISK = "usual"
-"""The value of `--abstain` without a number: the share that `abstain=True` means in Python."""
+USUAL = "usual"
+"""The value of `--abstain` and `--context` without a number: what True means in Python."""
+BATCH_SIZE, TEXT_SHOWN = 32, 50
+NUMBER_OR_NONE = ("--abstain", "--context")
 
 
 class PredictCommand(TyperCommand):
-    """A command whose options take several values or none: `--audio a.wav b.wav`, `--abstain`."""
+    """A command whose options take several values or none: `--audio a.wav b.wav`, `--abstain`, `--context`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat the option before each file, and add the usual share to `--abstain` without a number."""
+        """Repeat the option before each file, and a value to `--abstain` and `--context` without a number."""
         return super().parse_args(ctx, spread(args))
 
 
@@ -45,6 +48,8 @@ class Predict(BatchOptions, LabelOptions):
         emoembed predict --audio interviews/*.wav --labels relief,joy --output scores.csv
 
         emoembed predict --manifest clips.csv --output scores.csv --multi-label
+
+        emoembed predict --dialogue call.vtt --audio call.wav --labels frustrated,relieved --plot call.png
     """
 
     text: Annotated[str | None, typer.Option(help="A sentence; - reads standard input.")] = None
@@ -60,8 +65,31 @@ class Predict(BatchOptions, LabelOptions):
         typer.Option(metavar="FILE...", help="A video or an image; or several files, a folder or a pattern."),
     ] = None
     manifest: Annotated[Path | None, typer.Option(metavar="FILE", help=f"Table of items to score: {TABLES}.")] = None
+    dialogue: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Transcript of a dialogue: .vtt, .srt, .cha, .json, .txt or a table. --audio and --video are its "
+            "recording. Each turn is scored in the context of earlier turns.",
+        ),
+    ] = None
+    join: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="With --dialogue: join a speaker's turns with a gap up to this."),
+    ] = None
+    context: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[STRENGTH]",
+            help="With --manifest: score the rows that name a dialogue in the context of its earlier turns. With "
+            "--dialogue: the weight of earlier turns, 0.5 by default.",
+        ),
+    ] = None
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help=f"Table for the scores of many items: {TABLES}.")
+    ] = None
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --dialogue: a picture of it: .png, .svg or .pdf.")
     ] = None
     multi_label: Annotated[bool, typer.Option("--multi-label", help="Give every label its own probability.")] = False
     abstain: Annotated[
@@ -76,6 +104,10 @@ class Predict(BatchOptions, LabelOptions):
 
     def run(self) -> int:
         """Print the result of one item, or write the results of many to a file."""
+        if self.dialogue is not None:
+            return self._predict_dialogue()
+        if self.join is not None or self.plot is not None or (self.context is not None and self.manifest is None):
+            raise InputError("--join and --plot need --dialogue; --context needs --dialogue or --manifest")
         rows = self.manifest or self._many_files()
         if rows is None:
             return self._predict_one()
@@ -112,7 +144,8 @@ class Predict(BatchOptions, LabelOptions):
             self.output,
             multi_label=self.multi_label,
             abstain=self._risk(),
-            batch_size=self.batch_size or 32,
+            batch_size=self.batch_size or BATCH_SIZE,
+            context=self._strength(),
             progress=not self.quiet,  # without a terminal, a line every 30 seconds
         )
         if summary.resumed and not self.quiet:
@@ -121,6 +154,49 @@ class Predict(BatchOptions, LabelOptions):
         if not self.quiet:
             print_failures("scored without a modality", summary.absent)
         return print_failures("failed", summary.failures)
+
+    def _predict_dialogue(self) -> int:
+        from emoembed.corpora.tables import require_output, write_table
+        from emoembed.reading.transcripts import read_transcript
+
+        recordings = [self.audio or [], self.video or []]
+        if self.manifest is not None or self.text is not None or any(len(files) > 1 for files in recordings):
+            raise InputError("--dialogue takes one --audio and one --video at most, and no --text and --manifest")
+        if self.output is not None:
+            require_output(self.output, self.dialogue)
+        audio, video = (files[0] if files else None for files in recordings)
+        turns = read_transcript(self.dialogue or "", audio=audio, video=video, join=self.join)
+        strength = self._strength()
+        options: dict[str, Any] = {} if isinstance(strength, bool) else {"strength": strength}
+        result = self.load().predict_dialogue(
+            turns,
+            self.read_labels(),
+            multi_label=self.multi_label,
+            abstain=self._risk(),
+            errors="skip",
+            batch_size=self.batch_size or BATCH_SIZE,
+            **options,
+        )
+        if self.plot is not None:
+            result.plot(self.plot)
+        if self.output is not None:
+            write_table(result.to_frame().reset_index(), self.output)
+            print(f"{sum(bool(turn.scores) for turn in result)} of {len(result)} turns scored -> {self.output}")
+        elif self.json:
+            print(to_json(result.to_dict()))
+        else:
+            print(readable_dialogue(result))
+        failures = {f"turn {turn.turn}": "; ".join(set(turn.absent.values())) for turn in result if not turn.scores}
+        return print_failures("without an answer", failures)
+
+    def _strength(self) -> bool | float:
+        """Whether rows are scored in context, or the strength of the context."""
+        if self.context is None or self.context == USUAL:
+            return self.context == USUAL
+        try:
+            return float(self.context)
+        except ValueError:
+            raise InputError(f"--context takes a strength, such as 0.5; given {self.context!r}") from None
 
     def _many_files(self) -> Corpus | None:
         """The rows of several files, a folder or a pattern; None for a single file."""
@@ -143,7 +219,7 @@ class Predict(BatchOptions, LabelOptions):
     def _risk(self) -> float | bool:
         if self.abstain is None:
             return False
-        if self.abstain == USUAL_RISK:
+        if self.abstain == USUAL:
             return True
         try:
             return float(self.abstain)
@@ -156,7 +232,7 @@ def _is_folder_or_pattern(path: str) -> bool:
 
 
 def spread(arguments: list[str]) -> list[str]:
-    """Rewrite `--audio a b` to `--audio a --audio b`, and a lone `--abstain` to `--abstain usual`.
+    """Rewrite `--audio a b` to `--audio a --audio b`, and a lone `--abstain` or `--context` to `--abstain usual`.
 
     The value of `--text` may begin with a dash.
     """
@@ -165,8 +241,8 @@ def spread(arguments: list[str]) -> list[str]:
         option, values = remaining_arguments.pop(0), []
         if option == "--text" and remaining_arguments:
             values = [remaining_arguments.pop(0)]
-        elif option == "--abstain" and (not remaining_arguments or remaining_arguments[0].startswith("-")):
-            values = [USUAL_RISK]
+        elif option in NUMBER_OR_NONE and (not remaining_arguments or remaining_arguments[0].startswith("-")):
+            values = [USUAL]
         while option in ("--audio", "--video") and remaining_arguments and not remaining_arguments[0].startswith("-"):
             values.append(remaining_arguments.pop(0))
         rewritten_arguments += [part for value in values for part in (option, value)] or [option]
@@ -182,3 +258,20 @@ def readable(result: Result) -> str:
         lines.append(f"disagreement: {result.disagreement:.2f}")
     lines += [f"absent: {name}: {reason}" for name, reason in result.absent.items()]
     return "\n".join(lines + [f"note: {note} [{note.code}]" for note in result.notes])
+
+
+def readable_dialogue(dialogue: DialogueResult) -> str:
+    """The turns of a dialogue as text, and the summary of each speaker."""
+    table = dialogue.to_frame().astype({"text": object})
+    table["text"] = [(text or "")[:TEXT_SHOWN] for text in table["text"].where(table["text"].notna(), None)]
+    shown = table[["speaker", "start", "text", "label", "confidence"]].dropna(axis=1, how="all")
+    lines = [shown.round(2).astype(object).fillna("").to_string()]
+    for speaker, summary in dialogue.summary().items():
+        shares = ", ".join(f"{label} {share:.2f}" for label, share in summary.shares.items())
+        weighted = f", {summary.seconds:.0f} s" if summary.seconds is not None else ""
+        lines += ["", f"{speaker} ({summary.turns} turns{weighted}): {shares}"]
+        if summary.turning_point:
+            point = summary.turning_point
+            lines.append(f"  turns at {point.turn}: from {point.before} to {point.after}")
+        lines.append(f"  strongest turns: {', '.join(map(str, summary.strongest))}")
+    return "\n".join(lines)

@@ -128,6 +128,12 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
         (("predict", "--manifest", "a.csv", "--labels", "joy"), "give --output"),
         (("predict", "--manifest", "a.csv", "--text", "party"), "many rows are written to --output"),
         (("predict", "--manifest", "no.csv", "--output", "b.csv", "--labels", "joy"), "there is no no.csv"),
+        (("predict", "--text", "party", "--plot", "a.png"), "--join and --plot need --dialogue"),
+        (("predict", "--text", "party", "--context"), "--context needs --dialogue or --manifest"),
+        (("predict", "--dialogue", "a.vtt", "--text", "party"), "no --text and --manifest"),
+        (("predict", "--dialogue", "a.vtt", "--audio", "a.wav", "b.wav"), "one --audio and one --video at most"),
+        (("predict", "--dialogue", "no.vtt", "--context", "much"), "--context takes a strength|there is no no.vtt"),
+        (("predict", "--dialogue", "no.vtt"), "there is no no.vtt"),
         (("evaluate", "nothing", "--data", "."), "there is no corpus 'nothing'"),
         (("evaluate", "meld"), "where is meld?"),
         (("evaluate", "meld", "--seed", "1", "--seeds", "2"), "--seed is one run and --seeds many"),
@@ -365,6 +371,8 @@ def test_wrong_usage_is_exit_code_two(arguments, message, capsys, monkeypatch):
         ("--video *.mp4 --audio a b", "--video *.mp4 --audio a --audio b"),
         ("--text --abstain --abstain", "--text --abstain --abstain usual"),
         ("--abstain 0.1 --text -", "--abstain 0.1 --text -"),
+        ("--context --manifest a.csv", "--context usual --manifest a.csv"),
+        ("--context 2 --manifest a.csv", "--context 2 --manifest a.csv"),
         ("--text", "--text"),
         ("--labels a b", "--labels a b"),
     ],
@@ -440,3 +448,41 @@ def test_warnings_are_one_line_and_shown_as_before_afterwards(tmp_path, capsys):
     told = [line for line in capsys.readouterr().err.splitlines() if "Windows-1252" in line]
     assert len(told) == 1
     assert told[0].startswith("emoembed: warning: ")
+
+
+TALK = "A: party\nB: shout fight\nA:\nB: rain alone\n"
+
+
+def test_predict_a_dialogue_as_text_json_table_and_picture(tiny, capsys, tmp_path):
+    (tmp_path / "talk.txt").write_text(TALK)
+    asked = ("predict", "--dialogue", tmp_path / "talk.txt", "--labels", "joy,anger", "--model", tiny)
+    assert run(*asked) == 1
+    printed = capsys.readouterr()
+    assert "shout fight" in printed.out
+    assert "B (2 turns): " in printed.out
+    assert "1 row without an answer" in printed.err
+    assert "turn 2: nothing to work on" in printed.err
+    run(*asked, "--json", "--context", 2)
+    values = json.loads(capsys.readouterr().out)
+    lines = [("party", "A"), ("shout fight", "B"), (None, "A"), ("rain alone", "B")]
+    turns = [{"text": text, "speaker": speaker} for text, speaker in lines]
+    expected = load(tiny).predict_dialogue(turns, ["joy", "anger"], strength=2)
+    assert values == json.loads(json.dumps(expected.to_dict()))
+    run(*asked, "--output", tmp_path / "turns.csv", "--plot", tmp_path / "talk.png")
+    assert "3 of 4 turns scored" in capsys.readouterr().out
+    assert len(pd.read_csv(tmp_path / "turns.csv")) == 4
+    assert (tmp_path / "talk.png").stat().st_size > 1000
+    run(*asked, "--join", 0)
+    assert "3 turns" not in capsys.readouterr().out
+
+
+def test_predict_the_dialogues_of_a_manifest(tiny, tmp_path):
+    table = pd.DataFrame({"text": ["party", "shout", "rain"], "dialogue": ["d", "d", "e"]})
+    table.to_csv(tmp_path / "in.csv", index=False)
+    asked = ("predict", "--manifest", tmp_path / "in.csv", "--labels", "joy,anger", "--model", tiny)
+    assert run(*asked, "--output", tmp_path / "alone.csv") == 0
+    assert run(*asked, "--output", tmp_path / "context.csv", "--context") == 0
+    assert run(*asked, "--output", tmp_path / "strong.csv", "--context", 4) == 0
+    alone, context, strong = (pd.read_csv(tmp_path / f"{name}.csv")["joy"] for name in ("alone", "context", "strong"))
+    assert (abs(context - alone) > 1e-5).tolist() == [False, True, False]
+    assert abs(strong[1] - alone[1]) > abs(context[1] - alone[1])

@@ -140,6 +140,11 @@ class DialogueResult(list[TurnResult]):
         ]
         return pd.DataFrame(rows).set_index("turn") if rows else pd.DataFrame()
 
+    def to_dict(self) -> dict[str, Any]:
+        """The turns and the summary as plain values, ready for `json.dumps`."""
+        summary = {speaker: part.to_dict() for speaker, part in self.summary().items()}
+        return {"turns": [turn.to_dict() for turn in self], "summary": summary}
+
     def plot(self, path: str | Path) -> Path:
         """Draw the scores over the dialogue, one panel per speaker, into a picture (.png, .svg or .pdf).
 
