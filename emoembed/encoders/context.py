@@ -1,16 +1,29 @@
-"""The context of a turn: the earlier turns of a dialogue move its points."""
+"""The context of a turn: the earlier turns of a dialogue move its points.
+
+The dialogue model of Hazarika et al. 2019 (TL-ERC), with two differences: the recurrence reads the points of the shared
+space, and its output moves the point of the present turn, so that any emotion name can still be the nearest.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from emoembed.encoders.layers import point
 
 STRENGTH = 0.5
-"""Weight of the mean of earlier turns, until training sets another. See `docs/report/dialogue`."""
+"""Weight of the mean of earlier turns, until training sets another."""
+
+
+@dataclass(frozen=True)
+class ContextSettings:
+    """Settings of a trained context."""
+
+    hidden_dim: int = 128
+    """Units of the recurrence over earlier turns; 0 for the mean of earlier turns alone."""
 
 
 @dataclass(frozen=True)
@@ -20,46 +33,135 @@ class ContextState:
     Attributes:
         sums: modality -> sum of the earlier turns' differences from the background, `(embed_dim,)`.
         counts: modality -> number of earlier turns with this modality.
+        hidden: state of the recurrence, `(hidden_dim,)`; None before the first turn, or without a recurrence.
+        speaker: speaker of the last turn.
         turns: number of earlier turns with any modality.
     """
 
     sums: Mapping[str, Tensor] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    hidden: Tensor | None = None
+    speaker: str | None = None
     turns: int = 0
-
-    def add(self, differences: Mapping[str, Tensor]) -> ContextState:
-        """The state after one more turn.
-
-        Args:
-            differences: modality -> the turn's own point minus the background, `(embed_dim,)`. A turn without any
-                modality leaves the state as it is.
-        """
-        if not differences:
-            return self
-        sums = {name: self.sums[name] + value if name in self.sums else value for name, value in differences.items()}
-        counts = {name: self.counts.get(name, 0) + 1 for name in differences}
-        return ContextState({**self.sums, **sums}, {**self.counts, **counts}, self.turns + 1)
 
     def mean(self, modality: str) -> Tensor | None:
         """Mean difference of the earlier turns from the background `(embed_dim,)`; None if no turn has the modality."""
         return self.sums[modality] / self.counts[modality] if modality in self.sums else None
 
 
-def in_context(points: Mapping[str, Tensor], state: ContextState, strength: float = STRENGTH) -> dict[str, Tensor]:
-    """Move the points of a turn: point(z + strength * mean of the earlier turns' differences from the background).
+class ContextEncoder(nn.Module):
+    """Moves the points of a turn: point(z + strength * mean of the earlier differences + W h).
 
-    A point without earlier turns in its modality does not change in any bit. Columns after `embed_dim`, which no label
-    point has, do not change either.
+    A difference is a turn's own point minus the background, the mean point of the training items. h is the state of a
+    GRU that has read the earlier turns: their differences, and whether the speaker changed. W starts at zero, so an
+    untrained context is the mean of earlier turns.
 
     Args:
-        points: modality -> the turn's own point `(point_dim,)`. Its first `embed_dim` columns have norm 1.
-        state: what the earlier turns left.
-        strength: weight of the mean of the earlier turns; 0 for no context.
+        dims: modality -> `embed_dim`.
+        settings: the size of the recurrence.
     """
-    moved = dict(points)
-    for name, own_point in points.items():
-        mean = state.mean(name)
-        if mean is not None and strength:
-            moved[name] = own_point.clone()
-            moved[name][: len(mean)] = point(own_point[: len(mean)] + strength * mean)
-    return moved
+
+    def __init__(self, dims: Mapping[str, int], settings: ContextSettings) -> None:
+        super().__init__()
+        self.dims, self.settings = dict(dims), settings
+        self.strength = nn.ParameterDict({name: nn.Parameter(torch.tensor(STRENGTH)) for name in dims})
+        hidden_dim = settings.hidden_dim
+        if hidden_dim:
+            self.inputs = nn.ModuleDict({name: nn.Linear(dim, hidden_dim) for name, dim in dims.items()})
+            self.missing = nn.ParameterDict({name: nn.Parameter(torch.zeros(hidden_dim)) for name in dims})
+            self.changed = nn.Parameter(torch.zeros(hidden_dim))
+            self.cell = nn.GRUCell(hidden_dim, hidden_dim)
+            self.outputs = nn.ModuleDict({name: nn.Linear(hidden_dim, dim, bias=False) for name, dim in dims.items()})
+            for output in self.outputs.values():
+                nn.init.zeros_(output.weight)
+
+    def read(self, hidden: Tensor | None, differences: Mapping[str, Tensor], changed: Tensor) -> Tensor | None:
+        """The state of the recurrence after one more turn of each dialogue of a batch; None without a recurrence.
+
+        Args:
+            hidden: the state before it `(batch, hidden_dim)`, or None at the start.
+            differences: modality -> `(batch, embed_dim)`; NaN where a turn lacks the modality.
+            changed: whether another speaker spoke before, `(batch,)` of 0 and 1.
+        """
+        if not self.settings.hidden_dim:
+            return None
+        total = changed[:, None] * self.changed
+        for name, missing in self.missing.items():
+            if name in differences:
+                absent = differences[name].isnan().any(dim=1, keepdim=True)
+                total = total + torch.where(absent, missing, self.inputs[name](differences[name].nan_to_num(0.0)))
+            else:
+                total = total + missing
+        return self.cell(total, hidden)
+
+    def move(self, points: Tensor, name: str, mean: Tensor | None, hidden: Tensor | None) -> Tensor:
+        """Points of one modality `(batch, point_dim)`, moved by what came before.
+
+        Columns after `embed_dim`, which no label point has, do not change. Without a mean and a state of the
+        recurrence, no bit changes.
+
+        Args:
+            points: the turns' own points. Their first `embed_dim` columns have norm 1.
+            name: the modality.
+            mean: mean difference of the earlier turns `(batch, embed_dim)`; None if there are none.
+            hidden: state of the recurrence `(batch, hidden_dim)`; None if no turn came before.
+        """
+        if mean is None and hidden is None:
+            return points
+        dim = self.dims[name]
+        moved = points[:, :dim]
+        if mean is not None:
+            moved = moved + self.strength[name] * mean
+        if hidden is not None:
+            moved = moved + self.outputs[name](hidden)
+        return torch.cat([point(moved), points[:, dim:]], dim=1)
+
+    def in_context(self, points: Mapping[str, Tensor], state: ContextState) -> dict[str, Tensor]:
+        """Move the points of one turn by the earlier turns of its dialogue.
+
+        Args:
+            points: modality -> the turn's own point `(point_dim,)`.
+            state: what the earlier turns left.
+        """
+        hidden = None if state.hidden is None else state.hidden[None]
+        moved = {}
+        for name, own_point in points.items():
+            mean = state.mean(name)
+            moved[name] = self.move(own_point[None], name, None if mean is None else mean[None], hidden)[0]
+        return moved
+
+    def add(self, state: ContextState, differences: Mapping[str, Tensor], speaker: str | None = None) -> ContextState:
+        """The state after one more turn.
+
+        Args:
+            state: the state before it.
+            differences: modality -> the turn's own point minus the background, `(embed_dim,)`. A turn without any
+                modality leaves the state as it is.
+            speaker: the speaker of the turn.
+        """
+        if not differences:
+            return state
+        changed = torch.tensor([float(state.turns > 0 and speaker != state.speaker)])
+        hidden = self.read(
+            None if state.hidden is None else state.hidden[None],
+            {name: difference[None] for name, difference in differences.items()},
+            changed.to(next(iter(differences.values())).device),
+        )
+        sums = {name: state.sums[name] + value if name in state.sums else value for name, value in differences.items()}
+        counts = {name: state.counts.get(name, 0) + 1 for name in differences}
+        return replace(
+            state,
+            sums={**state.sums, **sums},
+            counts={**state.counts, **counts},
+            hidden=None if hidden is None else hidden[0],
+            speaker=speaker,
+            turns=state.turns + 1,
+        )
+
+    def with_strength(self, strength: float) -> ContextEncoder:
+        """A copy with another weight of the mean of earlier turns, for all modalities."""
+        copy = ContextEncoder(self.dims, self.settings)
+        copy.load_state_dict(self.state_dict())
+        for name in copy.dims:
+            copy.strength[name] = nn.Parameter(torch.tensor(float(strength)))
+        return copy.to(next(self.parameters()).device).eval()

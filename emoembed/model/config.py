@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from emoembed.encoders.base import Encoder, Settings
+from emoembed.encoders.context import ContextSettings
 from emoembed.encoders.faces import FaceEncoder
 from emoembed.encoders.pooled import PooledEncoder
 from emoembed.encoders.recurrent import RecurrentEncoder, WordEncoder
@@ -104,6 +105,7 @@ class ModelConfig:
     modalities: dict[str, ModalityConfig]
     phrase_dim: int  # size of the phrase vectors that label features are computed from
     phrases: str = "text"  # what embeds labels: "text", the text modality's transformer, or "table", the word table
+    context: ContextSettings | None = None  # the context of dialogues, if it was trained
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.modalities if name not in MODALITIES]
@@ -114,12 +116,19 @@ class ModelConfig:
         if self.phrases not in ("text", "table"):
             raise InputError(f"phrases must be 'text' or 'table'; given {self.phrases!r}")
 
+    @property
+    def embed_dims(self) -> dict[str, int]:
+        """Modality -> size of its embedding."""
+        return {name: modality.embed_dim for name, modality in self.modalities.items()}
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+        """Plain JSON values; without `context` if there is none."""
+        values = asdict(self)
+        return values if self.context else {key: value for key, value in values.items() if key != "context"}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
         """The configuration from the values of `to_dict`."""
         modalities = {name: ModalityConfig.from_dict(settings) for name, settings in values["modalities"].items()}
-        return typed(cls, {**values, "modalities": modalities})
+        context = typed(ContextSettings, values["context"]) if values.get("context") else None
+        return typed(cls, {**values, "modalities": modalities, "context": context})

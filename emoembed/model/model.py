@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from emoembed.cache import tensors_of, versions
+from emoembed.encoders.context import ContextEncoder, ContextSettings
 from emoembed.errors import CheckpointError
 from emoembed.labels.emotion import Label, Labels, canonical, find, resolve
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder
@@ -38,6 +39,7 @@ class EmotionModel(Scorer):
     Attributes:
         modalities: name -> `Modality`.
         space: labels -> label features.
+        context: the trained context of dialogues; None if the model was not trained on dialogues.
     """
 
     def __init__(self, config: ModelConfig, phrases: PhraseEncoder | None = None, state: State | None = None) -> None:
@@ -56,6 +58,14 @@ class EmotionModel(Scorer):
                 for name, modality in config.modalities.items()
             }
         )
+
+        self.context = ContextEncoder(config.embed_dims, config.context) if config.context else None
+
+    def context_encoder(self) -> ContextEncoder:
+        """The trained context of dialogues, or else the mean of earlier turns with the default weight."""
+        if self.context is not None:
+            return self.context
+        return ContextEncoder(self.config.embed_dims, ContextSettings(0)).to(self.space.centre.device).eval()
 
     def modality(self, name: str) -> Modality:
         """One modality."""

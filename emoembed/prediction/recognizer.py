@@ -15,7 +15,6 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from emoembed.cache import Cache
-from emoembed.encoders.context import STRENGTH
 from emoembed.errors import EmoembedError, InputError, LabelError
 from emoembed.labels.emotion import Labels, canonical, find, resolve
 from emoembed.model import checkpoint, checkpoint_files
@@ -154,20 +153,25 @@ class Recognizer(
         return results[0] if single else results
 
     def predict_dialogue(
-        self, turns: Any, labels: Labels | None = None, *, strength: float = STRENGTH, **options: Unpack[PredictOptions]
+        self,
+        turns: Any,
+        labels: Labels | None = None,
+        *,
+        strength: float | None = None,
+        **options: Unpack[PredictOptions],
     ) -> DialogueResult:
         """Score labels for each turn of a dialogue, in the context of its earlier turns.
 
-        Each turn's point moves by `strength` times the mean of the earlier turns, and the answer is the nearest label.
-        So any emotion name works. The first turn has the result of `predict`.
+        The earlier turns move each turn's point, and the answer is the nearest label. So any emotion name works. The
+        first turn has the result of `predict`.
 
         Args:
             turns: a table, or a list of dictionaries with any of `text`, `audio`, `video`, `speaker`, `start`, `end`
                 and `turn`, or a list of texts. `emoembed.read_transcript` reads files of turns. A turn without text,
                 audio and video is a gap: it gets no label.
             labels: as for `predict`.
-            strength: weight of the earlier turns; 0 for none. In some corpora a mood lasts and much more than the
-                default helps; in others it harms.
+            strength: weight of the mean of earlier turns; 0 for none. By default the weight from the model's training,
+                or 0.5. In some corpora a mood lasts and much more helps; in others it harms.
             options: `multi_label`, `errors` and `batch_size`, as for `predict`. With `batch_size=1` the results equal
                 those of `dialogue` in every bit. `abstain` must be False.
 
@@ -186,7 +190,7 @@ class Recognizer(
         self,
         labels: Labels | None = None,
         *,
-        strength: float = STRENGTH,
+        strength: float | None = None,
         state: Mapping[str, Any] | None = None,
         **options: Unpack[PredictOptions],
     ) -> Dialogue:
@@ -204,10 +208,12 @@ class Recognizer(
             dialogue.resume(state)
         return dialogue
 
-    def _dialogue(self, labels: Labels | None, strength: float, options: Options) -> Dialogue:
+    def _dialogue(self, labels: Labels | None, strength: float | None, options: Options) -> Dialogue:
         if options.abstain is not False:
             raise InputError("this model cannot abstain in dialogues: it was not calibrated on them; leave out abstain")
-        if isinstance(strength, bool) or not isinstance(strength, Real) or not 0 <= strength < math.inf:
+        context = self.model.context_encoder()
+        is_number = isinstance(strength, Real) and not isinstance(strength, bool)
+        if strength is not None and not (is_number and 0 <= strength < math.inf):
             raise InputError(f"strength must be a number of at least 0; given {strength!r:.40}")
         with torch.inference_mode():
             label_set = self._label_set(labels)
@@ -216,7 +222,7 @@ class Recognizer(
             label_set,
             multi_label=options.multi_label,
             skip=options.errors == "skip",
-            strength=float(strength),
+            context=context if strength is None else context.with_strength(strength),
         )
 
     def risk(self, abstain: bool | float, modalities: Sequence[str]) -> float | None:

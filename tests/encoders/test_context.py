@@ -2,44 +2,118 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from emoembed.encoders.context import ContextState, in_context
+from emoembed.encoders.context import ContextEncoder, ContextSettings, ContextState
+
+DIM = 12
 
 
 @pytest.fixture
 def turns():
-    return [{"text": normalize(torch.randn(12), dim=0)} for _ in range(5)]
+    return [{"text": normalize(torch.randn(DIM), dim=0)} for _ in range(5)]
 
 
-def test_a_point_moves_by_the_mean_of_the_earlier_turns(turns):
-    background = torch.randn(12) / 5
-    state = ContextState()
-    for turn in turns[:4]:
-        state = state.add({"text": turn["text"] - background})
+@pytest.fixture
+def mean_only():
+    return ContextEncoder({"text": DIM, "audio": DIM}, ContextSettings(hidden_dim=0))
+
+
+@pytest.fixture
+def trained():
+    encoder = ContextEncoder({"text": DIM, "audio": DIM}, ContextSettings(hidden_dim=7))
+    for parameter in encoder.parameters():
+        torch.nn.init.normal_(parameter)
+    return encoder.eval()
+
+
+@torch.no_grad()
+def states_of(encoder, turns, speakers="ABABA"):
+    states = [ContextState()]
+    for turn, speaker in zip(turns, speakers, strict=True):
+        states.append(encoder.add(states[-1], turn, speaker))
+    return states
+
+
+@torch.no_grad()
+def test_a_point_moves_by_the_mean_of_the_earlier_turns(mean_only, turns):
+    background = torch.randn(DIM) / 5
+    encoder = mean_only.with_strength(0.7)
+    states = states_of(encoder, [{"text": turn["text"] - background} for turn in turns])
     earlier = torch.stack([turn["text"] for turn in turns[:4]]) - background
     expected = normalize(turns[4]["text"] + 0.7 * earlier.mean(dim=0), dim=0)
-    torch.testing.assert_close(in_context(turns[4], state, 0.7)["text"], expected)
-    assert state.turns == 4
+    torch.testing.assert_close(encoder.in_context(turns[4], states[4])["text"], expected)
+    assert [state.turns for state in states] == [0, 1, 2, 3, 4, 5]
 
 
-def test_a_turn_with_nothing_before_it_keeps_every_bit(turns):
+@torch.no_grad()
+def test_a_trained_context_is_a_gru_over_the_earlier_turns(trained, turns):
+    states = states_of(trained, turns, "AABBA")
+    gru = torch.nn.GRU(7, 7, batch_first=True)
+    for name, weight in trained.cell.named_parameters():
+        getattr(gru, f"{name}_l0").copy_(weight)
+    changed = torch.tensor([0.0, 0.0, 1.0, 0.0])
+    inputs = torch.stack([trained.inputs["text"](turn["text"]) for turn in turns[:4]])
+    hidden = gru((inputs + trained.missing["audio"] + changed[:, None] * trained.changed)[None])[0][0, -1]
+    mean = torch.stack([turn["text"] for turn in turns[:4]]).mean(dim=0)
+    moved = turns[4]["text"] + trained.strength["text"] * mean + trained.outputs["text"].weight @ hidden
+    torch.testing.assert_close(
+        trained.in_context(turns[4], states[4])["text"], normalize(moved, dim=0), atol=1e-5, rtol=1e-4
+    )
+
+
+@torch.no_grad()
+def test_the_recurrence_starts_without_effect(turns):
+    fresh = ContextEncoder({"text": DIM}, ContextSettings(hidden_dim=7))
+    mean = ContextEncoder({"text": DIM}, ContextSettings(hidden_dim=0))
+    states, means = states_of(fresh, turns), states_of(mean, turns)
+    assert states[4].hidden is not None
+    torch.testing.assert_close(fresh.in_context(turns[4], states[4]), mean.in_context(turns[4], means[4]))
+
+
+@torch.no_grad()
+def test_a_turn_with_nothing_before_it_keeps_every_bit(trained, mean_only, turns):
     for scale in (1.0, 1.0 + 1e-7):  # a norm that normalising again would change
         turn = {"text": turns[0]["text"] * scale}
-        assert torch.equal(in_context(turn, ContextState(), 0.5)["text"], turn["text"])
-        heard = ContextState().add({"audio": torch.randn(12)})
-        assert torch.equal(in_context(turn, heard, 0.5)["text"], turn["text"])
-        read = ContextState().add(turns[1])
-        assert torch.equal(in_context(turn, read, 0.0)["text"], turn["text"])
+        for encoder in (trained, mean_only):
+            assert torch.equal(encoder.in_context(turn, ContextState())["text"], turn["text"])
+        heard = mean_only.add(ContextState(), {"audio": torch.randn(DIM)})
+        assert torch.equal(mean_only.in_context(turn, heard)["text"], turn["text"])
 
 
-def test_columns_without_labels_stay(turns):
-    state = ContextState().add(turns[0])
+@torch.no_grad()
+def test_sound_that_came_before_informs_a_text(trained, turns):
+    heard = trained.add(ContextState(), {"audio": turns[0]["text"]})
+    assert not torch.allclose(trained.in_context(turns[1], heard)["text"], turns[1]["text"])
+
+
+@torch.no_grad()
+def test_names_of_speakers_do_not_matter_but_their_changes_do(trained, turns):
+    last = [states_of(trained, turns, speakers)[-1].hidden for speakers in ("ABABA", "XYXYX", "AAAAA")]
+    assert torch.equal(last[0], last[1])
+    assert not torch.allclose(last[0], last[2])
+
+
+@torch.no_grad()
+def test_columns_without_labels_stay(trained, turns):
+    state = trained.add(ContextState(), turns[0])
     long_point = torch.cat([turns[1]["text"], torch.tensor([3.0, 4.0])])
-    moved = in_context({"text": long_point}, state)["text"]
-    assert torch.equal(moved[12:], long_point[12:])
-    assert moved[:12].norm() == pytest.approx(1, abs=1e-6)
-    assert torch.equal(long_point[:12], turns[1]["text"]), "the point of the caller has changed"
+    moved = trained.in_context({"text": long_point}, state)["text"]
+    assert torch.equal(moved[DIM:], long_point[DIM:])
+    assert moved[:DIM].norm() == pytest.approx(1, abs=1e-6)
+    assert torch.equal(long_point[:DIM], turns[1]["text"]), "the point of the caller has changed"
 
 
-def test_a_turn_without_any_modality_leaves_the_state():
-    state = ContextState().add({"text": torch.ones(3)})
-    assert state.add({}) is state
+@torch.no_grad()
+def test_a_turn_without_any_modality_leaves_the_state(trained, turns):
+    state = trained.add(ContextState(), turns[0], "A")
+    assert trained.add(state, {}, "B") is state
+
+
+@torch.no_grad()
+def test_a_batch_with_missing_modalities_reads_as_each_dialogue_alone(trained):
+    text, audio = torch.randn(3, DIM), torch.randn(3, DIM)
+    text[1], audio[2] = torch.nan, torch.nan
+    changed = torch.tensor([0.0, 1.0, 0.0])
+    together = trained.read(None, {"text": text, "audio": audio}, changed)
+    for row, present in enumerate((("text", "audio"), ("audio",), ("text",))):
+        given = {name: {"text": text, "audio": audio}[name][row : row + 1] for name in present}
+        torch.testing.assert_close(together[row], trained.read(None, given, changed[row : row + 1])[0])

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -6,7 +7,9 @@ import pytest
 import soundfile
 import torch
 
+from emoembed.encoders.context import ContextSettings
 from emoembed.errors import InputError, MediaError, MissingFileError
+from emoembed.model.model import EmotionModel
 from emoembed.prediction.recognizer import Recognizer
 
 LABELS = ["joy", "anger", "nostalgia", "awe"]
@@ -19,7 +22,19 @@ def recognizer(three_model):
     with torch.no_grad():
         for _, modality in model.each_modality():
             modality.background.copy_(torch.randn_like(modality.background) / 10)
-    return Recognizer(model)
+    return Recognizer(model.eval())
+
+
+@pytest.fixture
+def trained(recognizer):
+    """The recognizer with a context of random weights."""
+    model = recognizer.model
+    config = replace(model.config, context=ContextSettings(hidden_dim=9))
+    with_context = EmotionModel(config, model.phrases, model.state)
+    with_context.load_state_dict(model.state_dict(), strict=False)
+    for parameter in with_context.context.parameters():
+        torch.nn.init.normal_(parameter)
+    return Recognizer(with_context.eval())
 
 
 @pytest.fixture
@@ -60,7 +75,9 @@ def test_without_strength_answers_are_those_of_single_items(recognizer, turns):
     assert [turn.scores for turn in talk] == [turn.alone.scores for turn in talk]
 
 
-def test_turns_that_come_one_at_a_time_have_the_same_answers_in_every_bit(recognizer, turns):
+@pytest.mark.parametrize("kind", ["recognizer", "trained"])
+def test_turns_that_come_one_at_a_time_have_the_same_answers_in_every_bit(request, kind, turns):
+    recognizer = request.getfixturevalue(kind)
     whole = recognizer.predict_dialogue(turns, LABELS, batch_size=1)
     live = recognizer.dialogue(LABELS)
     assert [live.add(**turn) for turn in turns] == list(whole)
@@ -69,7 +86,9 @@ def test_turns_that_come_one_at_a_time_have_the_same_answers_in_every_bit(recogn
         assert turn.scores == pytest.approx(other.scores, abs=1e-5)
 
 
-def test_a_dialogue_goes_on_from_its_state(recognizer, turns):
+@pytest.mark.parametrize("kind", ["recognizer", "trained"])
+def test_a_dialogue_goes_on_from_its_state(request, kind, turns):
+    recognizer = request.getfixturevalue(kind)
     whole = recognizer.predict_dialogue(turns, LABELS, batch_size=1)
     live = recognizer.dialogue(LABELS)
     for turn in turns[:3]:
@@ -90,6 +109,7 @@ def test_a_dialogue_goes_on_from_its_state(recognizer, turns):
         ({"model": "another"}, "another model"),
         ({"sums": {"text": [1.0]}}, "wrong size"),
         ({"sums": None}, "not a state"),
+        ({"hidden": [1.0]}, "wrong size"),
         ({"counts": {"text": 0}}, "wrong size"),
     ],
 )
@@ -98,6 +118,29 @@ def test_a_wrong_state_is_refused(recognizer, turns, change, message):
     live.add(**turns[0])
     with pytest.raises(InputError, match=message):
         recognizer.dialogue(LABELS, state={**live.state(), **change})
+
+
+def test_a_trained_context_leaves_single_items_and_first_turns(trained, recognizer, turns):
+    single = trained.predict(TEXTS, labels=LABELS)
+    for result, other in zip(single, recognizer.predict(TEXTS, labels=LABELS), strict=True):
+        assert result.scores == pytest.approx(other.scores, abs=1e-6)
+    talk = trained.predict_dialogue(turns, LABELS)
+    assert [turn.alone for turn in talk] == single
+    assert talk[0].scores == single[0].scores
+    mean = recognizer.predict_dialogue(turns, LABELS)
+    assert all(talk[i].scores != mean[i].scores for i in range(1, 5))
+
+
+def test_a_context_is_saved_and_loaded(trained, recognizer, turns, tmp_path):
+    trained.save_pretrained(tmp_path / "model")
+    loaded = Recognizer.from_pretrained(tmp_path / "model")
+    assert list(loaded.predict_dialogue(turns, LABELS)) == list(trained.predict_dialogue(turns, LABELS))
+    recognizer.save_pretrained(tmp_path / "without")
+    config = json.loads((tmp_path / "without" / "config.json").read_text())
+    assert "context" not in json.dumps(config)
+    state = trained.dialogue(LABELS).state()
+    with pytest.raises(InputError, match="another model"):
+        recognizer.dialogue(LABELS, state=state)
 
 
 def test_a_turn_without_any_modality_is_a_gap(recognizer, turns):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from emoembed.encoders.context import ContextState, in_context
+from emoembed.encoders.context import ContextEncoder, ContextState
 from emoembed.errors import InputError
 from emoembed.model.model import EmotionModel
 from emoembed.prediction import process
@@ -32,14 +32,20 @@ class Dialogue:
         labels: the labels of every turn.
         multi_label: give every label its own probability.
         skip: leave out sources that cannot be used, instead of raising an error.
-        strength: weight of the mean of the earlier turns.
+        context: what earlier turns do to the present one.
     """
 
     def __init__(
-        self, model: EmotionModel, labels: LabelSet, *, multi_label: bool = False, skip: bool = False, strength: float
+        self,
+        model: EmotionModel,
+        labels: LabelSet,
+        *,
+        multi_label: bool = False,
+        skip: bool = False,
+        context: ContextEncoder,
     ) -> None:
         self.model, self.labels = model, labels
-        self.multi_label, self.skip, self.strength = multi_label, skip, strength
+        self.multi_label, self.skip, self.encoder = multi_label, skip, context
         self.context = ContextState()
         self.position = 0
         self.clock = 0.0
@@ -78,10 +84,10 @@ class Dialogue:
         earlier_turns = []
         for row, item in enumerate(items):
             turn_points = {name: own_points[name][row] for name in item.readings}
-            for name, moved in in_context(turn_points, context, self.strength).items():
+            for name, moved in self.encoder.in_context(turn_points, context).items():
                 moved_points[name][row] = moved
             earlier_turns.append(context.turns)
-            context = context.add(self._differences(turn_points, item))
+            context = self.encoder.add(context, self._differences(turn_points, item), turns[row].speaker)
         alone, together = self._results(own_points, items), self._results(moved_points, items)
         answers = [
             _turn_result(together[row], alone[row], self.position + row, turn, earlier_turns[row])
@@ -125,12 +131,14 @@ class Dialogue:
         """The state as plain values, ready for `json.dumps`. `Recognizer.dialogue(labels, state=...)` resumes it."""
         return {
             "version": STATE_VERSION,
-            "model": _fingerprint(self.model),
+            "model": _fingerprint(self.model, self.encoder),
             "position": self.position,
             "clock": self.clock,
             "turns": self.context.turns,
             "counts": dict(self.context.counts),
             "sums": {name: values.tolist() for name, values in self.context.sums.items()},
+            "hidden": None if self.context.hidden is None else self.context.hidden.tolist(),
+            "speaker": self.context.speaker,
         }
 
     def resume(self, state: Mapping[str, Any]) -> None:
@@ -144,33 +152,34 @@ class Dialogue:
                 raise InputError(
                     f"the state of the dialogue has version {state['version']!r}; expected {STATE_VERSION}"
                 )
-            if state["model"] != _fingerprint(self.model):
+            if state["model"] != _fingerprint(self.model, self.encoder):
                 raise InputError("the state of the dialogue belongs to another model; resume it with the same model")
             device = self.model.space.centre.device
             sums = {name: torch.tensor(values, device=device) for name, values in state["sums"].items()}
             counts = {name: int(state["counts"][name]) for name in sums}
-            sizes = {name: (self.model.config.modalities[name].embed_dim,) for name in sums}
-            if (
-                any(tuple(sums[name].shape) != size for name, size in sizes.items())
-                or min(counts.values(), default=1) < 1
-            ):
-                raise InputError("the state of the dialogue has sums of a wrong size")
-            context = ContextState(sums, counts, int(state["turns"]))
-            self.context, self.position, self.clock = context, int(state["position"]), float(state["clock"])
+            hidden = None if state["hidden"] is None else torch.tensor(state["hidden"], device=device)
+            context = ContextState(sums, counts, hidden, state["speaker"], int(state["turns"]))
+            position, clock = int(state["position"]), float(state["clock"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(
                 f"this is not a state of a dialogue: {error!r}; give the result of Dialogue.state"
             ) from error
+        wrong_sums = any(tuple(total.shape) != (self.encoder.dims[name],) for name, total in sums.items())
+        hidden_dim = self.encoder.settings.hidden_dim if context.turns else 0
+        if wrong_sums or min(counts.values(), default=1) < 1 or (0 if hidden is None else len(hidden)) != hidden_dim:
+            raise InputError("the state of the dialogue has values of a wrong size")
+        self.context, self.position, self.clock = context, position, clock
 
 
-def _fingerprint(model: EmotionModel) -> str:
-    """A short hash of what the points of earlier turns depend on: another model has another one."""
+def _fingerprint(model: EmotionModel, encoder: ContextEncoder) -> str:
+    """A short hash of what the state depends on: another model or another context has another one."""
     digest = hashlib.sha256(json.dumps(sorted(model.modalities)).encode())
-    for _, modality in model.each_modality():
-        digest.update(modality.background.cpu().numpy().tobytes())
-        digest.update(modality.shift.cpu().numpy().tobytes())
+    parts = [(modality.background, modality.shift) for _, modality in model.each_modality()]
+    recurrence = [value for name, value in encoder.state_dict().items() if not name.startswith("strength.")]
+    for tensor in (*(tensor for pair in parts for tensor in pair), *recurrence):
+        digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
