@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from emoembed.encoders.layers import point
+from emoembed.encoders.layers import padding_mask, point
 
 STRENGTH = 0.5
 """Weight of the mean of earlier turns, until training sets another."""
@@ -115,6 +115,33 @@ class ContextEncoder(nn.Module):
         if hidden is not None:
             moved = moved + self.outputs[name](hidden)
         return torch.cat([point(moved), points[:, dim:]], dim=1)
+
+    def forward(
+        self, points: Mapping[str, Tensor], differences: Mapping[str, Tensor], changed: Tensor, lengths: Tensor
+    ) -> dict[str, Tensor]:
+        """Move the points of a batch of turns by all earlier turns of each.
+
+        Args:
+            points: modality -> the turns' own points `(batch, point_dim)`; NaN where a turn lacks the modality.
+            differences: modality -> differences of the earlier turns `(batch, time, embed_dim)`; NaN where one lacks
+                the modality.
+            changed: whether the speaker of an earlier turn differs from the one before it, `(batch, time)`.
+            lengths: numbers of earlier turns, `(batch,)`.
+        """
+        hidden: Tensor | None = None
+        for time in range(int(lengths.max()) if self.settings.hidden_dim and len(lengths) else 0):
+            read = self.read(hidden, {name: turns[:, time] for name, turns in differences.items()}, changed[:, time])
+            ended = (lengths <= time)[:, None]
+            hidden = read if hidden is None or read is None else torch.where(ended, hidden, read)
+        has_history = (lengths > 0)[:, None]
+        moved = {}
+        for name, own_points in points.items():
+            turns = differences[name]
+            counted = padding_mask(lengths, turns.shape[1])[..., None] & ~turns.isnan().any(dim=2, keepdim=True)
+            mean = turns.masked_fill(~counted, 0.0).sum(dim=1) / counted.sum(dim=1).clamp(min=1)
+            in_context = self.move(own_points, name, mean, hidden)
+            moved[name] = torch.where(has_history, in_context, own_points)
+        return moved
 
     def in_context(self, points: Mapping[str, Tensor], state: ContextState) -> dict[str, Tensor]:
         """Move the points of one turn by the earlier turns of its dialogue.

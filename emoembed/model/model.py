@@ -15,8 +15,9 @@ from emoembed.errors import CheckpointError
 from emoembed.labels.emotion import Label, Labels, canonical, find, resolve
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder
 from emoembed.labels.space import LabelSpace
-from emoembed.model.calibration import LabelTrust
+from emoembed.model.calibration import LabelTrust, Reliability
 from emoembed.model.config import ModelConfig
+from emoembed.model.context import Context, ContextCalibration
 from emoembed.model.modality import Modality
 from emoembed.model.scorer import Batch, Scorer
 from emoembed.model.state import State
@@ -59,13 +60,25 @@ class EmotionModel(Scorer):
             }
         )
 
-        self.context = ContextEncoder(config.embed_dims, config.context) if config.context else None
+        self.context = Context(config.embed_dims, config.context) if config.context else None
 
     def context_encoder(self) -> ContextEncoder:
         """The trained context of dialogues, or else the mean of earlier turns with the default weight."""
         if self.context is not None:
-            return self.context
+            return self.context.encoder
         return ContextEncoder(self.config.embed_dims, ContextSettings(0)).to(self.space.centre.device).eval()
+
+    def calibrations(self, *, context: bool = False) -> dict[str, Reliability]:
+        """Each modality's calibration: that of single items, or with `context` that of turns in context, if it was
+        fitted.
+        """
+        calibrations = {name: modality.calibration for name, modality in self.each_modality()}
+        if not context or self.context is None:
+            return calibrations
+        return {
+            name: cast(ContextCalibration, self.context.calibration[name]).applied_to(calibration)
+            for name, calibration in calibrations.items()
+        }
 
     def modality(self, name: str) -> Modality:
         """One modality."""

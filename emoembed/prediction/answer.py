@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from emoembed.features.notes import Note
-from emoembed.model.calibration import LabelTrust, confidence
+from emoembed.model.calibration import LabelTrust, Reliability, confidence
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.result import ModalityResult, Result, disagreement, probabilities, ranked
 from emoembed.reading.items import Item
@@ -21,10 +21,11 @@ FOR_ALL = ("label-unknown", "cues-unknown")
 
 @dataclass(frozen=True)
 class LabelSet:
-    """The labels of a call: their names, their points and trust by modality, and the notes on them."""
+    """The labels of a call: their names, their points and calibration by modality, and the notes on them."""
 
     names: tuple[str, ...]
     points: dict[str, Tensor]
+    calibration: dict[str, Reliability]
     trust: dict[str, LabelTrust]
     notes: tuple[tuple[str, Note], ...] = ()
     """Each note with the name of its label."""
@@ -73,9 +74,7 @@ def answer(
     if not items:
         return []
     scores = score(model, points, asked, multi_label)
-    thresholds = {
-        name: 0.0 if risk is None else model.modality(name).calibration.threshold(risk) for name in scores.weights
-    }
+    thresholds = {name: 0.0 if risk is None else asked.calibration[name].threshold(risk) for name in scores.weights}
     results = []
     for row, item in enumerate(items):
         modality_results = _results_by_modality(scores, row, item, asked.names)

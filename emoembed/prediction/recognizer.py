@@ -172,8 +172,8 @@ class Recognizer(
             labels: as for `predict`.
             strength: weight of the mean of earlier turns; 0 for none. By default the weight from the model's training,
                 or 0.5. In some corpora a mood lasts and much more helps; in others it harms.
-            options: `multi_label`, `errors` and `batch_size`, as for `predict`. With `batch_size=1` the results equal
-                those of `dialogue` in every bit. `abstain` must be False.
+            options: as for `predict`. With `batch_size=1` the results equal those of `dialogue` in every bit. `abstain`
+                needs a model that was trained on dialogues.
 
         Raises:
             InputError: there are no turns, a turn has an unknown key or a wrong value, or the turns are not in order.
@@ -209,31 +209,40 @@ class Recognizer(
         return dialogue
 
     def _dialogue(self, labels: Labels | None, strength: float | None, options: Options) -> Dialogue:
-        if options.abstain is not False:
-            raise InputError("this model cannot abstain in dialogues: it was not calibrated on them; leave out abstain")
         context = self.model.context_encoder()
         is_number = isinstance(strength, Real) and not isinstance(strength, bool)
         if strength is not None and not (is_number and 0 <= strength < math.inf):
             raise InputError(f"strength must be a number of at least 0; given {strength!r:.40}")
         with torch.inference_mode():
-            label_set = self._label_set(labels)
+            label_sets = self._label_set(labels), self._label_set(labels, context=True)
         return Dialogue(
             self.model,
-            label_set,
+            context if strength is None else context.with_strength(strength),
+            *label_sets,
             multi_label=options.multi_label,
+            risk=self.risk(options.abstain, list(self.model.modalities), context=True),
             skip=options.errors == "skip",
-            context=context if strength is None else context.with_strength(strength),
         )
 
-    def risk(self, abstain: bool | float, modalities: Sequence[str]) -> float | None:
+    def risk(self, abstain: bool | float, modalities: Sequence[str], *, context: bool = False) -> float | None:
         """The share of wrong answers that `abstain` accepts; None to answer every item.
+
+        Args:
+            abstain: as in `predict`.
+            modalities: the modalities that are given.
+            context: whether the items are turns of dialogues.
 
         Raises:
             InputError: `abstain` has a wrong value, or one of the modalities was never calibrated.
         """
         risk = risk_of(abstain)
-        uncalibrated = [name for name in modalities if not bool(self.model.modality(name).calibration.thresholds.any())]
-        if risk is not None and uncalibrated:
+        if risk is None:
+            return None
+        if context and self.model.context is None:
+            raise InputError("this model cannot abstain in dialogues: it was not calibrated on them; leave out abstain")
+        calibrations = self.model.calibrations(context=context)
+        uncalibrated = [name for name in modalities if not bool(calibrations[name].thresholds.any())]
+        if uncalibrated:
             raise InputError(
                 f"this model cannot abstain: its {', '.join(uncalibrated)} was never calibrated on validation rows; "
                 "leave out abstain"
@@ -370,15 +379,18 @@ class Recognizer(
         _warn_of_skipped("items", skip_reasons, len(rows))
         return Recognizer(attuned_model, self.folder)
 
-    def _label_set(self, labels: Labels | None) -> LabelSet:
-        """The label set of a call, cached for calls with the same labels until the model changes."""
+    def _label_set(self, labels: Labels | None, *, context: bool = False) -> LabelSet:
+        """The label set of a call, cached for calls with the same labels until the model changes.
+
+        With `context`, its calibration is that of turns in context.
+        """
         if labels is None and not self.labels:
             raise LabelError("this checkpoint names no default labels; give labels=['joy', 'anger']")
         requested_labels = self.labels if labels is None else listed(labels)
         names_only = not isinstance(requested_labels, Mapping) and all(
             isinstance(label, str) for label in requested_labels
         )
-        key = tuple(requested_labels) if names_only else tuple(resolve(requested_labels).items())
+        key = (context, *(requested_labels if names_only else resolve(requested_labels).items()))
         state = self.model.versions()
         if state != self._label_sets[0]:
             self._label_sets = (state, Cache(LABEL_SETS))
@@ -388,7 +400,9 @@ class Recognizer(
             points = self.model.label_points(requested_labels)
             resolved_labels = self.model.resolve_labels(requested_labels)
             notes = notes_of(self.model, resolved_labels, points)
-            label_set = cache.put(key, LabelSet(tuple(resolved_labels), points, self.model.label_trust(points), notes))
+            calibration = self.model.calibrations(context=context)
+            trust = {name: calibration[name].of(points[name], self.model.modality(name).scale) for name in points}
+            label_set = cache.put(key, LabelSet(tuple(resolved_labels), points, calibration, trust, notes))
         return label_set
 
     def _read(self, item: Mapping[str, Any], position: int, single: bool) -> Item:

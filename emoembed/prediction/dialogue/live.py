@@ -29,23 +29,28 @@ class Dialogue:
 
     Args:
         model: the model that scores.
-        labels: the labels of every turn.
-        multi_label: give every label its own probability.
-        skip: leave out sources that cannot be used, instead of raising an error.
         context: what earlier turns do to the present one.
+        labels: the labels of every turn.
+        labels_in_context: the same labels, with the calibration of turns in context.
+        multi_label: give every label its own probability.
+        risk: the accepted share of wrong answers; None answers every turn.
+        skip: leave out sources that cannot be used, instead of raising an error.
     """
 
     def __init__(
         self,
         model: EmotionModel,
+        context: ContextEncoder,
         labels: LabelSet,
+        labels_in_context: LabelSet,
         *,
         multi_label: bool = False,
+        risk: float | None = None,
         skip: bool = False,
-        context: ContextEncoder,
     ) -> None:
-        self.model, self.labels = model, labels
-        self.multi_label, self.skip, self.encoder = multi_label, skip, context
+        self.model, self.encoder = model, context
+        self.labels, self.labels_in_context = labels, labels_in_context
+        self.multi_label, self.risk, self.skip = multi_label, risk, skip
         self.context = ContextState()
         self.position = 0
         self.clock = 0.0
@@ -88,10 +93,11 @@ class Dialogue:
                 moved_points[name][row] = moved
             earlier_turns.append(context.turns)
             context = self.encoder.add(context, self._differences(turn_points, item), turns[row].speaker)
-        alone, together = self._results(own_points, items), self._results(moved_points, items)
+        alone = self._results(own_points, items, self.labels)
+        together = self._results(moved_points, items, self.labels_in_context)
         answers = [
-            _turn_result(together[row], alone[row], self.position + row, turn, earlier_turns[row])
-            for row, turn in enumerate(turns)
+            _turn_result(together[row] if count else alone[row], alone[row], self.position + row, turns[row], count)
+            for row, count in enumerate(earlier_turns)
         ]
         self.context, self.position, self.clock = context, self.position + len(turns), clock
         return answers
@@ -102,13 +108,13 @@ class Dialogue:
         sizes = {name: self.model.config.modalities[name].embed_dim for name in understood}
         return {name: points[name][:size] - self.model.modality(name).background[:size] for name, size in sizes.items()}
 
-    def _results(self, points: Mapping[str, Tensor], items: Sequence[Item]) -> list[Result]:
+    def _results(self, points: Mapping[str, Tensor], items: Sequence[Item], labels: LabelSet) -> list[Result]:
         """Results of the items; without label and scores for an item without readings."""
-        usable_rows = [row for row, item in enumerate(items) if item.readings]
-        usable_points = {name: matrix[usable_rows] for name, matrix in points.items()}
-        usable_items = [items[row] for row in usable_rows]
+        rows = [row for row, item in enumerate(items) if item.readings]
+        usable_points = {name: matrix[rows] for name, matrix in points.items()}
+        usable_items = [items[row] for row in rows]
         answers = iter(
-            answer(self.model, usable_points, usable_items, self.labels, multi_label=self.multi_label, risk=None)
+            answer(self.model, usable_points, usable_items, labels, multi_label=self.multi_label, risk=self.risk)
         )
         return [
             next(answers) if item.readings else Result(None, {}, {}, dict(item.absent), self.multi_label)

@@ -1,0 +1,211 @@
+"""Train the context of dialogues on the points of a trained model, whose modalities do not change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emoembed.encoders.context import ContextSettings
+from emoembed.errors import InputError
+from emoembed.labels.emotion import Labels
+from emoembed.model.context import ContextCalibration
+from emoembed.model.model import EmotionModel
+from emoembed.model.scorer import Batch, Scorer
+from emoembed.reading.rows import EmotionData
+from emoembed.training.calibrate import calibrate
+from emoembed.training.config import Execution, TrainConfig
+from emoembed.training.loop import History, encode_rows, fit
+
+TURNS = "turns"
+"""Name of the input that has the earlier turns of a row."""
+LONGEST_HISTORY = 200
+"""Training reads at most this many earlier turns of a row."""
+FEW_DIALOGUES = 15
+"""With fewer training dialogues, only the weight of the mean of earlier turns is trained."""
+CONTEXT = TrainConfig(
+    epochs=30,
+    batch_size=64,
+    learning_rate=2e-3,
+    patience=8,
+    label_smoothing=0.1,
+    max_frames=LONGEST_HISTORY,
+    bf16=False,
+)
+
+
+@dataclass(frozen=True)
+class DialoguePoints:
+    """The encoded turns of dialogues.
+
+    Attributes:
+        points: modality -> the turns' own points `(turns, point_dim)`; NaN where a turn lacks the modality.
+        data: the labels of the turns, without inputs. A turn without a label informs later turns only.
+        dialogues: positions of the turns of each dialogue, in order.
+        speakers: speaker of each turn.
+    """
+
+    points: Mapping[str, Tensor]
+    data: EmotionData
+    dialogues: Sequence[Sequence[int]]
+    speakers: Sequence[str | None]
+
+
+def train_context(
+    model: EmotionModel,
+    train: DialoguePoints,
+    valid: DialoguePoints,
+    settings: ContextSettings | None = None,
+    *,
+    config: TrainConfig = CONTEXT,
+    execution: Execution = Execution(),
+) -> tuple[EmotionModel, History]:
+    """Train and calibrate the context of a model. Its modalities do not change.
+
+    Args:
+        model: a trained model. An earlier context is replaced.
+        train: the training dialogues. If the encoders were trained on them, their points must come from other encoders
+            (`cross_fit`), because points of training items are too near to their labels.
+        valid: the dialogues for choosing the best epoch and for calibration.
+        settings: the size of the recurrence; by default it depends on the number of training dialogues.
+        config: the training settings.
+        execution: the device, a progress bar, and a folder from which a stopped run resumes.
+
+    Returns:
+        A copy of the model with the context, and the training history.
+
+    Raises:
+        InputError: there are no labelled turns.
+        TrainingError: training has diverged.
+    """
+    hidden_dim = 0 if len(train.dialogues) < FEW_DIALOGUES else ContextSettings().hidden_dim
+    settings = settings or ContextSettings(hidden_dim)
+    torch.manual_seed(config.seed)
+    model_config = replace(model.config, context=settings)
+    with_context = EmotionModel(model_config, model.phrases, model.state)
+    weights = {name: value for name, value in model.state_dict().items() if not name.startswith("context.")}
+    with_context.load_state_dict({**with_context.state_dict(), **weights})
+    scorer = ContextScorer(with_context)
+    valid_rows = turn_rows(with_context, valid)
+    history = fit(scorer, turn_rows(with_context, train), valid_rows, config, execution=execution)
+    with_context = with_context.to("cpu").eval()
+    _calibrate(with_context, scorer.to("cpu"), valid_rows)
+    for parameter in with_context.parameters():
+        parameter.requires_grad_(True)
+    return with_context, history
+
+
+class ContextScorer(Scorer):
+    """Scores turns in context, from their own points and those of earlier turns. Only the context is trained.
+
+    Args:
+        model: a model with a context.
+    """
+
+    def __init__(self, model: EmotionModel) -> None:
+        super().__init__()
+        self.model = model
+        longest = SimpleNamespace(longest=LONGEST_HISTORY)
+        self.config = SimpleNamespace(modalities=dict.fromkeys((*model.modalities, TURNS), longest))
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        for parameter in self.encoder.parameters():
+            parameter.requires_grad_(True)
+
+    @property
+    def encoder(self) -> torch.nn.Module:
+        """The encoder of the context."""
+        if self.model.context is None:
+            raise InputError("the model has no context; give it one in its configuration")
+        return self.model.context.encoder
+
+    def embed(self, labels: Labels) -> Tensor:
+        """Label features, as in the model."""
+        return self.model.embed(labels)
+
+    def project(self, features: Tensor) -> dict[str, Tensor]:
+        """Label points, as in the model."""
+        return self.model.project(features)
+
+    def encode(self, batch: Batch) -> dict[str, Tensor]:
+        """Points of turns in context `(batch, point_dim)`; NaN where a turn lacks the modality."""
+        own_points = {}
+        for name, (frames, lengths) in batch.items():
+            if name != TURNS:
+                dim = self.model.modality(name).point_dim
+                own_points[name] = frames[:, 0, :dim].masked_fill((lengths == 0)[:, None], torch.nan)
+        turns, lengths = batch[TURNS]
+        sizes = list(self.encoder.dims.values())
+        *differences, changed = turns.split([*sizes, 1], dim=2)
+        return self.encoder(
+            own_points, dict(zip(self.encoder.dims, differences, strict=True)), changed[..., 0], lengths
+        )
+
+    def score(self, points: Mapping[str, Tensor], label_points: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Logits by modality, as in the model."""
+        return self.model.score(points, label_points)
+
+    def fuse(self, logits: Mapping[str, Tensor]) -> Tensor:
+        """Fused logits, as in the model."""
+        return self.model.fuse(logits)
+
+    def label_points(self, labels: Labels) -> dict[str, Tensor]:
+        """Label points, as in the model."""
+        return self.model.label_points(labels)
+
+
+def turn_rows(model: EmotionModel, dialogues: DialoguePoints) -> EmotionData:
+    """The labelled turns as rows whose inputs are their own points and, under `TURNS`, the earlier turns.
+
+    An earlier turn has its differences from the background, NaN where it lacks a modality, and whether the speaker
+    changed, `(earlier turns, sum of embed_dim + 1)`.
+
+    Raises:
+        InputError: no turn has a label.
+    """
+    data = dialogues.data
+    differences = [
+        dialogues.points[name][:, :dim] - model.modality(name).background[:dim]
+        if name in dialogues.points
+        else torch.full((len(data), dim), torch.nan)
+        for name, dim in model.config.embed_dims.items()
+    ]
+    turns = torch.cat(differences, dim=1).numpy()
+    histories: dict[str, np.ndarray] = {}
+    for positions in dialogues.dialogues:
+        present = [position for position in positions if not np.isnan(turns[position]).all()]
+        speakers = [dialogues.speakers[position] for position in present]
+        changed = np.array([0.0, *(a != b for a, b in pairwise(speakers))], dtype=np.float32)
+        history = np.column_stack([turns[present], changed[: len(present)]]).astype(np.float32)
+        for count, position in enumerate(present):
+            if count:
+                histories[data.ids[position]] = history[max(0, count - LONGEST_HISTORY) : count]
+    has_label = (data.targets == 1).any(axis=1) | (data.multi_label & ~np.isnan(data.targets).all(axis=1))
+    inputs: dict[str, Mapping[str, np.ndarray]] = {
+        name: {data.ids[i]: matrix[i : i + 1].numpy() for i in np.flatnonzero(~matrix.isnan().any(dim=1).numpy())}
+        for name, matrix in dialogues.points.items()
+    }
+    in_dialogue = np.zeros(len(data), bool)
+    in_dialogue[[position for positions in dialogues.dialogues for position in positions]] = True
+    has_input = np.array([any(row in store for store in inputs.values()) for row in data.ids])
+    rows = replace(data, inputs={**inputs, TURNS: histories}).rows(has_label & has_input & in_dialogue)
+    if not len(rows):
+        raise InputError("no turn of the dialogues has a label; give labelled dialogues")
+    return rows
+
+
+def _calibrate(model: EmotionModel, scorer: ContextScorer, valid: EmotionData) -> None:
+    """Fit the calibration of turns in context on the validation turns, without changing that of single items."""
+    copy = deepcopy(model)
+    points = encode_rows(scorer, valid)
+    for name in points:
+        calibrate(copy, name, valid, weigh=False, points=points[name])
+        calibration = model.context.calibration[name] if model.context else None
+        if isinstance(calibration, ContextCalibration):
+            calibration.copy_from(copy.modality(name).calibration)
