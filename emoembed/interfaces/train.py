@@ -22,6 +22,8 @@ class Train(BatchOptions):
         emoembed train --manifest mine.csv --output my-model
 
         emoembed train --manifest mine.csv --output my-model --encoder audio=facebook/wav2vec2-base
+
+        emoembed train --manifest chats.csv --output my-model --context
     """
 
     manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with labels, splits, and text, audio or video.")]
@@ -37,6 +39,10 @@ class Train(BatchOptions):
             help="Start from a transformer (hub id or folder), e.g. audio=facebook/wav2vec2-base. Can be repeated.",
         ),
     ] = None
+    context: Annotated[
+        bool,
+        typer.Option("--context", help="Also train the context of dialogues, on the rows that name a dialogue."),
+    ] = False
     seed: Annotated[int, typer.Option(help="Random seed of the weights and of the held-out rows.")] = 0
     epochs: Annotated[
         int | None, typer.Option(metavar="N", help="Training epochs, instead of the recipe's number.")
@@ -55,6 +61,7 @@ class Train(BatchOptions):
             None if self.modality is None else names(self.modality),
             base=load(self.model).model,
             encoders=dict(_split_encoder(text) for text in self.encoder or ()),
+            context=self.context,
             execution=Execution(self.device, self.progress),
             **{name: value for name, value in changes.items() if value is not None},
         )
@@ -62,6 +69,8 @@ class Train(BatchOptions):
             print(f"no valid rows; {result.held_out} train rows held out for validation (seed {self.seed})")
         for name, (rows, valid) in result.rows.items():
             print(f"{name}: {rows} train and {valid} valid rows, best validation score {result.scores[name]:.3f}")
+        if self.context:
+            print(f"context: best validation score {result.scores['context']:.3f}")
         print(f"labels: {', '.join(result.model.state.labels)}\nsaved -> {self.output}")
         return print_failures("could not be read", result.failures)
 

@@ -6,6 +6,7 @@ point of an item or a label.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -156,6 +157,32 @@ class Reliability(nn.Module):
         """
         intercept, slope, error = self.expected if bool(self.expected.any()) else torch.full((3,), torch.nan)
         return (intercept + slope * self.nearest(label_points)).clamp(0.5, 1.0), float(error)
+
+
+class ContextCalibration(nn.Module):
+    """Scaling and abstention thresholds of one modality for turns in context; see `Reliability`."""
+
+    slopes: Tensor
+    offsets: Tensor
+    thresholds: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("slopes", torch.ones(2))
+        self.register_buffer("offsets", torch.zeros(2))
+        self.register_buffer("thresholds", torch.zeros(len(RISKS)))
+
+    def copy_from(self, calibration: Reliability) -> None:
+        """Copy the values that were fitted on turns in context."""
+        for name, buffer in self.named_buffers():
+            buffer.copy_(calibration.get_buffer(name))
+
+    def applied_to(self, calibration: Reliability) -> Reliability:
+        """A copy of the calibration of single items, with these values."""
+        copy = deepcopy(calibration)
+        for name, buffer in self.named_buffers():
+            copy.get_buffer(name).copy_(buffer)
+        return copy
 
 
 def newness(nearest: Tensor) -> Tensor:

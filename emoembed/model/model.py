@@ -15,12 +15,29 @@ from emoembed.errors import CheckpointError
 from emoembed.labels.emotion import Label, Labels, canonical, find, resolve
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder
 from emoembed.labels.space import LabelSpace
-from emoembed.model.calibration import LabelTrust, Reliability
+from emoembed.model.calibration import ContextCalibration, LabelTrust, Reliability
 from emoembed.model.config import ModelConfig
-from emoembed.model.context import Context, ContextCalibration
 from emoembed.model.modality import Modality
 from emoembed.model.scorer import Batch, Scorer
 from emoembed.model.state import State
+
+
+class Context(nn.Module):
+    """The trained context of a model.
+
+    Args:
+        dims: modality -> `embed_dim`.
+        settings: the size of the recurrence.
+
+    Attributes:
+        encoder: moves the points of turns.
+        calibration: modality -> calibration of turns in context, fitted on validation dialogues.
+    """
+
+    def __init__(self, dims: Mapping[str, int], settings: ContextSettings) -> None:
+        super().__init__()
+        self.encoder = ContextEncoder(dims, settings)
+        self.calibration = nn.ModuleDict({name: ContextCalibration() for name in dims})
 
 
 class EmotionModel(Scorer):

@@ -29,12 +29,13 @@ from emoembed.errors import LabelError
 from emoembed.labels.emotion import Labels, resolve
 from emoembed.prediction.arguments import AnswerOptions, options_of
 from emoembed.prediction.dialogue.result import TurnResult
-from emoembed.prediction.dialogue.rows import dialogue_rows, score_dialogues
+from emoembed.prediction.dialogue.rows import score_dialogues
 from emoembed.prediction.progress import Progress
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
 from emoembed.prediction.resumable_table import FLUSH_ROWS, ResumableTable
 from emoembed.reading.sources import Sources, as_corpus, present_modalities, read_row, sources_of, usable_modalities
+from emoembed.reading.turns import dialogue_rows
 
 RESULT_COLUMNS = ("label", "confidence", "notes", "absent")
 """Output columns after those of the manifest and before the modality weights and the label scores."""

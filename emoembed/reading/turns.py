@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from emoembed.corpora.corpus import Corpus
 from emoembed.errors import EmoembedError, InputError, MediaError, MissingFileError
 from emoembed.model.config import MODALITIES
 from emoembed.model.model import EmotionModel
@@ -170,3 +172,35 @@ def _plain(value: Any) -> Any:
     if (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in ("NAType", "NaTType"):
         return None
     return value.item() if isinstance(value, np.generic) else value
+
+
+def dialogue_rows(corpus: Corpus) -> list[list[int]]:
+    """Positions of the rows of each dialogue, ordered by `turn`, or else by `start`, or else as in the manifest.
+
+    A row without a dialogue is a dialogue of one turn.
+
+    Raises:
+        InputError: no row names a dialogue, only some rows of a dialogue have a `turn`, or two have the same.
+    """
+    samples = corpus.samples
+    named = samples["dialogue"].notna()
+    if not named.any():
+        raise InputError(f"{corpus.name} has no dialogues; context needs a column 'dialogue' that names them")
+    keys = samples["dialogue"].where(named, samples["id"].map(lambda row: ("single", row)))
+    groups: dict[object, list[int]] = {}
+    for position, key in enumerate(keys):
+        groups.setdefault(key, []).append(position)
+    return [_ordered(str(key), positions, samples) for key, positions in groups.items()]
+
+
+def _ordered(name: str, positions: list[int], samples: pd.DataFrame) -> list[int]:
+    turns = samples["turn"].iloc[positions]
+    if turns.notna().any():
+        if turns.isna().any():
+            raise InputError(f"only some rows of dialogue {name!r} have a 'turn'; give all of them or none")
+        if turns.duplicated().any():
+            raise InputError(f"dialogue {name!r} has turn={turns[turns.duplicated()].iloc[0]} twice")
+        return sorted(positions, key=dict(zip(positions, turns, strict=True)).__getitem__)
+    starts = samples["start"].iloc[positions]
+    order = dict(zip(positions, starts, strict=True))
+    return sorted(positions, key=order.__getitem__) if starts.notna().all() else positions

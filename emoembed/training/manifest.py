@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 import numpy as np
+import pandas as pd
 from torch import Tensor
 
 from emoembed.corpora import manifest
@@ -27,6 +28,7 @@ from emoembed.reading.rows import EmotionData
 from emoembed.reading.sources import as_corpus, input_of, present_modalities
 from emoembed.training import pretrained, recipes
 from emoembed.training.config import Execution
+from emoembed.training.dialogue.manifest import Dialogues
 from emoembed.training.fit import assemble, train, untrained
 from emoembed.training.pretrained import Pretrained
 from emoembed.training.recipes import Recipe
@@ -42,7 +44,7 @@ class Trained:
 
     model: EmotionModel
     rows: dict[str, tuple[int, int]]  # modality -> numbers of training and validation rows
-    scores: dict[str, float]  # modality -> best validation score, see `loop.validation_score`
+    scores: dict[str, float]  # modality, or `context` -> best validation score, see `loop.validation_score`
     held_out: int  # number of train rows held out for validation; 0 if the manifest has valid rows
     failures: dict[str, str]  # row id -> why the row could not be read
 
@@ -62,6 +64,7 @@ def train_manifest(
     *,
     base: EmotionModel | WordTable | None = None,
     encoders: Mapping[str, str | Path] | None = None,
+    context: bool = False,
     execution: Execution = Execution(),
     **changes: Unpack[Changes],
 ) -> Trained:
@@ -81,12 +84,13 @@ def train_manifest(
         base: a model or a word table. The model's sentence encoder (without adapters), or its word table, embeds
             labels and reads text. With a word table, text is read word by word.
         encoders: modality -> hub id or folder of a pretrained transformer, see `pretrained`.
+        context: also train the context of the rows that name a `dialogue`, see `training.dialogue`.
         execution: the device, and a progress bar.
         changes: `epochs` and `batch_size` override those of the recipes. `seed` is 0 by default; the same seed gives
             the same weights.
 
     Raises:
-        InputError: there are too few rows or labels, or the rows lack a modality.
+        InputError: there are too few rows or labels, the rows lack a modality, or `context` finds no dialogues.
     """
     seed = _check_before_training(output, execution, changes)
     corpus = as_corpus(source).canonical()
@@ -95,6 +99,7 @@ def train_manifest(
     transformers = {name: pretrained.read(name, folder) for name, folder in (encoders or {}).items()}
     source_model = base if isinstance(base, EmotionModel) else None
     phrases = transformers["text"].sentence_encoder() if "text" in transformers else _choose_phrases(names, base)
+    dialogues = Dialogues(split_corpus, execution) if context else None
     parts: dict[str, EmotionModel] = {}
     counts: dict[str, tuple[int, int]] = {}
     scores: dict[str, float] = {}
@@ -102,19 +107,39 @@ def train_manifest(
     for name in names:
         modality, weights = _start(name, phrases, source_model, split_corpus, transformers.get(name))
         recipe = replace(_recipe(name, modality, phrases, source_model, changes), weights=weights)
-        train_rows, valid_rows, messages = _read_rows(untrained(recipe), split_corpus, name, execution.progress)
-        parts[name], history = train(recipe, train_rows, valid_rows, execution=execution)
-        counts[name], scores[name] = (len(train_rows), len(valid_rows)), max(history.scores)
+        parts[name], scores[name], counts[name], messages = _train_modality(recipe, split_corpus, dialogues, execution)
         failures |= messages
     model = assemble(parts, phrases, seed=seed)
-    provenance = {"trained_on": {name: [corpus.name] for name in parts}, "seed": seed} | _licence(
-        source_model, phrases, corpus
-    )
+    provenance = {"trained_on": {name: [corpus.name] for name in parts}, "seed": seed}
+    provenance |= _licence(source_model, phrases, corpus)
     model = model.with_state(replace(model.state, labels=model.state.all_seen, provenance=provenance))
+    if dialogues is not None:
+        model, scores["context"] = dialogues.train(model, seed)
     if output is not None:
         checkpoint.save(model, output, card=card_of(model, None))
-    held_out = split_corpus.samples["split"] != corpus.samples["split"]
-    return Trained(model, counts, scores, int(held_out.sum()), failures)
+    return Trained(model, counts, scores, _count_held_out(corpus, split_corpus), failures)
+
+
+def _train_modality(
+    recipe: Recipe, corpus: Corpus, dialogues: Dialogues | None, execution: Execution
+) -> tuple[EmotionModel, float, tuple[int, int], dict[str, str]]:
+    """Train one modality: its model, best validation score, numbers of rows, and the messages of unreadable rows."""
+    ((name, modality),) = recipe.modalities.items()
+    inputs, failures = _read_inputs(untrained(recipe), corpus, name, execution.progress)
+    train_rows, valid_rows = _labelled_rows(inputs, failures, corpus, modality, name)
+    model, history = train(recipe, train_rows, valid_rows, execution=execution)
+    if dialogues is not None:
+        dialogues.add(name, recipe, model, inputs, (train_rows, valid_rows))
+    return model, max(history.scores), (len(train_rows), len(valid_rows)), failures
+
+
+def _count_held_out(corpus: Corpus, split_corpus: Corpus) -> int:
+    return int(((split_corpus.samples["split"] != corpus.samples["split"]) & _is_labelled(corpus)).sum())
+
+
+def _is_labelled(corpus: Corpus) -> pd.Series:
+    """Whether each row has annotations. A row of a multi-label corpus may have none of the labels."""
+    return corpus.samples["labels"].map(len).gt(0) | corpus.multi_label
 
 
 def _choose_modalities(
@@ -152,14 +177,14 @@ def _check_before_training(output: str | Path | None, execution: Execution, chan
 def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
     """Return the corpus with a valid split: its own, or about 20 % of its train rows, stratified by label.
 
-    Speakers (or dialogues, if there are no speakers) are not split if there are several. The same seed gives the same
-    split.
+    Speakers and dialogues are not split if there are several groups of them that share none. Otherwise dialogues are
+    not split, or else speakers. The same seed gives the same split.
 
     Raises:
         InputError: there are no valid rows and fewer than ten labelled train rows.
     """
     train = corpus.samples["split"] == "train"
-    labelled = train & (corpus.multi_label | (corpus.samples["labels"].map(len) > 0))
+    labelled = train & _is_labelled(corpus)
     if not train.any() or (corpus.samples["split"] == "valid").any():
         corpus.split("train")  # raises an error that names the existing splits if there are no train rows
         return corpus
@@ -171,8 +196,8 @@ def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
     from sklearn.model_selection import StratifiedGroupKFold
 
     rows = corpus.samples[labelled]
-    groups = rows["speaker"].fillna(rows["dialogue"]).fillna(rows["id"])
-    groups = rows["id"] if groups.nunique() < 2 else groups
+    all_groups = _groups(corpus.samples[train])
+    groups = all_groups[rows.index]
     kinds = rows["labels"].map(manifest.SEPARATOR.join)
     count = max(2, min(HELD_OUT_FOLDS, groups.nunique(), kinds.value_counts().max()))
     folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
@@ -181,8 +206,23 @@ def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
         parts = [positions for _, positions in folds.split(np.zeros(len(rows)), kinds, groups)]
     chosen = min(parts, key=lambda part: abs(len(part) - len(rows) / HELD_OUT_FOLDS))  # one speaker may have most rows
     splits = corpus.samples["split"].copy()
-    splits[rows.index[chosen]] = "valid"
+    splits[all_groups.index[all_groups.isin(groups.iloc[chosen])]] = "valid"  # also the unlabelled rows of a group
     return corpus.with_splits(splits)
+
+
+def _groups(rows: pd.DataFrame) -> pd.Series:
+    """A group for each row: rows of one speaker or one dialogue share it, also through other rows."""
+    speakers, dialogues = rows["speaker"], rows["dialogue"]
+    joined = speakers.fillna(dialogues).fillna(rows["id"])
+    while True:  # merge the groups that share a speaker or a dialogue, until none do
+        merged = joined
+        for column in (speakers, dialogues):
+            merged = merged.where(column.isna(), merged.groupby(column).transform("min"))
+        if merged.equals(joined):
+            break
+        joined = merged
+    by_dialogue, by_speaker = dialogues.fillna(rows["id"]), speakers.fillna(rows["id"])
+    return next((groups for groups in (joined, by_dialogue, by_speaker) if groups.nunique() > 1), rows["id"])
 
 
 def _choose_phrases(names: Sequence[str], base: EmotionModel | WordTable | None) -> PhraseEncoder:
@@ -230,15 +270,17 @@ def _recipe(
     return Recipe({name: modality}, phrases, config, source_model)
 
 
-def _read_rows(
-    model: EmotionModel, corpus: Corpus, modality: str, progress: bool
-) -> tuple[EmotionData, EmotionData, dict[str, str]]:
-    """Training and validation rows of one modality, and row id -> message for the rows that could not be read."""
-    candidates = corpus.where(corpus.samples[modality].notna() & corpus.samples["split"].isin(("train", "valid")))
-    inputs, failures = _read_inputs(model, candidates, modality, progress)
+def _labelled_rows(
+    inputs: Mapping[str, np.ndarray],
+    failures: Mapping[str, str],
+    corpus: Corpus,
+    config: ModalityConfig,
+    modality: str,
+) -> tuple[EmotionData, EmotionData]:
+    """Training and validation rows of one modality."""
     parts = []
     for split, fewest in (("train", 2), ("valid", 1)):
-        rows = candidates.where((candidates.samples["split"] == split) & candidates.samples["id"].isin(set(inputs)))
+        rows = corpus.where((corpus.samples["split"] == split) & corpus.samples["id"].isin(set(inputs)))
         if not corpus.multi_label:
             rows = rows.where(rows.samples["labels"].map(len) > 0)
         if len(rows.samples) < fewest:
@@ -248,7 +290,6 @@ def _read_rows(
                 f"{fewest}{failure}"
             )
         data = corpus_rows.annotate(rows, {modality: inputs})
-        config = model.config.modalities[modality]
         stores = {modality: media.Pixels(data.inputs[modality], config)} if config.features == "pixels" else data.inputs
         parts.append(replace(data, inputs=stores))
     labels = int((parts[0].targets == 1).any(axis=0).sum())
@@ -259,13 +300,17 @@ def _read_rows(
             f"no valid row of {corpus.name} with {modality} has a label; give labelled valid rows, on which the best "
             "epoch is chosen"
         )
-    return parts[0], parts[1], failures
+    return parts[0], parts[1]
 
 
 def _read_inputs(
     model: EmotionModel, corpus: Corpus, modality: str, progress: bool
 ) -> tuple[Mapping[str, np.ndarray], dict[str, str]]:
-    """Row id -> array, and row id -> message for unreadable rows. Features of sound and faces come from the cache."""
+    """Inputs of the train and valid rows by id, and the messages of unreadable rows by id.
+
+    Features of sound and faces come from the cache.
+    """
+    corpus = corpus.where(corpus.samples[modality].notna() & corpus.samples["split"].isin(("train", "valid")))
     if modality != "text" and model.config.modalities[modality].features != "waveform":
         return cache.cached_features(corpus, modality, progress=progress)
     texts = zip(corpus.samples["id"], corpus.samples["text"], strict=True)

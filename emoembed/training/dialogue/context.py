@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from types import SimpleNamespace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from emoembed.encoders.context import ContextSettings
 from emoembed.errors import InputError
 from emoembed.labels.emotion import Labels
-from emoembed.model.context import ContextCalibration
+from emoembed.model.calibration import ContextCalibration
 from emoembed.model.model import EmotionModel
 from emoembed.model.scorer import Batch, Scorer
 from emoembed.reading.rows import EmotionData
 from emoembed.training.calibrate import calibrate
 from emoembed.training.config import Execution, TrainConfig
+from emoembed.training.dialogue.rows import LONGEST_HISTORY, TURNS, DialoguePoints, turn_rows
 from emoembed.training.loop import History, encode_rows, fit
 
-TURNS = "turns"
-"""Name of the input that has the earlier turns of a row."""
-LONGEST_HISTORY = 200
-"""Training reads at most this many earlier turns of a row."""
 FEW_DIALOGUES = 15
 """With fewer training dialogues, only the weight of the mean of earlier turns is trained."""
 CONTEXT = TrainConfig(
@@ -38,23 +33,6 @@ CONTEXT = TrainConfig(
     max_frames=LONGEST_HISTORY,
     bf16=False,
 )
-
-
-@dataclass(frozen=True)
-class DialoguePoints:
-    """The encoded turns of dialogues.
-
-    Attributes:
-        points: modality -> the turns' own points `(turns, point_dim)`; NaN where a turn lacks the modality.
-        data: the labels of the turns, without inputs. A turn without a label informs later turns only.
-        dialogues: positions of the turns of each dialogue, in order.
-        speakers: speaker of each turn.
-    """
-
-    points: Mapping[str, Tensor]
-    data: EmotionData
-    dialogues: Sequence[Sequence[int]]
-    speakers: Sequence[str | None]
 
 
 def train_context(
@@ -158,46 +136,6 @@ class ContextScorer(Scorer):
     def label_points(self, labels: Labels) -> dict[str, Tensor]:
         """Label points, as in the model."""
         return self.model.label_points(labels)
-
-
-def turn_rows(model: EmotionModel, dialogues: DialoguePoints) -> EmotionData:
-    """The labelled turns as rows whose inputs are their own points and, under `TURNS`, the earlier turns.
-
-    An earlier turn has its differences from the background, NaN where it lacks a modality, and whether the speaker
-    changed, `(earlier turns, sum of embed_dim + 1)`.
-
-    Raises:
-        InputError: no turn has a label.
-    """
-    data = dialogues.data
-    differences = [
-        dialogues.points[name][:, :dim] - model.modality(name).background[:dim]
-        if name in dialogues.points
-        else torch.full((len(data), dim), torch.nan)
-        for name, dim in model.config.embed_dims.items()
-    ]
-    turns = torch.cat(differences, dim=1).numpy()
-    histories: dict[str, np.ndarray] = {}
-    for positions in dialogues.dialogues:
-        present = [position for position in positions if not np.isnan(turns[position]).all()]
-        speakers = [dialogues.speakers[position] for position in present]
-        changed = np.array([0.0, *(a != b for a, b in pairwise(speakers))], dtype=np.float32)
-        history = np.column_stack([turns[present], changed[: len(present)]]).astype(np.float32)
-        for count, position in enumerate(present):
-            if count:
-                histories[data.ids[position]] = history[max(0, count - LONGEST_HISTORY) : count]
-    has_label = (data.targets == 1).any(axis=1) | (data.multi_label & ~np.isnan(data.targets).all(axis=1))
-    inputs: dict[str, Mapping[str, np.ndarray]] = {
-        name: {data.ids[i]: matrix[i : i + 1].numpy() for i in np.flatnonzero(~matrix.isnan().any(dim=1).numpy())}
-        for name, matrix in dialogues.points.items()
-    }
-    in_dialogue = np.zeros(len(data), bool)
-    in_dialogue[[position for positions in dialogues.dialogues for position in positions]] = True
-    has_input = np.array([any(row in store for store in inputs.values()) for row in data.ids])
-    rows = replace(data, inputs={**inputs, TURNS: histories}).rows(has_label & has_input & in_dialogue)
-    if not len(rows):
-        raise InputError("no turn of the dialogues has a label; give labelled dialogues")
-    return rows
 
 
 def _calibrate(model: EmotionModel, scorer: ContextScorer, valid: EmotionData) -> None:

@@ -10,7 +10,8 @@ from emoembed.encoders.context import ContextSettings, ContextState
 from emoembed.errors import InputError
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.reading.rows import EmotionData
-from emoembed.training.dialogue import CONTEXT, ContextScorer, DialoguePoints, train_context, turn_rows
+from emoembed.training.dialogue.context import CONTEXT, ContextScorer, train_context
+from emoembed.training.dialogue.rows import DialoguePoints, turn_rows
 from emoembed.training.loop import encode_rows
 
 LABELS = ("joy", "anger")

@@ -1,0 +1,95 @@
+"""Train the context on the dialogues of a manifest, after each of its modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emoembed.corpora.corpus import Corpus
+from emoembed.model.model import EmotionModel
+from emoembed.reading.media import Pixels
+from emoembed.reading.rows import EmotionData
+from emoembed.reading.turns import dialogue_rows
+from emoembed.training.config import Execution
+from emoembed.training.dialogue.context import CONTEXT, train_context
+from emoembed.training.dialogue.cross_fit import cross_fit
+from emoembed.training.dialogue.rows import DialoguePoints
+from emoembed.training.loop import encode_rows
+from emoembed.training.recipes import Recipe
+
+
+class Dialogues:
+    """The dialogues of a manifest. They collect the points of their turns, one modality after the other.
+
+    Args:
+        corpus: the manifest, with train and valid rows.
+        execution: the device and a progress bar.
+
+    Raises:
+        InputError: no row names a dialogue, or the order of the turns is not clear (`dialogue_rows`).
+    """
+
+    def __init__(self, corpus: Corpus, execution: Execution) -> None:
+        self.corpus, self.execution = corpus, execution
+        self.groups = dialogue_rows(corpus)
+        self.points: dict[str, dict[str, Tensor]] = {}
+
+    def add(
+        self,
+        modality: str,
+        recipe: Recipe,
+        model: EmotionModel,
+        inputs: Mapping[str, np.ndarray],
+        labelled: tuple[EmotionData, EmotionData],
+    ) -> None:
+        """Add the points of one modality.
+
+        Args:
+            modality: its name.
+            recipe: its recipe.
+            model: the trained model of this modality.
+            inputs: row id -> input of all train and valid rows. A row without a label informs later turns.
+            labelled: the labelled train rows, on which the model was trained, and the labelled valid rows.
+        """
+        train_rows, valid_rows = labelled
+        ids = list(self.corpus.samples["id"])
+        prefix = f"{self.corpus.name}/"  # the ids of labelled rows have it
+        group_of = {f"{prefix}{ids[i]}": str(group[0]) for group in self.groups for i in group}
+        store = {f"{prefix}{row}": array for row, array in inputs.items()}
+        trained_on = set(train_rows.ids)
+        others = tuple(row for row in store if row not in trained_on)
+        no_labels = np.zeros((len(others), 0), np.float32), np.zeros(len(others), bool)
+        config = recipe.modalities[modality]
+        stores = {modality: Pixels(store, config) if config.features == "pixels" else store}
+        unseen = EmotionData(others, stores, (), *no_labels)
+        points = cross_fit(recipe, train_rows, valid_rows, group_of, execution=self.execution)
+        if others:
+            points |= dict(zip(others, encode_rows(model, unseen)[modality].clone(), strict=True))
+        self.points[modality] = {row.removeprefix(prefix): point for row, point in points.items()}
+
+    def train(self, model: EmotionModel, seed: int) -> tuple[EmotionModel, float]:
+        """Train the context of a model on these dialogues. Returns the new model and its validation score."""
+        config = replace(CONTEXT, seed=seed)
+        with_context, history = train_context(
+            model, self._part(model, "train"), self._part(model, "valid"), config=config, execution=self.execution
+        )
+        return with_context, max(history.scores)
+
+    def _part(self, model: EmotionModel, split: str) -> DialoguePoints:
+        """The dialogues of a split. A dialogue with rows of several splits has its turns of this one."""
+        samples = self.corpus.samples
+        in_split = (samples["split"] == split).to_numpy()
+        groups = [[i for i in group if in_split[i]] for group in self.groups]
+        points = {}
+        for name, by_row in self.points.items():
+            missing = torch.full((model.config.modalities[name].point_dim,), torch.nan)
+            points[name] = torch.stack([by_row.get(row, missing) for row in samples["id"]])
+        labels = self.corpus.labels
+        targets = np.array([[label in row for label in labels] for row in samples["labels"]], dtype=np.float32)
+        multi_label = np.full(len(samples), self.corpus.multi_label)
+        data = EmotionData(tuple(samples["id"]), {}, labels, targets.reshape(len(samples), len(labels)), multi_label)
+        return DialoguePoints(points, data, [group for group in groups if group], list(samples["speaker"]))

@@ -1,0 +1,77 @@
+"""The turns of dialogues as training rows: their own points, and those of the earlier turns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emoembed.errors import InputError
+from emoembed.model.model import EmotionModel
+from emoembed.reading.rows import EmotionData
+
+TURNS = "turns"
+"""Name of the input that has the earlier turns of a row."""
+LONGEST_HISTORY = 200
+"""Training reads at most this many earlier turns of a row."""
+
+
+@dataclass(frozen=True)
+class DialoguePoints:
+    """The encoded turns of dialogues.
+
+    Attributes:
+        points: modality -> the turns' own points `(turns, point_dim)`; NaN where a turn lacks the modality.
+        data: the labels of the turns, without inputs. A turn without a label informs later turns only.
+        dialogues: positions of the turns of each dialogue, in order.
+        speakers: speaker of each turn.
+    """
+
+    points: Mapping[str, Tensor]
+    data: EmotionData
+    dialogues: Sequence[Sequence[int]]
+    speakers: Sequence[str | None]
+
+
+def turn_rows(model: EmotionModel, dialogues: DialoguePoints) -> EmotionData:
+    """The labelled turns as rows whose inputs are their own points and, under `TURNS`, the earlier turns.
+
+    An earlier turn has its differences from the background, NaN where it lacks a modality, and whether the speaker
+    changed, `(earlier turns, sum of embed_dim + 1)`.
+
+    Raises:
+        InputError: no turn has a label.
+    """
+    data = dialogues.data
+    differences = [
+        dialogues.points[name][:, :dim] - model.modality(name).background[:dim]
+        if name in dialogues.points
+        else torch.full((len(data), dim), torch.nan)
+        for name, dim in model.config.embed_dims.items()
+    ]
+    turns = torch.cat(differences, dim=1).numpy()
+    histories: dict[str, np.ndarray] = {}
+    for positions in dialogues.dialogues:
+        present = [position for position in positions if not np.isnan(turns[position]).all()]
+        speakers = [dialogues.speakers[position] for position in present]
+        changed = np.array([0.0, *(a != b for a, b in pairwise(speakers))], dtype=np.float32)
+        history = np.column_stack([turns[present], changed[: len(present)]]).astype(np.float32)
+        for count, position in enumerate(present):
+            if count:
+                histories[data.ids[position]] = history[max(0, count - LONGEST_HISTORY) : count]
+    has_label = (data.targets == 1).any(axis=1) | (data.multi_label & ~np.isnan(data.targets).all(axis=1))
+    inputs: dict[str, Mapping[str, np.ndarray]] = {
+        name: {data.ids[i]: matrix[i : i + 1].numpy() for i in np.flatnonzero(~matrix.isnan().any(dim=1).numpy())}
+        for name, matrix in dialogues.points.items()
+    }
+    in_dialogue = np.zeros(len(data), bool)
+    in_dialogue[[position for positions in dialogues.dialogues for position in positions]] = True
+    has_input = np.array([any(row in store for store in inputs.values()) for row in data.ids])
+    rows = replace(data, inputs={**inputs, TURNS: histories}).rows(has_label & has_input & in_dialogue)
+    if not len(rows):
+        raise InputError("no turn of the dialogues has a label; give labelled dialogues")
+    return rows

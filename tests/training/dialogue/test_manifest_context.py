@@ -1,0 +1,80 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from emoembed.errors import InputError
+from emoembed.model import checkpoint
+from emoembed.prediction.recognizer import Recognizer
+from emoembed.training import manifest
+
+KINDS = {"joy": ("jubilant", "sunny", "merry"), "anger": ("wrathful", "irate", "cross")}
+DIALOGUES, TURNS = 12, 4
+
+
+@pytest.fixture
+def chats(corpus_of):
+    """Dialogues with one emotion each; their third turns have no label."""
+    emotions = ["joy", "anger"] * (DIALOGUES // 2)
+    texts = [KINDS[emotion][i % 3] for emotion in emotions for i in range(TURNS)]
+    labels = [() if i == 2 else (emotion,) for emotion in emotions for i in range(TURNS)]
+    names = [f"d{i}" for i in range(DIALOGUES) for _ in range(TURNS)]
+    speakers = [f"d{i}-{'AB'[turn % 2]}" for i in range(DIALOGUES) for turn in range(TURNS)]
+    return corpus_of(texts, labels, dialogue=names, turn=list(range(TURNS)) * DIALOGUES, speaker=speakers)
+
+
+def test_a_manifest_trains_a_context(chats, word_table, tmp_path):
+    trained = manifest.train_manifest(
+        chats, tmp_path / "model", base=word_table, epochs=4, batch_size=8, context=True, seed=1
+    )
+    assert trained.model.context is not None
+    assert trained.scores["context"] > 0.5
+    plain = manifest.train_manifest(chats, base=word_table, epochs=4, batch_size=8, seed=1)
+    for name, value in plain.model.state_dict().items():
+        torch.testing.assert_close(trained.model.state_dict()[name], value, rtol=0, atol=0)
+    turns = [{"text": text, "speaker": "AB"[i % 2]} for i, text in enumerate(("merry", "jubilant", "sunny"))]
+    talk = Recognizer(trained.model).predict_dialogue(turns, ["joy", "anger"], abstain=True)
+    loaded = Recognizer(checkpoint.load(tmp_path / "model"))
+    for turn, other in zip(talk, loaded.predict_dialogue(turns, ["joy", "anger"], abstain=True), strict=True):
+        assert turn.scores == pytest.approx(other.scores, abs=1e-4)
+
+
+def test_context_needs_dialogues(corpus_of, word_table):
+    rows = corpus_of(["jubilant", "irate"] * 10, ["joy", "anger"] * 10)
+    with pytest.raises(InputError, match="toy has no dialogues"):
+        manifest.train_manifest(rows, base=word_table, context=True, epochs=1)
+    one = corpus_of(["jubilant", "irate"] * 10, ["joy", "anger"] * 10, dialogue=["d"] * 20)
+    with pytest.raises(InputError, match="at least two training dialogues"):
+        manifest.train_manifest(one, base=word_table, context=True, epochs=1)
+
+
+def test_held_out_rows_keep_dialogues_whole_with_their_speakers(chats):
+    held_out = manifest.hold_out(chats).samples
+    assert set(held_out["split"]) == {"train", "valid"}
+    for column in ("dialogue", "speaker"):
+        assert (held_out.groupby(column)["split"].nunique() == 1).all()
+
+
+def test_speakers_of_several_dialogues_stay_together(corpus_of):
+    count = 48
+    dialogues = [f"d{i // 4}" for i in range(count)]
+    speakers = [f"s{i // 8}" for i in range(count)]  # each speaker has two dialogues
+    rows = corpus_of(["x"] * count, ["joy", "anger"] * (count // 2), dialogue=dialogues, speaker=speakers)
+    held_out = manifest.hold_out(rows).samples
+    assert (held_out.groupby("speaker")["split"].nunique() == 1).all()
+    agent = ["agent" if i % 2 else f"caller {i // 4}" for i in range(count)]  # one speaker is in all dialogues
+    rows = corpus_of(["x"] * count, ["joy", "anger"] * (count // 2), dialogue=dialogues, speaker=agent)
+    held_out = manifest.hold_out(rows).samples
+    assert (held_out.groupby("dialogue")["split"].nunique() == 1).all()
+    assert "valid" in set(held_out["split"])
+
+
+def test_rows_without_dialogues_are_held_out_as_before(corpus_of):
+    count = 40
+    speakers = [f"s{i % 8}" for i in range(count)]
+    rows = corpus_of(["x"] * count, ["joy", "anger"] * (count // 2), speaker=speakers)
+    groups = manifest._groups(rows.samples)
+    assert groups.tolist() == speakers
+    single = corpus_of(["x"] * count, ["joy", "anger"] * (count // 2))
+    assert pd.Series(manifest._groups(single.samples)).nunique() == count
+    assert np.isin(manifest.hold_out(single).samples["split"], ("train", "valid")).all()
