@@ -86,8 +86,7 @@ def train_manifest(
         encoders: modality -> hub id or folder of a pretrained transformer, see `pretrained`.
         context: also train the context of the rows that name a `dialogue`, see `training.dialogue`.
         execution: the device, and a progress bar.
-        changes: `epochs` and `batch_size` override those of the recipes. `seed` is 0 by default; the same seed gives
-            the same weights.
+        changes: `epochs` and `batch_size` override those of the recipes. The same `seed` gives the same weights.
 
     Raises:
         InputError: there are too few rows or labels, the rows lack a modality, or `context` finds no dialogues.
