@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +74,7 @@ class ContextEncoder(nn.Module):
             self.cell = nn.GRUCell(hidden_dim, hidden_dim)
             self.outputs = nn.ModuleDict({name: nn.Linear(hidden_dim, dim, bias=False) for name, dim in dims.items()})
             for output in self.outputs.values():
-                nn.init.zeros_(output.weight)
+                nn.init.zeros_(cast(nn.Linear, output).weight)
 
     def read(self, hidden: Tensor | None, differences: Mapping[str, Tensor], changed: Tensor) -> Tensor | None:
         """The state of the recurrence after one more turn of each dialogue of a batch; None without a recurrence.
@@ -92,7 +93,24 @@ class ContextEncoder(nn.Module):
                 total = total + torch.where(absent, missing, self.inputs[name](differences[name].nan_to_num(0.0)))
             else:
                 total = total + missing
-        return self.cell(total, hidden)
+        state: Tensor = self.cell(total, hidden)
+        return state
+
+    def states(self, differences: Mapping[str, Tensor], changed: Tensor) -> Tensor | None:
+        """The states of the recurrence after each turn, `(batch, time, hidden_dim)`; None without a recurrence.
+
+        Args:
+            differences: modality -> `(batch, time, embed_dim)`; NaN where a turn lacks the modality.
+            changed: whether another speaker spoke before, `(batch, time)` of 0 and 1.
+        """
+        hidden: Tensor | None = None
+        states = []
+        for time in range(changed.shape[1]):
+            hidden = self.read(hidden, {name: turns[:, time] for name, turns in differences.items()}, changed[:, time])
+            if hidden is None:
+                return None
+            states.append(hidden)
+        return torch.stack(states, dim=1) if states else None
 
     def move(self, points: Tensor, name: str, mean: Tensor | None, hidden: Tensor | None) -> Tensor:
         """Points of one modality `(batch, point_dim)`, moved by what came before.
@@ -128,11 +146,9 @@ class ContextEncoder(nn.Module):
             changed: whether the speaker of an earlier turn differs from the one before it, `(batch, time)`.
             lengths: numbers of earlier turns, `(batch,)`.
         """
-        hidden: Tensor | None = None
-        for time in range(int(lengths.max()) if self.settings.hidden_dim and len(lengths) else 0):
-            read = self.read(hidden, {name: turns[:, time] for name, turns in differences.items()}, changed[:, time])
-            ended = (lengths <= time)[:, None]
-            hidden = read if hidden is None or read is None else torch.where(ended, hidden, read)
+        states = self.states(differences, changed)
+        last_turn = (lengths - 1).clamp(min=0)
+        hidden = None if states is None else states[torch.arange(len(lengths), device=lengths.device), last_turn]
         has_history = (lengths > 0)[:, None]
         moved = {}
         for name, own_points in points.items():

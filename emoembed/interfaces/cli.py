@@ -21,7 +21,8 @@ from emoembed.interfaces.info import Info
 from emoembed.interfaces.options import as_command
 from emoembed.interfaces.predict import Predict, PredictCommand
 from emoembed.interfaces.prepare import Prepare
-from emoembed.interfaces.train import Train
+from emoembed.interfaces.pretrain import PretrainDialogue
+from emoembed.interfaces.train import Train, TrainCommand
 
 USE, DATA = "Use and train models", "Corpora and features"
 app = typer.Typer(
@@ -31,7 +32,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command("predict", cls=PredictCommand, rich_help_panel=USE)(as_command(Predict))
-app.command("train", rich_help_panel=USE)(as_command(Train))
+pretrain = typer.Typer(help="Pre-train a part of a model without labels.")
+pretrain.command("dialogue")(as_command(PretrainDialogue))
+app.add_typer(pretrain, name="pretrain", rich_help_panel=USE)
+app.command("train", cls=TrainCommand, rich_help_panel=USE)(as_command(Train))
 app.command("adapt", rich_help_panel=USE)(as_command(Adapt))
 app.command("attune", rich_help_panel=USE)(as_command(Attune))
 app.command("evaluate", rich_help_panel=USE)(as_command(Evaluate))

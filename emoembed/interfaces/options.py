@@ -6,7 +6,7 @@ import inspect
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -114,6 +114,16 @@ class LabelOptions(Command):
 def names(text: str) -> list[str]:
     """Split names at commas: `joy, fear` -> ["joy", "fear"]."""
     return [name.strip() for name in text.rstrip(", ").split(",")]
+
+
+def with_value(arguments: Sequence[str], option: str, value: str) -> list[str]:
+    """Add a value to an option that comes without one: at the end, or before another option."""
+    following = [*arguments[1:], "-"]
+    return [
+        part
+        for argument, after in zip(arguments, following, strict=True)
+        for part in ((argument, value) if argument == option and after.startswith("-") else (argument,))
+    ]
 
 
 def as_command(options: type[Command]) -> Callable[..., None]:

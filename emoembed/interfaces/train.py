@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from emoembed.errors import InputError
-from emoembed.interfaces.options import BatchOptions, names
+from emoembed.interfaces.options import BatchOptions, names, with_value
 from emoembed.interfaces.printing import print_failures
+
+if TYPE_CHECKING:
+    from emoembed.encoders.context import ContextEncoder
+
+
+ANY = "random"
+"""The value of `--context` without a folder: training starts from random weights."""
+
+
+class TrainCommand(TyperCommand):
+    """A command whose option `--context` takes a folder or nothing."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Add a value to `--context` without a folder."""
+        return super().parse_args(ctx, with_value(args, "--context", ANY))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +40,8 @@ class Train(BatchOptions):
         emoembed train --manifest mine.csv --output my-model --encoder audio=facebook/wav2vec2-base
 
         emoembed train --manifest chats.csv --output my-model --context
+
+        emoembed train --manifest chats.csv --output my-model --context pre-trained
     """
 
     manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with labels, splits, and text, audio or video.")]
@@ -40,9 +58,13 @@ class Train(BatchOptions):
         ),
     ] = None
     context: Annotated[
-        bool,
-        typer.Option("--context", help="Also train the context of dialogues, on the rows that name a dialogue."),
-    ] = False
+        str | None,
+        typer.Option(
+            metavar="[DIR]",
+            help="Also train the context of dialogues, on the rows that name a dialogue; from the pre-trained context "
+            "in DIR if it is given.",
+        ),
+    ] = None
     seed: Annotated[int, typer.Option(help="Random seed of the weights and of the held-out rows.")] = 0
     epochs: Annotated[
         int | None, typer.Option(metavar="N", help="Training epochs, instead of the recipe's number.")
@@ -61,7 +83,7 @@ class Train(BatchOptions):
             None if self.modality is None else names(self.modality),
             base=load(self.model).model,
             encoders=dict(_split_encoder(text) for text in self.encoder or ()),
-            context=self.context,
+            context=self._context(),
             execution=Execution(self.device, self.progress),
             **{name: value for name, value in changes.items() if value is not None},
         )
@@ -69,10 +91,18 @@ class Train(BatchOptions):
             print(f"no valid rows; {result.held_out} train rows held out for validation (seed {self.seed})")
         for name, (rows, valid) in result.rows.items():
             print(f"{name}: {rows} train and {valid} valid rows, best validation score {result.scores[name]:.3f}")
-        if self.context:
+        if self.context is not None:
             print(f"context: best validation score {result.scores['context']:.3f}")
         print(f"labels: {', '.join(result.model.state.labels)}\nsaved -> {self.output}")
         return print_failures("could not be read", result.failures)
+
+    def _context(self) -> bool | ContextEncoder:
+        """Whether the context is trained, or the pre-trained context that training starts from."""
+        if self.context is None or self.context == ANY:
+            return self.context == ANY
+        from emoembed.transfer.dialogue.files import read_pretrained
+
+        return read_pretrained(self.context)
 
 
 def _split_encoder(text: str) -> tuple[str, str]:

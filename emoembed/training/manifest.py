@@ -14,6 +14,7 @@ from torch import Tensor
 
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
+from emoembed.encoders.context import ContextEncoder
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features.text import word_feature_set
 from emoembed.labels.phrases import PhraseEncoder, WordTable
@@ -64,7 +65,7 @@ def train_manifest(
     *,
     base: EmotionModel | WordTable | None = None,
     encoders: Mapping[str, str | Path] | None = None,
-    context: bool = False,
+    context: bool | ContextEncoder = False,
     execution: Execution = Execution(),
     **changes: Unpack[Changes],
 ) -> Trained:
@@ -84,7 +85,7 @@ def train_manifest(
         base: a model or a word table. The model's sentence encoder (without adapters), or its word table, embeds
             labels and reads text. With a word table, text is read word by word.
         encoders: modality -> hub id or folder of a pretrained transformer, see `pretrained`.
-        context: also train the context of the rows that name a `dialogue`, see `training.dialogue`.
+        context: True, or a pre-trained context to start from, also trains the context of the rows with a `dialogue`.
         execution: the device, and a progress bar.
         changes: `epochs` and `batch_size` override those of the recipes. The same `seed` gives the same weights.
 
@@ -98,7 +99,7 @@ def train_manifest(
     transformers = {name: pretrained.read(name, folder) for name, folder in (encoders or {}).items()}
     source_model = base if isinstance(base, EmotionModel) else None
     phrases = transformers["text"].sentence_encoder() if "text" in transformers else _choose_phrases(names, base)
-    dialogues = Dialogues(split_corpus, execution) if context else None
+    dialogues = Dialogues(split_corpus, execution) if context is not False else None
     parts: dict[str, EmotionModel] = {}
     counts: dict[str, tuple[int, int]] = {}
     scores: dict[str, float] = {}
@@ -109,11 +110,11 @@ def train_manifest(
         parts[name], scores[name], counts[name], messages = _train_modality(recipe, split_corpus, dialogues, execution)
         failures |= messages
     model = assemble(parts, phrases, seed=seed)
-    provenance = {"trained_on": {name: [corpus.name] for name in parts}, "seed": seed}
-    provenance |= _licence(source_model, phrases, corpus)
+    trained_on = {name: [corpus.name] for name in parts}
+    provenance = {"trained_on": trained_on, "seed": seed, **_licence(source_model, phrases, corpus)}
     model = model.with_state(replace(model.state, labels=model.state.all_seen, provenance=provenance))
     if dialogues is not None:
-        model, scores["context"] = dialogues.train(model, seed)
+        model, scores["context"] = dialogues.train(model, seed, context)
     if output is not None:
         checkpoint.save(model, output, card=card_of(model, None))
     return Trained(model, counts, scores, _count_held_out(corpus, split_corpus), failures)

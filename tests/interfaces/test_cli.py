@@ -30,7 +30,7 @@ from emoembed.prediction.recognizer import Recognizer
 from emoembed.training.build import build
 
 DIM = 16
-COMMANDS = ("predict", "train", "evaluate", "adapt", "attune", "extract", "prepare", "info")
+COMMANDS = ("predict", "pretrain dialogue", "train", "evaluate", "adapt", "attune", "extract", "prepare", "info")
 TOY = {"joy": ("party", "gift"), "anger": ("shout", "fight"), "sadness": ("rain", "alone")}
 
 
@@ -319,13 +319,16 @@ def test_info_model(tiny, capsys):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_each_shows_an_example_and_says_something_of_every_option(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
-    assert main([command, "--help"]) == 0
+    assert main([*command.split(), "--help"]) == 0
     printed = capsys.readouterr().out
     assert f"Usage: emoembed {command}" in printed
     assert f"emoembed {command} " in printed.split("Example")[1]
     for corpus in re.findall(r"emoembed (?:evaluate|prepare) (\w+) ", printed):
         assert corpus in corpora.NAMES
-    for option in typer.main.get_command(app).commands[command].params:
+    found = typer.main.get_command(app)
+    for name in command.split():
+        found = found.commands[name]
+    for option in found.params:
         assert option.help, option.name
     if "--model" in printed:
         assert "[default: base]" in printed
@@ -336,7 +339,7 @@ def test_help_loads_nothing_heavy():
     code += "assert not {'torch', 'pandas', 'numpy'} & set(sys.modules), sorted(sys.modules)"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for command in COMMANDS:
-        assert command in printed
+        assert command.split()[0] in printed
 
 
 def test_version(capsys):
@@ -372,6 +375,7 @@ def test_wrong_usage_is_exit_code_two(arguments, message, capsys, monkeypatch):
         ("--text --abstain --abstain", "--text --abstain --abstain usual"),
         ("--abstain 0.1 --text -", "--abstain 0.1 --text -"),
         ("--context --manifest a.csv", "--context usual --manifest a.csv"),
+        ("--manifest a.csv --context", "--manifest a.csv --context usual"),
         ("--context 2 --manifest a.csv", "--context 2 --manifest a.csv"),
         ("--text", "--text"),
         ("--labels a b", "--labels a b"),
@@ -486,3 +490,24 @@ def test_predict_the_dialogues_of_a_manifest(tiny, tmp_path):
     alone, context, strong = (pd.read_csv(tmp_path / f"{name}.csv")["joy"] for name in ("alone", "context", "strong"))
     assert (abs(context - alone) > 1e-5).tolist() == [False, True, False]
     assert abs(strong[1] - alone[1]) > abs(context[1] - alone[1])
+
+
+def test_pretrain_and_train_the_context_of_dialogues(tiny, text_model, capsys, tmp_path):
+    texts = ["we made it", "oh no", "not that again", "we made it again"] * 12
+    names = [f"d{i // 4}" for i in range(48)]
+    chats = pd.DataFrame({"text": texts, "dialogue": names, "labels": ["joy", "anger"] * 24})
+    chats.to_csv(tmp_path / "chats.csv", index=False)
+    Recognizer(text_model).save_pretrained(tmp_path / "base")
+    shared = ("--manifest", tmp_path / "chats.csv", "--model", tmp_path / "base", "--epochs", 1)
+    asked = ("pretrain", "dialogue", *shared, "--decoder", "vhred", "--output", tmp_path / "context")
+    assert run(*asked) == 0
+    printed = capsys.readouterr().out
+    assert "perplexity" in printed
+    assert "KL term" in printed
+    assert run(*asked[:-4], "--decoder", "gpt", "--output", tmp_path / "x") == 2
+    assert "decoder must be one of" in capsys.readouterr().err
+    assert run("train", *shared, "--context", tmp_path / "context", "--output", tmp_path / "model") == 0
+    assert "context: best validation score" in capsys.readouterr().out
+    assert load(str(tmp_path / "model")).model.context is not None
+    assert run("train", *shared, "--context", tmp_path / "nothing", "--output", tmp_path / "x") == 2
+    assert "nothing" in capsys.readouterr().err

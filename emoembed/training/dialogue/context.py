@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from emoembed.encoders.context import ContextSettings
+from emoembed.encoders.context import ContextEncoder, ContextSettings
 from emoembed.errors import InputError
 from emoembed.labels.emotion import Labels
 from emoembed.model.calibration import ContextCalibration
@@ -41,6 +41,7 @@ def train_context(
     valid: DialoguePoints,
     settings: ContextSettings | None = None,
     *,
+    start: ContextEncoder | None = None,
     config: TrainConfig = CONTEXT,
     execution: Execution = Execution(),
 ) -> tuple[EmotionModel, History]:
@@ -51,7 +52,9 @@ def train_context(
         train: the training dialogues. If the encoders were trained on them, their points must come from other encoders
             (`cross_fit`), because points of training items are too near to their labels.
         valid: the dialogues for choosing the best epoch and for calibration.
-        settings: the size of the recurrence; by default it depends on the number of training dialogues.
+        settings: the size of the recurrence; by default that of `start`, or else it depends on the number of training
+            dialogues.
+        start: a pre-trained context. Its weights that fit by name and shape are where training starts.
         config: the training settings.
         execution: the device, a progress bar, and a folder from which a stopped run resumes.
 
@@ -62,14 +65,20 @@ def train_context(
         InputError: there are no labelled turns.
         TrainingError: training has diverged.
     """
-    hidden_dim = 0 if len(train.dialogues) < FEW_DIALOGUES else ContextSettings().hidden_dim
-    settings = settings or ContextSettings(hidden_dim)
+    if settings is None:
+        few = len(train.dialogues) < FEW_DIALOGUES
+        settings = start.settings if start else ContextSettings(0) if few else ContextSettings()
     torch.manual_seed(config.seed)
     model_config = replace(model.config, context=settings)
     with_context = EmotionModel(model_config, model.phrases, model.state)
     weights = {name: value for name, value in model.state_dict().items() if not name.startswith("context.")}
     with_context.load_state_dict({**with_context.state_dict(), **weights})
     scorer = ContextScorer(with_context)
+    if start is not None:
+        weights = scorer.encoder.state_dict()
+        own = start.state_dict()
+        fitting = {name: own[name] for name in weights if name in own and own[name].shape == weights[name].shape}
+        scorer.encoder.load_state_dict({**weights, **fitting})
     valid_rows = turn_rows(with_context, valid)
     history = fit(scorer, turn_rows(with_context, train), valid_rows, config, execution=execution)
     with_context = with_context.to("cpu").eval()
@@ -97,7 +106,7 @@ class ContextScorer(Scorer):
             parameter.requires_grad_(True)
 
     @property
-    def encoder(self) -> torch.nn.Module:
+    def encoder(self) -> ContextEncoder:
         """The encoder of the context."""
         if self.model.context is None:
             raise InputError("the model has no context; give it one in its configuration")
@@ -119,11 +128,10 @@ class ContextScorer(Scorer):
                 dim = self.model.modality(name).point_dim
                 own_points[name] = frames[:, 0, :dim].masked_fill((lengths == 0)[:, None], torch.nan)
         turns, lengths = batch[TURNS]
-        sizes = list(self.encoder.dims.values())
-        *differences, changed = turns.split([*sizes, 1], dim=2)
-        return self.encoder(
-            own_points, dict(zip(self.encoder.dims, differences, strict=True)), changed[..., 0], lengths
-        )
+        *differences, changed = turns.split([*self.encoder.dims.values(), 1], dim=2)
+        by_modality = dict(zip(self.encoder.dims, differences, strict=True))
+        moved: dict[str, Tensor] = self.encoder(own_points, by_modality, changed[..., 0], lengths)
+        return moved
 
     def score(self, points: Mapping[str, Tensor], label_points: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Logits by modality, as in the model."""

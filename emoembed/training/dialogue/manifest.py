@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from emoembed.corpora.corpus import Corpus
+from emoembed.encoders.context import ContextEncoder
 from emoembed.model.model import EmotionModel
 from emoembed.reading.media import Pixels
 from emoembed.reading.rows import EmotionData
@@ -71,11 +72,19 @@ class Dialogues:
             points |= dict(zip(others, encode_rows(model, unseen)[modality].clone(), strict=True))
         self.points[modality] = {row.removeprefix(prefix): point for row, point in points.items()}
 
-    def train(self, model: EmotionModel, seed: int) -> tuple[EmotionModel, float]:
-        """Train the context of a model on these dialogues. Returns the new model and its validation score."""
+    def train(self, model: EmotionModel, seed: int, start: bool | ContextEncoder) -> tuple[EmotionModel, float]:
+        """Train the context of a model on these dialogues, from a pre-trained one if it is given.
+
+        Returns the new model and its validation score.
+        """
         config = replace(CONTEXT, seed=seed)
         with_context, history = train_context(
-            model, self._part(model, "train"), self._part(model, "valid"), config=config, execution=self.execution
+            model,
+            self._part(model, "train"),
+            self._part(model, "valid"),
+            start=start if isinstance(start, ContextEncoder) else None,
+            config=config,
+            execution=self.execution,
         )
         return with_context, max(history.scores)
 

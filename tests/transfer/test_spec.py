@@ -1,0 +1,67 @@
+import pytest
+import torch
+from torch import nn
+
+from emoembed.encoders.context import ContextEncoder, ContextSettings
+from emoembed.transfer.spec import SPECS, TransferSpec
+
+
+@pytest.fixture
+def source():
+    encoder = ContextEncoder({"text": 6}, ContextSettings(5))
+    for parameter in encoder.parameters():
+        nn.init.normal_(parameter)
+    return encoder.state_dict()
+
+
+@pytest.fixture
+def target():
+    return ContextEncoder({"text": 6}, ContextSettings(5))
+
+
+def test_full_moves_everything(source, target):
+    report = SPECS["full"].apply(source, target)
+    assert all(torch.equal(value, source[name]) for name, value in target.state_dict().items())
+    assert report.share == 1
+    assert set(report.loaded) == set(source)
+    assert report.skipped == report.mismatched == report.untouched == ()
+
+
+def test_tl_erc_moves_the_recurrence_and_its_projections(source, target):
+    report = SPECS["tl_erc"].apply(source, target)
+    assert report.skipped == report.untouched == ("strength.text",)
+    assert target.strength["text"].item() == 0.5
+    assert torch.equal(target.cell.weight_hh, source["cell.weight_hh"])
+    total = sum(value.numel() for value in source.values())
+    assert report.share == pytest.approx((total - 1) / total)
+
+
+def test_random_moves_nothing(source, target):
+    before = {name: value.clone() for name, value in target.state_dict().items()}
+    report = SPECS["random"].apply(source, target)
+    assert report.share == 0
+    assert all(torch.equal(value, before[name]) for name, value in target.state_dict().items())
+
+
+def test_shuffled_moves_the_numbers_but_not_their_places(source, target):
+    SPECS["shuffled"].apply(source, target)
+    moved, original = target.cell.weight_hh.flatten(), source["cell.weight_hh"].flatten()
+    assert torch.equal(moved.sort().values, original.sort().values)
+    assert not torch.equal(moved, original)
+    again = ContextEncoder({"text": 6}, ContextSettings(5))
+    SPECS["shuffled"].apply(source, again)
+    assert torch.equal(again.cell.weight_hh, target.cell.weight_hh)
+
+
+def test_what_does_not_fit_is_reported(source):
+    other = ContextEncoder({"text": 7}, ContextSettings(5))
+    report = SPECS["full"].apply({**source, "extra.weight": torch.ones(2)}, other)
+    assert report.mismatched == ("extra.weight", "inputs.text.weight", "outputs.text.weight")
+    assert "cell.weight_hh" in report.loaded
+    assert set(report.untouched) == {"inputs.text.weight", "outputs.text.weight"}
+    assert 0 < report.share < 1
+
+
+def test_patterns_choose_by_name(source, target):
+    report = TransferSpec("gates", ("cell.weight_*",)).apply(source, target)
+    assert report.loaded == ("cell.weight_hh", "cell.weight_ih")
