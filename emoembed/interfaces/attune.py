@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from emoembed.interfaces.options import ModelOptions
+from emoembed.interfaces.options import ModelOptions, names
 from emoembed.interfaces.printing import print_failures
 
 
@@ -19,16 +19,24 @@ class Attune(ModelOptions):
     Example:
 
         emoembed attune --manifest calls.csv --output my-model
+
+        emoembed attune --manifest chats.csv --modality text --output my-model
     """
 
     manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with the columns audio or video.")]
+    modality: Annotated[
+        str,
+        typer.Option(metavar="A,B", help="Modalities to attune. Name text only for the texts of dialogues."),
+    ] = "audio,video"
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the new checkpoint.")]
 
     def run(self) -> int:
         """Attune the model to the recordings and save a checkpoint."""
         from emoembed.prediction import manifest_tasks
 
-        recognizer, failures = manifest_tasks.attune_manifest(self.load(), self.manifest, self.output)
+        recognizer, failures = manifest_tasks.attune_manifest(
+            self.load(), self.manifest, self.output, names(self.modality)
+        )
         counts = recognizer.model.state.attuned
         print(f"attuned to: {', '.join(f'{count} {name}' for name, count in counts.items())}\nsaved -> {self.output}")
         return print_failures("could not be read", failures)

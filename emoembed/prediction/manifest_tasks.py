@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,14 @@ def adapt_table(
 
 
 def attune_manifest(
-    recognizer: Recognizer, source: Corpus | str | Path, output: str | Path
+    recognizer: Recognizer,
+    source: Corpus | str | Path,
+    output: str | Path,
+    modalities: Sequence[str] = attune.MODALITIES,
 ) -> tuple[Recognizer, dict[str, str]]:
     """Attune a recognizer to the sound and faces of a manifest, and save the result as a checkpoint.
 
-    Labels are not read.
+    Labels are not read. `modalities` are those to attune; name `text` for the texts of dialogues only.
 
     Returns:
         The new recognizer, and for each skipped row: id -> reason.
@@ -68,11 +71,12 @@ def attune_manifest(
     """
     checkpoint_files.require_own_folder(output)
     corpus = as_corpus(source)
-    modalities = present_modalities(corpus)
-    attunable = [name for name in modalities if name in attune.MODALITIES]
-    if modalities and not attunable:
+    present = present_modalities(corpus)
+    attunable = [name for name in present if name in modalities]
+    if present and not attunable:
+        hint = "; name text to attune to the texts of dialogues" if "text" in present else ""
         raise InputError(
-            f"attuning needs {' or '.join(attune.MODALITIES)}; {corpus.name} has {', '.join(modalities)} alone"
+            f"attuning needs {' or '.join(modalities)}; {corpus.name} has {', '.join(present)} alone{hint}"
         )
     usable = usable_modalities(recognizer.model, corpus, attunable)
     failures: dict[str, str] = {}

@@ -329,16 +329,16 @@ class Recognizer(
         descriptions = {name: label for name, label in labels_to_teach.items() if label != find(name)}
         return Recognizer(adapted_model.with_state(adapted_model.state.with_described(descriptions)), self.folder)
 
-    def attune(self, audio: Any = None, video: Any = None, *, errors: str = "raise") -> Recognizer:
+    def attune(self, audio: Any = None, video: Any = None, text: Any = None, *, errors: str = "raise") -> Recognizer:
         """Adapt to a microphone, room, speaker or camera from unlabelled recordings or faces (mean alignment).
 
         Give about thirty items of mixed emotions. The model subtracts the mean shift that they share. Returns a new
-        recognizer; this one does not change. Call `attune` before `adapt`. `transfer.attune` explains the method, and
-        why it does not work for texts.
+        recognizer; this one does not change. Call `attune` before `adapt`. `transfer.attune` explains the method.
 
         Args:
             audio: a list of recordings, in any form that `predict` accepts.
             video: a list of faces, in any form that `predict` accepts.
+            text: a list of turns of dialogues. For other texts it does harm, because their mean shows their topic.
             errors: "raise" raises the error of the first item that cannot be used; "skip" leaves such items out and
                 warns.
 
@@ -349,7 +349,7 @@ class Recognizer(
         """
         process.require_no_fork()
         check_errors(errors)
-        inputs = {"audio": audio, "video": video}
+        inputs = {"audio": audio, "video": video, "text": text}
         for name, items in inputs.items():
             if items is None:
                 continue

@@ -20,7 +20,8 @@ from emoembed.model.model import EmotionModel
 from emoembed.model.scorer import Batch
 
 MODALITIES = ("audio", "video")
-"""Text is excluded: the mean of texts shows their topic, and a topic is related to emotions."""
+"""The modalities that are attuned unless text is named. The mean of texts shows their topic, which is related to
+emotions. In dialogues it also shows the style of speech, so attuning can help there."""
 HALF = 8
 """Number of items at which half of the estimated shift is subtracted."""
 FEWEST = 5
@@ -33,27 +34,28 @@ def attune(model: EmotionModel, items: Iterable[Batch]) -> EmotionModel:
 
     Args:
         model: not changed. Its earlier mean alignment is discarded for the modalities of the items.
-        items: batches of audio or video. The items should show several emotions. No labels are used.
+        items: batches of audio, video or texts of dialogues. The items should show several emotions. No labels are
+            used.
 
     Raises:
-        InputError: there is no item with audio or video, or the model has few-shot labels learned from audio or video
-            examples, which cannot be shifted afterwards.
+        InputError: there is no item, or the model has few-shot labels learned from examples of these modalities, which
+            cannot be shifted afterwards.
     """
     attuned = deepcopy(model).eval()
     for name in model.modalities:
         attuned.modality(name).shift.zero_()
     encoded: dict[str, list[Tensor]] = {}
     for batch in items:
-        for name, points in attuned.encode({n: frames for n, frames in batch.items() if n in MODALITIES}).items():
+        for name, points in attuned.encode(batch).items():
             encoded.setdefault(name, []).append(points[~points.isnan().any(dim=1)])
     item_points = {name: torch.cat(points) for name, points in encoded.items()}
     counts = {name: len(points) for name, points in item_points.items() if len(points)}
     if not counts:
-        raise InputError("attune needs recordings or faces of your own; given none")
+        raise InputError("attune needs recordings, faces or texts of your own; given none")
     taught = sorted({label for label, examples in model.state.taught.items() if set(examples) & set(counts)})
     if taught:
         raise InputError(
-            f"the model already has audio or video examples of {', '.join(taught)}, which attune cannot shift; "
+            f"the model already has {' or '.join(counts)} examples of {', '.join(taught)}, which attune cannot shift; "
             "attune the model first, then adapt it"
         )
     few = [f"{count} items of {name}" for name, count in counts.items() if count < FEWEST]

@@ -65,15 +65,19 @@ def test_items_that_lack_the_modality_say_nothing_of_where_it_lies(at_home, toy)
     assert some.state.attuned == {"video": 20}
 
 
-def test_texts_attune_nothing(three_model):
-    texts = {"text": (torch.randint(4, 20, (6, 7, 1)).float(), torch.full((6,), 7))}
-    with pytest.raises(InputError, match="recordings or faces of your own; given none"):
-        attune.attune(three_model, [texts])
+def test_texts_of_dialogues_are_attuned_if_they_are_given(three_model):
+    texts = ["we made it", "oh no", "not that again", "we made it again", "oh no no"]
+    attuned = Recognizer(three_model).attune(text=texts).model
+    assert attuned.state.attuned == {"text": 5}
+    assert bool(attuned.modality("text").shift.any())
+    assert not bool(attuned.modality("audio").shift.any())
+    with pytest.raises(InputError, match="recordings, faces or texts of your own; given none"):
+        attune.attune(three_model, [])
 
 
 def test_what_was_heard_before_cannot_be_attuned(three_model, sounds):
     taught = Recognizer(three_model).adapt([{"audio": sounds[0], "label": "awe"}])
-    with pytest.raises(InputError, match="already has audio or video examples of awe, which attune cannot shift"):
+    with pytest.raises(InputError, match="already has audio examples of awe, which attune cannot shift"):
         taught.attune(audio=sounds)
     by_text = Recognizer(three_model).adapt([{"text": "wow", "label": "awe"}])  # which is not in the way
     assert bool(by_text.attune(audio=sounds).model.modality("audio").shift.any())
@@ -90,10 +94,10 @@ def test_an_attuned_model_is_saved_whole(at_home, toy, tmp_path):
 
 def test_nothing_to_attune_to_is_told(at_home, three_model):
     model, _ = at_home
-    with pytest.raises(InputError, match="recordings or faces of your own; given none"):
+    with pytest.raises(InputError, match="recordings, faces or texts of your own; given none"):
         attune.attune(model, [])
     recognizer = Recognizer(three_model)
-    with pytest.raises(InputError, match="recordings or faces of your own; given none"):
+    with pytest.raises(InputError, match="recordings, faces or texts of your own; given none"):
         recognizer.attune()
     with pytest.raises(InputError, match=r"a list of audio items; given 'a\.wav'"):
         recognizer.attune(audio="a.wav")
@@ -142,5 +146,9 @@ def test_a_manifest_none_of_which_can_be_read_says_why(three_model, tmp_path):
 
 def test_a_manifest_of_texts_alone_is_refused(three_model, tmp_path):
     (tmp_path / "mine.csv").write_text("id,text\na,x\n")
-    with pytest.raises(InputError, match="attuning needs audio or video; mine has text alone"):
+    with pytest.raises(InputError, match="attuning needs audio or video; mine has text alone; name text to attune"):
         attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model")
+    (tmp_path / "mine.csv").write_text("id,text\n" + "".join(f"{i},we made it\n" for i in range(6)))
+    attuned, failures = attune_manifest(Recognizer(three_model), tmp_path / "mine.csv", tmp_path / "model", ["text"])
+    assert attuned.model.state.attuned == {"text": 6}
+    assert not failures
