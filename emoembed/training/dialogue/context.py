@@ -7,10 +7,12 @@ from copy import deepcopy
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from emoembed.encoders.context import ContextEncoder, ContextSettings
+from emoembed import metrics
+from emoembed.encoders.context import STRENGTH, ContextEncoder, ContextSettings
 from emoembed.errors import InputError
 from emoembed.labels.emotion import Labels
 from emoembed.model.calibration import ContextCalibration
@@ -20,8 +22,10 @@ from emoembed.reading.rows import EmotionData
 from emoembed.training.calibrate import calibrate
 from emoembed.training.config import Execution, TrainConfig
 from emoembed.training.dialogue.rows import LONGEST_HISTORY, TURNS, DialoguePoints, turn_rows
-from emoembed.training.loop import History, encode_rows, fit
+from emoembed.training.loop import History, encode_rows, fit, predict_logits, validation_score
 
+STRENGTHS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Weights of the mean of earlier turns to choose from."""
 FEW_DIALOGUES = 15
 """With fewer training dialogues, only the weight of the mean of earlier turns is trained."""
 CONTEXT = TrainConfig(
@@ -46,6 +50,9 @@ def train_context(
     execution: Execution = Execution(),
 ) -> tuple[EmotionModel, History]:
     """Train and calibrate the context of a model. Its modalities do not change.
+
+    The weight of the mean of earlier turns starts at the value with the highest mean AUC on the training turns. The
+    recurrence is trained from there.
 
     Args:
         model: a trained model. An earlier context is replaced.
@@ -79,8 +86,12 @@ def train_context(
         own = start.state_dict()
         fitting = {name: own[name] for name in weights if name in own and own[name].shape == weights[name].shape}
         scorer.encoder.load_state_dict({**weights, **fitting})
-    valid_rows = turn_rows(with_context, valid)
-    history = fit(scorer, turn_rows(with_context, train), valid_rows, config, execution=execution)
+    train_rows, valid_rows = turn_rows(with_context, train), turn_rows(with_context, valid)
+    _fit_strength(scorer, train_rows)
+    if settings.hidden_dim:
+        history = fit(scorer, train_rows, valid_rows, config, execution=execution)
+    else:
+        history = History((), (validation_score(scorer, valid_rows),), 0)
     with_context = with_context.to("cpu").eval()
     _calibrate(with_context, scorer.to("cpu"), valid_rows)
     for parameter in with_context.parameters():
@@ -144,6 +155,23 @@ class ContextScorer(Scorer):
     def label_points(self, labels: Labels) -> dict[str, Tensor]:
         """Label points, as in the model."""
         return self.model.label_points(labels)
+
+
+@torch.no_grad()
+def _fit_strength(scorer: ContextScorer, rows: EmotionData) -> None:
+    """Set the weight of the mean of earlier turns, for each modality, to the best of `STRENGTHS` on these rows."""
+    scorer.eval()
+    aucs: dict[str, list[float]] = {}
+    for strength in STRENGTHS:
+        for parameter in scorer.encoder.strength.values():
+            parameter.fill_(strength)
+        for name, logits in predict_logits(scorer, rows).items():
+            columns = [(logits[:, i], rows.targets[:, i]) for i in range(len(rows.labels))]
+            known = [(scores, ~np.isnan(scores) & ~np.isnan(targets), targets == 1) for scores, targets in columns]
+            values = [metrics.auc(scores[mask], bears[mask]) for scores, mask, bears in known if mask.any()]
+            aucs.setdefault(name, []).append(float(np.nanmean(values)) if np.isfinite(values).any() else 0.5)
+    for name, parameter in scorer.encoder.strength.items():
+        parameter.fill_(STRENGTHS[int(np.argmax(aucs[name]))] if name in aucs else STRENGTH)
 
 
 def _calibrate(model: EmotionModel, scorer: ContextScorer, valid: EmotionData) -> None:

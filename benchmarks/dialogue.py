@@ -1,0 +1,206 @@
+"""Measure emotion in conversation (`make report-dialogue`): what earlier turns add, on IEMOCAP, MELD and DailyDialog.
+
+Each part writes one folder. The default split is validation, on which all choices were made; test rows are scored only
+with `--split test`. Models of single turns stay in the cache, so a stopped run goes on.
+
+    python benchmarks/dialogue.py --data DIR --parts zero-shot speed
+    python benchmarks/dialogue.py --data DIR --split test --parts all
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from studies import dialogue
+from studies.dialogue import Measure, TurnModel
+
+import emoembed
+from emoembed.encoders.context import ContextSettings
+from emoembed.evaluation.report import Report, write
+from emoembed.model import checkpoint
+from emoembed.model.model import EmotionModel
+from emoembed.prediction.recognizer import Recognizer
+from emoembed.reading.cache import cache_folder
+
+HOME = "iemocap_text"
+OTHERS = ("meld", "dailydialog")
+HELD_OUT = ("excitement", "frustration")
+F1_AND_AUC: dict[str, Measure] = {"weighted F1": dialogue.weighted_f1, "AUC": dialogue.mean_auc}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is measured: a checkpoint, on the rows of a split, with so many seeds of turns and of contexts."""
+
+    recognizer: Recognizer
+    data: Path
+    split: str
+    turn_seeds: int
+    context_seeds: int
+    cache: Path
+
+    @property
+    def base(self) -> EmotionModel:
+        return self.recognizer.model
+
+    def talks(self, name: str) -> dialogue.Talks:
+        """A corpus with the points of the checkpoint."""
+        return dialogue.read(self.base, name, self.data, self.cache / f"{name}.npy")
+
+    def turns(self, name: str, seed: int, without: Sequence[str] = ()) -> TurnModel:
+        """A model of single turns; trained once and kept in the cache."""
+        folder = self.cache / "-".join((name, str(seed), *without))
+        if (folder / "points.npy").is_file():
+            corpus = dialogue.corpora.load(name, self.data).canonical()
+            points = torch.from_numpy(np.load(folder / "points.npy"))
+            return TurnModel(checkpoint.load(folder / "model"), dialogue.Talks(corpus, points))
+        trained = dialogue.train_turns(self.base, name, self.data, seed, without)
+        checkpoint.save(trained.model, folder / "model", card="", license_text="")
+        np.save(folder / "points.npy", trained.talks.points.numpy())
+        return trained
+
+
+def measures_of(name: str, labels: Sequence[str]) -> dict[str, Measure]:
+    """The measures that are usual for a corpus."""
+    if name == "dailydialog":
+        return {"micro F1 without neutral": dialogue.micro_f1_without(list(labels).index(dialogue.NEUTRAL))}
+    return F1_AND_AUC if name == HOME else {"weighted F1": dialogue.weighted_f1}
+
+
+def zero_shot(asked: Asked) -> Report:
+    """A model that saw no label of the corpus."""
+    report = Report(f"Dialogues, no label of the corpus seen, {asked.split} split", {"split": asked.split})
+    for name in (HOME, *OTHERS):
+        if name != HOME and asked.split not in ("valid", "test"):
+            continue
+        talks = asked.talks(name)
+        report.tables[name] = dialogue.zero_shot(asked.base, talks, asked.split, measures_of(name, talks.labels))
+    return report
+
+
+def trained(asked: Asked) -> Report:
+    """Contexts trained on the training dialogues, on models of single turns."""
+    facts = {"split": asked.split, "seeds of turns": asked.turn_seeds, "seeds of contexts": asked.context_seeds}
+    report = Report(f"Dialogues, trained, {asked.split} split", facts)
+    for name in (HOME, "meld"):
+        rows = []
+        for seed in range(asked.turn_seeds):
+            turns = asked.turns(name, seed)
+            test = turns.talks.part(asked.split)
+            alone = dialogue.in_context(turns.model, test)
+            (mean,) = dialogue.train_contexts(turns, (0,), settings=ContextSettings(hidden_dim=0))
+            contexts = dialogue.train_contexts(turns, range(asked.context_seeds), settings=ContextSettings())
+            answers = [dialogue.in_context(model, test) for model in contexts]
+            systems = {"no context": [alone], "mean of earlier turns": [dialogue.in_context(mean, test)]}
+            for system, found in {**systems, "GRU over earlier turns": answers}.items():
+                for i, each in enumerate(found):
+                    values = {key: measure(each.logits, each.true) for key, measure in measures_of(name, ()).items()}
+                    error = dialogue.calibration_error(each)
+                    rows.append({"system": system, "seed": seed, "context": i, **values, "calibration error": error})
+        table = pd.DataFrame(rows)
+        by_system = table.groupby("system", sort=False)
+        numbers = [column for column in table.columns if column not in ("system", "seed", "context")]
+        report.tables[f"{name}, mean"] = by_system[numbers].mean()
+        report.tables[f"{name}, deviation"] = by_system[numbers].std()
+        report.tables[f"{name}, each"] = table.set_index("system")
+    return report
+
+
+def held_out(asked: Asked) -> Report:
+    """Emotions that neither the turns nor the context were trained on: their AUC without and with context."""
+    report = Report(f"Dialogues, emotions held out, {asked.split} split", {"split": asked.split})
+    rows = []
+    for label in HELD_OUT:
+        for seed in range(asked.turn_seeds):
+            turns = asked.turns(HOME, seed, (label,))
+            seen = [name for name in turns.talks.labels if name != label]
+            test = turns.talks.part(asked.split)
+            column = list(turns.talks.labels).index(label)
+            alone = dialogue.in_context(turns.model, test)
+            answers = [dialogue.in_context(model, test) for model in dialogue.train_contexts(turns, (seed,), seen)]
+            for system, each in (("no context", alone), ("GRU over earlier turns", answers[0])):
+                auc = 100 * dialogue.metrics.auc(each.logits[:, column], each.true == column)
+                precision = 100 * dialogue.metrics.average_precision(each.logits[:, column], each.true == column)
+                rows.append({"label": label, "system": system, "seed": seed, "AUC": auc, "AP": precision})
+    table = pd.DataFrame(rows)
+    report.tables["mean over seeds"] = table.groupby(["label", "system"], sort=False)[["AUC", "AP"]].mean()
+    report.tables["each"] = table.set_index(["label", "system"])
+    return report
+
+
+def speed(asked: Asked) -> Report:
+    """Seconds of a dialogue beyond its encoders, and of one more turn."""
+    texts = ["I have been waiting for an hour.", "I am sorry about that.", "It does not help me.", "Let me see."] * 13
+    turns, labels = texts[:50], ["frustration", "relief", "joy", "neutral"]
+    model = asked.recognizer
+    model.predict_dialogue(turns, labels)
+
+    def median(call: Callable[[], object], runs: int = 15) -> float:
+        times = []
+        for _ in range(runs):
+            begin = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - begin)
+        return 1000 * statistics.median(times)
+
+    whole = median(lambda: model.predict_dialogue(turns, labels))
+    single = median(lambda: model.predict(turns, labels=labels))
+    live = model.dialogue(labels)
+    turn = median(lambda: live.add(texts[0]), 50) - median(lambda: model.predict(texts[0], labels=labels), 50)
+    table = pd.DataFrame(
+        {
+            "milliseconds": {
+                "50 turns in context": whole,
+                "50 single texts": single,
+                "one more turn, beyond predict": turn,
+            }
+        }
+    )
+    return Report("Dialogues, speed", {"threads": torch.get_num_threads()}, {"median": table.rename_axis("what")})
+
+
+PARTS: dict[str, Callable[[Asked], Report]] = {
+    "zero-shot": zero_shot,
+    "trained": trained,
+    "held-out": held_out,
+    "speed": speed,
+}
+
+
+def main() -> None:
+    """Run the parts and write their reports."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of iemocap_text, meld and dailydialog")
+    parser.add_argument("--model", default="base", help="checkpoint that training starts from")
+    parser.add_argument("--split", choices=("valid", "test"), default="valid", help="rows to score")
+    parser.add_argument("--parts", nargs="+", default=["zero-shot"], choices=(*PARTS, "all"))
+    parser.add_argument("--turn-seeds", type=int, default=3, help="models of single turns")
+    parser.add_argument("--context-seeds", type=int, default=10, help="contexts of each of them")
+    parser.add_argument("--output", type=Path, default=Path("docs/report"), help="folder for the reports")
+    parser.add_argument("--cache", type=Path, help="folder for points and models of single turns")
+    parsed = parser.parse_args()
+    torch.set_num_threads(2)
+    asked = Asked(
+        emoembed.load(parsed.model),
+        parsed.data,
+        parsed.split,
+        parsed.turn_seeds,
+        parsed.context_seeds,
+        parsed.cache or cache_folder() / "dialogue",
+    )
+    for name in PARTS if "all" in parsed.parts else parsed.parts:
+        report = PARTS[name](asked)
+        write(report, parsed.output / f"dialogue-{name}")
+        print(report.markdown())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,277 @@
+"""Measures of emotion in dialogues: what earlier turns add to the present one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from emoembed import corpora, metrics
+from emoembed.corpora.corpus import Corpus
+from emoembed.encoders.context import ContextSettings
+from emoembed.model.model import EmotionModel
+from emoembed.reading import corpus_rows
+from emoembed.reading.rows import EmotionData
+from emoembed.reading.turns import dialogue_rows
+from emoembed.training import recipes
+from emoembed.training.dialogue.context import CONTEXT, ContextScorer, train_context
+from emoembed.training.dialogue.cross_fit import cross_fit
+from emoembed.training.dialogue.rows import DialoguePoints, turn_rows
+from emoembed.training.fit import train
+from emoembed.training.loop import encode_rows
+from emoembed.training.recipes import Recipe
+
+NEUTRAL = "neutral"
+Measure = Callable[[np.ndarray, np.ndarray], float]
+
+
+@dataclass(frozen=True)
+class Talks:
+    """A corpus of dialogues with the points of its texts, `(rows, point_dim)`."""
+
+    corpus: Corpus
+    points: Tensor
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.corpus.labels
+
+    @property
+    def targets(self) -> np.ndarray:
+        rows = self.corpus.samples["labels"]
+        return np.array([[label in row for label in self.labels] for row in rows], dtype=np.float32)
+
+    def part(self, split: str, labels: Sequence[str] | None = None) -> DialoguePoints:
+        """The dialogues of a split. Turns without one of `labels` only inform later turns."""
+        samples = self.corpus.samples
+        in_split = (samples["split"] == split).to_numpy()
+        groups = dialogue_rows(self.corpus.where(in_split))
+        positions = np.flatnonzero(in_split)
+        names = self.labels if labels is None else tuple(labels)
+        targets = self.targets[positions][:, [self.labels.index(name) for name in names]]
+        data = EmotionData(
+            tuple(samples["id"].iloc[positions]), {}, names, targets, np.zeros(len(positions), dtype=bool)
+        )
+        return DialoguePoints({"text": self.points[positions]}, data, groups, list(samples["speaker"].iloc[positions]))
+
+
+def read(model: EmotionModel, name: str, data: Path, cache: Path | None = None) -> Talks:
+    """A corpus with the points of its texts. They are kept in `cache`, a file, if it is given."""
+    corpus = corpora.load(name, data).canonical()
+    if cache is not None and cache.is_file():
+        return Talks(corpus, torch.from_numpy(np.load(cache)))
+    talks = Talks(corpus, encode(model, corpus))
+    if cache is not None:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        np.save(cache, talks.points.numpy())
+    return talks
+
+
+def encode(model: EmotionModel, corpus: Corpus) -> Tensor:
+    """Points of all texts of a corpus, `(rows, point_dim)`."""
+    data = text_rows(model, corpus)
+    points = torch.full((len(corpus.samples), model.config.modalities["text"].point_dim), torch.nan)
+    position_of = {row: i for i, row in enumerate(corpus.samples["id"])}
+    points[[position_of[row] for row in data.ids]] = encode_rows(model, data)["text"].clone()
+    return points
+
+
+def text_rows(model: EmotionModel, corpus: Corpus) -> EmotionData:
+    """All rows with a text, with or without a label."""
+    pieces = corpus_rows.tokens(corpus, model.phrases)  # type: ignore[arg-type]
+    samples = corpus.samples[corpus.samples["id"].isin(set(pieces))]
+    targets = np.array([[label in row for label in corpus.labels] for row in samples["labels"]], dtype=np.float32)
+    return EmotionData(tuple(samples["id"]), {"text": pieces}, corpus.labels, targets, np.zeros(len(samples), bool))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Calibrated logits of labelled turns `(rows, labels)`, their labels `(rows,)`, and their dialogues `(rows,)`."""
+
+    logits: np.ndarray
+    true: np.ndarray
+    dialogues: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def targets(self) -> np.ndarray:
+        return np.eye(self.logits.shape[1], dtype=bool)[self.true]
+
+
+def in_context(model: EmotionModel, dialogues: DialoguePoints) -> Answers:
+    """Answers to the turns of dialogues in their context; without one for a model that has none."""
+    rows = turn_rows(model, dialogues)
+    position_of = {row: i for i, row in enumerate(dialogues.data.ids)}
+    positions = [position_of[row] for row in rows.ids]
+    if model.context is None:
+        points = {"text": dialogues.points["text"][positions].clone()}
+    else:
+        points = {name: matrix.clone() for name, matrix in encode_rows(ContextScorer(model), rows).items()}
+    calibrations = model.calibrations(context=True)
+    with torch.no_grad():
+        label_points = model.label_points(rows.labels)
+        trust = {name: calibrations[name].of(label_points[name], model.modality(name).scale) for name in points}
+        raw = model.score(points, label_points, trust)
+        logits = model.calibrated(raw, trust, multi_label=False)["text"].numpy()
+        softmax = torch.from_numpy(logits).softmax(dim=1)
+    group_of = {position: number for number, group in enumerate(dialogues.dialogues) for position in group}
+    groups = np.array([group_of[position] for position in positions])
+    return Answers(logits, rows.targets.argmax(axis=1), groups, softmax.numpy())
+
+
+def with_strength(model: EmotionModel, strength: float) -> EmotionModel:
+    """The model with the mean of earlier turns as its context, in this weight."""
+    config = replace(model.config, context=ContextSettings(hidden_dim=0))
+    copy = EmotionModel(config, model.phrases, model.state)
+    weights = {name: value for name, value in model.state_dict().items() if not name.startswith("context.")}
+    copy.load_state_dict({**copy.state_dict(), **weights})
+    if copy.context is not None:
+        for name, calibration in copy.context.calibration.items():
+            calibration.copy_from(model.modality(name).calibration)  # type: ignore[operator]
+        with torch.no_grad():
+            for parameter in copy.context.encoder.strength.values():
+                parameter.fill_(strength)
+    return copy.eval()
+
+
+def weighted_f1(logits: np.ndarray, true: np.ndarray) -> float:
+    """Weighted F1 in per cent."""
+    return 100 * metrics.weighted_f1(logits.argmax(axis=1), true)
+
+
+def mean_auc(logits: np.ndarray, true: np.ndarray) -> float:
+    """Mean over the labels of the AUC of their scores, in per cent."""
+    columns = range(logits.shape[1])
+    return 100 * float(np.nanmean([metrics.auc(logits[:, column], true == column) for column in columns]))
+
+
+def micro_f1_without(label: int) -> Measure:
+    """Micro F1 of the other labels in per cent, as DailyDialog is measured without neutral."""
+
+    def measure(logits: np.ndarray, true: np.ndarray) -> float:
+        answers = logits.argmax(axis=1)
+        hits = int(((answers == true) & (true != label)).sum())
+        return 100 * 2 * hits / max(int((answers != label).sum()) + int((true != label).sum()), 1)
+
+    return measure
+
+
+def calibration_error(answers: Answers) -> float:
+    """Expected calibration error of the most probable label."""
+    best = answers.probabilities.argmax(axis=1)
+    return metrics.expected_calibration_error(answers.probabilities.max(axis=1), best == answers.true)
+
+
+def interval(answers: Answers, measure: Measure) -> tuple[float, float]:
+    """Bootstrap interval of a measure, over dialogues."""
+    return metrics.bootstrap(lambda rows: measure(answers.logits[rows], answers.true[rows]), answers.dialogues)
+
+
+def gain(answers: Answers, other: Answers, measure: Measure) -> tuple[float, float, float]:
+    """By how much a measure of the answers is above that of others to the same turns, with its interval."""
+
+    def difference(rows: np.ndarray) -> float:
+        true = answers.true[rows]
+        return measure(answers.logits[rows], true) - measure(other.logits[rows], true)
+
+    return difference(np.arange(len(answers.true))), *metrics.bootstrap(difference, answers.dialogues)
+
+
+def row_of(answers: Answers, alone: Answers, measures: Mapping[str, Measure]) -> dict[str, str]:
+    """A row of a table: each measure with its interval, and how much it is above the answers without context."""
+    cells = {}
+    for name, measure in measures.items():
+        low, high = interval(answers, measure)
+        cells[name] = f"{measure(answers.logits, answers.true):.1f} ({low:.1f} to {high:.1f})"
+        above, low, high = gain(answers, alone, measure)
+        cells[f"{name} above no context"] = f"{above:+.1f} ({low:+.1f} to {high:+.1f})"
+    return cells
+
+
+def centred(model: EmotionModel, talks: Talks) -> tuple[EmotionModel, Talks]:
+    """The model attuned to the unlabelled training turns of a corpus, and the corpus with its points."""
+    size = model.config.modalities["text"].embed_dim
+    modality = model.modality("text")
+    train_rows = (talks.corpus.samples["split"] == "train").to_numpy()
+    shift = (talks.points[train_rows].mean(dim=0) - modality.background)[:size]
+    points = talks.points.clone()
+    points[:, :size] = torch.nn.functional.normalize(points[:, :size] - shift, dim=1)
+    return model, Talks(talks.corpus, points)
+
+
+def zero_shot(model: EmotionModel, talks: Talks, split: str, measures: Mapping[str, Measure]) -> pd.DataFrame:
+    """A model that saw none of the corpus's labels: alone, and moved by the mean of earlier turns.
+
+    The strengths are that of the package and one fitted on labelled training dialogues; each also with the texts
+    centred on the unlabelled training dialogues.
+    """
+    rows = {}
+    for centring in (False, True):
+        _, used = centred(model, talks) if centring else (model, talks)
+        dialogues, name = used.part(split), ", centred" if centring else ""
+        alone = in_context(model, dialogues)
+        rows[f"alone{name}"] = row_of(alone, alone, measures)
+        rows[f"mean of earlier turns, 0.5{name}"] = row_of(
+            in_context(with_strength(model, 0.5), dialogues), alone, measures
+        )
+        fitted, _ = train_context(model, used.part("train"), used.part("valid"), ContextSettings(hidden_dim=0))
+        assert fitted.context is not None
+        strength = float(fitted.context.encoder.strength["text"].detach())
+        rows[f"mean of earlier turns, fitted: {strength:g}{name}"] = row_of(
+            in_context(with_strength(model, strength), dialogues), alone, measures
+        )
+    return pd.DataFrame(rows).T.rename_axis("system")
+
+
+@dataclass(frozen=True)
+class TurnModel:
+    """A model trained on single turns, and the corpus as the context reads it: training turns cross-fitted."""
+
+    model: EmotionModel
+    talks: Talks
+
+
+def train_turns(
+    base: EmotionModel, name: str, data: Path, seed: int, without: Sequence[str] = (), folds: int = 3
+) -> TurnModel:
+    """Train text adapters on the single turns of a corpus, without the rows of some labels."""
+    corpus = corpora.load(name, data).canonical()
+    rows = text_rows(base, corpus)
+    split = dict(zip(corpus.samples["id"], corpus.samples["split"], strict=True))
+    parts = {
+        part: rows.rows(np.array([split[row] == part for row in rows.ids])).without(without)
+        for part in ("train", "valid")
+    }
+    modality = base.config.modalities["text"].with_settings(strength=1.0)
+    assert base.phrases is not None
+    recipe = Recipe({"text": modality}, base.phrases, recipes.training("text", seed), base)
+    model, _ = train(recipe, parts["train"], parts["valid"])
+    points = encode(model, corpus)
+    groups = {
+        corpus.samples["id"].iloc[position]: str(group[0]) for group in dialogue_rows(corpus) for position in group
+    }
+    position_of = {row: i for i, row in enumerate(corpus.samples["id"])}
+    for row, point in cross_fit(recipe, parts["train"], parts["valid"], groups, folds=folds).items():
+        points[position_of[row]] = point
+    return TurnModel(model, Talks(corpus, points))
+
+
+def train_contexts(
+    turns: TurnModel, seeds: Sequence[int], labels: Sequence[str] | None = None, settings: ContextSettings | None = None
+) -> list[EmotionModel]:
+    """Contexts of several seeds on the points of one model of single turns."""
+    return [
+        train_context(
+            turns.model,
+            turns.talks.part("train", labels),
+            turns.talks.part("valid", labels),
+            settings,
+            config=replace(CONTEXT, seed=seed),
+        )[0]
+        for seed in seeds
+    ]
