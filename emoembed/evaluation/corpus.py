@@ -46,6 +46,7 @@ def evaluate_corpus(
     split: str = "valid",
     *,
     batch_size: int = 32,
+    context: bool | float = False,
     progress: bool = False,
 ) -> Evaluation:
     """Evaluate a recognizer on one split of a corpus, over the labels of the corpus.
@@ -55,14 +56,16 @@ def evaluate_corpus(
     multi-label corpus, the thresholds of macro-F1 are fitted on the valid split. UAR, accuracy and macro-F1 have 95 %
     intervals, `low` to `high`: a percentile bootstrap over dialogues, else speakers, else rows.
 
+    With `context`, turns are scored in the context of their dialogues, as by `predict_manifest`; turns without a label
+    inform later turns.
+
     Raises:
         CorpusError: the corpus does not have the split, or no valid split for the thresholds.
         InputError: no row of the split has a label, or no row could be scored.
     """
     corpus = as_corpus(source).canonical()
-    scored = corpus.split(split)
-    if not corpus.multi_label:
-        scored = scored.where(scored.samples["labels"].map(len) > 0)
+    rows = corpus.split(split)
+    scored = rows if corpus.multi_label else rows.where(rows.samples["labels"].map(len) > 0)
     if scored.samples.empty:
         raise InputError(
             f"{corpus.name} has no row with a label in split {split!r}; label some of its rows, or score another split"
@@ -70,22 +73,22 @@ def evaluate_corpus(
     usable = usable_modalities(
         recognizer.model, corpus, (modality_of(corpus),) if corpus.name in corpora.NAMES else present_modalities(corpus)
     )
-    results, summary = score_rows(recognizer, scored, usable, corpus.labels, corpus.multi_label, batch_size, progress)
+    asked = {"labels": corpus.labels, "multi_label": corpus.multi_label}
+    options: dict[str, Any] = {"batch_size": batch_size, "context": context, "progress": progress}
+    results, summary = score_rows(recognizer, scored if context is False else rows, usable, asked, **options)
     scores, bears = _matrices(scored, results)
     thresholds = None
     if corpus.multi_label:
         valid = corpus.split("valid")
         scored_already = (results, summary) if split == "valid" else None
-        valid_results, _ = scored_already or score_rows(
-            recognizer, valid, usable, corpus.labels, True, batch_size, progress
-        )
+        valid_results, _ = scored_already or score_rows(recognizer, valid, usable, asked, **options)
         thresholds = metrics.best_thresholds(*_matrices(valid, valid_results))
     by_label = _by_label(corpus.labels, scores, bears)
     figures = {
         "corpus": corpus.name,
         "split": split,
         "modalities": list(usable),
-        "rows": len(results),
+        "rows": len(scores),
         "failed": len(summary.failures),
         **_figures(scores, bears, thresholds),
         **_intervals(scores, bears, thresholds, _groups(scored, results)),

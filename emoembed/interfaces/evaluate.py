@@ -37,6 +37,9 @@ class Evaluate(BatchOptions):
     corpus: Annotated[str, typer.Argument(help="Name of a corpus, or path of a manifest.")]
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder that contains the corpora.")] = None
     split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Rows to evaluate on.")] = "valid"
+    context: Annotated[
+        bool, typer.Option("--context", help="Score turns in the context of earlier turns of their dialogue.")
+    ] = False
     output: Annotated[
         Path | None,
         typer.Option(
@@ -99,10 +102,10 @@ class Evaluate(BatchOptions):
             raise InputError("--seed is one run and --seeds many; give only one of them")
         if self.unseen is None and self.protocol is None:
             return self._score_model()
-        if self.device != "cpu" or self.batch_size is not None:
+        if self.device != "cpu" or self.batch_size is not None or self.context:
             raise InputError(
-                "--device and --batch-size cannot be used with --unseen or --protocol, which train on the CPU; "
-                "leave them out"
+                "--device, --batch-size and --context cannot be used with --unseen or --protocol, which train on the "
+                "CPU and on single rows; leave them out"
             )
         return self._train_and_score() if self.protocol is None else self._report()
 
@@ -118,7 +121,9 @@ class Evaluate(BatchOptions):
             raise InputError("--seed and --seeds need --unseen or --protocol; without them no model is trained")
         corpus = corpora.load(self.corpus, self.data)
         batch_size = self.batch_size or 32
-        result = evaluate_corpus(self.load(), corpus, self.split, batch_size=batch_size, progress=self.progress)
+        result = evaluate_corpus(
+            self.load(), corpus, self.split, batch_size=batch_size, context=self.context, progress=self.progress
+        )
         if result.trained_on:
             rows = f"rows of {corpus.name}'s {self.split} split"
             print(f"emoembed: {self.model} was trained on {rows}, so this is not a test", file=sys.stderr)

@@ -140,19 +140,23 @@ def score_rows(
     recognizer: Recognizer,
     corpus: Corpus,
     usable: Sequence[str],
-    labels: Labels | None,
-    multi_label: bool,
+    asked: Mapping[str, Any],
+    *,
     batch_size: int,
-    progress: bool,
+    context: bool | float = False,
+    progress: bool = False,
 ) -> tuple[dict[str, Result], Summary]:
-    """Score all rows in memory. Returns id -> result, and a summary; failed rows are only in the summary."""
+    """Score all rows in memory. Returns id -> result, and a summary; failed rows are only in the summary.
+
+    `asked` has the `labels` and `multi_label` of `predict`.
+    """
     rows = sources_of(corpus, usable)
+    score = _scorer(recognizer, corpus, usable, {"abstain": False, **asked}, batch_size, context)
     results: dict[str, Result] = {}
     failures: dict[str, str] = {}
     absent: dict[str, str] = {}
-    options = {"labels": labels, "multi_label": multi_label}
     with Progress(len(rows), corpus.name, shown=progress) as bar:
-        for first, batch in _score_batches(recognizer, rows, batch_size, options, 0):
+        for first, batch in score(0):
             for (item, _), (result, failure) in zip(rows[first:], batch, strict=False):
                 if failure:
                     failures[item] = failure

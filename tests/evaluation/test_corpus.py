@@ -48,6 +48,21 @@ def test_evaluation_agrees_with_the_metrics(corpus_of, recognizer):
     assert not found.trained_on
 
 
+def test_turns_are_evaluated_in_the_context_of_their_dialogues(corpus_of, recognizer):
+    texts = ["jubilant", "wrathful", "sunny", "downcast"] * 2
+    labels = ["joy", (), "joy", "sadness"] * 2  # a turn without a label informs later turns
+    corpus = corpus_of(texts, labels, split="valid", dialogue=["a"] * 4 + ["b"] * 4, turn=[0, 1, 2, 3] * 2)
+    found = evaluate_corpus(recognizer, corpus, context=2.0)
+    talk = recognizer.predict_dialogue(texts[:4], corpus.labels, strength=2.0)
+    predictions = found.predictions.set_index("id")
+    assert list(predictions.index) == ["row0", "row2", "row3", "row4", "row6", "row7"]
+    assert found.figures["rows"] == 6
+    for i in (0, 2, 3):
+        assert predictions.loc[f"row{i}", "joy"] == pytest.approx(talk[i].scores["joy"], abs=1e-6)
+    alone = evaluate_corpus(recognizer, corpus).predictions.set_index("id")
+    assert predictions.loc["row3", "joy"] != pytest.approx(alone.loc["row3", "joy"], abs=1e-6)
+
+
 def test_multi_label_thresholds_come_from_valid(corpus_of, recognizer):
     rows = [("joy",), ("joy", "anger"), ("anger",), ()] * 3
     corpus = corpus_of(["jubilant", "sunny", "wrathful", "downcast"] * 3, rows, split=["valid"] * 8 + ["test"] * 4)
