@@ -155,8 +155,9 @@ class ContextEncoder(nn.Module):
             turns = differences[name]
             counted = padding_mask(lengths, turns.shape[1])[..., None] & ~turns.isnan().any(dim=2, keepdim=True)
             mean = turns.masked_fill(~counted, 0.0).sum(dim=1) / counted.sum(dim=1).clamp(min=1)
-            in_context = self.move(own_points, name, mean, hidden)
-            moved[name] = torch.where(has_history, in_context, own_points)
+            absent = own_points.isnan().any(dim=1, keepdim=True)  # NaN in `move` would spoil the gradients
+            in_context = self.move(own_points.masked_fill(absent, 0.0), name, mean, hidden)
+            moved[name] = torch.where(has_history, in_context, own_points).masked_fill(absent, torch.nan)
         return moved
 
     def in_context(self, points: Mapping[str, Tensor], state: ContextState) -> dict[str, Tensor]:

@@ -118,7 +118,7 @@ def names(text: str) -> list[str]:
 
 def with_value(arguments: Sequence[str], option: str, value: str) -> list[str]:
     """Add a value to an option that comes without one: at the end, or before another option."""
-    following = [*arguments[1:], "-"]
+    following = [*arguments, "-"][1:]
     return [
         part
         for argument, after in zip(arguments, following, strict=True)

@@ -75,14 +75,17 @@ class Predict(BatchOptions, LabelOptions):
     ] = None
     join: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="With --dialogue: join a speaker's turns with a gap up to this."),
+        typer.Option(
+            metavar="SECONDS",
+            help="With --dialogue: join turns of a speaker with at most this gap.",
+        ),
     ] = None
     context: Annotated[
         str | None,
         typer.Option(
             metavar="[STRENGTH]",
             help="With --manifest: score the rows that name a dialogue in the context of its earlier turns. With "
-            "--dialogue: the weight of earlier turns, 0.5 by default.",
+            "--dialogue: the weight of earlier turns, by default that of the model.",
         ),
     ] = None
     output: Annotated[
@@ -157,6 +160,7 @@ class Predict(BatchOptions, LabelOptions):
 
     def _predict_dialogue(self) -> int:
         from emoembed.corpora.tables import require_output, write_table
+        from emoembed.prediction.dialogue.plot import require_picture
         from emoembed.reading.transcripts import read_transcript
 
         recordings = [self.audio or [], self.video or []]
@@ -164,9 +168,11 @@ class Predict(BatchOptions, LabelOptions):
             raise InputError("--dialogue takes one --audio and one --video at most, and no --text and --manifest")
         if self.output is not None:
             require_output(self.output, self.dialogue)
+        if self.plot is not None:
+            require_picture(self.plot)
+        strength = self._strength()
         audio, video = (files[0] if files else None for files in recordings)
         turns = read_transcript(self.dialogue or "", audio=audio, video=video, join=self.join)
-        strength = self._strength()
         options: dict[str, Any] = {} if isinstance(strength, bool) else {"strength": strength}
         result = self.load().predict_dialogue(
             turns,
@@ -186,7 +192,9 @@ class Predict(BatchOptions, LabelOptions):
             print(to_json(result.to_dict()))
         else:
             print(readable_dialogue(result))
-        failures = {f"turn {turn.turn}": "; ".join(set(turn.absent.values())) for turn in result if not turn.scores}
+        failures = {
+            f"turn {turn.turn}": "; ".join(dict.fromkeys(turn.absent.values())) for turn in result if not turn.scores
+        }
         return print_failures("without an answer", failures)
 
     def _strength(self) -> bool | float:
@@ -272,6 +280,6 @@ def readable_dialogue(dialogue: DialogueResult) -> str:
         lines += ["", f"{speaker} ({summary.turns} turns{weighted}): {shares}"]
         if summary.turning_point:
             point = summary.turning_point
-            lines.append(f"  turns at {point.turn}: from {point.before} to {point.after}")
+            lines.append(f"  changes at turn {point.turn}: from {point.before} to {point.after}")
         lines.append(f"  strongest turns: {', '.join(map(str, summary.strongest))}")
     return "\n".join(lines)

@@ -14,10 +14,10 @@ from emoembed.interfaces.options import BatchOptions, names, with_value
 from emoembed.interfaces.printing import print_failures
 
 if TYPE_CHECKING:
-    from emoembed.encoders.context import ContextEncoder
+    from emoembed.transfer.dialogue.files import PretrainedStart
 
 
-ANY = "random"
+NO_FOLDER = ""
 """The value of `--context` without a folder: training starts from random weights."""
 
 
@@ -26,7 +26,7 @@ class TrainCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Add a value to `--context` without a folder."""
-        return super().parse_args(ctx, with_value(args, "--context", ANY))
+        return super().parse_args(ctx, with_value(args, "--context", NO_FOLDER))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +76,7 @@ class Train(BatchOptions):
         from emoembed.training.config import Execution
         from emoembed.training.manifest import train_manifest
 
+        context = self._context()
         changes = {"seed": self.seed, "epochs": self.epochs, "batch_size": self.batch_size}
         result = train_manifest(
             self.manifest,
@@ -83,7 +84,7 @@ class Train(BatchOptions):
             None if self.modality is None else names(self.modality),
             base=load(self.model).model,
             encoders=dict(_split_encoder(text) for text in self.encoder or ()),
-            context=self._context(),
+            context=context,
             execution=Execution(self.device, self.progress),
             **{name: value for name, value in changes.items() if value is not None},
         )
@@ -93,16 +94,19 @@ class Train(BatchOptions):
             print(f"{name}: {rows} train and {valid} valid rows, best validation score {result.scores[name]:.3f}")
         if self.context is not None:
             print(f"context: best validation score {result.scores['context']:.3f}")
+        if not isinstance(context, bool) and context.report is not None:
+            fits = f"; {', '.join(context.report.mismatched)} do not fit" if context.report.mismatched else ""
+            print(f"context: {context.report.share:.0%} of its numbers come from {self.context}{fits}")
         print(f"labels: {', '.join(result.model.state.labels)}\nsaved -> {self.output}")
         return print_failures("could not be read", result.failures)
 
-    def _context(self) -> bool | ContextEncoder:
+    def _context(self) -> bool | PretrainedStart:
         """Whether the context is trained, or the pre-trained context that training starts from."""
-        if self.context is None or self.context == ANY:
-            return self.context == ANY
-        from emoembed.transfer.dialogue.files import read_pretrained
+        if not self.context:
+            return self.context == NO_FOLDER
+        from emoembed.transfer.dialogue.files import PretrainedStart, read_pretrained
 
-        return read_pretrained(self.context)
+        return PretrainedStart(read_pretrained(self.context))
 
 
 def _split_encoder(text: str) -> tuple[str, str]:

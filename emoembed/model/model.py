@@ -115,6 +115,8 @@ class EmotionModel(Scorer):
         for _, modality in self.each_modality():
             parts += [modality.projection, modality.calibration]
             buffers += [*modality.buffers(recurse=False), *modality.parameters(recurse=False)]
+        if self.context is not None:
+            parts.append(self.context.calibration)
         if isinstance(self.phrases, SentenceEncoder):
             parts.append(self.phrases.encoder.trunk)
         return (self.config, self.state, self.phrases, versions((*buffers, *tensors_of(*parts))))

@@ -157,7 +157,7 @@ def score_rows(
     absent: dict[str, str] = {}
     with Progress(len(rows), corpus.name, shown=progress) as bar:
         for first, batch in score(0):
-            for (item, _), (result, failure) in zip(rows[first:], batch, strict=False):
+            for (item, _), (result, failure) in zip(rows[first : first + len(batch)], batch, strict=True):
                 if failure:
                     failures[item] = failure
                     continue

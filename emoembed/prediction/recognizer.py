@@ -171,7 +171,7 @@ class Recognizer(
                 audio and video is a gap: it gets no label.
             labels: as for `predict`.
             strength: weight of the mean of earlier turns; 0 for none. By default the weight from the model's training,
-                or 0.5. In some corpora a mood lasts and much more helps; in others it harms.
+                or 0.5. A larger weight helps in corpora where moods last. In others it harms.
             options: as for `predict`. With `batch_size=1` the results equal those of `dialogue` in every bit. `abstain`
                 needs a model that was trained on dialogues.
 

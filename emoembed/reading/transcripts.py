@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,18 +101,24 @@ def _read_subtitles(path: Path) -> list[dict[str, Any]]:
     """Cues of WebVTT or SubRip. A voice tag or, if most cues have one, a `Name:` gives the speaker."""
     import webvtt
 
-    kind = path.suffix.lower()[1:]
+    kind, text = path.suffix.lower()[1:], manifest.read_decoded(path).lstrip()
     try:
-        captions = webvtt.from_buffer(io.StringIO(manifest.read_decoded(path)), format=kind)
+        captions = webvtt.from_buffer(io.StringIO(text), format=kind)
     except webvtt.errors.MalformedFileError as error:
         raise CorpusError(f"{path} is not a {kind.upper()} file: {error}") from error
+    time_lines = sum("-->" in line for line in text.splitlines())
+    if len(captions.captions) < time_lines:  # the library leaves out what it cannot read
+        raise CorpusError(
+            f"{path}: {time_lines - len(captions.captions)} of {time_lines} cues cannot be read; a time is "
+            f"{'00:01:02,500' if kind == 'srt' else '00:01:02.500'}, and a number stands above each cue of SRT"
+        )
     cues: list[dict[str, Any]] = [
         {"text": text, "speaker": voice, "start": _seconds(caption.start), "end": _seconds(caption.end)}
         for caption in captions.captions
         for voice, text in _voices(caption.raw_text)
     ]
     named = [_split_name(cue["text"] or "") for cue in cues]
-    if not any(cue["speaker"] for cue in cues) and 2 * sum(name is not None for name, _ in named) >= len(cues):
+    if not any(cue["speaker"] for cue in cues) and 2 * sum(name is not None for name, _ in named) > len(cues):
         for cue, (name, text) in zip(cues, named, strict=True):
             cue["speaker"], cue["text"] = name, text or None
     return cues
@@ -138,13 +143,15 @@ def _read_chat(path: Path) -> list[dict[str, Any]]:
 
     text = manifest.read_decoded(path)
     try:
-        chat = pylangacq.CHAT.from_strs([text], strict=False)
+        chat = pylangacq.CHAT.from_strs([text], mor_tier=None, gra_tier=None, strict=False)
         utterances = chat.utterances()
     except (ValueError, OSError) as error:
         raise CorpusError(f"{path} is not a CHAT file: {error}") from error
     names = {participant.code: participant.name or participant.code for participant in chat.participants()}
     rows = []
     for utterance in utterances:
+        if utterance.changeable_header is not None:  # such as @Comment between utterances
+            continue
         words = [token.word.replace("+", " ").replace("_", " ") for token in utterance.tokens or ()]
         start, end = (mark / 1000 for mark in utterance.time_marks) if utterance.time_marks else (None, None)
         spoken = " ".join(words) if any(re.search(r"\w", word) for word in words) else None
@@ -199,9 +206,10 @@ def _read_named_lines(path: Path) -> list[dict[str, Any]]:
             rows[-1]["text"] = f"{rows[-1]['text']} {line.strip()}".strip()
         else:
             raise CorpusError(f"{path}, line {number}: expected 'Name: text'; found {line.strip()!r:.60}")
-    for row, following in pairwise(rows):
-        if row["start"] is not None and following["start"] is not None and following["start"] > row["start"]:
-            row["end"] = following["start"]
+    starts = sorted({row["start"] for row in rows if row["start"] is not None})
+    for row in rows:
+        later_starts = [] if row["start"] is None else starts[starts.index(row["start"]) + 1 :]
+        row["end"] = later_starts[0] if later_starts else None
     return [{**row, "text": row["text"] or None} for row in rows]
 
 
@@ -220,10 +228,10 @@ def _read_table(path: Path) -> list[dict[str, Any]]:
 def _typed_row(row: dict[str, Any], position: int, path: Path) -> dict[str, Any]:
     """A row of a table with numbers for times, absolute paths, and None for empty cells."""
     row = {key: None if isinstance(value, str) and not value.strip() else value for key, value in row.items()}
-    for key, number in (("start", float), ("end", float), ("turn", int)):
+    for key in ("start", "end", "turn"):
         if isinstance(row.get(key), str):
             try:
-                row[key] = number(row[key])
+                row[key] = float(row[key])
             except ValueError as error:
                 raise CorpusError(f"{path}, row {position + 1}: {key} must be a number; given {row[key]!r}") from error
     paths = {key: str(path.parent / str(row[key])) for key in ("audio", "video") if row.get(key) is not None}
@@ -234,7 +242,9 @@ def _typed_row(row: dict[str, Any], position: int, path: Path) -> dict[str, Any]
 def _split_name(line: str) -> tuple[str | None, str]:
     """`Name: text` -> the name and the text; the name is None if the line does not begin with one."""
     named = _NAMED.match(line)
-    if named is None or len(named[1].split()) > MOST_WORDS:
+    words = named[1].split() if named else []
+    is_prose = len(words) > MOST_WORDS or (len(words) > 1 and words[0][0].islower() and not words[-1].isdigit())
+    if named is None or is_prose:
         return None, line.strip()
     return named[1].strip(), (named[2] or "").strip()
 

@@ -126,7 +126,7 @@ def read_turn(model: EmotionModel, turn: Turn, position: int, *, skip: bool) -> 
     errors: dict[str, EmoembedError] = {}
     for name in MODALITIES:
         try:
-            inputs[name] = turn.source(name)
+            inputs[name] = turn.source(name) if name in model.modalities else getattr(turn, name)
         except (MediaError, MissingFileError, InputError) as error:
             errors[name] = error
     prefix = f"turn {position}: "
@@ -134,9 +134,11 @@ def read_turn(model: EmotionModel, turn: Turn, position: int, *, skip: bool) -> 
     reason = next((error for error in errors.values() if is_empty or not isinstance(error, MediaError)), None)
     if reason is not None and not skip:
         raise type(reason)(f"{prefix}{reason}") from reason
+    failures = {name: str(error) for name, error in errors.items()}
+    if is_empty and failures:
+        return Item({}, failures)
     item = read_what_can_be(model, inputs) if skip or is_empty else read_item(model, inputs, prefix)
-    absent = {**item.absent, **{name: str(error) for name, error in errors.items()}}
-    return Item(item.readings, absent)
+    return Item(item.readings, {**item.absent, **failures})
 
 
 def _rows_of(dialogue: Any) -> Sequence[Any]:
@@ -162,7 +164,11 @@ def _turn_of(position: int, row: Any) -> Turn:
     if unknown_keys:
         raise InputError(f"turn {position} has {', '.join(unknown_keys)}; a turn may have {', '.join(TURN_KEYS)}")
     try:
-        return Turn(**{key: _plain(row[key]) for key in TURN_KEYS if key in row})
+        fields_of_row = {key: _plain(row[key]) for key in TURN_KEYS if key in row}
+        position_in_dialogue = fields_of_row.get("turn")
+        if isinstance(position_in_dialogue, float) and position_in_dialogue.is_integer():
+            fields_of_row["turn"] = int(position_in_dialogue)  # as pandas reads a column with empty cells
+        return Turn(**fields_of_row)
     except InputError as error:
         raise InputError(f"turn {position}: {error}") from error
 

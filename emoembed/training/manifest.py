@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
-from emoembed.encoders.context import ContextEncoder
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features.text import word_feature_set
 from emoembed.labels.phrases import PhraseEncoder, WordTable
@@ -29,13 +28,15 @@ from emoembed.reading.rows import EmotionData
 from emoembed.reading.sources import as_corpus, input_of, present_modalities
 from emoembed.training import pretrained, recipes
 from emoembed.training.config import Execution
-from emoembed.training.dialogue.manifest import Dialogues
+from emoembed.training.dialogue.context import ContextStart
+from emoembed.training.dialogue.manifest import Changes, Dialogues
 from emoembed.training.fit import assemble, train, untrained
 from emoembed.training.pretrained import Pretrained
 from emoembed.training.recipes import Recipe
 
 HELD_OUT_FOLDS = 5  # one fold, 20 %, is held out if a manifest has no valid rows
 LONGEST_SOUND = 128_000  # training uses this many samples of a recording: 8 s
+MOST_OF_A_GROUP = 0.8
 FEWEST_ROWS = 10  # fewest labelled train rows from which valid rows are held out
 
 
@@ -50,14 +51,6 @@ class Trained:
     failures: dict[str, str]  # row id -> why the row could not be read
 
 
-class Changes(TypedDict, total=False):
-    """Settings of the recipes that `train_manifest` can override."""
-
-    seed: int
-    epochs: int
-    batch_size: int
-
-
 def train_manifest(
     source: Corpus | str | Path,
     output: str | Path | None = None,
@@ -65,7 +58,7 @@ def train_manifest(
     *,
     base: EmotionModel | WordTable | None = None,
     encoders: Mapping[str, str | Path] | None = None,
-    context: bool | ContextEncoder = False,
+    context: bool | ContextStart = False,
     execution: Execution = Execution(),
     **changes: Unpack[Changes],
 ) -> Trained:
@@ -114,7 +107,7 @@ def train_manifest(
     provenance = {"trained_on": trained_on, "seed": seed, **_licence(source_model, phrases, corpus)}
     model = model.with_state(replace(model.state, labels=model.state.all_seen, provenance=provenance))
     if dialogues is not None:
-        model, scores["context"] = dialogues.train(model, seed, context)
+        model, scores["context"] = dialogues.train(model, context, **changes)
     if output is not None:
         checkpoint.save(model, output, card=card_of(model, None))
     return Trained(model, counts, scores, _count_held_out(corpus, split_corpus), failures)
@@ -196,7 +189,7 @@ def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
     from sklearn.model_selection import StratifiedGroupKFold
 
     rows = corpus.samples[labelled]
-    all_groups = _groups(corpus.samples[train])
+    all_groups = _groups(corpus.samples[train], labelled[train])
     groups = all_groups[rows.index]
     kinds = rows["labels"].map(manifest.SEPARATOR.join)
     count = max(2, min(HELD_OUT_FOLDS, groups.nunique(), kinds.value_counts().max()))
@@ -210,19 +203,26 @@ def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
     return corpus.with_splits(splits)
 
 
-def _groups(rows: pd.DataFrame) -> pd.Series:
-    """A group for each row: rows of one speaker or one dialogue share it, also through other rows."""
-    speakers, dialogues = rows["speaker"], rows["dialogue"]
-    joined = speakers.fillna(dialogues).fillna(rows["id"])
+def _groups(rows: pd.DataFrame, labelled: pd.Series) -> pd.Series:
+    """A group for each row, which is not split: its dialogue with the dialogues of its speakers, if that leaves enough.
+
+    Rows of one speaker or one dialogue share a group, also through other rows. If the largest of these groups has more
+    than `MOST_OF_A_GROUP` of the labelled rows, each dialogue is a group. Without dialogues, each speaker is one.
+    """
+    by_dialogue, by_speaker = rows["dialogue"].fillna(rows["id"]), rows["speaker"].fillna(rows["id"])
+    if rows["dialogue"].isna().all():
+        return by_speaker if by_speaker[labelled].nunique() > 1 else rows["id"]
+    joined = rows["speaker"].fillna(by_dialogue)
     while True:  # merge the groups that share a speaker or a dialogue, until none do
         merged = joined
-        for column in (speakers, dialogues):
+        for column in (rows["speaker"], rows["dialogue"]):
             merged = merged.where(column.isna(), merged.groupby(column).transform("min"))
         if merged.equals(joined):
             break
         joined = merged
-    by_dialogue, by_speaker = dialogues.fillna(rows["id"]), speakers.fillna(rows["id"])
-    return next((groups for groups in (joined, by_dialogue, by_speaker) if groups.nunique() > 1), rows["id"])
+    if joined[labelled].value_counts(normalize=True).max() <= MOST_OF_A_GROUP:
+        return joined
+    return next((groups for groups in (by_dialogue, by_speaker) if groups[labelled].nunique() > 1), rows["id"])
 
 
 def _choose_phrases(names: Sequence[str], base: EmotionModel | WordTable | None) -> PhraseEncoder:

@@ -73,7 +73,7 @@ class TransferSpec:
 
 
 RECURRENCE = ("inputs.*", "missing.*", "changed", "cell.*", "outputs.*")
-"""Weights of the context of dialogues that have to do with its recurrence."""
+"""Weights of the recurrence of a context, and of its projections."""
 SPECS = {
     "full": TransferSpec("full", ("*",)),
     "tl_erc": TransferSpec("tl_erc", RECURRENCE),

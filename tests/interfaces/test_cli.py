@@ -132,7 +132,8 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
         (("predict", "--text", "party", "--context"), "--context needs --dialogue or --manifest"),
         (("predict", "--dialogue", "a.vtt", "--text", "party"), "no --text and --manifest"),
         (("predict", "--dialogue", "a.vtt", "--audio", "a.wav", "b.wav"), "one --audio and one --video at most"),
-        (("predict", "--dialogue", "no.vtt", "--context", "much"), "--context takes a strength|there is no no.vtt"),
+        (("predict", "--dialogue", "no.vtt", "--context", "much"), "--context takes a strength"),
+        (("predict", "--dialogue", "no.vtt", "--plot", "a.txt"), "the name of a picture ends with .png"),
         (("predict", "--dialogue", "no.vtt"), "there is no no.vtt"),
         (("evaluate", "nothing", "--data", "."), "there is no corpus 'nothing'"),
         (("evaluate", "meld"), "where is meld?"),
@@ -476,8 +477,11 @@ def test_predict_a_dialogue_as_text_json_table_and_picture(tiny, capsys, tmp_pat
     assert "3 of 4 turns scored" in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "turns.csv")) == 4
     assert (tmp_path / "talk.png").stat().st_size > 1000
+    (tmp_path / "talk.txt").write_text("A: party\nA: gift\nB: rain\n")
+    run(*asked)
+    assert "A (2 turns)" in capsys.readouterr().out
     run(*asked, "--join", 0)
-    assert "3 turns" not in capsys.readouterr().out
+    assert "A (1 turns)" in capsys.readouterr().out
 
 
 def test_predict_the_dialogues_of_a_manifest(tiny, tmp_path):

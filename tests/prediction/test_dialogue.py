@@ -10,6 +10,7 @@ import torch
 from emoembed.encoders.context import ContextSettings
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.model.model import EmotionModel
+from emoembed.prediction.dialogue.result import DialogueResult, TurningPoint, TurnResult
 from emoembed.prediction.recognizer import Recognizer
 
 LABELS = ["joy", "anger", "nostalgia", "awe"]
@@ -163,12 +164,20 @@ def test_a_turn_that_cannot_be_used_is_an_error_or_a_gap(recognizer, turns, tmp_
         recognizer.predict_dialogue(turns, LABELS)
     talk = recognizer.predict_dialogue(turns, LABELS, errors="skip")
     assert talk[1].label is None
+    assert list(talk[1].absent) == ["audio"]
     assert "missing.wav" in talk[1].absent["audio"]
     live = recognizer.dialogue(LABELS)
     before = live.state()
     with pytest.raises(MissingFileError):
         live.add(audio=str(tmp_path / "missing.wav"))
     assert live.state() == before
+
+
+def test_what_the_model_does_not_read_is_absent_as_in_predict(text_model, tmp_path):
+    turn = {"text": "we made it", "video": str(tmp_path / "missing.mp4"), "start": 0.0, "end": 1.0}
+    result = Recognizer(text_model).predict_dialogue([turn], LABELS)[0]
+    assert set(result.modalities) == {"text"}
+    assert "this model has no video" in result.absent["video"]
 
 
 def test_silence_leaves_the_text_of_its_turn(recognizer):
@@ -211,6 +220,8 @@ def test_turns_come_in_several_forms(recognizer, turns):
     expected = recognizer.predict_dialogue(turns, LABELS)
     as_table = recognizer.predict_dialogue(pd.DataFrame(turns), LABELS)
     assert list(as_table) == list(expected)
+    floats = pd.DataFrame(turns).assign(turn=[0.0, 1.0, 2.0, 3.0, 4.0])
+    assert list(recognizer.predict_dialogue(floats, LABELS)) == list(expected)
     rows = [{**row, "turn": i, "id": f"r{i}", "dialogue": "d1", "label": "joy"} for i, row in enumerate(turns)]
     shuffled = [rows[i] for i in (3, 0, 4, 2, 1)]
     assert list(recognizer.predict_dialogue(shuffled, LABELS)) == list(expected)
@@ -296,16 +307,22 @@ def test_the_summary_weighs_turns_by_seconds(recognizer, turns):
     json.dumps({speaker: part.to_dict() for speaker, part in summary.items()})
 
 
-def test_the_turning_point_is_where_a_speaker_changes_most(recognizer):
-    texts = ["we made it"] * 5 + ["oh no not that again"] * 4
-    talk = recognizer.predict_dialogue(texts, LABELS, strength=0)
-    first, last = talk[0].label, talk[8].label
-    point = talk.summary()["unknown"].turning_point
-    if first == last:
-        assert point is None
-    else:
-        assert (point.turn, point.before, point.after) == (5, first, last)
-    assert recognizer.predict_dialogue(texts[:5], LABELS).summary()["unknown"].turning_point is None
+def test_the_turning_point_is_where_a_speaker_changes_most():
+    def talk(joys):
+        scores = [{"joy": joy, "anger": 1 - joy} for joy in joys]
+        return DialogueResult(TurnResult("joy", each, {}, confidence=0.5, turn=i) for i, each in enumerate(scores))
+
+    joys = [0.8, 0.9, 0.7, 0.8, 0.9, 0.2, 0.1, 0.3, 0.2]
+    assert talk(joys).summary()["unknown"].turning_point == TurningPoint(5, "joy", "anger")
+    assert talk([0.9, 0.9, 0.9, 0.6, 0.6, 0.6]).summary()["unknown"].turning_point is None, "joy is highest in both"
+    assert talk(joys[3:8]).summary()["unknown"].turning_point is None, "fewer than six turns"
+
+
+def test_a_label_with_the_name_of_a_column_hides_nothing(recognizer, turns):
+    talk = recognizer.predict_dialogue(turns, ["joy", "confidence"])
+    table = talk.to_frame()
+    assert table.loc[0, "confidence"] == talk[0].confidence
+    assert table.loc[0, "score_confidence"] == talk[0].scores["confidence"]
 
 
 @pytest.mark.parametrize("format", ["png", "svg", "pdf"])

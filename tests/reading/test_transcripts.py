@@ -74,6 +74,7 @@ def test_a_name_before_a_colon_is_the_speaker_of_a_cue(write):
         ("Anna", "Hi.", 1.0, 2.0),
         ("Bob", "It is 10:30 now.", 3.0, 4.5),
     ]
+    assert len(read_transcript(write("blank.srt", "\n\n" + SRT))) == 2
     prose = SRT.replace("Anna: Hi.", "He said hi.").replace("<i>Bob:</i> ", "")
     assert [turn.speaker for turn in read_transcript(write("film.srt", prose))] == [None, None]
 
@@ -85,6 +86,8 @@ def test_chat_is_read_without_its_codes(write):
         ("Eve", None, 19.0, 19.5),
         ("Sue", "how about another graham cracker ?", 20.5, 21.44),
     ]
+    strange = CHAT.replace("%mor:\tqn|more n|cookie .", "%mor:\tn|cookie .\n@Comment:\tthe phone rings")
+    assert as_rows(read_transcript(write("eve2.cha", strange))) == as_rows(read_transcript(write("eve.cha", CHAT)))
 
 
 WHISPERX = {
@@ -128,8 +131,17 @@ def test_named_lines_with_continuations_and_times(write):
         ("Anna", "Hello. How are you?", 62.0, 65.0),
         ("Dr. O'Neil", "Fine: really.", 65.0, None),
     ]
-    plain = read_transcript(write("plain.txt", "Anna: We met at 10:30.\nwe talked: a lot of things happened\n"))
-    assert as_rows(plain)[0][0] == "Anna"
+    plain = read_transcript(write("plain.txt", "Anna: We met at 10:30.\nand then he said: no\nspeaker 2: Yes.\n"))
+    assert as_rows(plain) == [
+        ("Anna", "We met at 10:30. and then he said: no", None, None),
+        ("speaker 2", "Yes.", None, None),
+    ]
+    same_time = "[00:10] A: One.\n[00:10] B: Two.\n[00:12] A: Three.\n"
+    assert [row[2:] for row in as_rows(read_transcript(write("same.txt", same_time)))] == [
+        (10.0, 12.0),
+        (10.0, 12.0),
+        (12.0, None),
+    ]
     with pytest.raises(CorpusError, match="line 2: expected 'Name: text'"):
         read_transcript(write("title.txt", "\nA long talk in May\nAnna: Hello.\n"))
 
@@ -195,6 +207,11 @@ def test_encodings(write, encoding):
         ("a.vtt", "WEBVTT\n", "has no turns"),
         ("a.vtt", "WEBVTT\n\n00:03.000 --> 00:01.000\nBack.\n", "ends before it starts"),
         ("a.srt", "hello", "not a SRT file"),
+        (
+            "a.vtt",
+            "WEBVTT\n\n00:01.000 --> 00:02.000\nA.\n\n00:03,000 --> 00:04,000\nB.\n",
+            "1 of 2 cues cannot be read",
+        ),
         ("a.cha", "hello", "has no turns|not a CHAT file"),
         ("a.json", "{", "not JSON"),
         ("a.json", "[" * 100_000, "not JSON"),

@@ -29,7 +29,7 @@ class Dialogue:
 
     Args:
         model: the model that scores.
-        context: what earlier turns do to the present one.
+        context: the encoder that moves points by the earlier turns.
         labels: the labels of every turn.
         labels_in_context: the same labels, with the calibration of turns in context.
         multi_label: give every label its own probability.

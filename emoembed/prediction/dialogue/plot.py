@@ -25,6 +25,12 @@ class Panel:
     turning_time: float | None = None
 
 
+def require_picture(path: Path) -> None:
+    """Raise InputError unless the name of a picture ends with one of `FORMATS`."""
+    if path.suffix.lower() not in FORMATS:
+        raise InputError(f"the name of a picture ends with {', '.join(FORMATS)}; given {path.name}")
+
+
 def draw(panels: Sequence[Panel], labels: Sequence[str], unit: str, path: Path) -> Path:
     """Draw one panel per speaker with one line per label. A dashed line shows where the scores turn.
 
@@ -40,8 +46,7 @@ def draw(panels: Sequence[Panel], labels: Sequence[str], unit: str, path: Path) 
     """
     from matplotlib.figure import Figure
 
-    if path.suffix.lower() not in FORMATS:
-        raise InputError(f"the name of a picture ends with {', '.join(FORMATS)}; given {path.name}")
+    require_picture(path)
     figure = Figure(figsize=(10, 1.0 + 2.2 * len(panels)))
     rows = figure.subplots(len(panels), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for axes, panel in zip(rows, panels, strict=True):

@@ -71,9 +71,9 @@ class SpeakerSummary:
 
     Attributes:
         turns: number of turns with an answer.
-        seconds: their duration; None if a turn has no times.
-        shares: label -> mean score of the turns, highest first. Turns are weighted by their seconds. If a turn of the
-            dialogue has no times, all turns have equal weights.
+        seconds: their duration; None if a turn of the dialogue has no duration.
+        shares: label -> mean score of the turns, weighted by their seconds, highest first. If a turn of the dialogue
+            has no duration, all turns have the same weight.
         turning_point: where the scores changed most. None if the same label is highest before and after it, or if the
             speaker has fewer than six turns.
         strongest: positions of the three turns with the highest confidence.
@@ -118,7 +118,10 @@ class DialogueResult(list[TurnResult]):
         return {speaker: _summarise(turns, timed) for speaker, turns in turns_by_speaker.items() if turns}
 
     def to_frame(self) -> pd.DataFrame:
-        """A table with one row per turn: speaker, times, label, label of the turn alone, and scores by label."""
+        """A table with one row per turn: speaker, times, label, label of the turn alone, and scores by label.
+
+        The scores of a label with the name of another column, such as confidence, are in `score_confidence`.
+        """
         import pandas as pd
 
         rows = [
@@ -134,9 +137,13 @@ class DialogueResult(list[TurnResult]):
                 "context_turns": turn.context_turns,
                 "notes": "; ".join(map(str, turn.notes)),
                 "absent": "; ".join(f"{name}: {reason}" for name, reason in turn.absent.items()),
-                **{label: turn.scores.get(label, np.nan) for label in self.labels},
             }
             for turn in self
+        ]
+        names = {label: f"score_{label}" if rows and label in rows[0] else label for label in self.labels}
+        rows = [
+            {**row, **{name: turn.scores.get(label, np.nan) for label, name in names.items()}}
+            for row, turn in zip(rows, self, strict=True)
         ]
         return pd.DataFrame(rows).set_index("turn") if rows else pd.DataFrame()
 

@@ -56,7 +56,9 @@ def _score(
     speakers: Sequence[str | None],
     size: int,
 ) -> Iterator[tuple[int, tuple[TurnResult, str]]]:
-    """Yield position, result and failure of each row of one dialogue, computed in batches."""
+    """Yield position, result and failure of each row of one dialogue, computed in batches; one by one with media."""
+    has_media = any(rows[position][1].get(name) is not None for position in group for name in ("audio", "video"))
+    size = 1 if has_media else size
     for first in range(0, len(group), size):
         positions = group[first : first + size]
         row_inputs = [read_row(rows[position][1]) for position in positions]

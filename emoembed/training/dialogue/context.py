@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Protocol, cast
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ def train_context(
     valid: DialoguePoints,
     settings: ContextSettings | None = None,
     *,
-    start: ContextEncoder | None = None,
+    start: ContextStart | None = None,
     config: TrainConfig = CONTEXT,
     execution: Execution = Execution(),
 ) -> tuple[EmotionModel, History]:
@@ -61,7 +62,7 @@ def train_context(
         valid: the dialogues for choosing the best epoch and for calibration.
         settings: the size of the recurrence; by default that of `start`, or else it depends on the number of training
             dialogues.
-        start: a pre-trained context. Its weights that fit by name and shape are where training starts.
+        start: a pre-trained context that training starts from.
         config: the training settings.
         execution: the device, a progress bar, and a folder from which a stopped run resumes.
 
@@ -73,7 +74,7 @@ def train_context(
         TrainingError: training has diverged.
     """
     if settings is None:
-        few = len(train.dialogues) < FEW_DIALOGUES
+        few = sum(len(turns) > 1 for turns in train.dialogues) < FEW_DIALOGUES
         settings = start.settings if start else ContextSettings(0) if few else ContextSettings()
     torch.manual_seed(config.seed)
     model_config = replace(model.config, context=settings)
@@ -82,10 +83,7 @@ def train_context(
     with_context.load_state_dict({**with_context.state_dict(), **weights})
     scorer = ContextScorer(with_context)
     if start is not None:
-        weights = scorer.encoder.state_dict()
-        own = start.state_dict()
-        fitting = {name: own[name] for name in weights if name in own and own[name].shape == weights[name].shape}
-        scorer.encoder.load_state_dict({**weights, **fitting})
+        start.load_into(scorer.encoder)
     train_rows, valid_rows = turn_rows(with_context, train), turn_rows(with_context, valid)
     _fit_strength(scorer, train_rows)
     if settings.hidden_dim:
@@ -97,6 +95,17 @@ def train_context(
     for parameter in with_context.parameters():
         parameter.requires_grad_(True)
     return with_context, history
+
+
+class ContextStart(Protocol):
+    """A pre-trained context that training starts from; `transfer.dialogue` has one."""
+
+    @property
+    def settings(self) -> ContextSettings:
+        """The size of its recurrence."""
+
+    def load_into(self, encoder: ContextEncoder) -> object:
+        """Copy its weights into an untrained context, in place."""
 
 
 class ContextScorer(Scorer):
@@ -137,7 +146,9 @@ class ContextScorer(Scorer):
         for name, (frames, lengths) in batch.items():
             if name != TURNS:
                 dim = self.model.modality(name).point_dim
-                own_points[name] = frames[:, 0, :dim].masked_fill((lengths == 0)[:, None], torch.nan)
+                own_points[name] = frames.new_full((len(frames), dim), torch.nan)
+                present = lengths > 0
+                own_points[name][present] = frames[present, 0, :dim]
         turns, lengths = batch[TURNS]
         *differences, changed = turns.split([*self.encoder.dims.values(), 1], dim=2)
         by_modality = dict(zip(self.encoder.dims, differences, strict=True))
@@ -176,10 +187,16 @@ def _fit_strength(scorer: ContextScorer, rows: EmotionData) -> None:
 
 def _calibrate(model: EmotionModel, scorer: ContextScorer, valid: EmotionData) -> None:
     """Fit the calibration of turns in context on the validation turns, without changing that of single items."""
+    for name, modality in model.each_modality():  # a modality that the turns lack keeps this one
+        _context_calibration(model, name).copy_from(modality.calibration)
     copy = deepcopy(model)
     points = encode_rows(scorer, valid)
     for name in points:
         calibrate(copy, name, valid, weigh=False, points=points[name])
-        calibration = model.context.calibration[name] if model.context else None
-        if isinstance(calibration, ContextCalibration):
-            calibration.copy_from(copy.modality(name).calibration)
+        _context_calibration(model, name).copy_from(copy.modality(name).calibration)
+
+
+def _context_calibration(model: EmotionModel, name: str) -> ContextCalibration:
+    if model.context is None:
+        raise InputError("the model has no context; give it one in its configuration")
+    return cast(ContextCalibration, model.context.calibration[name])

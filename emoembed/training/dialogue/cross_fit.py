@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
@@ -51,11 +52,11 @@ def cross_fit(
     names = [groups[row] for row in train_rows.ids]
     count = min(folds, len(set(names)))
     if count < 2:
-        raise InputError("training a context needs at least two training dialogues; given one")
+        raise InputError("points of training rows need at least two dialogues to divide; given one")
     divisions = GroupKFold(count, shuffle=True, random_state=recipe.config.seed)
     points: dict[str, Tensor] = {}
     for kept, held_out in divisions.split(np.zeros(len(names)), groups=names):
-        model, _ = train(recipe, train_rows.rows(kept), valid_rows, execution=execution)
+        model, _ = train(recipe, train_rows.rows(kept), valid_rows, execution=replace(execution, resume=None))
         rows = train_rows.rows(held_out)
         points |= dict(zip(rows.ids, encode_rows(model, rows)[modality].clone(), strict=True))
     return points

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from emoembed.corpora.corpus import Corpus
-from emoembed.encoders.context import ContextEncoder
+from emoembed.errors import InputError
+from emoembed.features.readable import readable
+from emoembed.labels.phrases import SentenceEncoder
 from emoembed.model.model import EmotionModel
 from emoembed.reading.media import Pixels
 from emoembed.reading.rows import EmotionData
 from emoembed.reading.turns import dialogue_rows
+from emoembed.reading.understanding import ENOUGH, understood
 from emoembed.training.config import Execution
-from emoembed.training.dialogue.context import CONTEXT, train_context
+from emoembed.training.dialogue.context import CONTEXT, ContextStart, train_context
 from emoembed.training.dialogue.cross_fit import cross_fit
 from emoembed.training.dialogue.rows import DialoguePoints
 from emoembed.training.loop import encode_rows
 from emoembed.training.recipes import Recipe
+
+
+class Changes(TypedDict, total=False):
+    """Settings of the recipes that the caller can override."""
+
+    seed: int
+    epochs: int
+    batch_size: int
 
 
 class Dialogues:
@@ -31,13 +43,21 @@ class Dialogues:
         execution: the device and a progress bar.
 
     Raises:
-        InputError: no row names a dialogue, or the order of the turns is not clear (`dialogue_rows`).
+        InputError: there are fewer than two training dialogues, no validation dialogue, or the order of the turns is
+            not clear (`dialogue_rows`).
     """
 
     def __init__(self, corpus: Corpus, execution: Execution) -> None:
         self.corpus, self.execution = corpus, execution
         self.groups = dialogue_rows(corpus)
         self.points: dict[str, dict[str, Tensor]] = {}
+        self.silent: frozenset[int] = frozenset()
+        counts = {split: sum(len(group) > 1 for group in self._groups(split)) for split in ("train", "valid")}
+        if counts["train"] < 2 or not counts["valid"]:
+            raise InputError(
+                f"training a context needs at least two training dialogues and one validation dialogue of several "
+                f"turns; {corpus.name} has {counts['train']} and {counts['valid']}"
+            )
 
     def add(
         self,
@@ -71,28 +91,42 @@ class Dialogues:
         if others:
             points |= dict(zip(others, encode_rows(model, unseen)[modality].clone(), strict=True))
         self.points[modality] = {row.removeprefix(prefix): point for row, point in points.items()}
+        if modality == "text" and isinstance(recipe.phrases, SentenceEncoder):
+            self.silent = self._not_understood(recipe.phrases)
 
-    def train(self, model: EmotionModel, seed: int, start: bool | ContextEncoder) -> tuple[EmotionModel, float]:
+    def train(
+        self, model: EmotionModel, start: bool | ContextStart, **changes: Unpack[Changes]
+    ) -> tuple[EmotionModel, float]:
         """Train the context of a model on these dialogues, from a pre-trained one if it is given.
 
         Returns the new model and its validation score.
         """
-        config = replace(CONTEXT, seed=seed)
         with_context, history = train_context(
             model,
             self._part(model, "train"),
             self._part(model, "valid"),
-            start=start if isinstance(start, ContextEncoder) else None,
-            config=config,
-            execution=self.execution,
+            start=None if isinstance(start, bool) else start,
+            config=replace(CONTEXT, **changes),
+            execution=replace(self.execution, resume=None),
         )
         return with_context, max(history.scores)
 
-    def _part(self, model: EmotionModel, split: str) -> DialoguePoints:
-        """The dialogues of a split. A dialogue with rows of several splits has its turns of this one."""
-        samples = self.corpus.samples
-        in_split = (samples["split"] == split).to_numpy()
+    def _groups(self, split: str) -> list[list[int]]:
+        """The turns of each dialogue that are in a split; a dialogue may have turns in several."""
+        in_split = (self.corpus.samples["split"] == split).to_numpy()
         groups = [[i for i in group if in_split[i]] for group in self.groups]
+        return [group for group in groups if group]
+
+    def _not_understood(self, phrases: SentenceEncoder) -> frozenset[int]:
+        """Positions of the texts that are not understood. As in predictions, they do not inform later turns."""
+        texts = enumerate(self.corpus.samples["text"])
+        return frozenset(
+            i for i, text in texts if isinstance(text, str) and understood(readable(text), phrases.tokenizer) < ENOUGH
+        )
+
+    def _part(self, model: EmotionModel, split: str) -> DialoguePoints:
+        """The dialogues of a split."""
+        samples = self.corpus.samples
         points = {}
         for name, by_row in self.points.items():
             missing = torch.full((model.config.modalities[name].point_dim,), torch.nan)
@@ -101,4 +135,4 @@ class Dialogues:
         targets = np.array([[label in row for label in labels] for row in samples["labels"]], dtype=np.float32)
         multi_label = np.full(len(samples), self.corpus.multi_label)
         data = EmotionData(tuple(samples["id"]), {}, labels, targets.reshape(len(samples), len(labels)), multi_label)
-        return DialoguePoints(points, data, [group for group in groups if group], list(samples["speaker"]))
+        return DialoguePoints(points, data, self._groups(split), list(samples["speaker"]), self.silent)

@@ -29,12 +29,14 @@ class DialoguePoints:
         data: the labels of the turns, without inputs. A turn without a label informs later turns only.
         dialogues: positions of the turns of each dialogue, in order.
         speakers: speaker of each turn.
+        silent: positions of turns that do not inform later turns, such as texts that are not understood.
     """
 
     points: Mapping[str, Tensor]
     data: EmotionData
     dialogues: Sequence[Sequence[int]]
     speakers: Sequence[str | None]
+    silent: frozenset[int] = frozenset()
 
 
 def turn_rows(model: EmotionModel, dialogues: DialoguePoints) -> EmotionData:
@@ -56,13 +58,14 @@ def turn_rows(model: EmotionModel, dialogues: DialoguePoints) -> EmotionData:
     turns = torch.cat(differences, dim=1).numpy()
     histories: dict[str, np.ndarray] = {}
     for positions in dialogues.dialogues:
-        present = [position for position in positions if not np.isnan(turns[position]).all()]
-        speakers = [dialogues.speakers[position] for position in present]
-        changed = np.array([0.0, *(a != b for a, b in pairwise(speakers))], dtype=np.float32)
-        history = np.column_stack([turns[present], changed[: len(present)]]).astype(np.float32)
-        for count, position in enumerate(present):
-            if count:
-                histories[data.ids[position]] = history[max(0, count - LONGEST_HISTORY) : count]
+        heard = {i: None for i in positions if i not in dialogues.silent and not np.isnan(turns[i]).all()}
+        speakers = [dialogues.speakers[i] for i in heard]
+        changed = [0.0, *(float(a != b) for a, b in pairwise(speakers))][: len(heard)]
+        history = np.column_stack([turns[np.array(list(heard), dtype=int)], changed]).astype(np.float32)
+        earlier = 0
+        for position in positions:
+            histories[data.ids[position]] = history[max(0, earlier - LONGEST_HISTORY) : earlier]
+            earlier += position in heard
     has_label = (data.targets == 1).any(axis=1) | (data.multi_label & ~np.isnan(data.targets).all(axis=1))
     inputs: dict[str, Mapping[str, np.ndarray]] = {
         name: {data.ids[i]: matrix[i : i + 1].numpy() for i in np.flatnonzero(~matrix.isnan().any(dim=1).numpy())}

@@ -1,4 +1,4 @@
-"""What the state of the recurrence must tell about the next turn: its point, its words, or its text.
+"""Decoders: from the state of the recurrence, they predict the point, the words or the text of the next turn.
 
 `HredDecoder` is the decoder of HRED (Sordoni et al. 2015), `VhredDecoder` that of VHRED (Serban et al. 2017). TL-ERC
 uses both. They are smaller here, because the data are.
@@ -35,10 +35,18 @@ class NextTurns:
 
 @dataclass(frozen=True)
 class DecoderLoss:
-    """The loss to minimise, the mean negative log likelihood per word or turn, and the KL term in nats per turn."""
+    """The loss of a batch.
+
+    Attributes:
+        loss: the value to minimise.
+        likelihood: mean negative log likelihood per word, or per turn for the contrast.
+        count: number of these words or turns.
+        divergence: the KL term of VHRED in nats per turn.
+    """
 
     loss: Tensor
     likelihood: Tensor
+    count: int
     divergence: Tensor | None = None
 
 
@@ -71,15 +79,16 @@ class ContrastDecoder(Decoder):
 
     def forward(self, states: Tensor, turns: NextTurns, progress: float) -> DecoderLoss:
         """See `Decoder.forward`."""
-        losses = []
+        losses, count = [], 0
         for name, differences in turns.differences.items():
             rows = ~differences.isnan().any(dim=1)
             if int(rows.sum()) > 1:
                 expected = normalize(self.outputs[name](states[rows]), dim=1)
                 logits = expected @ normalize(differences[rows], dim=1).T / TEMPERATURE
+                count += len(logits)
                 losses.append(cross_entropy(logits, torch.arange(len(logits), device=logits.device)))
         loss = torch.stack(losses).mean() if losses else 0.0 * states.sum()
-        return DecoderLoss(loss, loss.detach())
+        return DecoderLoss(loss, loss.detach(), count)
 
 
 class BagOfWordsDecoder(Decoder):
@@ -99,7 +108,7 @@ class BagOfWordsDecoder(Decoder):
         is_word = turns.words != PADDING
         log_probabilities = log_softmax(self.words(states), dim=1).gather(1, turns.words)
         loss = -(log_probabilities * is_word).sum() / is_word.sum().clamp(min=1)
-        return DecoderLoss(loss, loss.detach())
+        return DecoderLoss(loss, loss.detach(), int(is_word.sum()))
 
 
 class HredDecoder(Decoder):
@@ -122,7 +131,7 @@ class HredDecoder(Decoder):
     def forward(self, states: Tensor, turns: NextTurns, progress: float) -> DecoderLoss:
         """See `Decoder.forward`."""
         likelihood = self.likelihood(states, turns.words)
-        return DecoderLoss(likelihood, likelihood.detach())
+        return DecoderLoss(likelihood, likelihood.detach(), int((turns.words != PADDING).sum()))
 
     def likelihood(self, start: Tensor, words: Tensor) -> Tensor:
         """Mean negative log likelihood per word, with the earlier words of the turn as input."""
@@ -167,6 +176,6 @@ class VhredDecoder(Decoder):
         variance_ratio = (log_variance - prior_log).exp()
         distance = (mean - prior_mean).square() / prior_log.exp()
         divergence = 0.5 * (variance_ratio + distance - 1 - (log_variance - prior_log)).sum(dim=1).mean()
-        words_per_turn = (turns.words != PADDING).sum() / len(states)
-        loss = likelihood + min(2 * progress, 1.0) * divergence / words_per_turn.clamp(min=1)
-        return DecoderLoss(loss, likelihood.detach(), divergence.detach())
+        count = int((turns.words != PADDING).sum())
+        loss = likelihood + min(2 * progress, 1.0) * divergence * len(states) / max(count, 1)
+        return DecoderLoss(loss, likelihood.detach(), count, divergence.detach())

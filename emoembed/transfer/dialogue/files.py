@@ -14,6 +14,7 @@ from emoembed.encoders.context import ContextEncoder, ContextSettings
 from emoembed.errors import CheckpointError, MissingFileError, OutputError
 from emoembed.features import atomic
 from emoembed.transfer.dialogue.pretrain import PretrainConfig, Pretrained
+from emoembed.transfer.spec import SPECS, TransferReport, TransferSpec
 
 WEIGHTS, DESCRIPTION = "context.safetensors", "context.json"
 VERSION = 1
@@ -58,6 +59,32 @@ def save_pretrained(pretrained: Pretrained, folder: str | Path, config: Pretrain
         (new_folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
 
     atomic.write_folder(require_own_folder(folder), fill)
+
+
+class PretrainedStart:
+    """A pre-trained context that the training of a context starts from.
+
+    Args:
+        source: the pre-trained context.
+        spec: which of its weights move.
+
+    Attributes:
+        report: what was loaded, after training has started.
+    """
+
+    def __init__(self, source: ContextEncoder, spec: TransferSpec = SPECS["tl_erc"]) -> None:
+        self.source, self.spec = source, spec
+        self.report: TransferReport | None = None
+
+    @property
+    def settings(self) -> ContextSettings:
+        """The size of the recurrence."""
+        return self.source.settings
+
+    def load_into(self, encoder: ContextEncoder) -> TransferReport:
+        """Copy the weights into an untrained context, in place."""
+        self.report = self.spec.apply(self.source.state_dict(), encoder)
+        return self.report
 
 
 def read_pretrained(folder: str | Path) -> ContextEncoder:

@@ -10,6 +10,7 @@ import torch
 
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
+from emoembed.features.readable import readable
 from emoembed.labels.phrases import SentenceEncoder
 from emoembed.model.model import EmotionModel
 from emoembed.reading.corpus_rows import tokens
@@ -51,8 +52,7 @@ def pretrain_manifest(
     corpus = as_corpus(source)
     sequences = text_sequences(model, corpus)
     split = corpus.samples["split"].to_numpy()
-    valid = [group for group in sequences.dialogues if split[group[0]] == "valid"]
-    train = [group for group in sequences.dialogues if split[group[0]] == "train"]
+    train, valid = (_in_split(sequences.dialogues, split == name) for name in ("train", "valid"))
     if not valid:
         order = np.random.default_rng(config.seed).permutation(len(train))
         held_out = set(order[: max(1, round(VALID_SHARE * len(train)))].tolist()) if len(train) > 1 else set()
@@ -76,14 +76,24 @@ def text_sequences(model: EmotionModel, corpus: Corpus) -> TurnSequences:
     rows = [i for i, row in enumerate(samples["id"]) if row in pieces]
     if rows:
         ids = tuple(samples["id"].iloc[rows])
-        no_labels = np.zeros((len(ids), 0), np.float32), np.zeros(len(ids), bool)
-        data = EmotionData(ids, {"text": pieces}, (), *no_labels)
-        differences[rows] = (encode_rows(model, data)["text"][:, :dim] - modality.background[:dim]).clone()
-    words = [pieces[row][:, 0].astype(int).tolist() if row in pieces else [] for row in samples["id"]]
-    groups = [group for group in dialogue_rows(corpus) if len(group) > 1]
-    if not groups or not rows:
+        data = EmotionData(ids, {"text": pieces}, (), np.zeros((len(ids), 0), np.float32), np.zeros(len(ids), bool))
+        device = str(modality.background.device)
+        points = encode_rows(model, data, device=device)["text"]
+        differences[rows] = (points[:, :dim] - modality.background[:dim]).cpu().clone()
+    texts = ["" if text is None else readable(text) for text in samples["text"]]
+    encoded = model.phrases.tokenizer.encode_batch(texts, add_special_tokens=False)
+    has_text = set(rows)
+    groups = [[i for i in group if i in has_text] for group in dialogue_rows(corpus)]
+    groups = [group for group in groups if len(group) > 1]
+    if not groups:
         raise InputError(f"{corpus.name} has no dialogue with two texts; give rows with text and dialogue")
-    return TurnSequences({"text": differences}, words, groups, list(samples["speaker"]))
+    return TurnSequences({"text": differences}, [each.ids for each in encoded], groups, list(samples["speaker"]))
+
+
+def _in_split(dialogues: Sequence[Sequence[int]], mask: np.ndarray) -> list[list[int]]:
+    """The turns of each dialogue that are in a split, if there are at least two."""
+    groups = [[i for i in group if mask[i]] for group in dialogues]
+    return [group for group in groups if len(group) > 1]
 
 
 def select(sequences: TurnSequences, dialogues: Sequence[Sequence[int]]) -> TurnSequences:

@@ -1,4 +1,4 @@
-"""Pre-train the recurrence of a context on dialogues without labels: it learns to tell the next turn."""
+"""Pre-train the recurrence of a context on dialogues without labels: it learns to predict the next turn."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from emoembed.transfer.dialogue.decoders import (
 
 DECODERS = ("contrast", "bag_of_words", "hred", "vhred")
 COLLAPSED = 0.1
-"""Below this KL term, in nats per turn, the latent vector of VHRED tells nothing: it has collapsed."""
+"""Below this KL term, in nats per turn, the latent vector of VHRED carries no information: it has collapsed."""
 MOST_WORDS = 40
 """Words of a turn that a decoder predicts."""
 
@@ -99,14 +99,14 @@ class Pretrained:
 
     @property
     def has_collapsed(self) -> bool:
-        """Whether the latent vector of VHRED tells nothing about the next turn."""
+        """Whether the latent vector of VHRED carries no information about the next turn."""
         return bool(self.divergences) and self.divergences[self.best_epoch] < COLLAPSED
 
 
 def pretrain(
     train: TurnSequences, valid: TurnSequences, config: PretrainConfig, *, progress: bool = False
 ) -> Pretrained:
-    """Pre-train a context: at each turn, its state must tell the next turn, in the way of the decoder.
+    """Pre-train a context: the decoder predicts each next turn from the state after the turns before it.
 
     Args:
         train: the training dialogues.
@@ -118,8 +118,10 @@ def pretrain(
         InputError: there are no dialogues with two turns.
         TrainingError: training has diverged.
     """
-    if not train.dialogues or not valid.dialogues:
-        raise InputError("pre-training needs training and validation dialogues with at least two turns")
+    if not train.dialogues or sum(len(group) - 1 for group in valid.dialogues) < 2:
+        raise InputError(
+            "pre-training needs training dialogues of at least two turns, and validation dialogues with two next turns"
+        )
     torch.manual_seed(config.seed)
     if config.shuffle:
         train, valid = train.shuffled(config.seed), valid.shuffled(config.seed)
@@ -192,7 +194,7 @@ def _loss(
     vocabulary: Mapping[int, int],
     progress: float,
 ) -> DecoderLoss:
-    """The loss of a batch of dialogues: the state after each turn tells the next turn."""
+    """The loss of a batch of dialogues: the state after each turn predicts the next turn."""
     differences = {
         name: pad_sequence([matrix[list(group)] for group in batch], batch_first=True, padding_value=torch.nan)
         for name, matrix in data.differences.items()
@@ -220,15 +222,17 @@ def _validate(
     encoder: ContextEncoder, decoder: Decoder, data: TurnSequences, vocabulary: Mapping[int, int], size: int
 ) -> tuple[float, float | None]:
     """Mean loss of the validation dialogues, and the mean KL term. The batches are always the same."""
-    outcomes = [
-        (_loss(encoder, decoder, data, batch, vocabulary, 1.0), sum(len(group) - 1 for group in batch))
-        for batch in _batches(data, size, np.random.default_rng(0))
+    batches = list(_batches(data, size, np.random.default_rng(0)))
+    outcomes = [_loss(encoder, decoder, data, batch, vocabulary, 1.0) for batch in batches]
+    total = sum(outcome.count for outcome in outcomes)
+    loss = sum(float(outcome.loss) * outcome.count for outcome in outcomes) / max(total, 1)
+    turns = [sum(len(group) - 1 for group in batch) for batch in batches]
+    divergences = [
+        float(outcome.divergence) * count
+        for outcome, count in zip(outcomes, turns, strict=True)
+        if outcome.divergence is not None
     ]
-    total = sum(count for _, count in outcomes)
-    loss = sum(float(outcome.loss) * count for outcome, count in outcomes) / total
-    divergences = [(outcome.divergence, count) for outcome, count in outcomes if outcome.divergence is not None]
-    divergence = sum(float(value) * count for value, count in divergences) / total if divergences else None
-    return loss, divergence
+    return loss, sum(divergences) / sum(turns) if divergences else None
 
 
 def _bar(batches: list[list[Sequence[int]]], epoch: int, config: PretrainConfig) -> Iterator[list[Sequence[int]]]:

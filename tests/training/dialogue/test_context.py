@@ -142,6 +142,28 @@ def test_turns_without_label_or_modality(model, dialogues):
         turn_rows(model, blank)
 
 
+def test_a_batch_of_first_turns_and_a_lacking_modality_train(model, dialogues, three_model):
+    made = dialogues(12)
+    singles = replace(made, dialogues=[[group[0]] for group in made.dialogues])
+    trained, _ = train_context(model, made, singles, ContextSettings(4), config=replace(SHORT, epochs=1))
+    assert all(bool(value.isfinite().all()) for value in trained.context.state_dict().values())
+    with_sound = three_model.eval()
+    sound = torch.full((len(made.data), with_sound.config.modalities["audio"].point_dim), torch.nan)
+    sound[::3] = normalize(torch.randn_like(sound[::3]), dim=1)
+    both = replace(made, points={"text": made.points["text"], "audio": sound})
+    trained, history = train_context(with_sound, both, both, ContextSettings(4), config=replace(SHORT, epochs=2))
+    assert np.isfinite(history.losses).all()
+    assert all(bool(value.isfinite().all()) for value in trained.context.state_dict().values())
+    video = with_sound.modality("video").calibration.thresholds
+    assert torch.equal(trained.context.calibration["video"].thresholds, video)
+
+
+def test_silent_turns_do_not_inform_later_turns(model, dialogues):
+    made = dialogues(1)
+    rows = turn_rows(model, replace(made, silent=frozenset({0, 2})))
+    assert [len(rows.inputs["turns"][row]) for row in rows.ids] == [0, 0, 1, 1, 2]
+
+
 def test_turns_in_context_have_their_own_calibration(model, dialogues):
     recognizer = Recognizer(model)
     trained, _ = train_context(model, dialogues(20), dialogues(20, seed=1), config=SHORT)

@@ -1,6 +1,6 @@
 import numpy as np
-import pandas as pd
 import pytest
+import soundfile
 import torch
 
 from emoembed.errors import InputError
@@ -44,7 +44,7 @@ def test_context_needs_dialogues(corpus_of, word_table):
     with pytest.raises(InputError, match="toy has no dialogues"):
         manifest.train_manifest(rows, base=word_table, context=True, epochs=1)
     one = corpus_of(["jubilant", "irate"] * 10, ["joy", "anger"] * 10, dialogue=["d"] * 20)
-    with pytest.raises(InputError, match="at least two training dialogues"):
+    with pytest.raises(InputError, match="toy has 1 and 0|toy has 0 and 1|two training dialogues"):
         manifest.train_manifest(one, base=word_table, context=True, epochs=1)
 
 
@@ -69,12 +69,31 @@ def test_speakers_of_several_dialogues_stay_together(corpus_of):
     assert "valid" in set(held_out["split"])
 
 
-def test_rows_without_dialogues_are_held_out_as_before(corpus_of):
-    count = 40
-    speakers = [f"s{i % 8}" for i in range(count)]
-    rows = corpus_of(["x"] * count, ["joy", "anger"] * (count // 2), speaker=speakers)
-    groups = manifest._groups(rows.samples)
-    assert groups.tolist() == speakers
-    single = corpus_of(["x"] * count, ["joy", "anger"] * (count // 2))
-    assert pd.Series(manifest._groups(single.samples)).nunique() == count
-    assert np.isin(manifest.hold_out(single).samples["split"], ("train", "valid")).all()
+def test_one_agent_in_most_dialogues_does_not_leave_one_dialogue(corpus_of):
+    count = 80
+    dialogues = [f"d{i // 4}" for i in range(count)]
+    agents = ["B" if i < 4 else "A" for i in range(count)]  # B has one dialogue
+    rows = corpus_of(["x"] * count, ["joy", "anger"] * (count // 2), dialogue=dialogues, speaker=agents)
+    held_out = manifest.hold_out(rows).samples
+    assert 0.1 < (held_out["split"] == "valid").mean() < 0.3
+    assert (held_out.groupby("dialogue")["split"].nunique() == 1).all()
+
+
+def test_context_trains_on_text_and_sound_where_some_turns_lack_one(corpus_of, word_table, tmp_path, monkeypatch):
+    monkeypatch.setenv("EMOEMBED_CACHE", str(tmp_path / "cache"))
+    emotions = ["joy", "anger"] * (DIALOGUES // 2)
+    texts, labels, names, paths = [], [], [], []
+    for i, emotion in enumerate(emotions):
+        for turn in range(TURNS):
+            texts.append(KINDS[emotion][turn % 3] if turn != 1 else None)
+            labels.append((emotion,))
+            names.append(f"d{i}")
+            path = tmp_path / f"{i}-{turn}.wav"
+            pitch = 900 if emotion == "joy" else 150
+            soundfile.write(path, 0.3 * np.sin(2 * np.pi * pitch * np.arange(4800) / 16000), 16000)
+            paths.append(str(path) if turn != 2 else None)
+    rows = corpus_of(texts, labels, dialogue=names, audio=paths)
+    trained = manifest.train_manifest(rows, base=word_table, epochs=2, batch_size=8, context=True)
+    assert set(trained.model.context.encoder.dims) == {"text", "audio"}
+    weights = trained.model.context.state_dict()
+    assert all(bool(value.isfinite().all()) for value in weights.values())
