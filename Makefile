@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 DATA ?= $(EMOEMBED_DATA)
 
-.PHONY: demo test lint checkpoint report report-full benchmark named-data clean
+.PHONY: demo test lint checkpoint report report-full report-dialogue benchmark named-data clean
 
 demo: $(VENV)/demo
 	$(BIN)/python examples/demo.py
@@ -31,6 +31,9 @@ report: named-data $(VENV)/test
 
 report-full: named-data $(VENV)/test
 	$(BIN)/python benchmarks/report.py --data "$(DATA)" --split test --parts all
+
+report-dialogue: named-data $(VENV)/test
+	$(BIN)/python benchmarks/dialogue.py --data "$(DATA)" --split test --parts all
 
 named-data:
 	@test -n "$(DATA)" || { echo "name the folder that holds the corpora: make $(firstword $(MAKECMDGOALS)) DATA=DIR"; exit 2; }

@@ -23,16 +23,23 @@ from studies import dialogue
 from studies.dialogue import Measure, TurnModel
 
 import emoembed
+from emoembed.corpora.corpus import Corpus
 from emoembed.encoders.context import ContextSettings
 from emoembed.evaluation.report import Report, write
 from emoembed.model import checkpoint
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.reading.cache import cache_folder
+from emoembed.transfer.dialogue.files import PretrainedStart
+from emoembed.transfer.dialogue.manifest import text_sequences
+from emoembed.transfer.dialogue.pretrain import DECODERS, PretrainConfig
+from emoembed.transfer.spec import SPECS
 
 HOME = "iemocap_text"
 OTHERS = ("meld", "dailydialog")
 HELD_OUT = ("excitement", "frustration")
+UNLABELLED = ("dailydialog", "emocontext", "meld")
+SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
 F1_AND_AUC: dict[str, Measure] = {"weighted F1": dialogue.weighted_f1, "AUC": dialogue.mean_auc}
 
 
@@ -55,14 +62,20 @@ class Asked:
         """A corpus with the points of the checkpoint."""
         return dialogue.read(self.base, name, self.data, self.cache / f"{name}.npy")
 
-    def turns(self, name: str, seed: int, without: Sequence[str] = ()) -> TurnModel:
-        """A model of single turns; trained once and kept in the cache."""
-        folder = self.cache / "-".join((name, str(seed), *without))
+    def unlabelled(self, name: str) -> Corpus:
+        """The dialogues of a corpus for pre-training, without its test split."""
+        corpus = dialogue.corpora.load(name, self.data)
+        corpus = dialogue.chats(corpus) if name == "emocontext" else corpus
+        return corpus.where(corpus.samples["split"] != "test")
+
+    def turns(self, name: str, seed: int, without: Sequence[str] = (), share: float = 1.0) -> TurnModel:
+        """A model of single turns, on a share of the dialogues; trained once and kept in the cache."""
+        folder = self.cache / "-".join((name, str(seed), *without, *([f"{share:g}"] if share < 1 else [])))
+        corpus = dialogue.share_of(dialogue.corpora.load(name, self.data).canonical(), share)
         if (folder / "points.npy").is_file():
-            corpus = dialogue.corpora.load(name, self.data).canonical()
             points = torch.from_numpy(np.load(folder / "points.npy"))
             return TurnModel(checkpoint.load(folder / "model"), dialogue.Talks(corpus, points))
-        trained = dialogue.train_turns(self.base, name, self.data, seed, without)
+        trained = dialogue.train_turns(self.base, corpus, seed, without)
         checkpoint.save(trained.model, folder / "model", card="", license_text="")
         np.save(folder / "points.npy", trained.talks.points.numpy())
         return trained
@@ -136,6 +149,56 @@ def held_out(asked: Asked) -> Report:
     return report
 
 
+def pretraining(asked: Asked) -> Report:
+    """Contexts that start from pre-trained ones, beside random and shuffled starts, on shares of the dialogues."""
+    facts = {"split": asked.split, "seeds of contexts": asked.context_seeds, "pre-trained on": ", ".join(UNLABELLED)}
+    report = Report(f"Dialogues, pre-training, {asked.split} split", facts)
+    starts: dict[str, PretrainedStart | None] = {"random": None}
+    costs = []
+    sequences = {name: text_sequences(asked.base, asked.unlabelled(name)) for name in UNLABELLED}
+    for decoder in DECODERS:
+        for shuffle in (False, True):
+            name = f"{decoder}, shuffled turns" if shuffle else decoder
+            begin = time.perf_counter()
+            found = dialogue.pretrain_on(list(sequences.values()), PretrainConfig(decoder=decoder, shuffle=shuffle))
+            seconds = time.perf_counter() - begin
+            divergence = found.divergences[found.best_epoch] if found.divergences else float("nan")
+            costs.append(
+                {
+                    "start": name,
+                    "perplexity": found.perplexity,
+                    "KL": divergence,
+                    "collapsed": found.has_collapsed,
+                    "epochs": len(found.losses),
+                    "seconds": seconds,
+                }
+            )
+            starts[name] = PretrainedStart(found.encoder)
+    starts["contrast, permuted weights"] = PretrainedStart(starts["contrast"].source, SPECS["shuffled"])  # type: ignore[union-attr]
+    rows = []
+    for share in SHARES:
+        turns = asked.turns(HOME, 0, share=share)
+        test = turns.talks.part(asked.split)
+        for name, start in starts.items():
+            contexts = dialogue.train_contexts(
+                turns, range(asked.context_seeds), settings=ContextSettings(), start=start
+            )
+            for seed, model in enumerate(contexts):
+                answers = dialogue.in_context(model, test)
+                score = dialogue.weighted_f1(answers.logits, answers.true)
+                rows.append({"share": share, "start": name, "seed": seed, "weighted F1": score})
+    table = pd.DataFrame(rows)
+    wide = table.pivot_table(index="start", columns="share", values="weighted F1", sort=False)
+    report.tables["weighted F1 by share of the dialogues"] = wide
+    paired = table.pivot(index=["share", "seed"], columns="start", values="weighted F1")
+    gains = paired.drop(columns="random").sub(paired["random"], axis=0).groupby("share")
+    deviation = gains.std() / asked.context_seeds**0.5
+    report.tables["above random, paired by seed"] = gains.mean().T.rename_axis("start")
+    report.tables["standard error of this difference"] = deviation.T.rename_axis("start")
+    report.tables["pre-training"] = pd.DataFrame(costs).set_index("start")
+    return report
+
+
 def speed(asked: Asked) -> Report:
     """Seconds of a dialogue beyond its encoders, and of one more turn."""
     texts = ["I have been waiting for an hour.", "I am sorry about that.", "It does not help me.", "Let me see."] * 13
@@ -171,6 +234,7 @@ PARTS: dict[str, Callable[[Asked], Report]] = {
     "zero-shot": zero_shot,
     "trained": trained,
     "held-out": held_out,
+    "pretraining": pretraining,
     "speed": speed,
 }
 

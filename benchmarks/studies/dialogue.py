@@ -12,19 +12,20 @@ import torch
 from torch import Tensor
 
 from emoembed import corpora, metrics
-from emoembed.corpora.corpus import Corpus
+from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.encoders.context import ContextSettings
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData
 from emoembed.reading.turns import dialogue_rows
 from emoembed.training import recipes
-from emoembed.training.dialogue.context import CONTEXT, ContextScorer, train_context
+from emoembed.training.dialogue.context import CONTEXT, ContextScorer, ContextStart, train_context
 from emoembed.training.dialogue.cross_fit import cross_fit
 from emoembed.training.dialogue.rows import DialoguePoints, turn_rows
 from emoembed.training.fit import train
 from emoembed.training.loop import encode_rows
 from emoembed.training.recipes import Recipe
+from emoembed.transfer.dialogue.pretrain import PretrainConfig, Pretrained, TurnSequences, pretrain
 
 NEUTRAL = "neutral"
 Measure = Callable[[np.ndarray, np.ndarray], float]
@@ -236,11 +237,36 @@ class TurnModel:
     talks: Talks
 
 
+def share_of(corpus: Corpus, share: float) -> Corpus:
+    """A share of the training and of the validation dialogues. A smaller share is a part of a larger one."""
+    samples = corpus.samples
+    kept = samples["split"].eq("test").to_numpy().copy()
+    for split in ("train", "valid"):
+        names = sorted(samples["dialogue"][samples["split"] == split].unique())
+        order = np.random.default_rng(0).permutation(len(names))
+        chosen = {names[i] for i in order[: max(2 if split == "train" else 1, round(share * len(names)))]}
+        kept |= (samples["split"].eq(split) & samples["dialogue"].isin(chosen)).to_numpy()
+    return corpus.where(kept)
+
+
+def chats(corpus: Corpus) -> Corpus:
+    """EmoContext's chats as dialogues: its rows have three turns in one text."""
+    rows = corpus.samples
+    turns = [
+        (f"{row}-{i}", text, row, i, "AB"[i % 2], split)
+        for row, texts, split in zip(rows["id"], rows["text"], rows["split"], strict=True)
+        for i, text in enumerate(texts.split("\n"))
+    ]
+    ids, texts, names, numbers, speakers, splits = zip(*turns, strict=True)
+    samples = make_samples(ids, text=texts, dialogue=names, turn=numbers, speaker=speakers, split=splits)
+    samples["labels"] = pd.Series([()] * len(samples), dtype=object)
+    return Corpus("emocontext_turns", samples, (), False)
+
+
 def train_turns(
-    base: EmotionModel, name: str, data: Path, seed: int, without: Sequence[str] = (), folds: int = 3
+    base: EmotionModel, corpus: Corpus, seed: int, without: Sequence[str] = (), folds: int = 3
 ) -> TurnModel:
     """Train text adapters on the single turns of a corpus, without the rows of some labels."""
-    corpus = corpora.load(name, data).canonical()
     rows = text_rows(base, corpus)
     split = dict(zip(corpus.samples["id"], corpus.samples["split"], strict=True))
     parts = {
@@ -262,16 +288,39 @@ def train_turns(
 
 
 def train_contexts(
-    turns: TurnModel, seeds: Sequence[int], labels: Sequence[str] | None = None, settings: ContextSettings | None = None
+    turns: TurnModel,
+    seeds: Sequence[int],
+    labels: Sequence[str] | None = None,
+    settings: ContextSettings | None = None,
+    start: ContextStart | None = None,
 ) -> list[EmotionModel]:
-    """Contexts of several seeds on the points of one model of single turns."""
+    """Contexts of several seeds on the points of one model of single turns, from a pre-trained one if it is given."""
     return [
         train_context(
             turns.model,
             turns.talks.part("train", labels),
             turns.talks.part("valid", labels),
             settings,
+            start=start,
             config=replace(CONTEXT, seed=seed),
         )[0]
         for seed in seeds
     ]
+
+
+def pretrain_on(sequences: Sequence[TurnSequences], config: PretrainConfig) -> Pretrained:
+    """Pre-train a context on the dialogues of several corpora; a twentieth of each is for validation."""
+    words: list[Sequence[int]] = []
+    speakers: list[str | None] = []
+    train: list[list[int]] = []
+    valid: list[list[int]] = []
+    for part in sequences:
+        shifted = [[len(words) + i for i in group] for group in part.dialogues]
+        held_out = set(np.random.default_rng(config.seed).permutation(len(shifted))[: len(shifted) // 20].tolist())
+        train += [group for i, group in enumerate(shifted) if i not in held_out]
+        valid += [group for i, group in enumerate(shifted) if i in held_out]
+        words += part.words
+        speakers += part.speakers
+    differences = {"text": torch.cat([part.differences["text"] for part in sequences])}
+    both = TurnSequences(differences, words, train, speakers)
+    return pretrain(both, replace(both, dialogues=valid), config)
