@@ -1,6 +1,7 @@
 """The shape of the package: which part may import which, read from the syntax trees."""
 
 import ast
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,13 @@ def test_functions_are_short_and_take_few_arguments(name):
             assert lines <= 60, f"{node.name} has {lines} lines"
             assert len(own) <= 7, f"{node.name} takes {len(own)} arguments"
         assert not isinstance(node, ast.Assert), f"line {node.lineno} asserts; raise an error that says what to do"
+
+
+def test_every_folder_of_modules_is_installed():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    installed = set(config["options"]["packages"].split()) - {"emoembed.checkpoints"}
+    assert installed == {name for name, path in MODULES.items() if path.name == "__init__.py"}
 
 
 def test_types_are_seldom_ignored():
