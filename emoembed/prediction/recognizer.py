@@ -171,7 +171,7 @@ class Recognizer(
                 audio and video is a gap: it gets no label.
             labels: as for `predict`.
             strength: weight of the mean of earlier turns; 0 for none. By default the weight from the model's training,
-                or 0.5. A larger weight helps in corpora where moods last. In others it harms.
+                or 0.5. How much helps differs between corpora.
             options: as for `predict`. With `batch_size=1` the results equal those of `dialogue` in every bit. `abstain`
                 needs a model that was trained on dialogues.
 
@@ -338,7 +338,7 @@ class Recognizer(
         Args:
             audio: a list of recordings, in any form that `predict` accepts.
             video: a list of faces, in any form that `predict` accepts.
-            text: a list of turns of dialogues. For other texts it does harm, because their mean shows their topic.
+            text: a list of turns of dialogues. The mean of other texts shows their topic.
             errors: "raise" raises the error of the first item that cannot be used; "skip" leaves such items out and
                 warns.
 

@@ -21,7 +21,7 @@ from emoembed.model.scorer import Batch
 
 MODALITIES = ("audio", "video")
 """The modalities that are attuned unless text is named. The mean of texts shows their topic, which is related to
-emotions. In dialogues it also shows the style of speech, so attuning can help there."""
+emotions. In dialogues it also shows the style of speech."""
 HALF = 8
 """Number of items at which half of the estimated shift is subtracted."""
 FEWEST = 5
