@@ -71,7 +71,7 @@ class ContextEncoder(nn.Module):
             self.inputs = nn.ModuleDict({name: nn.Linear(dim, hidden_dim) for name, dim in dims.items()})
             self.missing = nn.ParameterDict({name: nn.Parameter(torch.zeros(hidden_dim)) for name in dims})
             self.changed = nn.Parameter(torch.zeros(hidden_dim))
-            self.cell = nn.GRUCell(hidden_dim, hidden_dim)
+            self.gru = nn.GRU(hidden_dim, hidden_dim, batch_first=True)
             self.outputs = nn.ModuleDict({name: nn.Linear(hidden_dim, dim, bias=False) for name, dim in dims.items()})
             for output in self.outputs.values():
                 nn.init.zeros_(cast(nn.Linear, output).weight)
@@ -86,31 +86,33 @@ class ContextEncoder(nn.Module):
         """
         if not self.settings.hidden_dim:
             return None
-        total = changed[:, None] * self.changed
-        for name, missing in self.missing.items():
-            if name in differences:
-                absent = differences[name].isnan().any(dim=1, keepdim=True)
-                total = total + torch.where(absent, missing, self.inputs[name](differences[name].nan_to_num(0.0)))
-            else:
-                total = total + missing
-        state: Tensor = self.cell(total, hidden)
-        return state
+        _, state = self.gru(self._inputs(differences, changed)[:, None], None if hidden is None else hidden[None])
+        return cast(Tensor, state[0])
 
     def states(self, differences: Mapping[str, Tensor], changed: Tensor) -> Tensor | None:
         """The states of the recurrence after each turn, `(batch, time, hidden_dim)`; None without a recurrence.
+
+        They differ from those of `read`, turn by turn, in the last bits.
 
         Args:
             differences: modality -> `(batch, time, embed_dim)`; NaN where a turn lacks the modality.
             changed: whether another speaker spoke before, `(batch, time)` of 0 and 1.
         """
-        hidden: Tensor | None = None
-        states = []
-        for time in range(changed.shape[1]):
-            hidden = self.read(hidden, {name: turns[:, time] for name, turns in differences.items()}, changed[:, time])
-            if hidden is None:
-                return None
-            states.append(hidden)
-        return torch.stack(states, dim=1) if states else None
+        if not self.settings.hidden_dim or not changed.shape[1]:
+            return None
+        states, _ = self.gru(self._inputs(differences, changed))
+        return cast(Tensor, states)
+
+    def _inputs(self, differences: Mapping[str, Tensor], changed: Tensor) -> Tensor:
+        """What the recurrence reads of turns, `(..., hidden_dim)`, from differences `(..., embed_dim)`."""
+        total = changed[..., None] * self.changed
+        for name, missing in self.missing.items():
+            absent = differences[name].isnan().any(dim=-1, keepdim=True) if name in differences else None
+            if absent is None or absent.all():
+                total = total + missing
+            else:
+                total = total + torch.where(absent, missing, self.inputs[name](differences[name].nan_to_num(0.0)))
+        return total
 
     def move(self, points: Tensor, name: str, mean: Tensor | None, hidden: Tensor | None) -> Tensor:
         """Points of one modality `(batch, point_dim)`, moved by what came before.

@@ -35,7 +35,7 @@ class TransferSpec:
 
     Attributes:
         name: name of the transfer, for reports.
-        move: patterns of the names of weights that move, such as `cell.*`.
+        move: patterns of the names of weights that move, such as `gru.*`.
         permute: permute the numbers within each weight. The target then starts from numbers of the same size that carry
             no knowledge: a control.
     """
@@ -72,7 +72,7 @@ class TransferSpec:
         )
 
 
-RECURRENCE = ("inputs.*", "missing.*", "changed", "cell.*", "outputs.*")
+RECURRENCE = ("inputs.*", "missing.*", "changed", "gru.*", "outputs.*")
 """Weights of the recurrence of a context, and of its projections."""
 SPECS = {
     "full": TransferSpec("full", ("*",)),

@@ -47,12 +47,12 @@ def test_a_point_moves_by_the_mean_of_the_earlier_turns(mean_only, turns):
 @torch.no_grad()
 def test_a_trained_context_is_a_gru_over_the_earlier_turns(trained, turns):
     states = states_of(trained, turns, "AABBA")
-    gru = torch.nn.GRU(7, 7, batch_first=True)
-    for name, weight in trained.cell.named_parameters():
-        getattr(gru, f"{name}_l0").copy_(weight)
-    changed = torch.tensor([0.0, 0.0, 1.0, 0.0])
-    inputs = torch.stack([trained.inputs["text"](turn["text"]) for turn in turns[:4]])
-    hidden = gru((inputs + trained.missing["audio"] + changed[:, None] * trained.changed)[None])[0][0, -1]
+    cell = torch.nn.GRUCell(7, 7)
+    for name, weight in cell.named_parameters():
+        weight.copy_(getattr(trained.gru, f"{name}_l0"))
+    hidden = torch.zeros(7)
+    for turn, changed in zip(turns[:4], (0.0, 0.0, 1.0, 0.0), strict=True):
+        hidden = cell(trained.inputs["text"](turn["text"]) + trained.missing["audio"] + changed * trained.changed, hidden)
     mean = torch.stack([turn["text"] for turn in turns[:4]]).mean(dim=0)
     moved = turns[4]["text"] + trained.strength["text"] * mean + trained.outputs["text"].weight @ hidden
     torch.testing.assert_close(
@@ -117,3 +117,14 @@ def test_a_batch_with_missing_modalities_reads_as_each_dialogue_alone(trained):
     for row, present in enumerate((("text", "audio"), ("audio",), ("text",))):
         given = {name: {"text": text, "audio": audio}[name][row : row + 1] for name in present}
         torch.testing.assert_close(together[row], trained.read(None, given, changed[row : row + 1])[0])
+
+
+@torch.no_grad()
+def test_all_states_at_once_are_those_of_one_turn_after_another(trained):
+    text, changed = torch.randn(2, 6, DIM), torch.tensor([[0.0, 1, 1, 0, 1, 0], [0, 0, 0, 1, 1, 1]])
+    text[1, 3] = torch.nan
+    states = trained.states({"text": text}, changed)
+    hidden = None
+    for time in range(6):
+        hidden = trained.read(hidden, {"text": text[:, time]}, changed[:, time])
+        torch.testing.assert_close(states[:, time], hidden)

@@ -31,7 +31,7 @@ def test_tl_erc_moves_the_recurrence_and_its_projections(source, target):
     report = SPECS["tl_erc"].apply(source, target)
     assert report.skipped == report.untouched == ("strength.text",)
     assert target.strength["text"].item() == 0.5
-    assert torch.equal(target.cell.weight_hh, source["cell.weight_hh"])
+    assert torch.equal(target.gru.weight_hh_l0, source["gru.weight_hh_l0"])
     total = sum(value.numel() for value in source.values())
     assert report.share == pytest.approx((total - 1) / total)
 
@@ -45,23 +45,23 @@ def test_random_moves_nothing(source, target):
 
 def test_shuffled_moves_the_numbers_but_not_their_places(source, target):
     SPECS["shuffled"].apply(source, target)
-    moved, original = target.cell.weight_hh.flatten(), source["cell.weight_hh"].flatten()
+    moved, original = target.gru.weight_hh_l0.flatten(), source["gru.weight_hh_l0"].flatten()
     assert torch.equal(moved.sort().values, original.sort().values)
     assert not torch.equal(moved, original)
     again = ContextEncoder({"text": 6}, ContextSettings(5))
     SPECS["shuffled"].apply(source, again)
-    assert torch.equal(again.cell.weight_hh, target.cell.weight_hh)
+    assert torch.equal(again.gru.weight_hh_l0, target.gru.weight_hh_l0)
 
 
 def test_what_does_not_fit_is_reported(source):
     other = ContextEncoder({"text": 7}, ContextSettings(5))
     report = SPECS["full"].apply({**source, "extra.weight": torch.ones(2)}, other)
     assert report.mismatched == ("extra.weight", "inputs.text.weight", "outputs.text.weight")
-    assert "cell.weight_hh" in report.loaded
+    assert "gru.weight_hh_l0" in report.loaded
     assert set(report.untouched) == {"inputs.text.weight", "outputs.text.weight"}
     assert 0 < report.share < 1
 
 
 def test_patterns_choose_by_name(source, target):
-    report = TransferSpec("gates", ("cell.weight_*",)).apply(source, target)
-    assert report.loaded == ("cell.weight_hh", "cell.weight_ih")
+    report = TransferSpec("gates", ("gru.weight_*",)).apply(source, target)
+    assert report.loaded == ("gru.weight_hh_l0", "gru.weight_ih_l0")

@@ -10,10 +10,10 @@ from typing import Protocol, cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from emoembed import metrics
-from emoembed.encoders.context import STRENGTH, ContextEncoder, ContextSettings
+from emoembed.encoders.context import ContextEncoder, ContextSettings
 from emoembed.errors import InputError
 from emoembed.labels.emotion import Labels
 from emoembed.model.calibration import ContextCalibration
@@ -76,25 +76,32 @@ def train_context(
     if settings is None:
         few = sum(len(turns) > 1 for turns in train.dialogues) < FEW_DIALOGUES
         settings = start.settings if start else ContextSettings(0) if few else ContextSettings()
+    train_rows, valid_rows = turn_rows(model, train), turn_rows(model, valid)
+    strengths = _best_strengths(ContextScorer(with_context(model, ContextSettings(0))), train_rows)
     torch.manual_seed(config.seed)
-    model_config = replace(model.config, context=settings)
-    with_context = EmotionModel(model_config, model.phrases, model.state)
-    weights = {name: value for name, value in model.state_dict().items() if not name.startswith("context.")}
-    with_context.load_state_dict({**with_context.state_dict(), **weights})
-    scorer = ContextScorer(with_context)
+    copy = with_context(model, settings)
+    scorer = ContextScorer(copy)
     if start is not None:
         start.load_into(scorer.encoder)
-    train_rows, valid_rows = turn_rows(with_context, train), turn_rows(with_context, valid)
-    _fit_strength(scorer, train_rows)
+    for name, strength in strengths.items():
+        nn.init.constant_(scorer.encoder.strength[name], strength)
     if settings.hidden_dim:
         history = fit(scorer, train_rows, valid_rows, config, execution=execution)
     else:
         history = History((), (validation_score(scorer, valid_rows),), 0)
-    with_context = with_context.to("cpu").eval()
-    _calibrate(with_context, scorer.to("cpu"), valid_rows)
-    for parameter in with_context.parameters():
+    copy = copy.to("cpu").eval()
+    _calibrate(copy, scorer.to("cpu"), valid_rows)
+    for parameter in copy.parameters():
         parameter.requires_grad_(True)
-    return with_context, history
+    return copy, history
+
+
+def with_context(model: EmotionModel, settings: ContextSettings) -> EmotionModel:
+    """A copy of the model with an untrained context in place of its own."""
+    copy = EmotionModel(replace(model.config, context=settings), model.phrases, model.state)
+    weights = {name: value for name, value in model.state_dict().items() if not name.startswith("context.")}
+    copy.load_state_dict({**copy.state_dict(), **weights})
+    return copy
 
 
 class ContextStart(Protocol):
@@ -169,8 +176,8 @@ class ContextScorer(Scorer):
 
 
 @torch.no_grad()
-def _fit_strength(scorer: ContextScorer, rows: EmotionData) -> None:
-    """Set the weight of the mean of earlier turns, for each modality, to the best of `STRENGTHS` on these rows."""
+def _best_strengths(scorer: ContextScorer, rows: EmotionData) -> dict[str, float]:
+    """The weight of the mean of earlier turns, by modality: the best of `STRENGTHS` on these rows."""
     scorer.eval()
     aucs: dict[str, list[float]] = {}
     for strength in STRENGTHS:
@@ -181,8 +188,7 @@ def _fit_strength(scorer: ContextScorer, rows: EmotionData) -> None:
             known = [(scores, ~np.isnan(scores) & ~np.isnan(targets), targets == 1) for scores, targets in columns]
             values = [metrics.auc(scores[mask], bears[mask]) for scores, mask, bears in known if mask.any()]
             aucs.setdefault(name, []).append(float(np.nanmean(values)) if np.isfinite(values).any() else 0.5)
-    for name, parameter in scorer.encoder.strength.items():
-        parameter.fill_(STRENGTHS[int(np.argmax(aucs[name]))] if name in aucs else STRENGTH)
+    return {name: STRENGTHS[int(np.argmax(aucs[name]))] for name in scorer.encoder.strength if name in aucs}
 
 
 def _calibrate(model: EmotionModel, scorer: ContextScorer, valid: EmotionData) -> None:

@@ -107,7 +107,7 @@ def read_pretrained(folder: str | Path) -> ContextEncoder:
             prefix, suffix = "outputs.", ".weight"
             outputs = {name: weight for name, weight in weights.items() if name.startswith(prefix)}
             dims = {name.removeprefix(prefix).removesuffix(suffix): len(weight) for name, weight in outputs.items()}
-            encoder = ContextEncoder(dims, ContextSettings(weights["cell.weight_hh"].shape[1]))
+            encoder = ContextEncoder(dims, ContextSettings(weights["gru.weight_hh_l0"].shape[1]))
             encoder.load_state_dict(weights)
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             if isinstance(error, CheckpointError):
