@@ -16,17 +16,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from studies import dialogue
-from studies.dialogue import Measure, TurnModel
+from studies.dialogue import Answers, Measure, TurnModel
 
 import emoembed
 from emoembed.corpora.corpus import Corpus
 from emoembed.encoders.context import ContextSettings
 from emoembed.evaluation.report import Report, write
-from emoembed.model import checkpoint
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.reading.cache import cache_folder
@@ -40,6 +38,7 @@ OTHERS = ("meld", "dailydialog")
 HELD_OUT = ("excitement", "frustration")
 UNLABELLED = ("dailydialog", "emocontext", "meld")
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
+ALONE, MEAN, GRU = "no context", "mean of earlier turns", "GRU over earlier turns"
 F1_AND_AUC: dict[str, Measure] = {"weighted F1": dialogue.weighted_f1, "AUC": dialogue.mean_auc}
 
 
@@ -59,8 +58,14 @@ class Asked:
         return self.recognizer.model
 
     def talks(self, name: str) -> dialogue.Talks:
-        """A corpus with the points of the checkpoint."""
-        return dialogue.read(self.base, name, self.data, self.cache / f"{name}.npy")
+        """A corpus with the points of the checkpoint; those of MELD without EmoryNLP, the same TV series."""
+        return dialogue.read(self.model_for(name), name, self.data, self.cache / f"{name}.npy")
+
+    def model_for(self, name: str) -> EmotionModel:
+        """The checkpoint; for MELD a text model that was trained without EmoryNLP."""
+        if name != "meld":
+            return self.base
+        return dialogue.train_without("emorynlp", self.base, self.data, self.cache / "without-emorynlp")
 
     def unlabelled(self, name: str) -> Corpus:
         """The dialogues of a corpus for pre-training, without its test split."""
@@ -68,17 +73,19 @@ class Asked:
         corpus = dialogue.chats(corpus) if name == "emocontext" else corpus
         return corpus.where(corpus.samples["split"] != "test")
 
-    def turns(self, name: str, seed: int, without: Sequence[str] = (), share: float = 1.0) -> TurnModel:
-        """A model of single turns, on a share of the dialogues; trained once and kept in the cache."""
-        folder = self.cache / "-".join((name, str(seed), *without, *([f"{share:g}"] if share < 1 else [])))
-        corpus = dialogue.share_of(dialogue.corpora.load(name, self.data).canonical(), share)
-        if (folder / "points.npy").is_file():
-            points = torch.from_numpy(np.load(folder / "points.npy"))
-            return TurnModel(checkpoint.load(folder / "model"), dialogue.Talks(corpus, points))
-        trained = dialogue.train_turns(self.base, corpus, seed, without)
-        checkpoint.save(trained.model, folder / "model", card="", license_text="")
-        np.save(folder / "points.npy", trained.talks.points.numpy())
-        return trained
+    def turns(self, name: str, seed: int, without: Sequence[str] = ()) -> TurnModel:
+        """A model of single turns, trained once and kept in the cache."""
+        folder = self.cache / "-".join((name, str(seed), *without))
+        return dialogue.train_turns(self.base, dialogue.load(name, self.data), seed, folder, without)
+
+    def untrained_turns(self, name: str, share: float) -> TurnModel:
+        """The checkpoint, which has seen no label of the corpus, with a share of the dialogues to train contexts on."""
+        talks = self.talks(name)
+        kept = dialogue.share_of(talks.corpus, share)
+        points = talks.points[talks.corpus.samples["id"].isin(kept.samples["id"]).to_numpy()]
+        folder = self.cache / f"{name}-untrained-{share:g}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return TurnModel(self.base, dialogue.Talks(kept, points), folder)
 
 
 def measures_of(name: str, labels: Sequence[str]) -> dict[str, Measure]:
@@ -92,60 +99,73 @@ def zero_shot(asked: Asked) -> Report:
     """A model that saw no label of the corpus."""
     report = Report(f"Dialogues, no label of the corpus seen, {asked.split} split", {"split": asked.split})
     for name in (HOME, *OTHERS):
-        if name != HOME and asked.split not in ("valid", "test"):
-            continue
         talks = asked.talks(name)
-        report.tables[name] = dialogue.zero_shot(asked.base, talks, asked.split, measures_of(name, talks.labels))
+        report.tables[name] = dialogue.zero_shot(
+            asked.model_for(name), talks, asked.split, measures_of(name, talks.labels)
+        )
     return report
 
 
 def trained(asked: Asked) -> Report:
     """Contexts trained on the training dialogues, on models of single turns."""
-    facts = {"split": asked.split, "seeds of turns": asked.turn_seeds, "seeds of contexts": asked.context_seeds}
-    report = Report(f"Dialogues, trained, {asked.split} split", facts)
-    for name in (HOME, "meld"):
-        rows = []
-        for seed in range(asked.turn_seeds):
+    facts = {"split": asked.split, "models of single turns": asked.turn_seeds, "contexts of each": asked.context_seeds}
+    report = Report(
+        f"Dialogues, trained, {asked.split} split", {**facts, "models of MELD's and DailyDialog's turns": 1}
+    )
+    for name in (HOME, *OTHERS):
+        found: dict[str, list[Answers]] = {ALONE: [], MEAN: [], GRU: []}
+        for seed in range(asked.turn_seeds if name == HOME else 1):
             turns = asked.turns(name, seed)
             test = turns.talks.part(asked.split)
-            alone = dialogue.in_context(turns.model, test)
-            (mean,) = dialogue.train_contexts(turns, (0,), settings=ContextSettings(hidden_dim=0))
+            means = dialogue.train_contexts(turns, (0,), settings=ContextSettings(hidden_dim=0), name="mean")
             contexts = dialogue.train_contexts(turns, range(asked.context_seeds), settings=ContextSettings())
-            answers = [dialogue.in_context(model, test) for model in contexts]
-            systems = {"no context": [alone], "mean of earlier turns": [dialogue.in_context(mean, test)]}
-            for system, found in {**systems, "GRU over earlier turns": answers}.items():
-                for i, each in enumerate(found):
-                    values = {key: measure(each.logits, each.true) for key, measure in measures_of(name, ()).items()}
-                    error = dialogue.calibration_error(each)
-                    rows.append({"system": system, "seed": seed, "context": i, **values, "calibration error": error})
-        table = pd.DataFrame(rows)
-        by_system = table.groupby("system", sort=False)
-        numbers = [column for column in table.columns if column not in ("system", "seed", "context")]
-        report.tables[f"{name}, mean"] = by_system[numbers].mean()
-        report.tables[f"{name}, deviation"] = by_system[numbers].std()
-        report.tables[f"{name}, each"] = table.set_index("system")
+            for system, models in ((ALONE, [turns.model]), (MEAN, means), (GRU, contexts)):
+                found[system] += [dialogue.in_context(model, test) for model in models]
+        measures = measures_of(name, turns.talks.labels)
+        rows = []
+        for system, answers in found.items():
+            for each in answers:
+                values = {key: measure(each.logits, each.true) for key, measure in measures.items()}
+                rows.append({"system": system, **values, "calibration error": dialogue.calibration_error(each)})
+        by_system = pd.DataFrame(rows).groupby("system", sort=False)
+        report.tables[f"{name}, mean"] = by_system.mean()
+        report.tables[f"{name}, deviation over models and contexts"] = by_system.std()
+        gains = {}
+        for other in (ALONE, MEAN):
+            above = {key: dialogue.mean_gain(found[GRU], found[other], measure) for key, measure in measures.items()}
+            gains[f"above {other}"] = {
+                key: "{:+.1f} ({:+.1f} to {:+.1f})".format(*value) for key, value in above.items()
+            }
+        report.tables[f"{name}, {GRU}"] = pd.DataFrame(gains).T.rename_axis("difference")
     return report
 
 
 def held_out(asked: Asked) -> Report:
-    """Emotions that neither the turns nor the context were trained on: their AUC without and with context."""
-    report = Report(f"Dialogues, emotions held out, {asked.split} split", {"split": asked.split})
+    """Emotions that neither the turns nor the context were trained on: their AUC and AP without and with context."""
+    facts = {"split": asked.split, "seeds of contexts": asked.context_seeds}
+    report = Report(f"Dialogues, emotions held out, {asked.split} split", facts)
     rows = []
     for label in HELD_OUT:
-        for seed in range(asked.turn_seeds):
-            turns = asked.turns(HOME, seed, (label,))
-            seen = [name for name in turns.talks.labels if name != label]
-            test = turns.talks.part(asked.split)
-            column = list(turns.talks.labels).index(label)
-            alone = dialogue.in_context(turns.model, test)
-            answers = [dialogue.in_context(model, test) for model in dialogue.train_contexts(turns, (seed,), seen)]
-            for system, each in (("no context", alone), ("GRU over earlier turns", answers[0])):
-                auc = 100 * dialogue.metrics.auc(each.logits[:, column], each.true == column)
-                precision = 100 * dialogue.metrics.average_precision(each.logits[:, column], each.true == column)
+        turns = asked.turns(HOME, 0, (label,))
+        seen = [name for name in turns.talks.labels if name != label]
+        test = turns.talks.part(asked.split)
+        column = list(turns.talks.labels).index(label)
+        (mean,) = dialogue.train_contexts(turns, (0,), seen, ContextSettings(hidden_dim=0), name="mean")
+        contexts = dialogue.train_contexts(turns, range(asked.context_seeds), seen)
+        systems = {ALONE: [turns.model], MEAN: [mean], GRU: contexts}
+        for system, models in systems.items():
+            for seed, model in enumerate(models):
+                each = dialogue.in_context(model, test)
+                scores, bears = each.logits[:, column], each.true == column
+                auc, precision = (
+                    100 * dialogue.metrics.auc(scores, bears),
+                    100 * dialogue.metrics.average_precision(scores, bears),
+                )
                 rows.append({"label": label, "system": system, "seed": seed, "AUC": auc, "AP": precision})
     table = pd.DataFrame(rows)
-    report.tables["mean over seeds"] = table.groupby(["label", "system"], sort=False)[["AUC", "AP"]].mean()
-    report.tables["each"] = table.set_index(["label", "system"])
+    grouped = table.groupby(["label", "system"], sort=False)[["AUC", "AP"]]
+    report.tables["mean over contexts"] = grouped.mean()
+    report.tables["deviation"] = grouped.std()
     return report
 
 
@@ -177,11 +197,11 @@ def pretraining(asked: Asked) -> Report:
     starts["contrast, permuted weights"] = PretrainedStart(starts["contrast"].source, SPECS["shuffled"])  # type: ignore[union-attr]
     rows = []
     for share in SHARES:
-        turns = asked.turns(HOME, 0, share=share)
+        turns = asked.untrained_turns(HOME, share)
         test = turns.talks.part(asked.split)
         for name, start in starts.items():
             contexts = dialogue.train_contexts(
-                turns, range(asked.context_seeds), settings=ContextSettings(), start=start
+                turns, range(asked.context_seeds), settings=ContextSettings(), start=start, name=name.replace(" ", "-")
             )
             for seed, model in enumerate(contexts):
                 answers = dialogue.in_context(model, test)

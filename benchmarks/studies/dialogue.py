@@ -8,18 +8,28 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import safetensors.torch
 import torch
+from scipy.stats import rankdata
 from torch import Tensor
 
 from emoembed import corpora, metrics
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.encoders.context import ContextSettings
+from emoembed.model import checkpoint
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
-from emoembed.reading.rows import EmotionData
+from emoembed.reading.rows import EmotionData, join
 from emoembed.reading.turns import dialogue_rows
 from emoembed.training import recipes
-from emoembed.training.dialogue.context import CONTEXT, ContextScorer, ContextStart, train_context
+from emoembed.training.config import TrainConfig
+from emoembed.training.dialogue.context import (
+    CONTEXT,
+    ContextScorer,
+    ContextStart,
+    train_context,
+    with_context,
+)
 from emoembed.training.dialogue.cross_fit import cross_fit
 from emoembed.training.dialogue.rows import DialoguePoints, turn_rows
 from emoembed.training.fit import train
@@ -63,7 +73,7 @@ class Talks:
 
 def read(model: EmotionModel, name: str, data: Path, cache: Path | None = None) -> Talks:
     """A corpus with the points of its texts. They are kept in `cache`, a file, if it is given."""
-    corpus = corpora.load(name, data).canonical()
+    corpus = load(name, data)
     if cache is not None and cache.is_file():
         return Talks(corpus, torch.from_numpy(np.load(cache)))
     talks = Talks(corpus, encode(model, corpus))
@@ -71,6 +81,17 @@ def read(model: EmotionModel, name: str, data: Path, cache: Path | None = None) 
         cache.parent.mkdir(parents=True, exist_ok=True)
         np.save(cache, talks.points.numpy())
     return talks
+
+
+def load(name: str, data: Path) -> Corpus:
+    """A corpus with train, valid and test dialogues. DailyDialog's validation set is divided, as it has no other."""
+    corpus = corpora.load(name, data).canonical()
+    samples = corpus.samples.copy()
+    if not (samples["split"] == "train").any():
+        names = np.sort(samples["dialogue"][samples["split"] == "valid"].unique())
+        chosen = np.random.default_rng(0).permutation(names)[: round(0.85 * len(names))]
+        samples.loc[samples["dialogue"].isin(chosen) & (samples["split"] == "valid"), "split"] = "train"
+    return replace(corpus, samples=samples)
 
 
 def encode(model: EmotionModel, corpus: Corpus) -> Tensor:
@@ -127,10 +148,7 @@ def in_context(model: EmotionModel, dialogues: DialoguePoints) -> Answers:
 
 def with_strength(model: EmotionModel, strength: float) -> EmotionModel:
     """The model with the mean of earlier turns as its context, in this weight."""
-    config = replace(model.config, context=ContextSettings(hidden_dim=0))
-    copy = EmotionModel(config, model.phrases, model.state)
-    weights = {name: value for name, value in model.state_dict().items() if not name.startswith("context.")}
-    copy.load_state_dict({**copy.state_dict(), **weights})
+    copy = with_context(model, ContextSettings(hidden_dim=0))
     if copy.context is not None:
         for name, calibration in copy.context.calibration.items():
             calibration.copy_from(model.modality(name).calibration)  # type: ignore[operator]
@@ -146,9 +164,13 @@ def weighted_f1(logits: np.ndarray, true: np.ndarray) -> float:
 
 
 def mean_auc(logits: np.ndarray, true: np.ndarray) -> float:
-    """Mean over the labels of the AUC of their scores, in per cent."""
-    columns = range(logits.shape[1])
-    return 100 * float(np.nanmean([metrics.auc(logits[:, column], true == column) for column in columns]))
+    """Mean over the labels that occur of the AUC of their scores, in per cent."""
+    ranks = rankdata(logits, axis=0)
+    with_label = true[:, None] == np.arange(logits.shape[1])
+    count = with_label.sum(axis=0)
+    occurs = (count > 0) & (count < len(true))
+    wins = (ranks * with_label).sum(axis=0) - count * (count + 1) / 2
+    return 100 * float((wins[occurs] / (count * (len(true) - count))[occurs]).mean())
 
 
 def micro_f1_without(label: int) -> Measure:
@@ -183,6 +205,20 @@ def gain(answers: Answers, other: Answers, measure: Measure) -> tuple[float, flo
     return difference(np.arange(len(answers.true))), *metrics.bootstrap(difference, answers.dialogues)
 
 
+def mean_gain(
+    answers: Sequence[Answers], others: Sequence[Answers], measure: Measure, samples: int = 200
+) -> tuple[float, float, float]:
+    """By how much several models are above others in the mean, with a bootstrap interval over dialogues."""
+    true = answers[0].true
+
+    def difference(rows: np.ndarray) -> float:
+        means = [np.mean([measure(each.logits[rows], true[rows]) for each in group]) for group in (answers, others)]
+        return float(means[0] - means[1])
+
+    interval = metrics.bootstrap(difference, answers[0].dialogues, samples=samples)
+    return difference(np.arange(len(true))), *interval
+
+
 def row_of(answers: Answers, alone: Answers, measures: Mapping[str, Measure]) -> dict[str, str]:
     """A row of a table: each measure with its interval, and how much it is above the answers without context."""
     cells = {}
@@ -194,15 +230,15 @@ def row_of(answers: Answers, alone: Answers, measures: Mapping[str, Measure]) ->
     return cells
 
 
-def centred(model: EmotionModel, talks: Talks) -> tuple[EmotionModel, Talks]:
-    """The model attuned to the unlabelled training turns of a corpus, and the corpus with its points."""
+def centred(model: EmotionModel, talks: Talks) -> Talks:
+    """The corpus with the points of the model attuned to its unlabelled training turns."""
     size = model.config.modalities["text"].embed_dim
     modality = model.modality("text")
     train_rows = (talks.corpus.samples["split"] == "train").to_numpy()
     shift = (talks.points[train_rows].mean(dim=0) - modality.background)[:size]
     points = talks.points.clone()
     points[:, :size] = torch.nn.functional.normalize(points[:, :size] - shift, dim=1)
-    return model, Talks(talks.corpus, points)
+    return Talks(talks.corpus, points)
 
 
 def zero_shot(model: EmotionModel, talks: Talks, split: str, measures: Mapping[str, Measure]) -> pd.DataFrame:
@@ -213,7 +249,7 @@ def zero_shot(model: EmotionModel, talks: Talks, split: str, measures: Mapping[s
     """
     rows = {}
     for centring in (False, True):
-        _, used = centred(model, talks) if centring else (model, talks)
+        used = centred(model, talks) if centring else talks
         dialogues, name = used.part(split), ", centred" if centring else ""
         alone = in_context(model, dialogues)
         rows[f"alone{name}"] = row_of(alone, alone, measures)
@@ -231,10 +267,14 @@ def zero_shot(model: EmotionModel, talks: Talks, split: str, measures: Mapping[s
 
 @dataclass(frozen=True)
 class TurnModel:
-    """A model trained on single turns, and the corpus as the context reads it: training turns cross-fitted."""
+    """A model trained on single turns, and the corpus as the context reads it: training turns cross-fitted.
+
+    Its contexts are kept in `folder`.
+    """
 
     model: EmotionModel
     talks: Talks
+    folder: Path
 
 
 def share_of(corpus: Corpus, share: float) -> Corpus:
@@ -264,18 +304,22 @@ def chats(corpus: Corpus) -> Corpus:
 
 
 def train_turns(
-    base: EmotionModel, corpus: Corpus, seed: int, without: Sequence[str] = (), folds: int = 3
+    base: EmotionModel, corpus: Corpus, seed: int, folder: Path, without: Sequence[str] = (), folds: int = 3
 ) -> TurnModel:
-    """Train text adapters on the single turns of a corpus, without the rows of some labels."""
+    """Train text adapters on the single turns of a corpus, without the rows of some labels.
+
+    The model is kept in `folder`, and read from there the next time.
+    """
+    saved, saved_points = folder / "model", folder / "points.npy"
+    if saved_points.is_file():
+        return TurnModel(checkpoint.load(saved), Talks(corpus, torch.from_numpy(np.load(saved_points))), folder)
     rows = text_rows(base, corpus)
     split = dict(zip(corpus.samples["id"], corpus.samples["split"], strict=True))
     parts = {
         part: rows.rows(np.array([split[row] == part for row in rows.ids])).without(without)
         for part in ("train", "valid")
     }
-    modality = base.config.modalities["text"].with_settings(strength=1.0)
-    assert base.phrases is not None
-    recipe = Recipe({"text": modality}, base.phrases, recipes.training("text", seed), base)
+    recipe = text_recipe(base, seed)
     model, _ = train(recipe, parts["train"], parts["valid"])
     points = encode(model, corpus)
     groups = {
@@ -284,7 +328,28 @@ def train_turns(
     position_of = {row: i for i, row in enumerate(corpus.samples["id"])}
     for row, point in cross_fit(recipe, parts["train"], parts["valid"], groups, folds=folds).items():
         points[position_of[row]] = point
-    return TurnModel(model, Talks(corpus, points))
+    checkpoint.save(model, saved, card="", license_text="")
+    np.save(saved_points, points.numpy())
+    return TurnModel(model, Talks(corpus, points), folder)
+
+
+def text_recipe(base: EmotionModel, seed: int, strength: float = 1.0) -> Recipe:
+    """Text adapters that start untrained."""
+    modality = base.config.modalities["text"].with_settings(strength=strength)
+    assert base.phrases is not None
+    return Recipe({"text": modality}, base.phrases, recipes.training("text", seed), base)
+
+
+def train_without(corpus: str, base: EmotionModel, data: Path, folder: Path) -> EmotionModel:
+    """The text model of a checkpoint, trained without one of its corpora. It is kept in `folder`."""
+    if not folder.is_dir():
+        assert base.phrases is not None
+        names = [name for name in base.state.provenance["trained_on"]["text"] if name != corpus]
+        rows = join([corpus_rows.text_data(corpora.load(name, data).split("train"), base.phrases) for name in names])
+        valid = corpus_rows.text_data(corpora.load("goemotions", data).split("valid"), base.phrases)
+        model, _ = train(text_recipe(base, 0, recipes.TEXT_STRENGTH), rows, valid)
+        checkpoint.save(model, folder, card="", license_text="")
+    return checkpoint.load(folder)
 
 
 def train_contexts(
@@ -293,19 +358,29 @@ def train_contexts(
     labels: Sequence[str] | None = None,
     settings: ContextSettings | None = None,
     start: ContextStart | None = None,
+    name: str = "context",
+    config: TrainConfig = CONTEXT,
 ) -> list[EmotionModel]:
-    """Contexts of several seeds on the points of one model of single turns, from a pre-trained one if it is given."""
-    return [
-        train_context(
-            turns.model,
-            turns.talks.part("train", labels),
-            turns.talks.part("valid", labels),
-            settings,
-            start=start,
-            config=replace(CONTEXT, seed=seed),
-        )[0]
-        for seed in seeds
-    ]
+    """Contexts of several seeds on the points of one model of single turns, from a pre-trained one if it is given.
+
+    They are kept in the folder of the model under `name`, and read from there the next time.
+    """
+    contexts = []
+    for seed in seeds:
+        file = turns.folder / f"{name}-{seed}.safetensors"
+        if file.is_file():
+            weights = safetensors.torch.load_file(file)
+            hidden = weights.get("context.encoder.gru.weight_hh_l0")
+            model = with_context(turns.model, ContextSettings(0 if hidden is None else hidden.shape[1]))
+            model.load_state_dict({**model.state_dict(), **weights})
+        else:
+            train_part, valid_part = turns.talks.part("train", labels), turns.talks.part("valid", labels)
+            seeded = replace(config, seed=seed)
+            model, _ = train_context(turns.model, train_part, valid_part, settings, start=start, config=seeded)
+            weights = {key: value for key, value in model.state_dict().items() if key.startswith("context.")}
+            safetensors.torch.save_file(weights, file)
+        contexts.append(model.eval())
+    return contexts
 
 
 def pretrain_on(sequences: Sequence[TurnSequences], config: PretrainConfig) -> Pretrained:
