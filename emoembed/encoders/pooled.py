@@ -1,4 +1,4 @@
-"""Encoder of statistics over time: a two-layer perceptron."""
+"""Encoders of statistics over time: their base class, and a two-layer perceptron."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from emoembed.encoders.base import Encoder, Settings
-from emoembed.encoders.layers import (
-    Standardize,
-    joined,
-)
+from emoembed.encoders.layers import Standardize, joined
 from emoembed.encoders.ridge import RidgeMap
 from emoembed.encoders.statistics import moments, statistics, statistics_dim
 
@@ -21,37 +18,39 @@ SUMMARY_NOISE = 0.1
 
 
 @dataclass(frozen=True)
-class PooledSettings(Settings):
-    """Size and input of the perceptron."""
+class StatisticsSettings(Settings):
+    """What an encoder of statistics reads."""
 
-    hidden: int = 128
     dropout: float = 0.3
     summary: Literal["mean", "moments", "functionals"] = "mean"
     """Statistics of each column: mean; mean and standard deviation (`moments`); or functionals (`statistics`)."""
     overview: float = 0.0  # share of a ridge map on the same statistics; see `layers.joined`
 
 
-class PooledEncoder(Encoder):
-    """A two-layer perceptron on statistics over time: for action units, functionals of speech, and small data."""
+@dataclass(frozen=True)
+class PooledSettings(StatisticsSettings):
+    """Size and input of the perceptron."""
 
-    settings_type = PooledSettings
+    hidden: int = 128
 
-    def __init__(self, feature_dim: int, embed_dim: int, settings: PooledSettings | None = None) -> None:
+
+class StatisticsEncoder(Encoder):
+    """A network on statistics over time, with a ridge map on the same statistics.
+
+    A subclass has the network.
+    """
+
+    def __init__(self, feature_dim: int, embed_dim: int, settings: StatisticsSettings) -> None:
         super().__init__()
-        settings = settings or PooledSettings()
-        hidden, dropout, summary = settings.hidden, settings.dropout, settings.summary
-        self.summary, self.overview_share = summary, settings.overview
-        size = {"mean": feature_dim, "moments": 2 * feature_dim, "functionals": statistics_dim(feature_dim)}[summary]
-        self.features_dim = size
+        self.summary, self.overview_share = settings.summary, settings.overview
+        sizes = {"mean": feature_dim, "moments": 2 * feature_dim, "functionals": statistics_dim(feature_dim)}
+        self.features_dim = sizes[settings.summary]
         self.standardize = Standardize(feature_dim)
-        self.overview = RidgeMap(size, embed_dim)
-        self.out = nn.Sequential(
-            nn.Dropout(dropout / 2),
-            nn.Linear(size, hidden),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, embed_dim),
-        )
+        self.overview = RidgeMap(self.features_dim, embed_dim)
+
+    def network(self, features: Tensor) -> Tensor:
+        """Standardised statistics `(batch, features_dim)` -> `(batch, embed_dim)`"""
+        raise NotImplementedError
 
     def read(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Item features for `embed`: standardised statistics `(batch, features_dim)`"""
@@ -61,12 +60,34 @@ class PooledEncoder(Encoder):
 
     def embed(self, features: Tensor) -> Tensor:
         """`(batch, features_dim)` -> `(batch, embed_dim)`"""
-        return joined(self.out(features), self.overview, self.overview_share, features)
+        return joined(self.network(features), self.overview, self.overview_share, features)
 
     def summarize(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Statistics for the perceptron and the ridge map, not yet standardised: `(batch, features_dim)`"""
+        """Statistics for the network and the ridge map, not yet standardised: `(batch, features_dim)`"""
         frames = self.standardize(frames, lengths)
         if self.summary == "functionals":
             return statistics(frames, lengths)
         mean, deviation = moments(frames, lengths)
         return mean if self.summary == "mean" else torch.cat([mean, deviation], dim=1)
+
+
+class PooledEncoder(StatisticsEncoder):
+    """A two-layer perceptron on statistics over time: for action units, functionals of speech, and small data."""
+
+    settings_type = PooledSettings
+
+    def __init__(self, feature_dim: int, embed_dim: int, settings: PooledSettings | None = None) -> None:
+        settings = settings or PooledSettings()
+        super().__init__(feature_dim, embed_dim, settings)
+        self.out = nn.Sequential(
+            nn.Dropout(settings.dropout / 2),
+            nn.Linear(self.features_dim, settings.hidden),
+            nn.GELU(),
+            nn.Dropout(settings.dropout),
+            nn.Linear(settings.hidden, embed_dim),
+        )
+
+    def network(self, features: Tensor) -> Tensor:
+        """`(batch, features_dim)` -> `(batch, embed_dim)`"""
+        output: Tensor = self.out(features)
+        return output

@@ -9,6 +9,7 @@ from typing import Any
 from emoembed.encoders.base import Encoder, Settings
 from emoembed.encoders.context import ContextSettings
 from emoembed.encoders.faces import FaceEncoder
+from emoembed.encoders.modular import ModularEncoder
 from emoembed.encoders.pooled import PooledEncoder
 from emoembed.encoders.recurrent import RecurrentEncoder, WordEncoder
 from emoembed.encoders.spectrogram import SpectrogramEncoder
@@ -26,6 +27,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "spectrogram": SpectrogramEncoder,
     "face": FaceEncoder,
     "pooled": PooledEncoder,
+    "modular": ModularEncoder,
     "words": WordEncoder,
     "transformer": TransformerEncoder,
 }

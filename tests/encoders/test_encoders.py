@@ -3,6 +3,7 @@ import torch
 
 from emoembed.encoders import faces, transformer
 from emoembed.encoders.faces import FaceEncoder, FaceSettings
+from emoembed.encoders.modular import ModularEncoder
 from emoembed.encoders.pooled import PooledEncoder
 from emoembed.encoders.recurrent import RecurrentEncoder, RecurrentSettings, WordEncoder
 from emoembed.encoders.spectrogram import SpectrogramEncoder
@@ -52,6 +53,7 @@ ENCODERS = {
     "spectrogram": (lambda: SpectrogramEncoder(68, 8), 68),
     "face": (lambda: FaceEncoder(256, 8, FaceSettings(16, (4, 4, 6, 6))), 256),
     "pooled": (lambda: PooledEncoder(5, 8), 5),
+    "modular": (lambda: ModularEncoder(5, 8), 5),
     "bert": (lambda: TransformerEncoder(1, 8, TransformerSettings(BERT, rank=2)), 1),
     "vit": (lambda: TransformerEncoder(1, 8, TransformerSettings(VIT)), 3 * 16 * 16),
     "clip": (lambda: TransformerEncoder(1, 8, TransformerSettings(CLIP, rank=2)), 3 * 16 * 16),
