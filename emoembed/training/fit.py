@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from emoembed.training.build import build, set_adapter_strength, transformer_of
 from emoembed.training.calibrate import calibrate, calibrate_jointly
 from emoembed.training.config import Execution
 from emoembed.training.loop import History, fit
-from emoembed.training.recipes import Recipe, augment_of
+from emoembed.training.recipes import Recipe, Stage, augment_of
 from emoembed.training.ridge_maps import finish_faces, finished, prepare
 
 FACES_OF_A_CLIP = {"faces": 8, "pixels": 2}
@@ -69,9 +71,12 @@ def train(
     history = History()
     if weights_file is None or not weights_file.is_file():
         prepare(model, train_rows, ridge_rows, recipe.config.max_frames)
+        model.load_state_dict({**model.state_dict(), **recipe.start})
         sampled_rows = replace(train_rows, inputs=_sample_faces(model, train_rows, recipe.config.seed))
         augmentations = augment_of(recipe.modalities, recipe.augmentation)
-        history = fit(model, sampled_rows, valid_rows, recipe.config, augment=augmentations, execution=execution)
+        for stage in recipe.stages or (Stage(("*",), recipe.config),):
+            with only_trained(model, stage.trained):
+                history = fit(model, sampled_rows, valid_rows, stage.config, augment=augmentations, execution=execution)
         model.to("cpu")
         finish_faces(model, train_rows)
         if weights_file is not None:
@@ -92,6 +97,23 @@ def untrained(recipe: Recipe) -> EmotionModel:
     for name, weights in recipe.weights.items():
         transformer_of(model, name).trunk.load_state_dict(weights)
     return model
+
+
+@contextmanager
+def only_trained(model: EmotionModel, patterns: Sequence[str]) -> Iterator[None]:
+    """Within the block, training changes only the trainable weights whose names match one of the patterns."""
+    frozen = [
+        parameter
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and not any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(True)
 
 
 def assemble(

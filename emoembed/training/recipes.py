@@ -26,6 +26,15 @@ from emoembed.training.loop import Augment
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A stage of training: some weights are trained, with settings of their own."""
+
+    trained: tuple[str, ...]
+    """Patterns of the names of the weights that are trained, such as `modalities.audio.encoder.last.*`."""
+    config: TrainConfig
+
+
+@dataclass(frozen=True)
 class Recipe:
     """All settings of a model except its rows: its modalities, its phrase encoder and its training.
 
@@ -39,6 +48,10 @@ class Recipe:
     base: EmotionModel | None = None  # a model over the same phrase encoder, whose label space is copied
     weights: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     """Modality -> the weights of the pretrained transformer that training starts from."""
+    start: Mapping[str, Tensor] = field(default_factory=dict)
+    """Name in the model -> weight that training starts from, instead of a random one."""
+    stages: tuple[Stage, ...] = ()
+    """Stages of training, in order; by default all weights are trained with `config`."""
     augmentation: str = "usual"  # a key of `AUGMENTATIONS`
     strength: float | None = None  # of text adapters after training; None: as in the modality's settings
 
