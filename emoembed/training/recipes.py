@@ -10,10 +10,12 @@ from typing import Any
 from torch import Tensor
 
 from emoembed.encoders.faces import FaceSettings
-from emoembed.encoders.pooled import PooledSettings
+from emoembed.encoders.modular import ModularSettings, Path
+from emoembed.encoders.pooled import PooledSettings, StatisticsSettings
 from emoembed.encoders.recurrent import RecurrentSettings
 from emoembed.encoders.spectrogram import SpectrogramSettings
 from emoembed.encoders.transformer import TransformerSettings
+from emoembed.errors import InputError
 from emoembed.features import audio
 from emoembed.labels.phrases import PhraseEncoder
 from emoembed.labels.projections import LabelParts
@@ -195,6 +197,17 @@ def functionals_modality() -> ModalityConfig:
         parts=SPEECH_PARTS,
         residual=RESIDUAL,
     )
+
+
+def modular_modality(modality: ModalityConfig, path: Path = ()) -> ModalityConfig:
+    """A modality of statistics, with an encoder of modules instead of its perceptron; see `encoders.modular`."""
+    if not isinstance(modality.settings, StatisticsSettings):
+        raise InputError(
+            f"modules read statistics over time; the {modality.encoder} encoder reads frames. Use speech statistics, "
+            "action units or ready features"
+        )
+    settings = ModularSettings(dropout=0.0, summary=modality.settings.summary, path=path)
+    return replace(modality, encoder="modular", settings=settings)
 
 
 def video_modality() -> ModalityConfig:

@@ -44,6 +44,12 @@ class TransferSpec:
     move: tuple[str, ...] = ()
     permute: bool = False
 
+    def choose(self, source: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The weights of the source that move."""
+        return {
+            name: weight for name, weight in source.items() if any(fnmatchcase(name, pattern) for pattern in self.move)
+        }
+
     @torch.no_grad()
     def apply(self, source: Mapping[str, Tensor], target: nn.Module, seed: int = 0) -> TransferReport:
         """Copy the chosen weights of the source into the target, in place.
@@ -55,7 +61,7 @@ class TransferSpec:
         """
         generator = torch.Generator().manual_seed(seed)
         weights = target.state_dict()
-        chosen = {name for name in source if any(fnmatchcase(name, pattern) for pattern in self.move)}
+        chosen = set(self.choose(source))
         fitting = [name for name in sorted(chosen) if name in weights and weights[name].shape == source[name].shape]
         for name in fitting:
             values = source[name]

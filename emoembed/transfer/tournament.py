@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path as FilePath
 
 import numpy as np
 
 from emoembed.encoders.modular import Path
 from emoembed.errors import CheckpointError, InputError
-from emoembed.features.atomic import write_file
 
 
 @dataclass(frozen=True)
@@ -95,30 +93,29 @@ class Tournament:
                 after_round(self)
         return self.best
 
-    def save(self, file: FilePath) -> None:
-        """Save the state. The file is replaced completely or not at all."""
-        state = {
-            "config": asdict(self.config),
-            "paths": self.paths,
-            "fitness": self.fitness,
-            "rounds": self.rounds,
-            "generator": self.generator.bit_generator.state,
-        }
-        write_file(file, json.dumps(state).encode())
+    def to_json(self) -> str:
+        """The state as JSON."""
+        return json.dumps(
+            {
+                "config": asdict(self.config),
+                "paths": self.paths,
+                "fitness": self.fitness,
+                "rounds": self.rounds,
+                "generator": self.generator.bit_generator.state,
+            }
+        )
 
     @classmethod
-    def read(cls, file: FilePath, config: TournamentConfig) -> Tournament:
-        """Read a state that `save` wrote.
+    def from_json(cls, text: str, config: TournamentConfig) -> Tournament:
+        """The tournament from the result of `to_json`.
 
         Raises:
-            CheckpointError: the file is damaged, or of a tournament with other settings.
+            CheckpointError: the text is damaged, or of a tournament with other settings.
         """
         try:
-            state = json.loads(file.read_bytes())
+            state = json.loads(text)
             if state["config"] != asdict(config):
-                raise CheckpointError(
-                    f"{file} is the state of a tournament with other settings; delete it to start anew"
-                )
+                raise CheckpointError("the saved tournament has other settings; delete its file to start anew")
             paths = [tuple(tuple(map(int, layer)) for layer in path) for path in state["paths"]]
             generator = np.random.default_rng()
             generator.bit_generator.state = state["generator"]
@@ -126,7 +123,7 @@ class Tournament:
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, CheckpointError):
                 raise
-            raise CheckpointError(f"{file} is not the state of a tournament; delete it to start anew") from error
+            raise CheckpointError("this is not the state of a tournament; delete its file to start anew") from error
 
 
 def random_path(config: TournamentConfig, generator: np.random.Generator) -> Path:

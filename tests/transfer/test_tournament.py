@@ -63,27 +63,24 @@ def test_random_paths_use_all_modules_alike():
     assert counts / counts.sum() == pytest.approx(np.full(10, 0.1), abs=0.01)
 
 
-def test_a_stopped_tournament_goes_on_to_the_same_path(tmp_path):
+def test_a_stopped_tournament_goes_on_to_the_same_path():
     whole = Tournament.start(CONFIG)
     expected = whole.run(overlap)
     stopped = Tournament.start(CONFIG)
     for _ in range(150):
         stopped.play(overlap)
-    stopped.save(tmp_path / "state.json")
-    again = Tournament.read(tmp_path / "state.json", CONFIG)
+    again = Tournament.from_json(stopped.to_json(), CONFIG)
     assert again.rounds == 150
     assert again.run(overlap) == expected
     assert again.paths == whole.paths
 
 
-def test_a_state_of_other_settings_or_a_damaged_one_is_refused(tmp_path):
-    file = tmp_path / "state.json"
-    Tournament.start(CONFIG).save(file)
+def test_a_state_of_other_settings_or_a_damaged_one_is_refused():
+    state = Tournament.start(CONFIG).to_json()
     with pytest.raises(CheckpointError, match="other settings"):
-        Tournament.read(file, TournamentConfig(seed=9))
-    file.write_text("{")
+        Tournament.from_json(state, TournamentConfig(seed=9))
     with pytest.raises(CheckpointError, match="not the state of a tournament"):
-        Tournament.read(file, CONFIG)
+        Tournament.from_json("{", CONFIG)
 
 
 @pytest.mark.parametrize(

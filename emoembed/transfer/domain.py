@@ -1,0 +1,70 @@
+"""One corpus as the source or the target of a transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from emoembed.errors import InputError
+from emoembed.reading.rows import EmotionData
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The rows of a corpus in one modality.
+
+    Args:
+        name: name of the corpus.
+        train, valid: its rows. No speaker is in both.
+        speakers: row id -> speaker.
+    """
+
+    name: str
+    train: EmotionData
+    valid: EmotionData
+    speakers: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if len(set(self.train.inputs)) != 1 or set(self.train.inputs) != set(self.valid.inputs):
+            raise InputError(f"{self.name} must have one modality; it has {', '.join(self.train.inputs) or 'none'}")
+        if not len(self.train) or not len(self.valid):
+            raise InputError(f"{self.name} needs train and valid rows; it has {len(self.train)} and {len(self.valid)}")
+
+    @property
+    def modality(self) -> str:
+        """The modality of the rows."""
+        return next(iter(self.train.inputs))
+
+    def divided(self, share: float = 0.25) -> tuple[EmotionData, EmotionData]:
+        """The training rows in two parts by speaker: to train paths, and to compare them.
+
+        Raises:
+            InputError: there is only one training speaker.
+        """
+        names = np.array([self.speakers[row] for row in self.train.ids])
+        order = sorted(set(names.tolist()))
+        if len(order) < 2:
+            raise InputError(
+                f"comparing paths needs at least two training speakers; {self.name} has one. Name the speakers of the "
+                "rows, or choose another strategy"
+            )
+        held_out = order[:: max(2, round(1 / share))]
+        mask = np.isin(names, held_out)
+        return self.train.rows(~mask), self.train.rows(mask)
+
+    def share_of(self, share: float) -> Domain:
+        """A share of the rows, with each label as frequent as before. A smaller share is a part of a larger one."""
+        return replace(self, train=_share(self.train, share), valid=_share(self.valid, share))
+
+
+def _share(rows: EmotionData, share: float) -> EmotionData:
+    """The first rows of each label in a fixed random order, at least two of each."""
+    order = np.random.default_rng(0).permutation(len(rows))
+    labels = np.where((rows.targets == 1).any(axis=1), np.nan_to_num(rows.targets).argmax(axis=1), -1)
+    kept: list[int] = []
+    for label in np.unique(labels[labels >= 0]):
+        members = order[labels[order] == label]
+        kept += members[: max(2, round(share * len(members)))].tolist()
+    return rows.rows(np.array(sorted(kept), dtype=int))
