@@ -83,12 +83,17 @@ def train(
             _write_weights(model, weights_file)
     if weights_file is not None:
         _read_weights(model, weights_file)
+    return finish(model, recipe, train_rows, valid_rows), history
+
+
+def finish(model: EmotionModel, recipe: Recipe, train_rows: EmotionData, valid_rows: EmotionData) -> EmotionModel:
+    """Steps 4 to 6 of `train`, for a model whose weights are trained. Returns the model, in evaluation mode."""
     if recipe.strength is not None:
         set_adapter_strength(model, recipe.strength)
     fit_background(model, train_rows)
     model = with_seen(model, _labels_with_rows(train_rows))
     _calibrate(model, valid_rows)
-    return model.eval(), history
+    return model.eval()
 
 
 def untrained(recipe: Recipe) -> EmotionModel:

@@ -1,0 +1,285 @@
+"""Strategies of transfer from source corpora to a target corpus, all with the same encoder and the same steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emoembed.encoders.modular import ModularSettings, Path
+from emoembed.errors import InputError
+from emoembed.model.model import EmotionModel
+from emoembed.reading.rows import join
+from emoembed.training.config import Execution, TrainConfig
+from emoembed.training.fit import finish, train, untrained
+from emoembed.training.loop import validation_score
+from emoembed.training.recipes import Recipe, Stage
+from emoembed.training.ridge_maps import prepare
+from emoembed.transfer.domain import Domain
+from emoembed.transfer.pathnet import Place, SearchConfig, places_of, search
+from emoembed.transfer.spec import TransferReport, TransferSpec
+from emoembed.transfer.tournament import TournamentConfig, random_path
+
+ENCODER = ("modalities.*.encoder.layers.*", "modalities.*.encoder.last.*")
+SCALE = ("modalities.*.log_scale", "modalities.*.bias")
+LAST = ("modalities.*.encoder.last.*", *SCALE)
+"""Weights that move from a source, or that a stage trains. The standardisation is always that of the target."""
+SOUP_RATES = (0.3, 1.0, 3.0)
+"""Learning rates of the models whose weights a soup averages, as factors of the given one."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Training steps and learning rate of a strategy.
+
+    Attributes:
+        steps: steps on the target, the search of a path included.
+        search: settings of the search of a path.
+    """
+
+    steps: int = 700
+    learning_rate: float = 1e-3
+    batch_size: int = 32
+    seed: int = 0
+    search: SearchConfig = field(default_factory=SearchConfig)
+
+    def config(self, rows: int, steps: int | None = None) -> TrainConfig:
+        """Training settings for a number of rows: as many epochs as the steps allow."""
+        size = min(self.batch_size, max(2, rows))
+        epochs = max(1, round((self.steps if steps is None else steps) / -(-rows // size)))
+        return TrainConfig(
+            epochs=epochs,
+            batch_size=size,
+            learning_rate=self.learning_rate,
+            patience=epochs,
+            pull=1.0,
+            label_smoothing=0.1,
+            lock_labels=True,
+            bf16=False,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is transferred: from which domains, to which, with which recipe and budget.
+
+    Attributes:
+        recipe: recipe of the target, with an encoder of modules. All strategies use it.
+        sources: the source domains, in order.
+        target: the target domain.
+    """
+
+    recipe: Recipe
+    sources: Sequence[Domain]
+    target: Domain
+    budget: Budget = field(default_factory=Budget)
+    execution: Execution = field(default_factory=Execution)
+
+    @property
+    def modality(self) -> str:
+        """The modality of the domains."""
+        return self.target.modality
+
+
+@dataclass(frozen=True)
+class Transferred:
+    """A transferred model.
+
+    Attributes:
+        strategy: name of the strategy.
+        model: the model, calibrated on the validation rows of the target.
+        score: its validation score, see `loop.validation_score`.
+        report: what moved from the source; None without a source.
+        paths: domain -> its path, for strategies with paths. The target is last.
+    """
+
+    strategy: str
+    model: EmotionModel
+    score: float
+    report: TransferReport | None = None
+    paths: Mapping[str, Path] = field(default_factory=dict)
+
+
+Strategy = Callable[[Task], Transferred]
+
+
+def source_model(task: Task) -> EmotionModel:
+    """The model of the sources together, from which the plain strategies start."""
+    if not task.sources:
+        raise InputError("this strategy needs a source corpus; give one, or choose scratch or no-source")
+    rows, valid = (join([getattr(source, part) for source in task.sources]) for part in ("train", "valid"))
+    recipe = replace(task.recipe, config=task.budget.config(len(rows)))
+    return train(recipe, rows, valid, execution=task.execution)[0]
+
+
+def scratch(task: Task) -> Transferred:
+    """Train on the target alone."""
+    return _trained("scratch", task, replace(task.recipe, config=task.budget.config(len(task.target.train))))
+
+
+def linear_probe(task: Task) -> Transferred:
+    """Train the last layer of the source's encoder."""
+    return _from_source("linear-probe", task, [(LAST, 1.0)])
+
+
+def fine_tune(task: Task) -> Transferred:
+    """Train the whole encoder of the source."""
+    return _from_source("fine-tune", task, [((*ENCODER, *SCALE), 1.0)])
+
+
+def lp_ft(task: Task) -> Transferred:
+    """Train the last layer, then the whole encoder (LP-FT, Kumar et al. 2022)."""
+    return _from_source("lp-ft", task, [(LAST, 0.5), ((*ENCODER, *SCALE), 0.5)])
+
+
+def soup(task: Task) -> Transferred:
+    """The mean of the weights of models that were fine-tuned with several learning rates (Wortsman et al. 2022).
+
+    The rates share the steps. The models are added in the order of their validation scores, as long as the score of
+    the mean does not fall (greedy soup).
+    """
+    source = source_model(task)
+    steps = task.budget.steps // len(SOUP_RATES)
+    models = []
+    for factor in SOUP_RATES:
+        budget = replace(task.budget, steps=steps, learning_rate=factor * task.budget.learning_rate)
+        models.append(_from_source("soup", replace(task, budget=budget), [((*ENCODER, *SCALE), 1.0)], source))
+    models.sort(key=lambda each: -each.score)
+    best, kept = models[0], [models[0].model]
+    for other in models[1:]:
+        candidate = _with_mean_weights([*kept, other.model], task)
+        score = validation_score(candidate, task.target.valid)
+        if score >= best.score:
+            kept.append(other.model)
+            best = Transferred("soup", candidate, score, best.report)
+    return best
+
+
+def pathnet(task: Task) -> Transferred:
+    """A path for each source, then one for the target, which may use the frozen modules of the sources."""
+    return _by_paths("pathnet", task, task.sources, searched=True)
+
+
+def random_path_strategy(task: Task) -> Transferred:
+    """As `pathnet`, but the path of the target is drawn at random: a control of the search."""
+    return _by_paths("random-path", task, task.sources, searched=False)
+
+
+def no_source(task: Task) -> Transferred:
+    """As `pathnet`, but without a source: a control of the transfer."""
+    return _by_paths("no-source", task, (), searched=True)
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "scratch": scratch,
+    "linear-probe": linear_probe,
+    "fine-tune": fine_tune,
+    "lp-ft": lp_ft,
+    "soup": soup,
+    "pathnet": pathnet,
+    "random-path": random_path_strategy,
+    "no-source": no_source,
+}
+CONTROLS = ("random-path", "no-source")
+"""Strategies that are only compared with, and never chosen."""
+
+
+def transfer(task: Task, strategy: str) -> Transferred:
+    """Carry the sources' knowledge to the target by one strategy.
+
+    Raises:
+        InputError: the strategy is unknown, or it needs a source and there is none.
+    """
+    if strategy not in STRATEGIES:
+        raise InputError(f"there is no strategy {strategy!r:.40}; choose from {', '.join(STRATEGIES)}")
+    return STRATEGIES[strategy](task)
+
+
+def _from_source(
+    name: str, task: Task, stages: Sequence[tuple[tuple[str, ...], float]], source: EmotionModel | None = None
+) -> Transferred:
+    """Train on the target in stages, from the weights of the sources' model. A stage takes a share of the steps."""
+    source = source_model(task) if source is None else source
+    spec = TransferSpec(name, (*ENCODER, *SCALE))
+    rows = len(task.target.train)
+    recipe = replace(
+        task.recipe,
+        start=spec.choose(source.state_dict()),
+        stages=tuple(
+            Stage(trained, task.budget.config(rows, round(share * task.budget.steps))) for trained, share in stages
+        ),
+    )
+    report = spec.apply(source.state_dict(), untrained(task.recipe))
+    return replace(_trained(name, task, recipe), report=report)
+
+
+def _trained(name: str, task: Task, recipe: Recipe) -> Transferred:
+    model, _ = train(recipe, task.target.train, task.target.valid, execution=task.execution)
+    return Transferred(name, model, validation_score(model, task.target.valid))
+
+
+def _by_paths(name: str, task: Task, sources: Sequence[Domain], *, searched: bool) -> Transferred:
+    """Give each source a path and freeze its modules; then give the target a path and train it."""
+    settings = task.recipe.modalities[task.modality].settings
+    if not isinstance(settings, ModularSettings):
+        raise InputError("paths need an encoder of modules; use recipes.modular_modality")
+    weights: dict[str, Tensor] = {}
+    frozen: frozenset[Place] = frozenset()
+    paths: dict[str, Path] = {}
+    for domain in (*sources, task.target):
+        is_target = domain is task.target
+        model = prepare(untrained(task.recipe), domain.train)
+        kept = {key: value for key, value in weights.items() if _place_of(key) in frozen}
+        model.load_state_dict({**model.state_dict(), **kept})
+        if is_target and not searched:
+            geometry = TournamentConfig(settings.layers, settings.modules, settings.active, seed=task.budget.seed)
+            path, steps = random_path(geometry, np.random.default_rng(task.budget.seed)), task.budget.steps
+        else:
+            train_rows, compare = domain.divided()
+            search_config = replace(task.budget.search, seed=task.budget.seed)
+            path = search(model, task.modality, train_rows, compare, search_config, frozen=frozen)
+            steps = max(1, task.budget.steps - search_config.steps)
+        paths[domain.name] = path
+        trained_model = _train_path(task, domain, model, path, frozen, steps)
+        weights = {key: value.clone() for key, value in trained_model.state_dict().items()}
+        frozen |= places_of(path)
+    return Transferred(name, trained_model, validation_score(trained_model, task.target.valid), None, paths)
+
+
+def _train_path(
+    task: Task, domain: Domain, model: EmotionModel, path: Path, frozen: frozenset[Place], steps: int
+) -> EmotionModel:
+    """Train the modules of a path that are not frozen, and the last layer."""
+    name = task.modality
+    modality = task.recipe.modalities[name].with_settings(path=path)
+    free = [
+        f"modalities.{name}.encoder.layers.{layer}.{module}.*" for layer, module in sorted(places_of(path) - frozen)
+    ]
+    recipe = replace(
+        task.recipe,
+        modalities={name: modality},
+        start=TransferSpec("path", (*ENCODER, *SCALE)).choose(model.state_dict()),
+        stages=(Stage((*free, *LAST), task.budget.config(len(domain.train), steps)),),
+    )
+    return train(recipe, domain.train, domain.valid, execution=task.execution)[0]
+
+
+def _place_of(name: str) -> Place | None:
+    """The layer and module of a weight of a module, by its name; None for other weights."""
+    match = re.match(r"modalities\.\w+\.encoder\.layers\.(\d+)\.(\d+)\.", name)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _with_mean_weights(models: Sequence[EmotionModel], task: Task) -> EmotionModel:
+    """A model with the mean of the models' weights, calibrated on the target."""
+    model = prepare(untrained(task.recipe), task.target.train)
+    spec = TransferSpec("soup", (*ENCODER, *SCALE))
+    weights = [spec.choose(each.state_dict()) for each in models]
+    mean = {name: torch.stack([each[name] for each in weights]).mean(dim=0) for name in weights[0]}
+    model.load_state_dict({**model.state_dict(), **mean})
+    return finish(model, task.recipe, task.target.train, task.target.valid)
