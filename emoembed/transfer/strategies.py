@@ -37,8 +37,9 @@ class Budget:
     """Training steps and learning rate of a strategy.
 
     Attributes:
-        steps: steps on the target, the search of a path included.
+        steps: steps on the target.
         search: settings of the search of a path.
+        search_is_extra: whether the steps of the search are additional. By default they are a part of `steps`.
     """
 
     steps: int = 700
@@ -46,6 +47,7 @@ class Budget:
     batch_size: int = 32
     seed: int = 0
     search: SearchConfig = field(default_factory=SearchConfig)
+    search_is_extra: bool = False
 
     def config(self, rows: int, steps: int | None = None) -> TrainConfig:
         """Training settings for a number of rows: as many epochs as the steps allow."""
@@ -225,30 +227,54 @@ def _trained(name: str, task: Task, recipe: Recipe) -> Transferred:
 
 def _by_paths(name: str, task: Task, sources: Sequence[Domain], *, searched: bool) -> Transferred:
     """Give each source a path and freeze its modules; then give the target a path and train it."""
+    modules: dict[str, Tensor] = {}
+    paths: dict[str, Path] = {}
+    for domain in (*sources, task.target):
+        model, path = add_path(task, domain, modules, searched=searched or domain is not task.target)
+        paths[domain.name] = path
+        modules |= modules_of(model, task.modality, path)
+    return Transferred(name, model, validation_score(model, task.target.valid), None, paths)
+
+
+def add_path(
+    task: Task, domain: Domain, modules: Mapping[str, Tensor], *, searched: bool = True
+) -> tuple[EmotionModel, Path]:
+    """Give a domain a path through frozen and new modules, and train what is not frozen.
+
+    Args:
+        task: the recipe and the budget.
+        domain: the corpus.
+        modules: name -> weight of the frozen modules, from `modules_of`.
+        searched: search the path by tournaments; else draw it at random.
+
+    Returns:
+        The model of the domain, and its path.
+    """
     settings = task.recipe.modalities[task.modality].settings
     if not isinstance(settings, ModularSettings):
         raise InputError("paths need an encoder of modules; use recipes.modular_modality")
-    weights: dict[str, Tensor] = {}
-    frozen: frozenset[Place] = frozenset()
-    paths: dict[str, Path] = {}
-    for domain in (*sources, task.target):
-        is_target = domain is task.target
-        model = prepare(untrained(task.recipe), domain.train)
-        kept = {key: value for key, value in weights.items() if _place_of(key) in frozen}
-        model.load_state_dict({**model.state_dict(), **kept})
-        if is_target and not searched:
-            geometry = TournamentConfig(settings.layers, settings.modules, settings.active, seed=task.budget.seed)
-            path, steps = random_path(geometry, np.random.default_rng(task.budget.seed)), task.budget.steps
-        else:
-            train_rows, compare = domain.divided()
-            search_config = replace(task.budget.search, seed=task.budget.seed)
-            path = search(model, task.modality, train_rows, compare, search_config, frozen=frozen)
-            steps = max(1, task.budget.steps - search_config.steps)
-        paths[domain.name] = path
-        trained_model = _train_path(task, domain, model, path, frozen, steps)
-        weights = {key: value.clone() for key, value in trained_model.state_dict().items()}
-        frozen |= places_of(path)
-    return Transferred(name, trained_model, validation_score(trained_model, task.target.valid), None, paths)
+    frozen = frozenset(place for place in map(_place_of, modules) if place is not None)
+    model = prepare(untrained(task.recipe), domain.train)
+    model.load_state_dict({**model.state_dict(), **modules})
+    budget = task.budget
+    if searched:
+        config = replace(budget.search, seed=budget.seed)
+        path = search(model, task.modality, *domain.divided(), config, frozen=frozen)
+        steps = budget.steps if budget.search_is_extra else max(1, budget.steps - config.steps)
+    else:
+        geometry = TournamentConfig(settings.layers, settings.modules, settings.active, seed=budget.seed)
+        path, steps = random_path(geometry, np.random.default_rng(budget.seed)), budget.steps
+    return _train_path(task, domain, model, path, frozen, steps), path
+
+
+def modules_of(model: EmotionModel, modality: str, path: Path) -> dict[str, Tensor]:
+    """Name -> weight of the modules of a path."""
+    places = places_of(path)
+    return {
+        name: value.clone()
+        for name, value in model.state_dict().items()
+        if name.startswith(f"modalities.{modality}.") and _place_of(name) in places
+    }
 
 
 def _train_path(

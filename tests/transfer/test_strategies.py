@@ -6,48 +6,21 @@ import numpy as np
 import pytest
 import torch
 
-from emoembed.encoders.modular import ModularSettings
 from emoembed.errors import InputError
-from emoembed.labels.projections import LabelParts
 from emoembed.model import checkpoint
-from emoembed.model.config import ModalityConfig
 from emoembed.reading.rows import EmotionData
-from emoembed.training.config import TrainConfig
-from emoembed.training.loop import encode_rows
-from emoembed.training.recipes import Recipe
+from emoembed.training.loop import encode_rows, validation_score
 from emoembed.transfer.domain import Domain
 from emoembed.transfer.pathnet import SearchConfig, modular_encoder, places_of, search
 from emoembed.transfer.strategies import STRATEGIES, Budget, Task, transfer
 
 LABELS = ("joy", "anger", "sadness")
-COLUMNS = tuple("abcdefgh")
 SMALL = Budget(steps=120, learning_rate=5e-3, batch_size=16, search=SearchConfig(rounds=6, batches=5, population=6))
 
 
 @pytest.fixture
-def recipe(word_table):
-    settings = ModularSettings(modules=6, active=2, width=12, dropout=0.0)
-    modality = ModalityConfig("units", "modular", 24, COLUMNS, settings, LabelParts(vad_share=0.5))
-    return Recipe({"video": modality}, word_table, TrainConfig(bf16=False))
-
-
-def domain(name, rows=120, seed=0, kind=0, noise=0.5):
-    """Rows whose label is a fixed function of eight columns; another `kind` is another function."""
-    generator = np.random.default_rng(seed)
-    centres = np.random.default_rng(100 + kind).standard_normal((len(LABELS), 2, len(COLUMNS))) * 1.5
-    true = generator.integers(len(LABELS), size=rows)
-    side = generator.integers(2, size=rows)
-    values = centres[true, side] + noise * generator.standard_normal((rows, len(COLUMNS)))
-    store = {f"{name}-{i}": values[i : i + 1].astype(np.float32) for i in range(rows)}
-    data = EmotionData(tuple(store), {"video": store}, LABELS, np.eye(3, dtype=np.float32)[true], np.zeros(rows, bool))
-    half = rows * 2 // 3
-    speakers = {row: f"{name}-s{i % 6}" for i, row in enumerate(store)}
-    return Domain(name, data.rows(np.arange(half)), data.rows(np.arange(half, rows)), speakers)
-
-
-@pytest.fixture
-def task(recipe):
-    return Task(recipe, (domain("source"),), domain("target", 60, 1), SMALL)
+def task(modular_recipe, domain):
+    return Task(modular_recipe, (domain("source"),), domain("target", 60, 1), SMALL)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -84,11 +57,11 @@ def test_a_linear_probe_trains_the_last_layer_alone(task):
     assert source_model.model.state_dict().keys() == probe.keys()
 
 
-def test_frozen_modules_keep_every_bit_through_a_target(task, recipe):
+def test_frozen_modules_keep_every_bit_through_a_target(task, modular_recipe):
     from emoembed.training.fit import untrained
     from emoembed.training.ridge_maps import prepare
 
-    model = prepare(untrained(recipe), task.target.train)
+    model = prepare(untrained(modular_recipe), task.target.train)
     encoder = modular_encoder(model, "video")
     frozen = frozenset({(0, 1), (1, 2), (2, 3)})
     before = {place: encoder.layers[place[0]][place[1]].weight.clone() for place in frozen}
@@ -100,12 +73,12 @@ def test_frozen_modules_keep_every_bit_through_a_target(task, recipe):
     assert encoder.path == path
 
 
-def test_a_stopped_search_goes_on_to_the_same_path(task, recipe, tmp_path):
+def test_a_stopped_search_goes_on_to_the_same_path(task, modular_recipe, tmp_path):
     from emoembed.training.fit import untrained
     from emoembed.training.ridge_maps import prepare
 
     def start():
-        return prepare(untrained(recipe), task.target.train)
+        return prepare(untrained(modular_recipe), task.target.train)
 
     rows = task.target.divided()
     whole = start()
@@ -140,7 +113,51 @@ def test_a_stopped_search_goes_on_to_the_same_path(task, recipe, tmp_path):
     assert not state.exists()
 
 
-def test_wrong_tasks_are_refused(task, recipe):
+def parity(name, rows, seed, columns):
+    """Rows whose label is the sign of a product of three columns, which only a network with hidden units can learn."""
+    values = np.random.default_rng(seed).standard_normal((rows, 8))
+    true = (np.sign(values[:, columns]).prod(axis=1) > 0).astype(int)
+    store = {f"{name}-{i}": values[i : i + 1].astype(np.float32) for i in range(rows)}
+    targets = np.eye(2, dtype=np.float32)[true]
+    data = EmotionData(tuple(store), {"video": store}, ("joy", "anger"), targets, np.zeros(rows, bool))
+    part = rows * 3 // 4
+    speakers = {row: f"{name}-s{i % 8}" for i, row in enumerate(store)}
+    return Domain(name, data.rows(np.arange(part)), data.rows(np.arange(part, rows)), speakers)
+
+
+@pytest.fixture
+def control(modular_recipe):
+    """`control(source columns)`: parity of columns 0 to 2 with few rows, from a source of parity with many."""
+    modality = modular_recipe.modalities["video"].with_settings(layers=2, width=16, path=((0, 1),) * 2)
+    recipe = replace(modular_recipe, modalities={"video": modality})
+    search_config = SearchConfig(rounds=100, batches=4, population=10, batch_size=64, learning_rate=5e-3)
+    budget = Budget(steps=1600, learning_rate=5e-3, batch_size=64, search=search_config)
+
+    def make(columns, rows=80):
+        return Task(recipe, (parity("source", 3000, 1, columns),), parity("target", rows, 2, [0, 1, 2]), budget)
+
+    return make
+
+
+def test_modules_that_the_target_needs_are_used_again_and_win(control):
+    """The positive control: source and target share all modules."""
+    task, test = control([0, 1, 2]), parity("test", 2000, 3, [0, 1, 2]).train
+    carried, alone = transfer(task, "pathnet"), transfer(task, "no-source")
+    source, target = (places_of(carried.paths[name]) for name in ("source", "target"))
+    assert len(source & target) / len(target) >= 0.8
+    assert validation_score(carried.model, test) > validation_score(alone.model, test) + 0.15
+
+
+def test_an_unrelated_source_costs_little(control):
+    """The negative control: the source's modules are of no use."""
+    task = control([3, 4, 5], rows=600)
+    task = replace(task, budget=replace(task.budget, search_is_extra=True))
+    test = parity("test", 2000, 3, [0, 1, 2]).train
+    carried, alone = transfer(task, "pathnet"), transfer(task, "scratch")
+    assert validation_score(carried.model, test) > validation_score(alone.model, test) - 0.02
+
+
+def test_wrong_tasks_are_refused(task, modular_recipe):
     with pytest.raises(InputError, match="there is no strategy 'magic'; choose from scratch"):
         transfer(task, "magic")
     with pytest.raises(InputError, match="needs a source corpus"):
@@ -150,7 +167,7 @@ def test_wrong_tasks_are_refused(task, recipe):
         transfer(replace(task, target=one), "pathnet")
 
 
-def test_shares_are_nested_and_keep_every_label():
+def test_shares_are_nested_and_keep_every_label(domain):
     whole = domain("corpus", 300)
     small, large = whole.share_of(0.1), whole.share_of(0.5)
     assert set(small.train.ids) < set(large.train.ids) < set(whole.train.ids)
