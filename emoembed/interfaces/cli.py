@@ -23,6 +23,7 @@ from emoembed.interfaces.predict import Predict, PredictCommand
 from emoembed.interfaces.prepare import Prepare
 from emoembed.interfaces.pretrain import PretrainDialogue
 from emoembed.interfaces.train import Train, TrainCommand
+from emoembed.interfaces.transfer import Transfer
 
 USE, DATA = "Use and train models", "Corpora and features"
 app = typer.Typer(
@@ -36,6 +37,7 @@ pretrain = typer.Typer(help="Pre-train a part of a model without labels.")
 pretrain.command("dialogue")(as_command(PretrainDialogue))
 app.add_typer(pretrain, name="pretrain", rich_help_panel=USE)
 app.command("train", cls=TrainCommand, rich_help_panel=USE)(as_command(Train))
+app.command("transfer", rich_help_panel=USE)(as_command(Transfer))
 app.command("adapt", rich_help_panel=USE)(as_command(Adapt))
 app.command("attune", rich_help_panel=USE)(as_command(Attune))
 app.command("evaluate", rich_help_panel=USE)(as_command(Evaluate))

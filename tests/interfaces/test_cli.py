@@ -30,7 +30,18 @@ from emoembed.prediction.recognizer import Recognizer
 from emoembed.training.build import build
 
 DIM = 16
-COMMANDS = ("predict", "pretrain dialogue", "train", "evaluate", "adapt", "attune", "extract", "prepare", "info")
+COMMANDS = (
+    "predict",
+    "pretrain dialogue",
+    "train",
+    "transfer",
+    "evaluate",
+    "adapt",
+    "attune",
+    "extract",
+    "prepare",
+    "info",
+)
 TOY = {"joy": ("party", "gift"), "anger": ("shout", "fight"), "sadness": ("rain", "alone")}
 
 

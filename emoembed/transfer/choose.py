@@ -1,0 +1,64 @@
+"""Choose a strategy of transfer on validation rows of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from emoembed.reading.rows import join
+from emoembed.transfer.domain import Domain
+from emoembed.transfer.strategies import CONTROLS, STRATEGIES, Task, Transferred, transfer
+
+FEW_ROWS = 200
+"""With fewer validation rows, strategies are compared by cross-validation over speakers."""
+FOLDS = 3
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen strategy, its model, and the scores of all strategies.
+
+    Attributes:
+        chosen: the result of the best strategy that is not a control.
+        scores: a table with one row per strategy: its mean validation score, and that of each fold.
+    """
+
+    chosen: Transferred
+    scores: pd.DataFrame
+
+
+def choose(task: Task, strategies: Iterable[str] = tuple(STRATEGIES)) -> Choice:
+    """Run strategies, compare them on validation rows of the target, and return the best.
+
+    If the target has fewer than `FEW_ROWS` validation rows, each strategy is trained on several divisions of its
+    speakers, and their mean score counts. Controls (`CONTROLS`) are compared but never chosen.
+
+    Raises:
+        InputError: a strategy is unknown or needs a source, or the target has too few speakers.
+    """
+    names = list(strategies)
+    divisions = divide(task.target) if len(task.target.valid) < FEW_ROWS else [task.target]
+    rows: dict[str, list[float]] = {}
+    for name in names:
+        rows[name] = [transfer(replace(task, target=target), name).score for target in divisions]
+    scores = pd.DataFrame(rows).T.rename(columns=lambda fold: f"fold {fold}").rename_axis("strategy")
+    scores.insert(0, "mean", scores.mean(axis=1))
+    best = max((name for name in names if name not in CONTROLS), key=lambda name: scores.loc[name, "mean"])
+    return Choice(transfer(task, best), scores)
+
+
+def divide(domain: Domain, folds: int = FOLDS) -> list[Domain]:
+    """Divisions of the rows of a domain into training and validation rows, by speaker."""
+    rows = join([domain.train, domain.valid])
+    names = np.array([domain.speakers[row] for row in rows.ids])
+    order: Sequence[str] = sorted(set(names.tolist()))
+    count = min(folds, len(order))
+    if count < 2:
+        return [domain]
+    return [
+        replace(domain, train=rows.rows(~held_out), valid=rows.rows(held_out))
+        for held_out in (np.isin(names, order[fold::count]) for fold in range(count))
+    ]

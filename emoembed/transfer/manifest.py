@@ -1,0 +1,113 @@
+"""Transfer between corpora or manifests: read their recordings, choose a strategy, and save the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from emoembed.corpora.corpus import Corpus
+from emoembed.errors import InputError
+from emoembed.labels.phrases import PhraseEncoder, WordTable
+from emoembed.model import checkpoint, checkpoint_files
+from emoembed.model.card import card_of
+from emoembed.reading import corpus_rows
+from emoembed.reading.cache import cached_features
+from emoembed.reading.sources import as_corpus
+from emoembed.training import recipes
+from emoembed.training.config import TrainConfig
+from emoembed.training.manifest import hold_out
+from emoembed.training.recipes import Recipe
+from emoembed.transfer.choose import Choice, choose
+from emoembed.transfer.domain import Domain
+from emoembed.transfer.strategies import STRATEGIES, Budget, Task, transfer
+
+MODALITY = "audio"
+"""Statistics of speech are read from recordings. Other statistics, such as action units, come as `Domain` objects."""
+
+
+def transfer_corpora(
+    sources: Sequence[Corpus | str | Path],
+    target: Corpus | str | Path,
+    output: str | Path | None = None,
+    *,
+    strategy: str | None = None,
+    phrases: PhraseEncoder | None = None,
+    budget: Budget | None = None,
+) -> Choice:
+    """Carry the knowledge of source corpora of speech to a target corpus.
+
+    Args:
+        sources: corpora or paths of manifests, in order. Without valid rows, about 20 % of the train rows are held out.
+        target: a corpus or the path of a manifest. Its test rows are not read.
+        output: folder for the checkpoint; by default it is not saved.
+        strategy: a key of `STRATEGIES`. By default, the best on validation rows of the target.
+        phrases: embeds the labels; by default the word table that ships.
+        budget: steps, learning rate and seed.
+
+    Returns:
+        The model, and the validation scores of all strategies that were run.
+
+    Raises:
+        InputError: a corpus has no recordings or too few rows, or the strategy is unknown.
+    """
+    if output is not None:
+        checkpoint_files.require_own_folder(output)
+    if strategy is not None and strategy not in STRATEGIES:
+        raise InputError(f"there is no strategy {strategy!r:.40}; choose from {', '.join(STRATEGIES)}")
+    budget = budget or Budget()
+    task = Task(
+        _recipe(phrases or checkpoint.read_word_table()),
+        [domain_of(source) for source in sources],
+        domain_of(target),
+        budget,
+    )
+    names = [name for name in STRATEGIES if sources or name in ("scratch", "no-source")]
+    choice = choose(task, names) if strategy is None else _one(task, strategy)
+    provenance = {
+        "trained_on": {MODALITY: [domain.name for domain in (*task.sources, task.target)]},
+        "transfer": choice.chosen.strategy,
+        "seed": budget.seed,
+    }
+    model = choice.chosen.model
+    state = replace(model.state, labels=model.state.all_seen, provenance=provenance)
+    model = model.with_state(state).eval()
+    if output is not None:
+        checkpoint.save(model, output, card=card_of(model, None))
+    return replace(choice, chosen=replace(choice.chosen, model=model))
+
+
+def domain_of(source: Corpus | str | Path) -> Domain:
+    """The speech of a corpus. Raises InputError if it has no recordings that can be read."""
+    corpus = hold_out(as_corpus(source).canonical())
+    corpus = corpus.where(corpus.samples[MODALITY].notna() & corpus.samples["split"].isin(("train", "valid")))
+    features, failures = cached_features(corpus, MODALITY)
+    if not features:
+        reason = f": {next(iter(failures.values()))}" if failures else ""
+        raise InputError(f"{corpus.name} has no recording that can be read{reason}")
+    parts = {
+        split: corpus_rows.annotate(corpus.where(corpus.samples["split"] == split), {MODALITY: features})
+        for split in ("train", "valid")
+    }
+    samples = corpus.samples
+    speakers = dict(zip(samples["id"], samples["speaker"].fillna(samples["id"]), strict=True))
+    return Domain(
+        corpus.name, parts["train"], parts["valid"], {f"{corpus.name}/{row}": name for row, name in speakers.items()}
+    )
+
+
+def _recipe(phrases: PhraseEncoder) -> Recipe:
+    if not isinstance(phrases, WordTable):
+        raise InputError(
+            "transfer of speech needs a word table for the labels; leave phrases out for the one that ships"
+        )
+    modality = recipes.modular_modality(recipes.functionals_modality())
+    return Recipe({MODALITY: modality}, phrases, TrainConfig(max_frames=modality.longest, bf16=False))
+
+
+def _one(task: Task, strategy: str) -> Choice:
+    import pandas as pd
+
+    result = transfer(task, strategy)
+    scores = pd.DataFrame({"mean": [result.score]}, index=pd.Index([strategy], name="strategy"))
+    return Choice(result, scores)
