@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -80,10 +81,15 @@ class ModularEncoder(StatisticsEncoder):
     def network(self, features: Tensor) -> Tensor:
         """`(batch, features_dim)` -> `(batch, embed_dim)`, through the modules of the path."""
         for layer, active in zip(self.layers, self.path, strict=True):
-            features = torch.stack([layer[module](features).relu() for module in active]).sum(dim=0)
+            modules = [cast(nn.ModuleList, layer)[module] for module in active]
+            features = torch.stack([module(features).relu() for module in modules]).sum(dim=0)
         output: Tensor = self.last(self.dropout(features))
         return output
 
     def modules_on(self, path: Path) -> list[nn.Module]:
         """The modules of a path, layer by layer."""
-        return [layer[module] for layer, active in zip(self.layers, path, strict=True) for module in active]
+        return [
+            cast(nn.ModuleList, layer)[module]
+            for layer, active in zip(self.layers, path, strict=True)
+            for module in active
+        ]

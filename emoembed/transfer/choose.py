@@ -44,9 +44,10 @@ def choose(task: Task, strategies: Iterable[str] = tuple(STRATEGIES)) -> Choice:
     rows: dict[str, list[float]] = {}
     for name in names:
         rows[name] = [transfer(replace(task, target=target), name).score for target in divisions]
+    means = {name: float(np.mean(values)) for name, values in rows.items()}
     scores = pd.DataFrame(rows).T.rename(columns=lambda fold: f"fold {fold}").rename_axis("strategy")
-    scores.insert(0, "mean", scores.mean(axis=1))
-    best = max((name for name in names if name not in CONTROLS), key=lambda name: scores.loc[name, "mean"])
+    scores.insert(0, "mean", pd.Series(means))
+    best = max((name for name in names if name not in CONTROLS), key=means.__getitem__)
     return Choice(transfer(task, best), scores)
 
 

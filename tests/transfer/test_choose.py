@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+
+from emoembed.errors import InputError
+from emoembed.prediction.recognizer import Recognizer
+from emoembed.transfer import choose as choosing
+from emoembed.transfer.choose import choose, divide
+from emoembed.transfer.manifest import transfer_corpora
+from emoembed.transfer.pathnet import SearchConfig
+from emoembed.transfer.strategies import Budget, Task, Transferred
+
+SMALL = Budget(steps=40, learning_rate=5e-3, batch_size=16, search=SearchConfig(rounds=3, batches=4, population=4))
+
+
+@pytest.fixture
+def task(modular_recipe, domain):
+    return Task(modular_recipe, (domain("source", 60),), domain("target", 60, 1), SMALL)
+
+
+def test_the_best_on_validation_is_chosen_and_controls_never_are(task, monkeypatch):
+    scores = {"scratch": 0.5, "fine-tune": 0.7, "random-path": 0.9, "no-source": 0.8}
+    monkeypatch.setattr(choosing, "transfer", lambda task, name: Transferred(name, None, scores[name]))
+    result = choose(task, list(scores))
+    assert result.chosen.strategy == "fine-tune"
+    assert result.scores["mean"].to_dict() == pytest.approx(scores)
+
+
+def test_a_small_target_is_divided_by_speakers(task, modular_recipe, domain):
+    parts = divide(task.target)
+    assert len(parts) == 3
+    ids = {row for part in parts for row in part.valid.ids}
+    assert ids == {*task.target.train.ids, *task.target.valid.ids}
+    for part in parts:
+        sides = [{part.speakers[row] for row in rows.ids} for rows in (part.train, part.valid)]
+        assert not sides[0] & sides[1]
+    result = choose(task, ["scratch"])
+    assert list(result.scores.columns) == ["mean", "fold 0", "fold 1", "fold 2"]
+    large = replace(task, target=domain("large", 900, 2))
+    assert list(choose(large, ["scratch"]).scores.columns) == ["mean", "fold 0"]
+
+
+@pytest.fixture
+def speech(corpus_of, tmp_path, monkeypatch, voice):
+    """`speech(name)`: recordings of six speakers; joy is high, anger is low."""
+    monkeypatch.setenv("EMOEMBED_CACHE", str(tmp_path / "cache"))
+
+    def make(name, seed=0):
+        labels = ["joy", "anger"] * 12
+        paths = []
+        for i, label in enumerate(labels):
+            path = tmp_path / f"{name}-{i}.wav"
+            soundfile.write(path, voice(0.6, 260.0 if label == "joy" else 110.0, seed=seed + i), 16_000)
+            paths.append(str(path))
+        corpus = corpus_of([None] * 24, labels, audio=paths, speaker=[f"{name}{i // 4}" for i in range(24)])
+        return replace(corpus, name=name)
+
+    return make
+
+
+def test_speech_is_transferred_between_corpora(speech, tmp_path):
+    result = transfer_corpora(
+        [speech("source")], speech("target", 50), tmp_path / "model", strategy="fine-tune", budget=SMALL
+    )
+    assert result.chosen.report is not None
+    model = Recognizer.from_pretrained(tmp_path / "model").model
+    assert model.state.provenance["trained_on"] == {"audio": ["source", "target"]}
+    assert model.state.provenance["transfer"] == "fine-tune"
+    assert set(model.state.labels) == {"joy", "anger"}
+    answers = Recognizer(model).predict(audio=[str(tmp_path / f"target-{i}.wav") for i in range(8)])
+    assert np.mean([answer.label == ("joy", "anger")[i % 2] for i, answer in enumerate(answers)]) > 0.6
+
+
+def test_wrong_corpora_are_refused(speech, corpus_of, tmp_path):
+    with pytest.raises(InputError, match="there is no strategy 'magic'"):
+        transfer_corpora([], speech("target"), strategy="magic")
+    silent = corpus_of(["x"] * 24, ["joy", "anger"] * 12, audio=[str(tmp_path / "none.wav")] * 24)
+    with pytest.raises(InputError, match="no sound file at"):
+        transfer_corpora([], silent, strategy="scratch")
