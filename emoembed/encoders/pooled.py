@@ -43,6 +43,7 @@ class StatisticsEncoder(Encoder):
     def __init__(self, feature_dim: int, embed_dim: int, settings: StatisticsSettings) -> None:
         super().__init__()
         self.summary, self.overview_share = settings.summary, settings.overview
+        self.feature_dim = feature_dim
         sizes = {"mean": feature_dim, "moments": 2 * feature_dim, "functionals": statistics_dim(feature_dim)}
         self.features_dim = sizes[settings.summary]
         self.standardize = Standardize(feature_dim)
@@ -63,7 +64,12 @@ class StatisticsEncoder(Encoder):
         return joined(self.network(features), self.overview, self.overview_share, features)
 
     def summarize(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Statistics for the network and the ridge map, not yet standardised: `(batch, features_dim)`"""
+        """Statistics for the network and the ridge map, not yet standardised: `(batch, features_dim)`.
+
+        Frames with `features_dim` columns are statistics that were computed before, one row per item.
+        """
+        if frames.shape[2] == self.features_dim != self.feature_dim:
+            return frames[:, 0]
         frames = self.standardize(frames, lengths)
         if self.summary == "functionals":
             return statistics(frames, lengths)

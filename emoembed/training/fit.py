@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.torch import load_file, save_file
 
+from emoembed.encoders.pooled import StatisticsEncoder
 from emoembed.errors import InputError
 from emoembed.labels.phrases import PhraseEncoder
 from emoembed.model.model import EmotionModel
@@ -19,7 +21,7 @@ from emoembed.reading.rows import EmotionData, Excerpts
 from emoembed.training.background import fit_background, with_seen
 from emoembed.training.build import build, set_adapter_strength, transformer_of
 from emoembed.training.calibrate import calibrate, calibrate_jointly
-from emoembed.training.config import Execution
+from emoembed.training.config import Execution, TrainConfig
 from emoembed.training.loop import History, fit
 from emoembed.training.recipes import Recipe, Stage, augment_of
 from emoembed.training.ridge_maps import finish_faces, finished, prepare
@@ -74,9 +76,10 @@ def train(
         model.load_state_dict({**model.state_dict(), **recipe.start})
         sampled_rows = replace(train_rows, inputs=_sample_faces(model, train_rows, recipe.config.seed))
         augmentations = augment_of(recipe.modalities, recipe.augmentation)
+        inputs = [_summarised(model, rows, set(augmentations), recipe.config) for rows in (sampled_rows, valid_rows)]
         for stage in recipe.stages or (Stage(("*",), recipe.config),):
             with only_trained(model, stage.trained):
-                history = fit(model, sampled_rows, valid_rows, stage.config, augment=augmentations, execution=execution)
+                history = fit(model, *inputs, stage.config, augment=augmentations, execution=execution)
         model.to("cpu")
         finish_faces(model, train_rows)
         if weights_file is not None:
@@ -84,6 +87,27 @@ def train(
     if weights_file is not None:
         _read_weights(model, weights_file)
     return finish(model, recipe, train_rows, valid_rows), history
+
+
+@torch.no_grad()
+def _summarised(
+    model: EmotionModel, rows: EmotionData, augmented: Collection[str], config: TrainConfig
+) -> EmotionData:
+    """The rows with functionals in place of frames that are read by them alone and not augmented.
+
+    Functionals take longer than the rest of a training step, so they are computed once.
+    """
+    stores: dict[str, Mapping[str, np.ndarray]] = {}
+    for name, store in rows.inputs.items():
+        encoder = model.modality(name).encoder
+        if not isinstance(encoder, StatisticsEncoder) or encoder.summary != "functionals" or name in augmented:
+            stores[name] = store
+            continue
+        part = replace(rows, inputs={name: store})
+        batches = (np.arange(i, min(i + 64, len(rows))) for i in range(0, len(rows), 64))
+        found = torch.cat([encoder.summarize(*part.batch(batch, config.max_frames)[name]) for batch in batches])
+        stores[name] = {row: values[None] for row, values in zip(rows.ids, found.numpy(), strict=True) if row in store}
+    return replace(rows, inputs=stores)
 
 
 def finish(model: EmotionModel, recipe: Recipe, train_rows: EmotionData, valid_rows: EmotionData) -> EmotionModel:

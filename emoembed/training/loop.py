@@ -83,7 +83,7 @@ def fit(
 def _start_run(model: Scorer, config: TrainConfig, steps: int) -> Run:
     for parameter in model.label_parameters():
         parameter.requires_grad_(not config.lock_labels)
-    optimizer = torch.optim.AdamW(_parameter_groups(model, config), lr=config.learning_rate)
+    optimizer = torch.optim.AdamW(_parameter_groups(model, config), lr=config.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _learning_rate_factor(step / steps, config.warmup)
     )

@@ -100,7 +100,7 @@ def _recipe(phrases: PhraseEncoder) -> Recipe:
     if not isinstance(phrases, WordTable):
         raise InputError("transfer of speech needs a word table for the labels; leave out phrases")
     modality = recipes.modular_modality(recipes.functionals_modality())
-    return Recipe({MODALITY: modality}, phrases, TrainConfig(max_frames=modality.longest, bf16=False))
+    return Recipe({MODALITY: modality}, phrases, TrainConfig(max_frames=modality.longest, bf16=False), augmentation="none")
 
 
 def _one(task: Task, strategy: str) -> Choice:

@@ -259,7 +259,8 @@ def add_path(
     budget = task.budget
     if searched:
         config = replace(budget.search, seed=budget.seed)
-        path = search(model, task.modality, *domain.divided(), config, frozen=frozen)
+        rows = domain.divided() if domain is task.target else (domain.train, domain.valid)
+        path = search(model, task.modality, *rows, config, frozen=frozen)
         steps = budget.steps if budget.search_is_extra else max(1, budget.steps - config.steps)
     else:
         geometry = TournamentConfig(settings.layers, settings.modules, settings.active, seed=budget.seed)
