@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 DATA ?= $(EMOEMBED_DATA)
 
-.PHONY: demo test lint checkpoint report report-full report-dialogue benchmark named-data clean
+.PHONY: demo test lint checkpoint report report-full report-dialogue report-transfer benchmark named-data clean
 
 demo: $(VENV)/demo
 	$(BIN)/python examples/demo.py
@@ -34,6 +34,9 @@ report-full: named-data $(VENV)/test
 
 report-dialogue: named-data $(VENV)/test
 	$(BIN)/python benchmarks/dialogue.py --data "$(DATA)" --split test --parts all
+
+report-transfer: named-data $(VENV)/test
+	$(BIN)/python benchmarks/transfer.py --data "$(DATA)"
 
 named-data:
 	@test -n "$(DATA)" || { echo "name the folder that holds the corpora: make $(firstword $(MAKECMDGOALS)) DATA=DIR"; exit 2; }

@@ -12,9 +12,20 @@ if TYPE_CHECKING:
     from emoembed.prediction.recognizer import Recognizer
     from emoembed.prediction.result import Result
     from emoembed.reading.transcripts import read_transcript
+    from emoembed.transfer.manifest import transfer_corpora
 
 __version__ = "0.1.0"
-__all__ = ["EmoembedError", "EmotionModel", "Label", "Recognizer", "Result", "load", "predict", "read_transcript"]
+__all__ = [
+    "EmoembedError",
+    "EmotionModel",
+    "Label",
+    "Recognizer",
+    "Result",
+    "load",
+    "predict",
+    "read_transcript",
+    "transfer_corpora",
+]
 
 _MODULES = {
     "EmoembedError": "emoembed.errors",
@@ -25,6 +36,7 @@ _MODULES = {
     "load": "emoembed.prediction.public",
     "predict": "emoembed.prediction.public",
     "read_transcript": "emoembed.reading.transcripts",
+    "transfer_corpora": "emoembed.transfer.manifest",
 }
 
 

@@ -90,9 +90,7 @@ def train(
 
 
 @torch.no_grad()
-def _summarised(
-    model: EmotionModel, rows: EmotionData, augmented: Collection[str], config: TrainConfig
-) -> EmotionData:
+def _summarised(model: EmotionModel, rows: EmotionData, augmented: Collection[str], config: TrainConfig) -> EmotionData:
     """The rows with functionals in place of frames that are read by them alone and not augmented.
 
     Functionals take longer than the rest of a training step, so they are computed once.

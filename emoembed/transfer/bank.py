@@ -109,7 +109,7 @@ class PathBank:
         return replace(self, entries={**self.entries, name: entry}, modules=modules)
 
     def _require_fit(self, task: Task) -> None:
-        if task.recipe.phrases is not self.phrases:
+        if _fingerprint(task.recipe.phrases) != _fingerprint(self.phrases):
             raise InputError("the recipe has another phrase encoder than the bank; use that of the bank")
         for name, entry in self.entries.items():
             modality = entry.config.modalities.get(task.modality)

@@ -55,19 +55,13 @@ def transfer_corpora(
         checkpoint_files.require_own_folder(output)
     if strategy is not None and strategy not in STRATEGIES:
         raise InputError(f"there is no strategy {strategy!r:.40}; choose from {', '.join(STRATEGIES)}")
-    budget = budget or Budget()
-    task = Task(
-        _recipe(phrases or checkpoint.read_word_table()),
-        [domain_of(source) for source in sources],
-        domain_of(target),
-        budget,
-    )
+    task = speech_task(sources, target, phrases=phrases, budget=budget)
     names = [name for name in STRATEGIES if sources or name in ("scratch", "no-source")]
     choice = choose(task, names) if strategy is None else _one(task, strategy)
     provenance = {
         "trained_on": {MODALITY: [domain.name for domain in (*task.sources, task.target)]},
         "transfer": choice.chosen.strategy,
-        "seed": budget.seed,
+        "seed": task.budget.seed,
     }
     model = choice.chosen.model
     state = replace(model.state, labels=model.state.all_seen, provenance=provenance)
@@ -75,6 +69,21 @@ def transfer_corpora(
     if output is not None:
         checkpoint.save(model, output, card=card_of(model, None))
     return replace(choice, chosen=replace(choice.chosen, model=model))
+
+
+def speech_task(
+    sources: Sequence[Corpus | str | Path],
+    target: Corpus | str | Path,
+    *,
+    phrases: PhraseEncoder | None = None,
+    budget: Budget | None = None,
+) -> Task:
+    """The task of carrying source corpora of speech to a target corpus, for one strategy or for a `PathBank`.
+
+    The arguments and errors are those of `transfer_corpora`.
+    """
+    recipe = _recipe(phrases or checkpoint.read_word_table())
+    return Task(recipe, [domain_of(source) for source in sources], domain_of(target), budget or Budget())
 
 
 def domain_of(source: Corpus | str | Path) -> Domain:
@@ -100,7 +109,9 @@ def _recipe(phrases: PhraseEncoder) -> Recipe:
     if not isinstance(phrases, WordTable):
         raise InputError("transfer of speech needs a word table for the labels; leave out phrases")
     modality = recipes.modular_modality(recipes.functionals_modality())
-    return Recipe({MODALITY: modality}, phrases, TrainConfig(max_frames=modality.longest, bf16=False), augmentation="none")
+    return Recipe(
+        {MODALITY: modality}, phrases, TrainConfig(max_frames=modality.longest, bf16=False), augmentation="none"
+    )
 
 
 def _one(task: Task, strategy: str) -> Choice:

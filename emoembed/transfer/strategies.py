@@ -67,6 +67,21 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class TrainedSources:
+    """What strategies take from the sources.
+
+    Attributes:
+        model: the model of the sources together.
+        modules: name -> weight of the modules of the sources' paths.
+        paths: source -> its path.
+    """
+
+    model: EmotionModel
+    modules: Mapping[str, Tensor]
+    paths: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
 class Task:
     """What is transferred: from which domains, to which, with which recipe and budget.
 
@@ -74,6 +89,7 @@ class Task:
         recipe: recipe of the target, with an encoder of modules. All strategies use it.
         sources: the source domains, in order.
         target: the target domain.
+        trained: what was trained on the sources before, for many targets; by default it is trained anew.
     """
 
     recipe: Recipe
@@ -81,6 +97,7 @@ class Task:
     target: Domain
     budget: Budget = field(default_factory=Budget)
     execution: Execution = field(default_factory=Execution)
+    trained: TrainedSources | None = None
 
     @property
     def modality(self) -> str:
@@ -112,11 +129,17 @@ Strategy = Callable[[Task], Transferred]
 
 def source_model(task: Task) -> EmotionModel:
     """The model of the sources together, from which the plain strategies start."""
-    if not task.sources:
-        raise InputError("this strategy needs a source corpus; give one, or choose scratch or no-source")
+    _require_sources(task)
+    if task.trained is not None:
+        return task.trained.model
     rows, valid = (join([getattr(source, part) for source in task.sources]) for part in ("train", "valid"))
     recipe = replace(task.recipe, config=task.budget.config(len(rows)))
     return train(recipe, rows, valid, execution=task.execution)[0]
+
+
+def train_sources(task: Task) -> TrainedSources:
+    """Train what the strategies take from the sources."""
+    return TrainedSources(source_model(task), *_paths_of_sources(task))
 
 
 def scratch(task: Task) -> Transferred:
@@ -164,17 +187,17 @@ def soup(task: Task) -> Transferred:
 
 def pathnet(task: Task) -> Transferred:
     """A path for each source, then one for the target, which may use the frozen modules of the sources."""
-    return _by_paths("pathnet", task, task.sources, searched=True)
+    return _by_paths("pathnet", task, sources=True, searched=True)
 
 
 def random_path_strategy(task: Task) -> Transferred:
     """As `pathnet`, but the path of the target is drawn at random: a control of the search."""
-    return _by_paths("random-path", task, task.sources, searched=False)
+    return _by_paths("random-path", task, sources=True, searched=False)
 
 
 def no_source(task: Task) -> Transferred:
     """As `pathnet`, but without a source: a control of the transfer."""
-    return _by_paths("no-source", task, (), searched=True)
+    return _by_paths("no-source", task, sources=False, searched=True)
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -225,15 +248,30 @@ def _trained(name: str, task: Task, recipe: Recipe) -> Transferred:
     return Transferred(name, model, validation_score(model, task.target.valid))
 
 
-def _by_paths(name: str, task: Task, sources: Sequence[Domain], *, searched: bool) -> Transferred:
+def _by_paths(name: str, task: Task, *, sources: bool, searched: bool) -> Transferred:
     """Give each source a path and freeze its modules; then give the target a path and train it."""
+    modules, paths = _paths_of_sources(task) if sources else ({}, {})
+    model, path = add_path(task, task.target, modules, searched=searched)
+    score = validation_score(model, task.target.valid)
+    return Transferred(name, model, score, None, {**paths, task.target.name: path})
+
+
+def _paths_of_sources(task: Task) -> tuple[Mapping[str, Tensor], Mapping[str, Path]]:
+    """Name -> weight of the modules of the sources' paths, and source -> path. Each source gets its path in turn."""
+    _require_sources(task)
+    if task.trained is not None:
+        return task.trained.modules, task.trained.paths
     modules: dict[str, Tensor] = {}
     paths: dict[str, Path] = {}
-    for domain in (*sources, task.target):
-        model, path = add_path(task, domain, modules, searched=searched or domain is not task.target)
-        paths[domain.name] = path
-        modules |= modules_of(model, task.modality, path)
-    return Transferred(name, model, validation_score(model, task.target.valid), None, paths)
+    for source in task.sources:
+        model, paths[source.name] = add_path(task, source, modules)
+        modules |= modules_of(model, task.modality, paths[source.name])
+    return modules, paths
+
+
+def _require_sources(task: Task) -> None:
+    if not task.sources:
+        raise InputError("this strategy needs a source corpus; give one, or choose scratch or no-source")
 
 
 def add_path(

@@ -52,7 +52,9 @@ def test_a_trained_context_is_a_gru_over_the_earlier_turns(trained, turns):
         weight.copy_(getattr(trained.gru, f"{name}_l0"))
     hidden = torch.zeros(7)
     for turn, changed in zip(turns[:4], (0.0, 0.0, 1.0, 0.0), strict=True):
-        hidden = cell(trained.inputs["text"](turn["text"]) + trained.missing["audio"] + changed * trained.changed, hidden)
+        hidden = cell(
+            trained.inputs["text"](turn["text"]) + trained.missing["audio"] + changed * trained.changed, hidden
+        )
     mean = torch.stack([turn["text"] for turn in turns[:4]]).mean(dim=0)
     moved = turns[4]["text"] + trained.strength["text"] * mean + trained.outputs["text"].weight @ hidden
     torch.testing.assert_close(

@@ -1,0 +1,194 @@
+"""Transfer between corpora of speech or of facial action units, by every strategy, on equal terms."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from emoembed import corpora, metrics
+from emoembed.model import checkpoint
+from emoembed.model.config import ModalityConfig
+from emoembed.reading import corpus_rows, voice_and_face
+from emoembed.reading.rows import EmotionData
+from emoembed.training import recipes
+from emoembed.training.config import TrainConfig
+from emoembed.training.loop import predict_logits
+from emoembed.training.recipes import Recipe
+from emoembed.transfer import strategies
+from emoembed.transfer.domain import Domain
+from emoembed.transfer.strategies import Budget, Task
+
+FOLDS = {"emodb": 5, "ravdess": 4}
+ACTORS = "ravdess action units"
+NEVER_TRAINED = ("boredom", "calm")
+
+
+NOT_COUNTED = ", search not counted"
+WAYS = (*strategies.STRATEGIES, *(f"{name}{NOT_COUNTED}" for name in ("pathnet", "no-source")))
+"""Strategies. Those that search a path come twice: the steps of the search count, or they are additional."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Sources and a target."""
+
+    sources: tuple[str, ...]
+    target: str
+
+    @property
+    def name(self) -> str:
+        return f"{' + '.join(self.sources)} -> {self.target}"
+
+
+SPEECH = (
+    Pair(("ravdess",), "emodb"),
+    Pair(("tess",), "emodb"),
+    Pair(("ravdess", "tess"), "emodb"),
+    Pair(("emodb",), "ravdess"),
+)
+FACES = Pair(("one half of the actors",), "the other half")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a corpus in one modality, with their speakers."""
+
+    name: str
+    data: EmotionData
+    speakers: Mapping[str, str]
+
+    def of(self, names: Sequence[str]) -> EmotionData:
+        """The rows of some speakers."""
+        return self.data.rows(np.array([self.speakers[row] in names for row in self.data.ids]))
+
+    @property
+    def names(self) -> list[str]:
+        """The speakers, in a fixed random order."""
+        names = sorted({self.speakers[row] for row in self.data.ids})
+        return [names[i] for i in np.random.default_rng(0).permutation(len(names))]
+
+    def without(self, labels: Sequence[str]) -> Rows:
+        """The rows without those of some labels."""
+        return replace(self, data=self.data.without(labels))
+
+
+def read(name: str, data: Path) -> Rows:
+    """The recordings of a corpus."""
+    corpus = corpora.load(name, data).canonical()
+    speakers = zip(corpus.samples["id"], corpus.samples["speaker"], strict=True)
+    return Rows(name, corpus_rows.audio_data(corpus), {f"{corpus.name}/{row}": str(who) for row, who in speakers})
+
+
+def read_faces(data: Path) -> tuple[list[Rows], tuple[str, ...]]:
+    """The action units of each half of RAVDESS's actors, and the names of the action units."""
+    both, columns = voice_and_face.read_both(data)
+    rows = voice_and_face.only(both, "video")
+    rows = rows.rows(np.array([row in rows.inputs["video"] for row in rows.ids]))
+    speakers = read("ravdess", data).speakers
+    actors = Rows(ACTORS, rows, speakers)
+    halves = actors.names[::2], actors.names[1::2]
+    names = (*FACES.sources, FACES.target)
+    return [Rows(name, actors.of(half), speakers) for name, half in zip(names, halves, strict=True)], columns
+
+
+def source_of(rows: Rows) -> Domain:
+    """A source: a quarter of its speakers, at least one, chooses the best epoch."""
+    names = rows.names
+    valid = names[: max(1, len(names) // 4)]
+    return Domain(rows.name, rows.of(names[len(valid) :]), rows.of(valid), rows.speakers)
+
+
+def target_of(rows: Rows, seed: int, share: float) -> tuple[Domain, EmotionData]:
+    """A share of a target, and its test rows. Each seed tests the next group of speakers and validates on another."""
+    names, folds = rows.names, FOLDS.get(rows.name, 4)
+    test, valid = names[seed % folds :: folds], names[(seed + 1) % folds :: folds]
+    train = [name for name in names if name not in (*test, *valid)]
+    domain = Domain(rows.name, rows.of(train), rows.of(valid), rows.speakers)
+    return domain.share_of(share), rows.of(test)
+
+
+def task_of(sources: Sequence[Domain], target: Domain, modality: ModalityConfig, budget: Budget) -> Task:
+    """The task of a modality of statistics, without augmentation."""
+    modular = recipes.modular_modality(modality)
+    config = TrainConfig(max_frames=modular.longest, bf16=False)
+    recipe = Recipe({target.modality: modular}, checkpoint.read_word_table(), config, augmentation="none")
+    return Task(recipe, tuple(sources), target, budget)
+
+
+def measure(task: Task, way: str, rate: float, test: EmotionData, unseen: Sequence[str] = ()) -> dict[str, float]:
+    """One transfer: validation score, measures on test rows, the share of frozen modules that are used, seconds.
+
+    Args:
+        task: the sources and the target.
+        way: one of `WAYS`.
+        rate: the learning rate.
+        test: the test rows.
+        unseen: labels that were not trained on.
+    """
+    strategy = way.removesuffix(NOT_COUNTED)
+    task = replace(task, budget=replace(task.budget, learning_rate=rate, search_is_extra=way.endswith(NOT_COUNTED)))
+    begin = time.perf_counter()
+    found = strategies.transfer(task, strategy)
+    seconds = time.perf_counter() - begin
+    labels = tuple(label for label in test.labels if label not in unseen)
+    logits = predict_logits(found.model, test, labels)["fused"]
+    true = test.targets[:, [test.labels.index(label) for label in labels]]
+    known = (true == 1).any(axis=1)
+    answers, right = logits[known].argmax(axis=1), true[known].argmax(axis=1)
+    bears = np.eye(len(labels), dtype=bool)
+    facts = {
+        "validation": found.score,
+        "UAR": metrics.uar(answers, right),
+        "macro F1": metrics.macro_f1(bears[answers], bears[right]),
+        "reused": _reused(found),
+        "seconds": seconds,
+    }
+    for label in unseen:
+        column = test.labels.index(label)
+        scores = predict_logits(found.model, test, (*labels, label))["fused"]
+        relative = scores[:, -1] - scores[:, :-1].max(axis=1)
+        with_label = test.targets[:, column] == 1
+        facts["AUC"] = metrics.auc(relative, with_label)
+        facts["AP"] = metrics.average_precision(relative, with_label)
+    return facts
+
+
+def _reused(found: strategies.Transferred) -> float:
+    """Share of the target's path that goes through modules of sources; NaN without a source's path."""
+    if len(found.paths) < 2:
+        return float("nan")
+    *sources, target = (strategies.places_of(path) for path in found.paths.values())
+    return len(target & frozenset().union(*sources)) / len(target)
+
+
+def chosen_rates(table: pd.DataFrame) -> pd.DataFrame:
+    """Of each transfer, the row of the learning rate with the best validation score."""
+    keys = ["pair", "share", "seed", "strategy"]
+    return table.loc[table.groupby(keys, sort=False)["validation"].idxmax()]
+
+
+def differences(table: pd.DataFrame, other: str, column: str = "UAR", level: float = 0.95) -> pd.DataFrame:
+    """By how much each strategy is above another, paired by seed, with a t interval: `pair, share, strategy` rows."""
+    rows = []
+    for (pair, share), part in table.groupby(["pair", "share"], sort=False):
+        wide = part.pivot(index="seed", columns="strategy", values=column)
+        for name in wide.columns.drop(other):
+            gain = (wide[name] - wide[other]).dropna()
+            half = float(stats.t.ppf((1 + level) / 2, len(gain) - 1) * gain.std() / len(gain) ** 0.5)
+            mean = float(gain.mean())
+            row = {
+                "pair": pair,
+                "share": share,
+                "strategy": name,
+                "mean": mean,
+                "low": mean - half,
+                "high": mean + half,
+            }
+            rows.append(row)
+    return pd.DataFrame(rows)

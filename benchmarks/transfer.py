@@ -1,0 +1,130 @@
+"""Compare strategies of transfer between corpora (`make report-transfer`).
+
+The parts: speech between RAVDESS, TESS and EMO-DB; action units between actors of RAVDESS; and the AUC of boredom and
+calm, which are never trained on. Speakers are either for training, for validation or for test. Each strategy is run
+with several learning rates, and the validation rows choose one. Each result is written at once, so a stopped run goes
+on.
+
+    python benchmarks/transfer.py --data DIR --parts speech faces zero-shot
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+from studies import transfer
+from studies.transfer import FACES, NEVER_TRAINED, SPEECH, Pair, Rows
+
+from emoembed.evaluation.report import Report, write
+from emoembed.model.config import ModalityConfig
+from emoembed.reading.cache import cache_folder
+from emoembed.training import recipes
+from emoembed.transfer.strategies import Budget, train_sources
+
+SHARES = (0.05, 0.1, 0.25, 1.0)
+RATES = (3e-4, 1e-3, 3e-3)
+PARTS = ("speech", "faces", "zero-shot")
+
+
+class Results:
+    """The table of all transfers, written to a file row by row."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
+        keys = ["pair", "share", "seed", "strategy", "rate"]
+        self.done = set(self.table[keys].itertuples(index=False, name=None)) if len(self.table) else set()
+
+    def add(self, key: tuple[str, float, int, str, float], facts: dict[str, float]) -> None:
+        """Add one transfer."""
+        row = dict(zip(("pair", "share", "seed", "strategy", "rate"), key, strict=True)) | facts
+        self.table = pd.concat([self.table, pd.DataFrame([row])], ignore_index=True)
+        self.done.add(key)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.file.with_suffix(".tmp")
+        self.table.to_csv(temporary, index=False)
+        temporary.replace(self.file)
+
+
+def run(
+    results: Results,
+    pair: Pair,
+    rows: dict[str, Rows],
+    modality: ModalityConfig,
+    seed: int,
+    shares: tuple[float, ...],
+    unseen: tuple[str, ...] = (),
+) -> None:
+    """All strategies and learning rates of one pair and one seed."""
+    name = pair.name + "".join(f", {label} unseen" for label in unseen)
+    keys = [(name, share, seed, way, rate) for share in shares for way in transfer.WAYS for rate in RATES]
+    if results.done.issuperset(keys):
+        return
+    sources = [transfer.source_of(rows[source].without(unseen)) for source in pair.sources]
+    whole, seen = rows[pair.target], rows[pair.target].without(unseen)
+    task = transfer.task_of(sources, transfer.target_of(seen, seed, 1.0)[0], modality, Budget(seed=seed))
+    task = replace(task, trained=train_sources(task))
+    for key in keys:
+        if key not in results.done:
+            _, share, _, way, rate = key
+            target, (_, test) = transfer.target_of(seen, seed, share)[0], transfer.target_of(whole, seed, 1.0)
+            results.add(key, transfer.measure(replace(task, target=target), way, rate, test, unseen))
+
+
+def report_of(part: str, results: Results, seeds: int) -> Report:
+    """The tables of a part."""
+    table = transfer.chosen_rates(results.table)
+    facts = {"seeds": seeds, "learning rates": ", ".join(f"{rate:g}" for rate in RATES)}
+    report = Report(f"Transfer between corpora, {part}", facts)
+    measures = ["AUC", "AP"] if part == "zero-shot" else ["UAR", "macro F1"]
+    for pair, found in table.groupby("pair", sort=False):
+        for measure in measures:
+            wide = found.pivot_table(index="strategy", columns="share", values=measure, sort=False)
+            report.tables[f"{pair}, {measure} in per cent"] = 100 * wide
+        gains = transfer.differences(found, "scratch", measures[0])
+        numbers = 100 * gains[["mean", "low", "high"]]
+        cells = ["{:+.1f} ({:+.1f} to {:+.1f})".format(*row) for row in numbers.itertuples(index=False, name=None)]
+        wide = gains.assign(cell=cells).pivot(index="strategy", columns="share", values="cell")
+        report.tables[f"{pair}, {measures[0]} above scratch"] = wide
+    used = table.groupby("strategy", sort=False)[["reused", "seconds"]].mean()
+    report.tables["share of places that use modules of sources, and seconds of a transfer"] = used
+    return report
+
+
+def main() -> None:
+    """Run the parts and write their reports."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--shares", nargs="+", type=float, default=list(SHARES), help="shares of the target's rows")
+    parser.add_argument("--output", type=Path, default=Path("docs/report"), help="folder for the reports")
+    parser.add_argument("--work", type=Path, default=cache_folder() / "transfer", help="folder for the results")
+    parser.add_argument("--threads", type=int, default=2)
+    parsed = parser.parse_args()
+    torch.set_num_threads(parsed.threads)
+    shares = tuple(parsed.shares)
+    speech = {name: transfer.read(name, parsed.data) for name in ("ravdess", "tess", "emodb")}
+    for part in parsed.parts:
+        results = Results(parsed.work / f"{part}.csv")
+        for seed in range(parsed.seeds):
+            if part == "faces":
+                halves, columns = transfer.read_faces(parsed.data)
+                rows = {half.name: half for half in halves}
+                run(results, FACES, rows, recipes.action_unit_modality(columns), seed, shares)
+            for pair in SPEECH if part == "speech" else ():
+                run(results, pair, speech, recipes.functionals_modality(), seed, shares)
+            for pair in (SPEECH[2], SPEECH[3]) if part == "zero-shot" else ():
+                unseen = tuple(label for label in NEVER_TRAINED if label in speech[pair.target].data.labels)
+                run(results, pair, speech, recipes.functionals_modality(), seed, (shares[-1],), unseen)
+            report = report_of(part, results, seed + 1)
+            write(report, parsed.output / f"transfer-{part}")
+        print(report.markdown())
+
+
+if __name__ == "__main__":
+    main()

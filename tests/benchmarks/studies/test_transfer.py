@@ -1,0 +1,93 @@
+"""The study of transfer: divisions by speaker, paired differences, and one small transfer."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from studies import transfer
+
+from emoembed.model.config import ModalityConfig
+from emoembed.encoders.pooled import PooledSettings
+from emoembed.labels.projections import LabelParts
+from emoembed.reading.rows import EmotionData
+from emoembed.transfer.pathnet import SearchConfig
+from emoembed.transfer.strategies import Budget, train_sources
+
+LABELS = ("joy", "anger", "boredom")
+COLUMNS = tuple("abcdef")
+SMALL = Budget(steps=40, learning_rate=5e-3, search=SearchConfig(rounds=3, batches=2, population=4))
+
+
+def rows_of(name, speakers=10, each=12):
+    generator = np.random.default_rng(0)
+    ids = [f"{name}/{who}-{i}" for who in range(speakers) for i in range(each)]
+    true = np.arange(len(ids)) % len(LABELS)
+    centres = 2 * np.random.default_rng(1).standard_normal((len(LABELS), len(COLUMNS)))
+    values = centres[true] + 0.5 * generator.standard_normal((len(ids), len(COLUMNS)))
+    store = {row: value[None].astype(np.float32) for row, value in zip(ids, values, strict=True)}
+    targets = np.eye(len(LABELS), dtype=np.float32)[true]
+    data = EmotionData(tuple(ids), {"video": store}, LABELS, targets, np.zeros(len(ids), bool))
+    return transfer.Rows(name, data, {row: row.split("/")[1].split("-")[0] for row in ids})
+
+
+def test_every_speaker_tests_once_in_a_round_of_seeds_and_never_trains_then():
+    rows = rows_of("emodb")
+    tested = []
+    for seed in range(transfer.FOLDS["emodb"]):
+        domain, test = transfer.target_of(rows, seed, 1.0)
+        groups = [{rows.speakers[row] for row in part.ids} for part in (domain.train, domain.valid, test)]
+        assert [len(group) for group in groups] == [6, 2, 2]
+        assert len(set.union(*groups)) == 10
+        tested += sorted(groups[2])
+    assert sorted(tested) == sorted(rows.names)
+
+
+def test_a_smaller_share_is_a_part_of_a_larger_one():
+    few, more = (transfer.target_of(rows_of("emodb", each=30), 0, share)[0] for share in (0.1, 0.5))
+    assert set(few.train.ids) < set(more.train.ids)
+    assert set(few.valid.ids) < set(more.valid.ids)
+
+
+def test_a_source_of_two_speakers_trains_on_one():
+    domain = transfer.source_of(rows_of("tess", speakers=2))
+    assert {domain.speakers[row] for row in domain.train.ids}.isdisjoint(
+        domain.speakers[row] for row in domain.valid.ids
+    )
+
+
+@pytest.mark.parametrize("way", ["fine-tune", "pathnet", "pathnet, search not counted", "scratch"])
+def test_a_transfer_is_measured_also_for_a_label_never_trained_on(way):
+    source, target = rows_of("tess", speakers=2), rows_of("emodb")
+    modality = ModalityConfig("units", "pooled", 24, COLUMNS, PooledSettings(), LabelParts(vad_share=0.5))
+    seen = target.without(("boredom",))
+    sources = [transfer.source_of(source.without(("boredom",)))]
+    task = transfer.task_of(sources, transfer.target_of(seen, 0, 1.0)[0], modality, SMALL)
+    trained = train_sources(task)
+    test = transfer.target_of(target, 0, 1.0)[1]
+    facts = transfer.measure(transfer.replace(task, trained=trained), way, 5e-3, test, ("boredom",))
+    assert facts["UAR"] > 0.8
+    assert 0 <= facts["AUC"] <= 1
+    assert np.isnan(facts["reused"]) == (way in ("fine-tune", "scratch"))
+
+
+def test_the_validation_rows_choose_the_learning_rate():
+    table = pd.DataFrame(
+        {
+            "pair": "a -> b",
+            "share": 1.0,
+            "seed": [0, 0, 1, 1],
+            "strategy": "scratch",
+            "rate": [0.1, 0.2, 0.1, 0.2],
+            "validation": [0.5, 0.6, 0.8, 0.7],
+            "UAR": [0.9, 0.1, 0.2, 0.8],
+        }
+    )
+    assert list(transfer.chosen_rates(table)["UAR"]) == [0.1, 0.2]
+
+
+def test_differences_are_paired_by_seed():
+    seeds = np.repeat([0, 1, 2], 2)
+    table = pd.DataFrame({"pair": "a -> b", "share": 1.0, "seed": seeds, "strategy": ["scratch", "soup"] * 3})
+    table["UAR"] = [0.1, 0.2, 0.5, 0.6, 0.8, 0.9]
+    (row,) = transfer.differences(table, "scratch").itertuples()
+    assert row.strategy == "soup"
+    assert (row.mean, row.low, row.high) == pytest.approx((0.1, 0.1, 0.1))
