@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from studies import transfer
 
-from emoembed.model.config import ModalityConfig
 from emoembed.encoders.pooled import PooledSettings
 from emoembed.labels.projections import LabelParts
+from emoembed.model.config import ModalityConfig
 from emoembed.reading.rows import EmotionData
 from emoembed.transfer.pathnet import SearchConfig
 from emoembed.transfer.strategies import Budget, train_sources
