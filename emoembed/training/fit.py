@@ -76,10 +76,12 @@ def train(
         model.load_state_dict({**model.state_dict(), **recipe.start})
         sampled_rows = replace(train_rows, inputs=_sample_faces(model, train_rows, recipe.config.seed))
         augmentations = augment_of(recipe.modalities, recipe.augmentation)
-        inputs = [_summarised(model, rows, set(augmentations), recipe.config) for rows in (sampled_rows, valid_rows)]
+        inputs, valid_inputs = (
+            _summarised(model, rows, set(augmentations), recipe.config) for rows in (sampled_rows, valid_rows)
+        )
         for stage in recipe.stages or (Stage(("*",), recipe.config),):
             with only_trained(model, stage.trained):
-                history = fit(model, *inputs, stage.config, augment=augmentations, execution=execution)
+                history = fit(model, inputs, valid_inputs, stage.config, augment=augmentations, execution=execution)
         model.to("cpu")
         finish_faces(model, train_rows)
         if weights_file is not None:
