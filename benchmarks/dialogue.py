@@ -52,6 +52,7 @@ class Asked:
     turn_seeds: int
     context_seeds: int
     cache: Path
+    corpora: Sequence[str] = (HOME, *OTHERS)
 
     @property
     def base(self) -> EmotionModel:
@@ -98,7 +99,7 @@ def measures_of(name: str, labels: Sequence[str]) -> dict[str, Measure]:
 def zero_shot(asked: Asked) -> Report:
     """A model that saw no label of the corpus."""
     report = Report(f"Dialogues, no label of the corpus seen, {asked.split} split", {"split": asked.split})
-    for name in (HOME, *OTHERS):
+    for name in asked.corpora:
         talks = asked.talks(name)
         report.tables[name] = dialogue.zero_shot(
             asked.model_for(name), talks, asked.split, measures_of(name, talks.labels)
@@ -112,7 +113,7 @@ def trained(asked: Asked) -> Report:
     report = Report(
         f"Dialogues, trained, {asked.split} split", {**facts, "models of MELD's and DailyDialog's turns": 1}
     )
-    for name in (HOME, *OTHERS):
+    for name in asked.corpora:
         found: dict[str, list[Answers]] = {ALONE: [], MEAN: [], GRU: []}
         for seed in range(asked.turn_seeds if name == HOME else 1):
             turns = asked.turns(name, seed)
@@ -266,6 +267,7 @@ def main() -> None:
     parser.add_argument("--model", default="base", help="checkpoint that training starts from")
     parser.add_argument("--split", choices=("valid", "test"), default="valid", help="rows to score")
     parser.add_argument("--parts", nargs="+", default=["zero-shot"], choices=(*PARTS, "all"))
+    parser.add_argument("--corpora", nargs="+", default=[HOME, *OTHERS], help="of the parts zero-shot and trained")
     parser.add_argument("--turn-seeds", type=int, default=3, help="models of single turns")
     parser.add_argument("--context-seeds", type=int, default=10, help="contexts of each of them")
     parser.add_argument("--output", type=Path, default=Path("docs/report"), help="folder for the reports")
@@ -279,6 +281,7 @@ def main() -> None:
         parsed.turn_seeds,
         parsed.context_seeds,
         parsed.cache or cache_folder() / "dialogue",
+        parsed.corpora,
     )
     for name in PARTS if "all" in parsed.parts else parsed.parts:
         report = PARTS[name](asked)
