@@ -10,18 +10,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 GOALS = (ROOT / "docs/goals.md").read_text()
-FIGURE = re.compile(r"\b\d\.\d{3}\b")
+FIGURE = re.compile(r"\b\d\.\d{3}\b|\b\d\d\.\d\b(?! %)")
 ROWS = re.findall(r"^\|(.+)\| \[[\w-]+\]\(docs/report/([\w-]+)/report\.md\) \|$", README, re.MULTILINE)
 
 
 def numbers(content):
-    """Every number of a report, to three places."""
+    """Every number of a report, to three places, and to one as percentages are written."""
     if isinstance(content, dict):
         return set().union(*map(numbers, content.values()))
     if isinstance(content, list):
         return set().union(*map(numbers, content))
     if isinstance(content, float):
-        return {f"{content:.3f}"}
+        return {f"{content:.3f}", f"{content:.1f}"}
     return set(FIGURE.findall(content)) if isinstance(content, str) else set()
 
 
