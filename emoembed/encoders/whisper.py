@@ -1,0 +1,88 @@
+"""The first layers of Whisper's encoder (Radford et al. 2022, MIT), which read log-mel frames of speech.
+
+They were trained on 680,000 hours of speech from many people, rooms and lines. So their mean and deviation over a
+recording tell emotions apart for people, rooms and languages that the training recordings do not have.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from emoembed.encoders.layers import padding_mask
+
+BANDS = 80
+DEFAULT: dict[str, Any] = {
+    "d_model": 384,
+    "encoder_layers": 2,
+    "encoder_attention_heads": 6,
+    "encoder_ffn_dim": 1536,
+    "max_source_positions": 1500,
+}
+"""The first two of the four layers of `openai/whisper-tiny.en`, as keys of its `config.json`."""
+LEVEL = -25.0
+"""Level in dB to which each recording is brought: the mean power of its bands and frames."""
+DEPTH = 80.0
+"""Bands this many dB below the loudest one are at the floor, as in Whisper."""
+
+
+class WhisperLayers(nn.Module):
+    """Two convolutions, positions and the first layers of Whisper's encoder. They are never trained here.
+
+    Args:
+        config: keys of Whisper's `config.json`, see `DEFAULT`.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__()
+        from transformers import WhisperConfig
+        from transformers.models.whisper.modeling_whisper import WhisperEncoder
+
+        whisper_config = WhisperConfig(**config, num_mel_bins=BANDS, dropout=0.0, attention_dropout=0.0)
+        whisper_config._attn_implementation = "sdpa"
+        encoder = WhisperEncoder(whisper_config)
+        self.conv1, self.conv2, self.layers = encoder.conv1, encoder.conv2, encoder.layers
+        self.embed_positions = encoder.embed_positions
+        self.dim: int = whisper_config.d_model
+        self.longest: int = 2 * whisper_config.max_source_positions
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> WhisperLayers:
+        """Stay in evaluation mode."""
+        return super().train(False)
+
+    def forward(self, decibels: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """States of the last layer `(batch, states, dim)` and their numbers `(batch,)`: one state for two frames.
+
+        Padding has no influence. The level of a recording has none, apart from the floor of its frames.
+
+        Args:
+            decibels: log-mel frames in dB, `(batch, time, 80)`, 100 a second. Frames after `longest` are not read.
+            lengths: numbers of frames, `(batch,)`.
+        """
+        decibels, lengths = decibels[:, : self.longest], lengths.clamp(max=self.longest)
+        mask = padding_mask(lengths, decibels.shape[1])[..., None]
+        frames = _normalised(decibels.float(), mask).masked_fill(~mask, 0.0).transpose(1, 2)
+        counts = (lengths + 1) // 2
+        # the convolutions read past the end of a recording: zeros, as if it were alone in its batch
+        frames = gelu(self.conv1(frames)).masked_fill(~mask.transpose(1, 2), 0.0)
+        states = gelu(self.conv2(frames)).transpose(1, 2)
+        states = states + self.embed_positions.weight[: states.shape[1]]
+        is_state = padding_mask(counts, states.shape[1])
+        hidden = torch.zeros_like(is_state, dtype=states.dtype).masked_fill(~is_state, torch.finfo(states.dtype).min)
+        for layer in self.layers:
+            found = layer(states, hidden[:, None, None, :].expand(-1, 1, states.shape[1], -1))
+            states = cast(Tensor, found[0] if isinstance(found, tuple) else found)
+        return states, counts
+
+
+def _normalised(decibels: Tensor, mask: Tensor) -> Tensor:
+    """Frames as Whisper reads them, from log-mel in dB: the level is set, and the depth limited."""
+    power = (10.0 ** (decibels / 10.0)).masked_fill(~mask, 0.0)
+    mean = power.sum(dim=(1, 2), keepdim=True) / (mask.sum(dim=(1, 2), keepdim=True) * decibels.shape[2]).clamp(min=1)
+    scaled = decibels - 10.0 * mean.clamp(min=1e-20).log10() + LEVEL
+    loudest = scaled.masked_fill(~mask, -torch.inf).amax(dim=(1, 2), keepdim=True)
+    return (torch.maximum(scaled, loudest - DEPTH) / 10.0 + 4.0) / 4.0
