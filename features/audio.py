@@ -22,11 +22,11 @@ CANCELLED = 0.1  # times the level of the loudest channel: if the mix is quieter
 LOUDEST = 8.0  # for float samples: clipped or resampled sound may exceed 1; unscaled integers exceed this
 MOST_CHANNELS = 32
 RATES = (4_000, 400_000)  # Hz; any other rate is a mistake, such as a rate in kilohertz
-N_MELS = 64
+N_MELS = 80  # as in Whisper
 F0_RANGE = (65.0, 500.0)  # Hz: from a low male voice to a shouting female voice
 F0_WINDOW = 640  # samples: 40 ms, a little more than two periods of the lowest F0
 F0_HOP = 2 * HOP  # F0 is the slowest column to compute, so it is estimated 50 times a second and repeated
-FLOOR_DB = -80.0  # quieter bands are set to this level
+FLOOR_DB = -110.0  # quieter bands are set to this level
 TRIM_DB = 40.0  # leading and trailing frames this far below the loudest frame are silence
 CLICK = 7  # frames: a running median of this width removes clicks, which are shorter than half of it
 VOICED = 0.5  # minimum periodicity of a voiced frame
@@ -76,9 +76,9 @@ def speech(
     end: float | None = None,
     limit: float | None = None,
 ) -> Features:
-    """Compute the `speech` features of a sound: `(time, 68)` at 100 frames a second, trimmed to the speech.
+    """Compute the `speech` features of a sound: `(time, 84)` at 100 frames a second, trimmed to the speech.
 
-    Columns: 64 log-mel bands (dB, 0 at full scale), `f0` (semitones above 55 Hz; 0 where unvoiced), `voicing`
+    Columns: 80 log-mel bands (dB), `f0` (semitones above 55 Hz; 0 where unvoiced), `voicing`
     (normalised autocorrelation at the period of F0, 0 to 1), `energy` (dB) and `tilt` (dB, mean of the lower half of
     the mel bands minus mean of the upper half). The arguments and errors are those of `read_audio`.
     `speech_check.no_speech` checks whether the sound is speech at all.
@@ -113,7 +113,7 @@ def spoken_part(mel: np.ndarray, columns: np.ndarray) -> tuple[int, int]:
     short, so neither changes the result. If nothing is voiced (a whisper), only the loudness decides.
 
     Args:
-        mel: `(time, 64)` in dB.
+        mel: `(time, 80)` in dB.
         columns: the prosody of the same recording, `(time, 4)`.
     """
     loudness = mel.max(axis=1)
@@ -143,7 +143,10 @@ def _smoothed(loudness: np.ndarray) -> np.ndarray:
 
 
 def log_mel(samples: np.ndarray) -> Features:
-    """64 log-mel bands in dB, `(samples,)` at 16 kHz -> `(1 + samples // 160, 64)`, at least -80 dB."""
+    """The 80 log-mel bands of Whisper, in dB: `(samples,)` at 16 kHz -> `(1 + samples // 160, 80)`, at least -110 dB.
+
+    The power of a band is divided by its width (Slaney's norm).
+    """
     import librosa
 
     if len(samples) < WINDOW:
@@ -151,20 +154,16 @@ def log_mel(samples: np.ndarray) -> Features:
     power = librosa.feature.melspectrogram(
         y=samples,
         sr=SAMPLING_RATE,
-        n_fft=512,
-        win_length=WINDOW,
+        n_fft=WINDOW,
         hop_length=HOP,
         n_mels=N_MELS,
-        fmin=50,
-        fmax=7600,
-        norm=None,
     )
     decibels = 10.0 * np.log10(np.maximum(power.T, 10 ** (FLOOR_DB / 10)))
     return Features(decibels.astype(np.float32), LOG_MEL)
 
 
 def prosody(samples: np.ndarray, mel: np.ndarray) -> np.ndarray:
-    """F0, voicing, energy and spectral tilt: samples `(samples,)` and their log-mel `(time, 64)` -> `(time, 4)`.
+    """F0, voicing, energy and spectral tilt: samples `(samples,)` and their log-mel `(time, 80)` -> `(time, 4)`.
 
     YIN estimates F0 (de Cheveigné & Kawahara 2002). The periodicity is then measured in the signal at the period of F0,
     because `librosa.yin` does not return it and `librosa.pyin` is thirty times slower.

@@ -30,7 +30,7 @@ MACHINE = (0.35, 5.0)
 below these dB, is a machine such as an engine."""
 CLIPPED = 1e-3
 """A recording is clipped if at least this share of its samples is in flat peaks."""
-HIGH_BAND, NARROW = 52, 36.0
+HIGH_BAND, NARROW = 65, 45.0
 """`HIGH_BAND` is the first mel band above 4.2 kHz. In narrow-band sound, all bands from it on are at least `NARROW` dB
 quieter than the loudest band."""
 
@@ -52,8 +52,8 @@ class Voice:
 
 
 def voice(values: np.ndarray) -> Voice:
-    """Measure a recording from its `speech` features `(time, 68)`."""
-    f0, voicing, energy = values[:, 64], values[:, 65], values[:, 66]
+    """Measure a recording from its `speech` features `(time, 84)`."""
+    f0, voicing, energy, _ = values[:, -4:].T
     frames = np.flatnonzero(voicing > 0.5)
     runs = [run for run in np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1) if len(run) >= 4]
     # YIN estimates every other frame; the frames between repeat the estimate
@@ -68,14 +68,14 @@ def voice(values: np.ndarray) -> Voice:
 
 
 def no_speech(values: np.ndarray) -> str | None:
-    """The reason why a recording is not speech, from its `speech` features `(time, 68)`; None if it may be speech.
+    """The reason why a recording is not speech, from its `speech` features `(time, 84)`; None if it may be speech.
 
     Speech has pauses and voiced stretches. Its pitch varies, but neither in jumps nor in steps. Noise has no pitch, or
     its pitch jumps. The pitch of a machine or an instrument stays constant for a while, or its sound has no pauses.
     """
     measures = voice(values)
     if measures.voiced < FEWEST_VOICED:
-        has_no_pitch = not (values[:, 65] > 0.5).any() or measures.held <= 0.9
+        has_no_pitch = not (values[:, -3] > 0.5).any() or measures.held <= 0.9
         return None if measures.loudness >= WHISPERED and has_no_pitch else "no part of it is voiced"
     if measures.loudness < STEADY:
         return "its loudness is constant"
@@ -88,7 +88,7 @@ def no_speech(values: np.ndarray) -> str | None:
 
 
 def high_band(mel: np.ndarray) -> float:
-    """How much quieter the bands above 4.2 kHz are than the loudest band, in dB; from log-mel `(time, 64)`."""
+    """How much quieter the bands above 4.2 kHz are than the loudest band, in dB; from log-mel `(time, 80)`."""
     loudness = np.quantile(mel.max(axis=1), 0.95)
     return float(loudness - np.quantile(mel[:, HIGH_BAND:].max(axis=1), 0.95))
 
@@ -110,7 +110,7 @@ def clipping(samples: np.ndarray) -> Note | None:
 
 
 def narrow_band(mel: np.ndarray) -> Note | None:
-    """A note if a recording, as log-mel `(time, 64)`, has no sound above 4 kHz."""
+    """A note if a recording, as log-mel `(time, 80)`, has no sound above 4 kHz."""
     if high_band(mel) < NARROW:
         return None
     return Note("band-limited", "audio", "no sound above 4 kHz, like a telephone call; answers are less reliable")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from emoembed.encoders.base import Encoder, Settings
 from emoembed.encoders.layers import Standardize, joined
 from emoembed.encoders.ridge import RidgeMap
 from emoembed.encoders.statistics import moments, statistics, statistics_dim
+from emoembed.encoders.whisper import BANDS, DEFAULT, WhisperLayers
 
 SUMMARY_NOISE = 0.1
 """Standard deviation of the noise that training adds to the standardised statistics."""
@@ -22,8 +23,10 @@ class StatisticsSettings(Settings):
     """What an encoder of statistics reads."""
 
     dropout: float = 0.3
-    summary: Literal["mean", "moments", "functionals"] = "mean"
-    """Statistics of each column: mean; mean and standard deviation (`moments`); or functionals (`statistics`)."""
+    summary: Literal["mean", "moments", "functionals", "whisper"] = "mean"
+    """Statistics of each column: mean; mean and standard deviation (`moments`); functionals (`statistics`); or moments
+    of the states of Whisper's first layers (`whisper`), which read the first 80 columns."""
+    whisper: dict[str, Any] | None = None  # configuration of these layers; None: `whisper.DEFAULT`
     overview: float = 0.0  # share of a ridge map on the same statistics; see `layers.joined`
 
 
@@ -44,8 +47,9 @@ class StatisticsEncoder(Encoder):
         super().__init__()
         self.summary, self.overview_share = settings.summary, settings.overview
         self.feature_dim = feature_dim
+        self.whisper = WhisperLayers(settings.whisper or DEFAULT) if settings.summary == "whisper" else None
         sizes = {"mean": feature_dim, "moments": 2 * feature_dim, "functionals": statistics_dim(feature_dim)}
-        self.features_dim = sizes[settings.summary]
+        self.features_dim = 2 * self.whisper.dim if self.whisper else sizes[settings.summary]
         self.standardize = Standardize(feature_dim)
         self.overview = RidgeMap(self.features_dim, embed_dim)
 
@@ -70,6 +74,9 @@ class StatisticsEncoder(Encoder):
         """
         if frames.shape[2] == self.features_dim != self.feature_dim:
             return frames[:, 0]
+        if self.whisper is not None:
+            with torch.no_grad():
+                return torch.cat(moments(*self.whisper(frames[..., :BANDS], lengths)), dim=1)
         frames = self.standardize(frames, lengths)
         if self.summary == "functionals":
             return statistics(frames, lengths)

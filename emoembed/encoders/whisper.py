@@ -6,6 +6,8 @@ recording tell emotions apart for people, rooms and languages that the training 
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from emoembed.encoders.layers import padding_mask
+from emoembed.errors import CheckpointError
 
 BANDS = 80
 DEFAULT: dict[str, Any] = {
@@ -86,3 +89,42 @@ def _normalised(decibels: Tensor, mask: Tensor) -> Tensor:
     scaled = decibels - 10.0 * mean.clamp(min=1e-20).log10() + LEVEL
     loudest = scaled.masked_fill(~mask, -torch.inf).amax(dim=(1, 2), keepdim=True)
     return (torch.maximum(scaled, loudest - DEPTH) / 10.0 + 4.0) / 4.0
+
+
+def read_whisper(
+    name: str | Path, *, layers: int = 2, offline: bool = False
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Configuration and weights of Whisper's first layers, from a hub id or a local folder. No code of it is run.
+
+    Args:
+        name: a hub id such as `openai/whisper-tiny.en`, or a folder with `config.json` and `model.safetensors`.
+        layers: the number of layers.
+        offline: never use the network.
+
+    Raises:
+        CheckpointError: there is no such model, it is no Whisper of 80 bands, or it has fewer layers.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+    from transformers.utils.hub import cached_file
+
+    local = offline or Path(name).is_dir()
+    try:
+        found = [cached_file(str(name), file, local_files_only=local) for file in ("config.json", "model.safetensors")]
+        config = json.loads(Path(str(found[0])).read_text(encoding="utf-8"))
+        weights = load_file(str(found[1]))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(
+            f"no Whisper at {name!s}: give a folder with config.json and model.safetensors, or a hub id when online"
+        ) from error
+    if config.get("model_type") != "whisper" or config.get("num_mel_bins") != BANDS:
+        raise CheckpointError(f"{name!s} is no Whisper of {BANDS} bands; take one such as openai/whisper-tiny.en")
+    if config["encoder_layers"] < layers:
+        raise CheckpointError(f"{name!s} has {config['encoder_layers']} layers; {layers} are needed")
+    own = {**{key: config[key] for key in DEFAULT}, "encoder_layers": layers}
+    by_name = {key.rpartition("encoder.")[2]: value.float() for key, value in weights.items() if "encoder." in key}
+    wanted = WhisperLayers(own).state_dict()
+    missing = [key for key in wanted if key not in by_name or by_name[key].shape != wanted[key].shape]
+    if missing:
+        raise CheckpointError(f"{name!s} lacks weights of Whisper's encoder: {', '.join(missing[:3])}")
+    return own, {key: by_name[key] for key in wanted}

@@ -100,7 +100,11 @@ def _summarised(model: EmotionModel, rows: EmotionData, augmented: Collection[st
     stores: dict[str, Mapping[str, np.ndarray]] = {}
     for name, store in rows.inputs.items():
         encoder = model.modality(name).encoder
-        if not isinstance(encoder, StatisticsEncoder) or encoder.summary != "functionals" or name in augmented:
+        if (
+            not isinstance(encoder, StatisticsEncoder)
+            or encoder.summary not in ("functionals", "whisper")
+            or name in augmented
+        ):
             stores[name] = store
             continue
         part = replace(rows, inputs={name: store})

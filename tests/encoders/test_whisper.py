@@ -1,9 +1,13 @@
 """Whisper's first layers: what they return, and what has no influence on it."""
 
+import json
+
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from emoembed.encoders.whisper import BANDS, DEPTH, WhisperLayers
+from emoembed.encoders.whisper import BANDS, DEPTH, WhisperLayers, read_whisper
+from emoembed.errors import CheckpointError
 
 TINY = {"d_model": 16, "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 32}
 
@@ -64,3 +68,52 @@ def test_nothing_is_trained(layers):
     layers.train()
     assert not layers.training
     assert not any(weight.requires_grad for weight in layers.parameters())
+
+
+@pytest.fixture
+def published(tmp_path):
+    """A tiny Whisper with three encoder layers and a decoder, as transformers saves it."""
+    from transformers import WhisperConfig, WhisperModel
+
+    config = WhisperConfig(
+        **{**TINY, "encoder_layers": 3},
+        max_source_positions=40,
+        num_mel_bins=BANDS,
+        decoder_layers=1,
+        decoder_attention_heads=2,
+        decoder_ffn_dim=32,
+        vocab_size=60,
+        pad_token_id=0,
+        bos_token_id=0,
+        eos_token_id=0,
+        decoder_start_token_id=0,
+    )
+    model = WhisperModel(config)
+    model.save_pretrained(tmp_path)
+    return tmp_path, model
+
+
+def test_the_first_layers_of_a_published_model_are_read(published):
+    folder, model = published
+    config, weights = read_whisper(folder)
+    layers = WhisperLayers(config)
+    layers.load_state_dict(weights)
+    assert config["encoder_layers"] == 2
+    assert torch.equal(layers.layers[1].fc1.weight, model.encoder.layers[1].fc1.weight)
+    assert torch.equal(layers.conv1.weight, model.encoder.conv1.weight)
+
+
+def test_what_is_no_such_whisper_is_refused(published, tmp_path):
+    folder, _ = published
+    with pytest.raises(CheckpointError, match="has 3 layers; 4 are needed"):
+        read_whisper(folder, layers=4)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_mel_bins": 128}))
+    with pytest.raises(CheckpointError, match="no Whisper of 80 bands"):
+        read_whisper(folder)
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file({"encoder.conv1.weight": torch.zeros(2)}, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match="lacks weights"):
+        read_whisper(folder)
+    with pytest.raises(CheckpointError, match="no Whisper at"):
+        read_whisper(tmp_path / "nowhere", offline=True)
