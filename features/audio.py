@@ -84,12 +84,18 @@ def speech(
     `speech_check.no_speech` checks whether the sound is speech at all.
     """
     samples, notes = _read(source, sampling_rate, start, end, limit)
+    features = speech_of(samples)
+    return Features(features.values, SPEECH, (*notes, *features.notes))
+
+
+def speech_of(samples: np.ndarray) -> Features:
+    """The `speech` features of samples `(samples,)` at 16 kHz."""
     mel = log_mel(samples).values
     columns = prosody(samples, mel)
     first_frame, end_frame = spoken_part(mel, columns)
     values = np.concatenate([mel[first_frame:end_frame], columns[first_frame:end_frame]], axis=1)
     band_note = speech_check.narrow_band(values[:, :N_MELS])
-    return Features(values.astype(np.float32), SPEECH, (*notes, band_note) if band_note else notes)
+    return Features(values.astype(np.float32), SPEECH, (band_note,) if band_note else ())
 
 
 def waveform(

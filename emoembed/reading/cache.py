@@ -13,11 +13,11 @@ from typing import Literal
 import numpy as np
 
 from emoembed.corpora.corpus import Corpus
-from emoembed.features import audio
+from emoembed.features import audio, channels
 from emoembed.features.feature_set import Features
 from emoembed.features.store import FeatureStore, extract
 
-REVISION = 2
+REVISION = 3
 """Increase it when a change to the features makes the cached features stale."""
 
 LOOKED_AT, MOST_FACES = 300.0, 3000
@@ -47,6 +47,14 @@ def spans(corpus: Corpus, modality: str) -> Iterator[tuple[str, Span]]:
         if path is not None:
             part = (None, None) if own_file else (_seconds(start), _seconds(end))
             yield row, (path, *part, side)
+
+
+def read_copy(span: Span, copy: int) -> Features:
+    """Speech features of a recording through another channel, which the number of the copy decides."""
+    path, start, end, _ = span
+    samples = audio.read_audio(path, start=start, end=end, limit=LOOKED_AT)
+    seed = int.from_bytes(hashlib.sha256(f"{copy} {len(samples)} {samples.sum():.6f}".encode()).digest()[:8])
+    return audio.speech_of(channels.other_channel(samples, np.random.default_rng(seed)))
 
 
 def read_span(modality: str, span: Span, *, whole: bool = False) -> Features:
@@ -79,18 +87,20 @@ def extract_features(
 
 
 def cached_features(
-    corpus: Corpus, modality: str, cache: Path | None = None, *, progress: bool = False
+    corpus: Corpus, modality: str, cache: Path | None = None, *, progress: bool = False, copy: int = 0
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """A corpus's features by row id, and the errors of the other rows by row id.
 
     The cache key consists of the file, the part and the modification time. So a changed file is read again, and two
-    manifests with the same name do not share features by mistake.
+    manifests with the same name do not share features by mistake. `copy` is the number of a copy of the recordings
+    through other channels (`channels.other_channel`); 0 for the recordings themselves.
     """
     keys = {row: (_key(span), span) for row, span in spans(corpus, modality)}
-    folder = (cache or cache_folder()) / "features" / f"{corpus.name}-{modality}"
+    name = f"{corpus.name}-{modality}-{copy}" if copy else f"{corpus.name}-{modality}"
+    folder = (cache or cache_folder()) / "features" / name
     items = list(dict(keys.values()).items())
     store = extract(
-        items, lambda span: read_span(modality, span), folder, dtype="float16", progress=progress and len(items) > 99
+        items, lambda span: read_copy(span, copy) if copy else read_span(modality, span), folder, dtype="float16", progress=progress and len(items) > 99
     )
     failures = store.failures
     features = {row: store[key] for row, (key, _) in keys.items() if key in store}

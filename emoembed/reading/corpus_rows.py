@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from emoembed.errors import InputError
 from emoembed.features.readable import readable
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder
 from emoembed.reading.cache import cached_features
-from emoembed.reading.rows import EmotionData
+from emoembed.reading.rows import EmotionData, join
 
 
 def annotate(corpus: Corpus, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> EmotionData:
@@ -64,9 +65,19 @@ def tokens(corpus: Corpus, phrases: SentenceEncoder) -> dict[str, np.ndarray]:
     }
 
 
-def audio_data(corpus: Corpus, cache: Path | None = None) -> EmotionData:
-    """Rows with speech features, which are extracted once and cached."""
-    return annotate(corpus, {"audio": cached_features(corpus, "audio", cache, progress=True)[0]})
+def audio_data(corpus: Corpus, cache: Path | None = None, copies: int = 0) -> EmotionData:
+    """Rows with speech features. Rows whose recording cannot be read are left out.
+
+    Each recording is followed by `copies` of it through other channels. Their ids end in `@` and a number.
+    """
+    parts = [annotate(corpus, {"audio": cached_features(corpus, "audio", cache, copy=n)[0]}) for n in range(copies + 1)]
+    return join([parts[0], *(_renamed(part, f"@{number}") for number, part in enumerate(parts[1:], start=1))])
+
+
+def _renamed(rows: EmotionData, suffix: str) -> EmotionData:
+    """The rows with a suffix at their ids."""
+    inputs = {name: {f"{row}{suffix}": values for row, values in store.items()} for name, store in rows.inputs.items()}
+    return replace(rows, ids=tuple(f"{row}{suffix}" for row in rows.ids), inputs=inputs)
 
 
 def video_data(corpus: Corpus, cache: Path | None = None) -> EmotionData:
