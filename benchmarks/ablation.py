@@ -92,7 +92,7 @@ def measure(
                     seed,
                     base=base,
                     training=training,
-                    augmentation=variant.augmentation,
+                    augmented=variant.augmented,
                     strength=variant.strength,
                 )
                 model = held_out.train_without(one, unseen, recipe)

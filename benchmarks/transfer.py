@@ -117,10 +117,10 @@ def main() -> None:
                 rows = {half.name: half for half in halves}
                 run(results, FACES, rows, recipes.action_unit_modality(columns), seed, shares)
             for pair in SPEECH if part == "speech" else ():
-                run(results, pair, speech, recipes.functionals_modality(), seed, shares)
+                run(results, pair, speech, recipes.audio_modality(), seed, shares)
             for pair in (SPEECH[2], SPEECH[3]) if part == "zero-shot" else ():
                 unseen = tuple(label for label in NEVER_TRAINED if label in speech[pair.target].data.labels)
-                run(results, pair, speech, recipes.functionals_modality(), seed, (shares[-1],), unseen)
+                run(results, pair, speech, recipes.audio_modality(), seed, (shares[-1],), unseen)
             report = report_of(part, results, seed + 1)
             write(report, parsed.output / f"transfer-{part}")
         print(report.markdown())

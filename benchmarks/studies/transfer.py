@@ -114,10 +114,10 @@ def target_of(rows: Rows, seed: int, share: float) -> tuple[Domain, EmotionData]
 
 
 def task_of(sources: Sequence[Domain], target: Domain, modality: ModalityConfig, budget: Budget) -> Task:
-    """The task of a modality of statistics, without augmentation."""
+    """The task of a modality of statistics."""
     modular = recipes.modular_modality(modality)
     config = TrainConfig(max_frames=modular.longest, bf16=False)
-    recipe = Recipe({target.modality: modular}, checkpoint.read_word_table(), config, augmentation="none")
+    recipe = Recipe({target.modality: modular}, checkpoint.read_word_table(), config)
     return Task(recipe, tuple(sources), target, budget)
 
 

@@ -163,7 +163,6 @@ def other_corpus(
     *,
     seeds: int = 1,
     modality: ModalityConfig | None = None,
-    augmentation: str = "usual",
     cache: Path | None = None,
 ) -> pd.DataFrame:
     """All rows of a corpus of speech, by models of the other ones: as they are, and attuned to it without labels.
@@ -176,7 +175,6 @@ def other_corpus(
         asked: the corpus that is scored.
         seeds: trainings.
         modality: what reads speech, by default what the recipe has for so many recordings.
-        augmentation: how training batches are changed, a key of `recipes.AUGMENTATIONS`.
         cache: the folder in which models and features are kept.
     """
     fold = speech_without(asked, base, data, cache)
@@ -188,7 +186,7 @@ def other_corpus(
     training = held_out.training_of(fold, seen=True)
     found = []
     for seed in range(seeds):
-        recipe = held_out.recipe_of(fold, (), seed, base=base, training=training, augmentation=augmentation)
+        recipe = held_out.recipe_of(fold, (), seed, base=base, training=training)
         model = held_out.train_without(fold, (), recipe, cache=cache)
         at_home = {"as it is": None, "attuned": np.zeros(len(rows), int), "attuned, each speaker": speakers}
         for way, groups in at_home.items():
@@ -209,9 +207,9 @@ def speech_without(asked: str, base: EmotionModel, data: Path, cache: Path | Non
     corpus = corpora.load("ravdess", data).canonical()
     others = [name for name in AUDIO_CORPORA if name not in (asked, "ravdess")]
     own = as_fold(f"speech-without-{asked}", "audio", corpus, corpus_rows.audio_data(corpus, cache), {})
-    train = join([own.train, *(corpus_rows.audio_data(corpora.load(name, data).canonical(), cache) for name in others)])
-    modality = recipes.speech_modality(len(train))
-    return replace(own, train=train, modalities={"audio": modality}, phrases=phrases_for("audio", base))
+    parts = [corpus.split("train"), *(corpora.load(name, data).canonical() for name in others)]
+    train = join([corpus_rows.audio_data(part, cache, corpus_rows.COPIES) for part in parts])
+    return replace(own, train=train, modalities={"audio": recipes.audio_modality()}, phrases=phrases_for("audio", base))
 
 
 def _attuned(model: EmotionModel, rows: EmotionData, groups: np.ndarray | None) -> np.ndarray:

@@ -87,7 +87,7 @@ def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path) -> E
     """Train the speech encoder on RAVDESS actors 1-16, TESS and EMO-DB, with early stopping on RAVDESS actors 17-20."""
     ravdess = corpora.load("ravdess", data)
     parts = [ravdess.split("train"), *(corpora.load(name, data) for name in AUDIO_CORPORA if name != "ravdess")]
-    rows = join([corpus_rows.audio_data(part) for part in parts])
+    rows = join([corpus_rows.audio_data(part, copies=corpus_rows.COPIES) for part in parts])
     valid = corpus_rows.audio_data(ravdess.split("valid"))
     return trained("audio", recipes.audio_modality(), rows, valid, untrained, seed, work)
 

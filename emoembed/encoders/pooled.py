@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from emoembed.encoders.base import Encoder, Settings
 from emoembed.encoders.layers import Standardize, joined
 from emoembed.encoders.ridge import RidgeMap
-from emoembed.encoders.statistics import moments, statistics, statistics_dim
+from emoembed.encoders.statistics import moments
 from emoembed.encoders.whisper import BANDS, DEFAULT, WhisperLayers
 
 SUMMARY_NOISE = 0.1
@@ -23,9 +23,9 @@ class StatisticsSettings(Settings):
     """What an encoder of statistics reads."""
 
     dropout: float = 0.3
-    summary: Literal["mean", "moments", "functionals", "whisper"] = "mean"
-    """Statistics of each column: mean; mean and standard deviation (`moments`); functionals (`statistics`); or moments
-    of the states of Whisper's first layers (`whisper`), which read the first 80 columns."""
+    summary: Literal["mean", "moments", "whisper"] = "mean"
+    """Statistics of each column: mean; mean and standard deviation (`moments`); or moments of the states of Whisper's
+    first layers (`whisper`), which read the first 80 columns."""
     whisper: dict[str, Any] | None = None  # configuration of these layers; None: `whisper.DEFAULT`
     overview: float = 0.0  # share of a ridge map on the same statistics; see `layers.joined`
 
@@ -48,9 +48,9 @@ class StatisticsEncoder(Encoder):
         self.summary, self.overview_share = settings.summary, settings.overview
         self.feature_dim = feature_dim
         self.whisper = WhisperLayers(settings.whisper or DEFAULT) if settings.summary == "whisper" else None
-        sizes = {"mean": feature_dim, "moments": 2 * feature_dim, "functionals": statistics_dim(feature_dim)}
+        sizes = {"mean": feature_dim, "moments": 2 * feature_dim}
         self.features_dim = 2 * self.whisper.dim if self.whisper else sizes[settings.summary]
-        self.standardize = Standardize(feature_dim)
+        self.standardize = None if self.whisper else Standardize(feature_dim)
         self.overview = RidgeMap(self.features_dim, embed_dim)
 
     def network(self, features: Tensor) -> Tensor:
@@ -77,9 +77,8 @@ class StatisticsEncoder(Encoder):
         if self.whisper is not None:
             with torch.no_grad():
                 return torch.cat(moments(*self.whisper(frames[..., :BANDS], lengths)), dim=1)
-        frames = self.standardize(frames, lengths)
-        if self.summary == "functionals":
-            return statistics(frames, lengths)
+        if self.standardize is not None:
+            frames = self.standardize(frames, lengths)
         mean, deviation = moments(frames, lengths)
         return mean if self.summary == "mean" else torch.cat([mean, deviation], dim=1)
 

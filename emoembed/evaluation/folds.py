@@ -81,13 +81,16 @@ def make_fold(
     """
     kind = kind_of(corpus)
     if isinstance(corpus, FeatureCorpus):
-        text = modality_config("text", base, 0) if reads_texts(corpus) else None
+        text = modality_config("text", base) if reads_texts(corpus) else None
         rows, modalities = feature_data(corpus, phrases, text, drop_emotion_columns=drop_emotion_columns)
     else:
         make = {"audio": corpus_rows.audio_data, "video": corpus_rows.video_data}
         rows = corpus_rows.text_data(corpus, phrases) if kind == "text" else make[kind](corpus, cache)
-        modalities = {kind: modality_config(kind, base, int((corpus.samples["split"] == "train").sum()))}
-    return replace(as_fold(name, kind, corpus, rows, modalities), phrases=phrases)
+        modalities = {kind: modality_config(kind, base)}
+    fold = replace(as_fold(name, kind, corpus, rows, modalities), phrases=phrases)
+    if kind == "audio":
+        fold = replace(fold, train=corpus_rows.audio_data(corpus.split("train"), cache, copies=corpus_rows.COPIES))
+    return fold
 
 
 def kind_of(corpus: Corpus) -> str:
@@ -143,11 +146,11 @@ def parse_unseen(unseen: str | Sequence[str], labels: Sequence[str]) -> list[tup
     return [names]
 
 
-def modality_config(modality: str, base: EmotionModel, rows: int) -> ModalityConfig:
-    """The configuration of one modality for this number of training rows. Text uses the trunk of `base`."""
+def modality_config(modality: str, base: EmotionModel) -> ModalityConfig:
+    """The configuration of one modality. Text uses the trunk of `base`."""
     if modality == "text":
         return recipes.text_modality(base.config.modalities["text"].trunk_config)
-    return recipes.speech_modality(rows) if modality == "audio" else recipes.video_modality()
+    return recipes.audio_modality() if modality == "audio" else recipes.video_modality()
 
 
 def phrases_for(modality: str, base: EmotionModel) -> PhraseEncoder:

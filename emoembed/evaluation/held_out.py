@@ -89,7 +89,7 @@ def recipe_of(
     *,
     base: EmotionModel,
     training: TrainConfig | None = None,
-    augmentation: str = "usual",
+    augmented: bool = True,
     strength: float | None = None,
 ) -> Recipe:
     """The recipe for the models of a fold, with or without held-out emotions.
@@ -100,7 +100,7 @@ def recipe_of(
         seed: seed of the training.
         base: text models start from its untrained sentence encoder. Its label space embeds the labels of raw media.
         training: settings in place of `training_of`.
-        augmentation: how training batches are augmented, a key of `recipes.AUGMENTATIONS`.
+        augmented: whether training batches of faces are changed at random.
         strength: strength of the text adapters. The default is `UNSEEN_STRENGTH` with held-out emotions, else 1.
     """
     phrases = fold.phrases or phrases_for(fold.kind, base)
@@ -110,7 +110,7 @@ def recipe_of(
         phrases,
         replace(training or training_of(fold), seed=seed),
         base=base if phrases is base.phrases else None,
-        augmentation=augmentation,
+        augmented=augmented,
         strength=(default_strength if strength is None else strength) if fold.kind == "text" else None,
     )
 
@@ -124,7 +124,7 @@ def _ridge_rows(fold: Fold, unseen: Sequence[str]) -> EmotionData | None:
 
 def name_of(fold: Fold, unseen: Sequence[str], recipe: Recipe) -> str:
     """The cache name of a model: its fold, and a fingerprint of the data, the settings and the unseen emotions."""
-    return f"{fold.name}-{_fingerprint(fold, unseen, recipe.config, recipe.phrases, recipe.augmentation)}"
+    return f"{fold.name}-{_fingerprint(fold, unseen, recipe.config, recipe.phrases, recipe.augmented)}"
 
 
 def training_of(fold: Fold, *, seen: bool = False) -> TrainConfig:
@@ -141,14 +141,14 @@ def training_of(fold: Fold, *, seen: bool = False) -> TrainConfig:
 
 
 def _fingerprint(
-    fold: Fold, unseen: Sequence[str], config: TrainConfig, phrases: PhraseEncoder, augmentation: str = "usual"
+    fold: Fold, unseen: Sequence[str], config: TrainConfig, phrases: PhraseEncoder, augmented: bool = True
 ) -> str:
     revision = max(recipes.REVISION[name] for name in fold.modalities)
     described = [sorted(unseen), asdict(config), hash_of(fold.train), hash_of(fold.valid), revision]
     described += [(*label.prompts(), label.sounds, label.looks, label.vad) for label in map(find, fold.train.labels)]
     described += [_checksum_of_rows(fold.train), _checksum_of_rows(fold.valid), _checksum_of_phrases(phrases)]
     described += [{name: asdict(modality) for name, modality in fold.modalities.items()}]
-    described += [] if augmentation == "usual" else [augmentation]
+    described += [] if augmented else ["not augmented"]
     described += [fold.method, mtee.REVISION] if fold.method != "emoembed" else []
     described += [hash_of(fold.ridge_rows), _checksum_of_rows(fold.ridge_rows)] if fold.ridge_rows is not None else []
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]

@@ -12,7 +12,6 @@ from emoembed.encoders.faces import FaceEncoder
 from emoembed.encoders.modular import ModularEncoder
 from emoembed.encoders.pooled import PooledEncoder
 from emoembed.encoders.recurrent import RecurrentEncoder, WordEncoder
-from emoembed.encoders.spectrogram import SpectrogramEncoder
 from emoembed.encoders.transformer import TransformerEncoder, TransformerSettings
 from emoembed.errors import CheckpointError, InputError
 from emoembed.labels.projections import LabelParts
@@ -24,7 +23,6 @@ USUAL = Settings()
 MODALITIES = ("text", "audio", "video")
 ENCODERS: dict[str, type[Encoder]] = {
     "recurrent": RecurrentEncoder,
-    "spectrogram": SpectrogramEncoder,
     "face": FaceEncoder,
     "pooled": PooledEncoder,
     "modular": ModularEncoder,

@@ -100,7 +100,11 @@ def cached_features(
     folder = (cache or cache_folder()) / "features" / name
     items = list(dict(keys.values()).items())
     store = extract(
-        items, lambda span: read_copy(span, copy) if copy else read_span(modality, span), folder, dtype="float16", progress=progress and len(items) > 99
+        items,
+        lambda span: read_copy(span, copy) if copy else read_span(modality, span),
+        folder,
+        dtype="float16",
+        progress=progress and len(items) > 99,
     )
     failures = store.failures
     features = {row: store[key] for row, (key, _) in keys.items() if key in store}

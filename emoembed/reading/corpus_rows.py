@@ -65,6 +65,10 @@ def tokens(corpus: Corpus, phrases: SentenceEncoder) -> dict[str, np.ndarray]:
     }
 
 
+COPIES = 2
+"""Copies of each training recording through other channels."""
+
+
 def audio_data(corpus: Corpus, cache: Path | None = None, copies: int = 0) -> EmotionData:
     """Rows with speech features. Rows whose recording cannot be read are left out.
 

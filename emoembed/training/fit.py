@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -11,21 +11,25 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from emoembed.encoders.pooled import StatisticsEncoder
 from emoembed.errors import InputError
 from emoembed.labels.phrases import PhraseEncoder
+from emoembed.model import checkpoint
 from emoembed.model.model import EmotionModel
 from emoembed.reading.media import Pixels
-from emoembed.reading.rows import EmotionData, Excerpts
+from emoembed.reading.rows import EmotionData, Excerpts, collate
 from emoembed.training.background import fit_background, with_seen
 from emoembed.training.build import build, set_adapter_strength, transformer_of
 from emoembed.training.calibrate import calibrate, calibrate_jointly
-from emoembed.training.config import Execution, TrainConfig
+from emoembed.training.config import Execution
 from emoembed.training.loop import History, fit
 from emoembed.training.recipes import Recipe, Stage, augment_of
 from emoembed.training.ridge_maps import finish_faces, finished, prepare
 
+SHIPPED = "base"
+"""The checkpoint that holds Whisper's layers."""
 FACES_OF_A_CLIP = {"faces": 8, "pixels": 2}
 """Number of faces per clip, sampled anew in each epoch. A step holds all faces of a batch in memory, and a transformer
 needs the most memory per face, so it gets fewer."""
@@ -70,18 +74,17 @@ def train(
         TrainingError: training has diverged.
     """
     model = untrained(recipe)
+    train_rows, valid_rows = summarised(model, train_rows), summarised(model, valid_rows)
+    ridge_rows = None if ridge_rows is None else summarised(model, ridge_rows)
     history = History()
     if weights_file is None or not weights_file.is_file():
         prepare(model, train_rows, ridge_rows, recipe.config.max_frames)
         model.load_state_dict({**model.state_dict(), **recipe.start})
         sampled_rows = replace(train_rows, inputs=_sample_faces(model, train_rows, recipe.config.seed))
-        augmentations = augment_of(recipe.modalities, recipe.augmentation)
-        inputs, valid_inputs = (
-            _summarised(model, rows, set(augmentations), recipe.config) for rows in (sampled_rows, valid_rows)
-        )
+        augmentations = augment_of(recipe.modalities) if recipe.augmented else {}
         for stage in recipe.stages or (Stage(("*",), recipe.config),):
             with only_trained(model, stage.trained):
-                history = fit(model, inputs, valid_inputs, stage.config, augment=augmentations, execution=execution)
+                history = fit(model, sampled_rows, valid_rows, stage.config, augment=augmentations, execution=execution)
         model.to("cpu")
         finish_faces(model, train_rows)
         if weights_file is not None:
@@ -92,25 +95,23 @@ def train(
 
 
 @torch.no_grad()
-def _summarised(model: EmotionModel, rows: EmotionData, augmented: Collection[str], config: TrainConfig) -> EmotionData:
-    """The rows with functionals in place of frames that are read by them alone and not augmented.
+def summarised(model: EmotionModel, rows: EmotionData) -> EmotionData:
+    """The rows with states of Whisper, averaged over time, in place of the speech frames that it reads.
 
-    Functionals take longer than the rest of a training step, so they are computed once.
+    Whisper is never trained, so this is computed once. Rows that have it already are returned as they are.
     """
     stores: dict[str, Mapping[str, np.ndarray]] = {}
     for name, store in rows.inputs.items():
         encoder = model.modality(name).encoder
-        if (
-            not isinstance(encoder, StatisticsEncoder)
-            or encoder.summary not in ("functionals", "whisper")
-            or name in augmented
-        ):
+        if not isinstance(encoder, StatisticsEncoder) or encoder.whisper is None:
             stores[name] = store
             continue
-        part = replace(rows, inputs={name: store})
-        batches = (np.arange(i, min(i + 64, len(rows))) for i in range(0, len(rows), 64))
-        found = torch.cat([encoder.summarize(*part.batch(batch, config.max_frames)[name]) for batch in batches])
-        stores[name] = {row: values[None] for row, values in zip(rows.ids, found.numpy(), strict=True) if row in store}
+        found = {}
+        for row in rows.ids:
+            frames = store.get(row)
+            if frames is not None:
+                found[row] = encoder.summarize(*collate([frames], model.config.modalities[name].longest)).numpy()
+        stores[name] = found
     return replace(rows, inputs=stores)
 
 
@@ -127,9 +128,22 @@ def finish(model: EmotionModel, recipe: Recipe, train_rows: EmotionData, valid_r
 def untrained(recipe: Recipe) -> EmotionModel:
     """Return the untrained model of a recipe, with the published transformer weights that the recipe names."""
     model = build(recipe.modalities, recipe.phrases, recipe.config.seed, recipe.base)
-    for name, weights in recipe.weights.items():
-        transformer_of(model, name).trunk.load_state_dict(weights)
+    for name, modality in model.each_modality():
+        encoder = modality.encoder
+        if isinstance(encoder, StatisticsEncoder) and encoder.whisper is not None:
+            encoder.whisper.load_state_dict(recipe.weights.get(name) or _whisper_of_base(recipe))
+        elif name in recipe.weights:
+            transformer_of(model, name).trunk.load_state_dict(recipe.weights[name])
     return model
+
+
+def _whisper_of_base(recipe: Recipe) -> Mapping[str, Tensor]:
+    """Whisper's layers of the recipe's base model, or of the shipped one."""
+    base = recipe.base if recipe.base is not None and "audio" in recipe.base.modalities else checkpoint.load(SHIPPED)
+    encoder = base.modality("audio").encoder
+    if not isinstance(encoder, StatisticsEncoder) or encoder.whisper is None:
+        raise InputError("the base model does not read speech with Whisper; give its weights in the recipe")
+    return encoder.whisper.state_dict()
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def train_manifest(
     scores: dict[str, float] = {}
     failures: dict[str, str] = {}
     for name in names:
-        modality, weights = _start(name, phrases, source_model, split_corpus, transformers.get(name))
+        modality, weights = _start(name, phrases, source_model, transformers.get(name))
         recipe = replace(_recipe(name, modality, phrases, source_model, changes), weights=weights)
         parts[name], scores[name], counts[name], messages = _train_modality(recipe, split_corpus, dialogues, execution)
         failures |= messages
@@ -239,7 +239,7 @@ def _choose_phrases(names: Sequence[str], base: EmotionModel | WordTable | None)
 
 
 def _start(
-    name: str, phrases: PhraseEncoder, base: EmotionModel | None, corpus: Corpus, transformer: Pretrained | None
+    name: str, phrases: PhraseEncoder, base: EmotionModel | None, transformer: Pretrained | None
 ) -> tuple[ModalityConfig, dict[str, dict[str, Tensor]]]:
     """Return the configuration of a modality, and the pretrained weights of its encoder."""
     if transformer is not None:
@@ -252,8 +252,7 @@ def _start(
             raise InputError("training on text needs a base model with a sentence encoder, or a word table; give base")
         return base.config.modalities["text"].with_settings(strength=1.0), {}  # new adapters are trained
     if name == "audio":
-        rows = corpus.samples["audio"].notna() & (corpus.samples["split"] == "train")
-        return recipes.speech_modality(int(rows.sum())), {}
+        return recipes.audio_modality(), {}
     return recipes.video_modality(), {}
 
 
@@ -264,8 +263,6 @@ def _recipe(
     config = recipes.training(recipes.kind_of(name, modality), **changes)
     if modality.features == "waveform":
         config = replace(config, max_frames=LONGEST_SOUND)
-    elif modality.features == "speech" and modality.encoder == "pooled":  # whole recordings are cheap here
-        config = replace(config, max_frames=modality.longest)
     source_model = base if base is not None and phrases is base.phrases else None
     return Recipe({name: modality}, phrases, config, source_model)
 

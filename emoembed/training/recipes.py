@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -13,7 +12,6 @@ from emoembed.encoders.faces import FaceSettings
 from emoembed.encoders.modular import ModularSettings, Path
 from emoembed.encoders.pooled import PooledSettings, StatisticsSettings
 from emoembed.encoders.recurrent import RecurrentSettings
-from emoembed.encoders.spectrogram import SpectrogramSettings
 from emoembed.encoders.transformer import TransformerSettings
 from emoembed.errors import InputError
 from emoembed.features import audio
@@ -54,7 +52,7 @@ class Recipe:
     """Name in the model -> weight that training starts from, instead of a random one."""
     stages: tuple[Stage, ...] = ()
     """Stages of training, in order; by default all weights are trained with `config`."""
-    augmentation: str = "usual"  # a key of `AUGMENTATIONS`
+    augmented: bool = True  # change training batches of faces at random
     strength: float | None = None  # of text adapters after training; None: as in the modality's settings
 
 
@@ -76,21 +74,12 @@ FACE_PARTS = LabelParts(vad_share=0.5, cue_share=0.4, cue="looks")
 `docs/ablation/label-parts`."""
 FACE_OVERVIEW = 0.5
 """Weight of the ridge map, which is added to the output of the face network; see `encoders.layers.joined`."""
-FEW_RECORDINGS = 2000
-"""With fewer training rows, speech is read by its statistics only."""
 MODALITY_DROPOUT = 0.3
 """Probability that training removes sound or face from a clip, so that the model can also use only one of them."""
-REVISION = {"text": 6, "audio": 7, "video": 6}
+LONGEST_SPEECH = 3000
+"""Frames of speech that Whisper reads: 30 s."""
+REVISION = {"text": 6, "audio": 8, "video": 6}
 """Increase a number when a change of features, encoders or training makes the cached models of a modality stale."""
-AUGMENTATIONS: dict[str, dict[str, Any] | None] = {
-    "usual": {},
-    "none": None,
-    "with noise": {"noise": True},
-    "without noise": {"noise": False},
-    "with tempo": {"tempo": 0.1},
-    "no throat": {"throat": 0.0},
-}
-"""Augmentation -> changes of the default arguments of `augment.speech`; None means no augmentation."""
 TRAINING = {
     "text": TrainConfig(
         epochs=2,
@@ -102,17 +91,13 @@ TRAINING = {
         max_frames=64,
     ),
     "audio": TrainConfig(
-        epochs=36,
+        epochs=25,
         batch_size=32,
-        learning_rate=1e-3,
-        patience=36,
+        learning_rate=2e-3,
+        patience=25,
         pull=1.0,
-        balance=0.5,
         label_smoothing=0.1,
-        max_frames=400,
-    ),
-    "functionals": TrainConfig(
-        epochs=25, batch_size=32, learning_rate=2e-3, patience=25, pull=1.0, label_smoothing=0.1, max_frames=400
+        max_frames=LONGEST_SPEECH,
     ),
     "video": TrainConfig(
         epochs=60,
@@ -146,8 +131,6 @@ def training(kind: str, seed: int = 0, **changes: Any) -> TrainConfig:
 
 def kind_of(modality: str, config: ModalityConfig) -> str:
     """The key of `TRAINING` for a modality with this configuration."""
-    if config.features == "speech" and config.encoder == "pooled":
-        return "functionals"
     if config.features == "pixels":
         return "pixels"
     return "audio" if config.features == "words" else modality
@@ -167,33 +150,18 @@ def text_modality(trunk_config: dict[str, Any], rank: int = TEXT_RANK) -> Modali
     )
 
 
-def audio_modality() -> ModalityConfig:
-    """Speech: convolutions and a BiGRU over log-mel bands and prosody."""
-    return ModalityConfig(
-        "speech",
-        "spectrogram",
-        space_dim(SPEECH_PARTS),
-        audio.SPEECH.columns,
-        SpectrogramSettings(overview=0.5),
-        parts=SPEECH_PARTS,
-        residual=RESIDUAL,
-    )
+def audio_modality(whisper: dict[str, Any] | None = None) -> ModalityConfig:
+    """Speech: mean and deviation over time of the states of Whisper's first layers, with a small perceptron.
 
-
-def speech_modality(recordings: int) -> ModalityConfig:
-    """Speech, read by statistics or by a network, depending on the number of training recordings."""
-    return functionals_modality() if recordings < FEW_RECORDINGS else audio_modality()
-
-
-def functionals_modality() -> ModalityConfig:
-    """Speech by its statistics only. With a thousand recordings, this works better than a network over frames."""
-    settings = PooledSettings(summary="functionals", overview=0.5)
+    Args:
+        whisper: configuration of the layers; by default those of `base`.
+    """
     return ModalityConfig(
         "speech",
         "pooled",
         space_dim(SPEECH_PARTS),
         audio.SPEECH.columns,
-        settings,
+        PooledSettings(summary="whisper", whisper=whisper, overview=0.5),
         parts=SPEECH_PARTS,
         residual=RESIDUAL,
     )
@@ -252,38 +220,21 @@ def word_modality(columns: Sequence[str]) -> ModalityConfig:
     return ModalityConfig("words", "words", len(columns), tuple(columns), RecurrentSettings(hidden=96))
 
 
-def augment_of(modalities: Mapping[str, ModalityConfig], way: str = "usual") -> dict[str, Augment]:
-    """Return modality -> augmentation of its training batches.
+def augment_of(modalities: Mapping[str, ModalityConfig]) -> dict[str, Augment]:
+    """Modality -> augmentation of its training batches. Only the face images of this package are augmented.
 
-    Only the speech and face features of this package are augmented. No noise is added to speech that is read by its
-    statistics: a noise floor hides the level of quiet moments, which is one of the statistics. On validation actors of
-    RAVDESS, noise reduced the recall of seen and of held-out emotions. The tempo is not changed either, because this
-    reduced the recall of seen emotions a little. `docs/ablation/audio` has both results.
-
-    Args:
-        modalities: the modalities of the model.
-        way: a key of `AUGMENTATIONS`.
+    Speech has copies through other channels instead (`corpus_rows.audio_data`).
     """
-    changes = AUGMENTATIONS[way]
-    if changes is None:
-        return {}
-    augmentations: dict[str, Augment] = {}
-    for name, modality in modalities.items():
-        if modality.features == "speech":
-            settings = {"noise": modality.encoder != "pooled", **changes}
-            augmentations[name] = partial(augment.speech, **settings)
-        elif modality.features == "faces":
-            augmentations[name] = augment.faces
-    return augmentations
+    return {name: augment.faces for name, modality in modalities.items() if modality.features == "faces"}
 
 
 def voice_and_face_modalities(columns: Sequence[str]) -> dict[str, ModalityConfig]:
     """Modalities for the speech of a clip and for its action units in these columns."""
-    return {"audio": functionals_modality(), "video": action_unit_modality(columns)}
+    return {"audio": audio_modality(), "video": action_unit_modality(columns)}
 
 
 def voice_and_face(modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed: int = 0) -> Recipe:
     """Recipe for speech and action units of a clip, trained jointly, or for one of them."""
-    kind = "functionals" if "audio" in modalities else "action_units"
+    kind = "audio" if "audio" in modalities else "action_units"
     dropout = MODALITY_DROPOUT if len(modalities) > 1 else 0.0
     return Recipe(modalities, phrases, training(kind, seed, modality_dropout=dropout))

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from emoembed.encoders.faces import FaceEncoder
 from emoembed.encoders.pooled import StatisticsEncoder
-from emoembed.encoders.spectrogram import SpectrogramEncoder
 from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import EmotionData, join
 from emoembed.training.background import some_rows
@@ -88,7 +87,7 @@ def fit_overviews(model: EmotionModel, data: EmotionData, frames: int) -> None:
     labels = torch.from_numpy(data.targets == 1).float()
     for name, label_points in model.label_points(data.labels).items():
         encoder = model.modality(name).encoder
-        if not isinstance(encoder, SpectrogramEncoder | StatisticsEncoder) or encoder.overview is None:
+        if not isinstance(encoder, StatisticsEncoder):
             continue
         rows = [i for i, row in enumerate(data.ids) if row in data.inputs[name] and bool(labels[i].any())]
         corpora = [data.ids[i].partition("/")[0] for i in rows]

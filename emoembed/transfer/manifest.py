@@ -108,10 +108,8 @@ def domain_of(source: Corpus | str | Path) -> Domain:
 def _recipe(phrases: PhraseEncoder) -> Recipe:
     if not isinstance(phrases, WordTable):
         raise InputError("transfer of speech needs a word table for the labels; leave out phrases")
-    modality = recipes.modular_modality(recipes.functionals_modality())
-    return Recipe(
-        {MODALITY: modality}, phrases, TrainConfig(max_frames=modality.longest, bf16=False), augmentation="none"
-    )
+    modality = recipes.modular_modality(recipes.audio_modality())
+    return Recipe({MODALITY: modality}, phrases, TrainConfig(max_frames=modality.longest, bf16=False))
 
 
 def _one(task: Task, strategy: str) -> Choice:
