@@ -12,7 +12,7 @@ from emoembed.encoders.base import Encoder, Settings
 from emoembed.encoders.layers import Standardize, joined
 from emoembed.encoders.ridge import RidgeMap
 from emoembed.encoders.statistics import moments
-from emoembed.encoders.whisper import BANDS, DEFAULT, WhisperLayers
+from emoembed.encoders.whisper import BANDS, WhisperLayers
 
 SUMMARY_NOISE = 0.1
 """Standard deviation of the noise that training adds to the standardised statistics."""
@@ -26,7 +26,7 @@ class StatisticsSettings(Settings):
     summary: Literal["mean", "moments", "whisper"] = "mean"
     """Statistics of each column: mean; mean and standard deviation (`moments`); or moments of the states of Whisper's
     first layers (`whisper`), which read the first 80 columns."""
-    whisper: dict[str, Any] | None = None  # configuration of these layers; None: `whisper.DEFAULT`
+    whisper: dict[str, Any] | None = None  # configuration of these layers
     overview: float = 0.0  # share of a ridge map on the same statistics; see `layers.joined`
 
 
@@ -47,7 +47,7 @@ class StatisticsEncoder(Encoder):
         super().__init__()
         self.summary, self.overview_share = settings.summary, settings.overview
         self.feature_dim = feature_dim
-        self.whisper = WhisperLayers(settings.whisper or DEFAULT) if settings.summary == "whisper" else None
+        self.whisper = WhisperLayers(settings.whisper or {}) if settings.summary == "whisper" else None
         sizes = {"mean": feature_dim, "moments": 2 * feature_dim}
         self.features_dim = 2 * self.whisper.dim if self.whisper else sizes[settings.summary]
         self.standardize = None if self.whisper else Standardize(feature_dim)
@@ -84,7 +84,7 @@ class StatisticsEncoder(Encoder):
 
 
 class PooledEncoder(StatisticsEncoder):
-    """A two-layer perceptron on statistics over time: for action units, functionals of speech, and small data."""
+    """A two-layer perceptron on statistics over time: for speech, action units, and small data."""
 
     settings_type = PooledSettings
 

@@ -34,7 +34,6 @@ from emoembed.training.recipes import Recipe
 HELD_OUT_TRAINING = {
     "text": recipes.training("text", epochs=1),
     "audio": recipes.training("audio"),
-    "functionals": recipes.training("functionals"),
     "video": recipes.training("video", epochs=4, patience=4),
     "sequence": recipes.training("sequence", epochs=12, patience=12),
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from emoembed.encoders import whisper
 from emoembed.encoders.faces import FaceSettings
 from emoembed.encoders.modular import ModularSettings, Path
 from emoembed.encoders.pooled import PooledSettings, StatisticsSettings
@@ -150,18 +151,18 @@ def text_modality(trunk_config: dict[str, Any], rank: int = TEXT_RANK) -> Modali
     )
 
 
-def audio_modality(whisper: dict[str, Any] | None = None) -> ModalityConfig:
+def audio_modality(layers: Mapping[str, Any] = whisper.DEFAULT) -> ModalityConfig:
     """Speech: mean and deviation over time of the states of Whisper's first layers, with a small perceptron.
 
     Args:
-        whisper: configuration of the layers; by default those of `base`.
+        layers: configuration of these layers; by default those of `base`.
     """
     return ModalityConfig(
         "speech",
         "pooled",
         space_dim(SPEECH_PARTS),
         audio.SPEECH.columns,
-        PooledSettings(summary="whisper", whisper=whisper, overview=0.5),
+        PooledSettings(summary="whisper", whisper=dict(layers), overview=0.5),
         parts=SPEECH_PARTS,
         residual=RESIDUAL,
     )
@@ -174,7 +175,8 @@ def modular_modality(modality: ModalityConfig, path: Path = ()) -> ModalityConfi
             f"modules read statistics over time; the {modality.encoder} encoder reads frames. Use speech statistics, "
             "action units or ready features"
         )
-    settings = ModularSettings(dropout=0.0, summary=modality.settings.summary, path=path)
+    statistics = modality.settings
+    settings = ModularSettings(dropout=0.0, summary=statistics.summary, whisper=statistics.whisper, path=path)
     return replace(modality, encoder="modular", settings=settings)
 
 
