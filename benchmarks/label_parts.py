@@ -60,7 +60,7 @@ def main() -> None:
     true, splits, inputs = (
         data.targets.argmax(axis=1),
         voice_and_face.splits_of(data, parsed.data),
-        voice_and_face.statistics_of(data),
+        voice_and_face.statistics_of(data, model),
     )
     found = {}
     for name, parts in PARTS.items():

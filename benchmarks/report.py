@@ -161,7 +161,7 @@ def ridge(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
     true, splits = both.targets.argmax(axis=1), voice_and_face.splits_of(both, data)
     found = {
         way: baselines.held_out_ridge(points, inputs, true, splits, split)
-        for way, inputs in voice_and_face.statistics_of(both).items()
+        for way, inputs in voice_and_face.statistics_of(both, base).items()
     }
     return pd.Series(found, name="auc").rename_axis("from").to_frame()
 

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.corpora.stand_in import write_iemocap, write_mosei
+from emoembed.encoders import whisper
 from emoembed.encoders.pooled import PooledSettings
 from emoembed.labels.emotion import table
 from emoembed.labels.phrases import SentenceEncoder, WordTable
@@ -94,6 +95,21 @@ def text_model(tokenizer):
     model.phrases = SentenceEncoder(model.modality("text").encoder, tokenizer)
     start_projections(model)
     return model.eval()
+
+
+@pytest.fixture(autouse=True)
+def _tiny_whisper(monkeypatch):
+    """New speech models have a tiny Whisper with random weights. Shipped ones keep their own."""
+    tiny = {"d_model": 16, "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 32}
+    for key, value in tiny.items():
+        monkeypatch.setitem(whisper.DEFAULT, key, value)
+
+    def layers(recipe):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return whisper.WhisperLayers(whisper.DEFAULT).state_dict()
+
+    monkeypatch.setattr("emoembed.training.fit._whisper_of_base", layers)
 
 
 @pytest.fixture

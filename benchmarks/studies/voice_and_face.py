@@ -13,13 +13,13 @@ import torch
 
 from emoembed import corpora, metrics
 from emoembed.corpora.readers import ravdess
-from emoembed.encoders.statistics import statistics
+from emoembed.encoders.pooled import StatisticsEncoder
 from emoembed.errors import InputError
 from emoembed.evaluation.folds import Fold, as_fold, phrases_for
 from emoembed.model import checkpoint
 from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
-from emoembed.reading.rows import EmotionData
+from emoembed.reading.rows import EmotionData, collate
 from emoembed.reading.voice_and_face import only, other_speech, part_of, read_both
 from emoembed.training import recipes
 from emoembed.training.calibrate import calibrate_jointly
@@ -160,10 +160,14 @@ def uar(model: EmotionModel, data: EmotionData) -> float:
     return metrics.uar(shipped.fused(model, data).argmax(axis=1), data.targets.argmax(axis=1))
 
 
-def statistics_of(data: EmotionData) -> dict[str, np.ndarray]:
-    """Statistics of each clip's first 400 frames of `sound`, its mean `action units`, and `both`: `(rows, columns)`."""
-    sound = [torch.from_numpy(np.asarray(data.inputs["audio"][i], np.float32)) for i in data.ids]
-    described = [statistics(frames[None, :400], torch.tensor([min(len(frames), 400)]))[0].numpy() for frames in sound]
+@torch.no_grad()
+def statistics_of(data: EmotionData, base: EmotionModel) -> dict[str, np.ndarray]:
+    """What a speech encoder reads of each clip's `sound`, its mean `action units`, and `both`: `(rows, columns)`."""
+    sound = [collate([data.inputs["audio"][row]]) for row in data.ids]
+    speech = base.modality("audio").encoder
+    if not isinstance(speech, StatisticsEncoder):
+        raise InputError("the model does not read statistics of speech; use 'base'")
+    described = [speech.summarize(*frames)[0].numpy() for frames in sound]
     units = [np.asarray(data.inputs["video"][i], np.float64).mean(axis=0) for i in data.ids]
     found = {"sound": np.stack(described), "action units": np.stack(units)}
     return {**found, "both": np.concatenate(list(found.values()), axis=1)}

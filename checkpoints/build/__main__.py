@@ -8,6 +8,7 @@ facial action units jointly.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -48,6 +49,9 @@ def main() -> None:
         default=f"text,audio,video,base,{AV}",
         help="stages to build, comma-separated; or: calibration, which only calibrates the existing base again",
     )
+    parser.add_argument(
+        "--whisper", default="openai/whisper-tiny.en", help="hub id or folder of the Whisper model that reads speech"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the training")
     parsed = parser.parse_args()
     torch.set_num_threads(2)
@@ -60,7 +64,7 @@ def main() -> None:
     words = build_base(parsed, stage_names) if set(stage_names) - {AV} else None  # None: the shipped word table
     if AV in stage_names:
         table = checkpoint.read_word_table(words)
-        write(build_av(parsed.data, table, parsed.seed, parsed.work), parsed.output / AV)
+        write(build_av(parsed.data, table, parsed.seed, parsed.work, parsed.whisper), parsed.output / AV)
 
 
 def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
@@ -75,7 +79,7 @@ def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
         temporary = words.with_suffix(".tmp")
         checkpoint.write_word_table(distil_words(untrained, texts), temporary)
         temporary.replace(words)
-    stages = {"text": train_text, "audio": train_audio, "video": train_video}
+    stages = {"text": train_text, "audio": partial(train_audio, whisper=parsed.whisper), "video": train_video}
     parts = {
         name: train(parsed.data, untrained, parsed.seed, parsed.work)
         for name, train in stages.items()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -17,8 +18,10 @@ import pandas as pd
 import prune
 import torch
 from rated_texts import rate_texts
+from torch import Tensor
 
 from emoembed import corpora
+from emoembed.encoders.whisper import read_whisper
 from emoembed.evaluation.folds import AUDIO_CORPORA, hash_of
 from emoembed.features.text import tokenize
 from emoembed.labels.emotion import table
@@ -83,13 +86,17 @@ def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> Em
     return trained("text", modality, rows, valid, untrained, seed, work, strength=recipes.TEXT_STRENGTH)
 
 
-def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
-    """Train the speech encoder on RAVDESS actors 1-16, TESS and EMO-DB, with early stopping on RAVDESS actors 17-20."""
+def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path, whisper: str) -> EmotionModel:
+    """Train what follows Whisper's first layers on RAVDESS actors 1-16, TESS and EMO-DB, also through other channels.
+
+    RAVDESS actors 17-20 choose the best epoch.
+    """
     ravdess = corpora.load("ravdess", data)
     parts = [ravdess.split("train"), *(corpora.load(name, data) for name in AUDIO_CORPORA if name != "ravdess")]
     rows = join([corpus_rows.audio_data(part, copies=corpus_rows.COPIES) for part in parts])
     valid = corpus_rows.audio_data(ravdess.split("valid"))
-    return trained("audio", recipes.audio_modality(), rows, valid, untrained, seed, work)
+    layers, weights = read_whisper(whisper)
+    return trained("audio", recipes.audio_modality(layers), rows, valid, untrained, seed, work, weights=weights)
 
 
 def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
@@ -113,14 +120,19 @@ def trained(
     seed: int,
     work: Path,
     strength: float | None = None,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> EmotionModel:
-    """Train one modality. An earlier run of this stage on the same rows in `work` is loaded or resumed."""
+    """Train one modality, from pretrained weights of its encoder if they are given.
+
+    An earlier run of this stage on the same rows in `work` is loaded or resumed.
+    """
     config = recipes.training(name, seed)
     stage = f"{name}-{key(asdict(config), recipes.REVISION[name], hash_of(rows), hash_of(valid))}"
     assert untrained.phrases is not None
-    recipe = Recipe({name: modality}, untrained.phrases, config, untrained, strength=strength)
-    weights, run = work / f"{stage}.safetensors", work / f"run-{stage}"
-    model, history = train(recipe, rows, valid, weights_file=weights, execution=Execution(progress=True, resume=run))
+    pretrained = {} if weights is None else {name: weights}
+    recipe = Recipe({name: modality}, untrained.phrases, config, untrained, pretrained, strength=strength)
+    file, run = work / f"{stage}.safetensors", work / f"run-{stage}"
+    model, history = train(recipe, rows, valid, weights_file=file, execution=Execution(progress=True, resume=run))
     if history.scores:
         print(name, "validation", [round(score, 4) for score in history.scores], flush=True)
     return model
@@ -161,7 +173,7 @@ def calibrated(data: Path, model: EmotionModel, reports: Path) -> EmotionModel:
     return expecting(model, reports)
 
 
-def build_av(data: Path, words: WordTable, seed: int, work: Path) -> EmotionModel:
+def build_av(data: Path, words: WordTable, seed: int, work: Path, whisper: str) -> EmotionModel:
     """Train speech and facial action units jointly on RAVDESS actors 1-16, with early stopping on actors 17-20.
 
     The ridge map of speech is fitted on TESS and EMO-DB as well.
@@ -170,10 +182,11 @@ def build_av(data: Path, words: WordTable, seed: int, work: Path) -> EmotionMode
     ridge_rows = other_speech(data)
     corpus = corpora.load("ravdess", data)
     rows, valid = (part_of(clips, corpus, name) for name in ("train", "valid"))
-    modalities = recipes.voice_and_face_modalities(columns)
+    layers, weights = read_whisper(whisper)
+    modalities = recipes.voice_and_face_modalities(columns, layers)
     revisions = [recipes.REVISION[name] for name in modalities]
     run = work / f"run-{AV}-{key(revisions, hash_of(rows), hash_of(valid), hash_of(ridge_rows))}"
-    recipe = recipes.voice_and_face(modalities, words, seed)
+    recipe = replace(recipes.voice_and_face(modalities, words, seed), weights={"audio": weights})
     model, _ = train(recipe, rows, valid, ridge_rows=ridge_rows, execution=Execution(progress=True, resume=run))
     provenance = {
         "trained_on": {"audio": list(AUDIO_CORPORA), "video": ["ravdess"]},

@@ -96,7 +96,7 @@ def cached_features(
     through other channels (`channels.other_channel`); 0 for the recordings themselves.
     """
     keys = {row: (_key(span), span) for row, span in spans(corpus, modality)}
-    name = f"{corpus.name}-{modality}-{copy}" if copy else f"{corpus.name}-{modality}"
+    name = f"{corpus.name}-{modality}-{REVISION}" + (f"-copy-{copy}" if copy else "")
     folder = (cache or cache_folder()) / "features" / name
     items = list(dict(keys.values()).items())
     store = extract(

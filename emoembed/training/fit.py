@@ -229,8 +229,9 @@ def _read_weights(model: EmotionModel, path: Path) -> None:
 
 
 def _is_trained(name: str) -> bool:
-    """Whether a weight is saved. The transformer of text is not trained, so its weights are not saved."""
+    """Whether a weight is saved. The transformer of text and Whisper are not trained, so they are not saved."""
     if name.startswith("space."):
         return True
     _, modality, part, *_ = name.split(".")
-    return part in TRAINED and not (modality == "text" and name.startswith("modalities.text.encoder.trunk."))
+    pretrained = f"modalities.{modality}.encoder.whisper.", "modalities.text.encoder.trunk."
+    return part in TRAINED and not name.startswith(pretrained)

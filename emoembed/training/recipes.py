@@ -230,9 +230,11 @@ def augment_of(modalities: Mapping[str, ModalityConfig]) -> dict[str, Augment]:
     return {name: augment.faces for name, modality in modalities.items() if modality.features == "faces"}
 
 
-def voice_and_face_modalities(columns: Sequence[str]) -> dict[str, ModalityConfig]:
+def voice_and_face_modalities(
+    columns: Sequence[str], layers: Mapping[str, Any] = whisper.DEFAULT
+) -> dict[str, ModalityConfig]:
     """Modalities for the speech of a clip and for its action units in these columns."""
-    return {"audio": audio_modality(), "video": action_unit_modality(columns)}
+    return {"audio": audio_modality(layers), "video": action_unit_modality(columns)}
 
 
 def voice_and_face(modalities: Mapping[str, ModalityConfig], phrases: PhraseEncoder, seed: int = 0) -> Recipe:

@@ -6,7 +6,6 @@ from emoembed.encoders.faces import FaceEncoder, FaceSettings
 from emoembed.encoders.modular import ModularEncoder
 from emoembed.encoders.pooled import PooledEncoder
 from emoembed.encoders.recurrent import RecurrentEncoder, RecurrentSettings, WordEncoder
-from emoembed.encoders.spectrogram import SpectrogramEncoder
 from emoembed.encoders.transformer import TransformerEncoder, TransformerSettings
 
 BERT = {
@@ -50,7 +49,6 @@ ENCODERS = {
     "lstm": (lambda: RecurrentEncoder(5, 8, RecurrentSettings(hidden=6, layers=2, cell="lstm")), 5),
     "words": (lambda: WordEncoder(8, 8, RecurrentSettings(hidden=6)), 8),
     "gru": (lambda: RecurrentEncoder(5, 8, RecurrentSettings(hidden=6)), 5),
-    "spectrogram": (lambda: SpectrogramEncoder(68, 8), 68),
     "face": (lambda: FaceEncoder(256, 8, FaceSettings(16, (4, 4, 6, 6))), 256),
     "pooled": (lambda: PooledEncoder(5, 8), 5),
     "modular": (lambda: ModularEncoder(5, 8), 5),

@@ -14,7 +14,7 @@ from emoembed.model.state import State
 def batch_of(model, rows=4):
     frames = {
         "text": torch.randint(4, 20, (rows, 7, 1)).float(),
-        "audio": torch.randn(rows, 30, 68),
+        "audio": torch.randn(rows, 30, 84),
         "video": torch.rand(rows, 2, 2304),
     }
     return {name: (frames[name], torch.full((rows,), frames[name].shape[1])) for name in model.modalities}

@@ -9,14 +9,11 @@ import pytest
 import torch
 
 import emoembed
-from emoembed.encoders import pooled
-from emoembed.encoders.pooled import PooledSettings
-from emoembed.encoders.statistics import statistics
+from emoembed.encoders.whisper import WhisperLayers
 from emoembed.errors import InputError
-from emoembed.labels.projections import LabelParts
-from emoembed.model.config import ModalityConfig
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData
+from emoembed.training import recipes
 from emoembed.training.config import TrainConfig
 from emoembed.training.fit import assemble, train, untrained
 from emoembed.training.recipes import Recipe
@@ -43,22 +40,21 @@ def test_a_model_comes_out_finished_and_calibrated(recipe, toy):
     torch.testing.assert_close(trust.familiar, model.label_points(model.state.all_seen)["video"].detach())
 
 
-def test_functionals_are_computed_once_and_train_as_frames_do(word_table, monkeypatch):
-    settings = PooledSettings(summary="functionals", overview=0.5)
-    modality = ModalityConfig("units", "pooled", 24, tuple(f"c{i}" for i in range(64)), settings, LabelParts(0.5))
-    store = {f"r{i}": np.random.default_rng(i).standard_normal((12, 64)).astype(np.float32) for i in range(24)}
+def test_whisper_reads_each_recording_once_and_training_is_the_same(word_table, monkeypatch):
+    store = {f"r{i}": np.random.default_rng(i).standard_normal((12, 84)).astype(np.float32) for i in range(24)}
     targets = np.eye(3, dtype=np.float32)[np.arange(24) % 3]
-    rows = EmotionData(tuple(store), {"video": store}, ("joy", "anger", "sadness"), targets, np.zeros(24, bool))
-    recipe = Recipe({"video": modality}, word_table, replace(QUICK, epochs=2))
+    rows = EmotionData(tuple(store), {"audio": store}, ("joy", "anger", "sadness"), targets, np.zeros(24, bool))
+    recipe = Recipe({"audio": recipes.audio_modality()}, word_table, replace(QUICK, epochs=3))
     calls = []
-    monkeypatch.setattr(pooled, "statistics", lambda *given: calls.append(1) or statistics(*given))
+    real = WhisperLayers.forward
+    monkeypatch.setattr(WhisperLayers, "forward", lambda *given: calls.append(len(given[1])) or real(*given))
     once, history = train(recipe, rows, rows)
-    counted = len(calls)
-    monkeypatch.setattr("emoembed.training.fit._summarised", lambda model, rows, *_: rows)
+    assert sum(calls) == 2 * len(rows)  # the training and the validation rows
+    monkeypatch.setattr("emoembed.training.fit.summarised", lambda model, rows: rows)
     each_time, same = train(recipe, rows, rows)
-    assert counted < len(calls) - counted
-    assert history.losses == pytest.approx(same.losses, rel=1e-4)
-    torch.testing.assert_close(once.state_dict(), each_time.state_dict(), atol=1e-4, rtol=1e-3, equal_nan=True)
+    assert sum(calls) > 6 * len(rows)
+    assert history.losses == pytest.approx(same.losses, rel=1e-3)
+    torch.testing.assert_close(once.state_dict(), each_time.state_dict(), atol=1e-3, rtol=1e-2, equal_nan=True)
 
 
 def test_kept_weights_are_read_and_finished_alike(recipe, toy, tmp_path, monkeypatch):

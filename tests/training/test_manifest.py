@@ -118,7 +118,7 @@ def test_clips_are_trained_on_by_a_few_faces_and_recordings_read_by_statistics_w
     corpus_of, word_table, tmp_path, monkeypatch
 ):
     random, labels = np.random.default_rng(0), ["joy", "anger"] * 6
-    stores = {"audio": (700, 68), "video": (20, 2304)}
+    stores = {"audio": (700, 84), "video": (20, 2304)}
     features = {name: {f"row{i}": random.random(shape) for i in range(12)} for name, shape in stores.items()}
     monkeypatch.setattr(manifest.cache, "cached_features", lambda corpus, name, progress: (features[name], {}))
     fits, real = {}, fit

@@ -57,8 +57,8 @@ def ways(sentences, text_model, word_table, folder):
     fold = Fold("toy", "text", texts, texts, texts, {}, dict(text_model.config.modalities), phrases=text_model.phrases)
     faces = data_of(video=(1, 2304))
     face = Fold("f", "video", faces, faces, faces, {}, {"video": recipes.video_modality()}, phrases=text_model.phrases)
-    both = data_of(audio=(12, 68), video=(1, 4))
-    read = {"audio": recipes.functionals_modality(), "video": recipes.action_unit_modality(tuple("abcd"))}
+    both = data_of(audio=(12, 84), video=(1, 4))
+    read = {"audio": recipes.audio_modality(), "video": recipes.action_unit_modality(tuple("abcd"))}
     return {
         "manifest, words": lambda: manifest.train_manifest(sentences, base=word_table, epochs=2).model,
         "manifest, sentences": lambda: manifest.train_manifest(sentences, base=text_model, epochs=2).model,
@@ -68,15 +68,15 @@ def ways(sentences, text_model, word_table, folder):
         "held out, faces": lambda: held_out.train_without(
             face, ("joy",), held_out.recipe_of(face, ("joy",), 0, base=text_model, training=QUICK), cache=folder
         ),
-        "voice with face": lambda: voice_and_face.train_on(read, both, data_of(12, 5, audio=(12, 68), video=(1, 4)), 0),
+        "voice with face": lambda: voice_and_face.train_on(read, both, data_of(12, 5, audio=(12, 84), video=(1, 4)), 0),
         "voice alone": lambda: voice_and_face.train_on(
-            {"audio": read["audio"]}, only(both, "audio"), data_of(12, 5, audio=(12, 68)), 0
+            {"audio": read["audio"]}, only(both, "audio"), data_of(12, 5, audio=(12, 84)), 0
         ),
     }
 
 
 def test_weights_are_those_kept(sentences, text_model, word_table, tmp_path, monkeypatch, request):
-    for kind in ("functionals", "action_units"):
+    for kind in ("audio", "action_units"):
         monkeypatch.setitem(recipes.TRAINING, kind, QUICK)
     monkeypatch.setattr("emoembed.model.checkpoint.read_word_table", lambda path=None: word_table)
     torch.manual_seed(0)

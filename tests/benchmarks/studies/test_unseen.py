@@ -179,7 +179,7 @@ def speech(monkeypatch, tmp_path):
         return Corpus(name, samples, labels, False)
 
     monkeypatch.setattr(unseen.corpora, "load", load)
-    monkeypatch.setitem(recipes.TRAINING, "functionals", TrainConfig(epochs=1, batch_size=4, bf16=False))
+    monkeypatch.setitem(recipes.TRAINING, "audio", TrainConfig(epochs=1, batch_size=4, bf16=False))
 
 
 def test_a_corpus_of_speech_is_asked_of_models_of_the_others(speech, text_model, tmp_path):
@@ -223,12 +223,11 @@ def test_another_corpus_is_asked_of_other_readers_of_speech(speech, text_model, 
     real = unseen.held_out.train_without
 
     def train_without(fold, unseen, recipe, **more):
-        asked.append((fold.modalities["audio"].settings.overview, recipe.augmentation))
+        asked.append(fold.modalities["audio"].settings.overview)
         return real(fold, unseen, recipe, **more)
 
     monkeypatch.setattr(unseen.held_out, "train_without", train_without)
-    usual = recipes.functionals_modality()
-    alone = usual.with_settings(overview=1.0)
+    alone = recipes.audio_modality().with_settings(overview=1.0)
     unseen.other_corpus(text_model, tmp_path, "tess", cache=tmp_path)
-    unseen.other_corpus(text_model, tmp_path, "tess", modality=alone, augmentation="with noise", cache=tmp_path)
-    assert asked == [(0.5, "usual"), (1.0, "with noise")]
+    unseen.other_corpus(text_model, tmp_path, "tess", modality=alone, cache=tmp_path)
+    assert asked == [0.5, 1.0]

@@ -19,7 +19,7 @@ def both():
     def make(rows, seed):
         generator = np.random.default_rng(seed)
         true = np.arange(rows) % 3
-        audio = {f"{seed}-{i}": generator.standard_normal((12, 68)) + 4.0 * (t == 0) for i, t in enumerate(true)}
+        audio = {f"{seed}-{i}": generator.standard_normal((12, 84)) + 4.0 * (t == 0) for i, t in enumerate(true)}
         video = {f"{seed}-{i}": generator.standard_normal((1, 4)) + 4.0 * (t == 1) for i, t in enumerate(true)}
         targets = np.eye(3, dtype=np.float32)[true]
         return EmotionData(tuple(audio), {"audio": audio, "video": video}, LABELS, targets, np.zeros(rows, bool))
@@ -30,10 +30,10 @@ def both():
 @pytest.fixture
 def quick(monkeypatch, word_table):
     config = loop.TrainConfig(epochs=15, batch_size=16, learning_rate=0.01, bf16=False)
-    monkeypatch.setitem(recipes.TRAINING, "functionals", config)
+    monkeypatch.setitem(recipes.TRAINING, "audio", config)
     monkeypatch.setitem(recipes.TRAINING, "action_units", config)
     monkeypatch.setattr(voice_and_face.checkpoint, "read_word_table", lambda: word_table)
-    return {"audio": recipes.functionals_modality(), "video": recipes.action_unit_modality(tuple("abcd"))}
+    return {"audio": recipes.audio_modality(), "video": recipes.action_unit_modality(tuple("abcd"))}
 
 
 def test_both_together_beat_either_alone(both, quick):
@@ -89,15 +89,15 @@ def test_the_ridge_baseline_knows_what_its_modalities_tell(both):
 def test_functionals_are_means_and_deviations(both):
     data = both(6, 1)
     rows = voice_and_face._functionals(data, ("audio", "video"))
-    assert rows.shape == (6, 68 * 2 + 4)
+    assert rows.shape == (6, 84 * 2 + 4)
     first = data.inputs["audio"][data.ids[0]]
-    np.testing.assert_allclose(rows[0, :136], np.r_[first.mean(axis=0), first.std(axis=0)])
-    np.testing.assert_allclose(rows[0, 136:], data.inputs["video"][data.ids[0]][0])
+    np.testing.assert_allclose(rows[0, :168], np.r_[first.mean(axis=0), first.std(axis=0)])
+    np.testing.assert_allclose(rows[0, 168:], data.inputs["video"][data.ids[0]][0])
 
 
-def test_statistics_of_both_are_those_of_each(both):
+def test_statistics_of_both_are_those_of_each(both, three_model):
     data = both(6, 1)
-    found = voice_and_face.statistics_of(data)
+    found = voice_and_face.statistics_of(data, three_model)
     assert all(len(rows) == 6 for rows in found.values())
     np.testing.assert_array_equal(found["both"], np.concatenate([found["sound"], found["action units"]], axis=1))
     np.testing.assert_allclose(found["action units"][2], data.inputs["video"][data.ids[2]].mean(axis=0))
