@@ -22,6 +22,7 @@ from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData
 from emoembed.training import recipes
+from emoembed.training.summaries import summarised
 
 AUDIO_CORPORA, VIDEO_CORPORA = ("ravdess", "tess", "emodb"), ("fer2013",)
 METHODS = ("emoembed", "mtee")
@@ -90,6 +91,8 @@ def make_fold(
     fold = replace(as_fold(name, kind, corpus, rows, modalities), phrases=phrases)
     if kind == "audio":
         fold = replace(fold, train=corpus_rows.audio_data(corpus.split("train"), cache, copies=corpus_rows.COPIES))
+        train, valid, test = (summarised(base, rows) for rows in (fold.train, fold.valid, fold.test))
+        fold = replace(fold, train=train, valid=valid, test=test)  # once for all models of this fold
     return fold
 
 

@@ -9,17 +9,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from emoembed.encoders.pooled import StatisticsEncoder
 from emoembed.errors import InputError
 from emoembed.labels.phrases import PhraseEncoder
 from emoembed.model import checkpoint
 from emoembed.model.model import EmotionModel
 from emoembed.reading.media import Pixels
-from emoembed.reading.rows import EmotionData, Excerpts, collate
+from emoembed.reading.rows import EmotionData, Excerpts
 from emoembed.training.background import fit_background, with_seen
 from emoembed.training.build import build, set_adapter_strength, transformer_of
 from emoembed.training.calibrate import calibrate, calibrate_jointly
@@ -27,6 +25,7 @@ from emoembed.training.config import Execution
 from emoembed.training.loop import History, fit
 from emoembed.training.recipes import Recipe, Stage, augment_of
 from emoembed.training.ridge_maps import finish_faces, finished, prepare
+from emoembed.training.summaries import summarised, whisper_of
 
 SHIPPED = "base"
 """The checkpoint that holds Whisper's layers."""
@@ -94,27 +93,6 @@ def train(
     return finish(model, recipe, train_rows, valid_rows), history
 
 
-@torch.no_grad()
-def summarised(model: EmotionModel, rows: EmotionData) -> EmotionData:
-    """The rows with states of Whisper, averaged over time, in place of the speech frames that it reads.
-
-    Whisper is never trained, so this is computed once. Rows that have it already are returned as they are.
-    """
-    stores: dict[str, Mapping[str, np.ndarray]] = {}
-    for name, store in rows.inputs.items():
-        encoder = model.modality(name).encoder
-        if not isinstance(encoder, StatisticsEncoder) or encoder.whisper is None:
-            stores[name] = store
-            continue
-        found = {}
-        for row in rows.ids:
-            frames = store.get(row)
-            if frames is not None:
-                found[row] = encoder.summarize(*collate([frames], model.config.modalities[name].longest)).numpy()
-        stores[name] = found
-    return replace(rows, inputs=stores)
-
-
 def finish(model: EmotionModel, recipe: Recipe, train_rows: EmotionData, valid_rows: EmotionData) -> EmotionModel:
     """Steps 4 to 6 of `train`, for a model whose weights are trained. Returns the model, in evaluation mode."""
     if recipe.strength is not None:
@@ -129,9 +107,9 @@ def untrained(recipe: Recipe) -> EmotionModel:
     """Return the untrained model of a recipe, with the published transformer weights that the recipe names."""
     model = build(recipe.modalities, recipe.phrases, recipe.config.seed, recipe.base)
     for name, modality in model.each_modality():
-        encoder = modality.encoder
-        if isinstance(encoder, StatisticsEncoder) and encoder.whisper is not None:
-            encoder.whisper.load_state_dict(recipe.weights.get(name) or _whisper_of_base(recipe))
+        layers = whisper_of(modality.encoder)
+        if layers is not None:
+            layers.load_state_dict(recipe.weights.get(name) or _whisper_of_base(recipe))
         elif name in recipe.weights:
             transformer_of(model, name).trunk.load_state_dict(recipe.weights[name])
     return model
@@ -140,10 +118,10 @@ def untrained(recipe: Recipe) -> EmotionModel:
 def _whisper_of_base(recipe: Recipe) -> Mapping[str, Tensor]:
     """Whisper's layers of the recipe's base model, or of the shipped one."""
     base = recipe.base if recipe.base is not None and "audio" in recipe.base.modalities else checkpoint.load(SHIPPED)
-    encoder = base.modality("audio").encoder
-    if not isinstance(encoder, StatisticsEncoder) or encoder.whisper is None:
+    layers = whisper_of(base.modality("audio").encoder)
+    if layers is None:
         raise InputError("the base model does not read speech with Whisper; give its weights in the recipe")
-    return encoder.whisper.state_dict()
+    return layers.state_dict()
 
 
 @contextmanager
