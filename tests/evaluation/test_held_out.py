@@ -82,7 +82,7 @@ def test_a_model_is_trained_once_and_then_read(fold, text_model, taught, tmp_pat
     make(seed=1), make(unseen=("joy",)), make(training=loop.TrainConfig(epochs=1, batch_size=16, bf16=False))
     make(training=replace(QUICK, pull=0.25))
     assert len(taught) == 5
-    train_without(fold, ("fear",), 0, base=text_model, cache=tmp_path, training=QUICK, augmentation="none")
+    train_without(fold, ("fear",), 0, base=text_model, cache=tmp_path, training=QUICK, augmented=False)
     assert len(taught) == 6
 
 
@@ -174,7 +174,7 @@ def test_a_model_knows_what_it_saw_and_takes_hubs_off_new_labels_alone(fold, tex
 
 
 def test_clips_of_sound_and_face_lose_one_of_them_in_training(toy):
-    rows, both = toy(6), {"audio": recipes.speech_modality(6), "video": recipes.video_modality()}
+    rows, both = toy(6), {"audio": recipes.audio_modality(), "video": recipes.video_modality()}
     joint = Fold("clips", "audio", rows, rows, rows, {}, both)
     sound = replace(joint, modalities={"audio": both["audio"]})
     assert held_out.training_of(joint).modality_dropout == recipes.MODALITY_DROPOUT > 0
