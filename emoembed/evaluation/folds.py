@@ -21,8 +21,8 @@ from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData
+from emoembed.reading.summaries import summarised
 from emoembed.training import recipes
-from emoembed.training.summaries import summarised
 
 AUDIO_CORPORA, VIDEO_CORPORA = ("ravdess", "tess", "emodb"), ("fer2013",)
 METHODS = ("emoembed", "mtee")

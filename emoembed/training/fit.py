@@ -18,6 +18,7 @@ from emoembed.model import checkpoint
 from emoembed.model.model import EmotionModel
 from emoembed.reading.media import Pixels
 from emoembed.reading.rows import EmotionData, Excerpts
+from emoembed.reading.summaries import summarised, whisper_of
 from emoembed.training.background import fit_background, with_seen
 from emoembed.training.build import build, set_adapter_strength, transformer_of
 from emoembed.training.calibrate import calibrate, calibrate_jointly
@@ -25,7 +26,6 @@ from emoembed.training.config import Execution
 from emoembed.training.loop import History, fit
 from emoembed.training.recipes import Recipe, Stage, augment_of
 from emoembed.training.ridge_maps import finish_faces, finished, prepare
-from emoembed.training.summaries import summarised, whisper_of
 
 SHIPPED = "base"
 """The checkpoint that holds Whisper's layers."""

@@ -130,7 +130,7 @@ def test_of_a_long_recording_no_more_is_decoded_than_is_looked_at(recognizer, so
         recognizer.predict(audio=given, labels=LABELS)
     assert decoded == [24_000, 24_000]
     monkeypatch.setattr(ModalityConfig, "longest", 40)
-    assert emoembed.reading.media.read(recognizer.model, "audio", (samples, rate)).values.shape == (40, 68)
+    assert emoembed.reading.media.read(recognizer.model, "audio", (samples, rate)).values.shape == (40, 84)
 
 
 def test_openface_files_are_read_where_the_model_reads_action_units(word_table, tmp_path):
