@@ -93,7 +93,7 @@ def opus(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         written.mux([*stream.encode(frame), *stream.encode(None)])
     content.seek(0)
     to_mono = av.AudioResampler(format="flt", layout="mono", rate=SAMPLING_RATE)
-    with av.open(content) as read:
+    with av.open(content, "r") as read:
         frames = [part for frame in read.decode(audio=0) for part in to_mono.resample(frame)]
     heard = np.concatenate([frame.to_ndarray()[0] for frame in frames])
     return np.pad(heard, (0, max(0, len(samples) - len(heard))))[: len(samples)]
