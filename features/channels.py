@@ -1,4 +1,4 @@
-"""Change a recording as microphones, lines and rooms do. Training on such copies makes speech robust to them."""
+"""Change a recording as microphones, lines and rooms do. Training also hears such copies."""
 
 from __future__ import annotations
 

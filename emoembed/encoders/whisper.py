@@ -1,7 +1,6 @@
 """The first layers of Whisper's encoder (Radford et al. 2022, MIT), which read log-mel frames of speech.
 
-They were trained on 680,000 hours of speech from many people, rooms and lines. So their mean and deviation over a
-recording tell emotions apart for people, rooms and languages that the training recordings do not have.
+They were trained on 680,000 hours of speech of many people, rooms and languages.
 """
 
 from __future__ import annotations
@@ -26,6 +25,8 @@ DEFAULT: dict[str, Any] = {
     "max_source_positions": 1500,
 }
 """The first two of the four layers of `openai/whisper-tiny.en`, as keys of its `config.json`."""
+MOST_LAYERS = 32
+"""Layers of the largest Whisper. A configuration with more is not built."""
 LEVEL = -25.0
 """Level in dB to which each recording is brought: the mean power of its bands and frames."""
 DEPTH = 80.0
@@ -41,6 +42,10 @@ class WhisperLayers(nn.Module):
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
+        if set(config) != set(DEFAULT) or not 1 <= config["encoder_layers"] <= MOST_LAYERS:
+            raise CheckpointError(
+                f"Whisper's layers need {', '.join(DEFAULT)}, with 1 to {MOST_LAYERS} layers; given {config!r:.200}"
+            )
         from transformers import WhisperConfig
         from transformers.models.whisper.modeling_whisper import WhisperEncoder
 

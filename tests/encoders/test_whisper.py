@@ -117,3 +117,9 @@ def test_what_is_no_such_whisper_is_refused(published, tmp_path):
         read_whisper(folder)
     with pytest.raises(CheckpointError, match="no Whisper at"):
         read_whisper(tmp_path / "nowhere", offline=True)
+
+
+@pytest.mark.parametrize("change", [{"encoder_layers": 10**9}, {"encoder_layers": 0}, {"vocab_size": 3}])
+def test_layers_that_are_not_whispers_are_not_built(change):
+    with pytest.raises(CheckpointError, match="need d_model, encoder_layers"):
+        WhisperLayers({**TINY, "max_source_positions": 40, **change})
