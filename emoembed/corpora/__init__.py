@@ -8,6 +8,7 @@ from pathlib import Path
 from emoembed.corpora import manifest, prepared
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.manifest import SUFFIXES
+from emoembed.corpora.readers import labelled_texts
 from emoembed.errors import CorpusError, InputError, MissingFileError
 
 __all__ = ["NAMES", "Corpus", "load", "recognize"]
@@ -28,6 +29,8 @@ NAMES = (
     "mosei",
     "iemocap",
     "emobank",
+    "situations",
+    *labelled_texts.NAMES,
 )
 
 
@@ -36,7 +39,8 @@ def load(name: str, folder: str | Path | None = None) -> Corpus:
 
     Args:
         name: one of `NAMES`, or `"manifest"`, or the path of a manifest (`.csv`, `.jsonl`, `.parquet`).
-        folder: the corpus's folder, or its parent if the corpus's folder has the corpus's name. For `"manifest"`, the
+        folder: the corpus's folder, or its parent if the corpus's folder has the corpus's name. The text corpora
+            of `readers.labelled_texts` may also lie in a subfolder `text` of it. For `"manifest"`, the
             manifest's path. If `name` is a path, `folder` is not needed.
 
     Raises:
@@ -56,12 +60,13 @@ def load(name: str, folder: str | Path | None = None) -> Corpus:
     path = Path(folder)
     if not path.exists():
         raise MissingFileError(f"there is no {path}; give the folder that holds {name}")
-    if (path / name).is_dir():
-        path = path / name
+    path = next((place for place in (path / name, path / "text" / name) if place.is_dir()), path)
     if prepared.is_prepared(path):
         return _read_prepared(name, path)
     if name == "manifest":
         return manifest.read(path)
+    if name in labelled_texts.NAMES:
+        return labelled_texts.read(path, name)
     corpus: Corpus = import_module(f"emoembed.corpora.readers.{name}").read(path)
     return corpus
 

@@ -1,8 +1,9 @@
 """A table that maps the native emotion names of each corpus to canonical names.
 
-Canonical names are the nouns of GoEmotions (`sadness`, not `sad`). Eight names are not in GoEmotions: anticipation,
-boredom, calm, frustration, peacefulness, pessimism, power, trust. `None` marks a native name that means "no emotion of
-the corpus's list". `neutral` is a label like any other.
+Canonical names are the nouns of GoEmotions (`sadness`, not `sad`) and further nouns of the same kind. `None` marks a
+native name that means "no emotion of the corpus's list". `neutral` is a label like any other. The corpora
+`event2mind`, `emobench_eu` and `situations` are not in the table: their labels are free text, or names of the label
+table.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ GOEMOTIONS = (
     *("disappointment", "disapproval", "disgust", "embarrassment", "excitement", "fear", "gratitude", "grief", "joy"),
     *("love", "nervousness", "optimism", "pride", "realization", "relief", "remorse", "sadness", "surprise", "neutral"),
 )
+
+_EKMAN: dict[str, str | None] = {name: name for name in ("anger", "disgust", "fear", "joy", "sadness", "surprise")}
 
 CANONICAL: dict[str, dict[str, str | None]] = {
     "goemotions": {name: name for name in GOEMOTIONS},
@@ -106,6 +109,56 @@ CANONICAL: dict[str, dict[str, str | None]] = {
         "sad": "sadness",
         "surprise": "surprise",
         "neutral": "neutral",
+    },
+    "brighter_eng": {name: name for name in ("anger", "fear", "joy", "sadness", "surprise", "neutral")},
+    "covidet": {name: name for name in ("anger", "anticipation", "disgust", "fear", "joy", "sadness", "trust")},
+    "eltea17": _EKMAN,
+    "emoevent_en": {**_EKMAN, "others": None},
+    "emolit_gold": {
+        **{name: name for name in GOEMOTIONS if name not in ("confusion", "realization", "remorse")},
+        **{name: name for name in ("boredom", "courage", "despair", "doubt", "envy", "faith", "frustration", "greed")},
+        **{name: name for name in ("guilt", "indifference", "nostalgia", "pain", "trust")},
+        "calmness": "calm",
+    },
+    "emotionpush": {**_EKMAN, "neutral": "neutral", "non-neutral": None},
+    "enisear": {name: name for name in ("anger", "disgust", "fear", "guilt", "joy", "sadness", "shame")},
+    "goodnewseveryone": {
+        **{name: name for name in ("anger", "annoyance", "disgust", "fear", "guilt", "joy", "pride", "sadness")},
+        **{name: name for name in ("shame", "trust")},
+        "love_including_like": "love",
+        "negative_anticipation_including_pessimism": "pessimism",
+        "negative_surprise": "negative surprise",
+        "positive_anticipation_including_optimism": "optimism",
+        "positive_surprise": "positive surprise",
+    },
+    "plutchik_wheel": {
+        **{name: name for name in ("aggression", "anger", "anticipation", "awe", "contempt", "disapproval", "disgust")},
+        **{name: name for name in ("fear", "joy", "love", "neutral", "optimism", "remorse", "sadness", "surprise")},
+        "trust": "trust",
+        "submission": "surrender",
+        "ambiguous": None,
+    },
+    "po_emo_en": {
+        "Annoyance": "annoyance",
+        "Awe / Sublime": "awe",
+        "Beauty / Joy": "joy",
+        "Humor": "humor",
+        "Nostalgia": "nostalgia",
+        "Sadness": "sadness",
+        "Suspense": "suspense",
+        "Uneasiness": "uneasiness",
+        "Vitality": "vitality",
+    },
+    "stockemotions": {
+        **{name: name for name in ("amusement", "anger", "anxiety", "belief", "confusion", "depression", "disgust")},
+        **{name: name for name in ("excitement", "optimism", "panic", "surprise")},
+        "ambiguous": None,
+    },
+    "tec": _EKMAN,
+    "wassa_essays": {**_EKMAN, "neutral": "neutral"},
+    "xed": {
+        **_EKMAN,
+        **{name: name for name in ("anticipation", "trust", "neutral")},
     },
     "emobank": {},  # has ratings, no emotion names
 }

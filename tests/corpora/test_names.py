@@ -1,17 +1,25 @@
 import pytest
 
 from emoembed.corpora import NAMES, names
+from emoembed.corpora.readers import labelled_texts
 from emoembed.errors import CorpusError
+from emoembed.labels.emotion import canonical, table
 
 
-def test_every_corpus_has_its_names():
-    assert set(names.CANONICAL) == set(NAMES)
+def test_every_corpus_has_its_names_unless_they_are_free():
+    assert set(names.CANONICAL) == set(NAMES) - {"situations", *labelled_texts.FREE_NAMES}
 
 
-@pytest.mark.parametrize("corpus", NAMES)
-def test_canonical_names_are_goemotions_nouns_or_the_listed_others(corpus):
-    others = {"anticipation", "boredom", "calm", "frustration", "peacefulness", "pessimism", "power", "trust"}
-    assert set(names.corpus_labels(corpus)) <= others | set(names.GOEMOTIONS)
+@pytest.mark.parametrize("corpus", names.CANONICAL)
+def test_canonical_names_are_names_of_the_label_table_or_the_listed_others(corpus):
+    others = {"aggression", "belief", "depression", "faith", "greed", "humor", "negative surprise"}
+    others |= {"positive surprise", "suspense", "uneasiness", "vitality"}
+    assert set(names.corpus_labels(corpus)) <= others | set(table())
+
+
+def test_one_emotion_has_one_name_in_all_corpora():
+    labels = {label for corpus in names.CANONICAL for label in names.corpus_labels(corpus)}
+    assert {label: canonical(label) for label in labels if canonical(label) != label} == {}
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,23 @@ SIZES = {
     "tess": {"train": 2800},
     "emodb": {"train": 535},
     "fer2013": {"train": 28558 - 692, "valid": 3579 - 46, "test": 3573},  # the copy with original pixels
+    "situations": {"train": 6018, "valid": 708, "test": 708},
+    "brighter_eng": {"train": 2763, "valid": 115, "test": 2766},
+    "covidet": {"train": 1200, "valid": 285, "test": 398},
+    "eltea17": {"train": 2034},
+    "emobench_eu": {"test": 200},
+    "emoevent_en": {"train": 5112, "valid": 744, "test": 1447},
+    "emolit_gold": {"train": 727},
+    "emotionpush": {"train": 10708, "valid": 1202, "test": 2799},
+    "enisear": {"train": 1001},
+    "event2mind": {"train": 19802, "valid": 2292, "test": 2218},
+    "goodnewseveryone": {"train": 4999},
+    "plutchik_wheel": {"train": 2523},
+    "po_emo_en": {"train": 176},
+    "stockemotions": {"train": 8000, "valid": 1000, "test": 999},
+    "tec": {"train": 21049},
+    "wassa_essays": {"train": 1860},
+    "xed": {"train": 27183},
 }
 
 
