@@ -12,10 +12,13 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from distil import TEACHER
+from safetensors.torch import save
 from stages import (
     AV,
     TABLE_DIM,
     TABLE_WORDS,
+    TRUNK_REVISION,
     VOCABULARY,
     base_of,
     build_av,
@@ -30,9 +33,9 @@ from stages import (
     write,
 )
 
+from emoembed.features.atomic import write_file
 from emoembed.model import checkpoint, checkpoint_files
 from emoembed.reading.cache import cache_folder
-from emoembed.training import recipes
 
 
 def main() -> None:
@@ -52,6 +55,7 @@ def main() -> None:
     parser.add_argument(
         "--whisper", default="openai/whisper-tiny.en", help="hub id or folder of the Whisper model that reads speech"
     )
+    parser.add_argument("--teacher", default=TEACHER, help="hub id or folder of the sentence encoder to learn from")
     parser.add_argument("--seed", type=int, default=0, help="seed of the training")
     parsed = parser.parse_args()
     torch.set_num_threads(2)
@@ -70,16 +74,23 @@ def main() -> None:
 def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
     """Build the stages of `base` that are asked for. Returns the file of its word table."""
     texts = training_texts(parsed.data)
-    digest = key(checkpoint.VERSION, recipes.REVISION["text"], VOCABULARY, TABLE_WORDS, TABLE_DIM, texts)
+    digest = key(checkpoint.VERSION, TRUNK_REVISION, VOCABULARY, TABLE_WORDS, TABLE_DIM, texts)
     trunk, words = parsed.work / f"trunk-{digest}", parsed.work / f"words-{digest}.bin"
+    projection = parsed.work / f"projection-{digest}.safetensors"
     if not trunk.is_dir():
-        checkpoint.save(build_trunk(parsed.data), trunk)
+        model, matrix = build_trunk(parsed.data, parsed.teacher, parsed.work)
+        write_file(projection, save({"projection": matrix.contiguous()}))
+        checkpoint.save(model, trunk)
     untrained = checkpoint.load(trunk)
     if not words.is_file():
         temporary = words.with_suffix(".tmp")
         checkpoint.write_word_table(distil_words(untrained, texts), temporary)
         temporary.replace(words)
-    stages = {"text": train_text, "audio": partial(train_audio, whisper=parsed.whisper), "video": train_video}
+    stages = {
+        "text": partial(train_text, teacher=parsed.teacher, projection=projection),
+        "audio": partial(train_audio, whisper=parsed.whisper),
+        "video": train_video,
+    }
     parts = {
         name: train(parsed.data, untrained, parsed.seed, parsed.work)
         for name, train in stages.items()

@@ -13,51 +13,63 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
+import distil
 import numpy as np
 import pandas as pd
 import prune
 import torch
 from rated_texts import rate_texts
+from safetensors.torch import load_file, save
+from texts import TEXT_CORPORA, TEXT_ROWS, drawn, feelings, training_corpora, training_texts
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from emoembed import corpora
 from emoembed.encoders.whisper import read_whisper
 from emoembed.evaluation.folds import AUDIO_CORPORA, hash_of
+from emoembed.features.atomic import write_file
 from emoembed.features.text import tokenize
 from emoembed.labels.emotion import table
-from emoembed.labels.phrases import SentenceEncoder, WordTable
+from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder, WordTable
+from emoembed.labels.space import VAD_DIM
 from emoembed.model import checkpoint, checkpoint_files, expectation
 from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData, join
 from emoembed.reading.voice_and_face import other_speech, part_of, read_both
-from emoembed.training import fit, recipes
+from emoembed.training import fit, pretrained, recipes
+from emoembed.training.build import build, start_projections
 from emoembed.training.calibrate import calibrate
 from emoembed.training.config import Execution
 from emoembed.training.fit import train
+from emoembed.training.loop import encode_rows
 from emoembed.training.recipes import Recipe
 
-VOCABULARY = 12_000  # tokens of the trunk: 9 MB at half precision
+VOCABULARY = 16_000  # tokens of the trunk: 12 MB at half precision
+TEACHER_STRENGTH = 0.8
+"""Strength of the trained adapters of the larger sentence encoder, which teaches the smaller one."""
+TRUNK_REVISION = 1
+"""Increase it when a change of the distillation makes a finished trunk stale."""
 TABLE_WORDS, TABLE_DIM = 9_000, 50  # words and columns of the word table: 1.9 MB
 RATED_TEXTS = 4000  # texts of GoEmotions on which predicted valence, arousal and dominance are scaled
-TEXT_CORPORA = ("goemotions", "emocontext", "meld", "emorynlp")
 AV = "ravdess-av"
 DEFAULT_LABELS = ("anger", "disgust", "fear", "joy", "love", "neutral", "sadness", "surprise")
 
 
-def training_texts(data: Path) -> list[str]:
-    """All training texts of the text corpora."""
-    loaded = [corpora.load(name, data).split("train").samples["text"] for name in TEXT_CORPORA]
-    return [text for column in loaded for text in column]
+def build_trunk(data: Path, teacher: str, work: Path) -> tuple[EmotionModel, Tensor]:
+    """The pruned sentence encoder with untrained adapters, which has learned from a larger one without any label.
 
-
-def build_trunk(data: Path) -> EmotionModel:
-    """The pruned sentence encoder with untrained adapters. Valence, arousal and dominance are fitted on EmoBank."""
+    Valence, arousal and dominance are fitted on EmoBank. The second value projects vectors of the larger encoder into
+    the space of this one.
+    """
     texts = training_texts(data)
+    rated = corpora.load("emobank", data).split("train")
     model = prune.prune(prune.find_minilm(), texts, VOCABULARY)
-    rate_texts(model, corpora.load("emobank", data).split("train"), texts[:RATED_TEXTS])
-    return model
+    projection = distil.distil(model, [*texts, *rated.samples["text"]], feelings(data), teacher, work / "teacher")
+    start_projections(model)
+    rate_texts(model, rated, texts[:RATED_TEXTS])
+    return model, projection
 
 
 def distil_words(model: EmotionModel, texts: list[str], count: int = TABLE_WORDS, dim: int = TABLE_DIM) -> WordTable:
@@ -76,14 +88,55 @@ def distil_words(model: EmotionModel, texts: list[str], count: int = TABLE_WORDS
     return WordTable(words, (vectors @ directions[:dim].T).numpy())
 
 
-def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
-    """Train the adapters of the sentence encoder on all text corpora, with early stopping on GoEmotions dev."""
-    phrases = untrained.phrases
-    assert phrases is not None
-    rows = join([corpus_rows.text_data(corpora.load(name, data).split("train"), phrases) for name in TEXT_CORPORA])
-    valid = corpus_rows.text_data(corpora.load("goemotions", data).split("valid"), phrases)
+def train_text(
+    data: Path, untrained: EmotionModel, seed: int, work: Path, teacher: str, projection: Path
+) -> EmotionModel:
+    """Train the adapters of the sentence encoder on all text corpora, beside a larger encoder trained on the same rows.
+
+    GoEmotions dev calibrates.
+    """
+    assert untrained.phrases is not None
+    rows, valid = text_rows(data, untrained.phrases)
+    goals = taught_points(data, teacher, seed, work)
+    rows = replace(rows, goals=in_student_space(goals, load_file(projection)["projection"]))
     modality = untrained.config.modalities["text"]
-    return trained("text", modality, rows, valid, untrained, seed, work, strength=recipes.TEXT_STRENGTH)
+    strength = recipes.TEXT_STRENGTH
+    return trained("text", modality, rows, valid, untrained, seed, work, strength=strength, kind="texts")
+
+
+def text_rows(data: Path, phrases: PhraseEncoder) -> tuple[EmotionData, EmotionData]:
+    """Training rows of all text corpora, and validation rows, as a sentence encoder reads them."""
+    parts = [drawn(corpus, TEXT_ROWS[corpus.name]) for corpus in training_corpora(data)]
+    valid = corpora.load("goemotions", data).split("valid")
+    return join([corpus_rows.text_data(part, phrases) for part in parts]), corpus_rows.text_data(valid, phrases)
+
+
+def taught_points(data: Path, teacher: str, seed: int, work: Path) -> dict[str, np.ndarray]:
+    """Points of the training rows by the larger sentence encoder, after training its adapters on these rows."""
+    read = pretrained.read("text", teacher, rank=recipes.TEXT_RANK)
+    phrases = distil.read_teacher(teacher)
+    rows, valid = text_rows(data, phrases)
+    config = recipes.training("texts", seed, epochs=1, learning_rate=5e-4, teach=0.0)
+    stage = f"teacher-{key(asdict(config), recipes.REVISION['text'], hash_of(rows))}"
+    points_file = work / f"{stage}-points.safetensors"
+    if not points_file.is_file():
+        base = build({"text": read.modality}, phrases)
+        rate_texts(base, corpora.load("emobank", data).split("train"), training_texts(data)[:RATED_TEXTS])
+        recipe = Recipe({"text": read.modality}, phrases, config, base, strength=TEACHER_STRENGTH)
+        weights = work / f"{stage}.safetensors"
+        model, _ = train(recipe, rows, valid, weights_file=weights, execution=Execution(progress=True))
+        with torch.autocast("cpu", torch.bfloat16):
+            points = encode_rows(model, rows)["text"][:, : read.modality.embed_dim]
+        write_file(points_file, save({"points": points.float().contiguous()}))
+    return dict(zip(rows.ids, load_file(points_file)["points"].numpy(), strict=True))
+
+
+def in_student_space(points: Mapping[str, np.ndarray], projection: Tensor) -> dict[str, np.ndarray]:
+    """Points of the larger encoder, with their text part projected into the space of the smaller one."""
+    matrix = torch.from_numpy(np.stack(list(points.values())))
+    text = normalize(matrix[:, VAD_DIM:] @ projection, dim=-1) * matrix[:, VAD_DIM:].norm(dim=1, keepdim=True)
+    moved = normalize(torch.cat([matrix[:, :VAD_DIM], text], dim=1), dim=-1).numpy()
+    return dict(zip(points, moved, strict=True))
 
 
 def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path, whisper: str) -> EmotionModel:
@@ -121,12 +174,13 @@ def trained(
     work: Path,
     strength: float | None = None,
     weights: Mapping[str, Tensor] | None = None,
+    kind: str | None = None,
 ) -> EmotionModel:
-    """Train one modality, from pretrained weights of its encoder if they are given.
+    """Train one modality, with the settings of `kind`, from pretrained weights of its encoder if they are given.
 
     An earlier run of this stage on the same rows in `work` is loaded or resumed.
     """
-    config = recipes.training(name, seed)
+    config = recipes.training(kind or name, seed)
     stage = f"{name}-{key(asdict(config), recipes.REVISION[name], hash_of(rows), hash_of(valid))}"
     assert untrained.phrases is not None
     pretrained = {} if weights is None else {name: weights}

@@ -20,7 +20,8 @@ def annotate(corpus: Corpus, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> 
     """Combine a corpus's rows with their features (modality -> row id -> `(time, feature_dim)`).
 
     Rows without features are left out. If the corpus is not multi-label, rows without a label are left out too. Ids
-    become `corpus/id`, so that corpora can be joined.
+    become `corpus/id`, so that corpora can be joined. If the samples have a column `rival`, a row annotates only its
+    own label and its rival.
 
     Raises:
         InputError: no row remains.
@@ -35,6 +36,11 @@ def annotate(corpus: Corpus, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> 
     targets = np.zeros((len(samples), len(corpus.labels)), dtype=np.float32)
     for row, labels in enumerate(samples["labels"]):
         targets[row, [corpus.labels.index(label) for label in labels]] = 1.0
+    if "rival" in samples:  # a row of a minimal pair tells its emotion from its rival's only
+        own = targets == 1
+        targets[:] = np.nan
+        targets[own] = 1.0
+        targets[np.arange(len(samples)), [corpus.labels.index(label) for label in samples["rival"]]] = 0.0
     ids = tuple(f"{corpus.name}/{i}" for i in samples["id"])
     renamed_inputs = {
         name: {new_id: store[old_id] for new_id, old_id in zip(ids, samples["id"], strict=True) if old_id in store}

@@ -25,6 +25,13 @@ class TrainConfig:
     balance: float = 0.0  # 0: equal weight for every row; 1: equal weight for every label
     positive_weight: bool = False  # weight positives by negatives / positives in multi-label rows, as Dai et al. 2020
     label_smoothing: float = 0.0
+    one_question: bool = False
+    """Multi-label rows: cross-entropy over the labels, shared equally by the labels of the row, as for single-label
+    rows. False: binary cross-entropy of each label."""
+    adjust: bool = False
+    """Add the logarithm of a label's frequency in the row's corpus to its logit (logit adjustment, Menon et al. 2021),
+    so that the points do not learn how frequent a label was."""
+    teach: float = 0.0  # weight of the distance from the points of a teacher model; see `objective.imitation`
     modality_dropout: float = 0.0  # probability that a row with several modalities loses one
     max_frames: int = 600
     bf16: bool = True  # autocast to bfloat16: two to three times faster on CPUs that support it

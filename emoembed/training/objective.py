@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
+from torch.nn.functional import binary_cross_entropy_with_logits, kl_div, log_softmax
 
 from emoembed.model.scorer import Scorer
 from emoembed.reading.rows import EmotionData
@@ -28,6 +28,7 @@ class Objective:
         self.device = next(model.parameters()).device
         self.features = model.embed(data.labels).to(self.device)
         self.targets = torch.from_numpy(data.targets)
+        self.prior = LabelPrior(data).to(self.device) if config.adjust else None
         self.weights = row_weights(data, config.balance)
         self.positive = positive_weights(data).to(self.device) if config.positive_weight else None
 
@@ -36,16 +37,22 @@ class Objective:
         model, config = self.model, self.config
         label_points = model.project(self.features)
         targets, weights = self.targets[rows].to(self.device), self.weights[rows].to(self.device)
-        multi_label = self.data.multi_label[rows]
+        multi_label = self.data.multi_label[rows] & (not config.one_question)
         logits = model.score(points, label_points)
         if len(logits) > 1:
             logits = {**logits, "fused": model.fuse(logits)}
         loss = config.stay_close * model.drift()
         for matrix in logits.values():
+            if self.prior is not None:
+                matrix = matrix + self.prior(rows)
             loss = loss + label_loss(matrix, targets, multi_label, weights, config, self.positive)
         if config.pull:
             single_label = torch.from_numpy(~multi_label).to(self.device)
             loss = loss + config.pull * pull(points, label_points, targets, weights * single_label)
+        if config.teach:
+            goals = torch.from_numpy(np.stack([self.data.goals[self.data.ids[i]] for i in rows])).to(self.device)
+            for name, items in points.items():
+                loss = loss + config.teach * imitation(items, goals, label_points[name].detach())
         return loss
 
 
@@ -82,8 +89,10 @@ def label_loss(
         annotated = ~targets[single].isnan()
         log_probabilities = log_softmax(logits[single].masked_fill(~annotated, -1e4), dim=1)
         smooth = config.label_smoothing / annotated.sum(dim=1, keepdim=True)
-        goal = targets[single].nan_to_num(0.0) * (1 - config.label_smoothing) + smooth * annotated
-        has_label = (targets[single].nan_to_num(0.0) > 0).any(dim=1)
+        labels = targets[single].nan_to_num(0.0)
+        shares = labels / labels.sum(dim=1, keepdim=True).clamp(min=1.0)
+        goal = shares * (1 - config.label_smoothing) + smooth * annotated
+        has_label = (labels > 0).any(dim=1)
         total = total + (-(goal * log_probabilities).sum(dim=1) * weights[single] * has_label).sum()
     return total / present.sum().clamp(min=1)
 
@@ -105,6 +114,22 @@ def pull(points: Mapping[str, Tensor], label_points: Mapping[str, Tensor], targe
     return total
 
 
+SHARPNESS = 20.0
+"""Factor from cosine to logit in `imitation`."""
+
+
+def imitation(points: Tensor, goals: Tensor, label_points: Tensor) -> Tensor:
+    """Distance of points `(batch, dim)` from the points that a teacher gives the same items.
+
+    The loss has two terms. The first is 1 - cosine. The second is the divergence of the distribution over labels from
+    the teacher's, because what matters of an item is which labels it is near (Hinton et al. 2015).
+    """
+    cosine = (1 - (points * goals).sum(dim=1)).mean()
+    similarities = log_softmax(SHARPNESS * points @ label_points.T, dim=1)
+    of_teacher = log_softmax(SHARPNESS * goals @ label_points.T, dim=1)
+    return cosine + kl_div(similarities, of_teacher, reduction="batchmean", log_target=True)
+
+
 def row_weights(data: EmotionData, balance: float) -> Tensor:
     """Row weights (1 / label frequency) ** balance, scaled to mean 1. Rows with rare labels get larger weights."""
     if balance == 0.0:
@@ -120,3 +145,30 @@ def positive_weights(data: EmotionData) -> Tensor:
     """Number of negatives divided by number of positives of each label, `(labels,)`; 1 if no row has the label."""
     positives, negatives = (data.targets == 1).sum(axis=0), (data.targets == 0).sum(axis=0)
     return torch.from_numpy(np.where(positives > 0, negatives / np.maximum(positives, 1), 1.0).astype(np.float32))
+
+
+class LabelPrior:
+    """The logarithm of each label's frequency in the corpus of a row, for logit adjustment (Menon et al. 2021).
+
+    The corpus of a row is the part of its id before the first `/`. The frequencies of labels that a corpus does not
+    annotate are 0 on this scale.
+    """
+
+    def __init__(self, data: EmotionData) -> None:
+        names, corpus = np.unique([row.partition("/")[0] for row in data.ids], return_inverse=True)
+        logs = np.zeros((len(names), len(data.labels)), dtype=np.float32)
+        for index in range(len(names)):
+            targets = data.targets[corpus == index]
+            annotated = ~np.isnan(targets).all(axis=0)
+            counts = np.nansum(targets[:, annotated], axis=0) + 1.0
+            logs[index, annotated] = np.log(counts / counts.sum())
+        self.corpus, self.logs = torch.from_numpy(corpus), torch.from_numpy(logs)
+
+    def to(self, device: torch.device) -> LabelPrior:
+        """Move the frequencies to a device."""
+        self.logs = self.logs.to(device)
+        return self
+
+    def __call__(self, rows: np.ndarray) -> Tensor:
+        """`(rows,)` positions -> `(rows, labels)`"""
+        return self.logs[self.corpus[rows].to(self.logs.device)]

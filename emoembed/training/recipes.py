@@ -79,7 +79,7 @@ MODALITY_DROPOUT = 0.3
 """Probability that training removes sound or face from a clip, so that the model can also use only one of them."""
 LONGEST_SPEECH = 3000
 """Frames of speech that Whisper reads: 30 s."""
-REVISION = {"text": 6, "audio": 8, "video": 6}
+REVISION = {"text": 7, "audio": 8, "video": 6}
 """Increase a number when a change of features, encoders or training makes the cached models of a modality stale."""
 TRAINING = {
     "text": TrainConfig(
@@ -122,6 +122,7 @@ TRAINING = {
         epochs=60, batch_size=32, learning_rate=2e-3, patience=20, pull=1.0, balance=0.5, bf16=False
     ),
 }
+TRAINING["texts"] = replace(TRAINING["text"], one_question=True, adjust=True, teach=1.0)  # many corpora at once
 TRAINING["pixels"] = replace(TRAINING["video"], batch_size=16)  # a training step of a transformer needs much memory
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import stages
+import texts
 import torch
 from studies import novelty
 
@@ -96,11 +97,65 @@ def test_the_word_table_holds_the_labels_and_the_commonest_words(text_model):
     assert len(few.words) == 100
 
 
-def test_training_texts_are_those_of_training_rows(monkeypatch, corpus_of, tmp_path):
-    def load(name, _):
-        held = corpus_of([f"{name} a", f"{name} b"], ["joy", "anger"])
-        held.samples["split"] = pd.Series(["train", "test"], index=held.samples.index)
-        return held
+@pytest.fixture
+def few_corpora(monkeypatch, corpus_of):
+    """Corpora of two rows each, one of train and one of test, in place of the real ones."""
+
+    def load(name, _=None):
+        corpus = corpus_of([f"a first text in {name}", f"a second text in {name}"], ["joy", "anger"])
+        samples = corpus.samples.assign(split=pd.Series(["train", "test"], index=corpus.samples.index))
+        return replace(corpus, name=name, samples=samples)
 
     monkeypatch.setattr(corpora, "load", load)
-    assert stages.training_texts(tmp_path) == [f"{name} a" for name in stages.TEXT_CORPORA]
+    monkeypatch.setattr(texts, "read_pairs", lambda _: load("situations_pairs"))
+    monkeypatch.setattr(texts, "TESTED", ("semeval2018",))
+    monkeypatch.setattr(texts, "tested_corpora", lambda _: [load("tested")])
+    monkeypatch.setattr(texts, "COMMON", 1)
+    return load
+
+
+def test_training_texts_are_those_of_training_rows(few_corpora, tmp_path):
+    found = texts.training_texts(tmp_path)
+    own = [name for name in texts.TEXT_CORPORA if name not in texts.WHOLE]
+    assert {text for text in found if "second" in text} == {f"a second text in {name}" for name in texts.WHOLE}
+    assert {f"a first text in {name}" for name in own} <= set(found)
+
+
+def test_a_text_that_is_tested_on_is_not_trained_on(few_corpora, monkeypatch, tmp_path):
+    monkeypatch.setattr(texts, "tested_corpora", lambda _: [few_corpora("tec")])
+    found = texts.training_texts(tmp_path)
+    assert not any("in tec" in text for text in found)
+    assert any("in xed" in text for text in found)
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        ("PersonX washes PersonX's car", "I wash my car"),
+        ("PersonX 's boss gives PersonX a rise", "my boss gives me a rise"),
+        ("PersonX tries ___ again", "I try something again"),
+        ("PersonX is late for PersonY's party", "I am late for someone's party"),
+    ],
+)
+def test_events_are_told_in_the_first_person(event, told):
+    assert texts.first_person(event) == told
+
+
+def test_only_common_names_of_one_feeling_are_labels(corpus_of):
+    corpus = corpus_of(["a", "b", "c", "d"], ["glad", "glad", "in awe", "sad, lost"])
+    assert texts.of_common_names(corpus, 2).labels == ("glad",)
+    assert texts.of_common_names(corpus, 1).labels == ("glad", "in awe")
+
+
+def test_drawn_rows_are_labelled_and_the_same_in_every_call(corpus_of):
+    corpus = corpus_of([str(i) for i in range(40)], ["joy", "anger"] * 20)
+    corpus = replace(
+        corpus,
+        samples=corpus.samples.assign(
+            labels=[(x,) if i % 4 else () for i, (x,) in enumerate(corpus.samples["labels"])]
+        ),
+    )
+    assert len(texts.drawn(corpus, 99).samples) == 30
+    first = texts.drawn(corpus, 7).samples
+    assert len(first) == 7
+    assert first["id"].tolist() == texts.drawn(corpus, 7).samples["id"].tolist()

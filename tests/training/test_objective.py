@@ -7,9 +7,10 @@ import torch
 from emoembed.encoders.pooled import PooledSettings
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
+from emoembed.reading.rows import join
 from emoembed.training import loop
 from emoembed.training.build import build
-from emoembed.training.objective import Objective, label_loss
+from emoembed.training.objective import LabelPrior, Objective, imitation, label_loss
 from emoembed.training.ridge_maps import prepare
 
 CONFIG = loop.TrainConfig(epochs=3, batch_size=16, learning_rate=0.02, bf16=False, stay_close=0.0)
@@ -141,3 +142,54 @@ def test_moved_label_projections_cost_what_is_asked(setting):
     cost = objective((model, data), stay_close=2.0)(points, rows) - objective((model, data))(points, rows)
     torch.testing.assert_close(cost, 2 * model.drift())
     assert model.drift() > 0.1
+
+
+def test_a_row_of_several_labels_shares_one_question():
+    logits, labels = torch.randn(2, 3), torch.tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+    loss = label_loss(logits, labels, np.zeros(2, bool), torch.ones(2), CONFIG)
+    expected = torch.nn.functional.cross_entropy(logits, labels / labels.sum(dim=1, keepdim=True))
+    torch.testing.assert_close(loss, expected)
+
+
+def test_one_question_asks_multi_label_rows_by_cross_entropy(setting):
+    model, data = setting
+    several = replace(data, multi_label=np.ones(len(data), bool))
+    points, rows = points_of(setting), np.arange(len(data))
+    asked = []
+    for data_, one_question in ((data, False), (several, True), (several, False)):
+        loss = Objective(model, data_, replace(CONFIG, one_question=one_question))
+        asked.append(loss({"video": points["video"]}, rows).item())
+    assert asked[0] == pytest.approx(asked[1])
+    assert asked[2] != pytest.approx(asked[1], rel=1e-3)
+
+
+def test_adjusted_logits_hold_the_frequency_in_the_row_s_own_corpus(setting):
+    _, data = setting
+    rare = data.rows(np.flatnonzero(data.targets[:, 0] == 1)[:2])
+    often = data.rows(np.flatnonzero(data.targets[:, 0] != 1))
+    other = replace(rare, ids=tuple(f"other/{i}" for i in range(len(rare))))
+    joined = join(
+        [replace(rare, ids=("one/a", "one/b")), replace(often, ids=tuple(f"one/{i}" for i in often.ids)), other]
+    )
+    prior = LabelPrior(joined)(np.array([0, len(joined) - 1]))
+    counts = np.nansum(joined.targets[:-2], axis=0) + 1
+    torch.testing.assert_close(prior[0], torch.from_numpy(np.log(counts / counts.sum())).float())
+    assert prior[1].argmax() == 0
+
+
+def test_imitation_is_least_at_the_points_of_the_teacher():
+    goals, label_points = random_items(6), random_items(9, seed=1)
+    moved = torch.nn.functional.normalize(goals + 0.1 * random_items(6, seed=2), dim=1)
+    assert imitation(goals, goals, label_points).item() == pytest.approx(0.0, abs=1e-5)
+    assert imitation(moved, goals, label_points) > 0
+
+
+def test_a_teacher_draws_the_points(setting, toy):
+    model, data = setting
+    goals = dict(zip(data.ids, random_items(len(data)).numpy(), strict=True))
+    rows, points = np.arange(4), {"video": random_items(4, seed=3)}
+    plain = Objective(model, data, CONFIG)(points, rows).item()
+    taught = Objective(model, replace(data, goals=goals), replace(CONFIG, teach=2.0))(points, rows).item()
+    label_points = model.label_points(data.labels)["video"].detach()
+    distance = imitation(points["video"], torch.from_numpy(np.stack([goals[i] for i in data.ids[:4]])), label_points)
+    assert taught == pytest.approx(plain + 2.0 * distance.item(), rel=1e-5)
