@@ -105,12 +105,12 @@ def measure(
                     by_name(shipped.by_name(model, "semeval2018", data, unseen, "valid")) if modality == "text" else {}
                 )
                 if more:
-                    added |= measure_more(model, fold, unseen, seed, variant.steps)
+                    added |= measure_more(model, fold, unseen, seed)
                 for row in rows:
                     yield row | added
 
 
-def measure_more(model: EmotionModel, fold: Fold, unseen: Sequence[str], seed: int, steps: int) -> dict[str, float]:
+def measure_more(model: EmotionModel, fold: Fold, unseen: Sequence[str], seed: int) -> dict[str, float]:
     """Calibration errors on validation rows over all labels, and average precision after eight examples of each."""
     rows = fold.valid
     logits = {name: matrix for name, matrix in predict_logits(model, rows).items() if name != "fused"}
@@ -122,7 +122,7 @@ def measure_more(model: EmotionModel, fold: Fold, unseen: Sequence[str], seed: i
         among = next(iter(model.calibrated(tensors, trust, multi_label=False).values())).softmax(dim=1).detach().numpy()
         right = among.argmax(axis=1) == rows.targets.argmax(axis=1)
         errors["ECE, among labels"] = metrics.expected_calibration_error(among.max(axis=1), right)
-    taught = few_shot.curve(model, fold, unseen, "valid", few_shot.Teaching((8,), seed=seed, steps=steps))
+    taught = few_shot.curve(model, fold, unseen, "valid", few_shot.Teaching((8,), seed=seed))
     return errors | {
         f"{name} after 8": float(taught[name].mean()) for name in ("ap", "auc", "harmonic") if name in taught
     }

@@ -19,14 +19,13 @@ def main() -> None:
     parser = arguments(__doc__ or "")
     parser.add_argument("--shots", default="0,1,2,4,8,16", help="numbers of examples, or shares such as 1%%")
     parser.add_argument("--draws", type=int, default=5, help="number of random draws of examples")
-    parser.add_argument("--steps", type=int, default=0, help="gradient steps of the light fine-tune; 0: none")
     parsed = parser.parse_args()
     torch.set_num_threads(2)
     study = study_of(parsed)
     for line in leak_audit.audit_study(study):
         print(f"audit: {line}")
     shots = [count if count.endswith("%") else int(count) for count in parsed.shots.split(",")]
-    table = few_shot.evaluate(study, shots=shots, draws=parsed.draws, steps=parsed.steps)
+    table = few_shot.evaluate(study, shots=shots, draws=parsed.draws)
     if parsed.output:
         table.to_csv(parsed.output, index=False)
     print(

@@ -137,7 +137,7 @@ def in_context(model: EmotionModel, dialogues: DialoguePoints) -> Answers:
     calibrations = model.calibrations(context=True)
     with torch.no_grad():
         label_points = model.label_points(rows.labels)
-        trust = {name: calibrations[name].of(label_points[name], model.modality(name).scale) for name in points}
+        trust = {name: model.modality(name).trust(label_points[name], calibrations[name]) for name in points}
         raw = model.score(points, label_points, trust)
         logits = model.calibrated(raw, trust, multi_label=False)["text"].numpy()
         softmax = torch.from_numpy(logits).softmax(dim=1)

@@ -190,7 +190,7 @@ def other_corpus(
         model = held_out.train_without(fold, (), recipe, cache=cache)
         at_home = {"as it is": None, "attuned": np.zeros(len(rows), int), "attuned, each speaker": speakers}
         for way, groups in at_home.items():
-            shares = _attuned(model, rows, groups)
+            shares = attuned_shares(model, rows, groups)
             figures = {"seed": seed, "way": way, **shipped.answers(shares, true, speakers)}
             for column, label in enumerate(rows.labels):
                 if label not in fold.train.labels:
@@ -212,7 +212,7 @@ def speech_without(asked: str, base: EmotionModel, data: Path, cache: Path | Non
     return replace(own, train=train, modalities={"audio": recipes.audio_modality()}, phrases=phrases_for("audio", base))
 
 
-def _attuned(model: EmotionModel, rows: EmotionData, groups: np.ndarray | None) -> np.ndarray:
+def attuned_shares(model: EmotionModel, rows: EmotionData, groups: np.ndarray | None) -> np.ndarray:
     """Probabilities of sound `(rows, labels)`, by a model attuned to each group of rows in turn."""
     if groups is None:
         return shipped.probabilities(model, "audio", rows, rows.labels)[0]

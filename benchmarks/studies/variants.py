@@ -33,8 +33,6 @@ class Variant:
     """Each label held out by itself, in place of some together."""
     after: Callable[[EmotionModel], None] | None = None
     """Changes a trained model before it is measured."""
-    steps: int = 0
-    """Of the fine-tune after eight examples."""
 
 
 COMMON = {
@@ -102,7 +100,6 @@ def without_residual(model: EmotionModel) -> None:
 AFTER_TRAINING = {
     "examples count alike": Variant(after=without_spread),
     "no residual features": Variant(after=without_residual),
-    "50 steps on examples": Variant(steps=50),
 }
 LONG: dict[str, dict[str, object]] = {
     "text": {},

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import torch
 from distil import TEACHER
-from safetensors.torch import save
 from stages import (
     AV,
     TABLE_DIM,
@@ -33,7 +32,6 @@ from stages import (
     write,
 )
 
-from emoembed.features.atomic import write_file
 from emoembed.model import checkpoint, checkpoint_files
 from emoembed.reading.cache import cache_folder
 
@@ -76,18 +74,15 @@ def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
     texts = training_texts(parsed.data)
     digest = key(checkpoint.VERSION, TRUNK_REVISION, VOCABULARY, TABLE_WORDS, TABLE_DIM, texts)
     trunk, words = parsed.work / f"trunk-{digest}", parsed.work / f"words-{digest}.bin"
-    projection = parsed.work / f"projection-{digest}.safetensors"
     if not trunk.is_dir():
-        model, matrix = build_trunk(parsed.data, parsed.teacher, parsed.work)
-        write_file(projection, save({"projection": matrix.contiguous()}))
-        checkpoint.save(model, trunk)
+        checkpoint.save(build_trunk(parsed.data, parsed.teacher, parsed.work), trunk)
     untrained = checkpoint.load(trunk)
     if not words.is_file():
         temporary = words.with_suffix(".tmp")
         checkpoint.write_word_table(distil_words(untrained, texts), temporary)
         temporary.replace(words)
     stages = {
-        "text": partial(train_text, teacher=parsed.teacher, projection=projection),
+        "text": train_text,
         "audio": partial(train_audio, whisper=parsed.whisper),
         "video": train_video,
     }
@@ -97,7 +92,7 @@ def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
         if name in stage_names or "base" in stage_names
     }
     if "base" in stage_names:
-        model = base_of(parts, untrained, parsed.reports)
+        model = calibrated(parsed.data, base_of(parts, untrained), parsed.reports)
         write(model, parsed.output / "base", checkpoint.read_word_table(words))
     return words
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import kl_div, log_softmax, normalize
 
 from emoembed.encoders.transformer import TransformerEncoder
 from emoembed.errors import CheckpointError
@@ -27,7 +27,6 @@ from emoembed.labels.phrases import SentenceEncoder
 from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import buckets, collate
 from emoembed.training import pretrained
-from emoembed.training.objective import imitation
 
 TEACHER = "sentence-transformers/all-mpnet-base-v2"
 CHECKSUM = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
@@ -93,7 +92,7 @@ def distil(
 ) -> Tensor:
     """Train the whole sentence encoder of a text model in place, so that its vectors are those of the teacher.
 
-    The loss is `objective.imitation`, with names of feelings as labels.
+    The loss is `imitation`, with names of feelings as labels.
 
     Args:
         model: has a text modality, whose sentence encoder also embeds labels.
@@ -101,9 +100,6 @@ def distil(
         names: of feelings. The first `NAMES` are compared with; all are learned as texts are, in two templates.
         teacher: hub id or folder.
         folder: for the teacher's vectors.
-
-    Returns:
-        The projection `(teacher dim, student dim)` of teacher vectors into the student's space.
     """
     student = model.phrases
     assert isinstance(student, SentenceEncoder)
@@ -124,7 +120,6 @@ def distil(
     _train(encoder, arrays, goals, feelings, generator)
     encoder.trunk.requires_grad_(False)
     encoder.train(False)  # discards the weights merged with the old trunk
-    return projection
 
 
 def _known(texts: Sequence[str], student: SentenceEncoder) -> list[str]:
@@ -162,3 +157,19 @@ def _train(
             losses.append(loss.item())
             if len(losses) % 500 == 0:
                 print(f"distillation, step {len(losses)} of {steps}: {np.mean(losses[-500:]):.4f}", flush=True)
+
+
+SHARPNESS = 20.0
+"""Factor from cosine to logit in `imitation`."""
+
+
+def imitation(points: Tensor, goals: Tensor, label_points: Tensor) -> Tensor:
+    """Distance of points `(batch, dim)` from the points that a teacher gives the same items.
+
+    The loss has two terms. The first is 1 - cosine. The second is the divergence of the distribution over labels from
+    the teacher's, because what matters of an item is which labels it is near (Hinton et al. 2015).
+    """
+    cosine = (1 - (points * goals).sum(dim=1)).mean()
+    similarities = log_softmax(SHARPNESS * points @ label_points.T, dim=1)
+    of_teacher = log_softmax(SHARPNESS * goals @ label_points.T, dim=1)
+    return cosine + kl_div(similarities, of_teacher, reduction="batchmean", log_target=True)

@@ -19,36 +19,29 @@ import pandas as pd
 import prune
 import torch
 from rated_texts import rate_texts
-from safetensors.torch import load_file, save
-from texts import TEXT_CORPORA, TEXT_ROWS, drawn, feelings, training_corpora, training_texts
+from texts import SITUATIONS, TESTED, TEXT_CORPORA, TEXT_ROWS, drawn, feelings, training_corpora, training_texts
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from emoembed import corpora
 from emoembed.encoders.whisper import read_whisper
 from emoembed.evaluation.folds import AUDIO_CORPORA, hash_of
-from emoembed.features.atomic import write_file
 from emoembed.features.text import tokenize
 from emoembed.labels.emotion import table
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder, WordTable
-from emoembed.labels.space import VAD_DIM
 from emoembed.model import checkpoint, checkpoint_files, expectation
 from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData, join
 from emoembed.reading.voice_and_face import other_speech, part_of, read_both
-from emoembed.training import fit, pretrained, recipes
-from emoembed.training.build import build, start_projections
+from emoembed.training import fit, recipes
+from emoembed.training.build import start_projections
 from emoembed.training.calibrate import calibrate
 from emoembed.training.config import Execution
 from emoembed.training.fit import train
-from emoembed.training.loop import encode_rows
 from emoembed.training.recipes import Recipe
 
 VOCABULARY = 16_000  # tokens of the trunk: 12 MB at half precision
-TEACHER_STRENGTH = 0.8
-"""Strength of the trained adapters of the larger sentence encoder, which teaches the smaller one."""
 TRUNK_REVISION = 1
 """Increase it when a change of the distillation makes a finished trunk stale."""
 TABLE_WORDS, TABLE_DIM = 9_000, 50  # words and columns of the word table: 1.9 MB
@@ -57,19 +50,18 @@ AV = "ravdess-av"
 DEFAULT_LABELS = ("anger", "disgust", "fear", "joy", "love", "neutral", "sadness", "surprise")
 
 
-def build_trunk(data: Path, teacher: str, work: Path) -> tuple[EmotionModel, Tensor]:
+def build_trunk(data: Path, teacher: str, work: Path) -> EmotionModel:
     """The pruned sentence encoder with untrained adapters, which has learned from a larger one without any label.
 
-    Valence, arousal and dominance are fitted on EmoBank. The second value projects vectors of the larger encoder into
-    the space of this one.
+    Valence, arousal and dominance are fitted on EmoBank.
     """
     texts = training_texts(data)
     rated = corpora.load("emobank", data).split("train")
     model = prune.prune(prune.find_minilm(), texts, VOCABULARY)
-    projection = distil.distil(model, [*texts, *rated.samples["text"]], feelings(data), teacher, work / "teacher")
+    distil.distil(model, [*texts, *rated.samples["text"]], feelings(data), teacher, work / "teacher")
     start_projections(model)
     rate_texts(model, rated, texts[:RATED_TEXTS])
-    return model, projection
+    return model
 
 
 def distil_words(model: EmotionModel, texts: list[str], count: int = TABLE_WORDS, dim: int = TABLE_DIM) -> WordTable:
@@ -97,8 +89,6 @@ def train_text(
     """
     assert untrained.phrases is not None
     rows, valid = text_rows(data, untrained.phrases)
-    goals = taught_points(data, teacher, seed, work)
-    rows = replace(rows, goals=in_student_space(goals, load_file(projection)["projection"]))
     modality = untrained.config.modalities["text"]
     strength = recipes.TEXT_STRENGTH
     return trained("text", modality, rows, valid, untrained, seed, work, strength=strength, kind="texts")
@@ -109,34 +99,6 @@ def text_rows(data: Path, phrases: PhraseEncoder) -> tuple[EmotionData, EmotionD
     parts = [drawn(corpus, TEXT_ROWS[corpus.name]) for corpus in training_corpora(data)]
     valid = corpora.load("goemotions", data).split("valid")
     return join([corpus_rows.text_data(part, phrases) for part in parts]), corpus_rows.text_data(valid, phrases)
-
-
-def taught_points(data: Path, teacher: str, seed: int, work: Path) -> dict[str, np.ndarray]:
-    """Points of the training rows by the larger sentence encoder, after training its adapters on these rows."""
-    read = pretrained.read("text", teacher, rank=recipes.TEXT_RANK)
-    phrases = distil.read_teacher(teacher)
-    rows, valid = text_rows(data, phrases)
-    config = recipes.training("texts", seed, epochs=1, learning_rate=5e-4, teach=0.0)
-    stage = f"teacher-{key(asdict(config), recipes.REVISION['text'], hash_of(rows))}"
-    points_file = work / f"{stage}-points.safetensors"
-    if not points_file.is_file():
-        base = build({"text": read.modality}, phrases)
-        rate_texts(base, corpora.load("emobank", data).split("train"), training_texts(data)[:RATED_TEXTS])
-        recipe = Recipe({"text": read.modality}, phrases, config, base, strength=TEACHER_STRENGTH)
-        weights = work / f"{stage}.safetensors"
-        model, _ = train(recipe, rows, valid, weights_file=weights, execution=Execution(progress=True))
-        with torch.autocast("cpu", torch.bfloat16):
-            points = encode_rows(model, rows)["text"][:, : read.modality.embed_dim]
-        write_file(points_file, save({"points": points.float().contiguous()}))
-    return dict(zip(rows.ids, load_file(points_file)["points"].numpy(), strict=True))
-
-
-def in_student_space(points: Mapping[str, np.ndarray], projection: Tensor) -> dict[str, np.ndarray]:
-    """Points of the larger encoder, with their text part projected into the space of the smaller one."""
-    matrix = torch.from_numpy(np.stack(list(points.values())))
-    text = normalize(matrix[:, VAD_DIM:] @ projection, dim=-1) * matrix[:, VAD_DIM:].norm(dim=1, keepdim=True)
-    moved = normalize(torch.cat([matrix[:, :VAD_DIM], text], dim=1), dim=-1).numpy()
-    return dict(zip(points, moved, strict=True))
 
 
 def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path, whisper: str) -> EmotionModel:
@@ -192,18 +154,17 @@ def trained(
     return model
 
 
-def base_of(parts: dict[str, EmotionModel], untrained: EmotionModel, reports: Path) -> EmotionModel:
-    """Assemble one model of all modalities, with reliability estimates for unseen labels from the reports."""
+def base_of(parts: dict[str, EmotionModel], untrained: EmotionModel) -> EmotionModel:
+    """Assemble one model of all modalities."""
     assert untrained.phrases is not None
     model = fit.assemble(parts, untrained.phrases, base=untrained)
     provenance = {
         "trained_on": {"text": list(TEXT_CORPORA), "audio": list(AUDIO_CORPORA), "video": ["fer2013"]},
-        "sentence_encoder": "sentence encoder all-MiniLM-L6-v2 (Apache-2.0), vocabulary pruned",
+        "sentence_encoder": "all-MiniLM-L6-v2, vocabulary pruned, distilled from all-mpnet-base-v2 (both Apache-2.0)",
         "label_space": "valence, arousal and dominance of EmoBank (CC BY-SA 4.0)",
         "licence": "CC BY-NC-SA 4.0 and research use only; see LICENSE",
     }
-    model = model.with_state(replace(model.state, labels=DEFAULT_LABELS, provenance=provenance))
-    return expecting(model, reports)
+    return model.with_state(replace(model.state, labels=DEFAULT_LABELS, provenance=provenance))
 
 
 def expecting(model: EmotionModel, reports: Path) -> EmotionModel:
@@ -221,10 +182,26 @@ def expecting(model: EmotionModel, reports: Path) -> EmotionModel:
 
 
 def calibrated(data: Path, model: EmotionModel, reports: Path) -> EmotionModel:
-    """The model with new calibration on the validation rows of each modality, and new reliability estimates."""
+    """The model with calibration on validation rows and on corpora that nothing is trained on.
+
+    It also gets reliability estimates for unseen labels from the reports.
+    """
+    others = other_rows(data, model)
     for name, valid in validation_rows(data, model).items():
-        calibrate(model, name, valid)
+        calibrate(model, name, valid, others=others.get(name, ()))
     return expecting(model, reports)
+
+
+def other_rows(data: Path, model: EmotionModel) -> dict[str, list[EmotionData]]:
+    """Rows of corpora that nothing is trained on, for calibration: the corpora on which choices are made."""
+    assert isinstance(model.phrases, SentenceEncoder)
+    semeval = corpora.load("semeval2018", data).split("valid")
+    texts = [semeval, *(corpora.load(name, data) for name in TESTED[1:5])]
+    texts += [corpora.load("situations", SITUATIONS).split("valid")]
+    return {
+        "text": [corpus_rows.text_data(corpus.canonical(), model.phrases) for corpus in texts],
+        "audio": [corpus_rows.audio_data(corpora.load("emovo", data).split("valid"))],
+    }
 
 
 def build_av(data: Path, words: WordTable, seed: int, work: Path, whisper: str) -> EmotionModel:

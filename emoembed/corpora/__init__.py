@@ -25,6 +25,7 @@ NAMES = (
     "ravdess",
     "tess",
     "emodb",
+    "emovo",
     "fer2013",
     "mosei",
     "iemocap",

@@ -101,6 +101,16 @@ CANONICAL: dict[str, dict[str, str | None]] = {
         "T": "sadness",
         "N": "neutral",
     },
+    # the first letters of the Italian words (disgusto, gioia, neutro, paura, rabbia, sorpresa, tristezza)
+    "emovo": {
+        "dis": "disgust",
+        "gio": "joy",
+        "neu": "neutral",
+        "pau": "fear",
+        "rab": "anger",
+        "sor": "surprise",
+        "tri": "sadness",
+    },
     "fer2013": {
         "angry": "anger",
         "disgust": "disgust",

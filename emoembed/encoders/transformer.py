@@ -103,13 +103,15 @@ class TransformerEncoder(Encoder):
 
     def hidden_mean(self, frames: Tensor, lengths: Tensor, *, adapted: bool) -> Tensor:
         """Masked mean of the last hidden states, `(batch, hidden)`, with or without the adapters."""
-        if not adapted or self.adapters is None:
-            states, counts = _hidden_states(self.trunk, frames, lengths)
-        elif self.training or torch.is_grad_enabled():
-            with _training_attention(frames.device):
-                states, counts = self._training_states(self.adapters, frames, lengths)
-        else:
-            states, counts = _hidden_states(self._merged_trunk(self.adapters), frames, lengths)
+        adapters = self.adapters if adapted else None
+        is_training = torch.is_grad_enabled() or (self.training and adapters is not None)
+        with _training_attention(frames.device) if is_training else nullcontext():
+            if adapters is None:
+                states, counts = _hidden_states(self.trunk, frames, lengths)
+            elif is_training:
+                states, counts = self._training_states(adapters, frames, lengths)
+            else:
+                states, counts = _hidden_states(self._merged_trunk(adapters), frames, lengths)
         mask = padding_mask(counts, states.shape[1])[..., None]
         return states.float().masked_fill(~mask, 0.0).sum(dim=1) / counts[:, None]
 

@@ -30,21 +30,19 @@ class Teaching:
 
     shots: Sequence[int | str] = SHOTS
     draws: int = 5
-    steps: int = 0
     seed: int = 0  # for drawing the examples
 
 
-def evaluate(study: Study, *, shots: Sequence[int | str] = SHOTS, draws: int = 5, steps: int = 0) -> pd.DataFrame:
+def evaluate(study: Study, *, shots: Sequence[int | str] = SHOTS, draws: int = 5) -> pd.DataFrame:
     """Adapt held-out models with examples from the training split. One row per shots, draw, seed, fold and label.
 
     Args:
         study: the corpus, the method and the held-out emotions.
         shots: numbers of examples of each unseen label, or shares of its training rows such as `"1%"`.
         draws: the number of random draws of examples.
-        steps: gradient steps of the light fine-tune; see `transfer.few_shot.adapt`.
     """
     tables = [
-        curve(study.model(fold, group, seed), fold, group, study.split, Teaching(shots, draws, steps, seed))
+        curve(study.model(fold, group, seed), fold, group, study.split, Teaching(shots, draws, seed))
         for fold, group, seed in study.runs()
     ]
     return pd.concat(tables, ignore_index=True)
@@ -74,7 +72,7 @@ def curve(
             adapted = model
             if count:
                 support = draw_support(fold.train, unseen, count, 1000 * teaching.seed + draw)
-                adapted = teach(model, fold.train, support, steps=teaching.steps)
+                adapted = teach(model, fold.train, support)
             facts: dict[str, object] = {"shots": count, "draw": draw, "seed": teaching.seed, "fold": fold.name}
             rows += zero_shot.measure(adapted, fold, unseen, split, facts, encoded, offset)
     return pd.DataFrame(rows)
@@ -95,7 +93,7 @@ def draw_support(train: EmotionData, labels: Sequence[str], shots: int | str, se
     return support
 
 
-def teach(model: EmotionModel, train: EmotionData, support: dict[str, np.ndarray], *, steps: int = 0) -> EmotionModel:
+def teach(model: EmotionModel, train: EmotionData, support: dict[str, np.ndarray]) -> EmotionModel:
     """Adapt a model to the training rows at the positions in `support`."""
     points: dict[str, dict[str, Tensor]] = {}
     for label, positions in support.items():
@@ -106,7 +104,7 @@ def teach(model: EmotionModel, train: EmotionData, support: dict[str, np.ndarray
         rivals = [label for label in train.labels if label not in support]
         others = model.project(model.embed(rivals))
     starts = {label: {name: matrix[i] for name, matrix in words.items()} for i, label in enumerate(support)}
-    return few_shot.adapt(model, points, starts, steps=steps, others=others)
+    return few_shot.adapt(model, points, starts, others=others)
 
 
 def gain(table: pd.DataFrame, shots: int, measure: str = "ap") -> dict[str, float]:

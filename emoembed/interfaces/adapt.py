@@ -24,20 +24,11 @@ class Adapt(ModelOptions, LabelOptions):
         Path, typer.Option(metavar="FILE", help="Table with the columns label, and text, audio or video.")
     ]
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the new checkpoint.")]
-    steps: Annotated[int, typer.Option(help="Gradient steps of a light fine-tune; 0 for none.")] = 0
-    max_harm: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="Largest share of items of other labels that the fine-tune may win over; 0.02 by default.",
-        ),
-    ] = None
 
     def run(self) -> int:
         """Adapt the labels to the support and save a checkpoint."""
         from emoembed.prediction import manifest_tasks
 
-        settings = {"steps": self.steps} | ({} if self.max_harm is None else {"max_harm": self.max_harm})
-        recognizer = manifest_tasks.adapt_table(self.load(), self.support, self.output, self.read_labels(), **settings)
+        recognizer = manifest_tasks.adapt_table(self.load(), self.support, self.output, self.read_labels())
         print(f"adapted labels: {', '.join(recognizer.model.state.taught)}\nsaved -> {self.output}")
         return 0

@@ -41,7 +41,7 @@ from emoembed.model.tokenizer_files import tokenizer_fault
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-VERSION = 6
+VERSION = 7
 TAKEN = ("sentence_encoder", "label_space")  # provenance that a model takes from its base
 
 

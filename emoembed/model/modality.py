@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,15 @@ from emoembed.labels.projections import LabelProjection
 from emoembed.model.calibration import LabelTrust, Reliability
 from emoembed.model.config import ModalityConfig
 from emoembed.model.residual import Residual
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A few-shot label in one modality: its point and the point of its word `(point_dim,)`, and its level `()`."""
+
+    anchor: Tensor
+    word: Tensor
+    level: Tensor
 
 
 class Modality(nn.Module):
@@ -27,12 +37,16 @@ class Modality(nn.Module):
         background: mean point of training items `(point_dim,)`, with which few-shot examples are compared.
         shift: mean difference from the training items `(embed_dim,)`, see `transfer.attune`; zero before attuning.
         anchors: points of few-shot labels `(taught, point_dim)`; NaN for a label without examples in this modality.
+        words: points of the words of these labels `(taught, point_dim)`. They decide the calibration.
+        levels: numbers that are added to the logits of these labels `(taught,)`.
         examples: points of these examples `(shots, point_dim)`, label by label. Later examples are added to them.
     """
 
     background: Tensor
     shift: Tensor
     anchors: Tensor
+    words: Tensor
+    levels: Tensor
     examples: Tensor
 
     def __init__(
@@ -51,6 +65,8 @@ class Modality(nn.Module):
         self.register_buffer("background", torch.zeros(config.point_dim))
         self.register_buffer("shift", torch.zeros(config.embed_dim))
         self.register_buffer("anchors", torch.full((len(self.taught), config.point_dim), torch.nan))
+        self.register_buffer("words", torch.full((len(self.taught), config.point_dim), torch.nan))
+        self.register_buffer("levels", torch.zeros(len(self.taught)))
         self.register_buffer("examples", torch.zeros(sum(self.taught.values()), config.point_dim))
 
     @property
@@ -112,9 +128,18 @@ class Modality(nn.Module):
         index = list(self.taught).index(label)
         return self.examples[sum(counts[:index]) : sum(counts[: index + 1])]
 
-    def trust(self, label_points: Tensor) -> LabelTrust:
-        """Calibration of labels, from their points `(labels, point_dim)`."""
-        return self.calibration.of(label_points, self.scale)
+    def trust(self, label_points: Tensor, calibration: Reliability | None = None) -> LabelTrust:
+        """Calibration of labels, from their points `(labels, point_dim)`.
+
+        A few-shot label has the calibration of its word, and its level is added to its logits. `calibration` is used
+        in place of that of single items.
+        """
+        words, levels = label_points.clone(), label_points.new_zeros(len(label_points))
+        for anchor, word, level in zip(self.anchors, self.words, self.levels, strict=True):
+            is_taught = (label_points == anchor).all(dim=1)
+            words[is_taught], levels[is_taught] = word, level
+        trust = (calibration or self.calibration).of(words, self.scale)
+        return replace(trust, hubness=trust.hubness - levels)
 
     def score(self, points: Tensor, label_points: Tensor, trust: LabelTrust | None = None) -> Tensor:
         """Logits `(batch, labels)`; NaN where an item lacks the modality.
@@ -138,18 +163,25 @@ class Modality(nn.Module):
             calibration.get_buffer(name).copy_(self.calibration.get_buffer(name))
         self.calibration = calibration.to(self.shift.device)
 
-    def teach(self, anchors: Mapping[str, Tensor], examples: Mapping[str, Tensor], order: Sequence[str]) -> None:
-        """Set the points of few-shot labels and store their examples.
+    def teach(self, taught: Mapping[str, Taught], examples: Mapping[str, Tensor], order: Sequence[str]) -> None:
+        """Set the points and levels of few-shot labels and store their examples.
 
         Args:
-            anchors: label -> new point `(point_dim,)`. Other labels keep their points.
-            examples: label -> all its examples `(shots, point_dim)`, for the labels in `anchors`.
+            taught: label -> what was learned. Other labels stay as they are.
+            examples: label -> all its examples `(shots, point_dim)`, for the labels in `taught`.
             order: all labels that have examples in any modality.
         """
-        old_anchors = {label: self.anchors[i] for i, label in enumerate(self.taught)}
-        no_anchor = torch.full_like(self.background, torch.nan)
+        nothing = torch.full_like(self.background, torch.nan)
+        old = {
+            label: Taught(*row) for label, *row in zip(self.taught, self.anchors, self.words, self.levels, strict=True)
+        }
+        rows = [
+            taught.get(label) or old.get(label) or Taught(nothing, nothing, nothing.new_zeros(())) for label in order
+        ]
         label_examples = {label: examples.get(label, self.examples_of(label)) for label in order}
-        rows = [anchors.get(label, old_anchors.get(label, no_anchor)) for label in order]
         self.taught = {label: len(points) for label, points in label_examples.items()}
-        self.anchors = torch.stack(rows) if rows else self.anchors[:0]
+        if rows:
+            self.anchors = torch.stack([row.anchor for row in rows])
+            self.words = torch.stack([row.word for row in rows])
+            self.levels = torch.stack([row.level for row in rows])
         self.examples = torch.cat([self.examples[:0], *label_examples.values()])

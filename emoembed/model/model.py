@@ -17,7 +17,7 @@ from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder
 from emoembed.labels.space import LabelSpace
 from emoembed.model.calibration import ContextCalibration, LabelTrust, Reliability
 from emoembed.model.config import ModelConfig
-from emoembed.model.modality import Modality
+from emoembed.model.modality import Modality, Taught
 from emoembed.model.scorer import Batch, Scorer
 from emoembed.model.state import State
 
@@ -237,19 +237,19 @@ class EmotionModel(Scorer):
         return copy
 
     def with_taught(
-        self, anchors: Mapping[str, Mapping[str, Tensor]], examples: Mapping[str, Mapping[str, Tensor]]
+        self, taught: Mapping[str, Mapping[str, Taught]], examples: Mapping[str, Mapping[str, Tensor]]
     ) -> EmotionModel:
         """A copy in which labels get points from few-shot examples. It stores all these examples.
 
         Args:
-            anchors: label -> modality -> `(point_dim,)`.
+            taught: label -> modality -> what was learned.
             examples: label -> modality -> `(shots, point_dim)`.
         """
-        order = tuple(dict.fromkeys((*self.state.taught, *anchors)))
+        order = tuple(dict.fromkeys((*self.state.taught, *taught)))
         copy = deepcopy(self)
         for name, modality in copy.each_modality():
             modality.teach(
-                {label: points[name] for label, points in anchors.items() if name in points},
+                {label: points[name] for label, points in taught.items() if name in points},
                 {label: points[name] for label, points in examples.items() if name in points},
                 order,
             )

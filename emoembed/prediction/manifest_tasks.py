@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.tables import read_support
@@ -41,14 +40,11 @@ def extract_features(
 
 
 def adapt_table(
-    recognizer: Recognizer, support: str | Path, output: str | Path, labels: Labels | None = None, **settings: Any
+    recognizer: Recognizer, support: str | Path, output: str | Path, labels: Labels | None = None
 ) -> Recognizer:
-    """Adapt a recognizer to the rows of a CSV, JSONL or Parquet file, and save the result as a checkpoint.
-
-    `settings` are the `steps` and `max_harm` of `Recognizer.adapt`.
-    """
+    """Adapt a recognizer to the rows of a CSV, JSONL or Parquet file, and save the result as a checkpoint."""
     checkpoint_files.require_own_folder(output)
-    adapted_recognizer = recognizer.adapt(read_support(support), labels, **settings)
+    adapted_recognizer = recognizer.adapt(read_support(support), labels)
     adapted_recognizer.save_pretrained(output)
     return adapted_recognizer
 

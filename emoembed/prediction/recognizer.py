@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
 
@@ -275,13 +275,13 @@ class Recognizer(
         support: Iterable[Mapping[str, Any]] | pd.DataFrame,
         labels: Labels | None = None,
         *,
-        steps: int = 0,
-        max_harm: float = few_shot.MAX_HARM,
         errors: str = "raise",
     ) -> Recognizer:
         """Teach labels from a few examples (few-shot). Returns a new recognizer; this one does not change.
 
-        Each label's vector moves from its name towards its examples.
+        What the examples have in common is added to the score by name. Labels that are not taught keep their scores,
+        and a taught label does not become more frequent than its name and its examples support
+        (`transfer.few_shot` explains the method).
 
         Args:
             support: dictionaries or a table. Each row has a `label` (a name, or a list of names) and any of `text`,
@@ -289,9 +289,6 @@ class Recognizer(
             labels: the labels to teach: names, or a dictionary of name to description; by default the labels of the
                 support. A description sets the label's starting vector. The model keeps it and uses it in every
                 modality when the label is named again.
-            steps: gradient steps of a light fine-tune of the new labels' vectors; 0 for none.
-            max_harm: the largest share, 0 to 1, of items of other labels that the fine-tune may win over for the new
-                labels.
             errors: "raise" raises the error of the first row that cannot be used; "skip" leaves such rows out and
                 warns.
 
@@ -302,10 +299,6 @@ class Recognizer(
         """
         process.require_no_fork()
         check_errors(errors)
-        if not isinstance(steps, Integral) or steps < 0:
-            raise InputError(f"steps must be a whole number of at least 0; given {steps!r:.40}")
-        if not isinstance(max_harm, Real) or not 0 <= max_harm <= 1:
-            raise InputError(f"max_harm must be a share of items, 0 to 1; given {max_harm!r:.40}")
         rows = support_rows(support)
         labels_to_teach = taught_labels(self.model, rows, labels)
         with torch.inference_mode():
@@ -320,11 +313,9 @@ class Recognizer(
         }
         adapted_model = few_shot.adapt(
             self.model,
-            {label: _clone_for_gradients(examples) for label, examples in points.items()},
-            {label: _clone_for_gradients(start) for label, start in starts.items()},
-            steps=steps,
-            max_harm=max_harm,
-            others=_clone_for_gradients(rival_points),
+            {label: _clone(examples) for label, examples in points.items()},
+            {label: _clone(start) for label, start in starts.items()},
+            others=_clone(rival_points),
         )
         descriptions = {name: label for name, label in labels_to_teach.items() if label != find(name)}
         return Recognizer(adapted_model.with_state(adapted_model.state.with_described(descriptions)), self.folder)
@@ -401,7 +392,7 @@ class Recognizer(
             resolved_labels = self.model.resolve_labels(requested_labels)
             notes = notes_of(self.model, resolved_labels, points)
             calibration = self.model.calibrations(context=context)
-            trust = {name: calibration[name].of(points[name], self.model.modality(name).scale) for name in points}
+            trust = {name: self.model.modality(name).trust(points[name], calibration[name]) for name in points}
             label_set = cache.put(key, LabelSet(tuple(resolved_labels), points, calibration, trust, notes))
         return label_set
 
@@ -409,8 +400,8 @@ class Recognizer(
         return read_item(self.model, item, "" if single else f"item {position}: ")
 
 
-def _clone_for_gradients(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies that gradients can pass through, unlike tensors made in inference mode."""
+def _clone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies that are no inference tensors, so that a model can keep them."""
     return {name: tensor.clone() for name, tensor in tensors.items()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ class EmotionData:
         labels: canonical names, the columns of `targets`.
         targets: float32 `(rows, labels)`: 1 if the row has the label, 0 if not, NaN if not annotated.
         multi_label: `(rows,)`: True if a row may have several labels, False if its labels exclude each other.
-        goals: id -> point that a teacher model gives the row `(embed_dim,)`; see `training.objective.imitation`.
 
     Raises:
         InputError: the shapes of `targets` or `multi_label` do not match the rows and labels.
@@ -34,7 +33,6 @@ class EmotionData:
     labels: tuple[str, ...]
     targets: np.ndarray
     multi_label: np.ndarray
-    goals: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.targets.shape != (len(self.ids), len(self.labels)) or len(self.multi_label) != len(self.ids):
@@ -136,8 +134,7 @@ def join(parts: Sequence[EmotionData]) -> EmotionData:
     ids = tuple(i for part in parts for i in part.ids)
     if len(set(ids)) != len(ids):
         raise InputError("the data sets to join share row ids; prefix each id with the name of its corpus")
-    goals = {i: goal for part in parts for i, goal in part.goals.items()}
-    return EmotionData(ids, inputs, labels, targets, np.concatenate([part.multi_label for part in parts]), goals)
+    return EmotionData(ids, inputs, labels, targets, np.concatenate([part.multi_label for part in parts]))
 
 
 def buckets(lengths: np.ndarray, size: int, generator: np.random.Generator, pool: int = 50) -> Iterator[np.ndarray]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,27 +17,57 @@ LISTS = 64
 better than the others; with few lists, the thresholds depended on which labels were drawn."""
 
 
-def fit_thresholds(model: EmotionModel, modality: str, logits: Tensor, targets: Tensor, label_points: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Scored:
+    """Scored rows of a corpus in one modality.
+
+    Args:
+        logits: `(rows, labels)`; NaN where a row lacks the modality.
+        targets: `(rows, labels)`: 1, 0, or NaN if the label was not annotated.
+        label_points: `(labels, point_dim)`.
+    """
+
+    logits: Tensor
+    targets: Tensor
+    label_points: Tensor
+
+    def of_one_label(self) -> tuple[Tensor, Tensor]:
+        """Logits and targets of the rows with exactly one label."""
+        rows = (self.targets.nansum(dim=1) == 1) & ~self.targets.isnan().any(dim=1) & ~self.logits[:, 0].isnan()
+        return self.logits[rows], self.targets[rows]
+
+
+def fit_thresholds(model: EmotionModel, modality: str, corpora: Sequence[Scored]) -> Tensor:
     """For each of `RISKS`, the lowest confidence above which at most this share of answers is wrong, `(risks,)`.
 
-    The validation rows are scored with random lists of labels. A list may lack the right label of a row; any answer
-    to such a list is wrong. Lists with and without the right label have the same total weight. This is selective
-    classification (Geifman & El-Yaniv 2017), extended to lists that may lack the right answer.
+    The rows are scored with random lists of the labels of their corpus. A list may lack the right label of a row; any
+    answer to such a list is wrong. Lists with and without the right label have the same total weight, and so have the
+    corpora. This is selective classification (Geifman & El-Yaniv 2017), extended to lists that may lack the right
+    answer.
     """
-    trust = model.label_trust({modality: label_points})
+    parts = [_answers(model, modality, part) for part in corpora]
+    confidences, wrong, weights = (torch.cat(column) for column in zip(*parts, strict=True))
+    return risk_thresholds(confidences, wrong, weights)
+
+
+def _answers(model: EmotionModel, modality: str, part: Scored) -> tuple[Tensor, Tensor, Tensor]:
+    """Confidence, error and weight of the answers to random lists, for one corpus."""
+    trust = model.label_trust({modality: part.label_points})
     scaled = {
-        multi_label: model.calibrated({modality: logits}, trust, multi_label=multi_label)[modality]
+        multi_label: model.calibrated({modality: part.logits}, trust, multi_label=multi_label)[modality]
         for multi_label in (False, True)
     }
-    rows = (~targets.isnan()).all(dim=1) & (targets == 1).any(dim=1) & ~logits[:, 0].isnan()
+    rows = (~part.targets.isnan()).all(dim=1) & (part.targets == 1).any(dim=1) & ~part.logits[:, 0].isnan()
+    targets = part.targets[rows]
     confidences, wrong, answerable = [], [], []
     for columns in map(torch.from_numpy, lists(targets.shape[1], seed=0)):
         softmax, sigmoid = scaled[False][rows][:, columns].softmax(dim=1), scaled[True][rows][:, columns].sigmoid()
         answers = softmax.argmax(dim=1, keepdim=True)
         confidences.append(confidence(softmax, sigmoid))
-        wrong.append(targets[rows][:, columns].gather(1, answers)[:, 0] != 1)
-        answerable.append((targets[rows][:, columns] == 1).any(dim=1))
-    return risk_thresholds(torch.cat(confidences), torch.cat(wrong), halves(torch.cat(answerable)))
+        wrong.append(targets[:, columns].gather(1, answers)[:, 0] != 1)
+        answerable.append((targets[:, columns] == 1).any(dim=1))
+    weights = halves(torch.cat(answerable))
+    return torch.cat(confidences), torch.cat(wrong), weights / weights.sum().clamp(min=1e-9)
 
 
 def lists(labels: int, seed: int) -> Iterator[np.ndarray]:

@@ -14,11 +14,18 @@ from emoembed.errors import InputError
 from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import EmotionData
 from emoembed.training import abstention
+from emoembed.training.abstention import Scored
 from emoembed.training.loop import encode_rows
 
 
 def calibrate(
-    model: EmotionModel, modality: str, valid: EmotionData, *, weigh: bool = True, points: Tensor | None = None
+    model: EmotionModel,
+    modality: str,
+    valid: EmotionData,
+    *,
+    weigh: bool = True,
+    points: Tensor | None = None,
+    others: Sequence[EmotionData] = (),
 ) -> None:
     """Calibrate a modality in place on validation rows of its seen labels: scaling, thresholds, trust and weight.
 
@@ -36,6 +43,9 @@ def calibrate(
         weigh: whether to set the modality's weight to the normalised recall (UAR - 1/labels) / (1 - 1/labels). Use
             False for modalities that were trained jointly.
         points: the points of these rows `(rows, point_dim)`, if the caller has them already.
+        others: rows of corpora that were not used in training, each with labels of its own. The scaling and the
+            thresholds are then fitted on all corpora, each with the same weight, so that they hold for other corpora
+            too. Trust and weight are fitted on `valid` alone.
 
     Raises:
         InputError: no row has a label.
@@ -56,10 +66,19 @@ def calibrate(
             f"calibration of {modality} needs validation rows with a label, but none of {len(valid)} has both "
             f"{modality} and a label; add such rows"
         )
-    if bool(single_label.any()):
-        calibration.slopes[0], _ = _fit_scaling(logits[single_label], targets[single_label], softmax=True)
-    calibration.slopes[1], calibration.offsets[1] = _fit_scaling(logits, targets, softmax=False)
-    calibration.thresholds.copy_(abstention.fit_thresholds(model, modality, logits, targets, label_points))
+    scored = [Scored(logits, targets, label_points)]
+    for rows in others:
+        others_points = model.label_points(rows.labels)[modality].detach()
+        others_logits = model.score({modality: encode_rows(model, rows)[modality].clone()}, {modality: others_points})
+        scored.append(Scored(others_logits[modality].detach(), torch.from_numpy(rows.targets), others_points))
+    single = [part.of_one_label() for part in scored]
+    single = [part for part in single if len(part[0])]
+    if single:
+        calibration.slopes[0], _ = _fit_scaling(single, softmax=True)
+    calibration.slopes[1], calibration.offsets[1] = _fit_scaling(
+        [(part.logits, part.targets) for part in scored], softmax=False
+    )
+    calibration.thresholds.copy_(abstention.fit_thresholds(model, modality, scored))
     calibration.trust.copy_(_estimate_trust(logits.numpy(), valid, seen))
     if not weigh or not bool(single_label.any()):
         return
@@ -93,8 +112,8 @@ def calibrate_jointly(model: EmotionModel, valid: EmotionData) -> None:
     single_label = (goals.nansum(dim=1) == 1) & ~goals.isnan().any(dim=1) & ~views[:, 0].isnan()
     for name in model.modalities if bool(single_label.any()) else ():
         calibration = model.modality(name).calibration
-        calibration.slopes[0], _ = _fit_scaling(views[single_label], goals[single_label], softmax=True)
-        thresholds = abstention.fit_thresholds(model, name, logits[name], targets, label_points[name])
+        calibration.slopes[0], _ = _fit_scaling([(views[single_label], goals[single_label])], softmax=True)
+        thresholds = abstention.fit_thresholds(model, name, [Scored(logits[name], targets, label_points[name])])
         calibration.thresholds.copy_(thresholds)
 
 
@@ -114,29 +133,31 @@ def _estimate_trust(logits: np.ndarray, valid: EmotionData, seen: Sequence[str])
     return torch.tensor([*np.nan_to_num(trust, nan=mean), mean / 2 if len(seen) else 1.0])
 
 
-def _fit_scaling(logits: Tensor, targets: Tensor, *, softmax: bool) -> Tensor:
+def _fit_scaling(parts: Sequence[tuple[Tensor, Tensor]], *, softmax: bool) -> Tensor:
     """Slope and offset with the maximum likelihood, `(2,)`. A prior with the weight of one row keeps them near 1 and 0.
 
     Args:
-        logits: `(rows, labels)`; NaN where a row lacks the modality.
-        targets: `(rows, labels)`: 1, 0, or NaN if the label was not annotated.
+        parts: of each corpus, logits `(rows, labels)` with NaN where a row lacks the modality, and targets
+            `(rows, labels)`: 1, 0, or NaN if the label was not annotated. Every corpus has the same weight.
         softmax: fit the softmax over the labels of single-label rows, else the sigmoid of each label. An offset does
             not change a softmax, so it stays 0.
     """
-    if softmax:
-        goals, logits = targets.argmax(dim=1), logits.double()
-    else:
-        annotated = ~targets.isnan() & ~logits.isnan()
-        goals, logits = targets[annotated].double(), logits[annotated].double()
-    rows = len(targets) if softmax else int(annotated.any(dim=1).sum())
+    goals, logits, rows = [], [], 0
+    for part_logits, targets in parts:
+        annotated = ~targets.isnan() & ~part_logits.isnan()
+        goals.append(targets.argmax(dim=1) if softmax else targets[annotated].double())
+        logits.append((part_logits if softmax else part_logits[annotated]).double())
+        rows += len(targets) if softmax else int(annotated.any(dim=1).sum())
     parameters = torch.zeros(2, dtype=torch.float64, requires_grad=True)  # log slope, offset
     optimizer = torch.optim.LBFGS([parameters], max_iter=60, line_search_fn="strong_wolfe")
+    loss_of = cross_entropy if softmax else binary_cross_entropy_with_logits
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        scaled = parameters[0].exp() * logits + parameters[1]
-        loss = cross_entropy(scaled, goals) if softmax else binary_cross_entropy_with_logits(scaled, goals)
-        loss = loss + (parameters[0].square() + (parameters[1] / 10).square()) / rows
+        losses = [
+            loss_of(parameters[0].exp() * part + parameters[1], goal) for part, goal in zip(logits, goals, strict=True)
+        ]
+        loss = torch.stack(losses).mean() + (parameters[0].square() + (parameters[1] / 10).square()) / rows
         loss.backward()
         return loss
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, kl_div, log_softmax
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 from emoembed.model.scorer import Scorer
 from emoembed.reading.rows import EmotionData
@@ -49,10 +49,6 @@ class Objective:
         if config.pull:
             single_label = torch.from_numpy(~multi_label).to(self.device)
             loss = loss + config.pull * pull(points, label_points, targets, weights * single_label)
-        if config.teach:
-            goals = torch.from_numpy(np.stack([self.data.goals[self.data.ids[i]] for i in rows])).to(self.device)
-            for name, items in points.items():
-                loss = loss + config.teach * imitation(items, goals, label_points[name].detach())
         return loss
 
 
@@ -112,22 +108,6 @@ def pull(points: Mapping[str, Tensor], label_points: Mapping[str, Tensor], targe
             distance = (items[rows] - label_points[name][goal[rows]]).square().sum(dim=1)
             total = total + (distance * weights[rows]).sum() / rows.sum()
     return total
-
-
-SHARPNESS = 20.0
-"""Factor from cosine to logit in `imitation`."""
-
-
-def imitation(points: Tensor, goals: Tensor, label_points: Tensor) -> Tensor:
-    """Distance of points `(batch, dim)` from the points that a teacher gives the same items.
-
-    The loss has two terms. The first is 1 - cosine. The second is the divergence of the distribution over labels from
-    the teacher's, because what matters of an item is which labels it is near (Hinton et al. 2015).
-    """
-    cosine = (1 - (points * goals).sum(dim=1)).mean()
-    similarities = log_softmax(SHARPNESS * points @ label_points.T, dim=1)
-    of_teacher = log_softmax(SHARPNESS * goals @ label_points.T, dim=1)
-    return cosine + kl_div(similarities, of_teacher, reduction="batchmean", log_target=True)
 
 
 def row_weights(data: EmotionData, balance: float) -> Tensor:

@@ -122,7 +122,7 @@ TRAINING = {
         epochs=60, batch_size=32, learning_rate=2e-3, patience=20, pull=1.0, balance=0.5, bf16=False
     ),
 }
-TRAINING["texts"] = replace(TRAINING["text"], one_question=True, adjust=True, teach=1.0)  # many corpora at once
+TRAINING["texts"] = replace(TRAINING["text"], one_question=True, adjust=True)  # many corpora at once
 TRAINING["pixels"] = replace(TRAINING["video"], batch_size=16)  # a training step of a transformer needs much memory
 
 

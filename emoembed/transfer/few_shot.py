@@ -1,4 +1,18 @@
-"""Few-shot learning: move the point of a label from the point of its word towards its examples."""
+"""Few-shot learning: add to the score of a label's word what its examples have in common.
+
+The score of a taught label for an item is
+
+    level + b (word(item) - word(examples)) + b a (evidence(item) - evidence(examples)).
+
+`word` is the logit by the label's name. `evidence` says how far the item lies in the direction in which the examples
+differ from other items, on the scale of `word`. `a = k / (k + half)` grows with the number k of examples. `b` keeps the
+spread of the scores over items in general as it was. An item that is as near to the examples as they are to one another
+(each is left out in turn) gets the level, and others get less. So the label does not become more frequent, and its
+scores remain comparable with those of labels that are known by name only.
+
+The level is the mean logit of the examples by the word. If the word says little about them, the level is that of a
+label that fits moderately.
+"""
 
 from __future__ import annotations
 
@@ -6,63 +20,20 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import normalize
 
-from emoembed.errors import InputError
+from emoembed.model.modality import Modality, Taught
 from emoembed.model.model import EmotionModel
 
-SHRINKAGE = {"text": 64.0, "audio": 8.0, "video": 32.0}
-"""Modality -> number of shots at which the examples have the same weight as the word; see `shrink`."""
-MAX_HARM = 0.02
-RESIDUAL_WEIGHT, RESIDUAL_SHRINKAGE = 1.5, 8.0
-"""Weight of the residual item features with many examples (the other part of the point has length 1), and the number
-of shots at which half of this weight is reached."""
-SPREAD_PRIOR = 8
-"""Number of examples that the usual spread of a label counts for when the spread of a new label is estimated."""
-
-
-def shrink(
-    word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float = 0.0, residual: int = 0
-) -> Tensor:
-    """Estimate the point of a label from its word and its examples.
-
-    The estimate is a weighted mean of two directions: the word, and the mean of the examples minus the mean of all
-    items. With k examples, the examples have the weight k / (k + half). This is the posterior mean under a normal
-    prior centred on the word; `half` is the variance within a label divided by the variance of labels around their
-    words (shrinkage, as in James & Stein). Examples with a larger spread than usual get less weight, and examples
-    with a smaller spread get more.
-
-    The last `residual` numbers are residual item features, which a word does not have. They come from the examples
-    alone and have their own weight.
-
-    Args:
-        word: `(point_dim,)`.
-        examples: `(shots, point_dim)`.
-        background: `(point_dim,)`, the mean of the modality's items.
-        half: number of shots at which word and examples have the same weight, for a label of the usual spread.
-        spread: mean squared distance of a label's items from their mean, over the trained labels; 0 if unknown.
-        residual: number of residual item features.
-
-    Returns:
-        `(point_dim,)`. The part without the residual has length 1.
-    """
-    if not residual:
-        return _shrink_to_word(word, examples, background, half, spread)
-    label_point = _shrink_to_word(word[:-residual], examples[:, :-residual], background[:-residual], half, spread)
-    direction = normalize(examples[:, -residual:].mean(dim=0) - background[-residual:], dim=-1)
-    weight = len(examples) / (len(examples) + RESIDUAL_SHRINKAGE)
-    return torch.cat([label_point, RESIDUAL_WEIGHT * weight * direction])
-
-
-def _shrink_to_word(word: Tensor, examples: Tensor, background: Tensor, half: float, spread: float) -> Tensor:
-    """The label's point without the residual; see `shrink`."""
-    shots = len(examples)
-    mean = examples.mean(dim=0)
-    if spread > 0.0:
-        variance = (SPREAD_PRIOR * spread + float((examples - mean).square().sum())) / (SPREAD_PRIOR + shots - 1)
-        half = half * variance / spread
-    weight = shots / (shots + half)
-    return normalize((1 - weight) * word + weight * normalize(mean - background, dim=-1), dim=-1)
+HALF = {"text": 12.0, "audio": 16.0, "video": 16.0}
+"""Modality -> number of examples at which their evidence has half of its full weight."""
+DOMAIN = 2.0
+"""Number of taught labels at which the mean of all examples counts as much as the mean of training items, as the point
+from which directions are measured. Examples of one corpus also share what is not their emotion."""
+FIT = 0.5
+"""A level is at least this many standard deviations above the mean logit of other labels for the examples."""
+RESIDUAL_SHRINKAGE = 8.0
+"""Number of examples at which residual item features have half of their full weight."""
 
 
 def adapt(
@@ -70,110 +41,89 @@ def adapt(
     points: Mapping[str, Mapping[str, Tensor]],
     label_points: Mapping[str, Mapping[str, Tensor]],
     *,
-    shrinkage: Mapping[str, float] | None = None,
-    steps: int = 0,
-    max_harm: float = MAX_HARM,
+    half: Mapping[str, float] | None = None,
     others: Mapping[str, Tensor] | None = None,
 ) -> EmotionModel:
-    """Return a copy of a model with new labels learned from examples. Earlier examples of a label are used again.
+    """Return a copy of the model with labels learned from examples.
 
     Args:
-        model: not changed.
-        points: label -> modality -> the points of its examples `(shots, point_dim)`.
-        label_points: label -> modality -> the point of its word `(point_dim,)`.
-        shrinkage: modality -> number of shots at which the examples have the same weight as the word; `SHRINKAGE` by
-            default.
-        steps: number of gradient steps of an optional fine-tuning. It moves only the points of the new labels, so
-            that each example scores highest for its own label.
-        max_harm: limit of the fine-tuning. At most this share of other labels' items may change to a new label. These
-            items are the reference items from training and the examples of labels learned earlier. If more would
-            change, the steps are shortened.
-        others: modality -> points `(labels, point_dim)` of the labels that compete with the new ones in the
-            fine-tuning.
-
-    Raises:
-        InputError: `max_harm` is not between 0 and 1.
+        model: the model to adapt. It does not change.
+        points: label -> modality -> points of new examples `(shots, point_dim)`. They are added to earlier examples.
+        label_points: label -> modality -> point of the label's word `(point_dim,)`.
+        half: modality -> number of examples at which their evidence has half of its full weight; `HALF` by default.
+        others: modality -> points `(labels, point_dim)` of other labels, with which the level is compared.
     """
-    if not 0.0 <= max_harm <= 1.0:
-        raise InputError(f"max_harm is a share of items, 0 to 1; given {max_harm!r}")
-    halves = {**SHRINKAGE, **(shrinkage or {})}
-    points = {
+    halves = {**HALF, **(half or {})}
+    examples = {
         label: {name: torch.cat([model.modality(name).examples_of(label), new]) for name, new in by_modality.items()}
         for label, by_modality in points.items()
     }
-    anchors = {
-        label: {
-            name: shrink(
-                label_points[label][name],
-                examples,
-                model.modality(name).background,
-                halves[name],
-                float(model.modality(name).calibration.spread),
-                model.config.modalities[name].residual,
-            )
-            for name, examples in by_modality.items()
-            if len(examples)
-        }
-        for label, by_modality in points.items()
-    }
-    if steps:
-        for name in model.modalities:
-            _refine(model, name, anchors, points, others or {}, steps, max_harm)
-    return model.with_taught(anchors, {label: {n: points[label][n] for n in each} for label, each in anchors.items()})
+    taught: dict[str, dict[str, Taught]] = {label: {} for label in examples}
+    for name, modality in model.each_modality():
+        own = {label: each[name] for label, each in examples.items() if len(each.get(name, ()))}
+        earlier = {label: modality.examples_of(label) for label in modality.taught if label not in own}
+        centre = centre_of(modality, [rows for rows in (*own.values(), *earlier.values()) if len(rows)])
+        for label, rows in own.items():
+            rivals = (others or {}).get(name)
+            taught[label][name] = learn(modality, label_points[label][name], rows, centre, halves[name], rivals)
+    return model.with_taught(taught, {label: {n: examples[label][n] for n in each} for label, each in taught.items()})
 
 
-def _refine(
-    model: EmotionModel,
-    name: str,
-    anchors: dict[str, dict[str, Tensor]],
-    points: Mapping[str, Mapping[str, Tensor]],
-    others: Mapping[str, Tensor],
-    steps: int,
-    max_harm: float,
-) -> None:
-    """Fine-tune the new label points of one modality in place, with a penalty on their distance from the start.
+def centre_of(modality: Modality, groups: list[Tensor]) -> Tensor:
+    """The point from which the directions of examples are measured, `(point_dim,)`.
 
-    The start is the result of `shrink`. The steps are shortened until the harm to other labels is at most `max_harm`.
+    It lies between the mean of training items and the mean of the examples of all taught labels. One label alone cannot
+    tell its emotion from its corpus, so the mean of training items is used for it.
     """
-    labels = [label for label in anchors if name in anchors[label]]
-    rivals = others.get(name)
-    if not labels or (len(labels) == 1 and rivals is None):
-        return
-    embed_dim = model.config.modalities[name].embed_dim  # the residual item features are not fine-tuned
-    shrunk = torch.stack([anchors[label][name] for label in labels])
-    start, residuals = shrunk[:, :embed_dim], shrunk[:, embed_dim:]
-    moving = start.clone().requires_grad_(True)
-    examples = torch.cat([points[label][name][:, :embed_dim] for label in labels])
-    goal = torch.cat([torch.full((len(points[label][name]),), i) for i, label in enumerate(labels)]).to(shrunk.device)
-    optimizer = torch.optim.Adam([moving], lr=0.01)
-    with torch.enable_grad():
-        for _ in range(steps):
-            candidates = normalize(moving, dim=-1)
-            if rivals is not None:
-                candidates = torch.cat([candidates, rivals[:, :embed_dim]])
-            logits = model.modality(name).log_scale.detach().exp() * (examples @ candidates.T)
-            loss = cross_entropy(logits, goal) + 5.0 * (moving - start).square().sum(dim=1).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    earlier = [model.modality(name).examples_of(label) for label in model.state.taught if label not in anchors]
-    items = torch.cat([model.modality(name).calibration.reference, *earlier])
-    before = won(model, name, shrunk, rivals, items)
-    for fraction in (1.0, 0.5, 0.25, 0.0):  # 0.0 is the start, which does no harm
-        stepped = torch.cat([normalize(start + fraction * (moving.detach() - start), dim=-1), residuals], dim=1)
-        if won(model, name, stepped, rivals, items) - before <= max_harm:
-            break
-    for label, row in zip(labels, stepped, strict=True):
-        anchors[label][name] = row
+    if len(groups) < 2:
+        return modality.background
+    share = len(groups) / (len(groups) + DOMAIN)
+    return (1 - share) * modality.background + share * torch.stack([rows.mean(dim=0) for rows in groups]).mean(dim=0)
 
 
 @torch.no_grad()
-def won(model: EmotionModel, name: str, new: Tensor, rivals: Tensor | None, items: Tensor) -> float:
-    """Share of items `(items, point_dim)` for which a modality predicts one of the new labels and not a rival."""
-    items = items[items.any(dim=1)]
-    if rivals is None or not len(items):
-        return 0.0
-    points = {name: torch.cat([new, rivals])}
-    trust = model.label_trust(points)
-    logits = model.calibrated(model.score({name: items}, points, trust), trust, multi_label=False)[name]
-    return float((logits.argmax(dim=1) < len(new)).float().mean())
+def learn(
+    modality: Modality, word: Tensor, examples: Tensor, centre: Tensor, half: float, rivals: Tensor | None = None
+) -> Taught:
+    """Learn one label in one modality from its examples `(shots, point_dim)`; see the module for the method."""
+    shots = len(examples)
+    weight = shots / (shots + half)
+    trust = modality.trust(word[None])
+    reference = modality.calibration.reference
+    reference = reference[reference.any(dim=1)]
+    by_word = modality.score(examples, word[None], trust)[:, 0]
+    direction = _direction(examples, centre, modality.config.residual)
+    left_out = [torch.cat([examples[:i], examples[i + 1 :]]) for i in range(shots)] if shots > 1 else [examples]
+    agreement = torch.stack(
+        [
+            (row - centre) @ _direction(rest, centre, modality.config.residual)
+            for row, rest in zip(examples, left_out, strict=False)
+        ]
+    ).mean() * (1.0 if shots > 1 else 0.5)  # one example agrees with itself more than it would with others
+    scale, keep = modality.scale, word.new_ones(())
+    if len(reference) > 1:
+        usual, evidence = modality.score(reference, word[None], trust)[:, 0], (reference - centre) @ direction
+        scale = usual.std() / evidence.std().clamp(min=1e-6)
+        both = torch.corrcoef(torch.stack([usual, evidence]))[0, 1].nan_to_num(0.0)
+        keep = (1 + weight**2 + 2 * weight * both).rsqrt()
+    level = by_word.mean()
+    if rivals is not None and len(rivals) > 1:
+        of_others = modality.score(examples, rivals)
+        level = torch.maximum(level, (of_others.mean(dim=1) + FIT * of_others.std(dim=1)).mean())
+    evidence_weight = keep * weight * scale
+    anchor = keep * word + evidence_weight / modality.scale * direction
+    # logit = modality.scale * item @ anchor + bias - hubness of the word + constant
+    constant = level - keep * by_word.mean() - evidence_weight * (centre @ direction + agreement)
+    return Taught(anchor, word, constant + (1 - keep) * (trust.hubness[0] - modality.bias))
+
+
+def _direction(examples: Tensor, centre: Tensor, residual: int) -> Tensor:
+    """The direction in which examples differ from other items `(point_dim,)`. Its main part has length 1.
+
+    The last `residual` numbers are residual item features. They grow with the number of examples.
+    """
+    difference = examples.mean(dim=0) - centre
+    if not residual:
+        return normalize(difference, dim=-1)
+    weight = len(examples) / (len(examples) + RESIDUAL_SHRINKAGE)
+    return torch.cat([normalize(difference[:-residual], dim=-1), weight * normalize(difference[-residual:], dim=-1)])

@@ -42,7 +42,7 @@ def trained(rows, text_model, tmp_path, monkeypatch):
 def assembled(trained, text_model, tmp_path):
     def make():
         part = trained()
-        return part, stages.base_of({"text": part}, text_model, tmp_path / "report")
+        return part, stages.expecting(stages.base_of({"text": part}, text_model), tmp_path / "report")
 
     return make
 

@@ -25,6 +25,7 @@ SIZES = {
     "ravdess": {"train": 960, "valid": 240, "test": 240},
     "tess": {"train": 2800},
     "emodb": {"train": 535},
+    "emovo": {"valid": 294, "test": 294},
     "fer2013": {"train": 28558 - 692, "valid": 3579 - 46, "test": 3573},  # the copy with original pixels
     "situations": {"train": 6018, "valid": 708, "test": 708},
     "brighter_eng": {"train": 2763, "valid": 115, "test": 2766},

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -123,3 +125,20 @@ def test_a_row_without_the_modality_says_nothing_of_its_labels(trained, valid):
     torch.testing.assert_close(calibration.trust, before)
     torch.testing.assert_close(calibration.slopes, slopes, rtol=0.01, atol=0.01)
     torch.testing.assert_close(calibration.offsets, offsets, rtol=0.01, atol=0.01)
+
+
+def test_other_corpora_count_as_much_as_the_own_one(trained, toy):
+    """Rows whose labels are at random, in another corpus, halve what the scaling may say."""
+    own = toy(200, 3)
+    calibrate(trained, "video", own)
+    calibration = trained.modality("video").calibration
+    slope, threshold = float(calibration.slopes[0]), float(calibration.thresholds[0])
+    turned = replace(own, targets=own.targets[np.random.default_rng(0).permutation(len(own))])
+    calibrate(trained, "video", own, others=[turned])
+    assert calibration.slopes[0] < 0.6 * slope
+    assert calibration.thresholds[0] > threshold
+    slopes, store = calibration.slopes.clone(), own.inputs["video"]
+    again = tuple(f"again/{i}" for i in turned.ids)
+    many = replace(turned, ids=again, inputs={"video": dict(zip(again, map(store.get, own.ids), strict=True))})
+    calibrate(trained, "video", own, others=[join([turned, many])])
+    torch.testing.assert_close(calibration.slopes, slopes, rtol=0.05, atol=0.02)

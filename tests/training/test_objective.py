@@ -10,7 +10,7 @@ from emoembed.model.config import ModalityConfig
 from emoembed.reading.rows import join
 from emoembed.training import loop
 from emoembed.training.build import build
-from emoembed.training.objective import LabelPrior, Objective, imitation, label_loss
+from emoembed.training.objective import LabelPrior, Objective, label_loss
 from emoembed.training.ridge_maps import prepare
 
 CONFIG = loop.TrainConfig(epochs=3, batch_size=16, learning_rate=0.02, bf16=False, stay_close=0.0)
@@ -175,21 +175,3 @@ def test_adjusted_logits_hold_the_frequency_in_the_row_s_own_corpus(setting):
     counts = np.nansum(joined.targets[:-2], axis=0) + 1
     torch.testing.assert_close(prior[0], torch.from_numpy(np.log(counts / counts.sum())).float())
     assert prior[1].argmax() == 0
-
-
-def test_imitation_is_least_at_the_points_of_the_teacher():
-    goals, label_points = random_items(6), random_items(9, seed=1)
-    moved = torch.nn.functional.normalize(goals + 0.1 * random_items(6, seed=2), dim=1)
-    assert imitation(goals, goals, label_points).item() == pytest.approx(0.0, abs=1e-5)
-    assert imitation(moved, goals, label_points) > 0
-
-
-def test_a_teacher_draws_the_points(setting, toy):
-    model, data = setting
-    goals = dict(zip(data.ids, random_items(len(data)).numpy(), strict=True))
-    rows, points = np.arange(4), {"video": random_items(4, seed=3)}
-    plain = Objective(model, data, CONFIG)(points, rows).item()
-    taught = Objective(model, replace(data, goals=goals), replace(CONFIG, teach=2.0))(points, rows).item()
-    label_points = model.label_points(data.labels)["video"].detach()
-    distance = imitation(points["video"], torch.from_numpy(np.stack([goals[i] for i in data.ids[:4]])), label_points)
-    assert taught == pytest.approx(plain + 2.0 * distance.item(), rel=1e-5)

@@ -2,8 +2,8 @@
 
 Burkhardt et al. 2005, "A Database of German Emotional Speech". Licence: free for research.
 
-Layout: `wav/SSTTTEV` with the suffix `.wav` or `.flac`. SS is the speaker, TTT the sentence, E the emotion (the first
-letter of its German name) and V the version.
+Layout: `wav/SSTTTEV` with the suffix `.wav`, `.flac` or `.ogg`. SS is the speaker, TTT the sentence, E the emotion (the
+first letter of its German name) and V the version.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PATTERN = "SSTTTEV"
 
 def read(folder: Path) -> Corpus:
     """Read all rows as `train`: the corpus defines no splits (see `leave_one_speaker_out`). The rows have no text."""
-    files = media_files(folder, (".wav", ".flac"), PATTERN)
+    files = media_files(folder, (".wav", ".flac", ".ogg"), PATTERN)
     for stem, path in files.items():
         if not re.fullmatch(r"\d\d[ab]\d\d[A-Z][a-z]?", stem):
             raise CorpusError(f"{path}: expected a name {PATTERN}, such as 03a01Fa; rename or remove the file")

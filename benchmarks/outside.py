@@ -1,0 +1,106 @@
+"""Measure a checkpoint on corpora that it was not trained on: `python benchmarks/outside.py --data DIR`.
+
+The corpora on which choices are made are always scored. Those for tests are scored only with `--split test`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from studies import outside, shipped, unseen
+from studies.outside import CHOOSING, TESTED, Question
+
+import emoembed
+from emoembed import corpora
+from emoembed.evaluation.report import Report, write
+from emoembed.model.model import EmotionModel
+from emoembed.reading import corpus_rows
+
+PUBLISHED = "sentence-transformers/all-MiniLM-L6-v2"
+SITUATIONS = Path(__file__).parents[1] / "checkpoints" / "build" / "situations"
+
+
+def texts(base: EmotionModel, published: EmotionModel, data: Path, questions: Sequence[Question]) -> pd.DataFrame:
+    """The table of text corpora: one row a corpus, beside the sentence encoder as published."""
+    rows = {}
+    for question in questions:
+        asked = outside.ask(base, question, data)
+        found = outside.measure(base, asked)
+        without = outside.value(published, outside.ask(published, question, data))
+        before, after = outside.adapted(base, asked)
+        rows[question.corpus] = {
+            "measure": question.measure,
+            "rows": len(asked.rows),
+            "untrained": without,
+            "as it is": found.pop(""),
+            **found,
+            "same rows, not taught": before,
+            f"taught {outside.SHOTS} a label": after,
+        }
+        print(question.corpus, rows[question.corpus], flush=True)
+    return pd.DataFrame(rows).T.rename_axis("texts")
+
+
+def stories(base: EmotionModel, published: EmotionModel, data: Path) -> pd.DataFrame:
+    """Short stories with six choices each."""
+    systems = {"untrained": published, "as it is": base}
+    found = {name: outside.of_choices(model, data) for name, model in systems.items()}
+    return pd.DataFrame(found).T.rename(columns={"": "accuracy"}).rename_axis("system")
+
+
+def written(base: EmotionModel, published: EmotionModel, split: str) -> pd.DataFrame:
+    """Texts and minimal pairs that were written for this project."""
+    systems = {"untrained": published, "as it is": base}
+    found = {name: outside.situations(model, SITUATIONS, split) for name, model in systems.items()}
+    return pd.DataFrame(found).T.rename_axis(f"situations, {split}")
+
+
+def speech(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
+    """Italian speech (EMOVO): as it is, attuned to all recordings, and attuned to each speaker's recordings."""
+    corpus = corpora.load("emovo", data).split(split)
+    rows = corpus_rows.audio_data(corpus)
+    speakers, true = shipped.groups_of(corpus, rows), rows.targets.argmax(axis=1)
+    ways = {"as it is": None, "attuned": np.zeros(len(rows), int), "attuned, each speaker": speakers}
+    found = {
+        way: shipped.answers(unseen.attuned_shares(base, rows, groups), true, speakers) for way, groups in ways.items()
+    }
+    return pd.DataFrame(found).T.rename_axis(f"emovo, {split}")
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    parser.add_argument("--base", default="base", help="checkpoint to measure")
+    parser.add_argument("--published", default=PUBLISHED, help="hub id or folder of the untrained sentence encoder")
+    parser.add_argument("--split", choices=("valid", "test"), default="valid", help="whether tests are scored too")
+    parser.add_argument("--parts", default="text,speech", help="parts, comma-separated: text, speech")
+    parser.add_argument("--output", type=Path, default=Path("build/outside"), help="folder for the report")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch")
+    parsed = parser.parse_args()
+    torch.set_num_threads(parsed.threads)
+    base = emoembed.load(parsed.base).model
+    report = Report("Corpora that nothing was trained on", {"split": parsed.split})
+    tables: dict[str, Callable[[], pd.DataFrame]] = {}
+    if "text" in parsed.parts.split(","):
+        published = outside.untrained(parsed.published)
+        tables["Texts, corpora on which choices were made"] = lambda: texts(base, published, parsed.data, CHOOSING)
+        if parsed.split == "test":
+            tables["Texts, corpora for tests"] = lambda: texts(base, published, parsed.data, TESTED)
+            tables["Stories with six choices (emobench_eu)"] = lambda: stories(base, published, parsed.data)
+        tables["Texts written for this project"] = lambda: written(base, published, parsed.split)
+    if "speech" in parsed.parts.split(","):
+        tables["Speech in a language that nothing was trained on"] = lambda: speech(base, parsed.data, parsed.split)
+    for heading, make in tables.items():
+        report.tables[heading] = make()
+    write(report, parsed.output)
+    print(report.markdown())
+
+
+if __name__ == "__main__":
+    main()
