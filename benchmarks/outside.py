@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,13 @@ from emoembed import corpora
 from emoembed.evaluation.report import Report, write
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
+from emoembed.training.build import set_adapter_strength
 
 PUBLISHED = "sentence-transformers/all-MiniLM-L6-v2"
 SITUATIONS = Path(__file__).parents[1] / "checkpoints" / "build" / "situations"
+
+
+STRENGTHS = (0.0, 0.4, 0.6, 0.8, 1.0)
 
 
 def texts(base: EmotionModel, published: EmotionModel, data: Path, questions: Sequence[Question]) -> pd.DataFrame:
@@ -44,6 +49,18 @@ def texts(base: EmotionModel, published: EmotionModel, data: Path, questions: Se
         }
         print(question.corpus, rows[question.corpus], flush=True)
     return pd.DataFrame(rows).T.rename_axis("texts")
+
+
+def strengths(base: EmotionModel, data: Path) -> pd.DataFrame:
+    """The corpora on which choices are made, at several strengths of the trained text adapters (WiSE-FT)."""
+    rows = {}
+    for strength in STRENGTHS:
+        model = set_adapter_strength(deepcopy(base), strength)
+        each = {question.corpus: outside.value(model, outside.ask(model, question, data)) for question in CHOOSING}
+        written = outside.situations(model, SITUATIONS, "valid")
+        rows[strength] = {"mean": float(np.mean(list(each.values()))), **each, **written}
+        print(strength, rows[strength], flush=True)
+    return pd.DataFrame(rows).T.rename_axis("strength of the adapters")
 
 
 def stories(base: EmotionModel, published: EmotionModel, data: Path) -> pd.DataFrame:
@@ -79,7 +96,7 @@ def main() -> None:
     parser.add_argument("--base", default="base", help="checkpoint to measure")
     parser.add_argument("--published", default=PUBLISHED, help="hub id or folder of the untrained sentence encoder")
     parser.add_argument("--split", choices=("valid", "test"), default="valid", help="whether tests are scored too")
-    parser.add_argument("--parts", default="text,speech", help="parts, comma-separated: text, speech")
+    parser.add_argument("--parts", default="text,speech", help="parts, comma-separated: text, speech, strengths")
     parser.add_argument("--output", type=Path, default=Path("build/outside"), help="folder for the report")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     parsed = parser.parse_args()
@@ -96,6 +113,8 @@ def main() -> None:
         tables["Texts written for this project"] = lambda: written(base, published, parsed.split)
     if "speech" in parsed.parts.split(","):
         tables["Speech in a language that nothing was trained on"] = lambda: speech(base, parsed.data, parsed.split)
+    if "strengths" in parsed.parts.split(","):
+        tables["Strength of the trained adapters"] = lambda: strengths(base, parsed.data)
     for heading, make in tables.items():
         report.tables[heading] = make()
     write(report, parsed.output)

@@ -151,7 +151,7 @@ def teach(model: EmotionModel, asked: Asked, support: dict[str, np.ndarray]) -> 
     name = asked.modality
     with torch.no_grad():
         words = model.label_points(list(support))[name]
-        known = [label for label in model.state.known if canonical(label) not in support]
+        known = [label for label in model.state.labels if canonical(label) not in support]
         others = {name: model.label_points(known)[name]} if known else {}
     return few_shot.adapt(
         model,

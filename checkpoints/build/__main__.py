@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from distil import TEACHER
+from keep import agreement, kept
 from stages import (
     AV,
     TABLE_DIM,
@@ -31,6 +32,7 @@ from stages import (
     training_texts,
     write,
 )
+from texts import feelings
 
 from emoembed.model import checkpoint, checkpoint_files
 from emoembed.reading.cache import cache_folder
@@ -54,6 +56,9 @@ def main() -> None:
         "--whisper", default="openai/whisper-tiny.en", help="hub id or folder of the Whisper model that reads speech"
     )
     parser.add_argument("--teacher", default=TEACHER, help="hub id or folder of the sentence encoder to learn from")
+    parser.add_argument(
+        "--keep", default="", help="modalities to keep from the existing base, comma-separated, such as audio,video"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the training")
     parsed = parser.parse_args()
     torch.set_num_threads(2)
@@ -89,8 +94,12 @@ def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
     parts = {
         name: train(parsed.data, untrained, parsed.seed, parsed.work)
         for name, train in stages.items()
-        if name in stage_names or "base" in stage_names
+        if (name in stage_names or "base" in stage_names) and name not in parsed.keep.split(",")
     }
+    for name in filter(None, parsed.keep.split(",")):
+        old = checkpoint.load(parsed.output / "base")
+        parts[name] = kept(old, name, untrained, feelings(parsed.data))
+        print(f"{name}: points of labels agree, mean cosine {agreement(old, parts[name], name):.3f}", flush=True)
     if "base" in stage_names:
         model = calibrated(parsed.data, base_of(parts, untrained), parsed.reports)
         write(model, parsed.output / "base", checkpoint.read_word_table(words))

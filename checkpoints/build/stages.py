@@ -80,13 +80,8 @@ def distil_words(model: EmotionModel, texts: list[str], count: int = TABLE_WORDS
     return WordTable(words, (vectors @ directions[:dim].T).numpy())
 
 
-def train_text(
-    data: Path, untrained: EmotionModel, seed: int, work: Path, teacher: str, projection: Path
-) -> EmotionModel:
-    """Train the adapters of the sentence encoder on all text corpora, beside a larger encoder trained on the same rows.
-
-    GoEmotions dev calibrates.
-    """
+def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
+    """Train the adapters of the sentence encoder on all text corpora. GoEmotions dev calibrates."""
     assert untrained.phrases is not None
     rows, valid = text_rows(data, untrained.phrases)
     modality = untrained.config.modalities["text"]

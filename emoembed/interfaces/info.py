@@ -10,6 +10,9 @@ import typer
 
 from emoembed.interfaces.options import ModelOptions
 
+MOST_SEEN = 40
+"""Number of seen labels that are printed by name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Info(ModelOptions):
@@ -81,7 +84,8 @@ def _print_model(name: str, model: dict[str, Any]) -> None:
         print(f"{key + ':':<11} {kind}")
     print(f"parameters: {model['parameters']:,}\nsize:       {model['bytes'] / 2**20:.1f} MiB")
     print(f"labels:     {', '.join(model['labels']) or 'none by default'}")
-    print(f"seen:       {', '.join(model['seen']) or 'none'}")
+    more = f" and {len(model['seen']) - MOST_SEEN} more" if len(model["seen"]) > MOST_SEEN else ""
+    print(f"seen:       {', '.join(model['seen'][:MOST_SEEN]) or 'none'}{more}")
     if model["adapted"]:
         print(f"adapted:    {', '.join(model['adapted'])}")
     print(f"licence:    {model['provenance'].get('licence', 'not stated')}")

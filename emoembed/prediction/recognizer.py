@@ -304,7 +304,7 @@ class Recognizer(
         with torch.inference_mode():
             points, skip_reasons = support_points(self.model, rows, errors)
             label_points = self.model.project(self.model.embed(list(labels_to_teach.values())))
-            rivals = [label for label in self.model.state.known if canonical(label) not in points]
+            rivals = [label for label in self.labels if canonical(label) not in points]
             rival_points = self.model.label_points(rivals) if rivals else {}
         _warn_of_skipped("rows of the support", skip_reasons, len(rows))
         names = [canonical(name) for name in labels_to_teach]

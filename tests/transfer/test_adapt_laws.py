@@ -68,7 +68,7 @@ def changes(name, count):
         rest = torch.from_numpy(np.setdiff1d(np.arange(len(true)), np.concatenate(list(support.values()))))
         with torch.no_grad():
             words = model.label_points([labels[j] for j in taught])[modality]
-            others = [label for label in model.state.known if label not in [labels[j] for j in taught]]
+            others = [label for label in model.state.labels if label not in [labels[j] for j in taught]]
             rivals = model.label_points(others)[modality]
         adapted = few_shot.adapt(
             model,

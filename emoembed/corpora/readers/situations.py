@@ -14,15 +14,19 @@ import pandas as pd
 
 from emoembed.corpora.corpus import Corpus, make_samples, to_splits
 from emoembed.corpora.files import existing, read_csv
+from emoembed.labels.emotion import canonical
 
 SPLITS = {"train": "train", "valid": "valid", "test": "test"}
 
 
 def read(folder: Path) -> Corpus:
-    """Read the texts. The first label of a text is its emotion; the others are the emotions that it also shows."""
+    """Read the texts, with canonical names.
+
+    The first label of a text is its emotion; the others are the emotions that it also shows.
+    """
     path, table = _table(folder, "situations", ("split", "emotion", "also", "form", "text"))
     labels = [
-        tuple(dict.fromkeys([emotion, *filter(None, also.split("|"))]))
+        tuple(dict.fromkeys(canonical(name) for name in [emotion, *filter(None, also.split("|"))]))
         for emotion, also in zip(table["emotion"], table["also"], strict=True)
     ]
     splits = to_splits(table, "split", SPLITS, path)
@@ -37,12 +41,14 @@ def read_pairs(folder: Path) -> Corpus:
     pair. The texts of a pair follow one another, and share a `dialogue`.
     """
     path, table = _table(folder, "pairs", ("split", "kind", "emotion_a", "text_a", "emotion_b", "text_b"))
-    table = table.assign(split=to_splits(table, "split", SPLITS, path))
+    named = {column: table[column].map(canonical) for column in ("emotion_a", "emotion_b")}
+    table = table.assign(split=to_splits(table, "split", SPLITS, path), **named)
+    table = table[table["emotion_a"] != table["emotion_b"]]
     halves = [
         pd.DataFrame(
             {
-                "id": [f"{row}_{own}" for row in range(len(table))],
-                "dialogue": [str(row) for row in range(len(table))],
+                "id": [f"{row}_{own}" for row in table.index],
+                "dialogue": [str(row) for row in table.index],
                 "text": table[f"text_{own}"],
                 "labels": [(emotion,) for emotion in table[f"emotion_{own}"]],
                 "split": table["split"],

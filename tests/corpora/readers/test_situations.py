@@ -16,9 +16,9 @@ def test_the_first_label_is_the_emotion_and_the_others_are_also_shown(tmp_path):
 @pytest.fixture
 def pairs(tmp_path):
     header = "split\tkind\temotion_a\ttext_a\temotion_b\ttext_b\n"
-    (tmp_path / "pairs.tsv").write_text(
-        header + "test\tnegation\trelief\tNot sad.\tsadness\tSad.\ntrain\ttense\tjoy\tI am.\tneutral\tI was.\n"
-    )
+    rows = "test\tnegation\trelief\tNot sad.\tsadness\tSad.\ntrain\ttense\thappy\tI am.\tneutral\tI was.\n"
+    rows += "test\tintensity\tfatigue\tA.\texhaustion\tB.\n"  # one emotion under two names
+    (tmp_path / "pairs.tsv").write_text(header + rows)
     return tmp_path
 
 
