@@ -87,9 +87,7 @@ def into_space(vectors: Tensor, dim: int, of_student: Tensor) -> Tensor:
     return kept @ (left @ right)
 
 
-def distil(
-    model: EmotionModel, texts: Sequence[str], names: Sequence[str], teacher: str | Path, folder: Path
-) -> Tensor:
+def distil(model: EmotionModel, texts: Sequence[str], names: Sequence[str], teacher: str | Path, folder: Path) -> None:
     """Train the whole sentence encoder of a text model in place, so that its vectors are those of the teacher.
 
     The loss is `imitation`, with names of feelings as labels.

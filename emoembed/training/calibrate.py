@@ -50,43 +50,40 @@ def calibrate(
     Raises:
         InputError: no row has a label.
     """
-    points = encode_rows(model, valid)[modality] if points is None else points
-    label_points = model.label_points(valid.labels)[modality].detach()
     calibration = model.modality(modality).calibration
     seen = model.state.seen_in(modality)
     if seen:
         calibration.familiar.copy_(model.label_points(seen)[modality].detach())
     calibration.slopes.fill_(1.0)
     calibration.offsets.zero_()
-    logits = model.score({modality: points.clone()}, {modality: label_points})[modality].detach()
-    targets = torch.from_numpy(valid.targets)
-    single_label = (targets.nansum(dim=1) == 1) & ~targets.isnan().any(dim=1) & ~logits[:, 0].isnan()
-    if not bool((targets[~logits[:, 0].isnan()] == 1).any()):
+    own = _score(model, modality, valid, points)
+    if not bool((own.targets[~own.logits[:, 0].isnan()] == 1).any()):
         raise InputError(
             f"calibration of {modality} needs validation rows with a label, but none of {len(valid)} has both "
             f"{modality} and a label; add such rows"
         )
-    scored = [Scored(logits, targets, label_points)]
-    for rows in others:
-        others_points = model.label_points(rows.labels)[modality].detach()
-        others_logits = model.score({modality: encode_rows(model, rows)[modality].clone()}, {modality: others_points})
-        scored.append(Scored(others_logits[modality].detach(), torch.from_numpy(rows.targets), others_points))
-    single = [part.of_one_label() for part in scored]
-    single = [part for part in single if len(part[0])]
-    if single:
-        calibration.slopes[0], _ = _fit_scaling(single, softmax=True)
-    calibration.slopes[1], calibration.offsets[1] = _fit_scaling(
-        [(part.logits, part.targets) for part in scored], softmax=False
-    )
+    scored = [own, *(_score(model, modality, rows) for rows in others)]
+    of_one_label = [part for part in (corpus.of_one_label() for corpus in scored) if len(part[0])]
+    if of_one_label:
+        calibration.slopes[0], _ = _fit_scaling(of_one_label, softmax=True)
+    each = [(part.logits, part.targets) for part in scored]
+    calibration.slopes[1], calibration.offsets[1] = _fit_scaling(each, softmax=False)
     calibration.thresholds.copy_(abstention.fit_thresholds(model, modality, scored))
-    calibration.trust.copy_(_estimate_trust(logits.numpy(), valid, seen))
-    if not weigh or not bool(single_label.any()):
-        return
-    goal = targets[single_label].argmax(dim=1)
-    recall = metrics.uar(logits[single_label].argmax(dim=1).numpy(), goal.numpy())
-    chance = 1.0 / len(valid.labels)
-    with torch.no_grad():
-        model.modality(modality).log_weight.copy_(torch.tensor(max((recall - chance) / (1 - chance), 0.01)).log())
+    calibration.trust.copy_(_estimate_trust(own.logits.numpy(), valid, seen))
+    logits, targets = own.of_one_label()
+    if weigh and len(logits):
+        recall = metrics.uar(logits.argmax(dim=1).numpy(), targets.argmax(dim=1).numpy())
+        chance = 1.0 / len(valid.labels)
+        with torch.no_grad():
+            model.modality(modality).log_weight.copy_(torch.tensor(max((recall - chance) / (1 - chance), 0.01)).log())
+
+
+def _score(model: EmotionModel, modality: str, rows: EmotionData, points: Tensor | None = None) -> Scored:
+    """Score rows in a modality with the labels of their corpus, from their points if they are known."""
+    points = encode_rows(model, rows)[modality] if points is None else points
+    label_points = model.label_points(rows.labels)[modality].detach()
+    logits = model.score({modality: points.clone()}, {modality: label_points})[modality].detach()
+    return Scored(logits, torch.from_numpy(rows.targets), label_points)
 
 
 def calibrate_jointly(model: EmotionModel, valid: EmotionData) -> None:

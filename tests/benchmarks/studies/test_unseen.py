@@ -209,9 +209,9 @@ def test_a_recording_that_cannot_be_read_is_left_out_and_no_other_speaker_takes_
 
     monkeypatch.setattr(unseen.corpora, "load", broken)
     groups = []
-    attuned = unseen._attuned
+    attuned = unseen.attuned_shares
     monkeypatch.setattr(
-        unseen, "_attuned", lambda model, rows, own: groups.append((rows.ids, own)) or attuned(model, rows, own)
+        unseen, "attuned_shares", lambda model, rows, own: groups.append((rows.ids, own)) or attuned(model, rows, own)
     )
     assert (unseen.other_corpus(text_model, tmp_path, "emodb", cache=tmp_path)["rows"] == 17).all()
     ids, speakers = groups[-1]
