@@ -69,9 +69,9 @@ def _describe_reliability(
             "warning": f"{modality}: no known training labels",
         }
     embed_dim = model.config.modalities[modality].embed_dim  # columns after it are few-shot residuals
-    points = model.label_points({name: label})[modality]
+    points = model.project(model.embed({name: label}))[modality]
     familiar = model.modality(modality).calibration.familiar
-    seen_points = familiar if bool(familiar.any()) else model.label_points(seen_labels)[modality]
+    seen_points = familiar if bool(familiar.any()) else model.project(model.embed(seen_labels))[modality]
     cosines = (seen_points[:, :embed_dim] @ points[0, :embed_dim]).tolist()
     nearest_indices = sorted(range(len(seen_labels)), key=lambda i: -cosines[i])[:3]
     nearest = [{"name": seen_labels[i], "cosine": round(cosines[i], 4)} for i in nearest_indices]

@@ -102,7 +102,7 @@ def test_another_version_is_refused(saved):
     values = json.loads((saved / "config.json").read_text())
     (saved / "config.json").write_text(json.dumps({**values, "version": 99}))
     checkpoint_files.write_checksums(saved)
-    with pytest.raises(CheckpointError, match=r"version 99; this release reads version 6"):
+    with pytest.raises(CheckpointError, match=r"version 99; this release reads version 7"):
         checkpoint.load(saved)
 
 

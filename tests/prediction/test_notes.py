@@ -199,14 +199,14 @@ def test_the_table_of_codes_is_that_of_the_notes_there_are():
 
 
 def test_a_label_unlike_all_that_was_trained_on_is_noted_until_it_has_an_example(base):
-    labels = ["joy", "nostalgia"]
+    labels = ["joy", "winter"]
     assert codes(base.predict("We won the cup!", labels=labels)) == []
-    result = base.predict("how I miss those years", labels=labels)
+    result = base.predict("snow again and the roads are icy", labels=labels)
     (note,) = result.notes
-    assert (result.label, note.code, note.modality) == ("nostalgia", "label-far", "text")
-    assert "nostalgia" in note.text
-    taught = base.adapt([{"text": "how I miss the summers of my childhood", "label": "nostalgia"}])
-    assert codes(taught.predict("how I miss those years", labels=labels)) == []
+    assert (result.label, note.code) == ("winter", "label-far")
+    assert "winter" in note.text
+    taught = base.adapt([{"text": "the lake has frozen over", "label": "winter"}])
+    assert codes(taught.predict("snow again and the roads are icy", labels=labels)) == []
 
 
 @pytest.mark.parametrize("modality", ["text", "audio", "video"])

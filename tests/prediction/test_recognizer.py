@@ -202,11 +202,11 @@ def test_an_error_in_a_list_names_the_item(recognizer):
 
 
 def test_a_checkpoint_that_was_replaced_is_read_again(recognizer, tmp_path):
-    text = "we made it"
+    text = "go away"
     recognizer.save_pretrained(tmp_path / "model")
     before = predict(text, labels=LABELS, model=tmp_path / "model").scores
-    recognizer.adapt([{"text": text, "label": "awe"}] * 40).save_pretrained(tmp_path / "model")
-    assert predict(text, labels=LABELS, model=tmp_path / "model").scores["awe"] > before["awe"]
+    recognizer.adapt([{"text": "we made it", "label": "awe"}] * 40).save_pretrained(tmp_path / "model")
+    assert abs(predict(text, labels=LABELS, model=tmp_path / "model").scores["awe"] - before["awe"]) > 1e-3
 
 
 def test_adapting_names_what_it_cannot_use_and_keeps_what_was_taught(recognizer, sound, tmp_path):

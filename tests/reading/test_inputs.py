@@ -279,8 +279,6 @@ def test_an_option_of_the_wrong_kind_is_an_own_error(recognizer, wrong):
         {"support": pd.Series(["a"])},
         {"support": np.array(3)},
         {"support": [{1: "x", "label": "joy"}]},
-        {"support": [{"text": "x", "label": "joy"}], "max_harm": "x"},
-        {"support": [{"text": "x", "label": "joy"}], "steps": 1.5},
     ],
 )
 def test_what_adapt_cannot_take_is_an_own_error(recognizer, wrong):
