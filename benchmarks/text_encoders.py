@@ -18,6 +18,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "checkpoints/build"))
 
 import stages
+from texts import TEXT_ROWS, drawn, training_corpora, training_texts
 
 import emoembed
 from emoembed import corpora, metrics
@@ -57,7 +58,7 @@ def train_recurrent(data: Path, table: WordTable) -> EmotionModel:
     config = ModalityConfig(
         "words", "recurrent", DIM, tuple(f"word_{i:03d}" for i in range(DIM)), RecurrentSettings(hidden=192)
     )
-    rows = join([word_data(corpora.load(name, data).split("train"), table) for name in stages.TEXT_CORPORA])
+    rows = join([word_data(drawn(corpus, TEXT_ROWS[corpus.name]), table) for corpus in training_corpora(data)])
     valid = word_data(corpora.load("goemotions", data).split("valid"), table)
     model, _ = train(Recipe({"text": config}, table, TRAINING), rows, valid, execution=Execution(progress=True))
     return model
@@ -93,7 +94,7 @@ def main() -> None:
     text = base.modality("text").encoder
     size = sum(p.numel() for p in text.parameters()) * 2 / 1e6
     report("pruned transformer (base)", base, corpus_rows.text_data(dev, base.phrases), size)
-    table = stages.distil_words(base, stages.training_texts(data), WORDS, DIM)
+    table = stages.distil_words(base, training_texts(data), WORDS, DIM)
     model = train_recurrent(data, table)
     size = (table.vectors.size + sum(p.numel() for p in model.parameters())) * 2 / 1e6
     report("distilled words, BiGRU", model, word_data(dev, table), size)
