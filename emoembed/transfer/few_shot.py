@@ -27,7 +27,7 @@ from emoembed.model.model import EmotionModel
 
 HALF = {"text": 12.0, "audio": 16.0, "video": 16.0}
 """Modality -> number of examples at which their evidence has half of its full weight. These constants were chosen on
-GoEmotions dev, enISEAR, and the validation rows of RAVDESS and FER2013, with the checkpoint before; there is no table."""
+GoEmotions dev, enISEAR, and validation rows of RAVDESS and FER2013, with the former checkpoint. There is no table."""
 DOMAIN = 2.0
 """Number of taught labels at which the mean of all examples counts as much as the mean of training items, as the point
 from which directions are measured. Examples of one corpus also share what is not their emotion."""
