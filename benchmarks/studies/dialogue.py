@@ -11,6 +11,7 @@ import pandas as pd
 import safetensors.torch
 import torch
 from scipy.stats import rankdata
+from texts import TEXT_ROWS, drawn, training_corpora
 from torch import Tensor
 
 from emoembed import corpora, metrics
@@ -344,10 +345,11 @@ def train_without(corpus: str, base: EmotionModel, data: Path, folder: Path) -> 
     """The text model of a checkpoint, trained without one of its corpora. It is kept in `folder`."""
     if not folder.is_dir():
         assert base.phrases is not None
-        names = [name for name in base.state.provenance["trained_on"]["text"] if name != corpus]
-        rows = join([corpus_rows.text_data(corpora.load(name, data).split("train"), base.phrases) for name in names])
+        parts = [drawn(part, TEXT_ROWS[part.name]) for part in training_corpora(data) if part.name != corpus]
+        rows = join([corpus_rows.text_data(part, base.phrases) for part in parts])
         valid = corpus_rows.text_data(corpora.load("goemotions", data).split("valid"), base.phrases)
-        model, _ = train(text_recipe(base, 0, recipes.TEXT_STRENGTH), rows, valid)
+        recipe = replace(text_recipe(base, 0, recipes.TEXT_STRENGTH), config=recipes.training("texts"))
+        model, _ = train(recipe, rows, valid)
         checkpoint.save(model, folder, card="", license_text="")
     return checkpoint.load(folder)
 
