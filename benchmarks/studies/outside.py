@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import torch
@@ -15,6 +16,7 @@ from emoembed import corpora, metrics
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.readers.situations import read_pairs
 from emoembed.encoders.transformer import TransformerSettings
+from emoembed.features import video
 from emoembed.labels.emotion import canonical
 from emoembed.labels.projections import LabelParts
 from emoembed.model.calibration import confidence
@@ -75,12 +77,17 @@ def ask(model: EmotionModel, question: Question, data: Path) -> Asked:
     """Read and encode the rows of a question."""
     corpus = corpora.load(question.corpus, data).canonical()
     corpus = corpus.split(question.split) if question.split else corpus
-    labels = question.labels or corpus.labels
-    labels = tuple(label for label in labels if question.measure != "AUC" or label != "neutral")
+    return asked_of(model, corpus, question.measure, question.labels)
+
+
+def asked_of(model: EmotionModel, corpus: Corpus, measure: str, labels: Sequence[str] = ()) -> Asked:
+    """Encode the rows of a corpus that a measure is taken of, with these labels; by default all of the corpus."""
+    question = Question(corpus.name, measure, labels=tuple(labels))
+    labels = tuple(label for label in labels or corpus.labels if measure != "AUC" or label != "neutral")
     kept = [tuple(label for label in row if label in labels) for row in corpus.samples["labels"]]
     samples = corpus.samples.assign(labels=pd.Series(kept, corpus.samples.index, dtype=object))
     corpus = Corpus(corpus.name, samples, labels, corpus.multi_label)
-    if question.measure != "AUC":
+    if measure != "AUC":
         corpus = corpus.where([len(row) == 1 for row in kept])
     modality, rows = shipped.rows_of(model, corpus)
     points = encode_rows(model, rows)[modality].clone()
@@ -221,6 +228,51 @@ def of_choices(model: EmotionModel, data: Path) -> dict[str, float]:
         ]
     )
     return _with_interval("", lambda at: float(right[at].mean()), corpus.groups())
+
+
+def _small(grey: np.ndarray) -> np.ndarray:
+    return cv2.resize(grey, (24, 24), interpolation=cv2.INTER_AREA)
+
+
+def _turned(grey: np.ndarray) -> np.ndarray:
+    side = grey.shape[0]
+    turn = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), 12, 1.0)
+    return cv2.warpAffine(grey, turn, (side, side), borderMode=cv2.BORDER_REPLICATE)
+
+
+def _covered(grey: np.ndarray) -> np.ndarray:
+    covered = grey.copy()
+    covered[:, : grey.shape[1] // 4] = 128
+    return covered
+
+
+def _noisy(grey: np.ndarray) -> np.ndarray:
+    return np.clip(grey + np.random.default_rng(0).normal(0, 12, grey.shape), 0, 255)
+
+
+CHANGES_OF_FACES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "unchanged": lambda grey: grey,
+    "24 pixels": _small,
+    "224 pixels": lambda grey: cv2.resize(grey, (224, 224), interpolation=cv2.INTER_CUBIC),
+    "blurred": lambda grey: cv2.GaussianBlur(grey, (0, 0), 1.2),
+    "noisy": _noisy,
+    "dark": lambda grey: grey * 0.35,
+    "low contrast": lambda grey: 128 + (grey.astype(np.float32) - 128) * 0.4,
+    "light from the left": lambda grey: grey * np.linspace(1.0, 0.35, grey.shape[1])[None],
+    "turned by 12 degrees": _turned,
+    "a quarter covered": _covered,
+}
+"""What cameras and people do to a grey face `(side, side)`, 0 to 255."""
+
+
+def of_changed_faces(model: EmotionModel, corpus: Corpus, change: Callable[[np.ndarray], np.ndarray]) -> Tensor:
+    """Points `(rows, point_dim)` of the pictures of a corpus after a change, read as cropped faces."""
+    pixels = {
+        row: video.read_faces(change(cv2.imread(path, cv2.IMREAD_GRAYSCALE)).astype(np.uint8), detector="none")
+        for row, path in zip(corpus.samples["id"], corpus.samples["video"], strict=True)
+    }
+    rows = corpus_rows.annotate(corpus, {"video": {row: track.features.values for row, track in pixels.items()}})
+    return encode_rows(model, rows)["video"].clone()
 
 
 def untrained(name: str | Path) -> EmotionModel:

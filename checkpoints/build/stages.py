@@ -23,6 +23,7 @@ from texts import SITUATIONS, TESTED, TEXT_CORPORA, TEXT_ROWS, drawn, feelings, 
 from torch import Tensor
 
 from emoembed import corpora
+from emoembed.corpora.corpus import Corpus
 from emoembed.encoders.whisper import read_whisper
 from emoembed.evaluation.folds import AUDIO_CORPORA, hash_of
 from emoembed.features.text import tokenize
@@ -110,10 +111,29 @@ def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path, whis
 
 
 def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
-    """Train the face encoder on the training images of FER2013, with early stopping on its validation images."""
-    faces = corpora.load("fer2013", data)
-    rows, valid = (corpus_rows.video_data(faces.split(name)) for name in ("train", "valid"))
+    """Train the face encoder on FER2013: each training image has a row for its own label and one for FER+'s votes.
+
+    Validation images, with both kinds of labels, choose the best epoch.
+    """
+    own, votes = corpora.load("fer2013", data), corpora.load("ferplus", data)
+    rows, valid = (
+        join([corpus_rows.video_data(own.split(name)), corpus_rows.video_data(votes.split(name))])
+        for name in ("train", "valid")
+    )
+    rows = with_shares(rows, votes)
     return trained("video", recipes.video_modality(), rows, valid, untrained, seed, work)
+
+
+def with_shares(rows: EmotionData, votes: Corpus) -> EmotionData:
+    """Rows whose targets are the shares of the taggers' votes, if they are rows of `votes`."""
+    columns = [rows.labels.index(label) for label in votes.labels]
+    position_of = {row: i for i, row in enumerate(rows.ids)}
+    targets = rows.targets.copy()
+    for row, shares in zip(votes.samples["id"], votes.samples["shares"], strict=True):
+        position = position_of.get(f"{votes.name}/{row}")
+        if position is not None:
+            targets[position, columns] = shares
+    return replace(rows, targets=targets)
 
 
 def key(*described: object) -> str:
@@ -154,7 +174,7 @@ def base_of(parts: dict[str, EmotionModel], untrained: EmotionModel) -> EmotionM
     assert untrained.phrases is not None
     model = fit.assemble(parts, untrained.phrases, base=untrained)
     provenance = {
-        "trained_on": {"text": list(TEXT_CORPORA), "audio": list(AUDIO_CORPORA), "video": ["fer2013"]},
+        "trained_on": {"text": list(TEXT_CORPORA), "audio": list(AUDIO_CORPORA), "video": ["fer2013", "ferplus"]},
         "sentence_encoder": "all-MiniLM-L6-v2, vocabulary pruned, distilled from all-mpnet-base-v2 (both Apache-2.0)",
         "label_space": "valence, arousal and dominance of EmoBank (CC BY-SA 4.0)",
         "licence": "CC BY-NC-SA 4.0 and research use only; see LICENSE",

@@ -27,12 +27,17 @@ NAMES = (
     "emodb",
     "emovo",
     "fer2013",
+    "ferplus",
     "mosei",
     "iemocap",
     "emobank",
     "situations",
     *labelled_texts.NAMES,
 )
+
+
+FOLDERS = {"ferplus": "fer2013"}
+"""Corpus -> the corpus whose folder has its files."""
 
 
 def load(name: str, folder: str | Path | None = None) -> Corpus:
@@ -61,7 +66,8 @@ def load(name: str, folder: str | Path | None = None) -> Corpus:
     path = Path(folder)
     if not path.exists():
         raise MissingFileError(f"there is no {path}; give the folder that holds {name}")
-    path = next((place for place in (path / name, path / "text" / name) if place.is_dir()), path)
+    folder_name = FOLDERS.get(name, name)
+    path = next((place for place in (path / folder_name, path / "text" / name) if place.is_dir()), path)
     if prepared.is_prepared(path):
         return _read_prepared(name, path)
     if name == "manifest":

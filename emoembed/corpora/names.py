@@ -120,6 +120,13 @@ CANONICAL: dict[str, dict[str, str | None]] = {
         "surprise": "surprise",
         "neutral": "neutral",
     },
+    "ferplus": {
+        **{name: name for name in ("neutral", "surprise", "anger", "disgust", "fear", "contempt")},
+        "happiness": "joy",
+        "sadness": "sadness",
+        "unknown": None,
+        "NF": None,
+    },
     "brighter_eng": {name: name for name in ("anger", "fear", "joy", "sadness", "surprise", "neutral")},
     "covidet": {name: name for name in ("anger", "anticipation", "disgust", "fear", "joy", "sadness", "trust")},
     "eltea17": _EKMAN,

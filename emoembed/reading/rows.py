@@ -21,7 +21,8 @@ class EmotionData:
         inputs: modality -> mapping of id to float array `(time, feature_dim)`; a row without its id there lacks the
             modality.
         labels: canonical names, the columns of `targets`.
-        targets: float32 `(rows, labels)`: 1 if the row has the label, 0 if not, NaN if not annotated.
+        targets: float32 `(rows, labels)`: 1 if the row has the label, 0 if not, NaN if not annotated. Training rows may
+            have shares of votes instead.
         multi_label: `(rows,)`: True if a row may have several labels, False if its labels exclude each other.
 
     Raises:
@@ -43,6 +44,11 @@ class EmotionData:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def has(self) -> np.ndarray:
+        """Boolean `(rows, labels)`: whether a row has a label, or more than half of its votes."""
+        return self.targets > 0.5
 
     def rows(self, keep: np.ndarray) -> EmotionData:
         """The rows selected by a boolean mask or by an array of positions."""

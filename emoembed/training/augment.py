@@ -5,9 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+FEWEST_PIXELS = 24
+"""Side length of a face in the smallest pictures that training imitates."""
+MOST_NOISE = 0.08
+"""Largest standard deviation of the noise, in grey levels from 0 to 1."""
+
 
 def faces(frames: Tensor, lengths: Tensor, generator: torch.Generator, side: int = 48) -> Tensor:
-    """Mirror, rotate (+-15 degrees), shift (+-10 %), zoom (+-12 %), change the contrast and hide a patch of each face.
+    """Change each face at random, as cameras and people do.
+
+    Mirror, rotate (+-15 degrees), shift (+-10 %), zoom (+-12 %), change the contrast, and hide a patch. A third of the
+    faces lose detail, down to `FEWEST_PIXELS` a side, and a third get noise.
 
     Args:
         frames: `(batch, time, side * side)`.
@@ -39,11 +47,27 @@ def faces(frames: Tensor, lengths: Tensor, generator: torch.Generator, side: int
     images = torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
     contrast = (1.0 + uniform(0.3))[:, None, None, None]
     images = (images - 0.5) * contrast + 0.5
+    images = _with_less_detail(images, generator)
+    noisy = (torch.rand(count, generator=generator) < 1 / 3) * torch.rand(count, generator=generator) * MOST_NOISE
+    images = images + torch.randn(images.shape, generator=generator) * noisy[:, None, None, None]
     sides = torch.full((count,), side)
     rows = _span(count, sides, 14, side, generator)[:, None, :, None]
     columns = _span(count, sides, 14, side, generator)[:, None, None, :]
     images = images.masked_fill(rows & columns, 0.5)
     return images.reshape(batch, time, -1)
+
+
+def _with_less_detail(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Shrink a third of the images `(images, 1, side, side)` to one random size, and enlarge them again."""
+    side = images.shape[-1]
+    small = int(torch.randint(FEWEST_PIXELS, side, (1,), generator=generator))
+    chosen = torch.rand(len(images), generator=generator) < 1 / 3
+    if not bool(chosen.any()):
+        return images
+    shrunk = torch.nn.functional.interpolate(images[chosen], size=(small, small), mode="bilinear", antialias=True)
+    images = images.clone()
+    images[chosen] = torch.nn.functional.interpolate(shrunk, size=(side, side), mode="bicubic")
+    return images
 
 
 def _span(batch: int, lengths: Tensor, longest: int, size: int, generator: torch.Generator | None) -> Tensor:

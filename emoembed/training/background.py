@@ -43,7 +43,7 @@ def fit_background(model: EmotionModel, data: EmotionData, rows: int = 2000) -> 
     for name in data.inputs:
         sample = some_rows(data, name, rows)
         fit_residual(model, sample)
-        has_label = torch.from_numpy(sample.targets == 1)
+        has_label = torch.from_numpy(sample.has)
         points = encode_rows(model, sample)[name].clone()
         model.modality(name).background.copy_(points.mean(dim=0))
         calibration = model.modality(name).calibration

@@ -45,9 +45,9 @@ def finish_faces(model: EmotionModel, data: EmotionData, rows: int = 6000) -> No
         encoder = model.modality(name).encoder
         if not isinstance(encoder, FaceEncoder):
             continue
-        usable = np.array([row in data.inputs[name] for row in data.ids]) & (data.targets == 1).any(axis=1)
+        usable = np.array([row in data.inputs[name] for row in data.ids]) & data.has.any(axis=1)
         sample = data.rows(np.random.default_rng(0).permutation(np.flatnonzero(usable))[:rows])
-        labels = torch.from_numpy(sample.targets == 1).float()
+        labels = torch.from_numpy(sample.has).float()
         max_frames = model.config.modalities[name].longest
         batches = [np.arange(i, min(i + 64, len(sample))) for i in range(0, len(sample), 64)]
         features = torch.cat([encoder.read(*sample.batch(batch, max_frames)[name]).float() for batch in batches])
@@ -84,7 +84,7 @@ def fit_overviews(model: EmotionModel, data: EmotionData, frames: int) -> None:
     The target of a row with several labels is the mean of their points. All corpora have the same total weight,
     whatever their number of rows, because a corpus with many rows may have few speakers.
     """
-    labels = torch.from_numpy(data.targets == 1).float()
+    labels = torch.from_numpy(data.has).float()
     for name, label_points in model.label_points(data.labels).items():
         encoder = model.modality(name).encoder
         if not isinstance(encoder, StatisticsEncoder):

@@ -9,9 +9,11 @@ import torch
 from studies import novelty
 
 from emoembed import corpora
+from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.model import expectation
 from emoembed.model.expectation import HeldOut
 from emoembed.reading import corpus_rows
+from emoembed.reading.rows import join
 from emoembed.training import recipes
 
 
@@ -49,6 +51,21 @@ def assembled(trained, text_model, tmp_path):
 
 def test_what_choices_were_made_on_and_what_is_asked_by_name_is_not_trained_on():
     assert not {*texts.TESTED, "iemocap_text", "emovo"} & {*stages.TEXT_CORPORA, *stages.AUDIO_CORPORA}
+
+
+def test_the_rows_of_voted_images_have_shares_of_votes_as_targets():
+    names = ("neutral", "joy", "contempt")
+    samples = make_samples(["a", "b"], video=["a.jpg", "b.jpg"], labels=[("joy",), ("contempt",)], split="train")
+    samples["shares"] = pd.Series([(0.2, 0.8, 0.0), (0.25, 0.15, 0.6)], dtype=object)
+    votes = Corpus("ferplus", samples, names, multi_label=False)
+    faces = {row: np.zeros((1, 4)) for row in ("a", "b")}
+    own = Corpus("fer2013", samples.drop(columns="shares"), ("joy", "contempt"), multi_label=False)
+    joined = join([corpus_rows.annotate(own, {"video": faces}), corpus_rows.annotate(votes, {"video": faces})])
+    rows = stages.with_shares(joined, votes)
+    np.testing.assert_array_equal(rows.targets[:2], joined.targets[:2])
+    columns = [rows.labels.index(name) for name in names]
+    np.testing.assert_allclose(rows.targets[2:, columns], [[0.2, 0.8, 0.0], [0.25, 0.15, 0.6]])
+    assert rows.has[3].tolist() == [label == "contempt" for label in rows.labels]
 
 
 def test_a_checkpoint_holds_its_parts_weights_and_calibration(assembled):

@@ -27,6 +27,7 @@ SIZES = {
     "emodb": {"train": 535},
     "emovo": {"valid": 294, "test": 294},
     "fer2013": {"train": 28558 - 692, "valid": 3579 - 46, "test": 3573},  # the copy with original pixels
+    "ferplus": {"train": 26206, "valid": 3352, "test": 3369},  # without ties, unknown and no face
     "situations": {"train": 6018, "valid": 708, "test": 708},
     "brighter_eng": {"train": 2763, "valid": 115, "test": 2766},
     "covidet": {"train": 1200, "valid": 285, "test": 398},

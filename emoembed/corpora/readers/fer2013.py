@@ -4,7 +4,7 @@ Goodfellow et al. 2013, "Challenges in Representation Learning: A report on thre
 Licence: Kaggle's challenge data, for research.
 
 Layout: `train|validation|test/<emotion>/*.jpg` (or `.png`). `validation` is the challenge's PublicTest,
-`test` its PrivateTest.
+`test` its PrivateTest. `ferplus` has other labels of the same images.
 """
 
 from __future__ import annotations
