@@ -2,40 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from emoembed.features.notes import Note
-from emoembed.model.calibration import LabelTrust, Reliability, confidence
+from emoembed.model.calibration import confidence
 from emoembed.model.model import EmotionModel
+from emoembed.prediction.label_sets import LabelSet
 from emoembed.prediction.result import ModalityResult, Result, disagreement, probabilities, ranked
 from emoembed.reading.items import Item
-
-FOR_ALL = ("label-unknown", "cues-unknown")
-"""Codes of notes on a label that are given whatever the answer is."""
-
-
-@dataclass(frozen=True)
-class LabelSet:
-    """The labels of a call: their names, their points and calibration by modality, and the notes on them."""
-
-    names: tuple[str, ...]
-    points: dict[str, Tensor]
-    calibration: dict[str, Reliability]
-    trust: dict[str, LabelTrust]
-    notes: tuple[tuple[str, Note], ...] = ()
-    """Each note with the name of its label."""
-
-    def notes_on(self, answered: Collection[str], modalities: Iterable[str]) -> list[Note]:
-        """The notes on the answered labels, and those that affect the scores of every answer (`FOR_ALL`)."""
-        named = ("labels", *modalities)
-        return [
-            note for label, note in self.notes if note.modality in named and (label in answered or note.code in FOR_ALL)
-        ]
 
 
 @dataclass(frozen=True)

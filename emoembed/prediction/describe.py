@@ -11,7 +11,7 @@ from emoembed.corpora.feature_corpus import FeatureCorpus
 from emoembed.labels.emotion import Label, canonical, find, table
 from emoembed.model import checkpoint_files
 from emoembed.model.model import EmotionModel
-from emoembed.prediction.label_notes import unlike_any, warning_of
+from emoembed.prediction.label_sets import unlike_any, warning_of
 from emoembed.prediction.recognizer import Recognizer
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, overload
@@ -12,43 +11,34 @@ from typing import TYPE_CHECKING, Any, Unpack, overload
 import numpy as np
 import torch
 from huggingface_hub import PyTorchModelHubMixin
-from torch import Tensor, nn
+from torch import nn
 
-from emoembed.cache import Cache
-from emoembed.errors import EmoembedError, InputError, LabelError
-from emoembed.labels.emotion import Labels, canonical, find, resolve
+from emoembed.errors import InputError
+from emoembed.labels.emotion import Labels
 from emoembed.model import checkpoint, checkpoint_files
 from emoembed.model.card import card_of
 from emoembed.model.model import EmotionModel
-from emoembed.prediction import process
-from emoembed.prediction.answer import LabelSet, answer
+from emoembed.prediction import learning, process
+from emoembed.prediction.answer import answer
 from emoembed.prediction.arguments import (
     BATCH_SIZE,
     Options,
     PredictOptions,
-    check_errors,
     items_of,
-    listed,
     options_of,
     risk_of,
 )
 from emoembed.prediction.dialogue.live import Dialogue
 from emoembed.prediction.dialogue.result import DialogueResult
-from emoembed.prediction.label_notes import notes_of
+from emoembed.prediction.label_sets import LabelSets
 from emoembed.prediction.result import Result
-from emoembed.prediction.support import support_points, support_rows, taught_labels
 from emoembed.reading.items import Item, batch_of, read_item, read_what_can_be
 from emoembed.reading.turns import turns_of
-from emoembed.transfer import attune as mean_alignment
-from emoembed.transfer import few_shot
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from emoembed.prediction.arguments import ItemList, MediaInput
-
-LABEL_SETS = 64
-"""How many label lists a recognizer keeps in its cache."""
 
 
 class Recognizer(
@@ -63,7 +53,7 @@ class Recognizer(
         super().__init__()
         self.model = model
         self.folder = folder
-        self._label_sets: tuple[Any, Cache[tuple[Any, ...], LabelSet]] = ((), Cache(LABEL_SETS))
+        self._label_sets = LabelSets(model)
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "base", **_: Any) -> Recognizer:  # type: ignore[override]
@@ -136,7 +126,7 @@ class Recognizer(
         items, single = items_of({"text": text, "audio": audio, "video": video})
         given_modalities = [name for name in self.model.modalities if any(item.get(name) is not None for item in items)]
         risk = self.risk(checked.abstain, given_modalities)
-        label_set = self._label_set(labels)
+        label_set = self._label_sets.of(labels)
         results: list[Result] = []
         for start in range(0, len(items), size):
             read_items = [
@@ -214,7 +204,7 @@ class Recognizer(
         if strength is not None and not (is_number and 0 <= strength < math.inf):
             raise InputError(f"strength must be a number of at least 0; given {strength!r:.40}")
         with torch.inference_mode():
-            label_sets = self._label_set(labels), self._label_set(labels, context=True)
+            label_sets = self._label_sets.of(labels), self._label_sets.of(labels, context=True)
         return Dialogue(
             self.model,
             context if strength is None else context.with_strength(strength),
@@ -297,28 +287,7 @@ class Recognizer(
                 argument has a wrong value.
             MediaError, MissingFileError: a row cannot be used, and `errors` is "raise".
         """
-        process.require_no_fork()
-        check_errors(errors)
-        rows = support_rows(support)
-        labels_to_teach = taught_labels(self.model, rows, labels)
-        with torch.inference_mode():
-            points, skip_reasons = support_points(self.model, rows, errors)
-            label_points = self.model.project(self.model.embed(list(labels_to_teach.values())))
-            rivals = [label for label in self.labels if canonical(label) not in points]
-            rival_points = self.model.label_points(rivals) if rivals else {}
-        _warn_of_skipped("rows of the support", skip_reasons, len(rows))
-        names = [canonical(name) for name in labels_to_teach]
-        starts = {
-            label: {name: matrix[names.index(label)] for name, matrix in label_points.items()} for label in points
-        }
-        adapted_model = few_shot.adapt(
-            self.model,
-            {label: _clone(examples) for label, examples in points.items()},
-            {label: _clone(start) for label, start in starts.items()},
-            others=_clone(rival_points),
-        )
-        descriptions = {name: label for name, label in labels_to_teach.items() if label != find(name)}
-        return Recognizer(adapted_model.with_state(adapted_model.state.with_described(descriptions)), self.folder)
+        return Recognizer(learning.adapted(self.model, support, labels, errors), self.folder)
 
     def attune(self, audio: Any = None, video: Any = None, text: Any = None, *, errors: str = "raise") -> Recognizer:
         """Adapt to a microphone, room, speaker or camera from unlabelled recordings or faces (mean alignment).
@@ -338,76 +307,8 @@ class Recognizer(
                 modality with `adapt`.
             MediaError, MissingFileError: an item cannot be used, and `errors` is "raise".
         """
-        process.require_no_fork()
-        check_errors(errors)
         inputs = {"audio": audio, "video": video, "text": text}
-        for name, items in inputs.items():
-            if items is None:
-                continue
-            if not isinstance(items, list | tuple):
-                raise InputError(f"attuning needs a list of {name} items; given {items!r:.80}")
-            empty_positions = [i for i, item in enumerate(items) if item is None]
-            if empty_positions:
-                raise InputError(f"{name} {empty_positions[0]} to attune to is None")
-        rows = [{name: item} for name, items in inputs.items() for item in items or ()]
-        skip_reasons: list[str] = []
-
-        def batches() -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
-            for i, row in enumerate(rows):
-                try:
-                    yield batch_of(self.model, [self._read(row, i, False).readings])
-                except EmoembedError as error:
-                    if errors == "raise":
-                        raise
-                    skip_reasons.append(str(error))
-
-        try:
-            attuned_model = mean_alignment.attune(self.model, batches())
-        except InputError as error:
-            if skip_reasons:
-                raise InputError(f"{error}; {skip_reasons[0]}") from error
-            raise
-        _warn_of_skipped("items", skip_reasons, len(rows))
-        return Recognizer(attuned_model, self.folder)
-
-    def _label_set(self, labels: Labels | None, *, context: bool = False) -> LabelSet:
-        """The label set of a call, cached for calls with the same labels until the model changes.
-
-        With `context`, its calibration is that of turns in context.
-        """
-        if labels is None and not self.labels:
-            raise LabelError("this checkpoint names no default labels; give labels=['joy', 'anger']")
-        requested_labels = self.labels if labels is None else listed(labels)
-        names_only = not isinstance(requested_labels, Mapping) and all(
-            isinstance(label, str) for label in requested_labels
-        )
-        key = (context, *(requested_labels if names_only else resolve(requested_labels).items()))
-        state = self.model.versions()
-        if state != self._label_sets[0]:
-            self._label_sets = (state, Cache(LABEL_SETS))
-        cache = self._label_sets[1]
-        label_set = cache.get(key)
-        if label_set is None:
-            points = self.model.label_points(requested_labels)
-            resolved_labels = self.model.resolve_labels(requested_labels)
-            notes = notes_of(self.model, resolved_labels, points)
-            calibration = self.model.calibrations(context=context)
-            trust = {name: self.model.modality(name).trust(points[name], calibration[name]) for name in points}
-            label_set = cache.put(key, LabelSet(tuple(resolved_labels), points, calibration, trust, notes))
-        return label_set
+        return Recognizer(learning.attuned(self.model, inputs, errors), self.folder)
 
     def _read(self, item: Mapping[str, Any], position: int, single: bool) -> Item:
         return read_item(self.model, item, "" if single else f"item {position}: ")
-
-
-def _clone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies that are no inference tensors, so that a model can keep them."""
-    return {name: tensor.clone() for name, tensor in tensors.items()}
-
-
-def _warn_of_skipped(kind: str, skip_reasons: Sequence[str], total: int) -> None:
-    if skip_reasons:
-        message = (
-            f"{len(skip_reasons)} of {total} {kind} could not be used and were left out, such as: {skip_reasons[0]}"
-        )
-        warnings.warn(message, stacklevel=3)

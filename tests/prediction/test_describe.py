@@ -9,7 +9,7 @@ from emoembed.encoders.recurrent import RecurrentSettings
 from emoembed.features.text import word_feature_set
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
-from emoembed.prediction import describe, label_notes
+from emoembed.prediction import describe, label_sets
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.reading import corpus_rows
 from emoembed.training.background import fit_background
@@ -74,7 +74,7 @@ def test_a_word_like_no_emotion_known_promises_nothing_however_near_it_lies(reco
     model = model.with_seen({"text": ("joy", "anger")})
     model.modality("text").calibration.familiar.copy_(model.label_points(("joy", "anger"))["text"].detach())
     model.modality("text").calibration.expected.copy_(torch.tensor([0.5, 0.4, 0.05]))
-    for module in (describe, label_notes):
+    for module in (describe, label_sets):
         monkeypatch.setattr(module, "table", lambda: {"joy": describe.find("joy"), "anger": describe.find("anger")})
     said = {far: _of(model, "sunny", far, monkeypatch) for far in (0.0, 0.9999)}
     assert said[0.0]["expected_auc"] is not None
@@ -87,7 +87,7 @@ def test_a_word_like_no_emotion_known_promises_nothing_however_near_it_lies(reco
 
 
 def _of(model, name, far, monkeypatch):
-    monkeypatch.setattr(label_notes, "FAR", far)
+    monkeypatch.setattr(label_sets, "FAR", far)
     return describe.describe_label(model, name)["modalities"]["text"]
 
 

@@ -16,7 +16,7 @@ from emoembed.features import audio
 from emoembed.features.notes import CODES
 from emoembed.features.readable import readable
 from emoembed.labels.emotion import Label
-from emoembed.prediction import describe, label_notes
+from emoembed.prediction import describe, label_sets
 from emoembed.prediction.manifest import predict_manifest
 
 LABELS = ["joy", "anger", "sadness", "neutral"]
@@ -231,9 +231,9 @@ def test_a_label_that_was_described_is_not_far_from_all(base):
 
 def test_a_label_that_a_model_was_trained_on_is_not_unlike_any():
     model, labels = emoembed.load("base").model, {"banana": Label("banana")}
-    assert list(label_notes.unlike_any(model, labels)) == ["banana"]
+    assert list(label_sets.unlike_any(model, labels)) == ["banana"]
     model = model.with_seen({"text": (*model.state.seen_in("text"), "banana")})
-    assert label_notes.unlike_any(model, labels) == {}
+    assert label_sets.unlike_any(model, labels) == {}
 
 
 def test_twenty_thousand_characters_of_a_text_are_read():

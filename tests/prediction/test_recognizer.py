@@ -297,7 +297,7 @@ def test_labels_once_embedded_cost_nothing_more(recognizer, monkeypatch):
     def never(*_):
         raise AssertionError("looked up again")
 
-    monkeypatch.setattr("emoembed.prediction.recognizer.resolve", never)
+    monkeypatch.setattr("emoembed.prediction.label_sets.resolve", never)
     monkeypatch.setattr("emoembed.model.model.EmotionModel.label_points", never)
     monkeypatch.setattr("emoembed.model.calibration.Reliability.of", never)
     assert recognizer.predict("we made it", labels=labels) == first

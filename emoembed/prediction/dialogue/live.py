@@ -15,8 +15,9 @@ from emoembed.encoders.context import ContextEncoder, ContextState
 from emoembed.errors import InputError
 from emoembed.model.model import EmotionModel
 from emoembed.prediction import process
-from emoembed.prediction.answer import LabelSet, answer
+from emoembed.prediction.answer import answer
 from emoembed.prediction.dialogue.result import TurnResult
+from emoembed.prediction.label_sets import LabelSet
 from emoembed.prediction.result import Result
 from emoembed.reading.items import Item, batch_of
 from emoembed.reading.turns import Turn, read_turn

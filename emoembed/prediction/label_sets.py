@@ -1,17 +1,23 @@
-"""Notes on the labels of a call: names and cues that are not understood, and labels unlike any in training."""
+"""The labels of a call: their points and calibration, and notes on names and cues that are not understood."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from emoembed.cache import Cache
+from emoembed.errors import LabelError
 from emoembed.features.notes import Note
 from emoembed.labels.descriptions import attributes
-from emoembed.labels.emotion import Label, canonical, find, table
+from emoembed.labels.emotion import Label, Labels, canonical, find, resolve, table
 from emoembed.labels.phrases import SentenceEncoder
+from emoembed.model.calibration import LabelTrust, Reliability
 from emoembed.model.model import EmotionModel
+from emoembed.prediction.arguments import listed
 from emoembed.reading.understanding import ENOUGH, understood
 
 CUES = (
@@ -23,6 +29,68 @@ FAR = 0.4
 """Cosine to the nearest label, below which that label says little about this one."""
 WEAK = 0.65
 """AUC below which scores are little better than chance."""
+
+KEPT = 64
+"""How many label lists a recognizer keeps in its cache."""
+FOR_ALL = ("label-unknown", "cues-unknown")
+"""Codes of notes on a label that are given whatever the answer is."""
+
+
+@dataclass(frozen=True)
+class LabelSet:
+    """The labels of a call: their names, their points and calibration by modality, and the notes on them."""
+
+    names: tuple[str, ...]
+    points: dict[str, Tensor]
+    calibration: dict[str, Reliability]
+    trust: dict[str, LabelTrust]
+    notes: tuple[tuple[str, Note], ...] = ()
+    """Each note with the name of its label."""
+
+    def notes_on(self, answered: Collection[str], modalities: Iterable[str]) -> list[Note]:
+        """The notes on the answered labels, and those that affect the scores of every answer (`FOR_ALL`)."""
+        named = ("labels", *modalities)
+        return [
+            note for label, note in self.notes if note.modality in named and (label in answered or note.code in FOR_ALL)
+        ]
+
+
+class LabelSets:
+    """The label sets of a model, kept for calls with the same labels until the model changes."""
+
+    def __init__(self, model: EmotionModel) -> None:
+        self.model = model
+        self._kept: tuple[Any, Cache[tuple[Any, ...], LabelSet]] = ((), Cache(KEPT))
+
+    def of(self, labels: Labels | None, *, context: bool = False) -> LabelSet:
+        """The label set of the caller's labels; by default the model's own labels.
+
+        With `context`, its calibration is that of turns in context.
+
+        Raises:
+            LabelError: no labels are given and the model has none, or a label is wrong.
+        """
+        model = self.model
+        if labels is None and not model.state.labels:
+            raise LabelError("this checkpoint names no default labels; give labels=['joy', 'anger']")
+        requested_labels = model.state.labels if labels is None else listed(labels)
+        names_only = not isinstance(requested_labels, Mapping) and all(
+            isinstance(label, str) for label in requested_labels
+        )
+        key = (context, *(requested_labels if names_only else resolve(requested_labels).items()))
+        state = model.versions()
+        if state != self._kept[0]:
+            self._kept = (state, Cache(KEPT))
+        cache = self._kept[1]
+        label_set = cache.get(key)
+        if label_set is None:
+            points = model.label_points(requested_labels)
+            resolved_labels = model.resolve_labels(requested_labels)
+            notes = notes_of(model, resolved_labels, points)
+            calibration = model.calibrations(context=context)
+            trust = {name: model.modality(name).trust(points[name], calibration[name]) for name in points}
+            label_set = cache.put(key, LabelSet(tuple(resolved_labels), points, calibration, trust, notes))
+        return label_set
 
 
 def notes_of(

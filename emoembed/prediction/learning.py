@@ -1,24 +1,99 @@
-"""Read the support of `adapt`: its rows, the labels they teach, and the points of its examples."""
+"""Learn from a caller's items: `adapted` from labelled examples, `attuned` from recordings without labels."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from emoembed.errors import EmoembedError, InputError
-from emoembed.labels.emotion import Label, Labels, canonical
+from emoembed.labels.emotion import Label, Labels, canonical, find
 from emoembed.model.config import MODALITIES
 from emoembed.model.model import EmotionModel
-from emoembed.prediction.arguments import is_missing, listed
+from emoembed.prediction import process
+from emoembed.prediction.arguments import check_errors, is_missing, listed
 from emoembed.reading.items import batch_of, read_item
+from emoembed.transfer import attune as mean_alignment
+from emoembed.transfer import few_shot
 
 UNREAD = ("id", "split", "speaker", "dialogue", "turn")  # columns that a support table may have; they are ignored
 
 Row = Mapping[str, Any]
+
+
+def adapted(model: EmotionModel, support: Any, labels: Labels | None, errors: str) -> EmotionModel:
+    """A copy of a model that has learned labels from examples. The arguments are those of `Recognizer.adapt`."""
+    process.require_no_fork()
+    check_errors(errors)
+    rows = support_rows(support)
+    labels_to_teach = taught_labels(model, rows, labels)
+    with torch.inference_mode():
+        points, skip_reasons = support_points(model, rows, errors)
+        label_points = model.project(model.embed(list(labels_to_teach.values())))
+        rivals = [label for label in model.state.labels if canonical(label) not in points]
+        rival_points = model.label_points(rivals) if rivals else {}
+    _warn_of_skipped("rows of the support", skip_reasons, len(rows))
+    names = [canonical(name) for name in labels_to_teach]
+    starts = {label: {name: matrix[names.index(label)] for name, matrix in label_points.items()} for label in points}
+    adapted_model = few_shot.adapt(
+        model,
+        {label: _clone(examples) for label, examples in points.items()},
+        {label: _clone(start) for label, start in starts.items()},
+        others=_clone(rival_points),
+    )
+    descriptions = {name: label for name, label in labels_to_teach.items() if label != find(name)}
+    return adapted_model.with_state(adapted_model.state.with_described(descriptions))
+
+
+def attuned(model: EmotionModel, inputs: Mapping[str, Any], errors: str) -> EmotionModel:
+    """A copy of a model that is attuned to items `inputs` (modality -> list). See `Recognizer.attune`."""
+    process.require_no_fork()
+    check_errors(errors)
+    for name, items in inputs.items():
+        if items is None:
+            continue
+        if not isinstance(items, list | tuple):
+            raise InputError(f"attuning needs a list of {name} items; given {items!r:.80}")
+        empty_positions = [i for i, item in enumerate(items) if item is None]
+        if empty_positions:
+            raise InputError(f"{name} {empty_positions[0]} to attune to is None")
+    rows = [{name: item} for name, items in inputs.items() for item in items or ()]
+    skip_reasons: list[str] = []
+
+    def batches() -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
+        for i, row in enumerate(rows):
+            try:
+                yield batch_of(model, [read_item(model, row, f"item {i}: ").readings])
+            except EmoembedError as error:
+                if errors == "raise":
+                    raise
+                skip_reasons.append(str(error))
+
+    try:
+        attuned_model = mean_alignment.attune(model, batches())
+    except InputError as error:
+        if skip_reasons:
+            raise InputError(f"{error}; {skip_reasons[0]}") from error
+        raise
+    _warn_of_skipped("items", skip_reasons, len(rows))
+    return attuned_model
+
+
+def _clone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies that are no inference tensors, so that a model can keep them."""
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def _warn_of_skipped(kind: str, skip_reasons: Sequence[str], total: int) -> None:
+    if skip_reasons:
+        message = (
+            f"{len(skip_reasons)} of {total} {kind} could not be used and were left out, such as: {skip_reasons[0]}"
+        )
+        warnings.warn(message, stacklevel=4)
 
 
 def support_rows(support: Any) -> list[dict[str, Any]]:
