@@ -20,8 +20,8 @@ import torch
 from studies import novelty, shipped, unseen, voice_and_face
 
 import emoembed
-from emoembed import corpora
-from emoembed.evaluation import baselines, few_shot, plots, zero_shot
+from emoembed import corpora, plots
+from emoembed.evaluation import baselines, few_shot, zero_shot
 from emoembed.evaluation.corpus import evaluate_corpus
 from emoembed.evaluation.report import Report, write
 from emoembed.evaluation.study import Study
@@ -82,9 +82,10 @@ def joint(data: Path, split: str) -> pd.DataFrame:
 def draw(base: EmotionModel, data: Path, split: str, folder: Path) -> list[str]:
     """The label maps, and how often probabilities of labels trained on come true; what the figures are called."""
     seen = {name: shipped.judged(base, name, data, split)["among labels"][:2] for name in CORPORA.values()}
-    plots.reliability(seen, folder / "reliability-seen.png")
+    plots.save(plots.reliability(seen), folder / "reliability-seen.png")
     for modality in base.modalities:
-        plots.label_map(shipped.label_map(base, modality), folder / f"labels-{modality}.png", f"emotions in {modality}")
+        figure = plots.label_map(shipped.label_map(base, modality), f"emotions in {modality}")
+        plots.save(figure, folder / f"labels-{modality}.png")
     return ["reliability-seen", *(f"labels-{modality}" for modality in base.modalities)]
 
 
@@ -144,12 +145,12 @@ def of_each(modality: str, asked: Asked, folder: Path) -> Report:
     gains = pd.DataFrame([few_shot.gain(found.few, shots) for shots in unseen.SHOTS[1:]]).set_index("shots")
     report.tables["Gain in average precision over no example"] = gains
     first = found.alone[found.alone["seed"] == 0]  # in the order of `found.expected`
-    plots.unseen(
+    figure = plots.unseen(
         {way: one[:2] for way, one in found.pooled.items() if "as seen" not in way},
         ([one.nearest for one in found.expected], list(first["auc"])),
         (list(summary.index), list(summary["ap"])),
-        folder / "unseen.png",
     )
+    plots.save(figure, folder / "unseen.png")
     return report
 
 

@@ -25,6 +25,7 @@ REDETECT_SECONDS = 0.5  # interval between two runs of the detector
 LOST_SECONDS = 2.0  # without a detection for this long the face is lost: the template may match a wall
 TRACKED = 0.7  # minimum normalised correlation of a template match; below it the face is lost
 TEMPLATE = 48  # pixels: side of the template
+SAME_FACE = 0.3  # minimum overlap (intersection over union) of a detected face with the face of a track
 MAX_ROLL = 30.0  # degrees; a steeper "eye" is a nostril or a brow
 EYE_DISTANCE = 0.385  # of the square's side; median over 248 FER2013 test faces
 EYE_HEIGHT = 0.38  # of the square's side, from its top to the eyes; median over the same faces
@@ -159,13 +160,16 @@ class FaceTracker:
         if tracked_face is None or elapsed >= REDETECT_SECONDS:
             detected_face = self._detect(grey, tracked_face)
             if detected_face is not None:
-                self._template = _template(grey, detected_face)
-                self._detected_at = time
-                tracked_face = detected_face
-            elif elapsed > LOST_SECONDS:
+                self._keep(grey, time, detected_face)
+                return detected_face
+            if elapsed > LOST_SECONDS:
                 tracked_face = None
         self._face = tracked_face
         return tracked_face
+
+    def _keep(self, grey: np.ndarray, time: float, face: Face) -> None:
+        """Remember a detected face: its position, its template and its time."""
+        self._face, self._template, self._detected_at = face, _template(grey, face), time
 
     def _match_template(self, grey: np.ndarray) -> Face | None:
         """Move the last face to the best template match within half its width; None if that match is poor."""
@@ -191,10 +195,7 @@ class FaceTracker:
         faces = self.detector.detect(grey, near=previous_face) if previous_face else []
         if previous_face and faces:
             face = max(faces, key=lambda candidate: _overlap(candidate, previous_face))
-            # the sizes of the cascade's squares are 10 % apart: halve the change in size, keep the centre
-            side = round((face.side + previous_face.side) / 2)
-            face = replace(face, x=face.x + (face.side - side) / 2, y=face.y + (face.side - side) / 2, side=side)
-            return self._with_roll(grey, face, previous_face.roll)
+            return self._continued(grey, face, previous_face)
         if tracked_face is not None:
             return None
         faces = self.detector.detect(grey)
@@ -202,12 +203,67 @@ class FaceTracker:
             return None
         return self._with_roll(grey, max(faces, key=lambda face: face.side**2 * face.confidence), None)
 
+    def _continued(self, grey: np.ndarray, face: Face, previous_face: Face) -> Face:
+        """A detected face that continues a track, with steady size and roll."""
+        # the sizes of the cascade's squares are 10 % apart: halve the change in size, keep the centre
+        side = round((face.side + previous_face.side) / 2)
+        face = replace(face, x=face.x + (face.side - side) / 2, y=face.y + (face.side - side) / 2, side=side)
+        return self._with_roll(grey, face, previous_face.roll)
+
     def _with_roll(self, grey: np.ndarray, face: Face, previous_roll: float | None) -> Face:
         """Set the roll of a face, averaged with the previous roll because a single one is accurate to a few degrees."""
         roll = self.detector.roll(grey, face)
         if roll is None or previous_roll is None:
             return replace(face, roll=previous_roll if roll is None else roll)
         return replace(face, roll=(roll + previous_roll) / 2)
+
+
+class FaceTracks:
+    """Follows all faces from frame to frame. Each face has a number, from 1, which it keeps until it is lost."""
+
+    def __init__(self, detector: HaarDetector | YuNetDetector) -> None:
+        self.detector = detector
+        self._tracks: dict[int, FaceTracker] = {}
+        self._count = 0
+        self._searched_at = -np.inf
+
+    def follow(self, grey: np.ndarray, time: float) -> dict[int, Face]:
+        """Grey uint8 frame `(height, width)` and its time in seconds, frames in order -> the faces by number."""
+        found = {}
+        for number, track in self._tracks.items():
+            tracked_face = track._match_template(grey)
+            if tracked_face is not None:
+                track._face = found[number] = tracked_face
+        if time - self._searched_at >= REDETECT_SECONDS:
+            self._searched_at = time
+            for face in self.detector.detect(grey):
+                number, found_face = self._assign(grey, time, face)
+                found[number] = found_face
+        lost = [number for number, track in self._tracks.items() if time - track._detected_at > LOST_SECONDS]
+        for number in lost:
+            del self._tracks[number]
+            found.pop(number, None)
+        return found
+
+    def _assign(self, grey: np.ndarray, time: float, face: Face) -> tuple[int, Face]:
+        """Give a detected face to the track that it overlaps most, or begin a new track."""
+        overlaps = {
+            number: _overlap(face, track._face)
+            for number, track in self._tracks.items()
+            if track._face is not None and track._detected_at < time
+        }
+        number = max(overlaps, key=overlaps.__getitem__, default=0)
+        known_face = self._tracks[number]._face if number and overlaps[number] > SAME_FACE else None
+        if known_face is not None:
+            track = self._tracks[number]
+            face = track._continued(grey, face, known_face)
+        else:
+            self._count += 1
+            number, track = self._count, FaceTracker(self.detector)
+            face = track._with_roll(grey, face, None)
+            self._tracks[number] = track
+        track._keep(grey, time, face)
+        return number, face
 
 
 def crop(grey: np.ndarray, face: Face) -> np.ndarray:

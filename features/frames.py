@@ -57,12 +57,12 @@ def _array_frames(
 ) -> Iterator[tuple[float, np.ndarray]]:
     """The times and grey uint8 frames `(height, width)` of an array."""
     frames = video[None] if _is_still(video) else video
-    _check_array(video, frames)
+    check_array(video, frames)
     if frame_rate is not None and not (isinstance(frame_rate, Real) and math.isfinite(frame_rate) and frame_rate > 0):
         raise InputError(f"frame_rate is frames per second, above 0; given {frame_rate!r}")
     times = (index / (frame_rate or rate) for index in range(len(frames)))
     # a generator converts only the sampled frames, so that a long array is not copied
-    return ((time, _grey(frame)) for time, frame in _sampled(zip(times, frames, strict=True), rate, start, end))
+    return ((time, grey(frame)) for time, frame in _sampled(zip(times, frames, strict=True), rate, start, end))
 
 
 def _without_alpha(video: np.ndarray) -> np.ndarray:
@@ -77,8 +77,13 @@ def _is_still(video: np.ndarray) -> bool:
     return video.ndim == 2 or (video.ndim == 3 and video.shape[-1] == 3)
 
 
-def _check_array(video: np.ndarray, frames: np.ndarray) -> None:
-    """Raise InputError if an array has a shape, type or values that video does not have."""
+def check_array(video: np.ndarray, frames: np.ndarray) -> None:
+    """Raise InputError if an array has a shape, type or values that video does not have.
+
+    Args:
+        video: the array as given.
+        frames: the same with a first axis for time.
+    """
     if video.ndim == 3 and video.shape[0] in (3, 4) and min(video.shape[1:]) > 4 * video.shape[0]:
         raise InputError(
             f"a video array of shape {video.shape} looks like one image with its channels first; give (height, width, "
@@ -104,7 +109,7 @@ def _check_array(video: np.ndarray, frames: np.ndarray) -> None:
         raise InputError(f"a float video array has values in 0..1; given {minimum:.3g} to {maximum:.3g}")
 
 
-def _grey(frame: np.ndarray) -> np.ndarray:
+def grey(frame: np.ndarray) -> np.ndarray:
     """Convert a frame, RGB or grey, uint8 or float 0..1, to grey uint8."""
     import cv2
 
@@ -136,8 +141,8 @@ def _file_frames(
                 raise MediaError(f"{name}: {fault}")
             for time, frame in _sampled(_decoded(container, start), rate, start, end):
                 # the format gray has the full range 0..255, whatever the range of the file
-                grey = frame.reformat(format="gray").to_ndarray()
-                yield time, np.ascontiguousarray(np.rot90(grey, frame.rotation // 90))
+                luminance = frame.reformat(format="gray").to_ndarray()
+                yield time, np.ascontiguousarray(np.rot90(luminance, frame.rotation // 90))
     except (av.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, EmoembedError):
             raise

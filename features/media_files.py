@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from emoembed.errors import InputError, MediaError, MissingFileError
+from emoembed.errors import EmoembedError, InputError, MediaError, MissingFileError
 
 File = str | Path | bytes | bytearray | IO[bytes]
 """A path, an open file, or the bytes of a file."""
@@ -63,3 +64,40 @@ def _opened(source: IO[bytes], kind: str) -> IO[bytes]:
     if not isinstance(content, bytes | bytearray):
         raise InputError(f"{name_of(source)} was opened as text; open it with mode 'rb'")
     return io.BytesIO(content)
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """What a media file holds: whether it has sound and moving pictures, and its length in seconds, if it states it."""
+
+    sound: bool
+    film: bool
+    seconds: float | None
+
+
+def tracks_of(source: File) -> Tracks:
+    """Look at the header of a media file.
+
+    Raises:
+        MissingFileError: the path is not a file.
+        MediaError: the file is no media file, or has neither sound nor film.
+    """
+    import av
+
+    name = name_of(source)
+    try:
+        with av.open(openable(source, "media"), mode="r", metadata_errors="ignore") as container:
+            films = [
+                stream
+                for stream in container.streams.video
+                if not stream.disposition & av.stream.Disposition.attached_pic and stream.frames != 1
+            ]
+            seconds = container.duration / av.time_base if container.duration else None
+            tracks = Tracks(bool(container.streams.audio), bool(films), seconds)
+    except (av.FFmpegError, ValueError, OSError) as error:
+        if isinstance(error, EmoembedError):
+            raise
+        raise MediaError(f"{name} cannot be read as sound or film: {error}") from error
+    if not (tracks.sound or tracks.film):
+        raise MediaError(f"{name} has neither sound nor film; give a recording or a video")
+    return tracks

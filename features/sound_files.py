@@ -7,7 +7,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from emoembed.errors import MediaError
+from emoembed.errors import EmoembedError, MediaError
 from emoembed.features.limits import SOUND_SAMPLES
 from emoembed.features.media_files import File, name_of, openable
 
@@ -49,6 +49,27 @@ def decode(source: File, start: float | None, end: float | None) -> tuple[np.nda
         raise MediaError(f"{name} cannot be read: {error.strerror or error}") from error
 
 
+def blocks(source: File) -> Iterator[np.ndarray]:
+    """Yield the sound of a file in pieces of mono samples at 16 kHz, `(samples,)`, so that its length does not matter.
+
+    Raises:
+        MissingFileError: the path is not a file.
+        MediaError: the file has no sound or cannot be decoded.
+    """
+    import av
+
+    name = name_of(source)
+    try:
+        with av.open(openable(source, "sound"), mode="r", metadata_errors="ignore") as container:
+            if not container.streams.audio:
+                raise MediaError(f"{name} has no sound track; give a file with sound")
+            yield from _decoded_frames(container, None)
+    except (av.FFmpegError, ValueError, OSError) as error:  # ValueError: the sound format changes midway
+        if isinstance(error, EmoembedError):
+            raise
+        raise MediaError(f"{name} cannot be read as sound: {error}") from error
+
+
 def _is_mp3(file_or_path: str | IO[bytes]) -> bool:
     """Whether a file begins like an MP3 file."""
     try:
@@ -76,7 +97,7 @@ def _decode_container(
             total = container.duration / av.time_base if container.duration else None
             samples = np.concatenate([np.zeros(0, np.float32), *_decoded_frames(container, end)])
     except (av.FFmpegError, ValueError, OSError) as error:  # ValueError: the sound format changes midway
-        if isinstance(error, MediaError):
+        if isinstance(error, EmoembedError):
             raise
         raise MediaError(f"{name} cannot be read as sound: {f'{cause}; ' if cause else ''}{error}") from error
     begin = int((start or 0) * SAMPLING_RATE)

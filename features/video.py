@@ -12,7 +12,15 @@ import numpy as np
 
 from emoembed.errors import InputError, MediaError
 from emoembed.features import limits
-from emoembed.features.face_tracker import FACE_SIZE, FaceTracker, HaarDetector, YuNetDetector, crop, equalised
+from emoembed.features.face_tracker import (
+    FACE_SIZE,
+    FaceTracker,
+    FaceTracks,
+    HaarDetector,
+    YuNetDetector,
+    crop,
+    equalised,
+)
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.features.frames import frames_of
 from emoembed.features.media_files import File
@@ -83,7 +91,7 @@ def read_faces(
     """
     _check_arguments(rate, start, end, side, limit)
     name, is_still, frames = frames_of(video, rate, start, end)
-    finder = _Finder(name, detector, side, is_still)
+    finder = FaceFinder(name, detector, side=side, is_still=is_still)
     frames_seen, rows = 0, []
     for time, grey in frames:
         frames_seen += 1
@@ -126,33 +134,61 @@ Found = tuple[np.ndarray, tuple[float, float, float, float], float]
 """A face `(48, 48)`, its box in the frame, and its confidence."""
 
 
-class _Finder:
-    """Finds the face in each frame of a video."""
+class FaceFinder:
+    """Finds the face in each frame of a video, frames in order.
 
-    def __init__(self, name: str, detector: str | Path, side: str | None, is_still: bool) -> None:
+    Args:
+        name: of the video, for error messages.
+        detector, side: as in `read_faces`.
+        is_still: whether the video is a single picture.
+        every: follow every face; `find_all` returns them. Otherwise only one face is followed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        detector: str | Path = "haar",
+        *,
+        side: str | None = None,
+        is_still: bool = False,
+        every: bool = False,
+    ) -> None:
         self.name, self.side, self.is_still = name, side, is_still
         self.notes: list[Note] = []
         self.tracker: FaceTracker | None = None
+        self.tracks: FaceTracks | None = None
         if detector != "none":
-            self.tracker = FaceTracker(
-                HaarDetector(patient=is_still) if detector == "haar" else YuNetDetector(detector)
-            )
+            found = HaarDetector(patient=is_still) if detector == "haar" else YuNetDetector(detector)
+            self.tracker = FaceTracker(found)
+            self.tracks = FaceTracks(found) if every else None
 
     def find(self, grey: np.ndarray, time: float) -> Found | None:
         """The face of a grey uint8 frame `(height, width)`, or None."""
+        half, offset = self._half(grey)
+        face = None if _is_flat(half) else self._find_in_half(half, time)
+        return None if face is None else _moved(face, offset)
+
+    def find_all(self, grey: np.ndarray, time: float) -> dict[int, Found]:
+        """The faces of a grey uint8 frame `(height, width)` by number. A face keeps its number until it is lost."""
+        half, offset = self._half(grey)
+        if _is_flat(half):
+            return {}
+        if self.tracks is None:
+            face = self._find_in_half(half, time)
+            return {} if face is None else {1: _moved(face, offset)}
+        return {
+            number: _moved((crop(half, face), (face.x, face.y, face.side, face.side), face.confidence), offset)
+            for number, face in self.tracks.follow(half, time).items()
+        }
+
+    def _half(self, grey: np.ndarray) -> tuple[np.ndarray, int]:
+        """The part of a frame that `side` selects, and its first column."""
         fault = limits.picture_fault(grey.shape[1], grey.shape[0])
         if fault:
             raise MediaError(f"{self.name}: {fault}")
         middle = grey.shape[1] // 2
         offset = middle if self.side == "right" else 0
-        half = grey[:, offset : middle if self.side == "left" else None]
-        if int(half.max()) - int(half.min()) < FLAT:
-            return None
-        face = self._find_in_half(half, time)
-        if face is None:
-            return None
-        pixels, (x, y, width, height), confidence = face
-        return pixels, (x + offset, y, width, height), confidence
+        return grey[:, offset : middle if self.side == "left" else None], offset
 
     def _find_in_half(self, grey: np.ndarray, time: float) -> Found | None:
         """The face in the part of a frame that `side` selects, or None."""
@@ -168,6 +204,17 @@ class _Finder:
         if face is None:
             return None
         return crop(grey, face), (face.x, face.y, face.side, face.side), face.confidence
+
+
+def _is_flat(grey: np.ndarray) -> bool:
+    """Whether a frame has too small a range of grey levels to show anything."""
+    return int(grey.max()) - int(grey.min()) < FLAT
+
+
+def _moved(face: Found, offset: int) -> Found:
+    """A face with the position of its box in the frame, from its position in a half of the frame."""
+    pixels, (x, y, width, height), confidence = face
+    return pixels, (x + offset, y, width, height), confidence
 
 
 def _whole(grey: np.ndarray) -> Found:

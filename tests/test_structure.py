@@ -12,10 +12,22 @@ import emoembed
 
 ROOT = Path(__file__).parents[1]
 ROOMS = (
-    *("errors", "cache", "metrics", "features", "labels", "encoders", "model", "corpora", "reading", "training"),
+    *(
+        "errors",
+        "cache",
+        "metrics",
+        "features",
+        "plots",
+        "labels",
+        "encoders",
+        "model",
+        "corpora",
+        "reading",
+        "training",
+    ),
     *("transfer", "prediction", "evaluation", "interfaces"),
 )
-"""From the first to the last: a room imports itself and those before it; `errors`, `cache` and `metrics` are files."""
+"""From the first to the last: a room imports itself and those before it; `errors`, `cache`, `metrics` and `plots` are files."""
 CORE = ("labels", "encoders", "model")
 
 

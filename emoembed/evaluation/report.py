@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from emoembed.evaluation import plots
+from emoembed import plots
 from emoembed.features.atomic import write_file
 
 
@@ -93,10 +93,10 @@ def _draw(report: Report, folder: Path) -> list[str]:
     drawn = []
     scores: Mapping[str, np.ndarray] = report.scores
     if "confusion" in scores:
-        plots.confusion(scores["confusion"], list(scores["labels"]), folder / "confusion.png")
+        plots.save(plots.confusion(scores["confusion"], list(scores["labels"])), folder / "confusion.png")
         drawn.append("confusion")
     if "probabilities" in scores:
         lines = {"all emotions seen": (scores["probabilities"], scores["correct"])}
-        plots.reliability(lines, folder / "reliability.png")
+        plots.save(plots.reliability(lines), folder / "reliability.png")
         drawn.append("reliability")
     return drawn

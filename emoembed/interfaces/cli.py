@@ -22,6 +22,7 @@ from emoembed.interfaces.options import as_command
 from emoembed.interfaces.predict import Predict, PredictCommand
 from emoembed.interfaces.prepare import Prepare
 from emoembed.interfaces.pretrain import PretrainDialogue
+from emoembed.interfaces.timeline import Timeline
 from emoembed.interfaces.train import Train, TrainCommand
 from emoembed.interfaces.transfer import Transfer
 
@@ -33,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command("predict", cls=PredictCommand, rich_help_panel=USE)(as_command(Predict))
+app.command("timeline", rich_help_panel=USE)(as_command(Timeline))
 pretrain = typer.Typer(help="Pre-train a part of a model without labels.")
 pretrain.command("dialogue")(as_command(PretrainDialogue))
 app.add_typer(pretrain, name="pretrain", rich_help_panel=USE)

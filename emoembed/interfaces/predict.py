@@ -160,7 +160,7 @@ class Predict(BatchOptions, LabelOptions):
 
     def _predict_dialogue(self) -> int:
         from emoembed.corpora.tables import require_output, write_table
-        from emoembed.prediction.dialogue.plot import require_picture
+        from emoembed.plots import require_picture
         from emoembed.reading.transcripts import read_transcript
 
         recordings = [self.audio or [], self.video or []]

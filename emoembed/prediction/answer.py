@@ -13,7 +13,7 @@ from emoembed.model.calibration import confidence
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.label_sets import LabelSet
 from emoembed.prediction.result import ModalityResult, Result, disagreement, probabilities, ranked
-from emoembed.reading.items import Item
+from emoembed.reading.items import Item, batch_of
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,16 @@ def answer(
             )
         )
     return results
+
+
+def answer_items(
+    model: EmotionModel, items: Sequence[Item], asked: LabelSet, *, multi_label: bool, risk: float | None
+) -> list[Result]:
+    """Encode and score items as one batch. An item without readings gets a result without label and scores."""
+    usable_items = [item for item in items if item.readings]
+    points = model.encode(batch_of(model, [item.readings for item in usable_items]))
+    answers = iter(answer(model, points, usable_items, asked, multi_label=multi_label, risk=risk))
+    return [next(answers) if item.readings else Result(None, {}, {}, dict(item.absent), multi_label) for item in items]
 
 
 def score(model: EmotionModel, points: Mapping[str, Tensor], asked: LabelSet, multi_label: bool) -> Scores:

@@ -45,6 +45,13 @@ class PredictOptions(AnswerOptions, total=False):
     batch_size: int
 
 
+class TimelineOptions(AnswerOptions, total=False):
+    """Options of `timeline`; `Recognizer.timeline` explains them."""
+
+    every_face: bool
+    progress: bool
+
+
 @dataclass(frozen=True)
 class Options:
     """Checked options of `predict`, with their defaults."""
@@ -73,6 +80,25 @@ def options_of(given: Mapping[str, Any]) -> Options:
         raise InputError(f"batch_size must be a whole number of at least 1; given {options.batch_size!r:.40}")
     check_errors(options.errors)
     return replace(options, multi_label=bool(options.multi_label), batch_size=int(options.batch_size))
+
+
+def timeline_options_of(given: Mapping[str, Any]) -> tuple[Options, bool, bool]:
+    """Check the options of a timeline. Returns those of an answer, `every_face` and `progress`.
+
+    Raises:
+        TypeError: an option does not exist.
+        InputError: an option has a wrong value.
+    """
+    unknown_names = [name for name in given if name not in TimelineOptions.__annotations__]
+    if unknown_names:
+        names = ", ".join(TimelineOptions.__annotations__)
+        raise TypeError(f"timeline() got an unexpected keyword argument {unknown_names[0]!r}; its options are {names}")
+    flags = {name: given.get(name, False) for name in ("every_face", "progress")}
+    for name, value in flags.items():
+        if not isinstance(value, bool | np.bool_):
+            raise InputError(f"{name} must be True or False; given {value!r:.40}")
+    options = options_of({name: value for name, value in given.items() if name not in flags})
+    return options, bool(flags["every_face"]), bool(flags["progress"])
 
 
 def check_errors(errors: str) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 import numpy as np
 import torch
@@ -19,21 +19,28 @@ from emoembed.model import checkpoint, checkpoint_files
 from emoembed.model.card import card_of
 from emoembed.model.model import EmotionModel
 from emoembed.prediction import learning, process
-from emoembed.prediction.answer import answer
+from emoembed.prediction.answer import answer_items
 from emoembed.prediction.arguments import (
     BATCH_SIZE,
     Options,
     PredictOptions,
+    TimelineOptions,
     items_of,
     options_of,
     risk_of,
+    timeline_options_of,
 )
 from emoembed.prediction.dialogue.live import Dialogue
 from emoembed.prediction.dialogue.result import DialogueResult
 from emoembed.prediction.label_sets import LabelSets
 from emoembed.prediction.result import Result
+from emoembed.prediction.timeline.cutting import Cutter, cutter_of
+from emoembed.prediction.timeline.recording import answer_recording, open_recording
+from emoembed.prediction.timeline.result import Timeline
+from emoembed.prediction.timeline.stream import Settings, Stream
 from emoembed.reading.items import Item, batch_of, read_item, read_what_can_be
-from emoembed.reading.turns import turns_of
+from emoembed.reading.transcripts import read_transcript
+from emoembed.reading.turns import Turn, turns_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,13 +140,7 @@ class Recognizer(
                 self._read(item, i, single) if checked.errors == "raise" else read_what_can_be(self.model, item)
                 for i, item in enumerate(items[start : start + size], start)
             ]
-            usable_items = [item for item in read_items if item.readings]
-            points = self.model.encode(batch_of(self.model, [item.readings for item in usable_items]))
-            answers = iter(answer(self.model, points, usable_items, label_set, multi_label=multi_label, risk=risk))
-            skipped_results = (
-                Result(None, {}, {}, dict(item.absent), multi_label) for item in read_items if not item.readings
-            )
-            results += [next(answers if item.readings else skipped_results) for item in read_items]
+            results += answer_items(self.model, read_items, label_set, multi_label=multi_label, risk=risk)
         return results[0] if single else results
 
     def predict_dialogue(
@@ -213,6 +214,76 @@ class Recognizer(
             risk=self.risk(options.abstain, list(self.model.modalities), context=True),
             skip=options.errors == "skip",
         )
+
+    def timeline(
+        self,
+        source: Any,
+        labels: Labels | None = None,
+        *,
+        window: float = 4.0,
+        hop: float | None = None,
+        segments: Literal["windows", "speech", "turns"] = "windows",
+        transcript: str | Path | list[Turn] | None = None,
+        **options: Unpack[TimelineOptions],
+    ) -> Timeline:
+        """Score labels over the time of a long recording or film, window by window.
+
+        The recording is decoded once, piece by piece, so its length does not matter. Faces are followed from window to
+        window.
+
+        Args:
+            source: a sound file or a film (path, bytes or open file); `(samples, sampling_rate)`; or a dictionary with
+                `audio` and `video` for sound and film in two files.
+            labels: as for `predict`.
+            window, hop: length of a window and time from one window to the next, in seconds. By default, a window
+                begins at the middle of the one before it.
+            segments: "windows"; "speech" for stretches of speech between pauses, at most 15 s long; or "turns" for the
+                turns of the transcript.
+            transcript: a file with times (such as .vtt or .srt), or turns. A text counts for the window in which the
+                middle of its turn lies.
+            options: `multi_label` and `abstain` as for `predict`; `every_face` answers each face, instead of the face
+                that is largest when a track begins; `progress` shows a progress bar.
+
+        Raises:
+            InputError: an argument has a wrong value, or the recording has no track that this model reads.
+            LabelError, MissingFileError, MediaError: as for `predict`.
+        """
+        checked, every_face, progress = timeline_options_of(options)
+        turns = (
+            read_transcript(transcript)
+            if isinstance(transcript, str | Path)
+            else turns_of(transcript)
+            if transcript
+            else []
+        )
+        stream = self._stream(labels, cutter_of(window, hop, segments, turns), checked, every_face, turns)
+        recording = open_recording(source, self.model.modalities)
+        return Timeline(answer_recording(stream, recording, progress=progress))
+
+    def stream(
+        self,
+        labels: Labels | None = None,
+        *,
+        window: float = 4.0,
+        hop: float | None = None,
+        segments: Literal["windows", "speech"] = "windows",
+        **options: Unpack[TimelineOptions],
+    ) -> Stream:
+        """Score labels while sound and frames arrive: `stream.push(samples, 16000)` returns results as windows fill.
+
+        `stream.finish()` returns what remains at the end. The state has a fixed size. The arguments are those of
+        `timeline`.
+        """
+        checked, every_face, _ = timeline_options_of(options)
+        return self._stream(labels, cutter_of(window, hop, segments), checked, every_face, ())
+
+    def _stream(
+        self, labels: Labels | None, cutter: Cutter, options: Options, every_face: bool, turns: Sequence[Turn]
+    ) -> Stream:
+        with torch.inference_mode():
+            label_set = self._label_sets.of(labels)
+        risk = self.risk(options.abstain, list(self.model.modalities))
+        return Stream(self.model, cutter, Settings(label_set, options.multi_label, risk, every_face, turns))
 
     def risk(self, abstain: bool | float, modalities: Sequence[str], *, context: bool = False) -> float | None:
         """The share of wrong answers that `abstain` accepts; None to answer every item.

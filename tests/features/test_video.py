@@ -14,7 +14,7 @@ import soundfile
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features import face_tracker, limits
 from emoembed.features.face_tracker import Face, FaceTracker
-from emoembed.features.video import FACES, read_faces
+from emoembed.features.video import FaceFinder, read_faces
 
 skimage_data = pytest.importorskip("skimage.data", reason="the test face is scikit-image's astronaut")
 
@@ -566,3 +566,32 @@ def test_a_picture_of_one_grey_shows_no_face():
     for shown in (np.zeros((48, 48), np.uint8), np.full((64, 64, 3), 255, np.uint8), np.zeros((1, 1), np.uint8)):
         with pytest.raises(MediaError, match="no face"):
             read_faces(shown, detector="none")
+
+
+def test_every_face_keeps_its_number_while_it_moves(astronaut):
+    face = astronaut[40:200, 150:310]
+    frames, _ = moving(face, 30, size=(480, 900))
+    mirrored = face[:, ::-1]
+    for step, frame in enumerate(frames):
+        frame[300:460, 700 - 6 * step : 860 - 6 * step] = mirrored
+    finder = FaceFinder("two faces", every=True)
+    greys = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames]
+    found = [finder.find_all(grey, step / 10) for step, grey in enumerate(greys)]
+    assert {number for faces in found for number in faces} == {1, 2}
+    assert sum(len(faces) == 2 for faces in found) >= 28
+    paths = {number: [faces[number][1][0] for faces in found if number in faces] for number in (1, 2)}
+    right = max(paths, key=lambda number: paths[number][0])
+    assert np.diff(paths[right]).mean() == pytest.approx(-6, abs=1)
+    assert np.diff(paths[3 - right]).mean() == pytest.approx(6, abs=1)
+
+
+def test_a_face_that_leaves_is_forgotten_and_a_new_one_gets_a_new_number(astronaut):
+    frames, _ = moving(astronaut[40:200, 150:310], 60)
+    frames[20:45] = np.random.default_rng(2).integers(80, 120, frames[20:45].shape, dtype=np.uint8)
+    finder = FaceFinder("a face", every=True)
+    numbers = [
+        set(finder.find_all(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), step / 10)) for step, frame in enumerate(frames)
+    ]
+    assert numbers[10] == {1}
+    assert numbers[30] == set()
+    assert numbers[55] == {2}

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emoembed import plots
 from emoembed.errors import InputError
-from emoembed.prediction.dialogue.plot import Panel, draw
 from emoembed.prediction.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 NO_SPEAKER = "unknown"
 """Name of the speaker of turns without a speaker."""
@@ -152,8 +153,11 @@ class DialogueResult(list[TurnResult]):
         summary = {speaker: part.to_dict() for speaker, part in self.summary().items()}
         return {"turns": [turn.to_dict() for turn in self], "summary": summary}
 
-    def plot(self, path: str | Path) -> Path:
-        """Draw the scores over the dialogue, one panel per speaker, into a picture (.png, .svg or .pdf).
+    def plot(self, path: str | Path | None = None) -> Figure | Path:
+        """Draw the scores over the dialogue, one panel per speaker. A dashed line shows where the scores turn.
+
+        Args:
+            path: a file for the picture (.png, .svg or .pdf). Without it, the figure is returned.
 
         Raises:
             InputError: no turn has scores, or the name ends with an unknown format.
@@ -171,8 +175,9 @@ class DialogueResult(list[TurnResult]):
             turns = [turn for turn in answered_turns if self.speaker_of(turn) == speaker]
             turning_time = times[summary.turning_point.turn] if summary.turning_point else None
             turn_times = np.array([times[turn.turn] for turn in turns])
-            panels.append(Panel(speaker, turn_times, score_matrix(turns, labels), turning_time))
-        return draw(panels, labels, "seconds" if timed else "turn", Path(path))
+            panels.append(plots.Panel(speaker, turn_times, score_matrix(turns, labels), turning_time))
+        figure = plots.over_time(panels, labels, "seconds" if timed else "turn")
+        return figure if path is None else plots.save(figure, path)
 
 
 def score_matrix(turns: Sequence[TurnResult], labels: Iterable[str]) -> np.ndarray:

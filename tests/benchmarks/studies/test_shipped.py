@@ -3,9 +3,8 @@ import pandas as pd
 import pytest
 from studies import shipped
 
-from emoembed import corpora, metrics
+from emoembed import corpora, metrics, plots
 from emoembed.errors import InputError
-from emoembed.evaluation import plots
 from emoembed.training.calibrate import calibrate
 from emoembed.training.loop import predict_logits
 
@@ -109,9 +108,9 @@ def test_plots_are_written_whole(text_model, tmp_path):
     places = shipped.label_map(text_model, "text")
     assert places.loc["joy", "seen"]
     assert not places.loc["awe", "seen"]
-    plots.label_map(places, tmp_path / "labels.png", "text")
+    plots.save(plots.label_map(places, "text"), tmp_path / "labels.png")
     judged = {"seen": (np.array([0.1, 0.9]), np.array([0, 1]))}
-    plots.reliability(judged, tmp_path / "reliability.png")
+    plots.save(plots.reliability(judged), tmp_path / "reliability.png")
     plots.unseen(judged, ([0.1, 0.9], [0.6, 0.8]), ([0, 1], [0.2, 0.3]), tmp_path / "unseen.png")
     names = ["labels.png", "reliability.png", "unseen.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names

@@ -1,0 +1,285 @@
+"""The results of a timeline: one per window, a table, runs of one emotion, a summary and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emoembed import plots
+from emoembed.errors import InputError
+from emoembed.prediction.result import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+DRAWN_LABELS = 8
+"""Lines per panel of a picture: the labels with the highest mean scores."""
+TOGETHER = "together"
+"""Name of the scores of all modalities together."""
+
+
+@dataclass(frozen=True)
+class WindowResult(Result):
+    """The result for one window of a recording.
+
+    Attributes:
+        start, end: of the window, in seconds.
+        face: number of the face, if every face is answered. A face keeps its number until it is lost.
+        text: what is said in the window, if a transcript is given.
+    """
+
+    start: float = 0.0
+    end: float = 0.0
+    face: int | None = None
+    text: str | None = None
+
+    @property
+    def middle(self) -> float:
+        """The middle of the window, in seconds."""
+        return (self.start + self.end) / 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain values, ready for `json.dumps`."""
+        return {
+            **{"start": self.start, "end": self.end, "face": self.face, "text": self.text},
+            **super().to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of windows with the same label.
+
+    Attributes:
+        start, end: in seconds. Where two windows overlap, each stands for the time up to half way between their
+            middles, so segments do not overlap.
+        label: the label of all its windows.
+        confidence: mean confidence of its windows.
+        windows: their number.
+        face: number of the face, if every face is answered.
+    """
+
+    start: float
+    end: float
+    label: str
+    confidence: float
+    windows: int
+    face: int | None = None
+
+
+@dataclass(frozen=True)
+class TimelineSummary:
+    """A recording in numbers.
+
+    Attributes:
+        seconds: from the start of the first window to the end of the last.
+        windows: their number.
+        answered: the share of windows that have a label.
+        scores: label -> mean score of the windows with scores, highest first.
+        shares: label -> share of the answered time, highest first.
+    """
+
+    seconds: float
+    windows: int
+    answered: float
+    scores: dict[str, float]
+    shares: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as plain values, ready for `json.dumps`."""
+        return asdict(self)
+
+
+class Timeline(list[WindowResult]):
+    """The results of the windows of a recording, in the order of time."""
+
+    @property
+    def labels(self) -> list[str]:
+        """The scored labels, in alphabetical order."""
+        return sorted({label for window in self for label in window.scores})
+
+    @property
+    def modalities(self) -> list[str]:
+        """The modalities that any window has."""
+        return list(dict.fromkeys(name for window in self for name in window.modalities))
+
+    def to_frame(self) -> pd.DataFrame:
+        """A table with one row per window.
+
+        Columns: `start` and `end` in seconds, `label`, `confidence`, `notes`, `absent`, and one column a label with its
+        score; then one column a label and modality, such as `audio_joy`. `face` is there if a window has a face with a
+        number, `text` if a transcript was given. The score of a label with the name of another column, such as
+        confidence, is in `score_confidence`.
+        """
+        import pandas as pd
+
+        columns = ["start", "end", "face", "text", "label", "confidence", "notes", "absent"]
+        shown = {label: f"score_{label}" if label in columns else label for label in self.labels}
+        rows = []
+        for window in self:
+            row: dict[str, Any] = {name: getattr(window, name) for name in columns[:6]}
+            row["notes"] = "; ".join(map(str, window.notes))
+            row["absent"] = "; ".join(f"{name}: {reason}" for name, reason in window.absent.items())
+            row |= {column: window.scores.get(label, np.nan) for label, column in shown.items()}
+            for name in self.modalities:
+                scores = window.modalities[name].scores if name in window.modalities else {}
+                row |= {f"{name}_{label}": scores.get(label, np.nan) for label in self.labels}
+            rows.append(row)
+        table = pd.DataFrame(rows, columns=None if rows else columns)
+        empty = [name for name in ("face", "text") if table[name].isna().all()]
+        if "face" not in empty:
+            table["face"] = table["face"].astype("Int64")
+        return table.drop(columns=empty)
+
+    def segments(self) -> list[Segment]:
+        """Runs of one label, in the order of their start. Windows without a label end a run."""
+        found: list[Segment] = []
+        for windows in self._by_face():
+            spans = _spans(windows)
+            run: list[int] = []
+            for i, window in enumerate(windows):
+                continues = run and window.label == windows[run[-1]].label and spans[i][0] <= spans[run[-1]][1] + 1e-6
+                if run and not continues:
+                    found.append(_segment(windows, spans, run))
+                    run = []
+                if window.label is not None:
+                    run.append(i)
+            if run:
+                found.append(_segment(windows, spans, run))
+        return sorted(found, key=lambda segment: (segment.start, segment.face or 0))
+
+    def summary(self) -> TimelineSummary:
+        """The recording in numbers: mean scores, and the shares of the labels in the answered time."""
+        scored = [window for window in self if window.scores]
+        labels = self.labels
+        means = score_matrix(scored, labels).mean(axis=0) if scored else np.zeros(0)
+        segments = self.segments()
+        total = sum(segment.end - segment.start for segment in segments)
+        seconds = {
+            label: sum(part.end - part.start for part in segments if part.label == label)
+            for label in {segment.label for segment in segments}
+        }
+        return TimelineSummary(
+            seconds=max((window.end for window in self), default=0.0) - min((w.start for w in self), default=0.0),
+            windows=len(self),
+            answered=sum(window.label is not None for window in self) / max(len(self), 1),
+            scores={labels[i]: round(float(means[i]), 6) for i in np.argsort(-means, kind="stable")},
+            shares={
+                label: round(part / total, 6)
+                for label, part in sorted(seconds.items(), key=lambda pair: (-pair[1], pair[0]))
+                if total > 0
+            },
+        )
+
+    def smoothed(self, seconds: float = 10.0) -> Timeline:
+        """Average the scores over time, so that single windows change the label less.
+
+        The scores and the confidence of a window become weighted means over the windows of the same face whose middles
+        are less than `seconds` away. The weight falls linearly from 1 to 0 with the distance. The label is that with
+        the highest mean. A window that has no scores or has abstained keeps its answer; the scores of each modality
+        stay as they are.
+
+        Raises:
+            InputError: `seconds` is not a number above 0.
+        """
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+            raise InputError(f"seconds must be a number above 0; given {seconds!r:.40}")
+        new = {id(window): result for windows in self._by_face() for window, result in _smoothed(windows, seconds)}
+        return Timeline(new.get(id(window), window) for window in self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The windows, segments and summary as plain values, ready for `json.dumps`."""
+        return {
+            "windows": [window.to_dict() for window in self],
+            "segments": [asdict(segment) for segment in self.segments()],
+            "summary": self.summary().to_dict(),
+        }
+
+    def plot(self, path: str | Path | None = None) -> Figure | Path:
+        """Draw the scores over time: all modalities together, then each alone; or one panel per face.
+
+        Args:
+            path: a file for the picture (.png, .svg or .pdf). Without it, the figure is returned.
+
+        Raises:
+            InputError: no window has scores, or the name ends with an unknown format.
+            OutputError: the file cannot be written.
+        """
+        scored = [window for window in self if window.scores]
+        if not scored:
+            raise InputError("no window has scores, so there is nothing to draw")
+        means = score_matrix(scored, self.labels).mean(axis=0)
+        labels = [self.labels[i] for i in sorted(np.argsort(-means, kind="stable")[:DRAWN_LABELS])]
+        faces = list(self._by_face())
+        panels = [_panel(windows, labels, TOGETHER, _face_name(windows, len(faces))) for windows in faces]
+        if len(faces) == 1 and len(self.modalities) > 1:
+            panels += [_panel(faces[0], labels, name, f"{name} alone") for name in self.modalities]
+        figure = plots.over_time(panels, labels, "seconds")
+        return figure if path is None else plots.save(figure, path)
+
+    def _by_face(self) -> Iterator[list[WindowResult]]:
+        """The windows of each face; all of them if faces have no numbers."""
+        for _, windows in groupby(sorted(self, key=lambda window: window.face or 0), key=lambda window: window.face):
+            yield list(windows)
+
+
+def score_matrix(windows: Sequence[Result], labels: Iterable[str]) -> np.ndarray:
+    """Scores `(windows, labels)`; NaN where a window has none."""
+    return np.array([[window.scores.get(label, np.nan) for label in labels] for window in windows], dtype=np.float64)
+
+
+def _face_name(windows: Sequence[WindowResult], faces: int) -> str:
+    if faces == 1:
+        return TOGETHER
+    return "no face" if windows[0].face is None else f"face {windows[0].face}"
+
+
+def _panel(windows: Sequence[WindowResult], labels: Sequence[str], name: str, title: str) -> plots.Panel:
+    """The scores of one modality, or of all together, with gaps where windows have none."""
+    scores = [
+        window.scores if name == TOGETHER else window.modalities[name].scores if name in window.modalities else {}
+        for window in windows
+    ]
+    matrix = np.array([[row.get(label, np.nan) for label in labels] for row in scores], dtype=np.float64)
+    return plots.Panel(title, np.array([window.middle for window in windows]), matrix)
+
+
+def _spans(windows: Sequence[WindowResult]) -> list[tuple[float, float]]:
+    """The time that each window stands for: up to half way to the middles of its neighbours, within its own limits."""
+    middles = [window.middle for window in windows]
+    spans = []
+    for i, window in enumerate(windows):
+        start = window.start if i == 0 else max(window.start, (middles[i - 1] + middles[i]) / 2)
+        end = window.end if i == len(windows) - 1 else min(window.end, (middles[i] + middles[i + 1]) / 2)
+        spans.append((start, end))
+    return spans
+
+
+def _segment(windows: Sequence[WindowResult], spans: Sequence[tuple[float, float]], run: Sequence[int]) -> Segment:
+    confidence = float(np.mean([windows[i].confidence for i in run]))
+    first = windows[run[0]]
+    return Segment(spans[run[0]][0], spans[run[-1]][1], first.label or "", round(confidence, 6), len(run), first.face)
+
+
+def _smoothed(windows: Sequence[WindowResult], seconds: float) -> Iterator[tuple[WindowResult, WindowResult]]:
+    """Each window with scores, and the same after smoothing."""
+    scored = [window for window in windows if window.scores]
+    if not scored:
+        return
+    labels = list(scored[0].scores)
+    scores, middles = score_matrix(scored, labels), np.array([window.middle for window in scored])
+    confidences = np.array([window.confidence for window in scored])
+    for window in scored:
+        weights = np.maximum(1.0 - np.abs(middles - window.middle) / seconds, 0.0)
+        means = weights @ scores / weights.sum()
+        order = np.argsort(-means, kind="stable")
+        ranked = {labels[i]: float(means[i]) for i in order}
+        confidence = round(float(weights @ confidences / weights.sum()), 6)
+        label = None if window.label is None else labels[order[0]]
+        yield window, replace(window, scores=ranked, label=label, confidence=confidence)

@@ -1,0 +1,277 @@
+"""Answer sound and frames while they arrive. The state has a fixed size, however long the stream is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+
+from emoembed.errors import InputError
+from emoembed.features import frames as frame_reader
+from emoembed.features import video
+from emoembed.features.audio import checked_array
+from emoembed.features.feature_set import Features
+from emoembed.features.sound_files import SAMPLING_RATE
+from emoembed.model.model import EmotionModel
+from emoembed.prediction import process
+from emoembed.prediction.answer import answer_items
+from emoembed.prediction.label_sets import LabelSet
+from emoembed.prediction.result import Result
+from emoembed.prediction.timeline.cutting import Cutter, Part
+from emoembed.prediction.timeline.result import WindowResult
+from emoembed.reading.items import Item, read_what_can_be
+from emoembed.reading.turns import Turn
+
+LATE = 1.0
+"""Seconds that sound may lag behind frames, or frames behind sound, before a part is answered without the rest."""
+NO_FACE = "no face in this part"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of each part, and how the stream is read.
+
+    Attributes:
+        labels: the labels.
+        multi_label: give every label its own probability.
+        risk: the accepted share of wrong answers; None answers every part.
+        every_face: answer each face, instead of the face that is largest when a track begins.
+        turns: the turns of a transcript, with times. Their texts are part of the windows in which they are spoken.
+    """
+
+    labels: LabelSet
+    multi_label: bool = False
+    risk: float | None = None
+    every_face: bool = False
+    turns: Sequence[Turn] = ()
+
+
+@dataclass
+class _Sound:
+    """The recent samples, mono at 16 kHz, and the number of the first one."""
+
+    pieces: list[np.ndarray] = field(default_factory=list)
+    first: int = 0
+    total: int = 0
+
+    def add(self, samples: np.ndarray) -> None:
+        self.pieces.append(samples)
+        self.total += len(samples)
+
+    def between(self, start: float, end: float) -> np.ndarray:
+        """The samples of a part `(samples,)`."""
+        self._join()
+        begin, stop = (max(round(time * SAMPLING_RATE) - self.first, 0) for time in (start, end))
+        return self.pieces[0][begin:stop]
+
+    def forget(self, before: float) -> None:
+        """Remove the samples before this time."""
+        self._join()
+        count = min(max(int(min(before, 1e9) * SAMPLING_RATE) - self.first, 0), len(self.pieces[0]))
+        self.pieces = [self.pieces[0][count:].copy()]  # a copy, so that the removed samples are freed
+        self.first += count
+
+    def _join(self) -> None:
+        self.pieces = [np.concatenate([np.zeros(0, np.float32), *self.pieces])]
+
+
+class Stream:
+    """Answers parts of a stream as they fill. `Recognizer.stream` returns one.
+
+    Args:
+        model: the model that scores.
+        cutter: decides which parts are answered.
+        settings: what is asked.
+    """
+
+    def __init__(self, model: EmotionModel, cutter: Cutter, settings: Settings) -> None:
+        self.model, self.cutter, self.settings = model, cutter, settings
+        self._sound = _Sound()
+        self._faces: list[tuple[float, dict[int, np.ndarray]]] = []
+        self._frame_clock: float | None = None
+        self._finder = video.FaceFinder("the stream", every=settings.every_face)
+        self._slot = -1
+        self._waiting: list[Part] = []
+        self._rate: int | None = None
+        self._resampler: Any = None
+
+    def push(
+        self,
+        audio: np.ndarray | None = None,
+        sampling_rate: float | None = None,
+        *,
+        frame: np.ndarray | None = None,
+        time: float | None = None,
+    ) -> list[WindowResult]:
+        """Add sound, a frame, or both. Returns the results of the parts that they complete.
+
+        Args:
+            audio: the next samples, `(samples,)` or `(samples, channels)`, of any length.
+            sampling_rate: samples per second of `audio`. It must stay the same.
+            frame: the next frame, RGB `(height, width, 3)` or grey `(height, width)`, uint8 or float 0..1. At most ten
+                frames a second are looked at.
+            time: the time of the frame in seconds, not before the frame before it.
+
+        Raises:
+            InputError: the samples or the frame have a wrong shape or type, the sampling rate changes, or the frame has
+                no time or an earlier time than the one before it.
+        """
+        if audio is not None:
+            self.add_sound(self._resampled(np.asarray(audio), sampling_rate))
+        if frame is not None:
+            self._check_time(time)
+            _check_frame(frame)
+            self.add_frame(float(time or 0.0), frame_reader.grey(frame))
+        return self.answer(self.complete())
+
+    def finish(self) -> list[WindowResult]:
+        """The results of what remains when the stream ends."""
+        if self._resampler is not None:
+            rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            self.add_sound(np.asarray(rest, np.float32))
+        return self.answer(self.remaining())
+
+    def add_sound(self, samples: np.ndarray) -> None:
+        """Add samples `(samples,)`, mono at 16 kHz."""
+        if "audio" in self.model.modalities and len(samples):
+            self._sound.add(samples)
+            self.cutter.hear(samples)
+
+    def add_frame(self, time: float, grey: np.ndarray) -> None:
+        """Add a grey uint8 frame `(height, width)` at its time in seconds."""
+        self._frame_clock = time
+        slot = math.floor(time * (video.FACES.rate or 10.0) + 1e-3)
+        if "video" in self.model.modalities and slot > self._slot:
+            self._slot = slot
+            if self.settings.every_face:
+                found = self._finder.find_all(grey, time)
+            else:
+                face = self._finder.find(grey, time)
+                found = {} if face is None else {0: face}
+            self._faces.append((time, {number: face[0] for number, face in found.items()}))
+
+    @property
+    def clock(self) -> float:
+        """The time of the latest sample or frame, in seconds."""
+        return max([*self._clocks(), 0.0])
+
+    def _clocks(self) -> list[float]:
+        clocks = [self._sound.total / SAMPLING_RATE] if self._sound.total else []
+        return clocks if self._frame_clock is None else [*clocks, self._frame_clock]
+
+    def complete(self) -> list[Part]:
+        """The parts that are complete and were not returned before."""
+        clocks = self._clocks()
+        if not clocks:
+            return []
+        self._waiting += self.cutter.complete(max(clocks))
+        ready = max(min(clocks), max(clocks) - LATE)
+        parts = [part for part in self._waiting if part[1] <= ready + 1e-6]
+        self._waiting = [part for part in self._waiting if part[1] > ready + 1e-6]
+        return parts
+
+    def remaining(self) -> list[Part]:
+        """The parts that remain when the stream ends."""
+        parts = [*self._waiting, *self.cutter.complete(self.clock), *self.cutter.rest(self.clock)]
+        self._waiting = []
+        return parts
+
+    @torch.inference_mode()
+    def answer(self, parts: Sequence[Part]) -> list[WindowResult]:
+        """Answer parts as one batch, and forget what no later part needs."""
+        process.require_no_fork()
+        places: list[tuple[Part, int | None, str | None]] = []
+        items: list[Item] = []
+        for part in parts:
+            text = self._text(part)
+            sources: dict[str, Any] = {"text": text, "audio": self._sound_of(part)}
+            faces = self._faces_of(part)
+            for number, track in faces.items() or [(None, None)]:
+                given = {name: source for name, source in {**sources, "video": track}.items() if source is not None}
+                item = read_what_can_be(self.model, given)
+                places.append((part, number, text))
+                items.append(self._without_face(item) if track is None else item)
+        asked = self.settings
+        results = answer_items(self.model, items, asked.labels, multi_label=asked.multi_label, risk=asked.risk)
+        self._forget()
+        return [
+            _window_result(result, part, number or None, text)
+            for result, (part, number, text) in zip(results, places, strict=True)
+        ]
+
+    def _text(self, part: Part) -> str | None:
+        """What is said in a part: the texts of the turns whose middle is in it."""
+        if "text" not in self.model.modalities:
+            return None
+        start, end = part
+        texts = [
+            turn.text
+            for turn in self.settings.turns
+            if turn.text and turn.start is not None and start <= (turn.start + (turn.end or turn.start)) / 2 < end
+        ]
+        return " ".join(texts) or None
+
+    def _sound_of(self, part: Part) -> tuple[np.ndarray, int] | None:
+        samples = self._sound.between(*part) if self._sound.total else ()
+        return (samples, SAMPLING_RATE) if len(samples) else None
+
+    def _faces_of(self, part: Part) -> dict[int, Features]:
+        """The faces of a part by number, as features `(time, 48 * 48)`."""
+        start, end = part
+        seen: dict[int, list[np.ndarray]] = {}
+        for time, faces in self._faces:
+            for number, pixels in faces.items() if start - 1e-6 <= time < end else ():
+                seen.setdefault(number, []).append(pixels.reshape(-1))
+        return {number: Features(np.stack(rows), video.FACES) for number, rows in sorted(seen.items())}
+
+    def _without_face(self, item: Item) -> Item:
+        """An item of a part in which frames show no face."""
+        if self._frame_clock is None or "video" not in self.model.modalities:
+            return item
+        return Item(item.readings, {**item.absent, "video": NO_FACE})
+
+    def _forget(self) -> None:
+        needed = min([self.cutter.needed_from(), *(start for start, _ in self._waiting)])
+        self._sound.forget(needed)
+        self._faces = [(time, faces) for time, faces in self._faces if time >= needed - 1e-6]
+
+    def _resampled(self, samples: np.ndarray, sampling_rate: float | None) -> np.ndarray:
+        """Samples as mono at 16 kHz. The resampler keeps its state from one piece to the next."""
+        import soxr
+
+        samples, rate = checked_array(samples, sampling_rate)
+        if not np.isfinite(samples).all():
+            raise InputError("the sound has NaN or infinite samples; replace them with finite values")
+        if self._rate is None:
+            self._rate = rate
+            if rate != SAMPLING_RATE:
+                self._resampler = soxr.ResampleStream(rate, SAMPLING_RATE, 1, dtype="float32")
+        if rate != self._rate:
+            raise InputError(f"the sampling rate of a stream must stay {self._rate} Hz; given {rate}")
+        mono = samples if samples.ndim == 1 else samples.mean(axis=1)
+        return mono if self._resampler is None else np.asarray(self._resampler.resample_chunk(mono), np.float32)
+
+    def _check_time(self, time: float | None) -> None:
+        """Raise InputError unless a frame has a time that is not before the time of the frame before it."""
+        if not isinstance(time, Real) or not math.isfinite(float(time)) or float(time) < 0:
+            raise InputError(f"a frame needs its time in seconds, at least 0; given {time!r:.40}")
+        if self._frame_clock is not None and float(time) < self._frame_clock:
+            raise InputError(f"frames come in the order of time; given {time:g} s after {self._frame_clock:g} s")
+
+
+def _check_frame(frame: Any) -> None:
+    """Raise InputError unless a frame is an RGB or grey picture."""
+    if not isinstance(frame, np.ndarray) or frame.ndim not in (2, 3):
+        shape = getattr(frame, "shape", type(frame).__name__)
+        raise InputError(f"a frame is an array (height, width, 3) or (height, width); given {shape}")
+    frame_reader.check_array(frame, frame[None])
+
+
+def _window_result(result: Result, part: Part, face: int | None, text: str | None) -> WindowResult:
+    values = {field.name: getattr(result, field.name) for field in fields(Result)}
+    return WindowResult(**values, start=part[0], end=part[1], face=face, text=text)

@@ -1,0 +1,350 @@
+import json
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from emoembed.errors import InputError, MediaError, MissingFileError
+from emoembed.features.notes import Note
+from emoembed.interfaces.cli import main
+from emoembed.prediction.recognizer import Recognizer
+from emoembed.prediction.result import ModalityResult
+from emoembed.prediction.timeline import cutting, stream
+from emoembed.prediction.timeline.result import Timeline, WindowResult
+from emoembed.reading.turns import Turn
+
+LABELS = ["joy", "anger", "awe"]
+RATE = 16_000
+
+
+@pytest.fixture
+def recognizer(three_model):
+    return Recognizer(three_model)
+
+
+@pytest.fixture
+def recording(voice, tmp_path):
+    """Ten seconds of speech, then two of silence."""
+    samples = np.concatenate([voice(10.0), np.zeros(2 * RATE, np.float32)])
+    path = tmp_path / "talk.wav"
+    soundfile.write(path, samples, RATE, subtype="FLOAT")
+    return path, samples
+
+
+def window(start, end, label="joy", score=0.6, face=None, confidence=0.5, **rest):
+    other = "anger" if label == "joy" else "joy"
+    scores = {label: score, other: 1 - score}
+    return WindowResult(
+        label,
+        scores,
+        {"audio": ModalityResult(scores, 1.0)},
+        confidence=confidence,
+        start=start,
+        end=end,
+        face=face,
+        **rest,
+    )
+
+
+def places(results):
+    return [(result.start, result.end) for result in results]
+
+
+def test_windows_of_a_file_are_answered_as_predict_answers_them_alone(recognizer, recording):
+    path, samples = recording
+    timeline = recognizer.timeline(path, LABELS, window=4.0, hop=2.0)
+    assert places(timeline) == [(0, 4), (2, 6), (4, 8), (6, 10), (8, 12)]
+    for result in timeline[:4]:
+        part = samples[int(result.start * RATE) : int(result.end * RATE)]
+        alone = recognizer.predict(audio=(part, RATE), labels=LABELS)
+        assert result.scores == pytest.approx(alone.scores, abs=1e-4)
+        assert result.label == alone.label
+
+
+def test_a_part_without_speech_has_no_label_and_says_why(recognizer, voice):
+    samples = np.concatenate([voice(4.0), np.zeros(8 * RATE, np.float32)])
+    timeline = recognizer.timeline((samples, RATE), LABELS, window=4.0, hop=4.0)
+    assert [bool(result.scores) for result in timeline] == [True, False, False]
+    assert timeline[1].label is None
+    assert "silence" in timeline[1].absent["audio"]
+
+
+@pytest.mark.parametrize("size", [320, 16_000, 70_001])
+def test_a_stream_gives_the_same_answers_whatever_the_size_of_its_pieces(recognizer, recording, size):
+    path, samples = recording
+    live = recognizer.stream(LABELS, window=4.0, hop=2.0)
+    results = [result for i in range(0, len(samples), size) for result in live.push(samples[i : i + size], RATE)]
+    results += live.finish()
+    whole = recognizer.timeline(path, LABELS, window=4.0, hop=2.0)
+    assert places(results) == places(whole)
+    for one, other in zip(results, whole, strict=True):
+        assert one.scores == pytest.approx(other.scores, abs=1e-4)
+
+
+def test_a_stream_answers_as_soon_as_a_window_is_full(recognizer, voice):
+    live = recognizer.stream(LABELS, window=2.0, hop=1.0)
+    samples = voice(3.5)
+    assert live.push(samples[: 2 * RATE - 1], RATE) == []
+    assert places(live.push(samples[2 * RATE - 1 : 2 * RATE], RATE)) == [(0, 2)]
+    assert places(live.push(samples[2 * RATE :], RATE)) == [(1, 3)]
+    assert places(live.finish()) == [(2, 3.5)]
+
+
+def test_a_stream_keeps_no_more_than_a_window(recognizer, voice):
+    live = recognizer.stream(LABELS, window=2.0, hop=1.0)
+    piece = voice(1.0)
+    for _ in range(20):
+        live.push(piece, RATE)
+    assert sum(map(len, live._sound.pieces)) <= 3 * RATE
+
+
+def test_a_stream_resamples_pieces_as_a_whole(recognizer, voice):
+    import soxr
+
+    samples = soxr.resample(voice(4.0), RATE, 44_100)
+    live = recognizer.stream(LABELS, window=4.0)
+    results = [result for i in range(0, len(samples), 4410) for result in live.push(samples[i : i + 4410], 44_100)]
+    results += live.finish()
+    alone = recognizer.predict(audio=(samples, 44_100), labels=LABELS)
+    assert results[0].scores == pytest.approx(alone.scores, abs=1e-3)
+
+
+def test_frames_and_sound_are_answered_together(recognizer, voice):
+    live = recognizer.stream(LABELS, window=2.0, hop=2.0)
+    samples, pictures = voice(4.0), np.random.default_rng(0).integers(0, 255, (40, 48, 48), dtype=np.uint8)
+    results = []
+    for i, picture in enumerate(pictures):
+        part = samples[i * 1600 : (i + 1) * 1600]
+        results += live.push(part, RATE, frame=picture, time=i / 10)
+    results += live.finish()
+    assert places(results) == [(0, 2), (2, 4)]
+    assert all(set(result.modalities) == {"audio", "video"} for result in results)
+
+
+def test_sound_does_not_wait_for_frames_that_have_stopped(recognizer, voice):
+    live = recognizer.stream(LABELS, window=2.0, hop=2.0)
+    picture = np.random.default_rng(0).integers(0, 255, (48, 48), dtype=np.uint8)
+    live.push(frame=picture, time=0.0)
+    results = live.push(voice(5.0), RATE)
+    assert places(results) == [(0, 2), (2, 4)]
+    assert set(results[0].modalities) == {"audio", "video"}
+    assert results[1].absent["video"] == stream.NO_FACE
+
+
+@pytest.mark.parametrize(
+    ("push", "message"),
+    [
+        ({"audio": np.zeros(100), "sampling_rate": None}, "needs its sampling_rate"),
+        ({"audio": np.full(100, np.nan), "sampling_rate": RATE}, "NaN or infinite samples"),
+        ({"frame": np.zeros((48, 48), np.uint8)}, "needs its time in seconds"),
+        ({"frame": "face.png", "time": 0.0}, r"a frame is an array .*; given str"),
+        ({"frame": np.zeros((48, 48), np.uint8), "time": float("nan")}, "needs its time in seconds"),
+    ],
+)
+def test_a_wrong_piece_is_named(recognizer, push, message):
+    with pytest.raises(InputError, match=message):
+        recognizer.stream(LABELS).push(**push)
+
+
+def test_the_sampling_rate_of_a_stream_stays(recognizer, voice):
+    live = recognizer.stream(LABELS)
+    live.push(voice(0.5), RATE)
+    with pytest.raises(InputError, match="must stay 16000 Hz; given 8000"):
+        live.push(voice(0.5), 8000)
+
+
+def test_frames_come_in_order(recognizer):
+    live = recognizer.stream(LABELS)
+    live.push(frame=np.zeros((48, 48), np.uint8), time=1.0)
+    with pytest.raises(InputError, match=r"order of time; given 0\.5 s after 1 s"):
+        live.push(frame=np.zeros((48, 48), np.uint8), time=0.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"window": 0.1}, r"window must be a number of seconds from 0\.5 to 300"),
+        ({"window": "4"}, "window must be a number"),
+        ({"hop": 0}, "hop must be a number"),
+        ({"segments": "words"}, "'windows', 'speech' or 'turns'"),
+        ({"segments": "turns"}, "needs a transcript whose turns have a start and an end; 0 of 0 do"),
+        ({"every_face": 1}, "every_face must be True or False"),
+    ],
+)
+def test_a_wrong_argument_is_named(recognizer, recording, arguments, message):
+    with pytest.raises(InputError, match=message):
+        recognizer.timeline(recording[0], LABELS, **arguments)
+
+
+def test_an_unknown_option_is_named(recognizer, recording):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'batch_size'; its options are"):
+        recognizer.timeline(recording[0], LABELS, batch_size=3)
+
+
+def test_a_file_without_sound_or_film_is_named(recognizer, tmp_path):
+    (tmp_path / "notes.txt").write_text("no sound")
+    with pytest.raises(MediaError, match=r"notes\.txt cannot be read as sound or film"):
+        recognizer.timeline(tmp_path / "notes.txt", LABELS)
+    with pytest.raises(MissingFileError, match=r"no media file at .*gone\.wav"):
+        recognizer.timeline(tmp_path / "gone.wav", LABELS)
+
+
+def test_the_text_of_a_turn_counts_for_the_window_in_which_its_middle_lies(recognizer, recording):
+    turns = [Turn("we made it", start=1.0, end=2.0), Turn("oh no", start=3.0, end=6.0), Turn("so be it", start=11.0)]
+    timeline = recognizer.timeline(recording[0], LABELS, window=4.0, hop=4.0, transcript=turns)
+    assert [result.text for result in timeline] == ["we made it", "oh no", "so be it"]
+    assert set(timeline[0].modalities) == {"text", "audio"}
+
+
+def test_turns_are_the_parts_of_a_transcript(recognizer, recording, tmp_path):
+    (tmp_path / "talk.vtt").write_text(
+        "WEBVTT\n\n00:00.500 --> 00:02.000\nwe made it\n\n00:03.000 --> 00:05.500\noh no\n"
+    )
+    timeline = recognizer.timeline(recording[0], LABELS, segments="turns", transcript=tmp_path / "talk.vtt")
+    assert places(timeline) == [(0.5, 2.0), (3.0, 5.5)]
+    assert [result.text for result in timeline] == ["we made it", "oh no"]
+
+
+def test_speech_is_cut_at_pauses_and_a_long_stretch_at_its_limit(voice):
+    silence = np.zeros(RATE, np.float32)
+    samples = np.concatenate([silence, voice(2.0), silence, voice(18.0), silence, voice(0.2)])
+    cutter = cutting.Stretches()
+    found = []
+    for i in range(0, len(samples), 1000):
+        cutter.hear(samples[i : i + 1000])
+        found += cutter.complete(i / RATE)
+    found += cutter.rest(len(samples) / RATE)
+    starts_and_ends = [time for part in found for time in part]
+    assert starts_and_ends == pytest.approx([0.9, 3.1, 3.9, 19.1, 19.0, 22.1], abs=0.25)
+
+
+def test_a_short_last_window_is_answered_only_if_it_adds_enough():
+    for seconds, last in ((8.3, (4, 8)), (8.6, (6, 8.6)), (3.0, (0, 3.0))):
+        windows = cutting.Windows(4.0, 2.0)
+        assert [*windows.complete(seconds), *windows.rest(seconds)][-1] == last
+
+
+def test_segments_are_runs_of_a_label_that_do_not_overlap():
+    timeline = Timeline([window(0, 4), window(2, 6, confidence=0.7), window(4, 8, "anger"), window(6, 10, "anger")])
+    first, second = timeline.segments()
+    assert (first.start, first.end, first.label, first.windows) == (0, 5, "joy", 2)
+    assert first.confidence == pytest.approx(0.6)
+    assert (second.start, second.end, second.label) == (5, 10, "anger")
+
+
+def test_a_window_without_a_label_and_a_gap_end_a_segment():
+    nothing = WindowResult(None, {}, {}, start=4, end=8)
+    timeline = Timeline([window(0, 4), nothing, window(8, 12), window(20, 24)])
+    assert [(part.start, part.end) for part in timeline.segments()] == [(0, 4), (8, 12), (20, 24)]
+
+
+def test_each_face_has_segments_of_its_own():
+    timeline = Timeline([window(0, 4, face=1), window(0, 4, "anger", face=2), window(4, 8, face=1)])
+    assert [(part.face, part.start, part.end) for part in timeline.segments()] == [(1, 0, 8), (2, 0, 4)]
+
+
+def test_the_summary_has_shares_of_time_and_mean_scores():
+    nothing = WindowResult(None, {}, {}, start=8, end=12)
+    timeline = Timeline([window(0, 4, score=0.8), window(4, 8, "anger", score=0.9), nothing, window(12, 16, score=0.9)])
+    summary = timeline.summary()
+    assert (summary.seconds, summary.windows, summary.answered) == (16, 4, 0.75)
+    assert list(summary.shares.items()) == [("joy", pytest.approx(2 / 3, abs=1e-6)), ("anger", pytest.approx(1 / 3))]
+    assert summary.scores["joy"] == pytest.approx((0.8 + 0.1 + 0.9) / 3)
+    assert Timeline().summary().windows == 0
+
+
+def test_smoothing_averages_neighbours_by_their_distance():
+    timeline = Timeline([window(0, 4, score=0.9), window(2, 6, "anger", score=0.6), window(4, 8, score=0.9)])
+    middle = timeline.smoothed(4.0)[1]
+    assert middle.scores["joy"] == pytest.approx((0.5 * 0.9 + 0.4 + 0.5 * 0.9) / 2)
+    assert middle.label == "joy"
+    assert [result.scores for result in timeline.smoothed(1.0)] == [result.scores for result in timeline]
+
+
+def test_smoothing_keeps_abstention_and_windows_without_scores():
+    abstained = window(2, 6, "anger")
+    abstained = WindowResult(None, abstained.scores, abstained.modalities, abstained=True, start=2, end=6)
+    nothing = WindowResult(None, {}, {}, start=4, end=8)
+    smoothed = Timeline([window(0, 4), abstained, nothing]).smoothed(10.0)
+    assert smoothed[1].label is None
+    assert smoothed[2] is nothing
+    with pytest.raises(InputError, match="seconds must be a number above 0; given 0"):
+        smoothed.smoothed(0)
+
+
+def test_the_table_has_a_row_a_window_and_columns_for_each_modality():
+    note = Note("cut", "audio", "the first part was read")
+    timeline = Timeline([window(0, 4, notes=(note,)), WindowResult(None, {}, {}, {"audio": "silence"}, start=4, end=8)])
+    table = timeline.to_frame()
+    assert list(table.columns) == [
+        *("start", "end", "label", "confidence", "notes", "absent", "anger", "joy", "audio_anger", "audio_joy"),
+    ]
+    assert table.loc[0, "audio_joy"] == 0.6
+    assert table.loc[0, "notes"] == "audio: the first part was read"
+    assert table.loc[1, "absent"] == "audio: silence"
+    assert np.isnan(table.loc[1, "joy"])
+    assert list(Timeline().to_frame().columns) == ["start", "end", "label", "confidence", "notes", "absent"]
+    assert json.loads(json.dumps(timeline.to_dict()))["windows"][0]["start"] == 0
+
+
+def test_the_picture_has_a_panel_for_each_modality_and_gaps(tmp_path):
+    both = window(0, 4)
+    both.modalities["video"] = ModalityResult(both.scores, 0.5)
+    timeline = Timeline([both, WindowResult(None, {}, {}, start=4, end=8), window(8, 12, "anger")])
+    figure = timeline.plot()
+    assert [axes.get_title() for axes in figure.axes] == ["together", "audio alone", "video alone"]
+    assert np.isnan(figure.axes[0].lines[0].get_ydata()).tolist() == [False, True, False]
+    assert timeline.plot(tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(InputError, match="nothing to draw"):
+        Timeline().plot()
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """Six seconds of a film with two faces, at ten frames a second."""
+    picture = pytest.importorskip("skimage.data", reason="the test face is scikit-image's astronaut").astronaut()
+    face = picture[40:200, 150:310]
+    frames = np.full((60, 240, 480, 3), 100, np.uint8)
+    frames[:, 40:200, 30:190] = face
+    frames[30:, 40:200, 290:450] = face[:, ::-1]
+    path = tmp_path_factory.mktemp("film") / "two.mp4"
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("mpeg4", rate=10)
+        track.width, track.height, track.pix_fmt = 480, 240, "yuv420p"
+        for frame in frames:
+            container.mux(track.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(track.encode(None))
+    return path
+
+
+def test_the_face_of_a_film_is_followed_over_its_windows(recognizer, film):
+    timeline = recognizer.timeline(film, LABELS, window=2.0, hop=2.0)
+    assert places(timeline) == [(0, 2), (2, 4), (4, pytest.approx(5.9))]
+    assert all(set(result.modalities) == {"video"} and result.face is None for result in timeline)
+
+
+def test_every_face_of_a_film_has_a_number(recognizer, film):
+    timeline = recognizer.timeline(film, LABELS, window=3.0, hop=3.0, every_face=True)
+    assert [(result.start, result.face) for result in timeline] == [(0, 1), (3, 1), (3, 2)]
+    assert timeline.to_frame()["face"].tolist() == [1, 1, 2]
+    assert [axes.get_title() for axes in timeline.plot().axes] == ["face 1", "face 2"]
+
+
+def test_sound_and_film_may_be_two_files(recognizer, film, recording):
+    timeline = recognizer.timeline({"audio": recording[0], "video": film}, LABELS, window=4.0, hop=4.0)
+    assert [set(result.modalities) for result in timeline] == [{"audio", "video"}] * 2 + [{"audio"}]
+
+
+def test_the_command_writes_table_and_picture_and_prints_segments(recognizer, recording, tmp_path, capsys):
+    recognizer.save_pretrained(tmp_path / "model")
+    table, picture = tmp_path / "talk.csv", tmp_path / "talk.png"
+    arguments = ["timeline", recording[0], "--model", tmp_path / "model", "--labels", ",".join(LABELS), "--quiet"]
+    assert main([*arguments, "--output", table, "--plot", picture, "--smooth", "4"]) == 0
+    printed = capsys.readouterr().out
+    assert "0:00:00.0 - " in printed
+    assert "5 windows" in printed
+    assert table.read_text().startswith("start,end,label,confidence")
+    assert picture.stat().st_size > 1000
+    assert main([*arguments, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["windows"]) == 5
