@@ -27,7 +27,7 @@ ROOMS = (
     ),
     *("transfer", "prediction", "evaluation", "interfaces"),
 )
-"""From the first to the last: a room imports itself and those before it; `errors`, `cache`, `metrics` and `plots` are files."""
+"""From the first to the last: a room imports itself and those before it. Some are files, such as `errors`."""
 CORE = ("labels", "encoders", "model")
 
 

@@ -43,6 +43,7 @@ class PredictOptions(AnswerOptions, total=False):
 
     errors: Literal["raise", "skip"]
     batch_size: int
+    candidate_labels: Labels
 
 
 class TimelineOptions(AnswerOptions, total=False):
@@ -60,6 +61,7 @@ class Options:
     abstain: bool | float = False
     errors: str = "raise"
     batch_size: int = BATCH_SIZE
+    candidate_labels: Labels | None = None
 
 
 def options_of(given: Mapping[str, Any]) -> Options:
@@ -80,6 +82,17 @@ def options_of(given: Mapping[str, Any]) -> Options:
         raise InputError(f"batch_size must be a whole number of at least 1; given {options.batch_size!r:.40}")
     check_errors(options.errors)
     return replace(options, multi_label=bool(options.multi_label), batch_size=int(options.batch_size))
+
+
+def labels_of(labels: Labels | None, options: Options) -> Labels | None:
+    """The labels of a call: `labels`, or `candidate_labels`, their name in pipelines of transformers.
+
+    Raises:
+        InputError: both are given.
+    """
+    if labels is not None and options.candidate_labels is not None:
+        raise InputError("labels and candidate_labels both name the emotions; give one of them")
+    return options.candidate_labels if labels is None else labels
 
 
 def timeline_options_of(given: Mapping[str, Any]) -> tuple[Options, bool, bool]:

@@ -75,6 +75,7 @@ def predict(
             label and no scores.
         batch_size: how many items of a list are computed together, 32 by default. A larger batch is faster and needs
             more memory.
+        candidate_labels: the same as `labels`, under the name that pipelines of transformers use.
         device: device to compute on, such as "cuda"; by default the CPU.
 
     Returns:

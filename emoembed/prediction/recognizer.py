@@ -26,6 +26,7 @@ from emoembed.prediction.arguments import (
     PredictOptions,
     TimelineOptions,
     items_of,
+    labels_of,
     options_of,
     risk_of,
     timeline_options_of,
@@ -133,7 +134,7 @@ class Recognizer(
         items, single = items_of({"text": text, "audio": audio, "video": video})
         given_modalities = [name for name in self.model.modalities if any(item.get(name) is not None for item in items)]
         risk = self.risk(checked.abstain, given_modalities)
-        label_set = self._label_sets.of(labels)
+        label_set = self._label_sets.of(labels_of(labels, checked))
         results: list[Result] = []
         for start in range(0, len(items), size):
             read_items = [
@@ -142,6 +143,26 @@ class Recognizer(
             ]
             results += answer_items(self.model, read_items, label_set, multi_label=multi_label, risk=risk)
         return results[0] if single else results
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Same as `predict`."""
+        return self.predict(*args, **options)
+
+    def __repr__(self) -> str:
+        """A short description: modalities, default labels, and what the model was attuned to and taught."""
+        state = self.model.state
+        millions = sum(parameter.numel() for parameter in self.parameters()) / 1e6
+        lines = [f"Recognizer({self.folder.name if self.folder else 'not saved'}, {millions:.1f} M parameters)"]
+        for name, modality in self.model.config.modalities.items():
+            seen = state.seen_in(name)
+            lines.append(f"  {name}: reads {modality.features}, trained on {len(seen)} labels")
+        lines.append(f"  default labels: {', '.join(self.labels) or 'none'}")
+        if state.taught:
+            lines.append(f"  taught by examples: {', '.join(state.taught)}")
+        if state.attuned:
+            lines.append(f"  attuned to: {', '.join(f'{count} {name}' for name, count in state.attuned.items())}")
+        licence = state.provenance.get("licence")
+        return "\n".join([*lines, f"  licence of the weights: {licence}"] if licence else lines)
 
     def predict_dialogue(
         self,
@@ -204,6 +225,7 @@ class Recognizer(
         is_number = isinstance(strength, Real) and not isinstance(strength, bool)
         if strength is not None and not (is_number and 0 <= strength < math.inf):
             raise InputError(f"strength must be a number of at least 0; given {strength!r:.40}")
+        labels = labels_of(labels, options)
         with torch.inference_mode():
             label_sets = self._label_sets.of(labels), self._label_sets.of(labels, context=True)
         return Dialogue(

@@ -5,15 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
+from emoembed import plots
+from emoembed.errors import InputError
 from emoembed.features.notes import Note
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
+
+SHOWN = 3
+"""Scores that the one-line form of a result shows."""
+BAR = "#0072B2"
+"""Colour of the bars in a notebook."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +42,9 @@ class ModalityResult:
     weights: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
-    """The result for one item.
+    """The result for one item. In a notebook it shows as a small table with bars.
 
     Attributes:
         label: the label with the highest score. None if the model abstained ("none of these", see `abstained`), or if
@@ -83,6 +93,55 @@ class Result:
             "disagreement": self.disagreement,
             "notes": [{"code": note.code, "modality": note.modality, "text": note.text} for note in self.notes],
         }
+
+    def __repr__(self) -> str:
+        """One line: the answer, the scores, the confidence, and how many notes there are."""
+        scores = ", ".join(f"{label} {score:.2f}" for label, score in list(self.scores.items())[:SHOWN])
+        more = f", {len(self.scores) - SHOWN} more" if len(self.scores) > SHOWN else ""
+        answer = repr(self.label) if self.label is not None else "abstained" if self.abstained else "no answer"
+        parts = [answer, scores + more, f"confidence {self.confidence:.2f}" if self.scores else ""]
+        parts += [f"{name} absent" for name in self.absent]
+        parts.append(f"{len(self.notes)} notes" if self.notes else "")
+        return f"{type(self).__name__}({'; '.join(filter(None, parts))})"
+
+    def _repr_html_(self) -> str:
+        """The scores as a table with bars, for notebooks. Everything that a caller named is escaped."""
+        names = list(self.modalities)
+        head = "".join(f"<th>{escape(name)}</th>" for name in ("label", "score", *names))
+        rows = "".join(
+            f"<tr><td>{escape(label)}</td><td style='text-align:left'><div style='background:{BAR};height:0.8em;"
+            f"width:{max(score, 0.0) * 12:.2f}em;display:inline-block'></div> {score:.2f}</td>"
+            + "".join(f"<td>{self.modalities[name].scores[label]:.2f}</td>" for name in names)
+            + "</tr>"
+            for label, score in self.scores.items()
+        )
+        answer = self.label if self.label is not None else "none of these" if self.abstained else "no answer"
+        lines = [f"confidence {self.confidence:.2f}"] if self.scores else []
+        lines += [f"{name} absent: {reason}" for name, reason in self.absent.items()] + [*map(str, self.notes)]
+        table = f"<table><tr>{head}</tr>{rows}</table>" if rows else ""
+        return f"<b>{escape(answer)}</b>{table}<small>{'<br>'.join(map(escape, lines))}</small>"
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """The labels and scores as a list of `{"label": ..., "score": ...}`, as pipelines of transformers give them."""
+        return [{"label": label, "score": score} for label, score in self.scores.items()]
+
+    def plot(self, path: str | Path | None = None) -> Figure | Path:
+        """Draw the scores as bars: the result, and each modality alone if there are several.
+
+        Args:
+            path: a file for the picture (.png, .svg or .pdf). Without it, the figure is returned.
+
+        Raises:
+            InputError: the item has no scores, or the name ends with an unknown format.
+            OutputError: the file cannot be written.
+        """
+        if not self.scores:
+            raise InputError("the item was not scored, so there is nothing to draw")
+        alone = (
+            {name: modality.scores for name, modality in self.modalities.items()} if len(self.modalities) > 1 else {}
+        )
+        figure = plots.bars({"together": self.scores, **alone}, self.label or "no answer")
+        return figure if path is None else plots.save(figure, path)
 
     def to_frame(self) -> pd.DataFrame:
         """A table with one row per label, highest first: the score of the result and of each modality."""

@@ -14,7 +14,7 @@ import soundfile
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features import face_tracker, limits
 from emoembed.features.face_tracker import Face, FaceTracker
-from emoembed.features.video import FaceFinder, read_faces
+from emoembed.features.video import FACES, FaceFinder, read_faces
 
 skimage_data = pytest.importorskip("skimage.data", reason="the test face is scikit-image's astronaut")
 

@@ -53,6 +53,22 @@ def test_scores_are_named_sorted_and_sum_to_one(recognizer, sound, face):
     assert frame.loc["awe", "text"] == result.modalities["text"].scores["awe"]
 
 
+def test_a_model_is_called_and_named_as_pipelines_are(recognizer):
+    result = recognizer("we made it", candidate_labels=LABELS)
+    assert result.scores == recognizer.predict("we made it", labels=LABELS).scores
+    with pytest.raises(InputError, match="labels and candidate_labels both name the emotions"):
+        recognizer.predict("we made it", labels=LABELS, candidate_labels=LABELS)
+
+
+def test_a_model_is_described_in_a_few_lines(recognizer):
+    taught = recognizer.adapt([{"text": "we made it", "label": "relief"}])
+    lines = repr(taught).splitlines()
+    assert len(lines) <= 10
+    assert lines[0].startswith("Recognizer(not saved, ")
+    assert any("text: reads wordpieces" in line for line in lines)
+    assert "  taught by examples: relief" in lines
+
+
 def test_a_list_answers_as_each_item_alone(recognizer, sound, face):
     texts, sounds, faces = ["we made it", None, "oh no, not that again"], [None, sound, sound], [face, face, None]
     together = recognizer.predict(texts, sounds, faces, LABELS)

@@ -27,7 +27,7 @@ SHORTEST_SIDE = 3
 """A turning point has at least this many turns of the speaker on each side."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TurnResult(Result):
     """The result for one turn of a dialogue.
 

@@ -24,7 +24,7 @@ TOGETHER = "together"
 """Name of the scores of all modalities together."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class WindowResult(Result):
     """The result for one window of a recording.
 

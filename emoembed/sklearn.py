@@ -1,0 +1,126 @@
+"""A classifier in the form of scikit-learn: `fit` teaches labels by examples, `predict_proba` scores items."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.validation import check_is_fitted
+
+from emoembed.errors import InputError
+from emoembed.model.config import MODALITIES
+from emoembed.prediction.public import load
+
+if TYPE_CHECKING:
+    from sklearn.utils import Tags
+
+    from emoembed.prediction.recognizer import Recognizer
+
+
+class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Emotion recognition with the interface of scikit-learn, for pipelines, cross-validation and model selection.
+
+    `fit` adds to the names of the classes what their examples have in common (`Recognizer.adapt`). A handful of
+    examples a class is enough. `fit(X, y)` with `shots=0` teaches nothing: the classes are recognised by name alone.
+
+    Args:
+        model: the name of a checkpoint that ships, a folder, or a hub id.
+        shots: the largest number of examples a class that are learned, the first ones of `X`; None for all.
+        descriptions: class -> description, as in `labels` of `emoembed.predict`; for classes whose names say little.
+        batch_size: how many items are computed together.
+
+    Attributes:
+        classes_: the classes, sorted `(classes,)`.
+        recognizer_: the model after `fit`.
+    """
+
+    def __init__(
+        self,
+        model: str = "base",
+        *,
+        shots: int | None = None,
+        descriptions: dict[str, Any] | None = None,
+        batch_size: int = 32,
+    ) -> None:
+        self.model = model
+        self.shots = shots
+        self.descriptions = descriptions
+        self.batch_size = batch_size
+
+    def fit(self, X: Any, y: Any) -> EmotionClassifier:
+        """Learn the classes from examples.
+
+        Args:
+            X: a table with any of the columns text, audio and video; or a list or array of texts.
+            y: the class of each item, names of emotions, `(items,)`.
+
+        Raises:
+            InputError: `X` has another form, `X` and `y` differ in length, or a class is no name.
+            MediaError, MissingFileError: an item cannot be used.
+        """
+        columns, names = _columns_of(X), [_name_of(label) for label in np.asarray(y, dtype=object)]
+        rows = len(next(iter(columns.values())))
+        if rows != len(names) or not names:
+            raise InputError(f"X has {rows} items and y has {len(names)} labels; give one label per item, at least one")
+        self.classes_ = unique_labels(names)
+        recognizer = load(self.model)
+        counts = dict.fromkeys(names, 0)
+        support = []
+        for row, name in enumerate(names):
+            counts[name] += 1
+            if self.shots is None or counts[name] <= self.shots:
+                support.append({"label": name, **{column: values[row] for column, values in columns.items()}})
+        self.recognizer_: Recognizer = recognizer.adapt(support, self._asked()) if support else recognizer
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities `(items, classes)`, in the order of `classes_`; each row sums to one."""
+        check_is_fitted(self, "classes_")
+        columns = _columns_of(X)
+        results = self.recognizer_.predict(**columns, labels=self._asked(), batch_size=self.batch_size)
+        return np.array([[result.scores[str(name)] for name in self.classes_] for result in results])
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each item, `(items,)`."""
+        answers: np.ndarray = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return answers
+
+    def _asked(self) -> dict[str, Any]:
+        """The classes with their descriptions, in the form that `predict` accepts; "" for none."""
+        return {str(name): (self.descriptions or {}).get(str(name), "") for name in self.classes_}
+
+    def __sklearn_tags__(self) -> Tags:
+        """What the classifier accepts: texts or a table, no numbers."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        return tags
+
+
+def _columns_of(X: Any) -> dict[str, list[Any]]:
+    """The inputs by modality, each a list with one entry per item."""
+    if hasattr(X, "columns"):
+        names = [name for name in MODALITIES if name in X.columns]
+        if not names:
+            raise InputError(
+                f"X needs any of the columns text, audio and video; it has {', '.join(map(str, X.columns))}"
+            )
+        table = X[names].astype(object)
+        return {name: table[name].where(table[name].notna(), None).tolist() for name in names}
+    if isinstance(X, str) or (not isinstance(X, Sequence | np.ndarray) and not hasattr(X, "to_list")):
+        raise InputError(f"X is a table, or a list of texts; given {type(X).__name__}")
+    texts = X.to_list() if hasattr(X, "to_list") else list(X)
+    wrong = next((text for text in texts if text is not None and not isinstance(text, str)), None)
+    if wrong is not None:
+        raise InputError(f"X is a table with text, audio or video, or a list of texts; given {wrong!r:.40}")
+    return {"text": texts}
+
+
+def _name_of(label: Any) -> str:
+    if not isinstance(label, str):
+        raise InputError(f"a class is the name of an emotion; given {label!r:.40}")
+    return label
