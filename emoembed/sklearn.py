@@ -85,7 +85,8 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each item, `(items,)`."""
-        answers: np.ndarray = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        answers: np.ndarray = self.classes_[best]
         return answers
 
     def _asked(self) -> dict[str, Any]:
