@@ -44,6 +44,23 @@ def _clean_row(row: Mapping[Hashable, Any], folder: Path) -> dict[str, Any]:
     return {**cells, **paths, "label": list(manifest.labels_of(cells["label"]))}
 
 
+def read_label_names(path: str | Path) -> list[str]:
+    """Read emotion names from a text file with one name per line. Empty lines and lines that begin with # are skipped.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: the file has no name.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"no file of emotion names at {path}")
+    lines = [line.strip() for line in manifest.read_decoded(path).splitlines()]
+    names = [line for line in lines if line and not line.startswith("#")]
+    if not names:
+        raise InputError(f"{path} has no emotion names; write one name per line")
+    return names
+
+
 def read_labels(path: str | Path) -> dict[str, Description]:
     """Read labels from a JSON file: an object {name: description}, in the form that `predict` accepts."""
     path = Path(path)

@@ -18,6 +18,7 @@ from emoembed.interfaces.attune import Attune
 from emoembed.interfaces.evaluate import Evaluate
 from emoembed.interfaces.extract import Extract
 from emoembed.interfaces.info import Info
+from emoembed.interfaces.labels import Labels
 from emoembed.interfaces.options import as_command
 from emoembed.interfaces.predict import Predict, PredictCommand
 from emoembed.interfaces.prepare import Prepare
@@ -46,6 +47,7 @@ app.command("evaluate", rich_help_panel=USE)(as_command(Evaluate))
 app.command("extract", rich_help_panel=DATA)(as_command(Extract))
 app.command("prepare", rich_help_panel=DATA)(as_command(Prepare))
 app.command("info", rich_help_panel=DATA)(as_command(Info))
+app.command("labels", rich_help_panel=DATA)(as_command(Labels))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

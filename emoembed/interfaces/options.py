@@ -89,7 +89,11 @@ class LabelOptions(Command):
 
     labels: Annotated[
         str | None,
-        typer.Option(metavar="A,B,C", help="Emotion names, separated by commas.", rich_help_panel=LABEL_PANEL),
+        typer.Option(
+            metavar="A,B,C",
+            help="Emotion names, separated by commas; or @FILE, a text file with one name per line.",
+            rich_help_panel=LABEL_PANEL,
+        ),
     ] = None
     labels_file: Annotated[
         Path | None,
@@ -100,12 +104,17 @@ class LabelOptions(Command):
         """The names, or names with descriptions. None means the default labels of the model.
 
         Raises:
-            InputError: both options are given, or the file cannot be read.
+            InputError: both options are given, or the file names no emotion.
+            MissingFileError: there is no such file.
         """
         if self.labels is not None and self.labels_file is not None:
             raise InputError("--labels and --labels-file both name the emotions; give one of them")
         if self.labels_file is None:
-            return None if self.labels is None else names(self.labels)
+            if self.labels is None or not self.labels.startswith("@"):
+                return None if self.labels is None else names(self.labels)
+            from emoembed.corpora import tables
+
+            return tables.read_label_names(self.labels[1:])
         from emoembed.corpora import tables
 
         return tables.read_labels(self.labels_file)

@@ -25,6 +25,7 @@ from emoembed.reading import inputs
 from emoembed.reading.cache import LOOKED_AT
 from emoembed.reading.understanding import ENOUGH, understood
 
+ALL_OF_IT = "; `timeline` scores all of a long recording"
 FACES_SHOWN = 16
 """Evenly spaced faces of a clip that an image transformer reads: each takes 0.6 MB of pixels and much computing."""
 
@@ -116,7 +117,10 @@ def _audio(config: ModalityConfig, source: Any, any_sound: bool) -> Reading:
     if len(values) < len(features.values):
         per_second = features.feature_set.rate or 1.0
         seconds_read, seconds = (f"{len(rows) / per_second:.0f}" for rows in (values, features.values))
-        notes = (*notes, Note("cut", "audio", f"the first {seconds_read} of {seconds} s of speech were read"))
+        notes = (
+            *notes,
+            Note("cut", "audio", f"the first {seconds_read} of {seconds} s of speech were read{ALL_OF_IT}"),
+        )
     return Reading(_normalise_waveform(values, config) if config.features == "waveform" else values, notes)
 
 
@@ -139,7 +143,7 @@ def _video(config: ModalityConfig, source: Any) -> Reading:
     track = video.read_faces(frames, limit=config.longest, detector="none" if is_face else "haar")
     faces, notes = track.features.values, track.features.notes
     if len(faces) == config.longest:
-        message = f"the first {len(faces)} faces were read, up to {track.times[-1]:.0f} s"
+        message = f"the first {len(faces)} faces were read, up to {track.times[-1]:.0f} s{ALL_OF_IT}"
         notes = (*notes, Note("cut", "video", message))
     return Reading(faces if config.features == "faces" else _pixels(faces, config), notes)
 

@@ -21,7 +21,7 @@ from emoembed.features.store import FeatureStore
 from emoembed.features.text import word_feature_set
 from emoembed.interfaces.cli import app, main
 from emoembed.interfaces.predict import spread
-from emoembed.labels.emotion import table
+from emoembed.labels.emotion import find, table
 from emoembed.labels.phrases import WordTable
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
@@ -303,6 +303,26 @@ def test_a_corpus_of_features_is_scored_as_any_other_or_says_what_it_lacks(stand
     monkeypatch.setattr("emoembed.evaluation.experiment.run", lambda *_, **__: pytest.fail("trained"))
     assert run("evaluate", "mosei", "--data", stand_in("mosei", "seq-20"), "--model", tiny) == 2
     assert "--protocol" in capsys.readouterr().err
+
+
+def test_labels_lists_the_table_or_what_is_like_a_name(tiny, capsys):
+    assert run("labels") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(table())
+    assert any(line.startswith("awe ") and find("awe").definition in line for line in lines)
+    assert run("labels", "--like", "merry", "--count", "3", "--model", tiny) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_names_of_labels_are_read_from_a_file(tiny, tmp_path, capsys):
+    (tmp_path / "mine.txt").write_text("# my emotions\njoy\n\nso cross\n", encoding="utf-8")
+    assert run("predict", "--text", "so merry", "--labels", f"@{tmp_path}/mine.txt", "--json", "--model", tiny) == 0
+    assert set(json.loads(capsys.readouterr().out)["scores"]) == {"joy", "so cross"}
+    (tmp_path / "none.txt").write_text("# nothing\n", encoding="utf-8")
+    assert run("predict", "--text", "so merry", "--labels", f"@{tmp_path}/none.txt", "--model", tiny) == 2
+    assert "has no emotion names" in capsys.readouterr().err
+    assert run("predict", "--text", "so merry", "--labels", f"@{tmp_path}/gone.txt", "--model", tiny) == 2
+    assert "no file of emotion names" in capsys.readouterr().err
 
 
 def test_info_label(tiny, capsys):
