@@ -17,12 +17,12 @@ from emoembed.interfaces.adapt import Adapt
 from emoembed.interfaces.attune import Attune
 from emoembed.interfaces.evaluate import Evaluate
 from emoembed.interfaces.extract import Extract
-from emoembed.interfaces.info import Info
-from emoembed.interfaces.labels import Labels
+from emoembed.interfaces.info import Info, Labels
 from emoembed.interfaces.options import as_command
 from emoembed.interfaces.predict import Predict, PredictCommand
 from emoembed.interfaces.prepare import Prepare
 from emoembed.interfaces.pretrain import PretrainDialogue
+from emoembed.interfaces.serving.command import Serve
 from emoembed.interfaces.timeline import Timeline
 from emoembed.interfaces.train import Train, TrainCommand
 from emoembed.interfaces.transfer import Transfer
@@ -36,6 +36,7 @@ app = typer.Typer(
 )
 app.command("predict", cls=PredictCommand, rich_help_panel=USE)(as_command(Predict))
 app.command("timeline", rich_help_panel=USE)(as_command(Timeline))
+app.command("serve", rich_help_panel=USE)(as_command(Serve))
 pretrain = typer.Typer(help="Pre-train a part of a model without labels.")
 pretrain.command("dialogue")(as_command(PretrainDialogue))
 app.add_typer(pretrain, name="pretrain", rich_help_panel=USE)

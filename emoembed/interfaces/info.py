@@ -1,4 +1,4 @@
-"""`emoembed info`."""
+"""`emoembed info` and `emoembed labels`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from emoembed.interfaces.options import ModelOptions
+from emoembed.interfaces.options import Command, ModelOptions
 
 MOST_SEEN = 40
 """Number of seen labels that are printed by name."""
@@ -53,6 +53,42 @@ class Info(ModelOptions):
         else:
             corpus = corpora.load(self.name, self.data)
         return describe.describe_corpus(corpus)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels(Command):
+    """List the emotions that the package describes, or those that are like a name of yours.
+
+    Any other name works too; a described emotion has a definition, and cues of voice and face.
+
+    Examples:
+
+        emoembed labels
+
+        emoembed labels --like awe --count 5
+    """
+
+    like: Annotated[str | None, typer.Option(metavar="NAME", help="Any emotion name; the nearest ones are listed.")] = (
+        None
+    )
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="With --like: how many.")] = 10
+    model: Annotated[str, typer.Option(help="With --like: the model whose text vectors are compared.")] = "base"
+
+    def run(self) -> int:
+        """Print one emotion per line, with its definition."""
+        from emoembed.labels.emotion import find, table
+
+        if self.like is None:
+            rows = [(label.name, None) for label in table().values()]
+        else:
+            from emoembed.prediction.describe import describe_label
+            from emoembed.prediction.public import load
+
+            nearest = describe_label(load(self.model).model, self.like, self.count)["nearest"]
+            rows = [(item["name"], item["cosine"]) for item in nearest]
+        for name, cosine in rows:
+            print(f"{name:<20} " + (f"{cosine:.2f}  " if cosine is not None else "") + find(name).definition)
+        return 0
 
 
 def _print_label(model: str, label: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""The web service: `emoembed serve`."""

@@ -1,0 +1,95 @@
+"""Texts of requests that arrive together are computed as one batch, one batch at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from emoembed.prediction.recognizer import Recognizer
+from emoembed.prediction.result import Result
+
+MOST = 64
+"""Texts per batch."""
+
+
+@dataclass
+class _Job:
+    """Texts with the same question, and where their results go."""
+
+    texts: Sequence[str]
+    labels: Any
+    options: Mapping[str, Any]
+    done: asyncio.Future[list[Result]]
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key = json.dumps([self.labels, dict(self.options)])
+
+
+class Worker:
+    """One thread in which the model computes, so that requests wait for one another instead of slowing each other.
+
+    Args:
+        recognizer: the model.
+    """
+
+    def __init__(self, recognizer: Recognizer) -> None:
+        self.recognizer = recognizer
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="emoembed")
+        self._jobs: list[_Job] = []
+        self._busy: asyncio.Task[None] | None = None
+
+    async def predict_texts(self, texts: Sequence[str], labels: Any, options: Mapping[str, Any]) -> list[Result]:
+        """The results of texts. Texts with the same labels and options that wait meanwhile share a batch."""
+        job = _Job(texts, labels, options, asyncio.get_running_loop().create_future())
+        self._jobs.append(job)
+        if self._busy is None or self._busy.done():
+            self._busy = asyncio.create_task(self._work())
+        return await job.done
+
+    async def run(self, task: Callable[[], Any]) -> Any:
+        """Run a task in the thread of the model."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, task)
+
+    def close(self) -> None:
+        """Finish what is in work, and start nothing more."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    async def _work(self) -> None:
+        while self._jobs:
+            batch = self._next_batch()
+            texts = [text for job in batch for text in job.texts]
+            first = batch[0]
+            try:
+                results = await self.run(
+                    lambda texts=texts, first=first: self.recognizer.predict(  # type: ignore[misc]
+                        texts, labels=first.labels, errors="skip", **first.options
+                    )
+                )
+            except Exception as error:
+                for job in batch:
+                    if not job.done.done():
+                        job.done.set_exception(error)
+                continue
+            for job in batch:
+                own, results = results[: len(job.texts)], results[len(job.texts) :]
+                if not job.done.done():
+                    job.done.set_result(own)
+
+    def _next_batch(self) -> list[_Job]:
+        """The oldest job, and others with the same question up to `MOST` texts. Jobs that nobody awaits are dropped."""
+        self._jobs = [job for job in self._jobs if not job.done.done()] or self._jobs[:1]
+        first = self._jobs.pop(0)
+        batch, count, rest = [first], len(first.texts), []
+        for job in self._jobs:
+            if job.key == first.key and count + len(job.texts) <= MOST:
+                batch.append(job)
+                count += len(job.texts)
+            else:
+                rest.append(job)
+        self._jobs = rest
+        return batch

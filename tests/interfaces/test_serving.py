@@ -1,0 +1,262 @@
+import asyncio
+import io
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("fastapi", reason="the service needs the extra serve")
+from fastapi.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from emoembed.interfaces.serving.app import create_app
+from emoembed.interfaces.serving.batching import Worker
+from emoembed.interfaces.serving.limits import Limits
+from emoembed.prediction.recognizer import Recognizer
+
+LABELS = ["joy", "anger", "awe"]
+RATE = 16_000
+
+
+@pytest.fixture
+def recognizer(three_model):
+    return Recognizer(three_model)
+
+
+@pytest.fixture
+def client_of(recognizer):
+    clients = []
+
+    def make(limits=None, load=None):
+        client = TestClient(create_app(load or (lambda: recognizer), limits))
+        client.__enter__()
+        clients.append(client)
+        if load is None:
+            wait_until(lambda: client.get("/health").status_code == 200)
+        return client
+
+    yield make
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def client(client_of):
+    return client_of()
+
+
+def wait_until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def wav(samples):
+    file = io.BytesIO()
+    soundfile.write(file, samples, RATE, format="WAV", subtype="FLOAT")
+    return file.getvalue()
+
+
+def test_texts_are_answered_as_predict_answers_them(client, recognizer):
+    answer = client.post("/predict", json={"text": ["so merry", "so cross"], "labels": LABELS}).json()
+    expected = recognizer.predict(["so merry", "so cross"], labels=LABELS)
+    for found, result in zip(answer["results"], expected, strict=True):
+        assert found["label"] == result.label
+        assert found["scores"] == pytest.approx(result.scores, abs=1e-5)
+    one = client.post("/predict", json={"text": "so merry", "labels": {"joy": "a merry feeling", "awe": "wonder"}})
+    assert len(one.json()["results"]) == 1
+
+
+def test_files_are_answered_together(client, recognizer, voice):
+    samples = voice(1.0)
+    files = {"audio": ("../../x.wav", wav(samples), "audio/wav")}
+    answer = client.post("/predict/files", files=files, data={"text": "so merry", "labels": "joy,anger,awe"}).json()
+    expected = recognizer.predict("so merry", (samples, RATE), labels=LABELS)
+    assert answer["result"]["scores"] == pytest.approx(expected.scores, abs=1e-3)
+
+
+def test_a_recording_has_a_timeline(client, voice):
+    answer = client.post("/timeline", files={"recording": wav(voice(6.0))}, data={"labels": "joy,anger", "window": "2"})
+    assert [window["start"] for window in answer.json()["windows"]] == [0, 1, 2, 3, 4]
+    assert answer.json()["summary"]["windows"] == 5
+
+
+def test_labels_and_the_page_of_the_interface_are_there(client):
+    assert "awe" in client.get("/labels").json()["described"]
+    paths = client.get("/openapi.json").json()["paths"]
+    assert {"/predict", "/predict/files", "/timeline", "/labels", "/health", "/metrics"} <= set(paths)
+    assert client.get("/docs").status_code == 200
+
+
+def test_requests_are_counted_by_path_and_status(client):
+    client.post("/predict", json={"text": "so merry", "labels": LABELS})
+    client.post("/predict", json={"text": []})
+    metrics = client.get("/metrics").text
+    assert 'emoembed_requests_total{path="/predict",status="200"} 1.0' in metrics
+    assert 'emoembed_requests_total{path="/predict",status="422"} 1.0' in metrics
+    assert "emoembed_request_seconds_bucket" in metrics
+
+
+def test_the_service_is_not_ready_before_the_model_has_answered(client_of, recognizer):
+    gate = threading.Event()
+    client = client_of(load=lambda: gate.wait(20) and recognizer)
+    assert client.get("/health").status_code == 503
+    refused = client.post("/predict", json={"text": "so merry"})
+    assert (refused.status_code, refused.json()["error"]) == (503, "not-ready")
+    assert refused.headers["retry-after"]
+    gate.set()
+    wait_until(lambda: client.get("/health").status_code == 200)
+    assert client.post("/predict", json={"text": "so merry", "labels": LABELS}).status_code == 200
+
+
+SMALL = Limits(megabytes=0.2, texts=2, characters=20, labels=3, seconds=2.0)
+
+
+@pytest.mark.parametrize(
+    ("request_of", "status", "error"),
+    [
+        ({"json": {"text": ["a", "b", "c"]}}, 413, "too-many-texts"),
+        ({"json": {"text": "so merry " * 9}}, 413, "text-too-long"),
+        ({"json": {"text": "so merry", "labels": ["joy", "awe", "fear", "anger"]}}, 422, "too-many-labels"),
+        ({"json": {"text": "so merry", "labels": []}}, 422, "unusable-input"),
+        ({"json": {"text": "so merry", "labels": ["joy", "happiness"]}}, 422, "unusable-input"),
+        ({"json": {"text": "so merry", "abstain": 3}}, 422, "unusable-input"),
+        ({"json": {"text": 3}}, 422, "invalid-request"),
+        ({"json": {}}, 422, "invalid-request"),
+        ({"content": b"{", "headers": {"content-type": "application/json"}}, 422, "invalid-request"),
+        ({"content": b" " * 300_000, "headers": {"content-type": "application/json"}}, 413, "too-large"),
+    ],
+)
+def test_a_bad_request_is_told_what_is_wrong(client_of, request_of, status, error):
+    answer = client_of(SMALL).post("/predict", **request_of)
+    assert (answer.status_code, answer.json()["error"]) == (status, error)
+    assert answer.json()["message"]
+
+
+def test_a_body_without_a_declared_length_is_counted(client_of):
+    def pieces():
+        for _ in range(30):
+            yield b" " * 10_000
+
+    answer = client_of(SMALL).post("/predict", content=pieces(), headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]) == (413, "too-large")
+
+
+def test_bad_files_are_told_what_is_wrong(client_of, voice):
+    client = client_of(SMALL)
+    long = client.post("/timeline", files={"recording": wav(voice(3.0))})
+    assert (long.status_code, long.json()["error"]) == (413, "too-long")
+    broken = client.post("/predict/files", files={"audio": b"not a sound" * 99})
+    assert (broken.status_code, broken.json()["error"]) == (422, "unusable-input")
+    nothing = client.post("/predict/files", data={"labels": "joy"})
+    assert (nothing.status_code, nothing.json()["error"]) == (422, "no-input")
+    assert client.get("/gone").json()["error"] == "http"
+
+
+def test_too_many_requests_at_a_time_and_slow_answers_are_refused(client_of, recognizer, monkeypatch):
+    gate = threading.Event()
+    client = client_of(Limits(waiting=1, patience=1.0))
+    worker = client.app.state.service.worker
+    monkeypatch.setattr(worker.recognizer, "predict", lambda *_, **__: gate.wait(20) and [])
+    answers = []
+    first = threading.Thread(target=lambda: answers.append(client.post("/predict", json={"text": "so merry"})))
+    first.start()
+    wait_until(lambda: client.app.state.service.in_work == 1)
+    refused = client.post("/predict", json={"text": "so merry"})
+    assert (refused.status_code, refused.json()["error"]) == (429, "too-many-requests")
+    first.join()
+    gate.set()
+    assert (answers[0].status_code, answers[0].json()["error"]) == (408, "timeout")
+
+
+def test_texts_that_wait_together_are_one_batch(recognizer, monkeypatch):
+    sizes = []
+    predict = recognizer.predict
+    monkeypatch.setattr(recognizer, "predict", lambda texts, **rest: sizes.append(len(texts)) or predict(texts, **rest))
+
+    async def ask():
+        worker = Worker(recognizer)
+        jobs = [worker.predict_texts([f"so merry {i}"], LABELS, {}) for i in range(20)]
+        other = worker.predict_texts(["so cross"], ["joy", "anger"], {})
+        results = await asyncio.gather(*jobs, other)
+        worker.close()
+        return results
+
+    results = asyncio.run(ask())
+    assert sizes == [20, 1]
+    assert set(results[-1][0].scores) == {"joy", "anger"}
+    alone = predict("so merry 7", labels=LABELS)
+    assert results[7][0].scores == pytest.approx(alone.scores, abs=1e-5)
+
+
+def test_an_error_of_one_batch_does_not_stop_the_next(recognizer):
+    async def ask():
+        worker = Worker(recognizer)
+        wrong = worker.predict_texts(["so merry"], ["joy", "joy"], {})
+        right = worker.predict_texts(["so merry"], LABELS, {})
+        found = await asyncio.gather(wrong, right, return_exceptions=True)
+        worker.close()
+        return found
+
+    wrong, right = asyncio.run(ask())
+    assert "are the same emotion" in str(wrong)
+    assert right[0].label in LABELS
+
+
+def test_live_sound_is_answered_as_windows_fill(client, recognizer, voice):
+    samples = (voice(5.0) * 32767).astype("<i2")
+    with client.websocket_connect("/stream") as socket:
+        socket.send_text(json.dumps({"labels": LABELS, "sampling_rate": RATE, "window": 2.0, "hop": 2.0}))
+        for i in range(0, len(samples), 8000):
+            socket.send_bytes(samples[i : i + 8000].tobytes())
+        socket.send_text("end")
+        messages = []
+        while not (messages and messages[-1].get("end")):
+            messages.append(socket.receive_json())
+    windows = [window for message in messages for window in message["results"]]
+    assert [(window["start"], window["end"]) for window in windows] == [(0, 2), (2, 4), (4, 5)]
+    alone = recognizer.predict(audio=(samples[: 2 * RATE], RATE), labels=LABELS)
+    assert windows[0]["scores"] == pytest.approx(alone.scores, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        (["not json"], "Expecting value"),
+        ([json.dumps({"labels": LABELS})], "the first message is JSON with sampling_rate"),
+        ([json.dumps({"sampling_rate": RATE, "colour": 1})], "the first message is JSON"),
+        ([json.dumps({"sampling_rate": 3, "labels": LABELS}), b"\0\0"], "needs its sampling_rate"),
+        ([json.dumps({"sampling_rate": RATE, "labels": LABELS}), b"\0"], "two bytes each; given 1 bytes"),
+        ([json.dumps({"sampling_rate": RATE, "labels": LABELS}), "stop"], "a text message after the first is 'end'"),
+    ],
+)
+def test_a_wrong_message_ends_a_stream_with_the_reason(client, messages, expected):
+    with client.websocket_connect("/stream") as socket:
+        for message in messages:
+            socket.send_text(message) if isinstance(message, str) else socket.send_bytes(message)
+        assert expected in socket.receive_json()["message"]
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive_json()
+
+
+def test_streams_are_limited(client_of):
+    client = client_of(Limits(streams=1))
+    with client.websocket_connect("/stream"):
+        wait_until(lambda: client.app.state.service.open_streams == 1)
+        with (
+            client.websocket_connect("/stream") as second,
+            pytest.raises(WebSocketDisconnect, match="streams are open"),
+        ):
+            second.receive_json()
+    wait_until(lambda: client.app.state.service.open_streams == 0)
+
+
+def test_samples_of_silence_are_no_error(client):
+    with client.websocket_connect("/stream") as socket:
+        socket.send_text(json.dumps({"labels": LABELS, "sampling_rate": RATE, "window": 1.0, "hop": 1.0}))
+        socket.send_bytes(np.zeros(RATE, "<i2").tobytes())
+        assert socket.receive_json()["results"][0]["label"] is None
