@@ -208,18 +208,6 @@ def of_voice_and_face(asked: Asked, _: Path) -> Report:
     return report
 
 
-def of_emodb(asked: Asked, _: Path) -> Report:
-    """All of EMO-DB, which has no split, by models of the other corpora of speech."""
-    if asked.split != "test":
-        raise SystemExit("EMO-DB has no rows to choose on: it is scored with --split test alone")
-    seeds = asked.seeds("audio")
-    report = Report("EMO-DB by models of other speech", {"split": "all rows", "seeds": seeds})
-    found = unseen.other_corpus(asked.base, asked.data, "emodb", seeds=seeds)
-    report.tables["EMO-DB, over seeds"] = unseen.over_seeds(found, ["way"])
-    report.tables["EMO-DB"] = found
-    return report
-
-
 PARTS: dict[str, Callable[[Asked, Path], Report]] = {
     "shipped": of_shipped,
     "text": partial(of_each, "text"),
@@ -228,7 +216,6 @@ PARTS: dict[str, Callable[[Asked, Path], Report]] = {
     "six-absent": of_six_absent,
     "iemocap": of_iemocap,
     "voice-and-face": of_voice_and_face,
-    "emodb": of_emodb,
 }
 
 

@@ -8,6 +8,7 @@ facial action units jointly.
 from __future__ import annotations
 
 import argparse
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +36,9 @@ from stages import (
 from texts import feelings
 
 from emoembed.model import checkpoint, checkpoint_files
+from emoembed.model.model import EmotionModel
 from emoembed.reading.cache import cache_folder
+from emoembed.training.build import set_adapter_strength
 
 
 def main() -> None:
@@ -57,7 +60,10 @@ def main() -> None:
     )
     parser.add_argument("--teacher", default=TEACHER, help="hub id or folder of the sentence encoder to learn from")
     parser.add_argument(
-        "--keep", default="", help="modalities to keep from the existing base, comma-separated, such as audio,video"
+        "--keep",
+        default="",
+        help="parts to keep from the existing base, comma-separated: trunk (the sentence encoder and the word table), "
+        "audio, video",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the training")
     parsed = parser.parse_args()
@@ -76,6 +82,35 @@ def main() -> None:
 
 def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
     """Build the stages of `base` that are asked for. Returns the file of its word table."""
+    keep = parsed.keep.split(",")
+    old = checkpoint.load(parsed.output / "base") if parsed.keep else None
+    if old is not None and "trunk" in keep:
+        untrained, words = set_adapter_strength(deepcopy(old), 0.0), parsed.output / "base" / checkpoint_files.WORDS
+    else:
+        untrained, words = build_trunk_and_words(parsed)
+    stages = {
+        "text": train_text,
+        "audio": partial(train_audio, whisper=parsed.whisper),
+        "video": train_video,
+    }
+    parts = {
+        name: train(parsed.data, untrained, parsed.seed, parsed.work)
+        for name, train in stages.items()
+        if (name in stage_names or "base" in stage_names) and name not in keep
+    }
+    for name in old.modalities if old is not None else ():
+        if name not in keep:
+            continue
+        parts[name] = kept(old, name, untrained, feelings(parsed.data))
+        print(f"{name}: points of labels agree, mean cosine {agreement(old, parts[name], name):.3f}", flush=True)
+    if "base" in stage_names:
+        model = calibrated(parsed.data, base_of(parts, untrained), parsed.reports)
+        write(model, parsed.output / "base", checkpoint.read_word_table(words))
+    return words
+
+
+def build_trunk_and_words(parsed: argparse.Namespace) -> tuple[EmotionModel, Path]:
+    """The distilled sentence encoder with untrained adapters, and the file of its word table."""
     texts = training_texts(parsed.data)
     digest = key(checkpoint.VERSION, TRUNK_REVISION, VOCABULARY, TABLE_WORDS, TABLE_DIM, texts)
     trunk, words = parsed.work / f"trunk-{digest}", parsed.work / f"words-{digest}.bin"
@@ -86,24 +121,7 @@ def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
         temporary = words.with_suffix(".tmp")
         checkpoint.write_word_table(distil_words(untrained, texts), temporary)
         temporary.replace(words)
-    stages = {
-        "text": train_text,
-        "audio": partial(train_audio, whisper=parsed.whisper),
-        "video": train_video,
-    }
-    parts = {
-        name: train(parsed.data, untrained, parsed.seed, parsed.work)
-        for name, train in stages.items()
-        if (name in stage_names or "base" in stage_names) and name not in parsed.keep.split(",")
-    }
-    for name in filter(None, parsed.keep.split(",")):
-        old = checkpoint.load(parsed.output / "base")
-        parts[name] = kept(old, name, untrained, feelings(parsed.data))
-        print(f"{name}: points of labels agree, mean cosine {agreement(old, parts[name], name):.3f}", flush=True)
-    if "base" in stage_names:
-        model = calibrated(parsed.data, base_of(parts, untrained), parsed.reports)
-        write(model, parsed.output / "base", checkpoint.read_word_table(words))
-    return words
+    return untrained, words
 
 
 if __name__ == "__main__":
