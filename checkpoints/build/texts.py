@@ -18,7 +18,7 @@ from emoembed.labels.emotion import table
 TEXT_ROWS = {
     **{"goemotions": 16_000, "xed": 6000, "event2mind": 8000, "tec": 4000, "meld": 6000, "emorynlp": 6000},
     **{"brighter_eng": 5600, "emocontext": 4000, "emoevent_en": 4000, "stockemotions": 4000, "plutchik_wheel": 2500},
-    **{"emotionpush": 3000, "eltea17": 2000, "wassa_essays": 1800, "situations": 14_000, "situations_pairs": 2400},
+    **{"emotionpush": 3000, "eltea17": 2000, "wassa_essays": 1800, "situations": 14_000, "situations_pairs": 5200},
 }
 """Text corpus -> number of its rows that are trained on, drawn at random."""
 WHOLE = ("brighter_eng", "eltea17", "plutchik_wheel", "tec", "wassa_essays", "xed")
