@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 KEYS = ROOT / "docs" / "figures.json"
 FIGURE = re.compile(r"\b\d\.\d{3}\b|(?<=\| )\d+(?= \|)")
 """A number to three places, or a cell that is a count."""
-SECTION = {"README.md": ("## How good is it", "## How fast is it")}
+SECTION = {"README.md": ("## How good is it", "## Limits")}
 """The part of a page that holds such figures; the whole page where nothing is said."""
 
 
