@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 DATA ?= $(EMOEMBED_DATA)
 
-.PHONY: demo test lint checkpoint report report-full report-dialogue report-transfer benchmark named-data clean
+.PHONY: demo test lint site checkpoint report report-full report-dialogue report-transfer benchmark named-data clean
 
 demo: $(VENV)/demo
 	$(BIN)/python examples/demo.py
@@ -22,6 +22,10 @@ lint: $(VENV)/lint
 	rm -rf build/lib build/types && $(PIP) --no-deps --target build/types .
 	cd build/types && ../../$(BIN)/mypy --config-file ../../setup.cfg -p emoembed
 	MYPYPATH=build/types $(BIN)/mypy --config-file setup.cfg checkpoints/build benchmarks
+
+site: $(VENV)/site
+	rm -rf build/lib build/site build/site-package && $(PIP) --no-deps --target build/site-package .
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 checkpoint: named-data $(VENV)/build
 	$(BIN)/python checkpoints/build --data "$(DATA)" --output checkpoints
@@ -49,7 +53,7 @@ $(VENV)/torch:
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
 	touch $@
 
-$(VENV)/demo $(VENV)/test $(VENV)/lint $(VENV)/build: $(VENV)/%: $(VENV)/torch setup.cfg constraints.txt
+$(VENV)/demo $(VENV)/test $(VENV)/lint $(VENV)/site $(VENV)/build: $(VENV)/%: $(VENV)/torch setup.cfg constraints.txt
 	$(PIP) -e ".[$*]"
 	touch $@
 
