@@ -25,7 +25,7 @@ ROOMS = (
         "reading",
         "training",
     ),
-    *("transfer", "prediction", "evaluation", "interfaces"),
+    *("transfer", "prediction", "evaluation", "interfaces", "sklearn"),
 )
 """From the first to the last: a room imports itself and those before it. Some are files, such as `errors`."""
 CORE = ("labels", "encoders", "model")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -39,11 +39,10 @@ class Timeline(ModelOptions, LabelOptions):
         typer.Option(metavar="SECONDS", help="Time from one window to the next; half a window by default."),
     ] = None
     segments: Annotated[
-        str,
+        Literal["windows", "speech", "turns"],
         typer.Option(
-            metavar="windows|speech|turns",
             help="What is scored: windows of equal length, stretches of speech between pauses, or the turns of the "
-            "transcript.",
+            "transcript."
         ),
     ] = "windows"
     transcript: Annotated[
@@ -81,7 +80,7 @@ class Timeline(ModelOptions, LabelOptions):
             self.read_labels(),
             window=self.window,
             hop=self.hop,
-            segments=self.segments,  # type: ignore[arg-type]
+            segments=self.segments,
             transcript=self.transcript,
             abstain=False if self.abstain is None else self.abstain,
             progress=self.progress,

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from emoembed.prediction.recognizer import Recognizer
@@ -65,11 +66,8 @@ class Worker:
             texts = [text for job in batch for text in job.texts]
             first = batch[0]
             try:
-                results = await self.run(
-                    lambda texts=texts, first=first: self.recognizer.predict(  # type: ignore[misc]
-                        texts, labels=first.labels, errors="skip", **first.options
-                    )
-                )
+                ask = partial(self.recognizer.predict, labels=first.labels, errors="skip", **first.options)
+                results = await self.run(partial(ask, texts))
             except Exception as error:
                 for job in batch:
                     if not job.done.done():
