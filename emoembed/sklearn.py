@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from emoembed.prediction.recognizer import Recognizer
 
 
-class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class EmotionClassifier(ClassifierMixin, BaseEstimator):
     """Emotion recognition with the interface of scikit-learn, for pipelines, cross-validation and model selection.
 
     `fit` adds to the names of the classes what their examples have in common (`Recognizer.adapt`). A handful of
@@ -80,7 +80,10 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Probabilities `(items, classes)`, in the order of `classes_`; each row sums to one."""
         check_is_fitted(self, "classes_")
         columns = _columns_of(X)
-        results = self.recognizer_.predict(**columns, labels=self._asked(), batch_size=self.batch_size)
+        inputs = {name: columns.get(name) for name in MODALITIES}
+        results = self.recognizer_.predict(
+            inputs["text"], inputs["audio"], inputs["video"], self._asked(), batch_size=self.batch_size
+        )
         return np.array([[result.scores[str(name)] for name in self.classes_] for result in results])
 
     def predict(self, X: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ from emoembed import corpora, metrics
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.readers.situations import read_pairs
 from emoembed.encoders.transformer import TransformerSettings
-from emoembed.features import video
+from emoembed.features import picture_files, video
 from emoembed.labels.emotion import canonical
 from emoembed.labels.projections import LabelParts
 from emoembed.model.calibration import confidence
@@ -268,7 +268,7 @@ CHANGES_OF_FACES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def of_changed_faces(model: EmotionModel, corpus: Corpus, change: Callable[[np.ndarray], np.ndarray]) -> Tensor:
     """Points `(rows, point_dim)` of the pictures of a corpus after a change, read as cropped faces."""
     pixels = {
-        row: video.read_faces(change(cv2.imread(path, cv2.IMREAD_GRAYSCALE)).astype(np.uint8), detector="none")
+        row: video.read_faces(change(picture_files.read(path)).astype(np.uint8), detector="none")
         for row, path in zip(corpus.samples["id"], corpus.samples["video"], strict=True)
     }
     rows = corpus_rows.annotate(corpus, {"video": {row: track.features.values for row, track in pixels.items()}})

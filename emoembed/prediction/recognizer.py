@@ -279,7 +279,7 @@ class Recognizer(
             else []
         )
         stream = self._stream(labels, cutter_of(window, hop, segments, turns), checked, every_face, turns)
-        recording = open_recording(source, self.model.modalities)
+        recording = open_recording(source, tuple(self.model.config.modalities))
         return Timeline(answer_recording(stream, recording, progress=progress))
 
     def stream(

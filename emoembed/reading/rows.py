@@ -48,7 +48,7 @@ class EmotionData:
     @property
     def has(self) -> np.ndarray:
         """Boolean `(rows, labels)`: whether a row has a label, or more than half of its votes."""
-        return self.targets > 0.5
+        return np.asarray(self.targets > 0.5)
 
     def rows(self, keep: np.ndarray) -> EmotionData:
         """The rows selected by a boolean mask or by an array of positions."""

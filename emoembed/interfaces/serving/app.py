@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -141,7 +142,7 @@ def create_app(load: Callable[[], Recognizer], limits: Limits | None = None) -> 
 
     app = FastAPI(title="emoembed", version=__version__, description=DISCLAIMER, lifespan=lifespan)
     app.state.service = service
-    app.add_middleware(LimitedBody, most=int(service.limits.megabytes * 1e6))  # type: ignore[arg-type]
+    app.add_middleware(LimitedBody, most=int(service.limits.megabytes * 1e6))
     _count_requests(app, service)
     _answer_errors(app)
     _add_predict(app, service)
@@ -322,7 +323,7 @@ async def _answer_stream(socket: WebSocket, service: Service) -> None:
         if len(content) % 2 or len(content) > service.limits.megabytes * 1e6:
             raise InputError(f"sound is 16-bit samples, two bytes each; given {len(content)} bytes")
         samples = np.frombuffer(content, dtype="<i2")
-        results = await worker.run(lambda samples=samples: live.push(samples, rate)) if len(samples) else []
+        results = await worker.run(partial(live.push, samples, rate)) if len(samples) else []
         if results:
             await socket.send_json({"results": [result.to_dict() for result in results]})
 

@@ -217,7 +217,7 @@ class Stream:
         return " ".join(texts) or None
 
     def _sound_of(self, part: Part) -> tuple[np.ndarray, int] | None:
-        samples = self._sound.between(*part) if self._sound.total else ()
+        samples = self._sound.between(*part)
         return (samples, SAMPLING_RATE) if len(samples) else None
 
     def _faces_of(self, part: Part) -> dict[int, Features]:
