@@ -113,7 +113,11 @@ def faces(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
     Nothing else shows faces here: the encoder is trained on other images of the same collection.
     """
     rows = {}
-    for corpus in (corpora.load("fer2013", data), corpora.load("ferplus", data)):
+    both = [corpora.load(name, data) for name in ("fer2013", "ferplus")]
+    for corpus, other in zip(both, reversed(both), strict=True):
+        of_other = dict(zip(other.samples["id"], other.samples["labels"], strict=True))
+        own = corpus.split(split).samples
+        same = [labels == of_other[i] for i, labels in zip(own["id"], own["labels"], strict=True) if i in of_other]
         asked = outside.asked_of(base, corpus.split(split), "UAR")
         softmax, sigmoid = outside.logits_of(base, "video", asked.points, asked.rows.labels)
         found = shipped.answers(softmax.softmax(dim=1).numpy(), asked.true, asked.groups)
@@ -122,7 +126,8 @@ def faces(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
             f"recall of {label}": float((softmax.argmax(dim=1).numpy() == column)[asked.true == column].mean())
             for column, label in enumerate(asked.rows.labels)
         }
-        rows[corpus.name] = {"labels": len(asked.rows.labels), **found, "mean AUC": auc, **recalls}
+        agreement = {"share with the label of the other": float(np.mean(same))}
+        rows[corpus.name] = {"labels": len(asked.rows.labels), **found, "mean AUC": auc, **recalls, **agreement}
         before, after = outside.adapted(base, asked)
         rows[corpus.name] |= {"UAR, same rows, not taught": before, f"UAR, taught {outside.SHOTS} a label": after}
     return pd.DataFrame(rows).T.rename_axis(f"faces, {split}")
