@@ -65,7 +65,7 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):
         rows = len(next(iter(columns.values())))
         if rows != len(names) or not names:
             raise InputError(f"X has {rows} items and y has {len(names)} labels; give one label per item, at least one")
-        self.classes_ = unique_labels(names)
+        classes = unique_labels(names)
         recognizer = load(self.model)
         counts = dict.fromkeys(names, 0)
         support = []
@@ -73,7 +73,9 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):
             counts[name] += 1
             if self.shots is None or counts[name] <= self.shots:
                 support.append({"label": name, **{column: values[row] for column, values in columns.items()}})
-        self.recognizer_: Recognizer = recognizer.adapt(support, self._asked()) if support else recognizer
+        described = self._described(classes)
+        self.recognizer_: Recognizer = recognizer.adapt(support, described) if support else recognizer
+        self.classes_ = classes
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -82,9 +84,10 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):
         columns = _columns_of(X)
         inputs = {name: columns.get(name) for name in MODALITIES}
         results = self.recognizer_.predict(
-            inputs["text"], inputs["audio"], inputs["video"], self._asked(), batch_size=self.batch_size
+            inputs["text"], inputs["audio"], inputs["video"], self._described(self.classes_), batch_size=self.batch_size
         )
-        return np.array([[result.scores[str(name)] for name in self.classes_] for result in results])
+        shares = [[result.scores[str(name)] for name in self.classes_] for result in results]
+        return np.array(shares).reshape(-1, len(self.classes_))
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each item, `(items,)`."""
@@ -92,9 +95,9 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):
         answers: np.ndarray = self.classes_[best]
         return answers
 
-    def _asked(self) -> dict[str, Any]:
+    def _described(self, classes: np.ndarray) -> dict[str, Any]:
         """The classes with their descriptions, in the form that `predict` accepts; "" for none."""
-        return {str(name): (self.descriptions or {}).get(str(name), "") for name in self.classes_}
+        return {str(name): (self.descriptions or {}).get(str(name), "") for name in classes}
 
     def __sklearn_tags__(self) -> Tags:
         """What the classifier accepts: texts or a table, no numbers."""

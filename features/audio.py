@@ -11,14 +11,13 @@ from emoembed.features import sound_files, speech_check
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.features.media_files import File, name_of
 from emoembed.features.notes import Note
-from emoembed.features.sound_files import SAMPLING_RATE
+from emoembed.features.sound_files import CANCELLED, SAMPLING_RATE
 
 Sound = File | np.ndarray
 """The sources that sound is read from."""
 HOP = 160  # samples: 100 frames a second
 WINDOW = 400  # samples: 25 ms
 SHORTEST = 0.1  # seconds
-CANCELLED = 0.1  # times the level of the loudest channel: if the mix is quieter, the channels cancel each other
 LOUDEST = 8.0  # for float samples: clipped or resampled sound may exceed 1; unscaled integers exceed this
 MOST_CHANNELS = 32
 RATES = (4_000, 400_000)  # Hz; any other rate is a mistake, such as a rate in kilohertz

@@ -236,9 +236,11 @@ class FaceTracks:
                 track._face = found[number] = tracked_face
         if time - self._searched_at >= REDETECT_SECONDS:
             self._searched_at = time
-            for face in self.detector.detect(grey):
-                number, found_face = self._assign(grey, time, face)
-                found[number] = found_face
+            for face in sorted(self.detector.detect(grey), key=lambda face: -face.side):
+                known = [track._face for track in self._tracks.values() if track._detected_at == time and track._face]
+                if all(_overlap(face, other) <= SAME_FACE for other in known):  # the cascade may find a face twice
+                    number, found_face = self._assign(grey, time, face)
+                    found[number] = found_face
         lost = [number for number, track in self._tracks.items() if time - track._detected_at > LOST_SECONDS]
         for number in lost:
             del self._tracks[number]

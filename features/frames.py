@@ -12,7 +12,7 @@ import numpy as np
 
 from emoembed.errors import EmoembedError, InputError, MediaError
 from emoembed.features import limits, picture_files
-from emoembed.features.media_files import File, name_of, openable
+from emoembed.features.media_files import File, name_of, open_media
 
 Frame = TypeVar("Frame")
 
@@ -130,7 +130,7 @@ def _file_frames(
     import av
 
     try:
-        with av.open(openable(video, picture_files.KIND), metadata_errors="ignore") as container:
+        with open_media(video, picture_files.KIND) as container:
             if not container.streams.video:
                 raise MediaError(f"{name} has no video track; give a video or an image")
             context = container.streams.video[0].codec_context

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from emoembed.errors import EmoembedError, InputError, MediaError, MissingFileError
 
@@ -66,13 +66,34 @@ def _opened(source: IO[bytes], kind: str) -> IO[bytes]:
     return io.BytesIO(content)
 
 
+def open_media(source: File, kind: str) -> Any:
+    """Open a media file with PyAV. No file can make it read other files or the network, as playlists would.
+
+    Raises:
+        MissingFileError, MediaError, InputError: as `openable`.
+        av.FFmpegError, ValueError, OSError: the file cannot be read.
+    """
+    import av
+
+    opened = openable(source, kind)
+    allowed = "file" if isinstance(opened, str) else "data"
+    return av.open(opened, mode="r", metadata_errors="ignore", options={"protocol_whitelist": allowed})
+
+
 @dataclass(frozen=True)
 class Tracks:
-    """What a media file holds: whether it has sound and moving pictures, and its length in seconds, if it states it."""
+    """What a media file holds.
+
+    Attributes:
+        sound, film: whether it has sound and moving pictures.
+        seconds: its length, if it states it.
+        film_later: how many seconds the film starts after the sound; negative if it starts before.
+    """
 
     sound: bool
     film: bool
     seconds: float | None
+    film_later: float = 0.0
 
 
 def tracks_of(source: File) -> Tracks:
@@ -86,14 +107,19 @@ def tracks_of(source: File) -> Tracks:
 
     name = name_of(source)
     try:
-        with av.open(openable(source, "media"), mode="r", metadata_errors="ignore") as container:
+        with open_media(source, "media") as container:
             films = [
                 stream
                 for stream in container.streams.video
                 if not stream.disposition & av.stream.Disposition.attached_pic and stream.frames != 1
             ]
             seconds = container.duration / av.time_base if container.duration else None
-            tracks = Tracks(bool(container.streams.audio), bool(films), seconds)
+            starts = [
+                float((stream.start_time or 0) * stream.time_base)
+                for stream in (*films[:1], *container.streams.audio[:1])
+            ]
+            later = starts[0] - starts[1] if films and container.streams.audio else 0.0
+            tracks = Tracks(bool(container.streams.audio), bool(films), seconds, later)
     except (av.FFmpegError, ValueError, OSError) as error:
         if isinstance(error, EmoembedError):
             raise

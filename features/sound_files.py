@@ -9,9 +9,10 @@ import numpy as np
 
 from emoembed.errors import EmoembedError, MediaError
 from emoembed.features.limits import SOUND_SAMPLES
-from emoembed.features.media_files import File, name_of, openable
+from emoembed.features.media_files import File, name_of, open_media, openable
 
 SAMPLING_RATE = 16_000
+CANCELLED = 0.1  # times the level of the loudest channel: if the mix is quieter, the channels cancel each other
 
 
 def decode(source: File, start: float | None, end: float | None) -> tuple[np.ndarray, int, float | None]:
@@ -60,14 +61,49 @@ def blocks(source: File) -> Iterator[np.ndarray]:
 
     name = name_of(source)
     try:
-        with av.open(openable(source, "sound"), mode="r", metadata_errors="ignore") as container:
+        with open_media(source, "sound") as container:
             if not container.streams.audio:
                 raise MediaError(f"{name} has no sound track; give a file with sound")
-            yield from _decoded_frames(container, None)
+            mixer = Mixer()
+            for channels in _decoded_channels(container):
+                yield mixer.mono(channels)
     except (av.FFmpegError, ValueError, OSError) as error:  # ValueError: the sound format changes midway
         if isinstance(error, EmoembedError):
             raise
         raise MediaError(f"{name} cannot be read as sound: {error}") from error
+
+
+class Mixer:
+    """Mixes channels to one, piece by piece. If they cancel each other, only the loudest channel is used."""
+
+    def __init__(self) -> None:
+        self._power = np.zeros(0)
+        self._mixed_power = 0.0
+
+    def mono(self, channels: np.ndarray) -> np.ndarray:
+        """Samples of the next piece `(channels, samples)` -> `(samples,)`"""
+        mix: np.ndarray = channels.mean(axis=0, dtype=np.float32)
+        if len(channels) == 1:
+            return mix
+        if len(self._power) != len(channels):
+            self._power, self._mixed_power = np.zeros(len(channels)), 0.0
+        self._power += np.square(channels, dtype=np.float64).sum(axis=1)
+        self._mixed_power += float(np.square(mix, dtype=np.float64).sum())
+        if self._mixed_power >= CANCELLED**2 * self._power.max():
+            return mix
+        return np.ascontiguousarray(channels[int(self._power.argmax())], dtype=np.float32)
+
+
+def _decoded_channels(container: Any) -> Iterator[np.ndarray]:
+    """Yield samples at 16 kHz frame by frame, `(channels, samples)`."""
+    import av
+
+    resampler = av.AudioResampler(format="fltp", rate=SAMPLING_RATE)
+    for frame in container.decode(audio=0):
+        for resampled in resampler.resample(frame):
+            yield resampled.to_ndarray()
+    for resampled in resampler.resample(None):
+        yield resampled.to_ndarray()
 
 
 def _is_mp3(file_or_path: str | IO[bytes]) -> bool:
@@ -91,7 +127,7 @@ def _decode_container(
     import av
 
     try:
-        with av.open(openable(source, "sound"), mode="r", metadata_errors="ignore") as container:
+        with open_media(source, "sound") as container:
             if not container.streams.audio:
                 raise MediaError(f"{name} has no sound track; give a file with sound")
             total = container.duration / av.time_base if container.duration else None

@@ -173,7 +173,7 @@ class FaceFinder:
         half, offset = self._half(grey)
         if _is_flat(half):
             return {}
-        if self.tracks is None:
+        if self.tracks is None or max(half.shape) <= FACE_ITSELF:
             face = self._find_in_half(half, time)
             return {} if face is None else {1: _moved(face, offset)}
         return {

@@ -89,9 +89,9 @@ class Timeline(ModelOptions, LabelOptions):
         timeline = timeline if self.smooth is None else timeline.smoothed(self.smooth)
         if self.output is not None:
             write_table(timeline.to_frame(), self.output)
+        print(to_json(timeline.to_dict()) if self.json else readable_timeline(timeline))
         if self.plot is not None:
             timeline.plot(self.plot)
-        print(to_json(timeline.to_dict()) if self.json else readable_timeline(timeline))
         return 0
 
 
@@ -118,6 +118,6 @@ def readable_timeline(timeline: Result) -> str:
 
 
 def _clock(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
+    minutes, rest = divmod(round(seconds, 1), 60)
     hours, minutes = divmod(int(minutes), 60)
     return f"{hours}:{minutes:02d}:{rest:04.1f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
@@ -50,7 +50,7 @@ class TimelineOptions(AnswerOptions, total=False):
     """Options of `timeline`; `Recognizer.timeline` explains them."""
 
     every_face: bool
-    progress: bool
+    progress: bool | Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def labels_of(labels: Labels | None, options: Options) -> Labels | None:
     return options.candidate_labels if labels is None else labels
 
 
-def timeline_options_of(given: Mapping[str, Any]) -> tuple[Options, bool, bool]:
+def timeline_options_of(given: Mapping[str, Any]) -> tuple[Options, bool, bool | Callable[[float], None]]:
     """Check the options of a timeline. Returns those of an answer, `every_face` and `progress`.
 
     Raises:
@@ -108,10 +108,11 @@ def timeline_options_of(given: Mapping[str, Any]) -> tuple[Options, bool, bool]:
         raise TypeError(f"timeline() got an unexpected keyword argument {unknown_names[0]!r}; its options are {names}")
     flags = {name: given.get(name, False) for name in ("every_face", "progress")}
     for name, value in flags.items():
-        if not isinstance(value, bool | np.bool_):
+        if not isinstance(value, bool | np.bool_) and not (name == "progress" and callable(value)):
             raise InputError(f"{name} must be True or False; given {value!r:.40}")
     options = options_of({name: value for name, value in given.items() if name not in flags})
-    return options, bool(flags["every_face"]), bool(flags["progress"])
+    progress = flags["progress"]
+    return options, bool(flags["every_face"]), progress if callable(progress) else bool(progress)
 
 
 def check_errors(errors: str) -> None:

@@ -264,22 +264,22 @@ class Recognizer(
             transcript: a file with times (such as .vtt or .srt), or turns. A text counts for the window in which the
                 middle of its turn lies.
             options: `multi_label` and `abstain` as for `predict`; `every_face` answers each face, instead of the face
-                that is largest when a track begins; `progress` shows a progress bar.
+                that is largest when a track begins; `progress` shows a progress bar, or is a function that receives the
+                seconds that were read.
 
         Raises:
             InputError: an argument has a wrong value, or the recording has no track that this model reads.
             LabelError, MissingFileError, MediaError: as for `predict`.
         """
         checked, every_face, progress = timeline_options_of(options)
-        turns = (
-            read_transcript(transcript)
-            if isinstance(transcript, str | Path)
-            else turns_of(transcript)
-            if transcript
-            else []
-        )
+        given_turns = read_transcript(transcript) if isinstance(transcript, str | Path) else transcript
+        turns = turns_of(given_turns) if given_turns else []
+        if turns and all(turn.start is None for turn in turns):
+            raise InputError("the transcript has no times, so its texts cannot be placed; give one with times, as .vtt")
         stream = self._stream(labels, cutter_of(window, hop, segments, turns), checked, every_face, turns)
         recording = open_recording(source, tuple(self.model.config.modalities))
+        if segments == "speech" and recording.sound is None:
+            raise InputError("segments='speech' needs sound, and the recording has none; leave it out")
         return Timeline(answer_recording(stream, recording, progress=progress))
 
     def stream(

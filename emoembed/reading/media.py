@@ -25,7 +25,7 @@ from emoembed.reading import inputs
 from emoembed.reading.cache import LOOKED_AT
 from emoembed.reading.understanding import ENOUGH, understood
 
-ALL_OF_IT = "; `timeline` scores all of a long recording"
+ALL_OF_IT = "; `timeline` scores a long recording in windows"
 FACES_SHOWN = 16
 """Evenly spaced faces of a clip that an image transformer reads: each takes 0.6 MB of pixels and much computing."""
 

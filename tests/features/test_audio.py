@@ -1,10 +1,13 @@
 import os
+import time
 
 import numpy as np
 import pytest
+import soundfile
 
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features import audio, sound_files, speech_check
+from emoembed.features.media_files import tracks_of
 
 RATE = audio.SAMPLING_RATE
 
@@ -291,3 +294,23 @@ def test_a_film_of_which_a_part_is_looked_at_says_so(film):
 def test_times_that_are_no_numbers_are_an_own_error(voice, wrong):
     with pytest.raises(InputError, match="seconds"):
         audio.read_audio(voice(1.0), 16_000, **wrong)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
+        b"ffconcat version 1.0\nfile secret.wav\n",
+        b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/secret.wav\n",
+    ],
+)
+def test_a_playlist_reads_no_other_file_and_no_network(content, tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "secret.wav", np.ones(16_000, np.float32) * 0.1, 16_000)
+    (tmp_path / "list").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    begin = time.monotonic()
+    with pytest.raises(MediaError):
+        audio.read_audio(content)
+    with pytest.raises(MediaError):
+        tracks_of(content)
+    assert time.monotonic() - begin < 5

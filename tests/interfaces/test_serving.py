@@ -12,6 +12,7 @@ pytest.importorskip("fastapi", reason="the service needs the extra serve")
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
+from emoembed.errors import CheckpointError
 from emoembed.interfaces.serving.app import create_app
 from emoembed.interfaces.serving.batching import Worker
 from emoembed.interfaces.serving.limits import Limits
@@ -113,7 +114,7 @@ def test_the_service_is_not_ready_before_the_model_has_answered(client_of, recog
     assert client.post("/predict", json={"text": "so merry", "labels": LABELS}).status_code == 200
 
 
-SMALL = Limits(megabytes=0.2, texts=2, characters=20, labels=3, seconds=2.0)
+SMALL = Limits(megabytes=0.2, json_megabytes=0.1, texts=2, characters=20, labels=3, label_characters=99, seconds=2.0)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +123,7 @@ SMALL = Limits(megabytes=0.2, texts=2, characters=20, labels=3, seconds=2.0)
         ({"json": {"text": ["a", "b", "c"]}}, 413, "too-many-texts"),
         ({"json": {"text": "so merry " * 9}}, 413, "text-too-long"),
         ({"json": {"text": "so merry", "labels": ["joy", "awe", "fear", "anger"]}}, 422, "too-many-labels"),
+        ({"json": {"text": "so merry", "labels": {"joy": "a" * 200}}}, 422, "labels-too-long"),
         ({"json": {"text": "so merry", "labels": []}}, 422, "unusable-input"),
         ({"json": {"text": "so merry", "labels": ["joy", "happiness"]}}, 422, "unusable-input"),
         ({"json": {"text": "so merry", "abstain": 3}}, 422, "unusable-input"),
@@ -173,6 +175,43 @@ def test_too_many_requests_at_a_time_and_slow_answers_are_refused(client_of, rec
     assert (answers[0].status_code, answers[0].json()["error"]) == (408, "timeout")
 
 
+def test_a_timeline_stops_when_its_request_has_ended(client_of, voice):
+    client = client_of(Limits(patience=0.5))
+    worker = client.app.state.service.worker
+    seconds = []
+
+    def slow(_, __, progress, **settings):
+        for clock in range(1000):
+            seconds.append(clock)
+            time.sleep(0.05)
+            progress(float(clock))
+
+    worker.recognizer.timeline = slow
+    assert client.post("/timeline", files={"recording": wav(voice(1.0))}).json()["error"] == "timeout"
+    wait_until(lambda: client.post("/predict", json={"text": "so merry", "labels": LABELS}).status_code == 200)
+    assert len(seconds) < 100
+
+
+def test_a_model_that_cannot_be_loaded_is_reported(client_of, capsys):
+    def fail():
+        raise CheckpointError("no model here")
+
+    client = client_of(load=fail)
+    wait_until(lambda: "fault" in client.get("/health").json())
+    assert client.get("/health").status_code == 503
+    assert "no model here" in client.post("/predict", json={"text": "so merry"}).json()["message"]
+    assert "no model here" in capsys.readouterr().err
+
+
+def test_an_unexpected_error_is_json_and_counted(client_of, recognizer):
+    client = client_of()
+    client.app.state.service.worker.recognizer.predict = lambda *_, **__: 1 / 0
+    quiet = TestClient(client.app, raise_server_exceptions=False)
+    answer = quiet.post("/predict", json={"text": "so merry", "labels": LABELS})
+    assert (answer.status_code, answer.json()["error"]) == (500, "internal")
+    assert 'status="500"' in client.get("/metrics").text
+
+
 def test_texts_that_wait_together_are_one_batch(recognizer, monkeypatch):
     sizes = []
     predict = recognizer.predict
@@ -183,7 +222,7 @@ def test_texts_that_wait_together_are_one_batch(recognizer, monkeypatch):
         jobs = [worker.predict_texts([f"so merry {i}"], LABELS, {}) for i in range(20)]
         other = worker.predict_texts(["so cross"], ["joy", "anger"], {})
         results = await asyncio.gather(*jobs, other)
-        worker.close()
+        await worker.close()
         return results
 
     results = asyncio.run(ask())
@@ -199,7 +238,7 @@ def test_an_error_of_one_batch_does_not_stop_the_next(recognizer):
         wrong = worker.predict_texts(["so merry"], ["joy", "joy"], {})
         right = worker.predict_texts(["so merry"], LABELS, {})
         found = await asyncio.gather(wrong, right, return_exceptions=True)
-        worker.close()
+        await worker.close()
         return found
 
     wrong, right = asyncio.run(ask())
@@ -227,6 +266,9 @@ def test_live_sound_is_answered_as_windows_fill(client, recognizer, voice):
     ("messages", "expected"),
     [
         (["not json"], "Expecting value"),
+        ([b"bytes"], "the first message is JSON"),
+        ([json.dumps({"sampling_rate": RATE, "labels": 5})], "labels are a list of names"),
+        ([json.dumps({"sampling_rate": RATE, "labels": LABELS, "window": None})], "window must be a number"),
         ([json.dumps({"labels": LABELS})], "the first message is JSON with sampling_rate"),
         ([json.dumps({"sampling_rate": RATE, "colour": 1})], "the first message is JSON"),
         ([json.dumps({"sampling_rate": 3, "labels": LABELS}), b"\0\0"], "needs its sampling_rate"),
@@ -241,6 +283,11 @@ def test_a_wrong_message_ends_a_stream_with_the_reason(client, messages, expecte
         assert expected in socket.receive_json()["message"]
         with pytest.raises(WebSocketDisconnect):
             socket.receive_json()
+
+
+def test_a_stream_that_sends_nothing_is_closed(client_of):
+    with client_of(Limits(patience=0.3)).websocket_connect("/stream") as socket:
+        assert "nothing was sent for 0.3 s" in socket.receive_json()["message"]
 
 
 def test_streams_are_limited(client_of):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -20,12 +22,15 @@ from starlette.exceptions import HTTPException
 
 from emoembed import __version__
 from emoembed.errors import EmoembedError, InputError
+from emoembed.features import picture_files
 from emoembed.features.media_files import tracks_of
 from emoembed.interfaces.serving.batching import Worker
 from emoembed.interfaces.serving.limits import LimitedBody, Limits
 from emoembed.labels.emotion import table
 from emoembed.prediction.recognizer import Recognizer
 
+MOST_BYTES = 2_000_000
+"""Bytes of a message of a live stream."""
 WARM_UP = "We made it home, and I am so glad."
 DISCLAIMER = (
     "Scores say how near a text, a voice or a face is to an emotion name. They do not say what a person feels, and are "
@@ -58,6 +63,8 @@ class Service:
     def __init__(self, load: Callable[[], Recognizer], limits: Limits) -> None:
         self.load, self.limits = load, limits
         self.worker: Worker | None = None
+        self.fault = ""
+        self.stopping = threading.Event()
         self.in_work = 0
         self.registry = CollectorRegistry()
         self.requests = Counter("emoembed_requests", "Requests", ["path", "status"], registry=self.registry)
@@ -67,17 +74,22 @@ class Service:
         self.open_streams = 0
 
     async def start(self) -> None:
-        """Load the model and answer one text, so that the first request is not slow."""
-        recognizer = await asyncio.to_thread(self.load)
-        worker = Worker(recognizer)
-        if "text" in recognizer.model.modalities:
-            await worker.predict_texts([WARM_UP], None if recognizer.labels else ["joy", "anger"], {})
-        self.worker = worker
+        """Load the model and answer one text, so that the first request is not slow. An error is kept and printed."""
+        try:
+            recognizer = await asyncio.to_thread(self.load)
+            worker = Worker(recognizer)
+            if "text" in recognizer.model.modalities:
+                await worker.predict_texts([WARM_UP], None if recognizer.labels else ["joy", "anger"], {})
+            self.worker = worker
+        except Exception as error:
+            self.fault = f"the model could not be loaded: {error}"
+            print(f"emoembed: {self.fault}", file=sys.stderr, flush=True)
 
     def ready(self) -> Worker:
         """The worker. Raises Refused before the model is loaded."""
         if self.worker is None:
-            raise Refused(503, "not-ready", "the model is being loaded; try again in a few seconds")
+            waiting = "the model is being loaded; try again in a few seconds"
+            raise Refused(503, "not-ready", self.fault or waiting)
         return self.worker
 
     async def limited(self, task: Awaitable[Any]) -> Any:
@@ -97,11 +109,38 @@ class Service:
             self.in_work -= 1
             self.waiting.set(self.in_work)
 
+    async def compute(self, worker: Worker, task: Callable[[Callable[[float], None]], Any]) -> Any:
+        """Run a task in the thread of the model, within the limits.
+
+        The task receives a function that it calls with the seconds of the recording that it has read. The function
+        raises Refused beyond the limit, and after the request has ended, so that no work goes on for nobody.
+        """
+        ended = threading.Event()
+
+        def check(seconds: float) -> None:
+            if ended.is_set() or self.stopping.is_set():
+                raise Refused(408, "timeout", "the request has ended")
+            if seconds > self.limits.seconds:
+                raise Refused(413, "too-long", f"a recording has at most {self.limits.seconds:g} s")
+
+        try:
+            return await self.limited(worker.run(lambda: task(check)))
+        finally:
+            ended.set()
+
     def check_labels(self, labels: Any) -> None:
-        """Refuse more labels than the limit."""
-        if labels is not None and len(labels) > self.limits.labels:
+        """Refuse more labels, or longer ones, than the limits."""
+        if labels is None:
+            return
+        if not isinstance(labels, list | dict):
+            raise InputError(f"labels are a list of names, or name -> description; given {labels!r:.40}")
+        if len(labels) > self.limits.labels:
             message = f"a request names at most {self.limits.labels} labels; given {len(labels)}"
             raise Refused(422, "too-many-labels", message)
+        length = len(json.dumps(labels))
+        if length > self.limits.label_characters:
+            message = f"labels and descriptions have at most {self.limits.label_characters} characters; given {length}"
+            raise Refused(422, "labels-too-long", message)
 
     def check_texts(self, texts: list[str]) -> None:
         """Refuse more texts, or longer ones, than the limits."""
@@ -136,13 +175,15 @@ def create_app(load: Callable[[], Recognizer], limits: Limits | None = None) -> 
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         starting = asyncio.create_task(service.start())
         yield
+        service.stopping.set()
         starting.cancel()
         if service.worker is not None:
-            service.worker.close()
+            await service.worker.close()
 
     app = FastAPI(title="emoembed", version=__version__, description=DISCLAIMER, lifespan=lifespan)
     app.state.service = service
-    app.add_middleware(LimitedBody, most=int(service.limits.megabytes * 1e6))
+    sizes = {"most": service.limits.megabytes, "most_json": service.limits.json_megabytes}
+    app.add_middleware(LimitedBody, **{name: int(size * 1e6) for name, size in sizes.items()})
     _count_requests(app, service)
     _answer_errors(app)
     _add_predict(app, service)
@@ -156,7 +197,11 @@ def _count_requests(app: FastAPI, service: Service) -> None:
     @app.middleware("http")
     async def count(request: Request, proceed: Callable[[Request], Awaitable[Response]]) -> Response:
         begin = time.perf_counter()
-        response = await proceed(request)
+        try:
+            response = await proceed(request)
+        except Exception:
+            service.requests.labels("other", "500").inc()
+            raise
         route = request.scope.get("route")
         path = getattr(route, "path", "other")
         service.requests.labels(path, str(response.status_code)).inc()
@@ -183,6 +228,10 @@ def _answer_errors(app: FastAPI) -> None:
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:5]]
         return answer(422, "invalid-request", "; ".join(faults))
+
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, error: Exception) -> JSONResponse:
+        return answer(500, "internal", f"an error of the service: {type(error).__name__}; see its log")
 
     @app.exception_handler(HTTPException)
     async def other(_: Request, error: HTTPException) -> JSONResponse:
@@ -221,14 +270,14 @@ def _add_files(app: FastAPI, service: Service) -> None:
         picture = await video.read() if video is not None else None
         if sound is None and picture is None and text is None:
             raise Refused(422, "no-input", "give any of audio, video and text")
-        for content in (sound,):
-            if content:
-                service.check_length(content)
+        for content in (sound, picture):
+            if content and not picture_files.is_picture(content):
+                await asyncio.to_thread(service.check_length, content)
         film: Any = {"image": picture, "face": True} if face and picture else picture
-        result = await service.limited(
-            worker.run(lambda: worker.recognizer.predict(text, sound, film, names, multi_label=multi_label))
+        answer: dict[str, Any] = await service.compute(
+            worker, lambda _: worker.recognizer.predict(text, sound, film, names, multi_label=multi_label).to_dict()
         )
-        return {"result": result.to_dict()}
+        return {"result": answer}
 
     @app.post("/timeline", summary="Score a long recording or film over time")
     async def timeline(
@@ -243,15 +292,11 @@ def _add_files(app: FastAPI, service: Service) -> None:
         worker, names = service.ready(), _names(labels)
         service.check_labels(names)
         content = await recording.read()
-        service.check_length(content)
-        found = await service.limited(
-            worker.run(
-                lambda: worker.recognizer.timeline(
-                    content, names, window=window, hop=hop, segments=segments, every_face=every_face
-                )
-            )
+        await asyncio.to_thread(service.check_length, content)
+        settings: dict[str, Any] = {"window": window, "hop": hop, "segments": segments, "every_face": every_face}
+        answer: dict[str, Any] = await service.compute(
+            worker, lambda check: worker.recognizer.timeline(content, names, progress=check, **settings).to_dict()
         )
-        answer: dict[str, Any] = found.to_dict()
         return answer
 
 
@@ -268,7 +313,9 @@ def _add_information(app: FastAPI, service: Service) -> None:
     async def health() -> JSONResponse:
         """200 when the model is loaded and has answered a text; 503 before."""
         is_ready = service.worker is not None
-        return JSONResponse({"ready": is_ready, "version": __version__}, status_code=200 if is_ready else 503)
+        fault = {"fault": service.fault} if service.fault else {}
+        content = {"ready": is_ready, "version": __version__, **fault}
+        return JSONResponse(content, status_code=200 if is_ready else 503)
 
     @app.get("/metrics", summary="Counts for Prometheus")
     async def metrics() -> Response:
@@ -289,28 +336,32 @@ def _add_stream(app: FastAPI, service: Service) -> None:
             await _answer_stream(socket, service)
         except WebSocketDisconnect:
             return
-        except (EmoembedError, Refused, ValueError) as error:
-            await socket.send_json({"error": "unusable-input", "message": str(error)})
-            await socket.close(1008)
+        except (EmoembedError, Refused, ValueError, TypeError, RecursionError) as error:
+            await _end_stream(socket, getattr(error, "code", "unusable-input"), str(error), 1008)
+        except Exception as error:
+            await _end_stream(socket, "internal", f"an error of the service: {type(error).__name__}", 1011)
+            raise
         finally:
             service.open_streams -= 1
             service.streams.set(service.open_streams)
 
 
+async def _end_stream(socket: WebSocket, code: str, message: str, status: int) -> None:
+    """Tell the client why the stream ends. The client may have gone."""
+    with suppress(WebSocketDisconnect, RuntimeError):
+        await socket.send_json({"error": code, "message": message})
+        await socket.close(status)
+
+
 async def _answer_stream(socket: WebSocket, service: Service) -> None:
     worker = service.ready()
-    settings = json.loads(await socket.receive_text())
-    known = {"labels", "sampling_rate", "window", "hop"}
-    if not isinstance(settings, Mapping) or set(settings) - known or "sampling_rate" not in settings:
-        raise InputError(f"the first message is JSON with sampling_rate and any of {', '.join(sorted(known))}")
+    settings = await _first_message(socket, service)
     service.check_labels(settings.get("labels"))
     rate = settings["sampling_rate"]
-    live = worker.recognizer.stream(settings.get("labels"), window=settings.get("window", 4.0), hop=settings.get("hop"))
-    received = 0
+    start = partial(worker.recognizer.stream, window=settings.get("window", 4.0), hop=settings.get("hop"))
+    live = await worker.run(partial(start, settings.get("labels")))
     while True:
-        message = await socket.receive()
-        if message["type"] == "websocket.disconnect":
-            return
+        message = await _next_message(socket, service)
         if message.get("text") is not None:
             if message["text"] != "end":
                 raise InputError(f"a text message after the first is 'end'; given {message['text']!r:.40}")
@@ -319,13 +370,35 @@ async def _answer_stream(socket: WebSocket, service: Service) -> None:
             await socket.close()
             return
         content = message.get("bytes") or b""
-        received += len(content)
-        if len(content) % 2 or len(content) > service.limits.megabytes * 1e6:
+        if len(content) > MOST_BYTES:
+            raise Refused(413, "too-large", f"a message holds at most {MOST_BYTES} bytes; given {len(content)}")
+        if len(content) % 2:
             raise InputError(f"sound is 16-bit samples, two bytes each; given {len(content)} bytes")
         samples = np.frombuffer(content, dtype="<i2")
         results = await worker.run(partial(live.push, samples, rate)) if len(samples) else []
         if results:
             await socket.send_json({"results": [result.to_dict() for result in results]})
+
+
+async def _next_message(socket: WebSocket, service: Service) -> Mapping[str, Any]:
+    """The next message of a stream. A client that sends nothing for long loses it."""
+    try:
+        message = await asyncio.wait_for(socket.receive(), service.limits.patience)
+    except TimeoutError:
+        message_text = f"nothing was sent for {service.limits.patience:g} s, so the stream is closed"
+        raise Refused(408, "timeout", message_text) from None
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect
+    return message
+
+
+async def _first_message(socket: WebSocket, service: Service) -> Mapping[str, Any]:
+    """The settings of a stream."""
+    known = {"labels", "sampling_rate", "window", "hop"}
+    settings = json.loads((await _next_message(socket, service)).get("text") or "null")
+    if not isinstance(settings, Mapping) or set(settings) - known or "sampling_rate" not in settings:
+        raise InputError(f"the first message is JSON with sampling_rate and any of {', '.join(sorted(known))}")
+    return settings
 
 
 def _names(labels: str | None) -> list[str] | None:

@@ -17,7 +17,7 @@ MOST = 64
 """Texts per batch."""
 
 
-@dataclass
+@dataclass(eq=False)  # a job is equal to itself only
 class _Job:
     """Texts with the same question, and where their results go."""
 
@@ -50,15 +50,19 @@ class Worker:
         self._jobs.append(job)
         if self._busy is None or self._busy.done():
             self._busy = asyncio.create_task(self._work())
-        return await job.done
+        try:
+            return await job.done
+        finally:  # a request that has ended early leaves the queue
+            if job in self._jobs:
+                self._jobs.remove(job)
 
     async def run(self, task: Callable[[], Any]) -> Any:
         """Run a task in the thread of the model."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, task)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Finish what is in work, and start nothing more."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
 
     async def _work(self) -> None:
         while self._jobs:
@@ -79,8 +83,7 @@ class Worker:
                     job.done.set_result(own)
 
     def _next_batch(self) -> list[_Job]:
-        """The oldest job, and others with the same question up to `MOST` texts. Jobs that nobody awaits are dropped."""
-        self._jobs = [job for job in self._jobs if not job.done.done()] or self._jobs[:1]
+        """The oldest job, and others with the same question up to `MOST` texts."""
         first = self._jobs.pop(0)
         batch, count, rest = [first], len(first.texts), []
         for job in self._jobs:

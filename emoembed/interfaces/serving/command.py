@@ -45,6 +45,11 @@ class Serve(ModelOptions):
             raise InputError('serving needs FastAPI and uvicorn; install them with pip install "emoembed[serve]"')
         import uvicorn
 
+        from emoembed.model import checkpoint_files
+        from emoembed.model.device import check_device
+
+        checkpoint_files.find_folder(self.model)  # a wrong name or device is an error now, not a service without model
+        check_device(self.device)
         from emoembed.interfaces.serving.app import create_app
         from emoembed.interfaces.serving.limits import Limits
 
@@ -55,8 +60,12 @@ class Serve(ModelOptions):
             waiting=self.max_waiting,
             patience=self.patience,
         )
-        level = "warning" if self.quiet else "info"
         uvicorn.run(
-            create_app(self.load, limits), host=self.host, port=self.port, log_level=level, timeout_graceful_shutdown=30
+            create_app(self.load, limits),
+            host=self.host,
+            port=self.port,
+            log_level="warning" if self.quiet else "info",
+            timeout_graceful_shutdown=30,
+            limit_concurrency=limits.waiting + limits.streams + 64,
         )
         return 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,12 +16,19 @@ from emoembed.errors import InputError
 from emoembed.features.sound_files import SAMPLING_RATE
 from emoembed.reading.turns import Turn
 
-Part = tuple[float, float]
-"""Start and end in seconds."""
+
+class Part(NamedTuple):
+    """A part of a recording: start and end in seconds, and what is said in it if it is a turn."""
+
+    start: float
+    end: float
+    text: str | None = None
+
+
 SHORTEST = 0.5
 """Seconds: the shortest part, and the least that a last window must add to the one before it."""
-MOST_SECONDS = 300.0
-"""Seconds: the longest window and the longest turn that are read."""
+MOST_SECONDS, LONGEST_TURN = 30.0, 300.0
+"""Seconds: the longest window, because speech is read up to 30 s; and the longest turn, whose end is cut."""
 FRAME = SAMPLING_RATE // 100
 PAUSE, LONGEST = 0.6, 15.0
 """Seconds of a pause that ends a stretch of speech, and of the longest stretch."""
@@ -41,7 +48,9 @@ def cutter_of(window: float, hop: float | None, segments: str, turns: Sequence[T
     """
     for name, value, least in (("window", window, SHORTEST), ("hop", hop, SHORTEST / 2)):
         is_number = isinstance(value, Real) and not isinstance(value, bool)
-        if value is not None and not (is_number and least <= float(value) <= MOST_SECONDS):
+        if name == "hop" and value is None:
+            continue
+        if not (is_number and least <= float(value or 0) <= MOST_SECONDS):
             raise InputError(f"{name} must be a number of seconds from {least} to {MOST_SECONDS}; given {value!r:.40}")
     if segments == "windows":
         return Windows(float(window), float(window / 2 if hop is None else hop))
@@ -49,13 +58,17 @@ def cutter_of(window: float, hop: float | None, segments: str, turns: Sequence[T
         return Stretches()
     if segments != "turns":
         raise InputError(f"segments must be 'windows', 'speech' or 'turns'; given {segments!r:.40}")
-    times = [(turn.start, turn.end) for turn in turns]
-    parts = sorted((float(start), float(end)) for start, end in times if start is not None and end is not None)
-    if len(parts) < len(times) or not parts:
+    parts = [
+        Part(float(turn.start), min(float(turn.end), float(turn.start) + LONGEST_TURN), turn.text)
+        for turn in turns
+        if turn.start is not None and turn.end is not None and turn.end > turn.start
+    ]
+    if len(parts) < len(turns) or not parts:
         raise InputError(
-            f"segments='turns' needs a transcript whose turns have a start and an end; {len(parts)} of {len(times)} do"
+            "segments='turns' needs a transcript whose turns have a start and a later end; "
+            f"{len(parts)} of {len(turns)} do"
         )
-    return Turns([(start, min(end, start + MOST_SECONDS)) for start, end in parts if end > start])
+    return Turns(sorted(parts, key=lambda part: part[:2]))
 
 
 class Cutter(Protocol):
@@ -89,7 +102,7 @@ class Windows:
         """The windows that end at or before this time."""
         parts = []
         while (end := self._count * self.hop + self.length) <= clock + 1e-6:
-            parts.append((self._count * self.hop, end))
+            parts.append(Part(self._count * self.hop, end))
             self._answered_to = end
             self._count += 1
         return parts
@@ -98,7 +111,7 @@ class Windows:
         """One window up to the end, if it adds enough. A recording shorter than one window is one part."""
         start = self._count * self.hop
         adds_enough = clock - max(start, self._answered_to) >= SHORTEST
-        return [(start, clock)] if clock > 0 and (adds_enough or not self._count) else []
+        return [Part(start, clock)] if clock > 0 and (adds_enough or not self._count) else []
 
     def needed_from(self) -> float:
         """The start of the next window."""
@@ -141,7 +154,7 @@ class Stretches:
         start, end = self._start or 0, self._last_loud + 1
         self._start = None
         if end - start >= SHORTEST * 100:
-            self._found.append((max(start / 100 - AROUND, 0.0), min(end / 100 + AROUND, self._frames / 100)))
+            self._found.append(Part(max(start / 100 - AROUND, 0.0), min(end / 100 + AROUND, self._frames / 100)))
 
     def complete(self, clock: float) -> list[Part]:
         """The stretches that have ended."""
@@ -156,7 +169,7 @@ class Stretches:
 
     def needed_from(self) -> float:
         """The start of the present stretch, or the present time."""
-        begins = [start for start, _ in self._found]
+        begins = [part.start for part in self._found]
         current = self._frames if self._start is None else self._start
         return max(min([*begins, current / 100]) - AROUND, 0.0)
 
@@ -173,16 +186,16 @@ class Turns:
     def complete(self, clock: float) -> list[Part]:
         """The turns that end at or before this time, up to the first that does not."""
         parts = []
-        while self._parts and self._parts[0][1] <= clock + 1e-6:
+        while self._parts and self._parts[0].end <= clock + 1e-6:
             parts.append(self._parts.pop(0))
         return parts
 
     def rest(self, clock: float) -> list[Part]:
         """The turns that begin before the end."""
-        parts = [(start, min(end, clock)) for start, end in self._parts if start < clock]
+        parts = [part._replace(end=min(part.end, clock)) for part in self._parts if part.start < clock]
         self._parts = []
         return parts
 
     def needed_from(self) -> float:
         """The start of the next turn."""
-        return min((start for start, _ in self._parts), default=math.inf)
+        return min((part.start for part in self._parts), default=math.inf)

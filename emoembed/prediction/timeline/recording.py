@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,18 @@ import numpy as np
 from emoembed.errors import InputError
 from emoembed.features import frames, sound_files
 from emoembed.features.audio import read_audio
-from emoembed.features.media_files import File, tracks_of
+from emoembed.features.media_files import File, openable, tracks_of
 from emoembed.features.sound_files import SAMPLING_RATE
 from emoembed.features.video import FACES
 from emoembed.prediction.timeline.cutting import Part
 from emoembed.prediction.timeline.result import WindowResult
-from emoembed.prediction.timeline.stream import Stream
+from emoembed.prediction.timeline.stream import BATCH_SIZE, LONGEST_JUMP, Stream
 from emoembed.reading import inputs
 
-BATCH_SIZE = 16
-"""Windows per batch."""
+FORGET_EVERY = 30.0
+"""Seconds of a recording after which what is complete is answered, and the sound and frames before it are forgotten."""
+Progress = Callable[[float], None]
+"""Receives the seconds of a recording that were read. It may raise an error to stop."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,9 @@ def open_recording(source: Any, modalities: tuple[str, ...]) -> Recording:
         InputError: the source has another form, or no track that the model reads.
     """
     if isinstance(source, Mapping) and set(source) <= {"audio", "video"} and source:
+        unread = [name for name in source if name not in modalities]
+        if unread or not any(part is not None for part in source.values()):
+            raise InputError(f"give audio, video or both, which this model reads; given {', '.join(source)}")
         parts = {name: open_recording(part, (name,)) for name, part in source.items() if part is not None}
         lengths = [part.seconds for part in parts.values() if part.seconds]
         sound = parts["audio"].sound if "audio" in parts else None
@@ -57,13 +63,14 @@ def open_recording(source: Any, modalities: tuple[str, ...]) -> Recording:
         raise InputError(f"a film is a file; given {type(source).__name__}")
     array, rate = inputs.sound_of(source)
     samples = read_audio(array, rate)
-    return Recording(iter([samples]), None, len(samples) / SAMPLING_RATE)
+    pieces = (samples[i : i + SAMPLING_RATE] for i in range(0, len(samples), SAMPLING_RATE))
+    return Recording(pieces, None, len(samples) / SAMPLING_RATE)
 
 
 def _open_file(source: File, modalities: tuple[str, ...]) -> Recording:
     if not isinstance(source, str | Path | bytes | bytearray):
-        source.seek(0)
-        source = source.read()  # two decoders cannot share one open file
+        opened = openable(source, "media")
+        source = Path(opened).read_bytes() if isinstance(opened, str) else opened.read()  # each decoder needs its own
     tracks = tracks_of(source)
     wanted = {"audio": tracks.sound and "audio" in modalities, "video": tracks.film and "video" in modalities}
     if not any(wanted.values()):
@@ -72,19 +79,30 @@ def _open_file(source: File, modalities: tuple[str, ...]) -> Recording:
     sound = sound_files.blocks(source) if wanted["audio"] else None
     rate = FACES.rate or 10.0
     film = frames.frames_of(source, rate, None, None)[2] if wanted["video"] else None
+    if sound is not None and film is not None and tracks.film_later < 0:
+        silence = np.zeros(round(-tracks.film_later * SAMPLING_RATE), np.float32)
+        sound = chain([silence], sound)
+    elif sound is not None and film is not None and tracks.film_later > 0:
+        film = ((time + tracks.film_later, grey) for time, grey in film)
     return Recording(sound, film, tracks.seconds)
 
 
-def answer_recording(stream: Stream, recording: Recording, *, progress: bool = False) -> Iterator[WindowResult]:
+def answer_recording(
+    stream: Stream, recording: Recording, *, progress: bool | Progress = False
+) -> Iterator[WindowResult]:
     """Yield the results of the windows in the order of time, computed in batches."""
     waiting: list[Part] = []
-    with _bar(recording.seconds, progress) as bar:
+    answered_at = 0.0
+    with _bar(recording.seconds, progress is True) as bar:
         for _ in _play(stream, recording):
+            bar.total = max(bar.total, stream.clock) if bar.total else None  # a file may state too short a length
             bar.update(stream.clock - bar.n)
+            if callable(progress):
+                progress(stream.clock)
             waiting += stream.complete()
-            if len(waiting) >= BATCH_SIZE:
+            if len(waiting) >= BATCH_SIZE or stream.clock >= answered_at + FORGET_EVERY:
                 yield from stream.answer(waiting)
-                waiting = []
+                waiting, answered_at = [], stream.clock
         yield from stream.answer([*waiting, *stream.remaining()])
 
 
@@ -104,6 +122,8 @@ def _play(stream: Stream, recording: Recording) -> Iterator[None]:
             frame = next(film, None)
             if frame is None:
                 film = None
+                continue
+            if frame[0] > stream.clock + LONGEST_JUMP:  # a wrong time stamp
                 continue
             stream.add_frame(*frame)
             seen = frame[0]

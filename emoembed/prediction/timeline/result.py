@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 DRAWN_LABELS = 8
 """Lines per panel of a picture: the labels with the highest mean scores."""
+DRAWN_FACES = 12
+"""Panels of a picture of several faces: those with the most windows."""
 TOGETHER = "together"
 """Name of the scores of all modalities together."""
 
@@ -120,16 +122,17 @@ class Timeline(list[WindowResult]):
         import pandas as pd
 
         columns = ["start", "end", "face", "text", "label", "confidence", "notes", "absent"]
-        shown = {label: f"score_{label}" if label in columns else label for label in self.labels}
+        labels, modalities = self.labels, self.modalities
+        shown = {label: f"score_{label}" if label in columns else label for label in labels}
         rows = []
         for window in self:
             row: dict[str, Any] = {name: getattr(window, name) for name in columns[:6]}
             row["notes"] = "; ".join(map(str, window.notes))
             row["absent"] = "; ".join(f"{name}: {reason}" for name, reason in window.absent.items())
             row |= {column: window.scores.get(label, np.nan) for label, column in shown.items()}
-            for name in self.modalities:
+            for name in modalities:
                 scores = window.modalities[name].scores if name in window.modalities else {}
-                row |= {f"{name}_{label}": scores.get(label, np.nan) for label in self.labels}
+                row |= {f"{name}_{label}": scores.get(label, np.nan) for label in labels}
             rows.append(row)
         table = pd.DataFrame(rows, columns=None if rows else columns)
         empty = [name for name in ("face", "text") if table[name].isna().all()]
@@ -216,7 +219,7 @@ class Timeline(list[WindowResult]):
             raise InputError("no window has scores, so there is nothing to draw")
         means = score_matrix(scored, self.labels).mean(axis=0)
         labels = [self.labels[i] for i in sorted(np.argsort(-means, kind="stable")[:DRAWN_LABELS])]
-        faces = list(self._by_face())
+        faces = sorted(sorted(self._by_face(), key=len, reverse=True)[:DRAWN_FACES], key=lambda part: part[0].face or 0)
         panels = [_panel(windows, labels, TOGETHER, _face_name(windows, len(faces))) for windows in faces]
         if len(faces) == 1 and len(self.modalities) > 1:
             panels += [_panel(faces[0], labels, name, f"{name} alone") for name in self.modalities]
@@ -257,7 +260,7 @@ def _spans(windows: Sequence[WindowResult]) -> list[tuple[float, float]]:
     for i, window in enumerate(windows):
         start = window.start if i == 0 else max(window.start, (middles[i - 1] + middles[i]) / 2)
         end = window.end if i == len(windows) - 1 else min(window.end, (middles[i] + middles[i + 1]) / 2)
-        spans.append((start, end))
+        spans.append((start, max(start, end)))  # a turn may lie inside another
     return spans
 
 

@@ -16,7 +16,7 @@ from emoembed.features import frames as frame_reader
 from emoembed.features import video
 from emoembed.features.audio import checked_array
 from emoembed.features.feature_set import Features
-from emoembed.features.sound_files import SAMPLING_RATE
+from emoembed.features.sound_files import SAMPLING_RATE, Mixer
 from emoembed.model.model import EmotionModel
 from emoembed.prediction import process
 from emoembed.prediction.answer import answer_items
@@ -30,6 +30,12 @@ from emoembed.reading.turns import Turn
 LATE = 1.0
 """Seconds that sound may lag behind frames, or frames behind sound, before a part is answered without the rest."""
 NO_FACE = "no face in this part"
+BATCH_SIZE = 16
+"""Parts that are computed together."""
+MOST_FRAMES = 3600
+"""Frames that are kept: those of the longest turn, and more."""
+LONGEST_JUMP = 300.0
+"""Seconds by which a frame may come after everything before it. A larger jump is an error of its time stamp."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,8 @@ class Stream:
         self._finder = video.FaceFinder("the stream", every=settings.every_face)
         self._slot = -1
         self._waiting: list[Part] = []
+        self._mixer = Mixer()
+        self._finished = False
         self._rate: int | None = None
         self._resampler: Any = None
 
@@ -111,26 +119,32 @@ class Stream:
         """Add sound, a frame, or both. Returns the results of the parts that they complete.
 
         Args:
-            audio: the next samples, `(samples,)` or `(samples, channels)`, of any length.
+            audio: the next samples, `(samples,)` or `(samples, channels)`, of any length: float in -1..1 or int16.
             sampling_rate: samples per second of `audio`. It must stay the same.
             frame: the next frame, RGB `(height, width, 3)` or grey `(height, width)`, uint8 or float 0..1. At most ten
                 frames a second are looked at.
-            time: the time of the frame in seconds, not before the frame before it.
+            time: the time of the frame, in seconds since the stream began, not before the frame before it.
 
         Raises:
-            InputError: the samples or the frame have a wrong shape or type, the sampling rate changes, or the frame has
-                no time or an earlier time than the one before it.
+            InputError: the samples or the frame have a wrong shape or type, the sampling rate changes, the frame has no
+                time, an earlier time than the one before it or one far ahead, or the stream is finished.
         """
-        if audio is not None:
-            self.add_sound(self._resampled(np.asarray(audio), sampling_rate))
+        if self._finished:
+            raise InputError("the stream is finished; start a new one with model.stream(...)")
         if frame is not None:
             self._check_time(time)
             _check_frame(frame)
+        if audio is not None and len(audio):
+            self.add_sound(self._resampled(np.asarray(audio), sampling_rate))
+        if frame is not None:
             self.add_frame(float(time or 0.0), frame_reader.grey(frame))
         return self.answer(self.complete())
 
     def finish(self) -> list[WindowResult]:
         """The results of what remains when the stream ends."""
+        if self._finished:
+            return []
+        self._finished = True
         if self._resampler is not None:
             rest = self._resampler.resample_chunk(np.zeros(0, np.float32), last=True)
             self.add_sound(np.asarray(rest, np.float32))
@@ -154,6 +168,7 @@ class Stream:
                 face = self._finder.find(grey, time)
                 found = {} if face is None else {0: face}
             self._faces.append((time, {number: face[0] for number, face in found.items()}))
+            del self._faces[:-MOST_FRAMES]
 
     @property
     def clock(self) -> float:
@@ -171,8 +186,8 @@ class Stream:
             return []
         self._waiting += self.cutter.complete(max(clocks))
         ready = max(min(clocks), max(clocks) - LATE)
-        parts = [part for part in self._waiting if part[1] <= ready + 1e-6]
-        self._waiting = [part for part in self._waiting if part[1] > ready + 1e-6]
+        parts = [part for part in self._waiting if part.end <= ready + 1e-6]
+        self._waiting = [part for part in self._waiting if part.end > ready + 1e-6]
         return parts
 
     def remaining(self) -> list[Part]:
@@ -183,8 +198,14 @@ class Stream:
 
     @torch.inference_mode()
     def answer(self, parts: Sequence[Part]) -> list[WindowResult]:
-        """Answer parts as one batch, and forget what no later part needs."""
+        """Answer parts in batches, and forget what no later part needs."""
         process.require_no_fork()
+        batches = [parts[i : i + BATCH_SIZE] for i in range(0, len(parts), BATCH_SIZE)]
+        results = [result for batch in batches for result in self._answer_batch(batch)]
+        self._forget()
+        return results
+
+    def _answer_batch(self, parts: Sequence[Part]) -> list[WindowResult]:
         places: list[tuple[Part, int | None, str | None]] = []
         items: list[Item] = []
         for part in parts:
@@ -198,17 +219,16 @@ class Stream:
                 items.append(self._without_face(item) if track is None else item)
         asked = self.settings
         results = answer_items(self.model, items, asked.labels, multi_label=asked.multi_label, risk=asked.risk)
-        self._forget()
         return [
             _window_result(result, part, number or None, text)
             for result, (part, number, text) in zip(results, places, strict=True)
         ]
 
     def _text(self, part: Part) -> str | None:
-        """What is said in a part: the texts of the turns whose middle is in it."""
-        if "text" not in self.model.modalities:
-            return None
-        start, end = part
+        """What is said in a part: its own text, or the texts of the turns whose middle is in it."""
+        if "text" not in self.model.modalities or part.text is not None:
+            return part.text if "text" in self.model.modalities else None
+        start, end = part.start, part.end
         texts = [
             turn.text
             for turn in self.settings.turns
@@ -217,12 +237,12 @@ class Stream:
         return " ".join(texts) or None
 
     def _sound_of(self, part: Part) -> tuple[np.ndarray, int] | None:
-        samples = self._sound.between(*part)
+        samples = self._sound.between(part.start, part.end)
         return (samples, SAMPLING_RATE) if len(samples) else None
 
     def _faces_of(self, part: Part) -> dict[int, Features]:
         """The faces of a part by number, as features `(time, 48 * 48)`."""
-        start, end = part
+        start, end = part.start, part.end
         seen: dict[int, list[np.ndarray]] = {}
         for time, faces in self._faces:
             for number, pixels in faces.items() if start - 1e-6 <= time < end else ():
@@ -236,7 +256,7 @@ class Stream:
         return Item(item.readings, {**item.absent, "video": NO_FACE})
 
     def _forget(self) -> None:
-        needed = min([self.cutter.needed_from(), *(start for start, _ in self._waiting)])
+        needed = min([self.cutter.needed_from(), *(part.start for part in self._waiting)])
         self._sound.forget(needed)
         self._faces = [(time, faces) for time, faces in self._faces if time >= needed - 1e-6]
 
@@ -253,7 +273,7 @@ class Stream:
                 self._resampler = soxr.ResampleStream(rate, SAMPLING_RATE, 1, dtype="float32")
         if rate != self._rate:
             raise InputError(f"the sampling rate of a stream must stay {self._rate} Hz; given {rate}")
-        mono = samples if samples.ndim == 1 else samples.mean(axis=1)
+        mono = samples if samples.ndim == 1 else self._mixer.mono(samples.T)
         return mono if self._resampler is None else np.asarray(self._resampler.resample_chunk(mono), np.float32)
 
     def _check_time(self, time: float | None) -> None:
@@ -262,6 +282,11 @@ class Stream:
             raise InputError(f"a frame needs its time in seconds, at least 0; given {time!r:.40}")
         if self._frame_clock is not None and float(time) < self._frame_clock:
             raise InputError(f"frames come in the order of time; given {time:g} s after {self._frame_clock:g} s")
+        if float(time) > self.clock + LONGEST_JUMP:
+            raise InputError(
+                f"times count from the beginning of the stream, now at {self.clock:g} s; given {time:g} s, more than "
+                f"{LONGEST_JUMP:g} s ahead"
+            )
 
 
 def _check_frame(frame: Any) -> None:
@@ -274,4 +299,4 @@ def _check_frame(frame: Any) -> None:
 
 def _window_result(result: Result, part: Part, face: int | None, text: str | None) -> WindowResult:
     values = {field.name: getattr(result, field.name) for field in fields(Result)}
-    return WindowResult(**values, start=part[0], end=part[1], face=face, text=text)
+    return WindowResult(**values, start=part.start, end=part.end, face=face, text=text)
