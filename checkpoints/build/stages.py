@@ -85,7 +85,7 @@ def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> Em
     """Train the adapters of the sentence encoder on all text corpora. GoEmotions dev calibrates."""
     assert untrained.phrases is not None
     rows, valid = text_rows(data, untrained.phrases)
-    modality = untrained.config.modalities["text"]
+    modality = untrained.config.modalities["text"].with_settings(strength=1.0)  # while they train
     strength = recipes.TEXT_STRENGTH
     return trained("text", modality, rows, valid, untrained, seed, work, strength=strength, kind="texts")
 

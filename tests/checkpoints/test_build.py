@@ -15,6 +15,7 @@ from emoembed.model.expectation import HeldOut
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import join
 from emoembed.training import recipes
+from emoembed.training.build import set_adapter_strength
 
 
 @pytest.fixture
@@ -51,6 +52,17 @@ def assembled(trained, text_model, tmp_path):
 
 def test_what_choices_were_made_on_and_what_is_asked_by_name_is_not_trained_on():
     assert not {*texts.TESTED, "iemocap_text", "emovo"} & {*stages.TEXT_CORPORA, *stages.AUDIO_CORPORA}
+
+
+def test_adapters_train_at_full_strength_though_the_trunk_was_kept(text_model, rows, monkeypatch, tmp_path):
+    monkeypatch.setattr(stages, "text_rows", lambda *_: (rows("train"), rows()))
+    training = recipes.training
+    monkeypatch.setattr(recipes, "training", lambda kind, seed: training(kind, seed, epochs=1))
+    kept_trunk = set_adapter_strength(text_model, 0.0)
+    part = stages.train_text(tmp_path, kept_trunk, 0, tmp_path)
+    adapters = part.modality("text").encoder.adapters
+    assert adapters.strength == recipes.TEXT_STRENGTH
+    assert any(bool(weight.any()) for weight in adapters.up.values())
 
 
 def test_the_rows_of_voted_images_have_shares_of_votes_as_targets():

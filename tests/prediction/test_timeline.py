@@ -171,7 +171,7 @@ def test_frames_come_in_order(recognizer):
         ({"window": "4"}, "window must be a number"),
         ({"hop": 0}, "hop must be a number"),
         ({"segments": "words"}, "'windows', 'speech' or 'turns'"),
-        ({"segments": "turns"}, "needs a transcript whose turns have a start and an end; 0 of 0 do"),
+        ({"segments": "turns"}, "needs a transcript whose turns have a start and a later end; 0 of 0 do"),
         ({"every_face": 1}, "every_face must be True or False"),
     ],
 )
