@@ -160,6 +160,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("build/outside"), help="folder for the report")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     parsed = parser.parse_args()
+    unknown = sorted(set(parsed.parts.split(",")) - set(PARTS))
+    if unknown:
+        parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
     torch.set_num_threads(parsed.threads)
     base = emoembed.load(parsed.base).model
     report = Report("Corpora that nothing was trained on", {"split": parsed.split})
@@ -175,7 +178,7 @@ def main() -> None:
         tables["Speech in a language that nothing was trained on"] = lambda: speech(base, parsed.data, parsed.split)
     if "left-out" in parsed.parts.split(","):
         tables["Speech corpora, each left out of training"] = lambda: left_out(base, parsed.data, parsed.seeds)
-    if "channels" in parsed.parts.split(","):
+    if "channels" in parsed.parts.split(",") and parsed.split == "test":
         tables["RAVDESS's test actors through other channels"] = lambda: channels(parsed.base, parsed.data)
     if "faces" in parsed.parts.split(","):
         tables["Faces"] = lambda: faces(base, parsed.data, parsed.split)

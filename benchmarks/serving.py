@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import random
 import re
 import socket
@@ -20,6 +21,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,7 +69,10 @@ def service() -> Iterator[tuple[int, int]]:
         yield port, process.pid
     finally:
         process.terminate()
-        process.wait(60)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
 
 
 def send(port: int, method: str, path: str, body: bytes | None) -> tuple[int, float]:
@@ -94,7 +99,7 @@ def load(port: int, clients: int, seconds: float) -> dict[str, float]:
             body = json.dumps({"text": SENTENCES[count % len(SENTENCES)], "labels": LABELS}).encode()
             status, taken = send(port, "POST", "/predict", body)
             if status != 200:
-                raise SystemExit(f"status {status}")
+                raise ValueError(f"status {status}")
             times.append(taken)
             count += 1
 
@@ -112,6 +117,7 @@ def mixed(port: int, process: int, minutes: float) -> dict[str, float]:
     before = memory(process)
     stop = time.monotonic() + 60 * minutes
     statuses: Counter[int] = Counter()
+    counting = threading.Lock()
 
     def work(client: int) -> None:
         generator = random.Random(client)
@@ -119,7 +125,12 @@ def mixed(port: int, process: int, minutes: float) -> dict[str, float]:
             good = generator.random() < 0.7
             text = [generator.choice(SENTENCES)] * generator.randint(1, 8)
             body = json.dumps({"text": text, "labels": LABELS}).encode() if good else generator.choice(BAD)
-            statuses[send(port, "POST", "/predict", body)[0]] += 1
+            try:
+                status = send(port, "POST", "/predict", body)[0]
+            except OSError:  # no answer at all
+                status = 599
+            with counting:
+                statuses[status] += 1
 
     in_parallel(work, 8)
     return {
@@ -133,12 +144,10 @@ def mixed(port: int, process: int, minutes: float) -> dict[str, float]:
 
 
 def in_parallel(work: Callable[[int], None], clients: int) -> None:
-    """Run `work(client)` in a thread for each client."""
-    threads = [threading.Thread(target=work, args=(client,)) for client in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    """Run `work(client)` in a thread for each client. An error of a thread is raised here."""
+    with ThreadPoolExecutor(clients) as threads:
+        for future in [threads.submit(work, client) for client in range(clients)]:
+            future.result()
 
 
 def memory(process: int) -> float:
@@ -171,15 +180,14 @@ def main() -> None:
     rows = {"predict in a loop": in_process(parsed.seconds)}
     with service() as (port, process):
         for clients in (1, 8, 32):
-            rows[f"{clients} clients"] = load(port, clients, parsed.seconds)
+            rows[f"{clients} clients"] = {**load(port, clients, parsed.seconds), "memory MB": memory(process)}
             print(clients, rows[f"{clients} clients"], flush=True)
-        rows["8 clients"]["memory MB"] = memory(process)
         long = mixed(port, process, parsed.minutes)
     tables = {
         "One sentence a request": pd.DataFrame(rows).T.rename_axis("clients"),
         "Mixed load of eight clients": pd.DataFrame({"mixed": long}).T.rename_axis("load"),
     }
-    report = Report("The web service", {"cores": "two"}, tables)
+    report = Report("The web service", {"cores": str(len(os.sched_getaffinity(0)))}, tables)
     print(report.markdown())
     if parsed.output:
         write(report, parsed.output)
