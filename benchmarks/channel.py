@@ -1,6 +1,6 @@
 """Measure how a microphone, a line or a room changes the answers. The changes to the recordings change no emotion.
 
-    python benchmarks/channel.py --data DIR [--model base] [--output docs/channel]
+    python benchmarks/channel.py --data DIR [--model base] [--output DIR]
 
 Each clip of RAVDESS actors 21-24 is predicted unchanged and in thirteen variants. For each variant the table has the
 share of clips with the same answer as the unchanged clip (95 % interval over the actors), and the UAR.
@@ -22,7 +22,7 @@ from emoembed.evaluation.report import Report, write
 from emoembed.features.audio import SAMPLING_RATE, read_audio
 from emoembed.metrics import uar
 
-COMMAND = "`python benchmarks/channel.py --data DIR --output docs/channel`"
+COMMAND = "`python benchmarks/channel.py --data DIR --output DIR`"
 Change = Callable[[np.ndarray, np.random.Generator], tuple[np.ndarray, int]]
 
 
