@@ -36,6 +36,7 @@ from stages import (
 from texts import feelings
 
 from emoembed.model import checkpoint, checkpoint_files
+from emoembed.model.config import MODALITIES
 from emoembed.model.model import EmotionModel
 from emoembed.reading.cache import cache_folder
 from emoembed.training.build import set_adapter_strength
@@ -103,6 +104,7 @@ def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
             continue
         parts[name] = kept(old, name, untrained, feelings(parsed.data))
         print(f"{name}: points of labels agree, mean cosine {agreement(old, parts[name], name):.3f}", flush=True)
+    parts = {name: parts[name] for name in MODALITIES if name in parts}
     if "base" in stage_names:
         model = calibrated(parsed.data, base_of(parts, untrained), parsed.reports)
         write(model, parsed.output / "base", checkpoint.read_word_table(words))
