@@ -160,7 +160,7 @@ def memory(process: int) -> float:
 def in_process(seconds: float) -> dict[str, float]:
     """`predict` called in a loop, without a service."""
     model = emoembed.load("base")
-    times = []
+    times: list[float] = []
     stop = time.monotonic() + seconds
     while time.monotonic() < stop:
         begin = time.perf_counter()

@@ -178,7 +178,7 @@ def _sample_faces(model: EmotionModel, rows: EmotionData, seed: int) -> dict[str
 
 def _labels_with_rows(rows: EmotionData) -> tuple[str, ...]:
     """The labels that at least one row has."""
-    has_rows = rows.has.any(axis=0).tolist()
+    has_rows = [bool(column.any()) for column in rows.has.T]
     return tuple(label for label, has_row in zip(rows.labels, has_rows, strict=True) if has_row)
 
 
