@@ -111,7 +111,7 @@ def test_plots_are_written_whole(text_model, tmp_path):
     plots.save(plots.label_map(places, "text"), tmp_path / "labels.png")
     judged = {"seen": (np.array([0.1, 0.9]), np.array([0, 1]))}
     plots.save(plots.reliability(judged), tmp_path / "reliability.png")
-    plots.unseen(judged, ([0.1, 0.9], [0.6, 0.8]), ([0, 1], [0.2, 0.3]), tmp_path / "unseen.png")
+    plots.save(plots.unseen(judged, ([0.1, 0.9], [0.6, 0.8]), ([0, 1], [0.2, 0.3])), tmp_path / "unseen.png")
     names = ["labels.png", "reliability.png", "unseen.png"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
