@@ -71,10 +71,7 @@ def options_of(given: Mapping[str, Any]) -> Options:
         TypeError: an option does not exist.
         InputError: an option has a wrong value.
     """
-    unknown_names = [name for name in given if name not in PredictOptions.__annotations__]
-    if unknown_names:
-        names = ", ".join(PredictOptions.__annotations__)
-        raise TypeError(f"predict() got an unexpected keyword argument {unknown_names[0]!r}; its options are {names}")
+    _refuse_unknown("predict", given, PredictOptions.__annotations__)
     options = Options(**given)
     if not isinstance(options.multi_label, bool | np.bool_):
         raise InputError(f"multi_label must be True or False; given {options.multi_label!r:.40}")
@@ -102,10 +99,7 @@ def timeline_options_of(given: Mapping[str, Any]) -> tuple[Options, bool, bool |
         TypeError: an option does not exist.
         InputError: an option has a wrong value.
     """
-    unknown_names = [name for name in given if name not in TimelineOptions.__annotations__]
-    if unknown_names:
-        names = ", ".join(TimelineOptions.__annotations__)
-        raise TypeError(f"timeline() got an unexpected keyword argument {unknown_names[0]!r}; its options are {names}")
+    _refuse_unknown("timeline", given, TimelineOptions.__annotations__)
     flags = {name: given.get(name, False) for name in ("every_face", "progress")}
     for name, value in flags.items():
         if not isinstance(value, bool | np.bool_) and not (name == "progress" and callable(value)):
@@ -113,6 +107,15 @@ def timeline_options_of(given: Mapping[str, Any]) -> tuple[Options, bool, bool |
     options = options_of({name: value for name, value in given.items() if name not in flags})
     progress = flags["progress"]
     return options, bool(flags["every_face"]), progress if callable(progress) else bool(progress)
+
+
+def _refuse_unknown(call: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Raise TypeError if a call has an option that does not exist."""
+    unknown_names = [name for name in given if name not in known]
+    if unknown_names:
+        raise TypeError(
+            f"{call}() got an unexpected keyword argument {unknown_names[0]!r}; its options are {', '.join(known)}"
+        )
 
 
 def check_errors(errors: str) -> None:
