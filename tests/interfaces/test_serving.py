@@ -15,7 +15,7 @@ from starlette.websockets import WebSocketDisconnect
 from emoembed.errors import CheckpointError
 from emoembed.interfaces.serving.app import create_app
 from emoembed.interfaces.serving.batching import Worker
-from emoembed.interfaces.serving.limits import Limits
+from emoembed.interfaces.serving.limits import LimitedBody, Limits
 from emoembed.prediction.recognizer import Recognizer
 
 LABELS = ["joy", "anger", "awe"]
@@ -306,3 +306,18 @@ def test_samples_of_silence_are_no_error(client):
         socket.send_text(json.dumps({"labels": LABELS, "sampling_rate": RATE, "window": 1.0, "hop": 1.0}))
         socket.send_bytes(np.zeros(RATE, "<i2").tobytes())
         assert socket.receive_json()["results"][0]["label"] is None
+
+
+def test_a_full_service_refuses_an_upload_before_reading_it():
+    sent = []
+
+    async def receive():
+        raise AssertionError("the body was read")
+
+    async def send(message):
+        sent.append(message)
+
+    limited = LimitedBody(None, most=1000, most_json=1000, is_full=lambda: True)
+    asyncio.run(limited({"type": "http", "method": "POST", "headers": []}, receive, send))
+    assert sent[0]["status"] == 429
+    assert json.loads(sent[1]["body"])["error"] == "too-many-requests"

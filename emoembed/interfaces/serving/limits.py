@@ -1,7 +1,8 @@
-"""The limits of the web service, and a check of the size of requests that counts bytes as they arrive."""
+"""The limits of the web service, and a check of requests before and while their bodies arrive."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -48,23 +49,31 @@ class TooLarge(Exception):
 class LimitedBody:
     """ASGI middleware: a request whose body is too large gets 413, whatever length it declares.
 
+    While the service is full, a request gets 429 before its body is read.
+
     Args:
         app: the application.
         most: bytes of a request.
         most_json: bytes of a request that is not a form.
+        is_full: whether as many requests are in work as the service accepts.
     """
 
-    def __init__(self, app: App, most: int, most_json: int) -> None:
-        self.app, self.most, self.most_json = app, most, most_json
+    def __init__(self, app: App, most: int, most_json: int, is_full: Callable[[], bool]) -> None:
+        self.app, self.most, self.most_json, self.is_full = app, most, most_json, is_full
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Count the bytes of the body. An answer that has begun is not replaced."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if scope["method"] == "POST" and self.is_full():
+            await _refuse(send, 429, "too-many-requests", "the service is full; try again later")
+            return
         count, begun, refused = 0, False, False
         headers = dict(scope["headers"])
         most = self.most if headers.get(b"content-type", b"").startswith(b"multipart/") else self.most_json
+
+        too_large = f"this request holds at most {most / 1e6:g} MB"
 
         async def counted() -> Message:
             nonlocal count, refused
@@ -84,17 +93,20 @@ class LimitedBody:
 
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > most:
-            await self._refuse(send, most)
+            await _refuse(send, 413, "too-large", too_large)
             return
         try:
             await self.app(scope, counted, noted)
         except TooLarge:
             refused = True
         if refused and not begun:
-            await self._refuse(send, most)
+            await _refuse(send, 413, "too-large", too_large)
 
-    async def _refuse(self, send: Send, most: int) -> None:
-        text = f'{{"error": "too-large", "message": "this request holds at most {most / 1e6:g} MB"}}'.encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(text)).encode())]
-        await send({"type": "http.response.start", "status": 413, "headers": [*headers, (b"connection", b"close")]})
-        await send({"type": "http.response.body", "body": text})
+
+async def _refuse(send: Send, status: int, code: str, message: str) -> None:
+    """Answer a request whose body is not read to its end."""
+    content = json.dumps({"error": code, "message": message}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    headers += [(b"connection", b"close"), *([(b"retry-after", b"2")] if status == 429 else [])]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})

@@ -1,0 +1,100 @@
+"""Live sound over a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
+
+from emoembed.errors import EmoembedError, InputError
+from emoembed.interfaces.serving.service import Refused, Service
+
+MOST_BYTES = 2_000_000
+"""Bytes of a message of a live stream."""
+
+
+def add_stream(app: FastAPI, service: Service) -> None:
+    """Add `/stream` to the application."""
+
+    @app.websocket("/stream")
+    async def stream(socket: WebSocket) -> None:
+        """Live sound: a JSON message with labels, sampling_rate, window and hop; then 16-bit samples; then `end`."""
+        await socket.accept()
+        if service.open_streams >= service.limits.streams:
+            await socket.close(1013, f"{service.open_streams} streams are open; try again later")
+            return
+        service.open_streams += 1
+        service.streams.set(service.open_streams)
+        try:
+            await _answer_stream(socket, service)
+        except WebSocketDisconnect:
+            return
+        except (EmoembedError, Refused, ValueError, TypeError, RecursionError) as error:
+            await _end_stream(socket, getattr(error, "code", "unusable-input"), str(error), 1008)
+        except Exception as error:
+            await _end_stream(socket, "internal", f"an error of the service: {type(error).__name__}", 1011)
+            raise
+        finally:
+            service.open_streams -= 1
+            service.streams.set(service.open_streams)
+
+
+async def _end_stream(socket: WebSocket, code: str, message: str, status: int) -> None:
+    """Tell the client why the stream ends. The client may have gone."""
+    with suppress(WebSocketDisconnect, RuntimeError):
+        await socket.send_json({"error": code, "message": message})
+        await socket.close(status)
+
+
+async def _answer_stream(socket: WebSocket, service: Service) -> None:
+    worker = service.ready()
+    settings = await _first_message(socket, service)
+    service.check_labels(settings.get("labels"))
+    rate = settings["sampling_rate"]
+    start = partial(worker.recognizer.stream, window=settings.get("window", 4.0), hop=settings.get("hop"))
+    live = await worker.run(partial(start, settings.get("labels")))
+    while True:
+        message = await _next_message(socket, service)
+        if message.get("text") is not None:
+            if message["text"] != "end":
+                raise InputError(f"a text message after the first is 'end'; given {message['text']!r:.40}")
+            results = await worker.run(live.finish)
+            await socket.send_json({"results": [result.to_dict() for result in results], "end": True})
+            await socket.close()
+            return
+        content = message.get("bytes") or b""
+        if len(content) > MOST_BYTES:
+            raise Refused(413, "too-large", f"a message holds at most {MOST_BYTES} bytes; given {len(content)}")
+        if len(content) % 2:
+            raise InputError(f"sound is 16-bit samples, two bytes each; given {len(content)} bytes")
+        samples = np.frombuffer(content, dtype="<i2")
+        results = await worker.run(partial(live.push, samples, rate)) if len(samples) else []
+        if results:
+            await socket.send_json({"results": [result.to_dict() for result in results]})
+
+
+async def _next_message(socket: WebSocket, service: Service) -> Mapping[str, Any]:
+    """The next message of a stream. A client that sends nothing for long loses it."""
+    try:
+        message = await asyncio.wait_for(socket.receive(), service.limits.patience)
+    except TimeoutError:
+        message_text = f"nothing was sent for {service.limits.patience:g} s, so the stream is closed"
+        raise Refused(408, "timeout", message_text) from None
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect
+    return message
+
+
+async def _first_message(socket: WebSocket, service: Service) -> Mapping[str, Any]:
+    """The settings of a stream."""
+    known = {"labels", "sampling_rate", "window", "hop"}
+    settings = json.loads((await _next_message(socket, service)).get("text") or "null")
+    if not isinstance(settings, Mapping) or set(settings) - known or "sampling_rate" not in settings:
+        raise InputError(f"the first message is JSON with sampling_rate and any of {', '.join(sorted(known))}")
+    return settings
