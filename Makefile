@@ -10,7 +10,7 @@ DATA ?= $(EMOEMBED_DATA)
 
 .PHONY: demo test lint site checkpoint report report-full report-dialogue report-transfer benchmark named-data clean
 
-demo: $(VENV)/demo
+demo: $(VENV)/examples
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/test
@@ -53,7 +53,7 @@ $(VENV)/torch:
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
 	touch $@
 
-$(VENV)/demo $(VENV)/test $(VENV)/lint $(VENV)/site $(VENV)/build: $(VENV)/%: $(VENV)/torch setup.cfg constraints.txt
+$(VENV)/examples $(VENV)/test $(VENV)/lint $(VENV)/site $(VENV)/build: $(VENV)/%: $(VENV)/torch setup.cfg constraints.txt
 	$(PIP) -e ".[$*]"
 	touch $@
 

@@ -15,6 +15,7 @@ import typer
 from emoembed import __version__
 from emoembed.interfaces.adapt import Adapt
 from emoembed.interfaces.attune import Attune
+from emoembed.interfaces.demo.command import Demo
 from emoembed.interfaces.evaluate import Evaluate
 from emoembed.interfaces.extract import Extract
 from emoembed.interfaces.info import Info, Labels
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command("predict", cls=PredictCommand, rich_help_panel=USE)(as_command(Predict))
 app.command("timeline", rich_help_panel=USE)(as_command(Timeline))
+app.command("demo", rich_help_panel=USE)(as_command(Demo))
 app.command("serve", rich_help_panel=USE)(as_command(Serve))
 pretrain = typer.Typer(help="Pre-train a part of a model without labels.")
 pretrain.command("dialogue")(as_command(PretrainDialogue))

@@ -1,0 +1,1 @@
+"""The demonstration page: `emoembed demo`."""

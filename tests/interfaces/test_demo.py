@@ -1,0 +1,128 @@
+"""The demonstration page, tried in a real browser."""
+
+import shutil
+import socket
+
+import pytest
+import soundfile
+
+pytest.importorskip("gradio", reason="the page needs the extra demo")
+
+import emoembed
+from emoembed.errors import InputError
+from emoembed.features.media_files import Tracks
+from emoembed.interfaces.demo import page as demo
+
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    return emoembed.load("base")
+
+
+def test_names_are_read_from_lines_and_commas():
+    assert demo.names_in("joy, awe\n\nrelief,joy") == ["joy", "awe", "relief"]
+
+
+def test_a_form_with_nothing_in_it_is_refused(recognizer):
+    with pytest.raises(InputError, match="nothing was given"):
+        demo.answer(recognizer, "  ", None, None, None, "joy")
+
+
+@pytest.mark.parametrize("has_sound", [True, False])
+def test_a_film_is_seen_and_heard(recognizer, monkeypatch, has_sound):
+    given = {}
+    monkeypatch.setattr(demo, "tracks_of", lambda _: Tracks(has_sound, True, 2.0))
+    monkeypatch.setattr(type(recognizer), "predict", lambda _, **named: given.update(named))
+    demo.answer(recognizer, "", None, None, "film.mp4", "joy")
+    assert given == {**({"audio": "film.mp4"} if has_sound else {}), "video": "film.mp4", "labels": ["joy"]}
+
+
+def test_a_taught_emotion_belongs_to_one_visitor(recognizer):
+    text = "The photographs smell of my grandmother's house."
+    before = recognizer.predict(text, labels=["joy", "saudade"]).scores
+    mine = demo.taught(recognizer, "saudade", f"{text}\nWe sang the songs of our village again.", None)
+    assert mine.predict(text, labels=["joy", "saudade"]).scores["saudade"] > before["saudade"]
+    assert recognizer.predict(text, labels=["joy", "saudade"]).scores == before
+    with pytest.raises(InputError, match="at least one example"):
+        demo.taught(recognizer, "saudade", " \n", None)
+
+
+@pytest.fixture(scope="module")
+def address(recognizer):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    page = demo.create_page(recognizer)
+    demo.launch(page, "127.0.0.1", port, browser=False, quiet=True, wait=False)
+    yield f"http://127.0.0.1:{port}"
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api")
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("no Chromium on this machine (Debian: apt install chromium)")
+    with sync_api.sync_playwright() as engines:
+        chromium = engines.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser, address):
+    visitor = browser.new_page()
+    visitor.goto(address)
+    yield visitor
+    visitor.close()
+
+
+def test_a_visitor_scores_a_text_and_a_sound_file(visit, voice, tmp_path):
+    soundfile.write(tmp_path / "voice.wav", voice(2.0), RATE)
+    visit.locator("#labels textarea").fill("relief, boredom")
+    visit.locator("#text textarea").fill("The scan was clear, I could breathe again.")
+    visit.locator("#sound input[type=file]").set_input_files(tmp_path / "voice.wav")
+    visit.locator("#sound .waveform-container, #sound audio, #sound canvas").first.wait_for(state="attached")
+    visit.locator("#score").click()
+    visit.locator("#chart-2").wait_for(timeout=30_000)
+    assert "relief" in visit.locator("#chart-1").inner_text()
+    assert "Voice alone (weight" in visit.locator("#chart-2").inner_text()
+    assert "relief" in visit.locator("#answer").inner_text()
+
+
+def test_a_broken_file_is_named_without_the_folders_of_the_server(visit, tmp_path):
+    (tmp_path / "broken.wav").write_bytes(b"not a sound" * 99)
+    visit.get_by_role("tab", name="A long recording").click()
+    visit.locator("#recording input[type=file]").set_input_files(tmp_path / "broken.wav")
+    visit.locator("#recording .file-preview").wait_for()
+    visit.locator("#show").click()
+    said = visit.locator(".toast-body").first.inner_text()
+    assert "broken.wav" in said
+    assert "/" not in said.split("broken.wav")[0]
+
+
+def test_a_mistake_is_said_on_the_page(visit):
+    visit.locator("#score").click()
+    assert "nothing was given" in visit.locator(".toast-body").first.inner_text()
+
+
+def test_a_visitor_sees_the_timeline_of_a_recording(visit, voice, tmp_path):
+    soundfile.write(tmp_path / "long.wav", voice(9.0), RATE)
+    visit.get_by_role("tab", name="A long recording").click()
+    visit.locator("#recording input[type=file]").set_input_files(tmp_path / "long.wav")
+    visit.locator("#recording .file-preview").wait_for()
+    visit.locator("#show").click()
+    visit.locator("#timeline img").wait_for(timeout=30_000)
+    assert "confidence" in visit.locator("#runs").inner_text().lower()
+
+
+def test_a_visitor_teaches_an_emotion(visit):
+    visit.get_by_role("tab", name="Teach an emotion").click()
+    visit.locator("#name textarea, #name input").first.fill("saudade")
+    visit.locator("#examples textarea").fill("I miss the sea.\nThe old songs bring them all back.")
+    visit.locator("#teach").click()
+    visit.get_by_text("is taught").wait_for(timeout=30_000)
+    assert visit.locator("#labels textarea").input_value().endswith(", saudade")
