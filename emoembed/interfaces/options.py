@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import sys
 import traceback
 import warnings
@@ -159,6 +160,7 @@ def _exit_code(command: Command) -> int:
             warnings.showwarning = _print_warning
             if command.quiet:
                 warnings.simplefilter("ignore")
+                logging.getLogger("emoembed").setLevel(logging.ERROR)
             return command.run()
     except (EmoembedError, OSError) as error:
         if command.verbose:

@@ -11,6 +11,7 @@ from emoembed.labels.emotion import Labels
 from emoembed.model import checkpoint_files
 from emoembed.model.device import check_device
 from emoembed.prediction.arguments import PredictOptions
+from emoembed.prediction.licence import tell_licence
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
 
@@ -88,6 +89,14 @@ def predict(
         MissingFileError: a file does not exist, and `errors` is "raise".
         MediaError: the only recording or video of an item holds nothing to work on, such as silence, and `errors` is
             "raise".
+
+    Examples:
+        >>> import emoembed
+        >>> emoembed.predict("The old songs take me back to my childhood.", labels=["joy", "anger", "nostalgia"]).label
+        'nostalgia'
+        >>> results = emoembed.predict(["How dare you lie to me!", "I passed the exam!"], labels=["joy", "anger"])
+        >>> [result.label for result in results]
+        ['anger', 'joy']
     """
     results: Result | list[Result] = _shared_recognizer(model, device).predict(text, audio, video, labels, **options)
     return results
@@ -101,6 +110,14 @@ def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:
     Args:
         name: the name of a checkpoint that ships, a folder, or a hub id.
         device: device to compute on, such as "cuda"; by default the CPU.
+
+    Examples:
+        >>> import emoembed
+        >>> model = emoembed.load("base")
+        >>> "joy" in model.labels
+        True
+        >>> model("I am so happy today!").label
+        'joy'
     """
     recognizer = _shared_recognizer(name, device)
     return Recognizer(deepcopy(recognizer.model), recognizer.folder)
@@ -117,5 +134,6 @@ def _shared_recognizer(name: str | Path, device: str | None) -> Recognizer:
 @lru_cache(maxsize=4)
 def _load(folder: str, device: str, _state: str) -> Recognizer:
     recognizer = Recognizer.from_pretrained(folder)
+    tell_licence(recognizer.model, Path(folder).name)
     recognizer.model.to(device)
     return recognizer
