@@ -1,8 +1,8 @@
 """Build the shipped checkpoints: `python checkpoints/build --data DIR --output checkpoints`.
 
 Each stage saves its weights in the working folder. A stage whose weights exist is skipped, so a stopped build resumes
-where it stopped. The stages: trunk -> words -> text, audio, video -> base; and ravdess-av, which trains speech and
-facial action units jointly.
+where it stopped. The stages: trunk -> words -> text, audio, video -> base; ravdess-av, which trains speech and facial
+action units jointly; and text-permissive, which trains text on data whose licences admit commercial use.
 """
 
 from __future__ import annotations
@@ -17,27 +17,21 @@ from distil import TEACHER
 from keep import agreement, kept
 from stages import (
     AV,
-    TABLE_DIM,
-    TABLE_WORDS,
-    TRUNK_REVISION,
-    VOCABULARY,
+    TEXT_PERMISSIVE,
     base_of,
     build_av,
-    build_trunk,
+    build_permissive,
     calibrated,
-    distil_words,
-    key,
     train_audio,
     train_text,
     train_video,
-    training_texts,
+    trunk_and_words,
     write,
 )
 from texts import feelings
 
 from emoembed.model import checkpoint, checkpoint_files
 from emoembed.model.config import MODALITIES
-from emoembed.model.model import EmotionModel
 from emoembed.reading.cache import cache_folder
 from emoembed.training.build import set_adapter_strength
 
@@ -53,7 +47,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--stages",
-        default=f"text,audio,video,base,{AV}",
+        default=f"text,audio,video,base,{AV},{TEXT_PERMISSIVE}",
         help="stages to build, comma-separated; or: calibration, which only calibrates the existing base again",
     )
     parser.add_argument(
@@ -75,10 +69,14 @@ def main() -> None:
         write(model, base, checkpoint.read_word_table(base / checkpoint_files.WORDS))
         return
     stage_names = parsed.stages.split(",")
-    words = build_base(parsed, stage_names) if set(stage_names) - {AV} else None  # None: the shipped word table
+    others = {AV, TEXT_PERMISSIVE}
+    words = build_base(parsed, stage_names) if set(stage_names) - others else None  # None: the shipped word table
     if AV in stage_names:
         table = checkpoint.read_word_table(words)
         write(build_av(parsed.data, table, parsed.seed, parsed.work, parsed.whisper), parsed.output / AV)
+    if TEXT_PERMISSIVE in stage_names:
+        model, own_words = build_permissive(parsed.data, parsed.teacher, parsed.seed, parsed.work, parsed.reports)
+        write(model, parsed.output / TEXT_PERMISSIVE, checkpoint.read_word_table(own_words))
 
 
 def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
@@ -88,7 +86,7 @@ def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
     if old is not None and "trunk" in keep:
         untrained, words = set_adapter_strength(deepcopy(old), 0.0), parsed.output / "base" / checkpoint_files.WORDS
     else:
-        untrained, words = build_trunk_and_words(parsed)
+        untrained, words = trunk_and_words(parsed.data, parsed.teacher, parsed.work)
     stages = {
         "text": train_text,
         "audio": partial(train_audio, whisper=parsed.whisper),
@@ -109,21 +107,6 @@ def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
         model = calibrated(parsed.data, base_of(parts, untrained), parsed.reports)
         write(model, parsed.output / "base", checkpoint.read_word_table(words))
     return words
-
-
-def build_trunk_and_words(parsed: argparse.Namespace) -> tuple[EmotionModel, Path]:
-    """The distilled sentence encoder with untrained adapters, and the file of its word table."""
-    texts = training_texts(parsed.data)
-    digest = key(checkpoint.VERSION, TRUNK_REVISION, VOCABULARY, TABLE_WORDS, TABLE_DIM, texts)
-    trunk, words = parsed.work / f"trunk-{digest}", parsed.work / f"words-{digest}.bin"
-    if not trunk.is_dir():
-        checkpoint.save(build_trunk(parsed.data, parsed.teacher, parsed.work), trunk)
-    untrained = checkpoint.load(trunk)
-    if not words.is_file():
-        temporary = words.with_suffix(".tmp")
-        checkpoint.write_word_table(distil_words(untrained, texts), temporary)
-        temporary.replace(words)
-    return untrained, words
 
 
 if __name__ == "__main__":

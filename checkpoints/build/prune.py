@@ -54,10 +54,11 @@ def find_minilm() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def prune(folder: Path, texts: Iterable[str], size: int, positions: int = 128) -> EmotionModel:
+def prune(folder: Path, texts: Iterable[str], size: int, positions: int = 128, *, rated: bool = True) -> EmotionModel:
     """A text model whose sentence encoder has `size` tokens: those of the labels, then the most frequent in `texts`.
 
-    All single letters stay, so a word whose token is removed is still spelled by smaller tokens.
+    All single letters stay, so a word whose token is removed is still spelled by smaller tokens. If `rated` is False,
+    texts and labels have no valence, arousal and dominance.
     """
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
@@ -74,7 +75,7 @@ def prune(folder: Path, texts: Iterable[str], size: int, positions: int = 128) -
     weights.pop("embeddings.token_type_ids", None)
     config = {**config, "vocab_size": len(tokens), "max_position_embeddings": positions, "pad_token_id": 0}
     short = {key: config[key] for key in ARCHITECTURE if key in config}
-    modality = recipes.text_modality(short)
+    modality = recipes.text_modality(short, rated=rated)
     model = EmotionModel(ModelConfig({"text": modality}, phrase_dim=int(short["hidden_size"])))
     encoder = model.modality("text").encoder
     assert isinstance(encoder, TransformerEncoder)

@@ -1,15 +1,15 @@
 """The stages of building the shipped checkpoints.
 
 Each stage saves its weights in the working folder. A stage whose weights exist is skipped, so a stopped build resumes
-where it stopped. The stages: trunk -> words -> text, audio, video -> base; and ravdess-av, which trains speech and
-facial action units jointly.
+where it stopped. The stages: trunk -> words -> text, audio, video -> base; ravdess-av, which trains speech and facial
+action units jointly; and text-permissive, which trains text on data whose licences admit commercial use.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -19,7 +19,17 @@ import pandas as pd
 import prune
 import torch
 from rated_texts import rate_texts
-from texts import SITUATIONS, TESTED, TEXT_CORPORA, TEXT_ROWS, drawn, feelings, training_corpora, training_texts
+from texts import (
+    PERMISSIVE,
+    SITUATIONS,
+    TESTED,
+    TEXT_CORPORA,
+    TEXT_ROWS,
+    drawn,
+    feelings,
+    training_corpora,
+    training_texts,
+)
 from torch import Tensor
 
 from emoembed import corpora
@@ -47,21 +57,47 @@ TRUNK_REVISION = 1
 """Increase it when a change of the distillation makes a finished trunk stale."""
 TABLE_WORDS, TABLE_DIM = 9_000, 50  # words and columns of the word table: 1.9 MB
 RATED_TEXTS = 4000  # texts of GoEmotions on which predicted valence, arousal and dominance are scaled
-AV = "ravdess-av"
+AV, TEXT_PERMISSIVE = "ravdess-av", "text-permissive"
+SENTENCE_ENCODER = "all-MiniLM-L6-v2, vocabulary pruned, distilled from all-mpnet-base-v2 (both Apache-2.0)"
 DEFAULT_LABELS = ("anger", "disgust", "fear", "joy", "love", "neutral", "sadness", "surprise")
 
 
-def build_trunk(data: Path, teacher: str, work: Path) -> EmotionModel:
-    """The pruned sentence encoder with untrained adapters, which has learned from a larger one without any label.
+def trunk_and_words(
+    data: Path, teacher: str, work: Path, names: Sequence[str] = TEXT_CORPORA, *, rated: bool = True
+) -> tuple[EmotionModel, Path]:
+    """The distilled sentence encoder with untrained adapters, and the file of its word table.
 
-    Valence, arousal and dominance are fitted on EmoBank.
+    Args:
+        data: folder of the corpora.
+        teacher: hub id or folder of the sentence encoder to learn from.
+        work: folder for the stages.
+        names: corpora whose texts are read. Their labels are not.
+        rated: whether texts get valence, arousal and dominance, learned from EmoBank.
     """
-    texts = training_texts(data)
-    rated = corpora.load("emobank", data).split("train")
-    model = prune.prune(prune.find_minilm(), texts, VOCABULARY)
-    distil.distil(model, [*texts, *rated.samples["text"]], feelings(data), teacher, work / "teacher")
+    texts = training_texts(data, names)
+    digest = key(
+        checkpoint.VERSION, TRUNK_REVISION, VOCABULARY, TABLE_WORDS, TABLE_DIM, texts, *(() if rated else ("",))
+    )
+    trunk, words = work / f"trunk-{digest}", work / f"words-{digest}.bin"
+    if not trunk.is_dir():
+        checkpoint.save(build_trunk(data, teacher, work, texts, rated=rated), trunk)
+    untrained = checkpoint.load(trunk)
+    if not words.is_file():
+        temporary = words.with_suffix(".tmp")
+        checkpoint.write_word_table(distil_words(untrained, texts), temporary)
+        temporary.replace(words)
+    return untrained, words
+
+
+def build_trunk(data: Path, teacher: str, work: Path, texts: list[str], *, rated: bool) -> EmotionModel:
+    """The pruned sentence encoder with untrained adapters, which has learned from a larger one without any label."""
+    sentences = corpora.load("emobank", data).split("train") if rated else None
+    model = prune.prune(prune.find_minilm(), texts, VOCABULARY, rated=rated)
+    more = [] if sentences is None else sentences.samples["text"]
+    distil.distil(model, [*texts, *more], feelings(data), teacher, work / "teacher")
     start_projections(model)
-    rate_texts(model, rated, texts[:RATED_TEXTS])
+    if sentences is not None:
+        rate_texts(model, sentences, texts[:RATED_TEXTS])
     return model
 
 
@@ -81,18 +117,22 @@ def distil_words(model: EmotionModel, texts: list[str], count: int = TABLE_WORDS
     return WordTable(words, (vectors @ directions[:dim].T).numpy())
 
 
-def train_text(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
-    """Train the adapters of the sentence encoder on all text corpora. GoEmotions dev calibrates."""
+def train_text(
+    data: Path, untrained: EmotionModel, seed: int, work: Path, names: Sequence[str] = TEXT_CORPORA
+) -> EmotionModel:
+    """Train the adapters of the sentence encoder on text corpora. GoEmotions dev calibrates."""
     assert untrained.phrases is not None
-    rows, valid = text_rows(data, untrained.phrases)
+    rows, valid = text_rows(data, untrained.phrases, names)
     modality = untrained.config.modalities["text"].with_settings(strength=1.0)  # while they train
     strength = recipes.TEXT_STRENGTH
     return trained("text", modality, rows, valid, untrained, seed, work, strength=strength, kind="texts")
 
 
-def text_rows(data: Path, phrases: PhraseEncoder) -> tuple[EmotionData, EmotionData]:
-    """Training rows of all text corpora, and validation rows, as a sentence encoder reads them."""
-    parts = [drawn(corpus, TEXT_ROWS[corpus.name]) for corpus in training_corpora(data)]
+def text_rows(
+    data: Path, phrases: PhraseEncoder, names: Sequence[str] = TEXT_CORPORA
+) -> tuple[EmotionData, EmotionData]:
+    """Training rows of text corpora, and validation rows, as a sentence encoder reads them."""
+    parts = [drawn(corpus, TEXT_ROWS[corpus.name]) for corpus in training_corpora(data, names)]
     valid = corpora.load("goemotions", data).split("valid")
     return join([corpus_rows.text_data(part, phrases) for part in parts]), corpus_rows.text_data(valid, phrases)
 
@@ -175,7 +215,7 @@ def base_of(parts: dict[str, EmotionModel], untrained: EmotionModel) -> EmotionM
     model = fit.assemble(parts, untrained.phrases, base=untrained)
     provenance = {
         "trained_on": {"text": list(TEXT_CORPORA), "audio": list(AUDIO_CORPORA), "video": ["fer2013", "ferplus"]},
-        "sentence_encoder": "all-MiniLM-L6-v2, vocabulary pruned, distilled from all-mpnet-base-v2 (both Apache-2.0)",
+        "sentence_encoder": SENTENCE_ENCODER,
         "label_space": "valence, arousal and dominance of EmoBank (CC BY-SA 4.0)",
         "licence": "CC BY-NC-SA 4.0 and research use only; see LICENSE",
     }
@@ -217,6 +257,28 @@ def other_rows(data: Path, model: EmotionModel) -> dict[str, list[EmotionData]]:
         "text": [corpus_rows.text_data(corpus.canonical(), model.phrases) for corpus in texts],
         "audio": [corpus_rows.audio_data(corpora.load("emovo", data).split("valid"))],
     }
+
+
+def build_permissive(data: Path, teacher: str, seed: int, work: Path, reports: Path) -> tuple[EmotionModel, Path]:
+    """A text model from data whose licences admit commercial use, and the file of its word table.
+
+    It has no valence, arousal and dominance of texts. It is calibrated on validation texts of GoEmotions and of this
+    project.
+    """
+    untrained, words = trunk_and_words(data, teacher, work, PERMISSIVE, rated=False)
+    model = train_text(data, untrained, seed, work, PERMISSIVE)
+    assert isinstance(model.phrases, SentenceEncoder)
+    valid = corpora.load("goemotions", data).split("valid")
+    written = corpora.load("situations", SITUATIONS).split("valid").canonical()
+    rows, others = (corpus_rows.text_data(corpus, model.phrases) for corpus in (valid, written))
+    calibrate(model, "text", rows, others=[others])
+    provenance = {
+        "trained_on": {"text": list(PERMISSIVE)},
+        "sentence_encoder": SENTENCE_ENCODER,
+        "licence": "Apache-2.0; its training data is under CC BY 4.0, MIT and Apache-2.0, see LICENSE",
+    }
+    model = model.with_state(replace(model.state, labels=DEFAULT_LABELS, provenance=provenance))
+    return expecting(model, reports), words
 
 
 def build_av(data: Path, words: WordTable, seed: int, work: Path, whisper: str) -> EmotionModel:

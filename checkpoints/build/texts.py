@@ -1,9 +1,10 @@
-"""The texts that the text encoder of `base` trains on: many corpora of many kinds, and many names of feelings."""
+"""The texts that text encoders train on: many corpora of many kinds, and many names of feelings."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,11 @@ TEXT_ROWS = {
 WHOLE = ("brighter_eng", "eltea17", "plutchik_wheel", "tec", "wassa_essays", "xed")
 """Text corpora of which all splits are trained on: none is tested on."""
 TEXT_CORPORA = tuple(TEXT_ROWS)
+PERMISSIVE = (
+    *("goemotions", "xed", "event2mind", "emorynlp", "brighter_eng", "eltea17"),
+    *("situations", "situations_pairs"),
+)
+"""Text corpora whose licences admit commercial use (CC BY 4.0, MIT, Apache-2.0), and the texts of this project."""
 SITUATIONS = Path(__file__).parent / "situations"
 TESTED = (
     "semeval2018",
@@ -40,13 +46,13 @@ COMMON = 5
 """Number of texts from which a free name of event2mind is a label."""
 
 
-def training_corpora(data: Path) -> list[Corpus]:
-    """The training rows of the text corpora, without texts that also stand in a corpus that is tested on.
+def training_corpora(data: Path, names: Sequence[str] = TEXT_CORPORA) -> list[Corpus]:
+    """The training rows of text corpora, without texts that also stand in a corpus that is tested on.
 
     The texts and pairs that were written for this project are read from `checkpoints/build/situations`.
     """
     parts = []
-    for name in TEXT_CORPORA:
+    for name in names:
         if name == "situations_pairs":
             corpus = read_pairs(SITUATIONS)
         else:
@@ -125,9 +131,9 @@ def drawn(corpus: Corpus, count: int) -> Corpus:
     return corpus.where(np.isin(np.arange(len(corpus.samples)), chosen))
 
 
-def training_texts(data: Path) -> list[str]:
-    """All training texts of the text corpora."""
-    return [text for corpus in training_corpora(data) for text in corpus.samples["text"]]
+def training_texts(data: Path, names: Sequence[str] = TEXT_CORPORA) -> list[str]:
+    """All training texts of text corpora."""
+    return [text for corpus in training_corpora(data, names) for text in corpus.samples["text"]]
 
 
 def feelings(data: Path) -> list[str]:

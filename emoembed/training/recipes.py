@@ -143,13 +143,16 @@ def space_dim(parts: LabelParts) -> int:
     return VAD_DIM + parts.cue_dim + TEXT_DIRECTIONS
 
 
-def text_modality(trunk_config: dict[str, Any], rank: int = TEXT_RANK) -> ModalityConfig:
-    """Text: a transformer with trained low-rank adapters. Without the adapters, it embeds labels."""
+def text_modality(trunk_config: dict[str, Any], rank: int = TEXT_RANK, *, rated: bool = True) -> ModalityConfig:
+    """Text: a transformer with trained low-rank adapters. Without the adapters, it embeds labels.
+
+    `rated` gives texts and labels valence, arousal and dominance, which need fitting on rated sentences.
+    """
     hidden = int(trunk_config["hidden_size"])
-    settings = TransformerSettings(trunk_config, rank, vad_share=TEXT_PARTS.vad_share)
-    return ModalityConfig(
-        "wordpieces", "transformer", hidden + VAD_DIM, ("token",), settings, parts=TEXT_PARTS, residual=TEXT_RESIDUAL
-    )
+    parts = TEXT_PARTS if rated else LabelParts()
+    settings = TransformerSettings(trunk_config, rank, vad_share=parts.vad_share)
+    size = hidden + VAD_DIM if rated else hidden
+    return ModalityConfig("wordpieces", "transformer", size, ("token",), settings, parts=parts, residual=TEXT_RESIDUAL)
 
 
 def audio_modality(layers: Mapping[str, Any] = whisper.DEFAULT) -> ModalityConfig:
