@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from emoembed.encoders import bert
 from emoembed.errors import CheckpointError
 
 PREPARED = ("do_normalize", "image_mean", "image_std")
@@ -15,16 +16,18 @@ MOST_LAYERS = 200
 
 
 def build_trunk(config: dict[str, Any]) -> Any:
-    """A randomly initialised `transformers` model from its configuration.
+    """A randomly initialised `transformers` model from its configuration, or the same network from `encoders.bert`.
 
     Text: any encoder that AutoModel builds (BERT, MiniLM, RoBERTa, ...). Sound: wav2vec2, HuBERT, WavLM. Images: ViT,
     CLIP.
     """
-    from transformers import AutoConfig, AutoModel
-
     if "model_type" not in config:
         raise CheckpointError("this transformer's configuration has no model_type; add it, such as 'bert'")
     _require_plain(config, "a transformer's configuration")
+    if bert.is_plain(config):
+        return bert.Bert(config)
+    from transformers import AutoConfig, AutoModel
+
     settings = {key: value for key, value in config.items() if key not in ("model_type", "auto_map", *PREPARED)}
     model_config: Any = AutoConfig.for_model(config["model_type"], **settings)
     if config["model_type"] == "bert":

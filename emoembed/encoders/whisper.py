@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu
+from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from emoembed.encoders.layers import padding_mask
 from emoembed.errors import CheckpointError
@@ -46,16 +46,13 @@ class WhisperLayers(nn.Module):
             raise CheckpointError(
                 f"Whisper's layers need {', '.join(DEFAULT)}, with 1 to {MOST_LAYERS} layers; given {config!r:.200}"
             )
-        from transformers import WhisperConfig
-        from transformers.models.whisper.modeling_whisper import WhisperEncoder
-
-        whisper_config = WhisperConfig(**config, num_mel_bins=BANDS, dropout=0.0, attention_dropout=0.0)
-        whisper_config._attn_implementation = "sdpa"
-        encoder = WhisperEncoder(whisper_config)
-        self.conv1, self.conv2, self.layers = encoder.conv1, encoder.conv2, encoder.layers
-        self.embed_positions = encoder.embed_positions
-        self.dim: int = whisper_config.d_model
-        self.longest: int = 2 * whisper_config.max_source_positions
+        self.dim: int = config["d_model"]
+        self.longest: int = 2 * config["max_source_positions"]
+        self.conv1 = nn.Conv1d(BANDS, self.dim, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv1d(self.dim, self.dim, kernel_size=3, stride=2, padding=1)
+        self.embed_positions = nn.Embedding(config["max_source_positions"], self.dim)
+        heads, inner = config["encoder_attention_heads"], config["encoder_ffn_dim"]
+        self.layers = nn.ModuleList(_Layer(self.dim, heads, inner) for _ in range(config["encoder_layers"]))
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> WhisperLayers:
@@ -80,11 +77,42 @@ class WhisperLayers(nn.Module):
         states = gelu(self.conv2(frames)).transpose(1, 2)
         states = states + self.embed_positions.weight[: states.shape[1]]
         is_state = padding_mask(counts, states.shape[1])
-        hidden = torch.zeros_like(is_state, dtype=states.dtype).masked_fill(~is_state, torch.finfo(states.dtype).min)
+        visible = None if bool(is_state.all()) else is_state[:, None, None, :]
         for layer in self.layers:
-            found = layer(states, hidden[:, None, None, :].expand(-1, 1, states.shape[1], -1))
-            states = cast(Tensor, found[0] if isinstance(found, tuple) else found)
+            states = layer(states, visible)
         return states, counts
+
+
+class _Layer(nn.Module):
+    """A layer of Whisper's encoder: attention and a perceptron, each after a layer norm and added to its input."""
+
+    def __init__(self, dim: int, heads: int, inner: int) -> None:
+        super().__init__()
+        self.self_attn = _Attention(dim, heads)
+        self.self_attn_layer_norm = nn.LayerNorm(dim)
+        self.fc1, self.fc2 = nn.Linear(dim, inner), nn.Linear(inner, dim)
+        self.final_layer_norm = nn.LayerNorm(dim)
+
+    def forward(self, states: Tensor, visible: Tensor | None) -> Tensor:
+        states = states + self.self_attn(self.self_attn_layer_norm(states), visible)
+        output: Tensor = states + self.fc2(gelu(self.fc1(self.final_layer_norm(states))))
+        return output
+
+
+class _Attention(nn.Module):
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.k_proj = nn.Linear(dim, dim, bias=False)
+        self.v_proj, self.q_proj, self.out_proj = (nn.Linear(dim, dim) for _ in range(3))
+
+    def forward(self, states: Tensor, visible: Tensor | None) -> Tensor:
+        batch, time, dim = states.shape
+        projections = (self.q_proj, self.k_proj, self.v_proj)
+        query, key, value = (part(states).view(batch, time, self.heads, -1).transpose(1, 2) for part in projections)
+        mixed = scaled_dot_product_attention(query, key, value, attn_mask=visible)
+        output: Tensor = self.out_proj(mixed.transpose(1, 2).reshape(batch, time, dim))
+        return output
 
 
 def _normalised(decibels: Tensor, mask: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from emoembed.errors import InputError
 from emoembed.labels.phrases import PhraseEncoder
-from emoembed.model import checkpoint
+from emoembed.model import checkpoint, checkpoint_files
 from emoembed.model.model import EmotionModel
 from emoembed.reading.media import Pixels
 from emoembed.reading.rows import EmotionData, Excerpts
@@ -117,7 +117,8 @@ def untrained(recipe: Recipe) -> EmotionModel:
 
 def _whisper_of_base(recipe: Recipe) -> Mapping[str, Tensor]:
     """Whisper's layers of the recipe's base model, or of the shipped one."""
-    base = recipe.base if recipe.base is not None and "audio" in recipe.base.modalities else checkpoint.load(SHIPPED)
+    has_audio = recipe.base is not None and "audio" in recipe.base.modalities
+    base = recipe.base if recipe.base and has_audio else checkpoint.load(checkpoint_files.find_folder(SHIPPED))
     layers = whisper_of(base.modality("audio").encoder)
     if layers is None:
         raise InputError("the base model does not read speech with Whisper; give its weights in the recipe")
