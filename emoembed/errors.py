@@ -1,4 +1,16 @@
-"""The errors that emoembed raises. Each is also a subclass of a built-in error, so you can catch either."""
+"""The errors that emoembed raises. Each is also a subclass of a built-in error, so you can catch either.
+
+Examples:
+    >>> import emoembed
+    >>> emoembed.predict("We won!", labels=["joy", "happiness"])
+    Traceback (most recent call last):
+    emoembed.errors.LabelError: labels 'joy' and 'happiness' are the same emotion; give each emotion once
+    >>> try:
+    ...     emoembed.predict(audio="missing.wav", labels=["joy", "anger"])
+    ... except FileNotFoundError as error:  # a MissingFileError is one
+    ...     print(error)
+    no sound file at missing.wav
+"""
 
 
 class EmoembedError(Exception):

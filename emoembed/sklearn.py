@@ -35,6 +35,15 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):
     Attributes:
         classes_: the classes, sorted `(classes,)`.
         recognizer_: the model after `fit`.
+
+    Examples:
+        >>> from emoembed.sklearn import EmotionClassifier
+        >>> texts, classes = ["We won!", "We did it!", "Get out!", "How dare you!"], ["joy", "joy", "anger", "anger"]
+        >>> classifier = EmotionClassifier().fit(texts, classes)
+        >>> classifier.predict(["What a lovely day!", "You lied to me!"]).tolist()
+        ['joy', 'anger']
+        >>> classifier.predict_proba(["What a lovely day!"]).shape
+        (1, 2)
     """
 
     def __init__(

@@ -25,6 +25,12 @@ class Note:
     """A note about an answer: a `code` of `CODES` for programs and a `text` for people.
 
     `modality` is text, audio or video; or `labels` if the note concerns a label in every modality.
+
+    Examples:
+        >>> import emoembed
+        >>> result = emoembed.predict("Das ist wirklich nicht in Ordnung.", labels=["joy", "anger"])
+        >>> [(note.modality, note.code) for note in result.notes], result.confidence
+        ([('text', 'not-understood')], 0.0)
     """
 
     code: str

@@ -52,6 +52,18 @@ def load(name: str, folder: str | Path | None = None) -> Corpus:
     Raises:
         CorpusError: the name is unknown, or the files have another layout.
         MissingFileError: the folder does not exist, or a file is missing from it.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from tempfile import mkdtemp
+        >>> import pandas as pd
+        >>> from emoembed import corpora
+        >>> path = Path(mkdtemp()) / "mine.csv"
+        >>> table = pd.DataFrame({"text": ["We won!", "Get out."], "labels": ["joy", "anger|disgust"]})
+        >>> table.to_csv(path, index=False)
+        >>> corpus = corpora.load(str(path))
+        >>> corpus.name, corpus.labels, corpus.multi_label
+        ('mine', ('anger', 'disgust', 'joy'), True)
     """
     if Path(name).suffix.lower() in SUFFIXES:
         name, folder = "manifest", name
@@ -83,6 +95,17 @@ def recognize(folder: str | Path) -> str:
 
     Raises:
         CorpusError: the folder holds none of these, or both CMU-MOSEI and IEMOCAP.
+
+    Examples:
+        A synthetic stand-in has the same files as CMU-MOSEI.
+
+        >>> from tempfile import mkdtemp
+        >>> from emoembed.corpora import recognize
+        >>> from emoembed.corpora.stand_in import write_mosei
+        >>> from emoembed.model.checkpoint import read_word_table
+        >>> words = read_word_table()
+        >>> recognize(write_mosei(mkdtemp(), words, words.words, size=(4, 1)))
+        'mosei'
     """
     path = Path(folder)
     if prepared.is_prepared(path):

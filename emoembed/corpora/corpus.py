@@ -33,6 +33,16 @@ class Corpus:
     - `labels`: tuple of canonical names; () means that the row has none of the corpus's labels;
     - `split`: train, valid or test;
     - `speaker`, `dialogue`: str or None; `turn`: position in the dialogue, or <NA>.
+
+    Examples:
+        >>> from emoembed.corpora.corpus import Corpus, make_samples
+        >>> texts, labels = ["We won!", "Get out.", "So happy."], [("joy",), ("anger",), ("joy",)]
+        >>> samples = make_samples(["a", "b", "c"], text=texts, labels=labels, split=["train", "train", "test"])
+        >>> corpus = Corpus("mine", samples, labels=("joy", "anger"), multi_label=False)
+        >>> corpus.counts().loc["joy"].to_dict()
+        {'train': 1, 'test': 1}
+        >>> corpus.without(["anger"]).split("train").samples["text"].to_list()
+        ['We won!']
     """
 
     name: str

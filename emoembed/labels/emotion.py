@@ -33,6 +33,12 @@ class Label:
 
     Raises:
         LabelError: a field has the wrong type or is too long, or only some of valence, arousal and dominance are given.
+
+    Examples:
+        >>> import emoembed
+        >>> saudade = emoembed.Label("saudade", definition="longing for someone who is gone")
+        >>> emoembed.predict("I still keep your chair by the window.", labels=[saudade, "joy", "fear"]).label
+        'saudade'
     """
 
     name: str

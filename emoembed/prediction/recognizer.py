@@ -86,6 +86,14 @@ class Recognizer(
         Raises:
             CheckpointError: the folder holds other files.
             OutputError: the checkpoint cannot be written.
+
+        Examples:
+            >>> from tempfile import mkdtemp
+            >>> import emoembed
+            >>> model, folder = emoembed.load("base"), mkdtemp()
+            >>> model.save_pretrained(folder)
+            >>> emoembed.load(folder).labels == model.labels
+            True
         """
         licence = self.folder / checkpoint_files.LICENSE if self.folder else None
         license_text = licence.read_bytes().decode("utf-8", "replace") if licence and licence.is_file() else ""
@@ -127,7 +135,14 @@ class Recognizer(
         labels: Labels | None = None,
         **options: Unpack[PredictOptions],
     ) -> Result | list[Result]:
-        """Score labels for one item or a list of items; see `emoembed.predict`."""
+        """Score labels for one item or a list of items; see `emoembed.predict`.
+
+        Examples:
+            >>> import emoembed
+            >>> model, texts = emoembed.load("base"), ["I am so happy today!", "The bus leaves at nine."]
+            >>> [result.label for result in model.predict(texts, labels=["joy", "anger"], abstain=True)]
+            ['joy', None]
+        """
         process.require_no_fork()
         checked = options_of(options)
         multi_label, size = checked.multi_label, checked.batch_size
@@ -190,6 +205,13 @@ class Recognizer(
         Raises:
             InputError: there are no turns, a turn has an unknown key or a wrong value, or the turns are not in order.
             LabelError, MissingFileError, MediaError: as for `predict`.
+
+        Examples:
+            >>> import emoembed
+            >>> turns = [{"speaker": "Ann", "text": "Get out of here!"}, {"speaker": "Ben", "text": "I am ashamed."}]
+            >>> results = emoembed.load("base").predict_dialogue(turns, labels=["anger", "joy", "shame"])
+            >>> [(turn.speaker, turn.label, turn.context_turns) for turn in results]
+            [('Ann', 'anger', 0), ('Ben', 'shame', 1)]
         """
         checked = options_of(options)
         turns_in_order = turns_of(turns)
@@ -214,6 +236,12 @@ class Recognizer(
 
         Raises:
             InputError: an argument has a wrong value, or the state belongs to another model.
+
+        Examples:
+            >>> import emoembed
+            >>> dialogue = emoembed.load("base").dialogue(labels=["anger", "joy", "shame"])
+            >>> dialogue.add("Get out of here!", speaker="Ann").label
+            'anger'
         """
         dialogue = self._dialogue(labels, strength, options_of(options))
         if state is not None:
@@ -270,6 +298,15 @@ class Recognizer(
         Raises:
             InputError: an argument has a wrong value, or the recording has no track that this model reads.
             LabelError, MissingFileError, MediaError: as for `predict`.
+
+        Examples:
+            >>> import emoembed, numpy as np
+            >>> from emoembed.reading.turns import Turn
+            >>> sound = 0.001 * np.random.default_rng(0).standard_normal(8 * 16_000)  # no speech: only texts count
+            >>> turns = [Turn("What a lovely day!", start=0, end=4), Turn("How dare you!", start=4, end=8)]
+            >>> timeline = emoembed.load("base").timeline((sound, 16_000), ["joy", "anger"], transcript=turns)
+            >>> [(window.start, window.end, window.label) for window in timeline]
+            [(0.0, 4.0, 'joy'), (2.0, 6.0, 'joy'), (4.0, 8.0, 'anger')]
         """
         checked, every_face, progress = timeline_options_of(options)
         given_turns = read_transcript(transcript) if isinstance(transcript, str | Path) else transcript
@@ -295,6 +332,14 @@ class Recognizer(
 
         `stream.finish()` returns what remains at the end. The state has a fixed size. The arguments are those of
         `timeline`.
+
+        Examples:
+            >>> import emoembed, numpy as np
+            >>> time = np.arange(5 * 16_000) / 16_000  # a buzz whose pitch and loudness change, instead of a voice:
+            >>> voice = (150 * time + 10 * np.sin(3 * time)) % 1 * np.sin(9 * time) ** 2
+            >>> stream = emoembed.load("base").stream(labels=["joy", "anger"], window=2.0)
+            >>> [(result.start, result.end) for result in stream.push(voice, 16_000)]
+            [(0.0, 2.0), (1.0, 3.0), (2.0, 4.0), (3.0, 5.0)]
         """
         checked, every_face, _ = timeline_options_of(options)
         return self._stream(labels, cutter_of(window, hop, segments), checked, every_face, ())
@@ -334,7 +379,15 @@ class Recognizer(
 
     @torch.inference_mode()
     def encode(self, text: Any = None, audio: Any = None, video: Any = None) -> dict[str, np.ndarray]:
-        """Modality -> unit-length points: `(embed_dim,)`, or for lists `(items, embed_dim)` with NaN where absent."""
+        """Modality -> unit-length points: `(embed_dim,)`, or for lists `(items, embed_dim)` with NaN where absent.
+
+        Examples:
+            >>> import emoembed
+            >>> texts = ["I miss you so much.", "I wish you were here with me.", "The train is late again."]
+            >>> points = emoembed.load("base").encode(texts)["text"]
+            >>> bool(points[0] @ points[1] > points[0] @ points[2])  # cosines: the first two texts are more alike
+            True
+        """
         process.require_no_fork()
         items, single = items_of({"text": text, "audio": audio, "video": video})
         batches = [range(i, min(i + BATCH_SIZE, len(items))) for i in range(0, len(items), BATCH_SIZE)]
@@ -379,6 +432,14 @@ class Recognizer(
             InputError: the support is empty, a row has no label, a row has a label that is not in `labels`, or an
                 argument has a wrong value.
             MediaError, MissingFileError: a row cannot be used, and `errors` is "raise".
+
+        Examples:
+            >>> import emoembed
+            >>> model, text = emoembed.load("base"), "I still keep your chair by the window."
+            >>> mine = model.adapt([{"text": "I still set the table for two.", "label": "saudade"}])
+            >>> before, after = (part.predict(text, labels=["saudade", "joy", "fear"]) for part in (model, mine))
+            >>> before.scores["saudade"] < after.scores["saudade"]
+            True
         """
         return Recognizer(learning.adapted(self.model, support, labels, errors), self.folder)
 
@@ -399,6 +460,14 @@ class Recognizer(
             InputError: no items, a modality that this model does not read, or labels already taught in the same
                 modality with `adapt`.
             MediaError, MissingFileError: an item cannot be used, and `errors` is "raise".
+
+        Examples:
+            >>> import emoembed, numpy as np
+            >>> time = np.arange(8_000) / 16_000  # thirty buzzes of different pitch, instead of voices:
+            >>> buzzes = [((120 + 5 * i) * time + 10 * np.sin(3 * time)) % 1 * np.sin(9 * time) ** 2 for i in range(30)]
+            >>> mine = emoembed.load("base").attune(audio=[(buzz, 16_000) for buzz in buzzes])
+            >>> "attuned to: 30 audio" in repr(mine)
+            True
         """
         inputs = {"audio": audio, "video": video, "text": text}
         return Recognizer(learning.attuned(self.model, inputs, errors), self.folder)

@@ -35,6 +35,18 @@ class ModalityResult:
         weight: weight of this modality in the score of the best label.
         weights: label -> weight of this modality in that label's score. A modality has more weight where it is more
             reliable.
+
+    Examples:
+        A buzz whose pitch and loudness change stands in for a voice.
+
+        >>> import emoembed, numpy as np
+        >>> time = np.arange(2 * 16_000) / 16_000
+        >>> voice = (150 * time + 10 * np.sin(3 * time)) % 1 * np.sin(9 * time) ** 2
+        >>> result = emoembed.predict("How dare you!", audio=(voice, 16_000), labels=["joy", "anger"])
+        >>> result.modalities["text"].scores["anger"] > 0.9
+        True
+        >>> round(sum(modality.weight for modality in result.modalities.values()), 3)
+        1.0
     """
 
     scores: dict[str, float]
@@ -61,6 +73,14 @@ class Result:
             Jensen-Shannon divergence of their scores, in bits, divided by its largest value.
         notes: warnings about the answer: for example, the input was cut or not understood, or a label is unlike all
             training labels. `features.notes.CODES` lists their codes.
+
+    Examples:
+        >>> import emoembed
+        >>> result = emoembed.predict("The old songs take me back.", labels=["joy", "anger", "nostalgia"])
+        >>> result.label, next(iter(result.scores)), result.confidence > 0.5
+        ('nostalgia', 'nostalgia', True)
+        >>> list(result.modalities), result.absent, result.notes
+        (['text'], {}, ())
     """
 
     label: str | None
@@ -74,7 +94,15 @@ class Result:
     notes: tuple[Note, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The result as plain values, ready for `json.dumps`."""
+        """The result as plain values, ready for `json.dumps`.
+
+        Examples:
+            >>> import json
+            >>> import emoembed
+            >>> result = emoembed.predict("How dare you lie to me!", labels=["joy", "anger"])
+            >>> json.loads(json.dumps(result.to_dict()))["label"]
+            'anger'
+        """
         return {
             "label": self.label,
             "scores": dict(self.scores),
@@ -122,7 +150,14 @@ class Result:
         return f"<b>{escape(answer)}</b>{table}<small>{'<br>'.join(map(escape, lines))}</small>"
 
     def to_list(self) -> list[dict[str, Any]]:
-        """The labels and scores as a list of `{"label": ..., "score": ...}`, as pipelines of transformers give them."""
+        """The labels and scores as a list of `{"label": ..., "score": ...}`, as pipelines of transformers give them.
+
+        Examples:
+            >>> import emoembed
+            >>> result = emoembed.predict("How dare you lie to me!", labels=["joy", "anger"])
+            >>> [(row["label"], round(row["score"])) for row in result.to_list()]
+            [('anger', 1), ('joy', 0)]
+        """
         return [{"label": label, "score": score} for label, score in self.scores.items()]
 
     def plot(self, path: str | Path | None = None) -> Figure | Path:
@@ -144,7 +179,14 @@ class Result:
         return figure if path is None else plots.save(figure, path)
 
     def to_frame(self) -> pd.DataFrame:
-        """A table with one row per label, highest first: the score of the result and of each modality."""
+        """A table with one row per label, highest first: the score of the result and of each modality.
+
+        Examples:
+            >>> import emoembed
+            >>> table = emoembed.predict("How dare you lie to me!", labels=["joy", "anger"]).to_frame()
+            >>> list(table.index), list(table.columns)
+            (['anger', 'joy'], ['score', 'text'])
+        """
         import pandas as pd
 
         columns = {"score": self.scores} | {name: modality.scores for name, modality in self.modalities.items()}

@@ -35,7 +35,7 @@ def read_transcript(
     video: str | Path | None = None,
     join: float | None = None,
 ) -> list[Turn]:
-    """Read a transcript into turns for `predict_dialogue`, in the order of their start.
+    r"""Read a transcript into turns for `predict_dialogue`, in the order of their start.
 
     | suffix | form |
     |---|---|
@@ -56,6 +56,15 @@ def read_transcript(
         MissingFileError: there is no such transcript.
         CorpusError: the file is not in its form, or has no turns.
         InputError: the suffix is unknown, the transcript has no times for the recording, or `join` is negative.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from tempfile import mkdtemp
+        >>> import emoembed
+        >>> path = Path(mkdtemp()) / "call.txt"
+        >>> _ = path.write_text("[00:01] Ann: You lied to me!\n[00:03] Ben: I am ashamed.")
+        >>> [(turn.speaker, turn.start, turn.text) for turn in emoembed.read_transcript(path)]
+        [('Ann', 1.0, 'You lied to me!'), ('Ben', 3.0, 'I am ashamed.')]
     """
     path = existing(Path(path))
     if join is not None and (isinstance(join, bool) or not isinstance(join, int | float) or not join >= 0):

@@ -33,6 +33,12 @@ class Turn:
         speaker: a name, or None if unknown.
         start, end: seconds in the recording. Of an audio or video file, only this part is read.
         turn: position in the dialogue, or None for the order of the list.
+
+    Examples:
+        >>> from emoembed.reading.turns import Turn
+        >>> turn = Turn("You lied to me again!", speaker="Ann", start=2.0, end=3.5)
+        >>> turn.seconds
+        1.5
     """
 
     text: str | None = None

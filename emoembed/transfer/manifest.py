@@ -50,6 +50,22 @@ def transfer_corpora(
 
     Raises:
         InputError: a corpus has no recordings or too few rows, or the strategy is unknown.
+
+    Examples:
+        >>> import pathlib, tempfile
+        >>> import emoembed, numpy as np, pandas as pd, soundfile
+        >>> from emoembed.transfer.strategies import Budget
+        >>> folder, time = pathlib.Path(tempfile.mkdtemp()), np.arange(8_000) / 16_000
+        >>> for name, pitch in (("joy.wav", 250), ("anger.wav", 120)):  # two buzzes, instead of voices
+        ...     buzz = (pitch * time + 10 * np.sin(3 * time)) % 1 * np.sin(9 * time) ** 2
+        ...     soundfile.write(folder / name, buzz, 16_000)
+        >>> table = pd.DataFrame({"audio": ["joy.wav", "anger.wav"] * 6, "labels": ["joy", "anger"] * 6})
+        >>> sources, target = [folder / "large.csv"], folder / "mine.csv"
+        >>> for path in (*sources, target):
+        ...     table.to_csv(path, index=False)
+        >>> choice = emoembed.transfer_corpora(sources, target, strategy="fine-tune", budget=Budget(steps=2))
+        >>> choice.chosen.strategy, sorted(choice.chosen.model.state.labels)
+        ('fine-tune', ['anger', 'joy'])
     """
     if output is not None:
         checkpoint_files.require_own_folder(output)

@@ -36,6 +36,16 @@ class Dialogue:
         multi_label: give every label its own probability.
         risk: the accepted share of wrong answers; None answers every turn.
         skip: leave out sources that cannot be used, instead of raising an error.
+
+    Examples:
+        >>> import emoembed
+        >>> model, labels = emoembed.load("base"), ["anger", "joy", "shame"]
+        >>> dialogue = model.dialogue(labels)
+        >>> dialogue.add("Get out of here!", speaker="Ann").label
+        'anger'
+        >>> later = model.dialogue(labels, state=dialogue.state())
+        >>> later.add("I am ashamed of what I did.", speaker="Ben").context_turns
+        1
     """
 
     def __init__(

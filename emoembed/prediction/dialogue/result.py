@@ -36,6 +36,15 @@ class TurnResult(Result):
         speaker, start, end, text: as given.
         alone: what the turn says by itself; the result of `predict`.
         context_turns: number of earlier turns that informed this result.
+
+    Examples:
+        >>> import emoembed
+        >>> turns = [{"text": "You lied to me again!", "start": 0.0, "end": 1.5}, {"text": "Get out of my house!"}]
+        >>> first, second = emoembed.load("base").predict_dialogue(turns, labels=["anger", "joy"])
+        >>> first.label, first.seconds
+        ('anger', 1.5)
+        >>> second.alone.label, second.context_turns
+        ('anger', 1)
     """
 
     turn: int = 0
@@ -92,7 +101,15 @@ class SpeakerSummary:
 
 
 class DialogueResult(list[TurnResult]):
-    """The results of the turns of a dialogue, in order."""
+    """The results of the turns of a dialogue, in order. `Recognizer.predict_dialogue` returns one.
+
+    Examples:
+        >>> import emoembed
+        >>> turns = [{"speaker": "Ann", "text": "Get out of here!"}, {"speaker": "Ben", "text": "I am ashamed."}]
+        >>> results = emoembed.load("base").predict_dialogue(turns, labels=["anger", "joy", "shame"])
+        >>> results.speakers, [turn.label for turn in results]
+        (['Ann', 'Ben'], ['anger', 'shame'])
+    """
 
     @property
     def labels(self) -> list[str]:
@@ -110,7 +127,15 @@ class DialogueResult(list[TurnResult]):
         return turn.speaker or NO_SPEAKER
 
     def summary(self) -> dict[str, SpeakerSummary]:
-        """Speaker -> summary of the speaker's turns. Turns without an answer are left out."""
+        """Speaker -> summary of the speaker's turns. Turns without an answer are left out.
+
+        Examples:
+            >>> import emoembed
+            >>> turns = [{"speaker": "Ann", "text": "Get out of here!"}, {"speaker": "Ben", "text": "I am ashamed."}]
+            >>> results = emoembed.load("base").predict_dialogue(turns, labels=["anger", "joy", "shame"])
+            >>> {speaker: next(iter(part.shares)) for speaker, part in results.summary().items()}
+            {'Ann': 'anger', 'Ben': 'shame'}
+        """
         timed = all(turn.seconds for turn in self if turn.scores)
         turns_by_speaker = {
             speaker: [turn for turn in self if turn.scores and self.speaker_of(turn) == speaker]
@@ -122,6 +147,13 @@ class DialogueResult(list[TurnResult]):
         """A table with one row per turn: speaker, times, label, label of the turn alone, and scores by label.
 
         The scores of a label with the name of another column, such as confidence, are in `score_confidence`.
+
+        Examples:
+            >>> import emoembed
+            >>> results = emoembed.load("base").predict_dialogue(["You lied to me again!"], labels=["anger", "joy"])
+            >>> table = results.to_frame()
+            >>> table.loc[0, "label"], bool(table.loc[0, "anger"] > table.loc[0, "joy"])
+            ('anger', True)
         """
         import pandas as pd
 

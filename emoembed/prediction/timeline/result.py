@@ -34,6 +34,12 @@ class WindowResult(Result):
         start, end: of the window, in seconds.
         face: number of the face, if every face is answered. A face keeps its number until it is lost.
         text: what is said in the window, if a transcript is given.
+
+    Examples:
+        >>> from emoembed.prediction.timeline.result import WindowResult
+        >>> window = WindowResult("joy", {"joy": 0.8, "fear": 0.2}, {}, start=2.0, end=6.0)
+        >>> window.label, window.middle
+        ('joy', 4.0)
     """
 
     start: float = 0.0
@@ -65,6 +71,12 @@ class Segment:
         confidence: mean confidence of its windows.
         windows: their number.
         face: number of the face, if every face is answered.
+
+    Examples:
+        >>> from emoembed.prediction.timeline.result import Segment
+        >>> segment = Segment(start=3.0, end=9.0, label="joy", confidence=0.7, windows=3)
+        >>> segment.end - segment.start
+        6.0
     """
 
     start: float
@@ -85,6 +97,12 @@ class TimelineSummary:
         answered: the share of windows that have a label.
         scores: label -> mean score of the windows with scores, highest first.
         shares: label -> share of the answered time, highest first.
+
+    Examples:
+        >>> from emoembed.prediction.timeline.result import Timeline, WindowResult
+        >>> window = WindowResult("joy", {"joy": 0.75, "fear": 0.25}, {}, start=0.0, end=4.0)
+        >>> Timeline([window]).summary().to_dict()["scores"]
+        {'joy': 0.75, 'fear': 0.25}
     """
 
     seconds: float
@@ -99,7 +117,14 @@ class TimelineSummary:
 
 
 class Timeline(list[WindowResult]):
-    """The results of the windows of a recording, in the order of time."""
+    """The results of the windows of a recording, in the order of time. `Recognizer.timeline` returns one.
+
+    Examples:
+        >>> from emoembed.prediction.timeline.result import Timeline, WindowResult
+        >>> timeline = Timeline([WindowResult("joy", {"joy": 0.75, "fear": 0.25}, {}, start=0.0, end=4.0)])
+        >>> len(timeline), timeline[0].label, timeline.labels
+        (1, 'joy', ['fear', 'joy'])
+    """
 
     @property
     def labels(self) -> list[str]:
@@ -118,6 +143,13 @@ class Timeline(list[WindowResult]):
         score; then one column a label and modality, such as `audio_joy`. `face` is there if a window has a face with a
         number, `text` if a transcript was given. The score of a label with the name of another column, such as
         confidence, is in `score_confidence`.
+
+        Examples:
+            >>> from emoembed.prediction.timeline.result import Timeline, WindowResult
+            >>> window = WindowResult("joy", {"joy": 0.75, "fear": 0.25}, {}, start=0.0, end=4.0)
+            >>> table = Timeline([window]).to_frame()
+            >>> list(table.columns)
+            ['start', 'end', 'label', 'confidence', 'notes', 'absent', 'fear', 'joy']
         """
         import pandas as pd
 
@@ -141,7 +173,15 @@ class Timeline(list[WindowResult]):
         return table.drop(columns=empty)
 
     def segments(self) -> list[Segment]:
-        """Runs of one label, in the order of their start. Windows without a label end a run."""
+        """Runs of one label, in the order of their start. Windows without a label end a run.
+
+        Examples:
+            >>> from emoembed.prediction.timeline.result import Timeline, WindowResult
+            >>> joy = WindowResult("joy", {"joy": 0.75, "fear": 0.25}, {}, start=0.0, end=4.0)
+            >>> fear = WindowResult("fear", {"fear": 0.75, "joy": 0.25}, {}, start=2.0, end=6.0)
+            >>> [(segment.label, segment.start, segment.end) for segment in Timeline([joy, fear]).segments()]
+            [('joy', 0.0, 3.0), ('fear', 3.0, 6.0)]
+        """
         found: list[Segment] = []
         for windows in self._by_face():
             spans = _spans(windows)
@@ -158,7 +198,16 @@ class Timeline(list[WindowResult]):
         return sorted(found, key=lambda segment: (segment.start, segment.face or 0))
 
     def summary(self) -> TimelineSummary:
-        """The recording in numbers: mean scores, and the shares of the labels in the answered time."""
+        """The recording in numbers: mean scores, and the shares of the labels in the answered time.
+
+        Examples:
+            >>> from emoembed.prediction.timeline.result import Timeline, WindowResult
+            >>> joy = WindowResult("joy", {"joy": 1.0, "fear": 0.0}, {}, start=0.0, end=4.0)
+            >>> fear = WindowResult("fear", {"fear": 0.75, "joy": 0.25}, {}, start=4.0, end=8.0)
+            >>> summary = Timeline([joy, fear]).summary()
+            >>> summary.seconds, summary.scores, summary.shares
+            (8.0, {'joy': 0.625, 'fear': 0.375}, {'fear': 0.5, 'joy': 0.5})
+        """
         scored = [window for window in self if window.scores]
         labels = self.labels
         means = score_matrix(scored, labels).mean(axis=0) if scored else np.zeros(0)
@@ -190,6 +239,14 @@ class Timeline(list[WindowResult]):
 
         Raises:
             InputError: `seconds` is not a number above 0.
+
+        Examples:
+            >>> from emoembed.prediction.timeline.result import Timeline, WindowResult
+            >>> joy, fear = {"joy": 0.9, "fear": 0.1}, {"fear": 0.6, "joy": 0.4}
+            >>> answers = [("joy", joy), ("fear", fear), ("joy", joy)]
+            >>> windows = [WindowResult(*answer, {}, start=i, end=i + 2) for i, answer in enumerate(answers)]
+            >>> [window.label for window in Timeline(windows).smoothed(seconds=3.0)]
+            ['joy', 'joy', 'joy']
         """
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
             raise InputError(f"seconds must be a number above 0; given {seconds!r:.40}")

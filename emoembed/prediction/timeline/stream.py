@@ -93,6 +93,18 @@ class Stream:
         model: the model that scores.
         cutter: decides which parts are answered.
         settings: what is asked.
+
+    Examples:
+        A buzz whose pitch and loudness change stands in for a voice.
+
+        >>> import emoembed, numpy as np
+        >>> time = np.arange(3 * 16_000) / 16_000
+        >>> voice = (150 * time + 10 * np.sin(3 * time)) % 1 * np.sin(9 * time) ** 2
+        >>> stream = emoembed.load("base").stream(labels=["joy", "anger"], window=2.0, hop=2.0)
+        >>> len(stream.push(voice[:16_000], 16_000)), len(stream.push(voice[16_000:], 16_000))
+        (0, 1)
+        >>> [(result.start, result.end) for result in stream.finish()]  # what remains
+        [(2.0, 3.0)]
     """
 
     def __init__(self, model: EmotionModel, cutter: Cutter, settings: Settings) -> None:
