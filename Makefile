@@ -25,7 +25,7 @@ lint: $(VENV)/lint
 
 site: $(VENV)/site
 	rm -rf build/lib build/site build/site-package && $(PIP) --no-deps --target build/site-package .
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 checkpoint: named-data $(VENV)/build
 	$(BIN)/python checkpoints/build --data "$(DATA)" --output checkpoints
