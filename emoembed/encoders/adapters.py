@@ -34,7 +34,8 @@ class LowRankAdapters(nn.Module):
             if isinstance(module, nn.Linear) and name.split(".")[-1] in ADAPTED:
                 key = name.replace(".", "/")
                 self.names[key] = f"{name}.weight"
-                self.down[key] = nn.Parameter(torch.randn(rank, module.in_features) / module.in_features**0.5)
+                down = torch.empty(rank, module.in_features)
+                self.down[key] = nn.Parameter(nn.init.normal_(down, std=module.in_features**-0.5))
                 self.up[key] = nn.Parameter(torch.zeros(module.out_features, rank))
         if not self.names:
             raise CheckpointError(f"{type(trunk).__name__} has no linear layer whose name is in ADAPTED; set rank=0")

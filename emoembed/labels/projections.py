@@ -61,7 +61,8 @@ class LabelProjection(nn.Module):
         columns = phrase_dim + VAD_DIM + self.cue_dim
         self.weight = nn.Parameter(torch.zeros(embed_dim, columns))
         self.register_buffer("start", torch.zeros(embed_dim, columns), persistent=False)
-        self.reset(torch.eye(phrase_dim))
+        if not self.weight.is_meta:  # only the shapes of a model are wanted
+            self.reset(torch.eye(phrase_dim))
 
     def reset(self, directions: Tensor) -> None:
         """Reset the map. `directions` `(n, phrase_dim)` are the text directions to keep, most important first."""

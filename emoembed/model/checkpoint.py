@@ -15,6 +15,7 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
+from torch.overrides import TorchFunctionMode
 
 from emoembed.encoders.transformer import TransformerEncoder
 from emoembed.errors import CheckpointError, MissingFileError
@@ -121,17 +122,15 @@ def load(folder: str | Path) -> EmotionModel:
 
 def _build_model(values: dict[str, Any], weights: Mapping[str, torch.Tensor], folder: Path) -> EmotionModel:
     """Build a model from its configuration. The shapes are compared with the weights before memory is allocated."""
-    from huggingface_hub.errors import StrictDataclassError
-
     try:
         if set(values) != {"config", "state"}:
             raise ValueError(f"the keys must be config and state; given {', '.join(map(str, values))}")
         config, state = ModelConfig.from_dict(values["config"]), State.from_dict(values["state"])
-        with torch.device("meta"):
+        with torch.device("meta"), _Uninitialised():
             expected = {name: value.shape for name, value in EmotionModel(config, state=state).state_dict().items()}
     except (
         *(KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RuntimeError, AssertionError),
-        *(RecursionError, StrictDataclassError),
+        *(RecursionError, *_errors_of_transformers()),
     ) as error:
         raise CheckpointError(f"{folder / CONFIG} does not describe a model of this release: {error!r:.300}") from error
     shapes = {name: value.shape for name, value in weights.items()}
@@ -144,7 +143,27 @@ def _build_model(values: dict[str, Any], weights: Mapping[str, torch.Tensor], fo
             f"{folder / WEIGHTS} does not match its {CONFIG}: the shape of {name} must be {expected_shape} and is "
             f"{stored_shape}; fetch the checkpoint again"
         )
-    return EmotionModel(config, state=state)
+    with _Uninitialised():
+        return EmotionModel(config, state=state)
+
+
+class _Uninitialised(TorchFunctionMode):
+    """Within this context, `torch.nn.init` does nothing: all weights are read from a file afterwards.
+
+    On the device "meta", random numbers would also import torch's compiler, which takes half a second.
+    """
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(function, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **(kwargs or {}))
+
+
+def _errors_of_transformers() -> tuple[type[Exception], ...]:
+    """What a configuration of transformers raises for a wrong value. Only called after an error."""
+    from huggingface_hub.errors import StrictDataclassError
+
+    return (StrictDataclassError,)
 
 
 def _attach_phrases(model: EmotionModel, files: Mapping[str, bytes], folder: Path) -> None:

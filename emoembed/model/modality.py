@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -57,7 +58,7 @@ class Modality(nn.Module):
         self.taught = dict(taught or {})
         self.encoder = config.build()
         self.projection = LabelProjection(phrase_dim, config.embed_dim, config.parts)
-        self.log_scale = nn.Parameter(torch.tensor(10.0).log())
+        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
         self.bias = nn.Parameter(torch.tensor(-3.0))
         self.log_weight = nn.Parameter(torch.zeros(()))
         self.residual = Residual(self.encoder.features_dim, config.residual) if config.residual else None

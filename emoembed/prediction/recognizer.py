@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 import numpy as np
 import torch
-from huggingface_hub import PyTorchModelHubMixin
 from torch import nn
 
 from emoembed.errors import InputError
@@ -40,7 +40,6 @@ from emoembed.prediction.timeline.recording import answer_recording, open_record
 from emoembed.prediction.timeline.result import Timeline
 from emoembed.prediction.timeline.stream import Settings, Stream
 from emoembed.reading.items import Item, batch_of, read_item, read_what_can_be
-from emoembed.reading.transcripts import read_transcript
 from emoembed.reading.turns import Turn, turns_of
 
 if TYPE_CHECKING:
@@ -49,12 +48,7 @@ if TYPE_CHECKING:
     from emoembed.prediction.arguments import ItemList, MediaInput
 
 
-class Recognizer(
-    nn.Module,
-    PyTorchModelHubMixin,
-    library_name="emoembed",
-    tags=["emotion-recognition", "zero-shot-classification"],
-):
+class Recognizer(nn.Module):
     """A model with its preprocessing: raw media in, scores by label name out. `load` returns one."""
 
     def __init__(self, model: EmotionModel, folder: Path | None = None) -> None:
@@ -64,24 +58,16 @@ class Recognizer(
         self._label_sets = LabelSets(model)
 
     @classmethod
-    def from_pretrained(cls, name: str | Path = "base", **_: Any) -> Recognizer:  # type: ignore[override]
+    def from_pretrained(cls, name: str | Path = "base") -> Recognizer:
         """Load a checkpoint (one that ships, a folder, or a hub id) strictly from safetensors; verify its checksums."""
         folder = checkpoint_files.find_folder(name)
         return cls(checkpoint.load(folder), folder)
 
-    def save_pretrained(
-        self, save_directory: str | Path, *, repo_id: str | None = None, push_to_hub: bool = False, **settings: Any
-    ) -> str | None:
+    def save_pretrained(self, save_directory: str | Path) -> None:
         """Save a checkpoint that `load` can read. An existing checkpoint is replaced completely or not at all.
 
         Args:
             save_directory: a folder for this checkpoint only.
-            repo_id: name of the repository on the hub; by default the name of the folder.
-            push_to_hub: upload the checkpoint to the hub.
-            settings: settings of the upload, as `push_to_hub` accepts them.
-
-        Returns:
-            The result of the upload; None without one.
 
         Raises:
             CheckpointError: the folder holds other files.
@@ -98,10 +84,28 @@ class Recognizer(
         licence = self.folder / checkpoint_files.LICENSE if self.folder else None
         license_text = licence.read_bytes().decode("utf-8", "replace") if licence and licence.is_file() else ""
         checkpoint.save(self.model, save_directory, card=card_of(self.model, self.folder), license_text=license_text)
-        if not push_to_hub:
-            return None
-        upload_settings = {key: value for key, value in settings.items() if key not in ("config", "model_card_kwargs")}
-        return str(self.push_to_hub(repo_id or Path(save_directory).name, **upload_settings))
+
+    def push_to_hub(self, repo_id: str, *, private: bool | None = None, token: str | None = None) -> str:
+        """Upload the checkpoint to a repository of the Hugging Face hub, which is created if it does not exist.
+
+        Args:
+            repo_id: name of the repository, such as "user/name".
+            private: whether a new repository is private; by default as the account has it.
+            token: of the account; by default the stored one.
+
+        Returns:
+            The address of the commit.
+        """
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+        repository = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(Path(folder) / "model")
+            message = "Upload an emoembed model"
+            return str(
+                api.upload_folder(repo_id=repository, folder_path=Path(folder) / "model", commit_message=message)
+            )
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -309,7 +313,7 @@ class Recognizer(
             [(0.0, 4.0, 'joy'), (2.0, 6.0, 'joy'), (4.0, 8.0, 'anger')]
         """
         checked, every_face, progress = timeline_options_of(options)
-        given_turns = read_transcript(transcript) if isinstance(transcript, str | Path) else transcript
+        given_turns = _turns_in(transcript) if isinstance(transcript, str | Path) else transcript
         turns = turns_of(given_turns) if given_turns else []
         if turns and all(turn.start is None for turn in turns):
             raise InputError("the transcript has no times, so its texts cannot be placed; give one with times, as .vtt")
@@ -474,3 +478,9 @@ class Recognizer(
 
     def _read(self, item: Mapping[str, Any], position: int, single: bool) -> Item:
         return read_item(self.model, item, "" if single else f"item {position}: ")
+
+
+def _turns_in(transcript: str | Path) -> list[Turn]:
+    from emoembed.reading.transcripts import read_transcript
+
+    return read_transcript(transcript)

@@ -8,14 +8,16 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from emoembed.corpora.corpus import Corpus
 from emoembed.features import audio, channels
 from emoembed.features.feature_set import Features
 from emoembed.features.store import FeatureStore, extract
+
+if TYPE_CHECKING:
+    from emoembed.corpora.corpus import Corpus
 
 REVISION = 3
 """Increase it when a change to the features makes the cached features stale."""

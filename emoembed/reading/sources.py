@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from emoembed.corpora import manifest
-from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features import audio, media_files
 from emoembed.model.config import MODALITIES
 from emoembed.model.model import EmotionModel
 from emoembed.reading import cache
 from emoembed.reading.cache import Span
+
+if TYPE_CHECKING:
+    from emoembed.corpora.corpus import Corpus
 
 Source = str | Span | None
 """A row's source for one modality: a text, or a part of a media file."""
@@ -23,7 +24,11 @@ Sources = dict[str, Source]
 
 def as_corpus(source: Corpus | str | Path) -> Corpus:
     """The corpus itself, or the manifest at this path."""
-    return source if isinstance(source, Corpus) else manifest.read(source)
+    if not isinstance(source, str | Path):
+        return source
+    from emoembed.corpora import manifest
+
+    return manifest.read(source)
 
 
 def present_modalities(corpus: Corpus) -> tuple[str, ...]:

@@ -8,17 +8,20 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from emoembed.corpora.corpus import Corpus
 from emoembed.errors import EmoembedError, InputError, MediaError, MissingFileError
 from emoembed.model.config import MODALITIES
 from emoembed.model.model import EmotionModel
 from emoembed.reading.items import Item, read_item, read_what_can_be
 from emoembed.reading.sources import input_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from emoembed.corpora.corpus import Corpus
 
 UNREAD = ("id", "split", "label", "labels", "dialogue")
 """Keys that a turn may have and that are not read, so that the rows of a manifest are turns."""
