@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 DATA ?= $(EMOEMBED_DATA)
 
-.PHONY: demo test lint site checkpoint report report-full report-dialogue report-transfer benchmark named-data clean
+.PHONY: demo test lint site wheel release checkpoint report report-full report-dialogue report-transfer benchmark named-data clean
 
 demo: $(VENV)/examples
 	$(BIN)/python examples/demo.py
@@ -26,6 +26,28 @@ lint: $(VENV)/lint
 site: $(VENV)/site
 	rm -rf build/lib build/site build/site-package && $(PIP) --no-deps --target build/site-package .
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# the wheel as a user gets it: in an environment of its own, without constraints
+wheel: $(VENV)/release
+	rm -rf build/lib build/dist build/wheel && $(BIN)/python -m build --outdir build/dist .
+	$(BIN)/twine check --strict build/dist/*
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip --disable-pip-version-check install --quiet \
+		$(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	build/wheel/bin/python -m pip --disable-pip-version-check install --quiet build/dist/*.whl
+	build/wheel/bin/python -m pip --disable-pip-version-check check
+	cd build/wheel && bin/python -W error -c "import emoembed; print(emoembed.predict('We made it!', labels=['relief', 'fear']))"
+	cd build/wheel && bin/emoembed predict --text "We made it!" --labels relief,fear
+
+# make release VERSION=0.2.0, after the version was changed in the three files and committed
+release:
+	@test -n "$(VERSION)" || { echo "name the version: make release VERSION=0.2.0"; exit 2; }
+	@grep -qx '__version__ = "$(VERSION)"' emoembed/__init__.py || { echo "emoembed/__init__.py has another version"; exit 2; }
+	@grep -qx 'version: $(VERSION)' CITATION.cff || { echo "CITATION.cff has another version"; exit 2; }
+	@grep -qx '## $(VERSION)' CHANGELOG.md || { echo "CHANGELOG.md has no section ## $(VERSION)"; exit 2; }
+	@test -z "$$(git status --porcelain)" || { echo "commit or remove what git status lists"; exit 2; }
+	$(MAKE) lint site test wheel
+	@echo "Now: git tag v$(VERSION) && git push --tags && twine upload build/dist/*"
 
 checkpoint: named-data $(VENV)/build
 	$(BIN)/python checkpoints/build --data "$(DATA)" --output checkpoints
@@ -53,7 +75,7 @@ $(VENV)/torch:
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
 	touch $@
 
-$(VENV)/examples $(VENV)/test $(VENV)/lint $(VENV)/site $(VENV)/build: $(VENV)/%: $(VENV)/torch setup.cfg constraints.txt
+$(VENV)/examples $(VENV)/test $(VENV)/lint $(VENV)/site $(VENV)/build $(VENV)/release: $(VENV)/%: $(VENV)/torch setup.cfg constraints.txt
 	$(PIP) -e ".[$*]"
 	touch $@
 

@@ -15,3 +15,13 @@ def test_what_needs_corpora_asks_for_them_before_it_installs_anything(target, tm
     assert done.returncode == 2
     assert f"name the folder that holds the corpora: make {target} DATA=DIR" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("version", "said"), [("", "name the version"), ("99.0.0", "emoembed/__init__.py has another version")]
+)
+def test_a_release_of_another_version_is_refused_before_any_work(version, said):
+    call = ["make", "--no-print-directory", "-C", ROOT, "release", f"VERSION={version}"]
+    done = subprocess.run(call, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert said in done.stdout

@@ -64,7 +64,15 @@ class Predict(BatchOptions, LabelOptions):
         list[str] | None,
         typer.Option(metavar="FILE...", help="A video or an image; or several files, a folder or a pattern."),
     ] = None
-    manifest: Annotated[Path | None, typer.Option(metavar="FILE", help=f"Table of items to score: {TABLES}.")] = None
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"Table of items to score: {TABLES}. Its columns: any of text, audio, video (paths relative to the "
+            "table); optional id, start and end (seconds), speaker, dialogue, turn. Other columns are carried to the "
+            "output.",
+        ),
+    ] = None
     dialogue: Annotated[
         Path | None,
         typer.Option(
