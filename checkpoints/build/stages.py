@@ -93,7 +93,7 @@ def build_trunk(data: Path, teacher: str, work: Path, texts: list[str], *, rated
     """The pruned sentence encoder with untrained adapters, which has learned from a larger one without any label."""
     sentences = corpora.load("emobank", data).split("train") if rated else None
     model = prune.prune(prune.find_minilm(), texts, VOCABULARY, rated=rated)
-    more = [] if sentences is None else sentences.samples["text"]
+    more: list[str] = [] if sentences is None else sentences.samples["text"].tolist()
     distil.distil(model, [*texts, *more], feelings(data), teacher, work / "teacher")
     start_projections(model)
     if sentences is not None:

@@ -130,7 +130,7 @@ def _build_model(values: dict[str, Any], weights: Mapping[str, torch.Tensor], fo
             expected = {name: value.shape for name, value in EmotionModel(config, state=state).state_dict().items()}
     except (
         *(KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, RuntimeError, AssertionError),
-        *(RecursionError, *_errors_of_transformers()),
+        *(RecursionError, _error_of_transformers()),
     ) as error:
         raise CheckpointError(f"{folder / CONFIG} does not describe a model of this release: {error!r:.300}") from error
     shapes = {name: value.shape for name, value in weights.items()}
@@ -159,11 +159,11 @@ class _Uninitialised(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def _errors_of_transformers() -> tuple[type[Exception], ...]:
+def _error_of_transformers() -> type[Exception]:
     """What a configuration of transformers raises for a wrong value. Only called after an error."""
     from huggingface_hub.errors import StrictDataclassError
 
-    return (StrictDataclassError,)
+    return StrictDataclassError
 
 
 def _attach_phrases(model: EmotionModel, files: Mapping[str, bytes], folder: Path) -> None:

@@ -58,7 +58,9 @@ def answer(
         raise InputError("a picture and a film were given; remove one of them")
     heard = film if sound is None and film is not None and tracks_of(film).sound else sound
     given = {"text": text.strip() or None, "audio": heard, "video": picture if film is None else film}
-    inputs = {name: value for name, value in given.items() if value is not None and name in recognizer.model.modalities}
+    inputs: dict[str, Any] = {
+        name: value for name, value in given.items() if value is not None and name in recognizer.model.modalities
+    }
     if not inputs:
         read = ", ".join(recognizer.model.modalities)
         raise InputError(f"nothing was given that this model reads ({read}); write a text or add a file")
