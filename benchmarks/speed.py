@@ -48,11 +48,14 @@ def main() -> None:
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as folder:
         sound, face = make_demo_media(Path(folder))
-        bare = fresh("pass")
+        bare, torch_alone = fresh("pass"), fresh("import torch")
+        first_text, first_sound = (fresh(_predict(given)) for given in ("text='I kept it.'", f"audio={str(sound)!r}"))
         rows: list[tuple[str, float, str]] = [
             ("import emoembed, above a bare interpreter", fresh("import emoembed") - bare, "s"),
-            ("first text prediction, fresh process", fresh(_predict("text='I kept the ticket.'")), "s"),
-            ("first sound prediction, fresh process", fresh(_predict(f"audio={str(sound)!r}")), "s"),
+            ("first text prediction, fresh process", first_text, "s"),
+            ("the same, times import torch alone", first_text / torch_alone, "x"),
+            ("first sound prediction, fresh process", first_sound, "s"),
+            ("the same, times import torch alone", first_sound / torch_alone, "x"),
         ]
         model = emoembed.load("base")
         two, ten = voice()[: 2 * SAMPLING_RATE], np.tile(voice(), 4)[: 10 * SAMPLING_RATE]
