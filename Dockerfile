@@ -3,10 +3,9 @@
 #   docker run --rm -p 8000:8000 --read-only --tmpfs /tmp --cap-drop ALL emoembed
 FROM python:3.11-slim AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-COPY constraints.txt /source/
 RUN python -m venv /opt/emoembed && \
-    /opt/emoembed/bin/pip install --no-cache-dir -c /source/constraints.txt --index-url "$TORCH_INDEX" torch
-COPY setup.cfg pyproject.toml README.md LICENSE /source/
+    /opt/emoembed/bin/pip install --no-cache-dir --index-url "$TORCH_INDEX" torch==2.13.0
+COPY constraints.txt setup.cfg pyproject.toml README.md LICENSE /source/
 COPY emoembed /source/emoembed
 COPY features /source/features
 COPY checkpoints /source/checkpoints

@@ -150,7 +150,7 @@ def _build_model(values: dict[str, Any], weights: Mapping[str, torch.Tensor], fo
 class _Uninitialised(TorchFunctionMode):
     """Within this context, `torch.nn.init` does nothing: all weights are read from a file afterwards.
 
-    On the device "meta", random numbers would also import torch's compiler, which takes half a second.
+    On the device "meta", random numbers would also import torch's compiler.
     """
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -117,8 +117,9 @@ def untrained(recipe: Recipe) -> EmotionModel:
 
 def _whisper_of_base(recipe: Recipe) -> Mapping[str, Tensor]:
     """Whisper's layers of the recipe's base model, or of the shipped one."""
-    has_audio = recipe.base is not None and "audio" in recipe.base.modalities
-    base = recipe.base if recipe.base and has_audio else checkpoint.load(checkpoint_files.find_folder(SHIPPED))
+    base = recipe.base
+    if base is None or "audio" not in base.modalities:
+        base = checkpoint.load(checkpoint_files.find_folder(SHIPPED))
     layers = whisper_of(base.modality("audio").encoder)
     if layers is None:
         raise InputError("the base model does not read speech with Whisper; give its weights in the recipe")

@@ -61,8 +61,9 @@ def test_an_edited_card_is_told(saved):
 
 
 def test_the_files_that_ship_are_those_that_were_saved():
-    for name in ("base", "ravdess-av"):
-        checkpoint_files.read_files(checkpoint_files.find_folder(name))  # a warning would be an error
+    for name in ("base", "ravdess-av", "text-permissive"):
+        files = checkpoint_files.read_files(checkpoint_files.find_folder(name))  # a warning would be an error
+        assert "config.json" in files
 
 
 @pytest.mark.parametrize("sums", ["{", "[1]", "{}", '{"config.json": "0"}'])

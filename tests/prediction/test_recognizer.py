@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -371,3 +372,26 @@ def test_examples_count_once_and_cells_of_nothing_are_nothing(recognizer):
 def test_a_skipped_item_is_plain_json(recognizer):
     (result,) = recognizer.predict([" "], labels=LABELS, errors="skip")
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["confidence"] is None
+
+
+def test_a_model_is_uploaded_as_a_checkpoint_that_loads(recognizer, monkeypatch):
+    uploaded = {}
+
+    class Hub:
+        def __init__(self, token):
+            uploaded["token"] = token
+
+        def create_repo(self, name, private, exist_ok):
+            uploaded.update(private=private, exist_ok=exist_ok)
+            return SimpleNamespace(repo_id=name)
+
+        def upload_folder(self, repo_id, folder_path, commit_message):
+            uploaded.update(repo_id=repo_id, labels=Recognizer.from_pretrained(folder_path).labels)
+            return "https://hub/commit"
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Hub)
+    assert recognizer.push_to_hub("me/mine", private=True, token="secret") == "https://hub/commit"
+    assert uploaded == {
+        **{"token": "secret", "private": True, "exist_ok": True},
+        **{"repo_id": "me/mine", "labels": recognizer.labels},
+    }
