@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 class Cache(Generic[Key, Value]):
     """A least-recently-used cache of at most `size` values. Cached values must not be modified.
 
-    A deep copy starts with the same values and is independent afterwards.
+    A deep copy starts with the same values and is independent afterwards. A pickled copy is empty.
     """
 
     def __init__(self, size: int) -> None:
@@ -44,6 +44,9 @@ class Cache(Generic[Key, Value]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def __reduce__(self) -> tuple[type[Cache[Key, Value]], tuple[int]]:
+        return type(self), (self.size,)
 
     def __deepcopy__(self, _: Any) -> Cache[Key, Value]:
         copy: Cache[Key, Value] = Cache(self.size)

@@ -17,6 +17,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tokenize import TokenError
 from typing import TypeVar
@@ -27,8 +28,11 @@ from filelock import FileLock
 from emoembed.errors import EmoembedError, InputError, MissingFileError, OutputError
 from emoembed.features.atomic import write_file
 from emoembed.features.feature_set import Features, FeatureSet
+from emoembed.features.workers import STOPPED, in_order
 
 Item = TypeVar("Item", bound=Hashable)
+Extracted = tuple[str, Features | str, str]
+"""Id of an item, its features or the reason why it cannot be read, and the state of its source."""
 VERSION = 1
 SHARD_SIZE = 256  # items
 
@@ -102,8 +106,8 @@ def extract(
     *,
     dtype: str = "float32",
     progress: bool = False,
-    retry: bool = False,
     state_of: Callable[[Item], str] | None = None,
+    workers: int = 1,
 ) -> FeatureStore:
     """Extract the features of `(id, source)` pairs into a store. Items that are already in the store are skipped.
 
@@ -116,9 +120,10 @@ def extract(
         extractor: returns the `Features` of a source; all must have the same feature set.
         folder: the folder of the store; it is created if it does not exist.
         dtype: `float32` or `float16`, the type on disk.
-        retry: whether to retry items that failed in an earlier run.
         state_of: returns the current state of a source, such as its size and modification time, or "" if unknown.
-            Items whose source changed since their extraction are extracted again.
+            Items whose source changed since their extraction are extracted again, and so are items that failed.
+        workers: number of processes; with more than one, `extractor` is a function of a module. The items of a killed
+            process are done again; an item that stops its process twice is recorded as failed.
 
     Raises:
         InputError: an id is repeated, the store has other columns, or no item could be extracted.
@@ -131,14 +136,15 @@ def extract(
         raise OutputError(f"the store {folder} cannot be created: {error.strerror or error}") from error
     state = state_of or (lambda _: "")
     with FileLock(folder / ".lock"):
-        if retry:
+        if state_of is not None:
             (folder / "failures.jsonl").unlink(missing_ok=True)
         pending_items = _pending(items, folder, state)
         if progress and pending_items:
             from tqdm import tqdm
 
             pending_items = tqdm(pending_items, desc=folder.name, unit="item")
-        _write_shards(((item, source, state(source)) for item, source in pending_items), extractor, folder, dtype)
+        items_with_state = ((item, source, state(source)) for item, source in pending_items)
+        _write_shards(_extracted(items_with_state, partial(_attempt, extractor), workers), folder, dtype)
         if not (folder / "store.json").is_file():
             reasons = "; ".join(list(_read_failures(folder).values())[:3])
             raise InputError(f"no item could be extracted into {folder}: {reasons or 'no items were given'}")
@@ -161,16 +167,30 @@ def _pending(
     return pending_items
 
 
-def _write_shards(
-    items: Iterable[tuple[str, Item, str]], extractor: Callable[[Item], Features], folder: Path, dtype: str
-) -> None:
+def _attempt(extractor: Callable[[Item], Features], item: tuple[str, Item, str]) -> Extracted:
+    """Extract the features of an item, or find the reason why it cannot be read."""
+    name, source, state = item
+    try:
+        return name, extractor(source), state
+    except EmoembedError as error:
+        return name, str(error), state
+
+
+def _extracted(
+    items: Iterable[tuple[str, Item, str]], attempt: Callable[[tuple[str, Item, str]], Extracted], workers: int
+) -> Iterable[Extracted]:
+    if workers == 1:
+        return map(attempt, items)
+    return in_order(attempt, items, workers, stopped=lambda item: (item[0], STOPPED, item[2]))
+
+
+def _write_shards(extracted: Iterable[Extracted], folder: Path, dtype: str) -> None:
     shard: list[tuple[str, Features, str]] = []
-    for item, source, state in items:
-        try:
-            shard.append((item, extractor(source), state))
-        except EmoembedError as error:
-            _append_failure(folder, item, str(error))
+    for item, features, state in extracted:
+        if isinstance(features, str):
+            _append_failure(folder, item, features)
             continue
+        shard.append((item, features, state))
         if len(shard) == SHARD_SIZE:
             _write_shard(folder, shard, dtype)
             shard = []

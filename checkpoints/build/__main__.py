@@ -88,7 +88,7 @@ def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
     else:
         untrained, words = trunk_and_words(parsed.data, parsed.teacher, parsed.work)
     stages = {
-        "text": train_text,
+        "text": partial(train_text, teacher=parsed.teacher),
         "audio": partial(train_audio, whisper=parsed.whisper),
         "video": train_video,
     }

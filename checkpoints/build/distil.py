@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import kl_div, log_softmax, normalize
+from torch.nn.functional import normalize
 
 from emoembed.encoders.transformer import TransformerEncoder
 from emoembed.errors import CheckpointError
@@ -27,6 +27,8 @@ from emoembed.labels.phrases import SentenceEncoder
 from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import buckets, collate
 from emoembed.training import pretrained
+from emoembed.training.objective import divergence
+from emoembed.training.pretrained import Pretrained
 
 TEACHER = "sentence-transformers/all-mpnet-base-v2"
 CHECKSUM = "78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658"
@@ -38,15 +40,23 @@ NAMES = 1500
 """Number of names of feelings that each text is compared with."""
 
 
-def read_teacher(name: str | Path) -> SentenceEncoder:
-    """The teacher, by hub id or from a folder. Raises CheckpointError if a folder has other weights than published."""
+def read_published(name: str | Path, rank: int = 0) -> Pretrained:
+    """The teacher's weights, by hub id or from a folder, with adapters of a rank.
+
+    Raises CheckpointError if a folder has other weights than published.
+    """
     file = Path(name) / "model.safetensors"
     if file.is_file():
         with file.open("rb") as weights:
             digest = hashlib.file_digest(weights, "sha256").hexdigest()
         if digest != CHECKSUM:
             raise CheckpointError(f"{file} has the SHA-256 {digest}; expected {CHECKSUM}, as published on the hub")
-    sentences = pretrained.read("text", name, rank=0).sentence_encoder()
+    return pretrained.read("text", name, rank=rank)
+
+
+def read_teacher(name: str | Path) -> SentenceEncoder:
+    """The teacher, untrained. Raises CheckpointError as `read_published` does."""
+    sentences = read_published(name).sentence_encoder()
     sentences.tokenizer.enable_truncation(LONGEST)
     return sentences
 
@@ -157,10 +167,6 @@ def _train(
                 print(f"distillation, step {len(losses)} of {steps}: {np.mean(losses[-500:]):.4f}", flush=True)
 
 
-SHARPNESS = 20.0
-"""Factor from cosine to logit in `imitation`."""
-
-
 def imitation(points: Tensor, goals: Tensor, label_points: Tensor) -> Tensor:
     """Distance of points `(batch, dim)` from the points that a teacher gives the same items.
 
@@ -168,6 +174,4 @@ def imitation(points: Tensor, goals: Tensor, label_points: Tensor) -> Tensor:
     the teacher's, because what matters of an item is which labels it is near (Hinton et al. 2015).
     """
     cosine = (1 - (points * goals).sum(dim=1)).mean()
-    similarities = log_softmax(SHARPNESS * points @ label_points.T, dim=1)
-    of_teacher = log_softmax(SHARPNESS * goals @ label_points.T, dim=1)
-    return cosine + kl_div(similarities, of_teacher, reduction="batchmean", log_target=True)
+    return cosine + divergence(points, label_points, goals, label_points)

@@ -14,6 +14,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import distil
+import labelled_teacher
 import numpy as np
 import pandas as pd
 import prune
@@ -50,8 +51,11 @@ from emoembed.training.build import start_projections
 from emoembed.training.calibrate import calibrate
 from emoembed.training.config import Execution
 from emoembed.training.fit import train
+from emoembed.training.objective import Teacher
 from emoembed.training.recipes import Recipe
 
+TEACHER_REVISION = 1
+"""Increase it when a change of the training makes the answers of a labelled teacher stale."""
 VOCABULARY = 16_000  # tokens of the trunk: 12 MB at half precision
 TRUNK_REVISION = 1
 """Increase it when a change of the distillation makes a finished trunk stale."""
@@ -118,14 +122,35 @@ def distil_words(model: EmotionModel, texts: list[str], count: int = TABLE_WORDS
 
 
 def train_text(
-    data: Path, untrained: EmotionModel, seed: int, work: Path, names: Sequence[str] = TEXT_CORPORA
+    data: Path, untrained: EmotionModel, seed: int, work: Path, teacher: str, names: Sequence[str] = TEXT_CORPORA
 ) -> EmotionModel:
-    """Train the adapters of the sentence encoder on text corpora. GoEmotions dev calibrates."""
+    """Train the adapters of the sentence encoder on text corpora. GoEmotions dev calibrates.
+
+    The targets are the labels and the answers of a larger encoder, `teacher`, that was trained on the labels.
+    """
     assert untrained.phrases is not None
     rows, valid = text_rows(data, untrained.phrases, names)
-    modality = untrained.config.modalities["text"].with_settings(strength=1.0)  # while they train
-    strength = recipes.TEXT_STRENGTH
-    return trained("text", modality, rows, valid, untrained, seed, work, strength=strength, kind="texts")
+    modality = untrained.config.modalities["text"].with_settings(strength=1.0, rank=recipes.TEXT_RANK)  # in training
+    recipe = Recipe(
+        {"text": modality},
+        untrained.phrases,
+        recipes.training("texts", seed),
+        untrained,
+        teacher=answers_of(data, teacher, seed, work, names, rated=bool(modality.parts.vad_share)),
+        strength=recipes.TEXT_STRENGTH,
+    )
+    return trained("text", recipe, rows, valid, work)
+
+
+def answers_of(data: Path, name: str, seed: int, work: Path, names: Sequence[str], *, rated: bool) -> Teacher:
+    """The answers of the larger encoder for the training rows of text corpora, once it has been trained on them."""
+    sentences = corpora.load("emobank", data).split("train") if rated else None
+    model = labelled_teacher.untrained(name, sentences, training_texts(data, names)[:RATED_TEXTS])
+    assert model.phrases is not None
+    rows, valid = text_rows(data, model.phrases, names)
+    config = recipes.training("teacher", seed)
+    file = work / f"answers-{key(asdict(config), TEACHER_REVISION, hash_of(rows), hash_of(valid))}.safetensors"
+    return labelled_teacher.answers(model, rows, valid, config, feelings(data), file)
 
 
 def text_rows(
@@ -147,7 +172,8 @@ def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path, whis
     rows = join([corpus_rows.audio_data(part, copies=corpus_rows.COPIES) for part in parts])
     valid = corpus_rows.audio_data(ravdess.split("valid"))
     layers, weights = read_whisper(whisper)
-    return trained("audio", recipes.audio_modality(layers), rows, valid, untrained, seed, work, weights=weights)
+    modality = recipes.audio_modality(layers)
+    return trained("audio", recipe_of("audio", modality, untrained, seed, {"audio": weights}), rows, valid, work)
 
 
 def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
@@ -161,7 +187,7 @@ def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path) -> E
         for name in ("train", "valid")
     )
     rows = with_shares(rows, votes)
-    return trained("video", recipes.video_modality(), rows, valid, untrained, seed, work)
+    return trained("video", recipe_of("video", recipes.video_modality(), untrained, seed), rows, valid, work)
 
 
 def with_shares(rows: EmotionData, votes: Corpus) -> EmotionData:
@@ -181,32 +207,38 @@ def key(*described: object) -> str:
     return hashlib.sha256(repr((described, sorted(table().items()))).encode()).hexdigest()[:8]
 
 
-def trained(
+def recipe_of(
     name: str,
     modality: ModalityConfig,
-    rows: EmotionData,
-    valid: EmotionData,
     untrained: EmotionModel,
     seed: int,
-    work: Path,
-    strength: float | None = None,
-    weights: Mapping[str, Tensor] | None = None,
-    kind: str | None = None,
-) -> EmotionModel:
-    """Train one modality, with the settings of `kind`, from pretrained weights of its encoder if they are given.
-
-    An earlier run of this stage on the same rows in `work` is loaded or resumed.
-    """
-    config = recipes.training(kind or name, seed)
-    stage = f"{name}-{key(asdict(config), recipes.REVISION[name], hash_of(rows), hash_of(valid))}"
+    weights: Mapping[str, Mapping[str, Tensor]] | None = None,
+) -> Recipe:
+    """The recipe of one modality of `base`, with pretrained weights of its encoder if they are given."""
     assert untrained.phrases is not None
-    pretrained = {} if weights is None else {name: weights}
-    recipe = Recipe({name: modality}, untrained.phrases, config, untrained, pretrained, strength=strength)
+    config = recipes.training(name, seed)
+    return Recipe({name: modality}, untrained.phrases, config, untrained, weights or {})
+
+
+def trained(name: str, recipe: Recipe, rows: EmotionData, valid: EmotionData, work: Path) -> EmotionModel:
+    """Train one modality. An earlier run of this stage on the same rows in `work` is loaded or resumed."""
+    revisions = recipes.REVISION[name], asdict(recipe.config), digest_of(recipe.teacher)
+    stage = f"{name}-{key(revisions, hash_of(rows), hash_of(valid))}"
     file, run = work / f"{stage}.safetensors", work / f"run-{stage}"
     model, history = train(recipe, rows, valid, weights_file=file, execution=Execution(progress=True, resume=run))
     if history.scores:
         print(name, "validation", [round(score, 4) for score in history.scores], flush=True)
     return model
+
+
+def digest_of(teacher: Teacher | None) -> str:
+    """A digest of a teacher's answers; "" without one."""
+    if teacher is None:
+        return ""
+    digest = hashlib.sha256(repr(teacher.names).encode())
+    for array in (teacher.label_points.numpy(), *teacher.points.values()):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def base_of(parts: dict[str, EmotionModel], untrained: EmotionModel) -> EmotionModel:
@@ -266,7 +298,7 @@ def build_permissive(data: Path, teacher: str, seed: int, work: Path, reports: P
     project.
     """
     untrained, words = trunk_and_words(data, teacher, work, PERMISSIVE, rated=False)
-    model = train_text(data, untrained, seed, work, PERMISSIVE)
+    model = train_text(data, untrained, seed, work, teacher, PERMISSIVE)
     assert isinstance(model.phrases, SentenceEncoder)
     valid = corpora.load("goemotions", data).split("valid")
     written = corpora.load("situations", SITUATIONS).split("valid").canonical()

@@ -20,7 +20,8 @@ from emoembed.errors import InputError
 from emoembed.evaluation.folds import modality_of
 from emoembed.features.atomic import write_file
 from emoembed.model.model import EmotionModel
-from emoembed.prediction.manifest import Summary, score_rows
+from emoembed.prediction.manifests.batches import Batching
+from emoembed.prediction.manifests.scoring import Summary, score_rows, workers_for
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
 from emoembed.reading.sources import as_corpus, present_modalities, usable_modalities
@@ -46,6 +47,7 @@ def evaluate_corpus(
     split: str = "valid",
     *,
     batch_size: int = 32,
+    workers: int | None = 1,
     context: bool | float = False,
     progress: bool = False,
 ) -> Evaluation:
@@ -56,8 +58,8 @@ def evaluate_corpus(
     multi-label corpus, the thresholds of macro-F1 are fitted on the valid split. UAR, accuracy and macro-F1 have 95 %
     intervals, `low` to `high`: a percentile bootstrap over dialogues, else speakers, else rows.
 
-    With `context`, turns are scored in the context of their dialogues, as by `predict_manifest`; turns without a label
-    inform later turns.
+    `batch_size` texts are scored at once, in `workers` processes (`predict_manifest`). With `context`, turns are scored
+    in the context of their dialogues; turns without a label inform later turns.
 
     Raises:
         CorpusError: the corpus does not have the split, or no valid split for the thresholds.
@@ -74,7 +76,8 @@ def evaluate_corpus(
         recognizer.model, corpus, (modality_of(corpus),) if corpus.name in corpora.NAMES else present_modalities(corpus)
     )
     asked = {"labels": corpus.labels, "multi_label": corpus.multi_label}
-    options: dict[str, Any] = {"batch_size": batch_size, "context": context, "progress": progress}
+    batching = Batching(batch_size, workers_for(workers, rows, usable, context))
+    options: dict[str, Any] = {"batching": batching, "context": context, "progress": progress}
     results, summary = score_rows(recognizer, scored if context is False else rows, usable, asked, **options)
     scores, bears = _matrices(scored, results)
     thresholds = None

@@ -27,8 +27,8 @@ class Adapt(ModelOptions, LabelOptions):
 
     def run(self) -> int:
         """Adapt the labels to the support and save a checkpoint."""
-        from emoembed.prediction import manifest_tasks
+        from emoembed.prediction.manifests import tasks
 
-        recognizer = manifest_tasks.adapt_table(self.load(), self.support, self.output, self.read_labels())
+        recognizer = tasks.adapt_table(self.load(), self.support, self.output, self.read_labels())
         print(f"adapted labels: {', '.join(recognizer.model.state.taught)}\nsaved -> {self.output}")
         return 0

@@ -32,11 +32,9 @@ class Attune(ModelOptions):
 
     def run(self) -> int:
         """Attune the model to the recordings and save a checkpoint."""
-        from emoembed.prediction import manifest_tasks
+        from emoembed.prediction.manifests import tasks
 
-        recognizer, failures = manifest_tasks.attune_manifest(
-            self.load(), self.manifest, self.output, names(self.modality)
-        )
+        recognizer, failures = tasks.attune_manifest(self.load(), self.manifest, self.output, names(self.modality))
         counts = recognizer.model.state.attuned
         print(f"attuned to: {', '.join(f'{count} {name}' for name, count in counts.items())}\nsaved -> {self.output}")
         return print_failures("could not be read", failures)

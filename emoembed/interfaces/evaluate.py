@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from emoembed.errors import InputError
-from emoembed.interfaces.options import BatchOptions
+from emoembed.interfaces.options import BatchOptions, WorkerOptions
 from emoembed.interfaces.printing import print_failures
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ TRAINING_PANEL = "Zero-shot: models trained without some emotions"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(BatchOptions):
+class Evaluate(BatchOptions, WorkerOptions):
     """Evaluate a model on a corpus, or train models without some emotions and test them on those (zero-shot).
 
     Examples:
@@ -102,10 +102,10 @@ class Evaluate(BatchOptions):
             raise InputError("--seed is one run and --seeds many; give only one of them")
         if self.unseen is None and self.protocol is None:
             return self._score_model()
-        if self.device != "cpu" or self.batch_size is not None or self.context:
+        if self.device != "cpu" or self.batch_size is not None or self.workers is not None or self.context:
             raise InputError(
-                "--device, --batch-size and --context cannot be used with --unseen or --protocol, which train on the "
-                "CPU and on single rows; leave them out"
+                "--device, --batch-size, --workers and --context cannot be used with --unseen or --protocol, which "
+                "train on the CPU and on single rows; leave them out"
             )
         return self._train_and_score() if self.protocol is None else self._report()
 
@@ -120,9 +120,14 @@ class Evaluate(BatchOptions):
         if self.seeds is not None or self.seed is not None:
             raise InputError("--seed and --seeds need --unseen or --protocol; without them no model is trained")
         corpus = corpora.load(self.corpus, self.data)
-        batch_size = self.batch_size or 32
         result = evaluate_corpus(
-            self.load(), corpus, self.split, batch_size=batch_size, context=self.context, progress=self.progress
+            self.load(),
+            corpus,
+            self.split,
+            batch_size=self.batch_size or 32,
+            workers=self.processes(self.device),
+            context=self.context,
+            progress=self.progress,
         )
         if result.trained_on:
             rows = f"rows of {corpus.name}'s {self.split} split"

@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from emoembed.interfaces.options import Command
+from emoembed.interfaces.options import WorkerOptions
 from emoembed.interfaces.printing import print_failures
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extract(Command):
+class Extract(WorkerOptions):
     """Extract the features of audio or video into a feature store.
 
     Example:
@@ -27,8 +27,10 @@ class Extract(Command):
 
     def run(self) -> int:
         """Extract the features and print how many there are."""
-        from emoembed.prediction import manifest_tasks
+        from emoembed.prediction.manifests import tasks
 
-        store = manifest_tasks.extract_features(self.manifest, self.modality, self.output, progress=self.progress)
+        store = tasks.extract_features(
+            self.manifest, self.modality, self.output, progress=self.progress, workers=self.workers
+        )
         print(f"{len(store)} items of {store.feature_set.name} -> {self.output}")
         return print_failures("failed", store.failures)

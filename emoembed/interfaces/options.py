@@ -85,6 +85,29 @@ class BatchOptions(ModelOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerOptions(Command):
+    """Options for work on many rows."""
+
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Number of processes; by default as many as cores and memory allow, if there is much work.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = None
+
+    def processes(self, device: str = "cpu") -> int | None:
+        """The number of processes; None if it is to be chosen. Only the CPU has several."""
+        if device == "cpu":
+            return self.workers
+        if self.workers is not None and self.workers > 1:
+            raise InputError(f"several --workers compute on the CPU; leave out --workers or --device {device}")
+        return 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelOptions(Command):
     """Options for the emotions to score."""
 

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from emoembed.errors import InputError
-from emoembed.interfaces.options import OUTPUT_PANEL, TABLES, BatchOptions, LabelOptions
+from emoembed.interfaces.options import OUTPUT_PANEL, TABLES, BatchOptions, LabelOptions, WorkerOptions
 from emoembed.interfaces.printing import print_failures, to_json
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class PredictCommand(TyperCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predict(BatchOptions, LabelOptions):
+class Predict(BatchOptions, WorkerOptions, LabelOptions):
     """Score emotion names for a sentence, a recording or a face, or for a table of them.
 
     Examples:
@@ -143,7 +143,7 @@ class Predict(BatchOptions, LabelOptions):
         return 0
 
     def _predict_many(self, rows: Path | Corpus) -> int:
-        from emoembed.prediction.manifest import predict_manifest
+        from emoembed.prediction.manifests.scoring import predict_manifest
 
         if self.output is None:
             count = "the rows of a manifest" if isinstance(rows, Path) else f"{len(rows.samples)} files"
@@ -156,6 +156,7 @@ class Predict(BatchOptions, LabelOptions):
             multi_label=self.multi_label,
             abstain=self._risk(),
             batch_size=self.batch_size or BATCH_SIZE,
+            workers=self.processes(self.device),
             context=self._strength(),
             progress=not self.quiet,  # without a terminal, a line every 30 seconds
         )

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from emoembed.interfaces.options import TABLES, Command
+from emoembed.interfaces.options import TABLES, WorkerOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prepare(Command):
+class Prepare(WorkerOptions):
     """Save a corpus as a manifest, or as a folder with its features.
 
     Examples:
@@ -37,6 +37,6 @@ class Prepare(Command):
         if self.output.suffix.lower() in manifest.SUFFIXES:
             manifest.write(corpus, self.output)
         else:
-            corpus = prepare.prepare(corpus, self.output, progress=self.progress)
+            corpus = prepare.prepare(corpus, self.output, progress=self.progress, workers=self.workers)
         print(f"{describe.describe_corpus(corpus)}\n{len(corpus.samples)} rows -> {self.output}")
         return 0

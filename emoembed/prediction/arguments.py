@@ -46,6 +46,13 @@ class PredictOptions(AnswerOptions, total=False):
     candidate_labels: Labels
 
 
+class ManifestOptions(AnswerOptions, total=False):
+    """Options of `predict_manifest`, which explains them."""
+
+    batch_size: int
+    workers: int | None
+
+
 class TimelineOptions(AnswerOptions, total=False):
     """Options of `timeline`; `Recognizer.timeline` explains them."""
 

@@ -7,6 +7,7 @@ import hashlib
 import math
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -51,7 +52,7 @@ def spans(corpus: Corpus, modality: str) -> Iterator[tuple[str, Span]]:
             yield row, (path, *part, side)
 
 
-def read_copy(span: Span, copy: int) -> Features:
+def read_copy(copy: int, span: Span) -> Features:
     """Speech features of a recording through another channel, which the number of the copy decides."""
     path, start, end, _ = span
     samples = audio.read_audio(path, start=start, end=end, limit=LOOKED_AT)
@@ -74,17 +75,23 @@ def read_span(modality: str, span: Span, *, whole: bool = False) -> Features:
 
 
 def extract_features(
-    corpus: Corpus, modality: str, folder: str | Path, *, dtype: str = "float32", progress: bool = False
+    corpus: Corpus,
+    modality: str,
+    folder: str | Path,
+    *,
+    dtype: str = "float32",
+    progress: bool = False,
+    workers: int = 1,
 ) -> FeatureStore:
     """Extract a corpus's features into a store in `folder`, by row id; the store's failures list unreadable rows."""
     return extract(
         spans(corpus, modality),
-        lambda span: read_span(modality, span, whole=True),
+        partial(read_span, modality, whole=True),
         folder,
         dtype=dtype,
         progress=progress,
-        retry=True,
         state_of=_state,
+        workers=workers,
     )
 
 
@@ -103,7 +110,7 @@ def cached_features(
     items = list(dict(keys.values()).items())
     store = extract(
         items,
-        lambda span: read_copy(span, copy) if copy else read_span(modality, span),
+        partial(read_copy, copy) if copy else partial(read_span, modality),
         folder,
         dtype="float16",
         progress=progress and len(items) > 99,

@@ -16,6 +16,7 @@ from emoembed.corpora.feature_corpus import FeatureCorpus, FeatureTable
 from emoembed.errors import InputError
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.features.store import FeatureStore, extract
+from emoembed.features.workers import require_workers
 from emoembed.reading.cache import cache_folder, extract_features
 
 CONSTANT = 1e-8  # a column is constant if its values differ by less than this
@@ -68,7 +69,7 @@ class Findings:
         return sentences
 
 
-def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False) -> FeatureCorpus:
+def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False, workers: int | None = 1) -> FeatureCorpus:
     """Write a corpus's features to feature stores, with its sample table beside them; finished work is not repeated.
 
     Feature tables are cleaned: NaN and infinite values become 0 and are counted in the notes. For a modality without a
@@ -78,6 +79,8 @@ def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False) -> Fe
     Args:
         corpus: a corpus of any form, such as `corpora.load("mosei", folder)` returns.
         folder: the output folder.
+        progress: show progress on stderr.
+        workers: number of processes that extract features from media; None chooses it by the rows and the machine.
 
     Raises:
         InputError: the folder contains another corpus or other files.
@@ -96,7 +99,13 @@ def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False) -> Fe
             notes += findings.notes(modality)
         elif modality != "text" and source.samples[modality].notna().any():
             try:
-                stores[modality] = extract_features(source, modality, folder / modality, progress=progress)
+                stores[modality] = extract_features(
+                    source,
+                    modality,
+                    folder / modality,
+                    progress=progress,
+                    workers=require_workers(workers, media=len(source.samples)),
+                )
             except InputError as error:
                 if (folder / modality / "store.json").exists():
                     raise  # a damaged store; without a store, no row was readable, but other modalities may be

@@ -31,6 +31,7 @@ class TrainConfig:
     adjust: bool = False
     """Add the logarithm of a label's frequency in the row's corpus to its logit (logit adjustment, Menon et al. 2021),
     so that the points do not learn how frequent a label was."""
+    imitate: float = 0.0  # weight of the divergence from a teacher's answers; see `objective.Teacher`
     modality_dropout: float = 0.0  # probability that a row with several modalities loses one
     max_frames: int = 600
     bf16: bool = True  # autocast to bfloat16: two to three times faster on CPUs that support it

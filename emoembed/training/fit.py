@@ -80,10 +80,10 @@ def train(
         prepare(model, train_rows, ridge_rows, recipe.config.max_frames)
         model.load_state_dict({**model.state_dict(), **recipe.start})
         sampled_rows = replace(train_rows, inputs=_sample_faces(model, train_rows, recipe.config.seed))
-        augmentations = augment_of(recipe.modalities) if recipe.augmented else {}
+        learned = {"augment": augment_of(recipe.modalities) if recipe.augmented else {}, "teacher": recipe.teacher}
         for stage in recipe.stages or (Stage(("*",), recipe.config),):
             with only_trained(model, stage.trained):
-                history = fit(model, sampled_rows, valid_rows, stage.config, augment=augmentations, execution=execution)
+                history = fit(model, sampled_rows, valid_rows, stage.config, **learned, execution=execution)
         model.to("cpu")
         finish_faces(model, train_rows)
         if weights_file is not None:

@@ -14,7 +14,7 @@ from emoembed.errors import TrainingError
 from emoembed.model.scorer import Scorer
 from emoembed.reading.rows import EmotionData, buckets
 from emoembed.training.config import Execution, TrainConfig
-from emoembed.training.objective import Objective
+from emoembed.training.objective import Objective, Teacher
 from emoembed.training.run_state import Run, RunState
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
@@ -36,6 +36,7 @@ def fit(
     config: TrainConfig,
     *,
     augment: Mapping[str, Augment] | None = None,
+    teacher: Teacher | None = None,
     execution: Execution = Execution(),
 ) -> History:
     """Train a model in place, and restore the weights of its best epoch on the validation rows.
@@ -50,6 +51,7 @@ def fit(
         valid: the rows for choosing the best epoch. Test rows are not an argument.
         config: the training settings.
         augment: modality -> function that augments its training batches.
+        teacher: a larger model's answers for the training rows, which are learned as well.
         execution: the device, a progress bar, and a folder from which a stopped run resumes.
 
     Returns:
@@ -63,7 +65,7 @@ def fit(
     model.to(execution.device)
     steps = config.epochs * -(-len(train) // config.batch_size)
     run = _start_run(model, config, steps)
-    objective = Objective(model, train, config)
+    objective = Objective(model, train, config, teacher)
     state = RunState(execution.resume, asdict(config)) if execution.resume else None
     if state and state.exists():
         state.restore(run)

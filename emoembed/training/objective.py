@@ -1,14 +1,16 @@
-"""The training loss: classification, distance of items from their label, and a penalty on moved label projections."""
+"""The training loss: classification, distance of items from their label, and other terms that the settings name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
+from torch.nn.functional import binary_cross_entropy_with_logits, kl_div, log_softmax, normalize
 
+from emoembed.errors import InputError
 from emoembed.model.scorer import Scorer
 from emoembed.reading.rows import EmotionData
 from emoembed.training.config import TrainConfig
@@ -21,9 +23,10 @@ class Objective:
         model: the model to train, already on its device.
         data: the training rows.
         config: the terms of the loss and their weights.
+        teacher: whose answers are learned as well, if the settings give them a weight.
     """
 
-    def __init__(self, model: Scorer, data: EmotionData, config: TrainConfig) -> None:
+    def __init__(self, model: Scorer, data: EmotionData, config: TrainConfig, teacher: Teacher | None = None) -> None:
         self.model, self.data, self.config = model, data, config
         self.device = next(model.parameters()).device
         self.features = model.embed(data.labels).to(self.device)
@@ -31,6 +34,7 @@ class Objective:
         self.prior = LabelPrior(data).to(self.device) if config.adjust else None
         self.weights = row_weights(data, config.balance)
         self.positive = positive_weights(data).to(self.device) if config.positive_weight else None
+        self.imitation = Imitation(model, teacher, data.ids) if teacher is not None and config.imitate else None
 
     def __call__(self, points: Mapping[str, Tensor], rows: np.ndarray) -> Tensor:
         """The loss of the rows at the positions `rows`. `points` has their points by modality."""
@@ -49,6 +53,8 @@ class Objective:
         if config.pull:
             single_label = torch.from_numpy(~multi_label).to(self.device)
             loss = loss + config.pull * pull(points, label_points, targets, weights * single_label)
+        if self.imitation is not None:
+            loss = loss + config.imitate * self.imitation(points, rows)
         return loss
 
 
@@ -152,3 +158,77 @@ class LabelPrior:
     def __call__(self, rows: np.ndarray) -> Tensor:
         """`(rows,)` positions -> `(rows, labels)`"""
         return self.logs[self.corpus[rows].to(self.logs.device)]
+
+
+SHARPNESS = 20.0
+"""Factor from cosine to logit."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The answers of a larger model for training rows of one modality: where it places them among names of feelings.
+
+    The spaces of the two models need not have the same dimension, because only distances to names are compared.
+
+    Args:
+        modality: the modality that learns.
+        points: row id -> the teacher's point of the item `(dim,)`.
+        names: names of feelings, with which each item is compared. No two are the same emotion.
+        label_points: the teacher's points of these names `(names, dim)`.
+    """
+
+    modality: str
+    points: Mapping[str, np.ndarray]
+    names: tuple[str, ...]
+    label_points: Tensor
+
+
+class Imitation:
+    """The divergence of a model's answers from those of a teacher.
+
+    Args:
+        model: the model that learns. Its label projections are locked, because their points are read once.
+        teacher: has answers for all rows.
+        ids: the ids of the training rows.
+
+    Raises:
+        InputError: the teacher has no answer for a row.
+    """
+
+    def __init__(self, model: Scorer, teacher: Teacher, ids: Sequence[str]) -> None:
+        missing = [row for row in ids if row not in teacher.points]
+        if missing:
+            raise InputError(
+                f"the teacher has no point for {len(missing)} of {len(ids)} training rows, such as {missing[0]!r}"
+            )
+        self.modality, self.dim = teacher.modality, model.config.modalities[teacher.modality].embed_dim
+        device = next(model.parameters()).device
+        self.goals = torch.from_numpy(np.stack([teacher.points[row] for row in ids])).to(device)
+        self.of_teacher = centred(teacher.label_points.to(device))
+        with torch.no_grad():
+            points = model.project(model.embed(teacher.names).to(device))[self.modality]
+        self.of_model = centred(points[:, : self.dim])
+
+    def __call__(self, points: Mapping[str, Tensor], rows: np.ndarray) -> Tensor:
+        """The mean divergence of the rows at the positions `rows`. `points` has their points by modality."""
+        goals = self.goals[torch.from_numpy(rows)].float()
+        return divergence(points[self.modality][:, : self.dim], self.of_model, goals, self.of_teacher)
+
+
+def centred(label_points: Tensor) -> Tensor:
+    """Label points `(labels, dim)` without their mean, with norm 1. So no name is near everything."""
+    return normalize(label_points - label_points.mean(dim=0), dim=-1)
+
+
+def divergence(points: Tensor, label_points: Tensor, of_teacher: Tensor, labels_of_teacher: Tensor) -> Tensor:
+    """Divergence of the distribution of items over labels from the teacher's, mean over the items.
+
+    Args:
+        points: of items `(items, dim)`.
+        label_points: `(labels, dim)`.
+        of_teacher: the teacher's points of the same items `(items, teacher_dim)`.
+        labels_of_teacher: the teacher's points of the same labels `(labels, teacher_dim)`.
+    """
+    answers = log_softmax(SHARPNESS * normalize(points.float(), dim=-1) @ label_points.T, dim=1)
+    goals = log_softmax(SHARPNESS * normalize(of_teacher, dim=-1) @ labels_of_teacher.T, dim=1)
+    return kl_div(answers, goals, reduction="batchmean", log_target=True)

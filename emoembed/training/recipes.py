@@ -24,6 +24,7 @@ from emoembed.model.model import EmotionModel
 from emoembed.training import augment
 from emoembed.training.config import TrainConfig
 from emoembed.training.loop import Augment
+from emoembed.training.objective import Teacher
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Recipe:
     stages: tuple[Stage, ...] = ()
     """Stages of training, in order; by default all weights are trained with `config`."""
     augmented: bool = True  # change training batches of faces at random
+    teacher: Teacher | None = None  # a larger model's answers for the training rows, which are learned as well
     strength: float | None = None  # of text adapters after training; None: as in the modality's settings
 
 
@@ -123,6 +125,7 @@ TRAINING = {
     ),
 }
 TRAINING["texts"] = replace(TRAINING["text"], one_question=True, adjust=True)  # many corpora at once
+TRAINING["teacher"] = replace(TRAINING["texts"], epochs=1, batch_size=48, learning_rate=5e-4)
 TRAINING["pixels"] = replace(TRAINING["video"], batch_size=16)  # a training step of a transformer needs much memory
 
 

@@ -34,9 +34,9 @@ def trained(rows, text_model, tmp_path, monkeypatch):
     monkeypatch.setattr(recipes, "training", lambda kind, seed: training(kind, seed, epochs=1))
 
     def make(train_rows=None, seed=0):
-        modality = text_model.config.modalities["text"]
+        recipe = stages.recipe_of("text", text_model.config.modalities["text"], text_model, seed)
         train_rows = rows("train") if train_rows is None else train_rows
-        return stages.trained("text", modality, train_rows, rows(), text_model, seed, tmp_path, strength=0.8)
+        return stages.trained("text", replace(recipe, strength=0.8), train_rows, rows(), tmp_path)
 
     return make
 
@@ -59,7 +59,8 @@ def test_adapters_train_at_full_strength_though_the_trunk_was_kept(text_model, r
     training = recipes.training
     monkeypatch.setattr(recipes, "training", lambda kind, seed: training(kind, seed, epochs=3))
     kept_trunk = set_adapter_strength(text_model, 0.0)
-    part = stages.train_text(tmp_path, kept_trunk, 0, tmp_path)
+    monkeypatch.setattr(stages, "answers_of", lambda *_, **__: None)
+    part = stages.train_text(tmp_path, kept_trunk, 0, tmp_path, "mpnet")
     adapters = part.modality("text").encoder.adapters
     assert adapters.strength == recipes.TEXT_STRENGTH
     assert any(bool(weight.any()) for weight in adapters.up.values())

@@ -156,7 +156,7 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
         (("evaluate", "meld", "--data", ".", "--epochs", "3"), "need --unseen or --protocol"),
         (
             ("evaluate", "meld", "--unseen", "joy", "--device", "cuda"),
-            "--device, --batch-size and --context cannot be used with --unseen",
+            "--device, --batch-size, --workers and --context cannot be used with --unseen",
         ),
         (
             ("evaluate", "mosei", "--protocol", "mosei-6", "--batch-size", "8"),

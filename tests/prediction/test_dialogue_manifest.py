@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from emoembed.errors import InputError
-from emoembed.prediction import manifest as scoring
+from emoembed.prediction.manifests import scoring
 from emoembed.prediction.recognizer import Recognizer
 
 LABELS = ["joy", "anger", "awe"]

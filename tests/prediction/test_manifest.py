@@ -15,8 +15,8 @@ from emoembed.errors import InputError, OutputError
 from emoembed.features.text import word_feature_set
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
-from emoembed.prediction import manifest as scoring
 from emoembed.prediction.arguments import Options
+from emoembed.prediction.manifests import scoring
 from emoembed.prediction.progress import Progress
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training.build import build
@@ -227,7 +227,9 @@ def test_progress_is_a_bar_on_a_terminal_that_ends_where_the_rows_do(monkeypatch
 
 
 def test_rows_are_on_the_disk_every_ten_seconds(rows, recognizer, monkeypatch):
-    monkeypatch.setattr("emoembed.prediction.resumable_table.time.monotonic", itertools.count(0.0, 11.0).__next__)
+    monkeypatch.setattr(
+        "emoembed.prediction.manifests.resumable_table.time.monotonic", itertools.count(0.0, 11.0).__next__
+    )
     stopped_after(recognizer, monkeypatch, 1)
     with pytest.raises(Stopped):
         scoring.predict_manifest(recognizer, rows, LABELS, rows.with_name("out.csv"))

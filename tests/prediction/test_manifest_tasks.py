@@ -16,7 +16,7 @@ from emoembed.features import video
 from emoembed.features.text import word_feature_set
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
-from emoembed.prediction import manifest, manifest_tasks
+from emoembed.prediction.manifests import scoring, tasks
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.reading import cache, sources
 from emoembed.training import recipes
@@ -51,7 +51,7 @@ def tone(tmp_path, voice):
 
 def test_scores_are_those_of_predict_whatever_the_batch_size(corpus_of, recognizer, tmp_path):
     corpus = corpus_of(["jubilant", "sunny downcast", "wrathful irate blue"] * 4)
-    summary = manifest.predict_manifest(recognizer, corpus, LABELS, tmp_path / "a.csv", batch_size=5)
+    summary = scoring.predict_manifest(recognizer, corpus, LABELS, tmp_path / "a.csv", batch_size=5)
     written = pd.read_csv(tmp_path / "a.csv")
     assert list(written.columns) == [
         "id",
@@ -64,7 +64,7 @@ def test_scores_are_those_of_predict_whatever_the_batch_size(corpus_of, recogniz
         *LABELS,
         "error",
     ]
-    assert summary == manifest.Summary(12, {})
+    assert summary == scoring.Summary(12, {})
     for row, text in zip(written.to_dict("records"), corpus.samples["text"], strict=True):
         expected = recognizer.predict(text, labels=LABELS)
         assert row["label"] == expected.label
@@ -74,7 +74,7 @@ def test_scores_are_those_of_predict_whatever_the_batch_size(corpus_of, recogniz
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_a_failing_row_is_recorded_and_the_others_are_scored(corpus_of, recognizer, tmp_path, suffix):
     output = tmp_path / f"out{suffix}"
-    summary = manifest.predict_manifest(recognizer, corpus_of(["joy", "zzzz", None, "downcast"]), LABELS, output)
+    summary = scoring.predict_manifest(recognizer, corpus_of(["joy", "zzzz", None, "downcast"]), LABELS, output)
     assert summary.failures == {
         "row1": "no word of 'zzzz' has a vector",
         "row2": "nothing to work on: text, audio and video are all None",
@@ -90,26 +90,26 @@ def test_a_failing_row_is_recorded_and_the_others_are_scored(corpus_of, recogniz
 def test_what_is_wrong_with_the_call_is_no_rows_failure(corpus_of, recognizer, tmp_path):
     corpus = corpus_of(["joy"])
     with pytest.raises(LabelError, match="same emotion"):
-        manifest.predict_manifest(recognizer, corpus, ["joy", "Joy"], tmp_path / "out.csv")
+        scoring.predict_manifest(recognizer, corpus, ["joy", "Joy"], tmp_path / "out.csv")
     with pytest.raises(LabelError, match="names no default labels"):
-        manifest.predict_manifest(recognizer, corpus, None, tmp_path / "out.csv")
+        scoring.predict_manifest(recognizer, corpus, None, tmp_path / "out.csv")
     with pytest.raises(LabelError, match="'error' is a column of the output"):
-        manifest.predict_manifest(recognizer, corpus, {"error": "joy"}, tmp_path / "out.csv")
+        scoring.predict_manifest(recognizer, corpus, {"error": "joy"}, tmp_path / "out.csv")
     with pytest.raises(InputError, match=r"one of \.csv, .*\.xlsx, not '\.txt'"):
-        manifest.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.txt")
+        scoring.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.txt")
     only_video = Corpus("toy", make_samples(["a"], video="a.mp4", labels=[()], split="train"), (), False)
     with pytest.raises(InputError, match="toy has video; this model reads text"):
-        manifest.predict_manifest(recognizer, only_video, LABELS, tmp_path / "out.csv")
+        scoring.predict_manifest(recognizer, only_video, LABELS, tmp_path / "out.csv")
     with pytest.raises(InputError, match=r"given 0\.9"):
-        manifest.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.csv", abstain=0.9)
+        scoring.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.csv", abstain=0.9)
     with pytest.raises(InputError, match="this model cannot abstain: its text was never calibrated"):
-        manifest.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.csv", abstain=True)
+        scoring.predict_manifest(recognizer, corpus, LABELS, tmp_path / "out.csv", abstain=True)
     assert not list(tmp_path.iterdir())
 
 
 def test_start_and_end_choose_the_part_that_is_heard(corpus_of, hearing, tone, tmp_path):
     corpus = corpus_of([None, None], audio=[tone, tone], start=[0.0, 1.0], end=[1.0, None])
-    manifest.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
+    scoring.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
     written = pd.read_csv(tmp_path / "out.csv")
     samples, rate = soundfile.read(tone, dtype="float32")
     for row, part in zip(written.to_dict("records"), (samples[:16000], samples[16000:]), strict=True):
@@ -119,7 +119,7 @@ def test_start_and_end_choose_the_part_that_is_heard(corpus_of, hearing, tone, t
 
 def test_a_part_that_cannot_be_read_leaves_the_other_modalities(corpus_of, hearing, tone, tmp_path):
     corpus = corpus_of(["joy", None], audio=[tone, tone], start=[50.0, 60.0])
-    summary = manifest.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
+    summary = scoring.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
     assert list(summary.absent) == ["row0"]
     assert summary.absent["row0"].startswith("audio: ")
     assert list(summary.failures) == ["row1"]
@@ -128,12 +128,12 @@ def test_a_part_that_cannot_be_read_leaves_the_other_modalities(corpus_of, heari
 def test_extraction_cuts_parts_and_keeps_failures(corpus_of, tone, tmp_path):
     corpus = corpus_of([None] * 3, audio=[tone, tone, str(tmp_path / "no.wav")], start=[0.0, None, None])
     corpus = Corpus("toy", corpus.samples.assign(end=[0.5, np.nan, np.nan]), (), False)
-    store = manifest_tasks.extract_features(corpus, "audio", tmp_path / "store")
+    store = tasks.extract_features(corpus, "audio", tmp_path / "store")
     assert set(store) == {"row0", "row1"}
     assert store.length("row0") < store.length("row1")
     assert list(store.failures) == ["row2"]
     with pytest.raises(InputError, match="toy has no video; it has audio"):
-        manifest_tasks.extract_features(corpus, "video", tmp_path / "faces")
+        tasks.extract_features(corpus, "video", tmp_path / "faces")
 
 
 def test_what_is_trained_on_is_what_predict_looks_at_and_an_extraction_has_all(
@@ -144,7 +144,7 @@ def test_what_is_trained_on_is_what_predict_looks_at_and_an_extraction_has_all(
     corpus = corpus_of([None] * 2, audio=[tone, tone], start=[np.nan, 0.5])
     known, failures = cache.cached_features(corpus, "audio", tmp_path)
     assert not failures
-    whole = manifest_tasks.extract_features(corpus, "audio", tmp_path / "store")
+    whole = tasks.extract_features(corpus, "audio", tmp_path / "store")
     assert len(whole["row0"]) > 180
     assert len(known["row1"]) < len(whole["row1"])
     read = emoembed.reading.media.read(hearing.model, "audio", tone)
@@ -163,17 +163,17 @@ def test_a_manifest_is_not_overwritten_by_its_own_scores(recognizer, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("id,text\na,sunny\n")
     with pytest.raises(InputError, match="is the manifest itself"):
-        manifest.predict_manifest(recognizer, path, ["joy", "anger"], path)
+        scoring.predict_manifest(recognizer, path, ["joy", "anger"], path)
     assert path.read_text() == "id,text\na,sunny\n"
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(InputError, match="is a folder; name a file in it"):
-        manifest.predict_manifest(recognizer, path, ["joy", "anger"], tmp_path / "folder.csv")
+        scoring.predict_manifest(recognizer, path, ["joy", "anger"], tmp_path / "folder.csv")
 
 
 def test_a_file_that_is_missing_is_its_rows_failure_alone(corpus_of, hearing, tone, tmp_path):
     missing = str(tmp_path / "none.wav")
     corpus = corpus_of(["joy", None, None], audio=[missing, missing, tone])
-    summary = manifest.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
+    summary = scoring.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
     assert summary.absent == {"row0": f"audio: no audio file at {missing}"}
     assert list(summary.failures) == ["row1"]
     assert summary.failures["row1"].endswith(f"audio: no audio file at {missing}")
@@ -191,19 +191,17 @@ def test_rows_with_sound_are_scored_one_by_one(corpus_of, hearing, tone, tmp_pat
     real, sizes = hearing.predict, []
     monkeypatch.setattr(hearing, "predict", lambda **given: sizes.append(len(given["text"])) or real(**given))
     corpus = corpus_of(["joy"] * 5, audio=[None, None, tone, tone, None])
-    manifest.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
+    scoring.predict_manifest(hearing, corpus, LABELS, tmp_path / "out.csv")
     assert sizes == [2, 1, 1, 1]
 
 
 def test_a_recording_that_was_replaced_is_extracted_again_and_one_that_was_moved_is_not(corpus_of, tmp_path, voice):
     place = tmp_path / "a.wav"
     soundfile.write(place, voice(1.0), 16_000)
-    first = manifest_tasks.extract_features(corpus_of([None], audio=[str(place)]), "audio", tmp_path / "store")[
-        "row0"
-    ].copy()
+    first = tasks.extract_features(corpus_of([None], audio=[str(place)]), "audio", tmp_path / "store")["row0"].copy()
     moved = place.rename(tmp_path / "b.wav")
-    again = manifest_tasks.extract_features(corpus_of([None], audio=[str(moved)]), "audio", tmp_path / "store")
+    again = tasks.extract_features(corpus_of([None], audio=[str(moved)]), "audio", tmp_path / "store")
     assert len(list((tmp_path / "store").glob("*.npy"))) == 1
     soundfile.write(moved, voice(2.0), 16_000)
-    again = manifest_tasks.extract_features(corpus_of([None], audio=[str(moved)]), "audio", tmp_path / "store")
+    again = tasks.extract_features(corpus_of([None], audio=[str(moved)]), "audio", tmp_path / "store")
     assert len(again["row0"]) > len(first) + 50

@@ -17,7 +17,7 @@ from emoembed.features.notes import CODES
 from emoembed.features.readable import readable
 from emoembed.labels.emotion import Label
 from emoembed.prediction import describe, label_sets
-from emoembed.prediction.manifest import predict_manifest
+from emoembed.prediction.manifests.scoring import predict_manifest
 
 LABELS = ["joy", "anger", "sadness", "neutral"]
 TEXTS = json.loads((Path(__file__).parents[1] / "languages.json").read_text(encoding="utf-8"))

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from emoembed.encoders.pooled import PooledSettings
+from emoembed.errors import InputError
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.reading.rows import join
 from emoembed.training import loop
 from emoembed.training.build import build
-from emoembed.training.objective import LabelPrior, Objective, label_loss
+from emoembed.training.objective import LabelPrior, Objective, Teacher, label_loss
 from emoembed.training.ridge_maps import prepare
 
 CONFIG = loop.TrainConfig(epochs=3, batch_size=16, learning_rate=0.02, bf16=False, stay_close=0.0)
@@ -175,3 +176,48 @@ def test_adjusted_logits_hold_the_frequency_in_the_row_s_own_corpus(setting):
     counts = np.nansum(joined.targets[:-2], axis=0) + 1
     torch.testing.assert_close(prior[0], torch.from_numpy(np.log(counts / counts.sum())).float())
     assert prior[1].argmax() == 0
+
+
+def teacher_of(setting, ids):
+    """A teacher that places items and names where the model does, in a space of more dimensions."""
+    model, data = setting
+    names = ("joy", "awe", "envy", "calm")
+    turn = torch.linalg.qr(torch.randn(40, 40, generator=torch.Generator().manual_seed(0)))[0][:24]
+    points = dict(zip(data.ids, (points_of(setting)["video"] @ turn).numpy(), strict=True))
+    return Teacher(
+        "video", {row: points[row] for row in ids}, names, model.label_points(names)["video"].detach() @ turn
+    )
+
+
+def test_a_teacher_adds_nothing_where_the_model_answers_as_it_does(setting):
+    model, data = setting
+    rows = np.arange(30)
+    plain = objective(setting)(points_of(setting), rows)
+    taught = Objective(model, data, replace(CONFIG, imitate=3.0), teacher_of(setting, data.ids))
+    torch.testing.assert_close(taught(points_of(setting), rows), plain, atol=1e-4, rtol=0)
+    shuffled = {"video": points_of(setting)["video"].roll(1, dims=0)}
+    assert taught(shuffled, rows) > objective(setting)(shuffled, rows) + 0.1
+    unheard = Objective(model, data, CONFIG, teacher_of(setting, data.ids))
+    torch.testing.assert_close(unheard(shuffled, rows), objective(setting)(shuffled, rows))
+
+
+def test_training_moves_items_to_where_a_teacher_has_them(setting):
+    model, data = setting
+    prepare(model, data)
+    teacher, config = teacher_of(setting, data.ids), replace(CONFIG, imitate=1.0, epochs=20, lock_labels=True)
+
+    def distance():
+        model.eval()
+        with torch.no_grad():
+            return Objective(model, data, config, teacher).imitation(loop.encode_rows(model, data), np.arange(30))
+
+    before = distance()
+    without_labels = replace(data, targets=np.full_like(data.targets, np.nan))
+    loop.fit(model, without_labels, data, config, teacher=teacher)
+    assert distance() < 0.85 * before
+
+
+def test_a_row_that_the_teacher_does_not_know_is_named(setting):
+    model, data = setting
+    with pytest.raises(InputError, match=f"no point for 2 of 30 training rows, such as '{data.ids[0]}'"):
+        Objective(model, data, replace(CONFIG, imitate=1.0), teacher_of(setting, data.ids[2:]))

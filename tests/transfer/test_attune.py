@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from emoembed.errors import InputError
-from emoembed.prediction.manifest_tasks import attune_manifest
+from emoembed.prediction.manifests.tasks import attune_manifest
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training.background import fit_background
 from emoembed.training.ridge_maps import prepare

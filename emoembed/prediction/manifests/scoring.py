@@ -13,7 +13,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -25,16 +25,18 @@ from emoembed.cache import content_of, tensors_of
 from emoembed.corpora import manifest
 from emoembed.corpora.corpus import COLUMNS, Corpus
 from emoembed.corpora.tables import require_output
-from emoembed.errors import LabelError
+from emoembed.errors import InputError, LabelError
+from emoembed.features.workers import require_workers
 from emoembed.labels.emotion import Labels, resolve
-from emoembed.prediction.arguments import AnswerOptions, options_of
+from emoembed.prediction.arguments import ManifestOptions, Options, options_of
 from emoembed.prediction.dialogue.result import TurnResult
 from emoembed.prediction.dialogue.rows import score_dialogues
+from emoembed.prediction.manifests.batches import Batching, join_reasons, score_batches
+from emoembed.prediction.manifests.resumable_table import ResumableTable
 from emoembed.prediction.progress import Progress
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
-from emoembed.prediction.resumable_table import FLUSH_ROWS, ResumableTable
-from emoembed.reading.sources import Sources, as_corpus, present_modalities, read_row, sources_of, usable_modalities
+from emoembed.reading.sources import as_corpus, present_modalities, sources_of, usable_modalities
 from emoembed.reading.turns import dialogue_rows
 
 RESULT_COLUMNS = ("label", "confidence", "notes", "absent")
@@ -60,46 +62,46 @@ def predict_manifest(
     labels: Labels | None,
     output: str | Path,
     *,
-    batch_size: int = 32,
     context: bool | float = False,
     progress: bool = False,
-    **options: Unpack[AnswerOptions],
+    **options: Unpack[ManifestOptions],
 ) -> Summary:
     """Score every row of a manifest and write a table.
 
     The table has the columns of the manifest, then `label`, `confidence`, `notes` and `absent` (why a modality could
     not be used), a weight for each modality such as `weight_text`, a score for each label, and `error`. A column of
     the manifest with one of these names is renamed to `input_NAME`. With `context`, the table also has `label_alone`
-    and `context_turns`. If the output is a symbolic link, its target is written.
+    and `context_turns`. The target of a symbolic link is written.
 
     Args:
         recognizer: the recognizer that scores. Modalities that it does not read are ignored.
         source: path of a manifest, or a corpus.
         labels: as in `predict`.
         output: a `.csv`, `.tsv`, `.jsonl`, `.parquet` or `.xlsx` file; `NAME.part` until all rows are written.
-        batch_size: texts per batch.
-        context: True scores the rows that name a `dialogue` in the context of its earlier turns; see
-            `Recognizer.predict_dialogue`. Turns have the order of the column `turn`, or else of `start`. A number sets
-            the strength. By default each row is scored alone.
+        context: True scores the rows that name a `dialogue` in the context of its earlier turns
+            (`predict_dialogue`), in the order of the column `turn`, or else of `start`. A number sets the strength. By
+            default each row is scored alone.
         progress: show progress on stderr: a bar, or without a terminal a line every 30 seconds.
-        options: `multi_label` and `abstain`, as in `predict`. A row on which the model abstains has no label.
+        options: `multi_label` and `abstain`, as in `predict`; a row on which the model abstains has no label.
+            `batch_size` is the number of texts per batch, by default 32. `workers` is the number of processes, by
+            default 1; None chooses it by the rows, the cores and the memory. With several, scores differ by at most
+            1e-6, and a script needs `if __name__ == "__main__":` before its first call.
 
     Returns:
         A summary. A row that fails has its reason in the column `error` and in `failures`; the other rows are scored.
 
     Raises:
-        LabelError: a label has the name of an output column, or is not a valid label.
+        LabelError: a label is not valid, or has the name of an output column.
         InputError: the model reads none of the manifest's modalities, an option has a wrong value, or the dialogues
             that `context` needs are missing or have a `turn` twice.
         OutputError: the table cannot be written, or another process is writing it.
     """
     require_output(output, source)
-    checked = options_of({**options, "batch_size": batch_size})
-    corpus = as_corpus(source)
-    names = _check_labels(recognizer, labels)
+    checked = options_of({name: value for name, value in options.items() if name != "workers"})
+    corpus, names = as_corpus(source), _check_labels(recognizer, labels)
     modalities = usable_modalities(recognizer.model, corpus, present_modalities(corpus))
-    asked = {"labels": labels, "multi_label": checked.multi_label, "abstain": checked.abstain}
-    score = _scorer(recognizer, corpus, modalities, asked, batch_size, context)
+    batching = Batching(checked.batch_size, workers_for(options.get("workers", 1), corpus, modalities, context))
+    score = _scorer(recognizer, corpus, modalities, _asked(labels, checked), batching, context)
     result_columns = _result_columns(modalities, names, context is not False)
     input_columns = _input_columns(corpus, source, {*result_columns, "error"})
     made_from = fingerprint(recognizer, corpus, labels, names, (checked, context), input_columns)
@@ -108,12 +110,25 @@ def predict_manifest(
         with Progress(len(corpus.samples), corpus.name, shown=progress, begin=table.rows) as bar:
             for first, results in score(table.rows):
                 for position, (result, failure) in enumerate(results, first):
-                    cells = [column.iloc[position] for column in input_columns.values()]
-                    table.write([*map(_plain_value, cells), *_result_cells(result, modalities, names), failure])
+                    cells = [_plain_value(column.iloc[position]) for column in input_columns.values()]
+                    table.write([*cells, *_result_cells(result, modalities, names), failure])
                 table.flush(first + len(results))
                 bar.to(first + len(results))
         failures, absent = table.finish(list(corpus.samples["id"]))
     return Summary(len(corpus.samples), failures, absent, table.resumed)
+
+
+def _asked(labels: Labels | None, options: Options) -> dict[str, Any]:
+    """Arguments of `Recognizer.predict` for all rows."""
+    return {"labels": labels, "multi_label": options.multi_label, "abstain": options.abstain}
+
+
+def workers_for(workers: int | None, corpus: Corpus, modalities: Sequence[str], context: bool | float) -> int:
+    """The number of processes for the rows of a corpus. Dialogues are scored by one."""
+    if workers is None and context is not False:
+        return 1
+    media = sum(int(corpus.samples[name].notna().sum()) for name in modalities if name != "text")
+    return require_workers(workers, len(corpus.samples) - min(media, len(corpus.samples)), media)
 
 
 def _scorer(
@@ -121,19 +136,21 @@ def _scorer(
     corpus: Corpus,
     modalities: Sequence[str],
     asked: Mapping[str, Any],
-    batch_size: int,
+    batching: Batching,
     context: bool | float,
 ) -> Callable[[int], Iterator[tuple[int, Sequence[tuple[Result, str]]]]]:
     """A function that scores the rows from a position on. A wrong option fails here, not in every row."""
     rows = sources_of(corpus, modalities)
     if context is False:
         recognizer.risk(asked["abstain"], modalities)
-        return lambda begin: _score_batches(recognizer, rows, batch_size, asked, begin)
+        return lambda begin: score_batches(recognizer, rows, asked, batching, begin)
+    if batching.workers > 1:
+        raise InputError(f"rows in the context of their dialogues are scored by one process; given {batching.workers}")
     options = {**asked} if context is True else {**asked, "strength": context}
     recognizer.dialogue(**options)
     groups = dialogue_rows(corpus)
     speakers = list(corpus.samples["speaker"])
-    return lambda begin: score_dialogues(recognizer, groups, rows, speakers, options, batch_size, begin)
+    return lambda begin: score_dialogues(recognizer, groups, rows, speakers, options, batching.size, begin)
 
 
 def score_rows(
@@ -142,7 +159,7 @@ def score_rows(
     usable: Sequence[str],
     asked: Mapping[str, Any],
     *,
-    batch_size: int,
+    batching: Batching,
     context: bool | float = False,
     progress: bool = False,
 ) -> tuple[dict[str, Result], Summary]:
@@ -151,7 +168,7 @@ def score_rows(
     `asked` has the `labels` and `multi_label` of `predict`.
     """
     rows = sources_of(corpus, usable)
-    score = _scorer(recognizer, corpus, usable, {"abstain": False, **asked}, batch_size, context)
+    score = _scorer(recognizer, corpus, usable, {"abstain": False, **asked}, batching, context)
     results: dict[str, Result] = {}
     failures: dict[str, str] = {}
     absent: dict[str, str] = {}
@@ -163,47 +180,9 @@ def score_rows(
                     continue
                 results[item] = result
                 if result.absent:
-                    absent[item] = _join_reasons(result.absent)
+                    absent[item] = join_reasons(result.absent)
             bar.to(first + len(batch))
     return results, Summary(len(rows), failures, absent)
-
-
-def _score_batches(
-    recognizer: Recognizer, rows: Sequence[tuple[str, Sources]], batch_size: int, options: Mapping[str, Any], begin: int
-) -> Iterator[tuple[int, list[tuple[Result, str]]]]:
-    """Batches of (result, failure), each with the index of its first row. `failure` is empty if the row has scores."""
-    for first, last in _batches([sources for _, sources in rows], min(batch_size, FLUSH_ROWS)):
-        if first < begin:
-            continue
-        row_inputs = [read_row(sources) for _, sources in rows[first:last]]
-        inputs_by_modality = {name: [inputs[name] for inputs, _ in row_inputs] for name in rows[first][1]}
-        answers = recognizer.predict(**{**inputs_by_modality, **options}, errors="skip", batch_size=batch_size)
-        batch = []
-        for answer, (_, reasons) in zip(answers, row_inputs, strict=True):
-            absent = {**answer.absent, **reasons}
-            reason = next(iter(absent.values()), "") if len(set(absent.values())) < 2 else _join_reasons(absent)
-            batch.append((replace(answer, absent=absent), "" if answer.scores else reason))
-        yield first, batch
-
-
-def _batches(rows: Sequence[Sources], size: int) -> Iterator[tuple[int, int]]:
-    """Ranges of rows to score together: up to `size` texts, or one row with media. They depend only on the rows."""
-    first = 0
-    while first < len(rows):
-        last = first + 1
-        if _has_only_text(rows[first]):
-            while last < len(rows) and last - first < size and _has_only_text(rows[last]):
-                last += 1
-        yield first, last
-        first = last
-
-
-def _has_only_text(sources: Sources) -> bool:
-    return all(source is None for name, source in sources.items() if name != "text")
-
-
-def _join_reasons(absent: Mapping[str, str]) -> str:
-    return "; ".join(f"{name}: {reason}" for name, reason in absent.items())
 
 
 def _result_cells(result: Result, usable: Sequence[str], names: Sequence[str]) -> list[Any]:
@@ -212,7 +191,7 @@ def _result_cells(result: Result, usable: Sequence[str], names: Sequence[str]) -
     scores = [result.scores.get(label) for label in names]
     notes = "; ".join(f"{note.modality} {note.code}: {note.text}" for note in result.notes)
     confidence = None if math.isnan(result.confidence) else result.confidence
-    absent = _join_reasons(result.absent) if result.scores else ""
+    absent = join_reasons(result.absent) if result.scores else ""
     context = [result.alone.label, result.context_turns] if isinstance(result, TurnResult) else []
     return [result.label, confidence, notes, absent, *weights, *context, *scores]
 

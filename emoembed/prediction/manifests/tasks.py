@@ -1,4 +1,4 @@
-"""Work on whole manifests: extract features, adapt, attune. `prediction.manifest` scores their rows."""
+"""Work on whole manifests: extract features, adapt, attune. `scoring` scores their rows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.tables import read_support
 from emoembed.errors import EmoembedError, InputError
 from emoembed.features.store import FeatureStore
+from emoembed.features.workers import require_workers
 from emoembed.labels.emotion import Labels
 from emoembed.model import checkpoint_files
 from emoembed.model.scorer import Batch
@@ -20,9 +21,15 @@ from emoembed.transfer import attune
 
 
 def extract_features(
-    source: Corpus | str | Path, modality: str, folder: str | Path, *, dtype: str = "float32", progress: bool = False
+    source: Corpus | str | Path,
+    modality: str,
+    folder: str | Path,
+    *,
+    dtype: str = "float32",
+    progress: bool = False,
+    workers: int | None = 1,
 ) -> FeatureStore:
-    """Extract the features of a manifest's `audio` or `video` column into a feature store.
+    """Extract the features of a manifest's `audio` or `video` column into a feature store, in `workers` processes.
 
     Rows with `start` and `end` use only that part of their file.
 
@@ -36,7 +43,8 @@ def extract_features(
         raise InputError(
             f"{corpus.name} has no {modality}; it has {', '.join(present_modalities(corpus)) or 'nothing'}"
         )
-    return cache.extract_features(corpus, modality, folder, dtype=dtype, progress=progress)
+    workers = require_workers(workers, media=len(corpus.samples))
+    return cache.extract_features(corpus, modality, folder, dtype=dtype, progress=progress, workers=workers)
 
 
 def adapt_table(

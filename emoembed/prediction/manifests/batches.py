@@ -1,0 +1,114 @@
+"""Score the rows of a manifest batch by batch, in this process or in several."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from emoembed.features.workers import STOPPED, in_order
+from emoembed.prediction.manifests.resumable_table import FLUSH_ROWS
+from emoembed.prediction.recognizer import Recognizer
+from emoembed.prediction.result import Result
+from emoembed.reading.sources import Sources, read_row
+
+Rows = Sequence[tuple[str, Sources]]
+"""Ids and sources of rows."""
+Scored = list[tuple[Result, str]]
+"""The result of each row of a batch, and why it failed ("" if it has scores)."""
+
+
+@dataclass(frozen=True)
+class Batching:
+    """Number of texts per batch, and number of processes that score batches."""
+
+    size: int = 32
+    workers: int = 1
+
+
+def score_batches(
+    recognizer: Recognizer, rows: Rows, options: Mapping[str, Any], batching: Batching, begin: int
+) -> Iterator[tuple[int, Scored]]:
+    """Yield each batch and the position of its first row, in order, from the row `begin` on.
+
+    Args:
+        recognizer: the recognizer that scores.
+        rows: all rows.
+        options: arguments of `Recognizer.predict`.
+        batching: size of batches and number of processes.
+        begin: position of the first row that is not scored yet.
+    """
+    size = min(batching.size, FLUSH_ROWS)
+    starts = [(first, last) for first, last in _batches([sources for _, sources in rows], size) if first >= begin]
+    batches = [rows[first:last] for first, last in starts]
+    task = partial(_score_in_worker, {**options, "batch_size": size})
+    if batching.workers == 1:
+        answers: Iterator[Scored] = (score_batch(recognizer, batch, task.args[0]) for batch in batches)
+    else:
+        state = pickle.dumps(recognizer)
+        answers = in_order(task, batches, min(batching.workers, max(len(batches), 1)), _stopped, _load, state)
+    for (first, _), answer in zip(starts, answers, strict=True):
+        yield first, answer
+
+
+def score_batch(recognizer: Recognizer, rows: Rows, options: Mapping[str, Any]) -> Scored:
+    """Score rows that go together: several texts, or one row with media."""
+    row_inputs = [read_row(sources) for _, sources in rows]
+    inputs_by_modality = {name: [inputs[name] for inputs, _ in row_inputs] for name in rows[0][1]}
+    answers = recognizer.predict(**{**inputs_by_modality, **options}, errors="skip")
+    scored: Scored = []
+    for answer, (_, reasons) in zip(answers, row_inputs, strict=True):
+        absent = {**answer.absent, **reasons}
+        reason = next(iter(absent.values()), "") if len(set(absent.values())) < 2 else join_reasons(absent)
+        scored.append((replace(answer, absent=absent), "" if answer.scores else reason))
+    return scored
+
+
+_recognizer: Recognizer | None = None
+"""The recognizer of a worker process."""
+
+
+def _load(state: bytes) -> None:
+    """Unpickle the recognizer of a worker process."""
+    import torch
+
+    global _recognizer
+    torch.set_num_threads(1)
+    _recognizer = pickle.loads(state)  # what the parent of this process has pickled
+
+
+def _score_in_worker(options: Mapping[str, Any], rows: Rows) -> Scored:
+    if _recognizer is None:
+        raise RuntimeError("the worker process has no recognizer")
+    return score_batch(_recognizer, rows, options)
+
+
+def _stopped(rows: Rows) -> Scored:
+    """The results of rows that stopped their worker."""
+    return [
+        (Result(None, {}, {}, {name: STOPPED for name, source in sources.items() if source is not None}), STOPPED)
+        for _, sources in rows
+    ]
+
+
+def _batches(rows: Sequence[Sources], size: int) -> Iterator[tuple[int, int]]:
+    """Ranges of rows to score together: up to `size` texts, or one row with media. They depend only on the rows."""
+    first = 0
+    while first < len(rows):
+        last = first + 1
+        if _has_only_text(rows[first]):
+            while last < len(rows) and last - first < size and _has_only_text(rows[last]):
+                last += 1
+        yield first, last
+        first = last
+
+
+def _has_only_text(sources: Sources) -> bool:
+    return all(source is None for name, source in sources.items() if name != "text")
+
+
+def join_reasons(absent: Mapping[str, str]) -> str:
+    """Why modalities could not be used, as one text."""
+    return "; ".join(f"{name}: {reason}" for name, reason in absent.items())
