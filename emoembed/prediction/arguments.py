@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
@@ -164,6 +164,17 @@ def items_of(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
             f"{', '.join(single_inputs)} is a single item beside lists; give a list, with None where an item lacks it"
         )
     return [{name: value[i] for name, value in lists.items()} for i in range(next(iter(lengths.values())))], False
+
+
+def batches_of(items: Sequence[Mapping[str, Any]], size: int) -> list[list[int]]:
+    """The positions of the items of each batch. Texts of similar length share a batch, so that little is padded.
+
+    Items with sound or faces keep their order.
+    """
+    order = list(range(len(items)))
+    if all(value is None for item in items for name, value in item.items() if name != "text"):
+        order.sort(key=lambda i: len(items[i]["text"]) if isinstance(items[i].get("text"), str) else 0)
+    return [order[first : first + size] for first in range(0, len(order), size)]
 
 
 def _entries(value: Any) -> Any:

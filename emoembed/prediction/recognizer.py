@@ -25,6 +25,7 @@ from emoembed.prediction.arguments import (
     Options,
     PredictOptions,
     TimelineOptions,
+    batches_of,
     items_of,
     labels_of,
     options_of,
@@ -154,14 +155,15 @@ class Recognizer(nn.Module):
         given_modalities = [name for name in self.model.modalities if any(item.get(name) is not None for item in items)]
         risk = self.risk(checked.abstain, given_modalities)
         label_set = self._label_sets.of(labels_of(labels, checked))
-        results: list[Result] = []
-        for start in range(0, len(items), size):
+        results: dict[int, Result] = {}
+        for batch in batches_of(items, size):
             read_items = [
-                self._read(item, i, single) if checked.errors == "raise" else read_what_can_be(self.model, item)
-                for i, item in enumerate(items[start : start + size], start)
+                self._read(items[i], i, single) if checked.errors == "raise" else read_what_can_be(self.model, items[i])
+                for i in batch
             ]
-            results += answer_items(self.model, read_items, label_set, multi_label=multi_label, risk=risk)
-        return results[0] if single else results
+            answers = answer_items(self.model, read_items, label_set, multi_label=multi_label, risk=risk)
+            results.update(zip(batch, answers, strict=True))
+        return results[0] if single else [results[i] for i in range(len(items))]
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """Same as `predict`."""
@@ -394,21 +396,14 @@ class Recognizer(nn.Module):
         """
         process.require_no_fork()
         items, single = items_of({"text": text, "audio": audio, "video": video})
-        batches = [range(i, min(i + BATCH_SIZE, len(items))) for i in range(0, len(items), BATCH_SIZE)]
-        parts = [
-            self.model.encode(batch_of(self.model, [self._read(items[i], i, single).readings for i in batch]))
-            for batch in batches
-        ]
-        points = {}
-        for name, modality in self.model.config.modalities.items():
-            if any(name in part for part in parts):
-                missing_rows = torch.full((BATCH_SIZE, modality.embed_dim), torch.nan)
-                rows = [part.get(name, missing_rows[: len(batch)]) for part, batch in zip(parts, batches, strict=True)]
-                matrix = torch.cat(
-                    [batch_points[:, : modality.embed_dim].float().cpu() for batch_points in rows]
-                ).numpy()
-                points[name] = matrix[0] if single else matrix
-        return points
+        points: dict[str, np.ndarray] = {}
+        for batch in batches_of(items, BATCH_SIZE):
+            read_items = [self._read(items[i], i, single).readings for i in batch]
+            for name, found in self.model.encode(batch_of(self.model, read_items)).items():
+                dim = self.model.config.modalities[name].embed_dim
+                matrix = points.setdefault(name, np.full((len(items), dim), np.nan, dtype=np.float32))
+                matrix[batch] = found[:, :dim].float().cpu().numpy()
+        return {name: points[name][0] if single else points[name] for name in self.model.modalities if name in points}
 
     def adapt(
         self,

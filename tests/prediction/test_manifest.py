@@ -42,6 +42,14 @@ def rows(tmp_path):
     return tmp_path / "in.csv"
 
 
+@pytest.fixture(autouse=True)
+def _many_batches():
+    """Rows are scored 32 at a time, so that three hundred have ten batches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("emoembed.prediction.manifests.batches.FLUSH_ROWS", 1)
+        yield
+
+
 class Stopped(BaseException):
     """As a kill: nothing catches it."""
 

@@ -74,7 +74,8 @@ def test_a_run_with_more_processes_goes_on_where_one_was_stopped(rows, three_mod
         return real(*given)
 
     monkeypatch.setattr(batches, "score_batch", stopping)
-    monkeypatch.setattr("emoembed.prediction.manifests.resumable_table.FLUSH_ROWS", 1)
+    for module in ("batches", "resumable_table"):
+        monkeypatch.setattr(f"emoembed.prediction.manifests.{module}.FLUSH_ROWS", 1)
     with pytest.raises(KeyboardInterrupt):
         scoring.predict_manifest(recognizer, rows, LABELS, out, batch_size=8)
     summary = scoring.predict_manifest(recognizer, rows, LABELS, out, batch_size=8, workers=2)

@@ -213,6 +213,24 @@ def test_batches_have_the_size_asked_for(recognizer, monkeypatch):
         recognizer.predict(texts, labels=LABELS, batch=3)
 
 
+def test_texts_of_similar_length_share_a_batch_and_answers_keep_their_order(recognizer, monkeypatch):
+    texts = ["joy", "joy " * 20, "anger", "anger " * 20, None, "sadness"]
+    lengths, encode = [], recognizer.model.encode
+    expected = [recognizer.predict(text, labels=LABELS) if text else None for text in texts]
+    points = recognizer.encode([text for text in texts if text])["text"]
+    monkeypatch.setattr(
+        recognizer.model, "encode", lambda batch: lengths.append(batch["text"][1].tolist()) or encode(batch)
+    )
+    found = recognizer.predict(texts, labels=LABELS, batch_size=4, errors="skip")
+    assert [len(batch) for batch in lengths] == [3, 2]  # the item without a text is in the first batch
+    assert max(lengths[0]) < min(lengths[1])
+    for one, other in zip(found, expected, strict=True):
+        assert one.scores == pytest.approx(other.scores if other else {}, abs=1e-6)
+    monkeypatch.undo()
+    monkeypatch.setattr("emoembed.prediction.recognizer.BATCH_SIZE", 2)
+    np.testing.assert_allclose(recognizer.encode([text for text in texts if text])["text"], points, atol=1e-6)
+
+
 def test_an_error_in_a_list_names_the_item(recognizer):
     with pytest.raises(InputError, match="item 1: text is empty"):
         recognizer.predict(["ok", " ", "ok"], labels=LABELS)

@@ -40,10 +40,11 @@ def score_batches(
         batching: size of batches and number of processes.
         begin: position of the first row that is not scored yet.
     """
-    size = min(batching.size, FLUSH_ROWS)
-    starts = [(first, last) for first, last in _batches([sources for _, sources in rows], size) if first >= begin]
+    size = max(batching.size, FLUSH_ROWS)  # `predict` makes batches of texts of similar length
+    ranges = _batches([sources for _, sources in rows], size)
+    starts = [(max(first, begin), last) for first, last in ranges if last > begin]
     batches = [rows[first:last] for first, last in starts]
-    task = partial(_score_in_worker, {**options, "batch_size": size})
+    task = partial(_score_in_worker, {**options, "batch_size": batching.size})
     if batching.workers == 1:
         answers: Iterator[Scored] = (score_batch(recognizer, batch, task.args[0]) for batch in batches)
     else:
