@@ -178,7 +178,7 @@ def batches_of(items: Sequence[Mapping[str, Any]], size: int) -> list[list[int]]
 
 
 def _entries(value: Any) -> Any:
-    """A list or a table column as a list, with None for a missing entry; any other value unchanged."""
+    """A list, a sequence or a table column as a list, with None for a missing entry; any other value unchanged."""
     if hasattr(value, "columns"):
         raise InputError(
             f"a table is not a list of items; give one of its columns: {', '.join(map(str, value.columns))}"
@@ -189,6 +189,8 @@ def _entries(value: Any) -> Any:
         value = value.astype(object).where(value.notna(), None).tolist()
     elif isinstance(value, np.ndarray) and value.dtype.kind in "OU":
         value = value.tolist()
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview | tuple):
+        value = list(value)  # also a column of the library `datasets`
     if not isinstance(value, list):
         return value
     return [None if is_missing(entry) else entry for entry in value]

@@ -45,6 +45,9 @@ def sound_of(source: Any) -> tuple[File | np.ndarray, float | None]:
         raise InputError(
             f"audio must be {AUDIO_FORMS}; given a dictionary of {', '.join(map(str, source)) or 'nothing'}"
         )
+    if hasattr(source, "get_all_samples"):  # a decoder of torchcodec, as in a row of the library `datasets`
+        samples = source.get_all_samples()
+        return array_of(samples.data, "audio"), _to_number(samples.sample_rate)
     if isinstance(source, tuple) and len(source) == 2:
         first, second = source
         if _is_number(first) and not _is_number(second):  # the order of scipy's wavfile.read
