@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,9 +18,11 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import normalize
 
+from emoembed.cache import content_of, tensors_of
 from emoembed.encoders.adapters import LowRankAdapters
 from emoembed.encoders.base import Encoder, Settings
 from emoembed.encoders.layers import padding_mask
+from emoembed.encoders.onnx_runtime import OnnxEncoder, export
 from emoembed.encoders.trunk import build_trunk
 from emoembed.errors import InputError
 from emoembed.labels.space import CONSTANT_WEIGHT, VAD_DIM
@@ -67,22 +70,39 @@ class TransformerEncoder(Encoder):
             nn.init.zeros_(self.ratings.bias)
         self._calls_all = True  # False once the trunk did not call a layer that has an adapter
         self._merged: list[Any] = []  # the trunk with merged adapters; the list keeps it out of state_dict
+        self._onnx: OnnxEncoder | None = None  # the same, computed by ONNX Runtime
+
+    def _discard_copies(self) -> None:
+        """Discard what was made from the weights: the merged trunk, and the encoder of ONNX Runtime."""
+        self._merged, self._onnx = [], None
+
+    def use_onnx(self, folder: Path) -> None:
+        """Compute with ONNX Runtime from now on, until the weights change. An exported file in `folder` is used again.
+
+        Raises:
+            InputError: the trunk is not a BERT of this package, or the extra `onnx` is not installed.
+        """
+        trunk = self.trunk if self.adapters is None else self._merged_trunk(self.adapters)
+        file = folder / f"{content_of(tensors_of(trunk))}.onnx"
+        if not file.is_file():
+            export(trunk, file)
+        self._merged, self._onnx = [], OnnxEncoder(file)
 
     def train(self, mode: bool = True) -> TransformerEncoder:
         """Set the mode of the adapters and discard the merged trunk. The trunk itself never uses dropout."""
-        self._merged = []
+        self._discard_copies()
         super().train(mode)
         self.trunk.eval()
         return self
 
     def _load_from_state_dict(self, *args: Any, **named: Any) -> None:
         """Load weights and discard the merged trunk, which has the old ones."""
-        self._merged = []
+        self._discard_copies()
         super()._load_from_state_dict(*args, **named)
 
     def _apply(self, fn: Any, recurse: bool = True) -> TransformerEncoder:
         """Change device or dtype and discard the merged trunk."""
-        self._merged = []
+        self._discard_copies()
         nn.Module._apply(self, fn, recurse)
         return self
 
@@ -106,7 +126,9 @@ class TransformerEncoder(Encoder):
         adapters = self.adapters if adapted else None
         is_training = torch.is_grad_enabled() or (self.training and adapters is not None)
         with _training_attention(frames.device) if is_training else nullcontext():
-            if adapters is None:
+            if self._onnx is not None and adapted and not is_training:
+                states, counts = self._onnx(frames, lengths), lengths
+            elif adapters is None:
                 states, counts = _hidden_states(self.trunk, frames, lengths)
             elif is_training:
                 states, counts = self._training_states(adapters, frames, lengths)

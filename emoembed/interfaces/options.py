@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -66,12 +66,19 @@ class ModelOptions(Command):
         str,
         typer.Option(help="Device to compute on, such as cuda.", rich_help_panel=MODEL_PANEL),
     ] = "cpu"
+    backend: Annotated[
+        Literal["torch", "onnx"],
+        typer.Option(
+            help="What computes the text encoder; onnx (ONNX Runtime) is faster for single texts.",
+            rich_help_panel=MODEL_PANEL,
+        ),
+    ] = "torch"
 
     def load(self) -> Recognizer:
         """Load the model onto the device."""
         from emoembed.prediction.public import load
 
-        return load(self.model, device=self.device)
+        return load(self.model, device=self.device, backend=self.backend)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
+from emoembed.errors import InputError
 from emoembed.labels.emotion import Labels
 from emoembed.model import checkpoint_files
 from emoembed.model.device import check_device
+from emoembed.model.model import EmotionModel
 from emoembed.prediction.arguments import PredictOptions
 from emoembed.prediction.licence import tell_licence
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
+from emoembed.reading.cache import cache_folder
 
 if TYPE_CHECKING:
     from emoembed.prediction.arguments import ItemList, MediaInput
@@ -102,7 +105,9 @@ def predict(
     return results
 
 
-def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:
+def load(
+    name: str | Path = "base", *, device: str | None = None, backend: Literal["torch", "onnx"] = "torch"
+) -> Recognizer:
     """Load the recognizer of a checkpoint. The caller owns it: changes to it affect no other recognizer.
 
     The checkpoint stays in a cache until its files are replaced.
@@ -110,6 +115,13 @@ def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:
     Args:
         name: the name of a checkpoint that ships, a folder, or a hub id.
         device: device to compute on, such as "cuda"; by default the CPU.
+        backend: "onnx" computes the text encoder with ONNX Runtime (extra `onnx`), which takes a third of the time for
+            a single short text. Scores differ by less than 1e-5. The first call exports the encoder into the folder
+            `onnx` of the cache.
+
+    Raises:
+        InputError: `backend` has a wrong value, its extra is not installed, or the model cannot use it.
+        MissingFileError, CheckpointError: the checkpoint does not exist, or is damaged.
 
     Examples:
         >>> import emoembed
@@ -119,8 +131,25 @@ def load(name: str | Path = "base", *, device: str | None = None) -> Recognizer:
         >>> model("I am so happy today!").label
         'joy'
     """
-    recognizer = _shared_recognizer(name, device)
-    return Recognizer(deepcopy(recognizer.model), recognizer.folder)
+    if backend not in ("torch", "onnx"):
+        raise InputError(f"backend is 'torch' or 'onnx'; given {backend!r:.40}")
+    shared = _shared_recognizer(name, device)
+    recognizer = Recognizer(deepcopy(shared.model), shared.folder)
+    if backend == "onnx":
+        _use_onnx(recognizer.model, device)
+    return recognizer
+
+
+def _use_onnx(model: EmotionModel, device: str | None) -> None:
+    """Compute the text encoder of a model with ONNX Runtime."""
+    from emoembed.encoders.transformer import TransformerEncoder
+
+    encoder = model.modality("text").encoder if "text" in model.modalities else None
+    if not isinstance(encoder, TransformerEncoder):
+        raise InputError("backend='onnx' computes a text transformer, and this model has none; leave out backend")
+    if device not in (None, "cpu"):
+        raise InputError(f"backend='onnx' computes on the CPU; leave out backend or device={device!r}")
+    encoder.use_onnx(cache_folder() / "onnx")
 
 
 def _shared_recognizer(name: str | Path, device: str | None) -> Recognizer:
