@@ -28,6 +28,7 @@ from emoembed.training.loop import encode_rows, fit
 from emoembed.training.objective import Teacher
 
 LONGEST = 64  # tokens of a text that the teacher reads
+RANK = 16  # of its adapters
 
 
 def untrained(name: str | Path, rated: Corpus | None, texts: Sequence[str]) -> EmotionModel:
@@ -38,12 +39,12 @@ def untrained(name: str | Path, rated: Corpus | None, texts: Sequence[str]) -> E
         rated: sentences with ratings, from which valence, arousal and dominance are fitted; None leaves them out.
         texts: training texts, on which the predicted ratings are scaled.
     """
-    published = read_published(name, rank=recipes.TEXT_RANK)
+    published = read_published(name, rank=RANK)
     assert published.tokenizer is not None
     published.tokenizer.enable_truncation(LONGEST)
     modality = published.modality
     if rated is None:
-        modality = recipes.text_modality(modality.settings.trunk_config, recipes.TEXT_RANK, rated=False)
+        modality = recipes.text_modality(modality.settings.trunk_config, RANK, rated=False)
     model = build({"text": modality}, published.sentence_encoder())
     if rated is not None:
         rate_texts(model, rated, texts)

@@ -30,5 +30,5 @@ class Adapt(ModelOptions, LabelOptions):
         from emoembed.prediction.manifests import tasks
 
         recognizer = tasks.adapt_table(self.load(), self.support, self.output, self.read_labels())
-        print(f"adapted labels: {', '.join(recognizer.model.state.taught)}\nsaved -> {self.output}")
+        print(f"taught labels: {', '.join(recognizer.model.state.taught)}\nsaved -> {self.output}")
         return 0

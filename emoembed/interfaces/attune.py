@@ -16,17 +16,17 @@ from emoembed.interfaces.printing import print_failures
 class Attune(ModelOptions):
     """Adapt a model to your microphone or camera from unlabelled recordings (mean alignment).
 
-    Example:
+    Examples:
 
         emoembed attune --manifest calls.csv --output my-model
 
         emoembed attune --manifest chats.csv --modality text --output my-model
     """
 
-    manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with the columns audio or video.")]
+    manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with a column audio or video; text for dialogues.")]
     modality: Annotated[
         str,
-        typer.Option(metavar="A,B", help="Modalities to attune. Name text only for the texts of dialogues."),
+        typer.Option(metavar="A,B", help="Modalities to attune. Add text only if the texts are turns of dialogues."),
     ] = "audio,video"
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the new checkpoint.")]
 

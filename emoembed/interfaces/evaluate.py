@@ -36,7 +36,7 @@ class Evaluate(BatchOptions, WorkerOptions):
 
     corpus: Annotated[str, typer.Argument(help="Name of a corpus, or path of a manifest.")]
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder that contains the corpora.")] = None
-    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Rows to evaluate on.")] = "valid"
+    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Split to evaluate on.")] = "valid"
     context: Annotated[
         bool, typer.Option("--context", help="Score turns in the context of earlier turns of their dialogue.")
     ] = False

@@ -21,7 +21,7 @@ class Extract(WorkerOptions):
         emoembed extract --manifest clips.csv --modality audio --output features
     """
 
-    manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with the columns audio or video.")]
+    manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with a column audio or video.")]
     modality: Annotated[Literal["audio", "video"], typer.Option(help="Column to extract features from.")]
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the feature store, new or existing.")]
 

@@ -99,7 +99,7 @@ def _print_label(model: str, label: dict[str, Any]) -> None:
     print(f"valence {valence:+.2f}, arousal {arousal:+.2f}, dominance {dominance:+.2f}{origin}")
     print(f"{model} was {'' if label['seen'] else 'not '}trained on it")
     if label["examples"]:
-        print(f"adapted with examples: {', '.join(f'{count} {name}' for name, count in label['examples'].items())}")
+        print(f"taught by examples: {', '.join(f'{count} {name}' for name, count in label['examples'].items())}")
     print("nearest labels:")
     for neighbour in label["nearest"]:
         print(f"  {neighbour['name']:<20} {neighbour['cosine']:.3f}{'  trained on' if neighbour['seen'] else ''}")
@@ -123,7 +123,7 @@ def _print_model(name: str, model: dict[str, Any]) -> None:
     more = f" and {len(model['seen']) - MOST_SEEN} more" if len(model["seen"]) > MOST_SEEN else ""
     print(f"seen:       {', '.join(model['seen'][:MOST_SEEN]) or 'none'}{more}")
     if model["adapted"]:
-        print(f"adapted:    {', '.join(model['adapted'])}")
+        print(f"taught:     {', '.join(model['adapted'])}")
     print(f"licence:    {model['provenance'].get('licence', 'not stated')}")
     for line in model["license"]:
         print(f"            {line}")

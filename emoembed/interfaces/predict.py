@@ -85,7 +85,7 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions):
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="With --dialogue: join turns of a speaker with at most this gap.",
+            help="With --dialogue: join neighbouring turns of one speaker if the gap is at most this long.",
         ),
     ] = None
     context: Annotated[

@@ -23,7 +23,7 @@ SHOWN = 40
 class Timeline(ModelOptions, LabelOptions):
     """Score emotion names over the time of a long recording or film, window by window.
 
-    Prints the runs of one emotion and a summary.
+    Prints the segments (stretches of time with one emotion) and a summary.
 
     Examples:
 

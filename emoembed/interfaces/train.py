@@ -41,7 +41,7 @@ class Train(BatchOptions):
 
         emoembed train --manifest chats.csv --output my-model --context
 
-        emoembed train --manifest chats.csv --output my-model --context pre-trained
+        emoembed train --manifest chats.csv --output my-model --context chats-context
     """
 
     manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with labels, splits, and text, audio or video.")]

@@ -35,7 +35,7 @@ class Transfer(Command):
         str | None,
         typer.Option(
             help="scratch, linear-probe, fine-tune, lp-ft, soup or pathnet; or a control, random-path or no-source. By "
-            "default all are compared on validation rows, and the best is used."
+            "default all are compared on validation rows, and the best that is not a control is used."
         ),
     ] = None
     plot: Annotated[

@@ -235,7 +235,7 @@ def test_adapt_saves_a_checkpoint_that_knows_its_examples(tiny, capsys, tmp_path
     (tmp_path / "rows.csv").write_text("label,text\nnostalgia,rain alone\nnostalgia,alone\n")
     folder = tmp_path / "adapted"
     assert run("adapt", "--support", tmp_path / "rows.csv", "--output", folder, "--model", tiny) == 0
-    assert "adapted labels: nostalgia" in capsys.readouterr().out
+    assert "taught labels: nostalgia" in capsys.readouterr().out
     after, before = (
         one.predict("rain alone", labels=["joy", "nostalgia"]).scores["nostalgia"]
         for one in (Recognizer.from_pretrained(folder), load(tiny))

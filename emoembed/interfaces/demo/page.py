@@ -180,7 +180,7 @@ def _add_recording(recognizer: Recognizer, own: gr.State, labels: gr.Textbox) ->
         window = gr.Slider(1.0, 15.0, value=4.0, step=0.5, label="Window in seconds")
     button = gr.Button("Show the timeline", variant="primary", elem_id="show")
     plot = gr.Plot(show_label=False, elem_id="timeline")
-    table = gr.Dataframe(label="Runs of one emotion", interactive=False, elem_id="runs")
+    table = gr.Dataframe(label="Segments", interactive=False, elem_id="runs")
     download = gr.File(label="All windows as a table", interactive=False)
 
     def show(model: Recognizer | None, *given: Any) -> tuple[Any, pd.DataFrame, str]:
