@@ -16,7 +16,8 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from tokenize import TokenError
@@ -28,7 +29,7 @@ from filelock import FileLock
 from emoembed.errors import EmoembedError, InputError, MissingFileError, OutputError
 from emoembed.features.atomic import write_file
 from emoembed.features.feature_set import Features, FeatureSet
-from emoembed.features.workers import STOPPED, in_order
+from emoembed.features.workers import STOPPED, in_order, require_workers
 
 Item = TypeVar("Item", bound=Hashable)
 Extracted = tuple[str, Features | str, str]
@@ -129,7 +130,7 @@ def extract(
         InputError: an id is repeated, the store has other columns, or no item could be extracted.
         OutputError: the store cannot be written.
     """
-    folder = Path(folder)
+    folder, workers = Path(folder), require_workers(workers)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -144,7 +145,8 @@ def extract(
 
             pending_items = tqdm(pending_items, desc=folder.name, unit="item")
         items_with_state = ((item, source, state(source)) for item, source in pending_items)
-        _write_shards(_extracted(items_with_state, partial(_attempt, extractor), workers), folder, dtype)
+        with closing(_extracted(items_with_state, partial(_attempt, extractor), workers)) as extracted:
+            _write_shards(extracted, folder, dtype)
         if not (folder / "store.json").is_file():
             reasons = "; ".join(list(_read_failures(folder).values())[:3])
             raise InputError(f"no item could be extracted into {folder}: {reasons or 'no items were given'}")
@@ -178,10 +180,11 @@ def _attempt(extractor: Callable[[Item], Features], item: tuple[str, Item, str])
 
 def _extracted(
     items: Iterable[tuple[str, Item, str]], attempt: Callable[[tuple[str, Item, str]], Extracted], workers: int
-) -> Iterable[Extracted]:
+) -> Generator[Extracted]:
     if workers == 1:
-        return map(attempt, items)
-    return in_order(attempt, items, workers, stopped=lambda item: (item[0], STOPPED, item[2]))
+        yield from map(attempt, items)
+    else:
+        yield from in_order(attempt, items, workers, stopped=lambda item: (item[0], STOPPED, item[2]))
 
 
 def _write_shards(extracted: Iterable[Extracted], folder: Path, dtype: str) -> None:

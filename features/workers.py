@@ -5,11 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 from emoembed.errors import InputError, OutputError
@@ -18,41 +22,61 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 AHEAD = 4
 """Number of items per worker that are handed out before their turn. So memory does not grow with the items."""
+STOPPED = (
+    "the worker process that read it was stopped by the system; it may need more memory than there is, or its file may "
+    "be damaged"
+)
+"""The reason of an item that stopped its worker when it was done alone."""
 SECONDS_OF_TEXT, SECONDS_OF_MEDIA, WORTH_STARTING = 0.003, 0.1, 15.0
 """Seconds of work for a text and for a media file, roughly, and the work for which further processes are started."""
-MEMORY_OF_WORKER = 2**30  # bytes
-STOPPED = (
-    "the worker process that read this item was stopped by the system; it may need more memory than there is, or its "
-    "file may be damaged"
-)
-"""The reason of an item that stopped its worker twice."""
+MEMORY_OF_WORKER, UNKNOWN_MEMORY = 2**30, 2**32
+"""Bytes that a worker needs, and the free memory that is assumed where the system does not tell it."""
+MOST_WORKERS = 61 if os.name == "nt" else 256
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+GROUP = Path("/sys/fs/cgroup")
 
 
 def require_workers(workers: int | None, texts: int = 0, media: int = 0) -> int:
     """The number of processes: as given, or for None a suitable one for this number of texts and of media files.
 
     Raises:
-        InputError: it is not a whole number of at least 1.
+        InputError: it is not a whole number from 1 to `MOST_WORKERS`; or a worker process is starting, which runs the
+            user's script again.
     """
     if workers is None:
         seconds = texts * SECONDS_OF_TEXT + media * SECONDS_OF_MEDIA
-        return 1 if seconds < WORTH_STARTING else max(1, min(cores(), free_memory() // MEMORY_OF_WORKER))
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise InputError(f"workers must be a whole number of at least 1; given {workers!r:.40}")
+        most = min(cores(), free_memory() // MEMORY_OF_WORKER, MOST_WORKERS)
+        workers = 1 if seconds < WORTH_STARTING else max(1, most)
+    if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= MOST_WORKERS:
+        raise InputError(f"workers must be a whole number of at least 1, at most {MOST_WORKERS}; given {workers!r:.40}")
+    if workers > 1 and getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise InputError(
+            "a new worker process runs the script again, so the call that starts the workers must be under "
+            "`if __name__ == '__main__':`"
+        )
     return workers
 
 
 def cores() -> int:
-    """Number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Number of processor cores that this process may use, at least 1."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, period = [*_read(GROUP / "cpu.max").split(), "max", "1"][:2]
+    return max(1, min(count, int(quota) // int(period))) if quota.isdigit() else count
 
 
 def free_memory() -> int:
-    """Bytes of memory that are free; very many if the system does not say."""
+    """Bytes of memory that are free for this process, with what a limit of its control group leaves."""
+    lines = dict(line.split(":", 1) for line in _read(Path("/proc/meminfo")).splitlines() if ":" in line)
+    free = int(lines["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in lines else UNKNOWN_MEMORY
+    limit, used = _read(GROUP / "memory.max").strip(), _read(GROUP / "memory.current").strip()
+    return min(free, int(limit) - int(used)) if limit.isdigit() and used.isdigit() else free
+
+
+def _read(path: Path) -> str:
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return 2**62
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
 
 
 def in_order(
@@ -65,8 +89,9 @@ def in_order(
 ) -> Iterator[Answer]:
     """Yield `task(item)` for each item, computed in worker processes, in the order of the items.
 
-    The processes are started fresh (not forked), with one thread each. If a worker is killed, its items are done again
-    by a new one. An item that stops its worker when it is done alone gets `stopped(item)`.
+    The processes are started fresh (not forked), with one thread each. If one is killed, the items that were handed out
+    are done again, one at a time. An item that stops its worker when it is done alone gets `stopped(item)`. If the
+    caller stops early, the processes are ended.
 
     Args:
         task: a function of a module, so that a new process can import it.
@@ -77,73 +102,146 @@ def in_order(
         state: what `setup` needs, pickled.
 
     Raises:
-        OutputError: the processes stop before they answer anything.
+        OutputError: no process can be started.
     """
-    source, waiting = iter(items), deque[tuple[Item, Future[Answer]]]()
-    alone = answered = False
-    pool = _start(workers, setup, state)
-    try:
-        while True:
+    with tempfile.TemporaryDirectory() as folder:
+        # in a file, because a process that dies while it reads a long state from its pipe would stop this one for ever
+        file = Path(folder) / "state"
+        file.write_bytes(state)
+        pool = Pool(workers, setup, file)
+        try:
+            yield from _answers(pool, task, iter(items), stopped)
+        finally:
+            pool.end()
+
+
+def _answers(
+    pool: Pool, task: Callable[[Item], Answer], items: Iterator[Item], stopped: Callable[[Item], Answer]
+) -> Iterator[Answer]:
+    waiting: deque[tuple[Item, Future[Answer]]] = deque()
+    alone = 0  # number of items that are done one at a time, because one of them stopped a worker
+    while True:
+        if not alone:
+            free = max(AHEAD * pool.workers - len(waiting), 0)
+            waiting.extend((item, pool.submit(task, item)) for item in islice(items, free))
+        if not waiting:
+            return
+        item, future = waiting[0]
+        if alone and not _is_finished(future):
+            future = pool.submit(task, item)
+        try:
+            answer = future.result()
+        except BrokenProcessPool:
+            pool.restart()
             if not alone:
-                free = max(AHEAD * workers - len(waiting), 0)
-                waiting.extend((item, _submit(pool, task, item)) for item in islice(source, free))
-            if not waiting:
-                return
-            item, future = waiting[0]
-            try:
-                answer = future.result()
-            except BrokenProcessPool as error:
-                pool.shutdown(cancel_futures=True)
-                pool = _start(workers, setup, state)
-                if not alone:  # which item it was is not known, so the first one is tried alone
-                    alone, waiting[0] = True, (item, _submit(pool, task, item))
-                    continue
-                if not answered:
-                    raise OutputError(
-                        "the worker processes were stopped before they answered anything, perhaps for want of memory; "
-                        "try fewer workers, or workers=1, which computes in this process"
-                    ) from error
-                answer = stopped(item)
-            waiting.popleft()
-            if alone:
-                alone = False
-                waiting = deque(
-                    (item, old if _is_finished(old) else _submit(pool, task, item)) for item, old in waiting
-                )
-            answered = True
-            yield answer
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _submit(pool: ProcessPoolExecutor, task: Callable[[Item], Answer], item: Item) -> Future[Answer]:
-    """The future of an item. If the pool has stopped meanwhile, the future says so."""
-    try:
-        return pool.submit(task, item)
-    except BrokenProcessPool as error:
-        stopped: Future[Answer] = Future()
-        stopped.set_exception(error)
-        return stopped
+                alone = len(waiting)
+                continue
+            answer = stopped(item)
+        waiting.popleft()
+        alone = max(alone - 1, 0)
+        yield answer
 
 
 def _is_finished(future: Future[Answer]) -> bool:
+    """Whether a future has an answer or an error of its task."""
     return future.done() and not future.cancelled() and not isinstance(future.exception(), BrokenProcessPool)
 
 
-def _start(workers: int, setup: Callable[[bytes], None] | None, state: bytes) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(setup, state))
+class Pool:
+    """Worker processes that can be started again.
 
+    Args:
+        workers: number of processes.
+        setup: prepares each new process; it is called with the content of `state`.
+        state: a file.
 
-def _begin(setup: Callable[[bytes], None] | None, state: bytes) -> None:
-    """Prepare a worker process: one thread, and Ctrl-C is left to the process that started it.
-
-    `setup` limits the threads of libraries that are already imported, such as torch.
+    Raises:
+        OutputError: the processes cannot be started.
     """
+
+    def __init__(self, workers: int, setup: Callable[[bytes], None] | None, state: Path) -> None:
+        self.workers, self._setup, self._state = workers, setup, state
+        self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(
+            self.workers, mp_context=context, initializer=_begin, initargs=(self._setup, self._state)
+        )
+        try:
+            with _one_thread():
+                fault = self._pool.submit(_fault).result()
+        except BrokenProcessPool as error:
+            raise OutputError(
+                "the worker processes stop as soon as they start, perhaps for want of memory; try fewer workers, or "
+                "workers=1, which computes in this process. In a script, put the call under "
+                "`if __name__ == '__main__':`"
+            ) from error
+        if fault:
+            raise OutputError(f"a worker process could not be prepared: {fault}; try workers=1")
+
+    def submit(self, task: Callable[[Item], Answer], item: Item) -> Future[Answer]:
+        """The future of an item. If the processes have stopped meanwhile, the future says so."""
+        try:
+            with _one_thread():
+                return self._pool.submit(task, item)
+        except BrokenProcessPool as error:
+            stopped: Future[Answer] = Future()
+            stopped.set_exception(error)
+            return stopped
+
+    def restart(self) -> None:
+        """Start new processes in place of the stopped ones."""
+        self.end()
+        self._start()
+
+    def end(self) -> None:
+        """End the processes, also those that are at work. They write no files."""
+        for process in list((getattr(self._pool, "_processes", None) or {}).values()):
+            process.terminate()
+        self._pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Within the block, new processes start with one thread in each numeric library."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+_setup_fault = ""
+"""Why this worker process could not be prepared."""
+
+
+def _begin(setup: Callable[[bytes], None] | None, state: Path) -> None:
+    """Prepare a worker process. Ctrl-C is left to the process that started it, and it ends when that process ends."""
+    global _setup_fault
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["OMP_NUM_THREADS"] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import cv2
 
     cv2.setNumThreads(1)
     if setup is not None:
-        setup(state)
+        try:
+            setup(state.read_bytes())
+        except Exception as error:  # reported by `_fault`; an initializer can only break the pool
+            _setup_fault = f"{type(error).__name__}: {error}"
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _fault() -> str:
+    return _setup_fault

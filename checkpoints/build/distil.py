@@ -127,7 +127,7 @@ def distil(model: EmotionModel, texts: Sequence[str], names: Sequence[str], teac
     encoder.trunk.requires_grad_(True)
     _train(encoder, arrays, goals, feelings, generator)
     encoder.trunk.requires_grad_(False)
-    encoder.train(False)  # discards the weights merged with the old trunk
+    encoder.discard_copies()  # the weights merged with the old trunk
 
 
 def _known(texts: Sequence[str], student: SentenceEncoder) -> list[str]:

@@ -1,20 +1,21 @@
 """A larger sentence encoder, trained on emotion labels, from whose answers the text encoder learns.
 
 The teacher is the one of `distil`, all-mpnet-base-v2, now with adapters trained on the rows that the student trains on.
-The student copies where the teacher places each text among `NAMES` names of feelings. So it also learns what the
+The student copies where the teacher places each text among many names of feelings. So it also learns what the
 teacher knows of names that no row has.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from distil import NAMES, read_published
+from distil import read_published
 from rated_texts import rate_texts
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import LabelError
@@ -53,28 +54,33 @@ def untrained(name: str | Path, rated: Corpus | None, texts: Sequence[str]) -> E
 
 def answers(
     model: EmotionModel, rows: EmotionData, valid: EmotionData, config: TrainConfig, names: Sequence[str], file: Path
-) -> Teacher:
-    """Train the larger encoder on the rows in place, and keep its answers for them in `file`.
+) -> None:
+    """Train the larger encoder on the rows in place, and write its answers for them to `file`.
 
-    An existing file is read instead. Training that was stopped resumes.
+    Args:
+        model: as `untrained` returns it.
+        rows, valid: as the model reads them.
+        config: the training settings. A run that was stopped resumes after its last complete epoch.
+        names: names of feelings that can be labels together.
+        file: a safetensors file.
     """
-    chosen = different(names)[:NAMES]
-    if not file.is_file():
-        fit(model, rows, valid, config, execution=Execution(progress=True, resume=file.with_suffix("")))
-        dim = model.config.modalities["text"].embed_dim  # the columns after these are residual features
-        with torch.autocast("cpu", torch.bfloat16):
-            points = encode_rows(model, rows)["text"][:, :dim]
-        save(points, model.label_points(chosen)["text"][:, :dim], file)
-    tensors = load_file(file)
-    points = dict(zip(rows.ids, tensors["points"].numpy(), strict=True))
-    return Teacher("text", points, tuple(chosen), tensors["labels"])
-
-
-def save(points: Tensor, labels: Tensor, file: Path) -> None:
-    """Write the points of rows and names to a temporary file, then rename it, so that `file` is never incomplete."""
+    fit(model, rows, valid, config, execution=Execution(progress=True, resume=file.with_suffix("")))
+    dim = model.config.modalities["text"].embed_dim  # the columns after these are residual features
+    with torch.autocast("cpu", torch.bfloat16):
+        points = encode_rows(model, rows)["text"][:, :dim]
+    labels = model.label_points(list(names))["text"][:, :dim]
+    tensors = {"points": points.half().contiguous(), "labels": labels.detach().contiguous()}
     temporary = file.with_suffix(".tmp")
-    save_file({"points": points.half().contiguous(), "labels": labels.detach().contiguous()}, temporary)
+    save_file(tensors, temporary, {"ids": json.dumps(rows.ids), "names": json.dumps(list(names))})
     temporary.replace(file)
+
+
+def read(file: Path) -> Teacher:
+    """The answers that `answers` wrote."""
+    with safe_open(file, "np") as tensors:
+        ids, names = (json.loads(tensors.metadata()[key]) for key in ("ids", "names"))
+        points, labels = tensors.get_tensor("points"), tensors.get_tensor("labels")
+    return Teacher("text", dict(zip(ids, points, strict=True)), tuple(names), torch.from_numpy(labels))
 
 
 def different(names: Sequence[str]) -> list[str]:

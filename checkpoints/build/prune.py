@@ -16,7 +16,7 @@ import torch
 from tokenizers import Tokenizer
 
 from emoembed.encoders.transformer import TransformerEncoder
-from emoembed.encoders.trunk import read_trunk
+from emoembed.encoders.trunks.build import read_trunk
 from emoembed.errors import MissingFileError
 from emoembed.labels.emotion import table
 from emoembed.labels.phrases import SentenceEncoder

@@ -20,6 +20,7 @@ import pandas as pd
 import prune
 import torch
 from rated_texts import rate_texts
+from reduce import with_rank
 from texts import (
     PERMISSIVE,
     SITUATIONS,
@@ -54,6 +55,8 @@ from emoembed.training.fit import train
 from emoembed.training.objective import Teacher
 from emoembed.training.recipes import Recipe
 
+TRAINED_RANK, SHIPPED_RANK = 64, 40
+"""Ranks of the text adapters, in training and in a checkpoint: 40 is the largest with which `base` has 55 MB."""
 TEACHER_REVISION = 1
 """Increase it when a change of the training makes the answers of a labelled teacher stale."""
 VOCABULARY = 16_000  # tokens of the trunk: 12 MB at half precision
@@ -130,7 +133,7 @@ def train_text(
     """
     assert untrained.phrases is not None
     rows, valid = text_rows(data, untrained.phrases, names)
-    modality = untrained.config.modalities["text"].with_settings(strength=1.0, rank=recipes.TEXT_RANK)  # in training
+    modality = untrained.config.modalities["text"].with_settings(strength=1.0, rank=TRAINED_RANK)
     recipe = Recipe(
         {"text": modality},
         untrained.phrases,
@@ -139,18 +142,22 @@ def train_text(
         teacher=answers_of(data, teacher, seed, work, names, rated=bool(modality.parts.vad_share)),
         strength=recipes.TEXT_STRENGTH,
     )
-    return trained("text", recipe, rows, valid, work)
+    return with_rank(trained("text", recipe, rows, valid, work), SHIPPED_RANK)
 
 
 def answers_of(data: Path, name: str, seed: int, work: Path, names: Sequence[str], *, rated: bool) -> Teacher:
     """The answers of the larger encoder for the training rows of text corpora, once it has been trained on them."""
-    sentences = corpora.load("emobank", data).split("train") if rated else None
-    model = labelled_teacher.untrained(name, sentences, training_texts(data, names)[:RATED_TEXTS])
-    assert model.phrases is not None
-    rows, valid = text_rows(data, model.phrases, names)
-    config = recipes.training("teacher", seed)
-    file = work / f"answers-{key(asdict(config), TEACHER_REVISION, hash_of(rows), hash_of(valid))}.safetensors"
-    return labelled_teacher.answers(model, rows, valid, config, feelings(data), file)
+    config, texts = recipes.training("teacher", seed), training_texts(data, names)
+    labels = labelled_teacher.different(feelings(data))[: distil.NAMES]
+    settings = TEACHER_REVISION, labelled_teacher.RANK, labelled_teacher.LONGEST, distil.CHECKSUM, asdict(config), rated
+    file = work / f"answers-{key(settings, labels, names, TEXT_ROWS, texts)}.safetensors"
+    if not file.is_file():
+        sentences = corpora.load("emobank", data).split("train") if rated else None
+        model = labelled_teacher.untrained(name, sentences, texts[:RATED_TEXTS])
+        assert model.phrases is not None
+        rows, valid = text_rows(data, model.phrases, names)
+        labelled_teacher.answers(model, rows, valid, config, labels, file)
+    return labelled_teacher.read(file)
 
 
 def text_rows(

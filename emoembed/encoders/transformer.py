@@ -7,6 +7,7 @@ The inputs are float32 arrays, as for every encoder. Text: token ids `(batch, ti
 from __future__ import annotations
 
 import copy
+import hashlib
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,8 @@ from emoembed.cache import content_of, tensors_of
 from emoembed.encoders.adapters import LowRankAdapters
 from emoembed.encoders.base import Encoder, Settings
 from emoembed.encoders.layers import padding_mask
-from emoembed.encoders.onnx_runtime import OnnxEncoder, export
-from emoembed.encoders.trunk import build_trunk
+from emoembed.encoders.trunks.build import build_trunk
+from emoembed.encoders.trunks.onnx_runtime import REVISION, OnnxEncoder
 from emoembed.errors import InputError
 from emoembed.labels.space import CONSTANT_WEIGHT, VAD_DIM
 
@@ -72,37 +73,40 @@ class TransformerEncoder(Encoder):
         self._merged: list[Any] = []  # the trunk with merged adapters; the list keeps it out of state_dict
         self._onnx: OnnxEncoder | None = None  # the same, computed by ONNX Runtime
 
-    def _discard_copies(self) -> None:
+    def discard_copies(self) -> None:
         """Discard what was made from the weights: the merged trunk, and the encoder of ONNX Runtime."""
         self._merged, self._onnx = [], None
 
     def use_onnx(self, folder: Path) -> None:
-        """Compute with ONNX Runtime from now on, until the weights change. An exported file in `folder` is used again.
+        """Compute with ONNX Runtime from now on. An exported file in `folder` is used again.
+
+        Training, loading weights and a new strength of the adapters end this (`discard_copies`).
 
         Raises:
             InputError: the trunk is not a BERT of this package, or the extra `onnx` is not installed.
         """
         trunk = self.trunk if self.adapters is None else self._merged_trunk(self.adapters)
-        file = folder / f"{content_of(tensors_of(trunk))}.onnx"
-        if not file.is_file():
-            export(trunk, file)
-        self._merged, self._onnx = [], OnnxEncoder(file)
+        made_from = repr((REVISION, trunk.config, content_of(tensors_of(trunk))))
+        file = folder / f"{hashlib.sha256(made_from.encode()).hexdigest()}.onnx"
+        self._merged, self._onnx = [], OnnxEncoder.of(trunk, file)
 
     def train(self, mode: bool = True) -> TransformerEncoder:
         """Set the mode of the adapters and discard the merged trunk. The trunk itself never uses dropout."""
-        self._discard_copies()
+        self._merged = []
+        if mode:
+            self.discard_copies()
         super().train(mode)
         self.trunk.eval()
         return self
 
     def _load_from_state_dict(self, *args: Any, **named: Any) -> None:
         """Load weights and discard the merged trunk, which has the old ones."""
-        self._discard_copies()
+        self.discard_copies()
         super()._load_from_state_dict(*args, **named)
 
     def _apply(self, fn: Any, recurse: bool = True) -> TransformerEncoder:
         """Change device or dtype and discard the merged trunk."""
-        self._discard_copies()
+        self.discard_copies()
         nn.Module._apply(self, fn, recurse)
         return self
 

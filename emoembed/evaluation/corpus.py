@@ -76,7 +76,7 @@ def evaluate_corpus(
         recognizer.model, corpus, (modality_of(corpus),) if corpus.name in corpora.NAMES else present_modalities(corpus)
     )
     asked = {"labels": corpus.labels, "multi_label": corpus.multi_label}
-    batching = Batching(batch_size, workers_for(workers, rows, usable, context))
+    batching = Batching(batch_size, workers_for(workers, recognizer, rows, usable, context))
     options: dict[str, Any] = {"batching": batching, "context": context, "progress": progress}
     results, summary = score_rows(recognizer, scored if context is False else rows, usable, asked, **options)
     scores, bears = _matrices(scored, results)

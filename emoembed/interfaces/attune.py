@@ -23,7 +23,9 @@ class Attune(ModelOptions):
         emoembed attune --manifest chats.csv --modality text --output my-model
     """
 
-    manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with a column audio or video; text for dialogues.")]
+    manifest: Annotated[
+        Path, typer.Option(metavar="FILE", help="Table with a column audio or video; text for dialogues.")
+    ]
     modality: Annotated[
         str,
         typer.Option(metavar="A,B", help="Modalities to attune. Add text only if the texts are turns of dialogues."),

@@ -85,7 +85,7 @@ def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False, worke
     Raises:
         InputError: the folder contains another corpus or other files.
     """
-    folder = Path(folder)
+    folder, workers = Path(folder), require_workers(workers, media=len(corpus.samples))
     if prepared.is_prepared(folder):
         return _prepared_before(corpus, folder)
     _require_no_other_files(folder)
@@ -104,7 +104,7 @@ def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False, worke
                     modality,
                     folder / modality,
                     progress=progress,
-                    workers=require_workers(workers, media=len(source.samples)),
+                    workers=workers,
                 )
             except InputError as error:
                 if (folder / modality / "store.json").exists():

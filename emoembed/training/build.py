@@ -78,7 +78,7 @@ def set_adapter_strength(model: EmotionModel, strength: float = TEXT_STRENGTH) -
     encoder = transformer_of(model, "text")
     if encoder.adapters is not None:
         encoder.adapters.strength = strength
-    encoder.train(encoder.training)  # discards the weights merged with the old strength
+    encoder.discard_copies()  # the weights merged with the old strength
     changed = config.with_settings(strength=strength)
     model.config = replace(model.config, modalities={**model.config.modalities, "text": changed})
     model.modality("text").config = changed

@@ -34,6 +34,8 @@ class Objective:
         self.prior = LabelPrior(data).to(self.device) if config.adjust else None
         self.weights = row_weights(data, config.balance)
         self.positive = positive_weights(data).to(self.device) if config.positive_weight else None
+        if config.imitate and not config.lock_labels:
+            raise InputError("imitate needs lock_labels: a teacher's names are compared with label points that stay")
         self.imitation = Imitation(model, teacher, data.ids) if teacher is not None and config.imitate else None
 
     def __call__(self, points: Mapping[str, Tensor], rows: np.ndarray) -> Tensor:
@@ -211,8 +213,11 @@ class Imitation:
 
     def __call__(self, points: Mapping[str, Tensor], rows: np.ndarray) -> Tensor:
         """The mean divergence of the rows at the positions `rows`. `points` has their points by modality."""
-        goals = self.goals[torch.from_numpy(rows)].float()
-        return divergence(points[self.modality][:, : self.dim], self.of_model, goals, self.of_teacher)
+        items, goals = points[self.modality][:, : self.dim], self.goals[torch.from_numpy(rows)].float()
+        present = ~items[:, 0].isnan()
+        if not bool(present.any()):
+            return items.new_zeros(())
+        return divergence(items[present], self.of_model, goals[present], self.of_teacher)
 
 
 def centred(label_points: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from emoembed.encoders.transformer import TransformerEncoder, TransformerSettings
-from emoembed.encoders.trunk import read_trunk
+from emoembed.encoders.trunks.build import read_trunk
 from emoembed.errors import CheckpointError, InputError
 from emoembed.features import audio
 from emoembed.labels.phrases import SentenceEncoder

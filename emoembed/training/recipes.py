@@ -124,8 +124,11 @@ TRAINING = {
         epochs=60, batch_size=32, learning_rate=2e-3, patience=20, pull=1.0, balance=0.5, bf16=False
     ),
 }
-TRAINING["texts"] = replace(TRAINING["text"], one_question=True, adjust=True)  # many corpora at once
-TRAINING["teacher"] = replace(TRAINING["texts"], epochs=1, batch_size=48, learning_rate=5e-4)
+# many corpora at once; a larger encoder, which is trained first, is imitated
+TRAINING["teacher"] = replace(
+    TRAINING["text"], one_question=True, adjust=True, epochs=1, batch_size=48, learning_rate=5e-4
+)
+TRAINING["texts"] = replace(TRAINING["text"], one_question=True, adjust=True, epochs=4, imitate=5.0)
 TRAINING["pixels"] = replace(TRAINING["video"], batch_size=16)  # a training step of a transformer needs much memory
 
 

@@ -1,13 +1,18 @@
+from functools import partial
+from types import SimpleNamespace
+
 import distil
 import labelled_teacher
 import numpy as np
 import pytest
+import stages
 import torch
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from emoembed.reading import corpus_rows
 from emoembed.training import recipes
 from emoembed.training.loop import fit
+from emoembed.training.objective import Teacher
 
 NAMES = ["joy", "anger", "glad, sad", "awe", "joyful"]
 
@@ -38,27 +43,51 @@ def test_names_of_several_emotions_and_second_names_of_one_are_left_out():
     assert labelled_teacher.different(["joy", "glad, sad", "joyful", "awe", "  ", "Joy"]) == ["joy", "awe"]
 
 
-def test_answers_are_those_of_the_trained_encoder_and_kept(larger, rows_of, tmp_path, monkeypatch):
+def answered(larger, rows_of, file, epochs):
+    """The teacher of a tiny encoder, trained on the rows."""
     model = labelled_teacher.untrained(larger, None, [])
-    rows, valid = rows_of(model, "train"), rows_of(model, "valid")
-    config = recipes.training("teacher", epochs=12, batch_size=8, learning_rate=2e-2, bf16=False)
-    first = labelled_teacher.answers(model, rows, valid, config, NAMES, tmp_path / "answers.safetensors")
-    assert first.names == ("joy", "anger", "awe")
-    assert set(first.points) == set(rows.ids)
-    assert len(first.label_points) == 3
-    similarity = np.stack([first.points[i] for i in rows.ids]).astype(float) @ first.label_points[:2].double().numpy().T
+    config = recipes.training("teacher", epochs=epochs, batch_size=8, learning_rate=2e-2, bf16=False)
+    names = labelled_teacher.different(NAMES)
+    labelled_teacher.answers(model, rows_of(model, "train"), rows_of(model, "valid"), config, names, file)
+    return labelled_teacher.read(file)
+
+
+def test_answers_are_those_of_the_trained_encoder(larger, rows_of, text_model, tmp_path):
+    teacher = answered(larger, rows_of, tmp_path / "answers.safetensors", 12)
+    ids = rows_of(text_model, "train").ids
+    assert teacher.names == ("joy", "anger", "awe")
+    assert tuple(teacher.points) == ids
+    assert len(teacher.label_points) == 3
+    similarity = np.stack([teacher.points[i] for i in ids]).astype(float) @ teacher.label_points[:2].double().numpy().T
     assert (similarity.argmax(axis=1) == np.arange(24) % 2).mean() > 0.9
-    monkeypatch.setattr(labelled_teacher, "fit", lambda *_, **__: pytest.fail("trained again"))
-    second = labelled_teacher.answers(model, rows, valid, config, NAMES, tmp_path / "answers.safetensors")
-    np.testing.assert_array_equal(second.points[rows.ids[0]], first.points[rows.ids[0]])
 
 
 def test_a_smaller_encoder_learns_from_the_answers(larger, rows_of, text_model, tmp_path):
-    model = labelled_teacher.untrained(larger, None, [])
-    config = recipes.training("teacher", epochs=3, batch_size=8, bf16=False)
-    file = tmp_path / "answers.safetensors"
-    teacher = labelled_teacher.answers(model, rows_of(model, "train"), rows_of(model, "valid"), config, NAMES, file)
+    teacher = answered(larger, rows_of, tmp_path / "answers.safetensors", 3)
     rows = rows_of(text_model, "train")
     config = recipes.training("texts", epochs=2, batch_size=8, bf16=False, imitate=1.0)
     history = fit(text_model, rows, rows_of(text_model, "valid"), config, teacher=teacher)
     assert history.losses[1] < history.losses[0]
+
+
+def test_the_answers_of_a_finished_stage_are_read_without_the_larger_encoder(monkeypatch, tmp_path):
+    teacher = Teacher("text", {"a": np.ones(2, np.float16)}, ("joy",), torch.ones(1, 2))
+    monkeypatch.setattr(stages, "training_texts", lambda *_: ["so merry"])
+    monkeypatch.setattr(stages, "feelings", lambda _: ["joy"])
+    made = []
+
+    def write(*given):
+        made.append(given[-1])
+        given[-1].touch()
+
+    monkeypatch.setattr(labelled_teacher, "untrained", lambda *_: SimpleNamespace(phrases="mpnet"))
+    monkeypatch.setattr(stages, "text_rows", lambda *_: ("rows", "valid"))
+    monkeypatch.setattr(labelled_teacher, "answers", write)
+    monkeypatch.setattr(labelled_teacher, "read", lambda _: teacher)
+    ask = partial(stages.answers_of, tmp_path, "mpnet", 0, tmp_path, rated=False)
+    assert ask(names=("xed",)) is ask(names=("xed",)) is teacher
+    assert len(made) == 1
+    ask(names=("tec",))
+    monkeypatch.setattr(labelled_teacher, "RANK", 4)
+    ask(names=("tec",))
+    assert len(set(made)) == 3

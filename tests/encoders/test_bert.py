@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from emoembed.encoders import bert
-from emoembed.encoders.trunk import build_trunk
+from emoembed.encoders.trunks import bert
+from emoembed.encoders.trunks.build import build_trunk
 
 CONFIG = {
     "model_type": "bert",

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import emoembed
-from emoembed.encoders import onnx_runtime
-from emoembed.encoders.trunk import build_trunk
-from emoembed.errors import InputError
+from emoembed.encoders.trunks import onnx_runtime
+from emoembed.encoders.trunks.build import build_trunk
+from emoembed.errors import InputError, OutputError
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training.build import set_adapter_strength
 
@@ -46,8 +46,11 @@ def test_onnx_runtime_computes_and_copies_of_the_model_use_it_too(models, monkey
     expected = recognizer.predict("so merry", labels=LABELS).scores
     for other in (Recognizer(copy.deepcopy(recognizer.model)), pickle.loads(pickle.dumps(recognizer))):
         assert other.predict("so merry", labels=LABELS).scores == pytest.approx(expected, abs=1e-6)
-    assert recognizer.adapt([{"text": "so merry", "label": "glee"}]).predict("merry", labels=["glee", "anger"]).scores
-    assert len(calls) >= 4
+    taught = recognizer.adapt([{"text": "so merry", "label": "glee"}])
+    for other in (taught, Recognizer(recognizer.model.eval())):
+        before = len(calls)
+        assert other.predict("merry", labels=["joy", "anger"]).scores
+        assert len(calls) == before + 1
 
 
 def test_new_weights_are_computed_by_torch_again(models):
@@ -64,7 +67,12 @@ def test_the_exported_file_is_used_again(models, tmp_path, monkeypatch):
     _, recognizer = models
     assert [path.suffix for path in tmp_path.iterdir()] == [".onnx"]
     again = copy.deepcopy(models[0].model)
-    monkeypatch.setattr("emoembed.encoders.transformer.export", lambda *_: pytest.fail("exported again"))
+    (file,) = tmp_path.glob("*.onnx")
+    whole = file.read_bytes()
+    file.write_bytes(whole[:1000])
+    again.modality("text").encoder.use_onnx(tmp_path)  # a damaged file is written again
+    assert file.stat().st_size > 1000
+    monkeypatch.setattr(onnx_runtime, "export", lambda *_: pytest.fail("exported again"))
     again.modality("text").encoder.use_onnx(tmp_path)
     np.testing.assert_allclose(Recognizer(again).encode("merry")["text"], recognizer.encode("merry")["text"], atol=1e-6)
 
@@ -76,6 +84,9 @@ def test_other_encoders_and_missing_packages_are_named(tmp_path, monkeypatch, wo
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(InputError, match=r"emoembed\[onnx\]"):
         onnx_runtime.OnnxEncoder(tmp_path / "a.onnx")(torch.zeros(1, 2, 1), torch.tensor([2]))
+    monkeypatch.undo()
+    with pytest.raises(OutputError, match=r"a\.onnx cannot be opened by ONNX Runtime; delete it"):
+        onnx_runtime.OnnxEncoder(tmp_path / "a.onnx").open()
 
 
 def test_base_answers_with_onnx_runtime(monkeypatch, tmp_path):

@@ -1,6 +1,8 @@
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -46,6 +48,31 @@ def never(_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def dies(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fails(_):
+    raise ValueError("no model")
+
+
+def process_id(_):
+    return os.getpid()
+
+
+def is_gone(process, seconds=20):
+    """Whether a process has ended; it is given some time."""
+    for _ in range(10 * seconds):
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        if Path(f"/proc/{process}/stat").read_text().split(")")[-1].split()[0] == "Z":
+            return True
+        time.sleep(0.1)
+    return False
+
+
 def wrong(number):
     raise InputError(f"{number} is wrong")
 
@@ -79,9 +106,68 @@ def test_an_item_that_kills_its_worker_again_is_left_out():
     assert answers == [*range(5), "5 stopped", *range(6, 12)]
 
 
-def test_workers_that_never_answer_are_an_error():
-    with pytest.raises(OutputError, match="before they answered anything"):
-        list(workers.in_order(never, range(8), 2, stopped=str))
+def test_a_first_item_that_kills_its_worker_is_left_out_too():
+    assert list(workers.in_order(never, range(3), 2, stopped=lambda item: f"{item} stopped")) == [
+        "0 stopped",
+        "1 stopped",
+        "2 stopped",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setup", "message"),
+    [(dies, "stop as soon as they start"), (fails, "could not be prepared: ValueError: no model; try workers=1")],
+)
+def test_workers_that_cannot_be_prepared_are_an_error(setup, message):
+    large = bytes(10_000_000)  # a long state must not block the process that starts them
+    with pytest.raises(OutputError, match=message):
+        list(workers.in_order(slow_square, range(8), 2, stopped=str, setup=setup, state=large))
+
+
+def test_workers_end_when_the_caller_stops_early():
+    answers = workers.in_order(process_id, range(100), 2, stopped=str)
+    found = next(answers)
+    answers.close()
+    assert is_gone(found)
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "import test_workers\nfrom emoembed.features import workers\n"
+        "if __name__ == '__main__':\n"
+        "    for number in workers.in_order(test_workers.process_id, range(10**6), 2, stopped=str):\n"
+        "        print(number, flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
+        found = int(parent.stdout.readline())
+        parent.kill()
+        assert is_gone(found)
+
+
+def test_a_script_without_its_guard_is_told_so(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from emoembed.features.workers import in_order, require_workers\n"
+        "print(list(in_order(abs, [-1], require_workers(2), stopped=str)))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "must be under `if __name__ == '__main__':`" in done.stderr
+
+
+def test_a_control_group_limits_workers(tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "GROUP", tmp_path)
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    (tmp_path / "memory.max").write_text("4294967296\n")
+    (tmp_path / "memory.current").write_text("3221225472\n")
+    assert workers.cores() == 1
+    assert workers.free_memory() <= 2**30
+    for name in ("cpu.max", "memory.max"):
+        (tmp_path / name).write_text("max 100000\n")
+    assert workers.cores() >= 1
+    assert workers.free_memory() > 0
 
 
 def test_an_error_of_the_task_is_raised():

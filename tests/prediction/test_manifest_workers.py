@@ -92,22 +92,23 @@ def test_a_wrong_number_of_processes_is_refused(rows, three_model, value):
 def test_dialogues_are_scored_by_one_process(tmp_path, three_model):
     (tmp_path / "in.csv").write_text("id,text,dialogue,turn\na,so merry,d,1\nb,so cross,d,2\n")
     given = Recognizer(three_model), tmp_path / "in.csv", LABELS, tmp_path / "out.csv"
-    with pytest.raises(InputError, match="context of their dialogues are scored by one process; given 2"):
+    with pytest.raises(InputError, match="scored by one process in the context of their dialogues; given workers=2"):
         scoring.predict_manifest(*given, context=True, workers=2)
     assert scoring.predict_manifest(*given, context=True, workers=None).rows == 2
 
 
-def test_the_number_of_processes_suits_the_work_and_the_machine(corpus_of, monkeypatch):
+def test_the_number_of_processes_suits_the_work_and_the_machine(corpus_of, three_model, monkeypatch):
+    recognizer = Recognizer(three_model)
     corpus = corpus_of([str(i) for i in range(200)], ["joy", "anger"] * 100)
     sound = replace(corpus, samples=corpus.samples.assign(audio="a.wav"))
     monkeypatch.setattr(workers, "cores", lambda: 8)
     monkeypatch.setattr(workers, "free_memory", lambda: 6 * 2**30)
-    assert scoring.workers_for(None, corpus, ("text",), False) == 1
-    assert scoring.workers_for(None, sound, ("text", "audio"), False) == 6
-    assert scoring.workers_for(None, sound, ("text", "audio"), True) == 1
-    assert scoring.workers_for(3, corpus, ("text",), False) == 3
+    assert scoring.workers_for(None, recognizer, corpus, ("text",), False) == 1
+    assert scoring.workers_for(None, recognizer, sound, ("text", "audio"), False) == 6
+    assert scoring.workers_for(None, recognizer, sound, ("text", "audio"), True) == 1
+    assert scoring.workers_for(3, recognizer, corpus, ("text",), False) == 3
     monkeypatch.setattr(workers, "free_memory", lambda: 0)
-    assert scoring.workers_for(None, sound, ("text", "audio"), False) == 1
+    assert scoring.workers_for(None, recognizer, sound, ("text", "audio"), False) == 1
 
 
 def test_features_are_those_of_one_process(rows, tmp_path):

@@ -193,7 +193,7 @@ def test_a_teacher_adds_nothing_where_the_model_answers_as_it_does(setting):
     model, data = setting
     rows = np.arange(30)
     plain = objective(setting)(points_of(setting), rows)
-    taught = Objective(model, data, replace(CONFIG, imitate=3.0), teacher_of(setting, data.ids))
+    taught = Objective(model, data, replace(CONFIG, imitate=3.0, lock_labels=True), teacher_of(setting, data.ids))
     torch.testing.assert_close(taught(points_of(setting), rows), plain, atol=1e-4, rtol=0)
     shuffled = {"video": points_of(setting)["video"].roll(1, dims=0)}
     assert taught(shuffled, rows) > objective(setting)(shuffled, rows) + 0.1
@@ -217,7 +217,24 @@ def test_training_moves_items_to_where_a_teacher_has_them(setting):
     assert distance() < 0.85 * before
 
 
+def test_rows_that_lack_the_modality_learn_nothing_from_the_teacher(setting):
+    model, data = setting
+    found = Objective(model, data, replace(CONFIG, imitate=3.0, lock_labels=True), teacher_of(setting, data.ids))
+    points = {"video": points_of(setting)["video"].requires_grad_(True)}
+    lacking = {"video": torch.where(torch.arange(30)[:, None] < 4, torch.nan, points["video"])}
+    found.imitation(lacking, np.arange(30)).backward()
+    assert points["video"].grad.isfinite().all()
+    nothing = {"video": torch.full_like(points["video"], torch.nan)}
+    assert found.imitation(nothing, np.arange(30)) == 0
+
+
+def test_a_teacher_needs_locked_labels(setting):
+    model, data = setting
+    with pytest.raises(InputError, match="imitate needs lock_labels"):
+        Objective(model, data, replace(CONFIG, imitate=1.0), teacher_of(setting, data.ids))
+
+
 def test_a_row_that_the_teacher_does_not_know_is_named(setting):
     model, data = setting
     with pytest.raises(InputError, match=f"no point for 2 of 30 training rows, such as '{data.ids[0]}'"):
-        Objective(model, data, replace(CONFIG, imitate=1.0), teacher_of(setting, data.ids[2:]))
+        Objective(model, data, replace(CONFIG, imitate=1.0, lock_labels=True), teacher_of(setting, data.ids[2:]))

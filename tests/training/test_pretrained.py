@@ -20,7 +20,7 @@ from transformers import (
 )
 
 from emoembed.corpora.corpus import Corpus, make_samples
-from emoembed.encoders.trunk import build_trunk
+from emoembed.encoders.trunks.build import build_trunk
 from emoembed.errors import CheckpointError, InputError
 from emoembed.features import audio
 from emoembed.features.feature_set import Features

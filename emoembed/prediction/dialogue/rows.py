@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ def score_dialogues(
     options: Mapping[str, Any],
     batch_size: int,
     begin: int,
-) -> Iterator[tuple[int, list[tuple[TurnResult, str]]]]:
+) -> Generator[tuple[int, list[tuple[TurnResult, str]]]]:
     """Yield each row's result in the order of the manifest, and why it failed ("" if it has scores).
 
     Each dialogue is computed up to the row that is due. A dialogue whose rows all come before `begin` is not computed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -30,7 +30,7 @@ class Batching:
 
 def score_batches(
     recognizer: Recognizer, rows: Rows, options: Mapping[str, Any], batching: Batching, begin: int
-) -> Iterator[tuple[int, Scored]]:
+) -> Generator[tuple[int, Scored]]:
     """Yield each batch and the position of its first row, in order, from the row `begin` on.
 
     Args:
@@ -88,8 +88,9 @@ def _score_in_worker(options: Mapping[str, Any], rows: Rows) -> Scored:
 
 def _stopped(rows: Rows) -> Scored:
     """The results of rows that stopped their worker."""
+    reason = STOPPED if len(rows) == 1 else f"{STOPPED} ({len(rows)} rows were read together)"
     return [
-        (Result(None, {}, {}, {name: STOPPED for name, source in sources.items() if source is not None}), STOPPED)
+        (Result(None, {}, {}, {name: reason for name, source in sources.items() if source is not None}), reason)
         for _, sources in rows
     ]
 

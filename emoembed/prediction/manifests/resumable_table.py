@@ -105,12 +105,12 @@ class ResumableTable:
         except OSError as error:
             raise self._write_error(error) from error
 
-    def flush(self, rows: int, *, now: bool = False) -> None:
-        """Record that `rows` rows are written. Flush them to disk if it is time, or `now`."""
+    def flush(self, rows: int, *, now: bool = False) -> int:
+        """Record that `rows` rows are written. Flush them to disk if it is time, or `now`. Returns `rows`."""
         self.rows = rows
         seconds = time.monotonic() - self._flushed_at
         if not now and rows - self._flushed_rows < FLUSH_ROWS and seconds < FLUSH_SECONDS:
-            return
+            return rows
         try:
             self._out.flush()
             os.fsync(self._out.fileno())
@@ -119,6 +119,7 @@ class ResumableTable:
         except OSError as error:
             raise self._write_error(error) from error
         self._flushed_rows, self._flushed_at = rows, time.monotonic()
+        return rows
 
     def _write_error(self, error: OSError) -> OutputError:
         reason = error.strerror or error

@@ -12,7 +12,8 @@ import contextlib
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
@@ -100,20 +101,20 @@ def predict_manifest(
     checked = options_of({name: value for name, value in options.items() if name != "workers"})
     corpus, names = as_corpus(source), _check_labels(recognizer, labels)
     modalities = usable_modalities(recognizer.model, corpus, present_modalities(corpus))
-    batching = Batching(checked.batch_size, workers_for(options.get("workers", 1), corpus, modalities, context))
+    batching = Batching(
+        checked.batch_size, workers_for(options.get("workers", 1), recognizer, corpus, modalities, context)
+    )
     score = _scorer(recognizer, corpus, modalities, _asked(labels, checked), batching, context)
-    result_columns = _result_columns(modalities, names, context is not False)
-    input_columns = _input_columns(corpus, source, {*result_columns, "error"})
+    result_columns = [*_result_columns(modalities, names, context is not False), "error"]
+    input_columns = _input_columns(corpus, source, set(result_columns))
     made_from = fingerprint(recognizer, corpus, labels, names, (checked, context), input_columns)
-    columns = [*input_columns, *result_columns, "error"]
-    with ResumableTable(Path(os.path.realpath(output)), columns, made_from) as table:
-        with Progress(len(corpus.samples), corpus.name, shown=progress, begin=table.rows) as bar:
-            for first, results in score(table.rows):
+    with ResumableTable(Path(os.path.realpath(output)), [*input_columns, *result_columns], made_from) as table:
+        bar_of_rows = Progress(len(corpus.samples), corpus.name, shown=progress, begin=table.rows)
+        with closing(score(table.rows)) as scored, bar_of_rows as bar:
+            for first, results in scored:
                 for position, (result, failure) in enumerate(results, first):
-                    cells = [_plain_value(column.iloc[position]) for column in input_columns.values()]
-                    table.write([*cells, *_result_cells(result, modalities, names), failure])
-                table.flush(first + len(results))
-                bar.to(first + len(results))
+                    table.write([*_cells(input_columns, position), *_result_cells(result, modalities, names), failure])
+                bar.to(table.flush(first + len(results)))
         failures, absent = table.finish(list(corpus.samples["id"]))
     return Summary(len(corpus.samples), failures, absent, table.resumed)
 
@@ -123,9 +124,19 @@ def _asked(labels: Labels | None, options: Options) -> dict[str, Any]:
     return {"labels": labels, "multi_label": options.multi_label, "abstain": options.abstain}
 
 
-def workers_for(workers: int | None, corpus: Corpus, modalities: Sequence[str], context: bool | float) -> int:
-    """The number of processes for the rows of a corpus. Dialogues are scored by one."""
-    if workers is None and context is not False:
+def workers_for(
+    workers: int | None, recognizer: Recognizer, corpus: Corpus, modalities: Sequence[str], context: bool | float
+) -> int:
+    """The number of processes for the rows of a corpus. Dialogues are scored by one, and so are rows on a GPU.
+
+    Raises:
+        InputError: it is not a whole number of at least 1; or there are several, for dialogues or on a GPU.
+    """
+    device = next(recognizer.model.parameters()).device.type
+    if context is not False or device != "cpu":
+        if workers is not None and require_workers(workers) > 1:
+            place = f"on the device {device}" if context is False else "in the context of their dialogues"
+            raise InputError(f"rows are scored by one process {place}; given workers={workers}")
         return 1
     media = sum(int(corpus.samples[name].notna().sum()) for name in modalities if name != "text")
     return require_workers(workers, len(corpus.samples) - min(media, len(corpus.samples)), media)
@@ -138,14 +149,12 @@ def _scorer(
     asked: Mapping[str, Any],
     batching: Batching,
     context: bool | float,
-) -> Callable[[int], Iterator[tuple[int, Sequence[tuple[Result, str]]]]]:
+) -> Callable[[int], Generator[tuple[int, Sequence[tuple[Result, str]]]]]:
     """A function that scores the rows from a position on. A wrong option fails here, not in every row."""
     rows = sources_of(corpus, modalities)
     if context is False:
         recognizer.risk(asked["abstain"], modalities)
         return lambda begin: score_batches(recognizer, rows, asked, batching, begin)
-    if batching.workers > 1:
-        raise InputError(f"rows in the context of their dialogues are scored by one process; given {batching.workers}")
     options = {**asked} if context is True else {**asked, "strength": context}
     recognizer.dialogue(**options)
     groups = dialogue_rows(corpus)
@@ -183,6 +192,11 @@ def score_rows(
                     absent[item] = join_reasons(result.absent)
             bar.to(first + len(batch))
     return results, Summary(len(rows), failures, absent)
+
+
+def _cells(columns: Mapping[str, pd.Series], position: int) -> list[Any]:
+    """The cells of a row of the manifest."""
+    return [_plain_value(column.iloc[position]) for column in columns.values()]
 
 
 def _result_cells(result: Result, usable: Sequence[str], names: Sequence[str]) -> list[Any]:

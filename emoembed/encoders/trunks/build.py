@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from emoembed.encoders import bert
+from emoembed.encoders.trunks import bert
 from emoembed.errors import CheckpointError
 
 PREPARED = ("do_normalize", "image_mean", "image_std")
@@ -16,7 +16,7 @@ MOST_LAYERS = 200
 
 
 def build_trunk(config: dict[str, Any]) -> Any:
-    """A randomly initialised `transformers` model from its configuration, or the same network from `encoders.bert`.
+    """A randomly initialised `transformers` model from its configuration, or the same network from `trunks.bert`.
 
     Text: any encoder that AutoModel builds (BERT, MiniLM, RoBERTa, ...). Sound: wav2vec2, HuBERT, WavLM. Images: ViT,
     CLIP.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from emoembed.encoders.bert import Bert
 from emoembed.encoders.layers import padding_mask
-from emoembed.errors import InputError
+from emoembed.encoders.trunks.bert import Bert
+from emoembed.errors import InputError, OutputError
 
+REVISION = 1
+"""Increase it when a change of `encoders.trunks.bert` or of `export` makes exported files stale."""
 INSTALL = "backend='onnx' needs ONNX Runtime; install it with: pip install \"emoembed[onnx]\""
 
 
 class OnnxEncoder:
-    """An exported encoder. The file is opened at the first use, and again in each process that gets a copy.
+    """An exported encoder. Each process opens the file itself, also a forked one.
 
     Args:
         file: written by `export`.
@@ -28,14 +31,56 @@ class OnnxEncoder:
     def __init__(self, file: Path) -> None:
         self.file = file
         self._session: Any = None
+        self._process = 0  # id of the process that opened the session
+
+    @classmethod
+    def of(cls, trunk: nn.Module, file: Path) -> OnnxEncoder:
+        """The encoder of a file, which is written if it does not exist or cannot be opened.
+
+        Raises:
+            InputError: the encoder is not a BERT of this package, or the extra `onnx` is not installed.
+            OutputError: the file cannot be written.
+        """
+        encoder = cls(file)
+        if file.is_file():
+            try:
+                encoder.open()
+                return encoder
+            except OutputError:
+                pass  # damaged, so it is written again
+        export(trunk, file)
+        encoder.open()
+        return encoder
+
+    def open(self) -> Any:
+        """The session of this process.
+
+        Raises:
+            InputError: ONNX Runtime is not installed.
+            OutputError: the file is missing or damaged.
+        """
+        if self._session is None or self._process != os.getpid():
+            try:
+                import onnxruntime
+            except ImportError as error:
+                raise InputError(INSTALL) from error
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = torch.get_num_threads()
+            options.log_severity_level = 3
+            try:
+                self._session = onnxruntime.InferenceSession(self.file, options, providers=["CPUExecutionProvider"])
+            except Exception as error:  # ONNX Runtime has an exception type for each fault, without a common base
+                raise OutputError(
+                    f"{self.file} cannot be opened by ONNX Runtime; delete it and load the model again: {error}"
+                ) from error
+            self._process = os.getpid()
+        return self._session
 
     def __call__(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Last hidden states `(batch, time, hidden)` of token ids `(batch, time, 1)`."""
-        if self._session is None:
-            self._session = _open(self.file)
         mask = padding_mask(lengths, frames.shape[1])
         inputs = {"ids": frames[..., 0].long().numpy(), "mask": mask.long().numpy()}
-        (states,) = self._session.run(None, inputs)
+        (states,) = self.open().run(None, inputs)
         return torch.from_numpy(np.asarray(states))
 
     def __deepcopy__(self, _: Any) -> OnnxEncoder:
@@ -45,17 +90,6 @@ class OnnxEncoder:
         return type(self), (self.file,)
 
 
-def _open(file: Path) -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise InputError(INSTALL) from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-
-
 def export(trunk: nn.Module, file: Path) -> None:
     """Write an encoder to an ONNX file with the inputs `ids` and `mask`, both `(batch, time)`.
 
@@ -63,6 +97,7 @@ def export(trunk: nn.Module, file: Path) -> None:
 
     Raises:
         InputError: the encoder is not a BERT of this package, or the extra `onnx` is not installed.
+        OutputError: the file cannot be written.
     """
     if not isinstance(trunk, Bert):
         raise InputError(
@@ -73,8 +108,6 @@ def export(trunk: nn.Module, file: Path) -> None:
         import onnxscript  # noqa: F401 - torch's exporter needs it
     except ImportError as error:
         raise InputError(INSTALL) from error
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     ids, mask = torch.ones((2, 3), dtype=torch.long), torch.ones((2, 3), dtype=torch.long)
     sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("time", max=trunk.config.max_position_embeddings)}
     with torch.no_grad(), warnings.catch_warnings():
@@ -90,8 +123,13 @@ def export(trunk: nn.Module, file: Path) -> None:
         )
     if program is None:
         raise RuntimeError("torch exported no ONNX program")
-    program.save(temporary)
-    temporary.replace(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+            program.save(Path(folder) / file.name)
+            os.replace(Path(folder) / file.name, file)
+    except OSError as error:
+        raise OutputError(f"{file} cannot be written: {error.strerror or error}") from error
 
 
 class _States(nn.Module):

@@ -1,7 +1,7 @@
 """A BERT encoder (Devlin et al. 2019) with the parameter names and the outputs of `transformers.BertModel`.
 
 The text encoder of `base` is one. With this module, a text is read without importing transformers, so that a fresh
-process answers sooner. Other families come from transformers; see `encoders.trunk`.
+process answers sooner. Other families come from transformers; see `encoders.trunks.build`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Pretrained transformers that encoders hold: built, computed without transformers, and with ONNX Runtime."""
