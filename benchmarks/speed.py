@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 from make_demo_media import SAMPLING_RATE, make_demo_media, voice
 
 import emoembed
+from emoembed import corpora
 from emoembed.features import audio, video
 
+SITUATIONS = Path(__file__).parents[1] / "checkpoints" / "build" / "situations"
 LABELS = ["joy", "anger", "nostalgia", "awe"]
 
 
@@ -66,9 +69,16 @@ def main() -> None:
             for i in range(16)
         ]
         text = median(lambda: model.predict(text="I kept it.", labels=LABELS))
+        fast = emoembed.load("base", backend="onnx")
+        with_onnx = median(lambda: fast.predict(text="I kept it.", labels=LABELS))
+        short = corpora.load("situations", SITUATIONS).samples["text"].tolist()[:1000]
+        batches = [median(partial(one.predict, short, labels=LABELS), 3, 1) for one in (model, fast)]
         clip = median(lambda: model.predict(audio=(two, SAMPLING_RATE), video=face, labels=LABELS), 7)
         rows += [
             ("text prediction, warm", text * 1e3, "ms"),
+            ("the same with ONNX Runtime", with_onnx * 1e3, "ms"),
+            ("1,000 texts in one call, each", batches[0], "ms"),
+            ("the same with ONNX Runtime", batches[1], "ms"),
             ("2 s of sound and 640x480 video, share of 2 s", clip / 2, ""),
             ("log-mel and prosody, times real time", 10 / median(lambda: audio.speech(ten, SAMPLING_RATE)), "x"),
             ("faces of a 2 s video", median(lambda: video.read_faces(face), 7), "s"),

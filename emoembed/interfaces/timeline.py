@@ -57,7 +57,10 @@ class Timeline(ModelOptions, LabelOptions):
     multi_label: Annotated[bool, typer.Option("--multi-label", help="Give every label its own probability.")] = False
     abstain: Annotated[
         float | None,
-        typer.Option(metavar="RISK", help="Withhold unsure answers, so that about this share of the others is wrong."),
+        typer.Option(
+            metavar="RISK",
+            help="Withhold unsure answers, so that about this share of the others is wrong, such as 0.2.",
+        ),
     ] = None
     output: Annotated[Path | None, typer.Option(metavar="FILE", help=f"Table of the windows: {TABLES}.")] = None
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="A picture: .png, .svg or .pdf.")] = None

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.torch import load_file, save_file
@@ -80,7 +81,8 @@ def train(
         prepare(model, train_rows, ridge_rows, recipe.config.max_frames)
         model.load_state_dict({**model.state_dict(), **recipe.start})
         sampled_rows = replace(train_rows, inputs=_sample_faces(model, train_rows, recipe.config.seed))
-        learned = {"augment": augment_of(recipe.modalities) if recipe.augmented else {}, "teacher": recipe.teacher}
+        augment = augment_of(recipe.modalities) if recipe.augmented else {}
+        learned: dict[str, Any] = {"augment": augment, "teacher": recipe.teacher}
         for stage in recipe.stages or (Stage(("*",), recipe.config),):
             with only_trained(model, stage.trained):
                 history = fit(model, sampled_rows, valid_rows, stage.config, **learned, execution=execution)

@@ -61,8 +61,7 @@ class Recipe:
 
 TEXT_RANK = 16
 TEXT_STRENGTH = 0.6
-"""Strength of the trained text adapters in `base`: 0 is the pretrained encoder, 1 the trained one. Chosen by the mean
-over five corpora that nothing is trained on: `docs/report/outside-strengths`."""
+"""Strength of text adapters that were trained on labels alone: 0 is the pretrained encoder, 1 the trained one."""
 TEXT_RESIDUAL, RESIDUAL = 128, 64
 """Number of residual item features of texts, and of sounds and faces. They are used only for few-shot labels."""
 SEQUENCE_DIM = 68

@@ -62,7 +62,7 @@ def test_adapters_train_at_full_strength_though_the_trunk_was_kept(text_model, r
     monkeypatch.setattr(stages, "answers_of", lambda *_, **__: None)
     part = stages.train_text(tmp_path, kept_trunk, 0, tmp_path, "mpnet")
     adapters = part.modality("text").encoder.adapters
-    assert adapters.strength == recipes.TEXT_STRENGTH
+    assert adapters.strength == stages.STRENGTH
     assert any(bool(weight.any()) for weight in adapters.up.values())
 
 
