@@ -105,11 +105,11 @@ def test_a_published_transformer_is_where_its_recipe_starts(text_model):
 
 
 def test_there_is_one_way_to_train():
-    """The loop is called by `fit.train`, for the context of dialogues, and for models that it is compared with."""
+    """The loop is called by `fit.train`, for the context of dialogues, for a teacher, and for models of comparison."""
     callers = set()
     root = Path(emoembed.__file__).parent
     for path in (*root.rglob("*.py"), *(root.parent / "checkpoints").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module == "emoembed.training.loop":
                 callers |= {path.stem for alias in node.names if alias.name == "fit"}
-    assert callers == {"fit", "context", "all_seen", "mtee"}
+    assert callers == {"fit", "context", "labelled_teacher", "all_seen", "mtee"}
