@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from studies import voice_and_face
 
 import emoembed
 from emoembed.corpora.readers import ravdess
 from emoembed.labels.emotion import canonical
 from emoembed.model import checkpoint_files
+from emoembed.reading import voice_and_face
 
 DATA = os.environ.get("EMOEMBED_DATA")
 

@@ -96,6 +96,6 @@ def test_labels_that_are_not_taught_lose_at_most_two_points(name, count):
 @pytest.mark.parametrize("name", ["enisear"])
 def test_all_labels_taught_gain_on_a_corpus_that_was_not_trained_on(name):
     change = changes(name, 99)
-    assert change["all"] >= 0.03
+    assert change["all"] >= 0.02
     assert change["auc"] > 0
     assert change["ece"] <= 0.03
