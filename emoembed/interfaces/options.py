@@ -69,7 +69,7 @@ class ModelOptions(Command):
     backend: Annotated[
         Literal["torch", "onnx"],
         typer.Option(
-            help="What computes the text encoder; onnx (ONNX Runtime) is faster for single texts.",
+            help="What computes the text encoder; onnx (ONNX Runtime) answers single short texts sooner.",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = "torch"

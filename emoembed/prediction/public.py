@@ -115,9 +115,9 @@ def load(
     Args:
         name: the name of a checkpoint that ships, a folder, or a hub id.
         device: device to compute on, such as "cuda"; by default the CPU.
-        backend: "onnx" computes the text encoder with ONNX Runtime (extra `onnx`), which takes a third of the time for
-            a single short text. Scores differ by less than 1e-5. The first call exports the encoder into the folder
-            `onnx` of the cache.
+        backend: "onnx" computes the text encoder with ONNX Runtime (extra `onnx`), which answers a single short text
+            sooner if torch has one thread. Batches gain nothing. Scores differ by less than 1e-5. The first call
+            exports the encoder into the folder `onnx` of the cache.
 
     Raises:
         InputError: `backend` has a wrong value, its extra is not installed, or the model cannot use it.
