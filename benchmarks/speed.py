@@ -5,6 +5,7 @@ The media are those of the demo: a synthetic voice of 2.5 s and a 640x480 video 
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -48,7 +49,9 @@ def fresh(code: str, runs: int = 5) -> float:
 
 def main() -> None:
     """Measure and print."""
-    torch.set_num_threads(2)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch, for all but fresh processes")
+    torch.set_num_threads(parser.parse_args().threads)
     with tempfile.TemporaryDirectory() as folder:
         sound, face = make_demo_media(Path(folder))
         bare, torch_alone = fresh("pass"), fresh("import torch")

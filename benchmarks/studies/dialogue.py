@@ -348,7 +348,8 @@ def train_without(corpus: str, base: EmotionModel, data: Path, folder: Path) -> 
         parts = [drawn(part, TEXT_ROWS[part.name]) for part in training_corpora(data) if part.name != corpus]
         rows = join([corpus_rows.text_data(part, base.phrases) for part in parts])
         valid = corpus_rows.text_data(corpora.load("goemotions", data).split("valid"), base.phrases)
-        recipe = replace(text_recipe(base, 0, recipes.TEXT_STRENGTH), config=recipes.training("texts"))
+        config = recipes.training("texts", epochs=2, imitate=0.0)  # from the labels alone
+        recipe = replace(text_recipe(base, 0, recipes.TEXT_STRENGTH), config=config)
         model, _ = train(recipe, rows, valid)
         checkpoint.save(model, folder, card="", license_text="")
     return checkpoint.load(folder)

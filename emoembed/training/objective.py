@@ -34,8 +34,11 @@ class Objective:
         self.prior = LabelPrior(data).to(self.device) if config.adjust else None
         self.weights = row_weights(data, config.balance)
         self.positive = positive_weights(data).to(self.device) if config.positive_weight else None
-        if config.imitate and not config.lock_labels:
-            raise InputError("imitate needs lock_labels: a teacher's names are compared with label points that stay")
+        if config.imitate and (teacher is None or not config.lock_labels):
+            raise InputError(
+                f"imitate={config.imitate} needs a teacher, and lock_labels=True, because names are compared "
+                "with label points that stay; give both, or imitate=0"
+            )
         self.imitation = Imitation(model, teacher, data.ids) if teacher is not None and config.imitate else None
 
     def __call__(self, points: Mapping[str, Tensor], rows: np.ndarray) -> Tensor:

@@ -57,7 +57,7 @@ def test_what_choices_were_made_on_and_what_is_asked_by_name_is_not_trained_on()
 def test_adapters_train_at_full_strength_though_the_trunk_was_kept(text_model, rows, monkeypatch, tmp_path):
     monkeypatch.setattr(stages, "text_rows", lambda *_: (rows("train"), rows()))
     training = recipes.training
-    monkeypatch.setattr(recipes, "training", lambda kind, seed: training(kind, seed, epochs=3))
+    monkeypatch.setattr(recipes, "training", lambda kind, seed: training(kind, seed, epochs=3, imitate=0.0))
     kept_trunk = set_adapter_strength(text_model, 0.0)
     monkeypatch.setattr(stages, "answers_of", lambda *_, **__: None)
     part = stages.train_text(tmp_path, kept_trunk, 0, tmp_path, "mpnet")

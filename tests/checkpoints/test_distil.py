@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from emoembed.errors import CheckpointError
 
@@ -12,18 +11,10 @@ NAMES = ["joy", "sad", "awe", "envy"]
 
 
 @pytest.fixture
-def teacher(tmp_path, tokenizer, monkeypatch):
-    torch.manual_seed(3)
-    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    config = BertConfig(**size, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=64)
-    folder = tmp_path / "teacher"
-    BertModel(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
-    digest = distil.hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    monkeypatch.setattr(distil, "CHECKSUM", digest)
+def teacher(larger, monkeypatch):
     monkeypatch.setattr(distil, "CHUNK", 30)
     monkeypatch.setattr(distil, "BATCH", 8)
-    return folder
+    return larger
 
 
 def random_points(rows, dim=16, seed=0):

@@ -1,13 +1,11 @@
 from functools import partial
 from types import SimpleNamespace
 
-import distil
 import labelled_teacher
 import numpy as np
 import pytest
 import stages
 import torch
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from emoembed.reading import corpus_rows
 from emoembed.training import recipes
@@ -15,19 +13,6 @@ from emoembed.training.loop import fit
 from emoembed.training.objective import Teacher
 
 NAMES = ["joy", "anger", "glad, sad", "awe", "joyful"]
-
-
-@pytest.fixture
-def larger(tmp_path, tokenizer, monkeypatch):
-    torch.manual_seed(3)
-    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    config = BertConfig(**size, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=64)
-    folder = tmp_path / "larger"
-    BertModel(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
-    digest = distil.hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-    monkeypatch.setattr(distil, "CHECKSUM", digest)
-    return folder
 
 
 @pytest.fixture

@@ -228,10 +228,13 @@ def test_rows_that_lack_the_modality_learn_nothing_from_the_teacher(setting):
     assert found.imitation(nothing, np.arange(30)) == 0
 
 
-def test_a_teacher_needs_locked_labels(setting):
+@pytest.mark.parametrize("lacking", ["teacher", "lock_labels"])
+def test_imitation_needs_a_teacher_and_locked_labels(setting, lacking):
     model, data = setting
-    with pytest.raises(InputError, match="imitate needs lock_labels"):
-        Objective(model, data, replace(CONFIG, imitate=1.0), teacher_of(setting, data.ids))
+    teacher = None if lacking == "teacher" else teacher_of(setting, data.ids)
+    config = replace(CONFIG, imitate=1.0, lock_labels=lacking != "lock_labels")
+    with pytest.raises(InputError, match=r"imitate=1\.0 needs a teacher, and lock_labels=True"):
+        Objective(model, data, config, teacher)
 
 
 def test_a_row_that_the_teacher_does_not_know_is_named(setting):
