@@ -29,7 +29,7 @@ from filelock import FileLock
 from emoembed.errors import EmoembedError, InputError, MissingFileError, OutputError
 from emoembed.features.atomic import write_file
 from emoembed.features.feature_set import Features, FeatureSet
-from emoembed.features.workers import STOPPED, in_order, require_workers
+from emoembed.features.workers import STOPPED, Workers, in_order, require_workers
 
 Item = TypeVar("Item", bound=Hashable)
 Extracted = tuple[str, Features | str, str]
@@ -108,7 +108,7 @@ def extract(
     dtype: str = "float32",
     progress: bool = False,
     state_of: Callable[[Item], str] | None = None,
-    workers: int = 1,
+    workers: Workers = 1,
 ) -> FeatureStore:
     """Extract the features of `(id, source)` pairs into a store. Items that are already in the store are skipped.
 
@@ -123,8 +123,8 @@ def extract(
         dtype: `float32` or `float16`, the type on disk.
         state_of: returns the current state of a source, such as its size and modification time, or "" if unknown.
             Items whose source changed since their extraction are extracted again, and so are items that failed.
-        workers: number of processes; with more than one, `extractor` is a function of a module. The items of a killed
-            process are done again; an item that stops its process twice is recorded as failed.
+        workers: number of processes, or an engine. With more than one process, `extractor` is a function of a module.
+            The items of a killed process are done again. An item that stops its process each time is a failure.
 
     Raises:
         InputError: an id is repeated, the store has other columns, or no item could be extracted.
@@ -179,7 +179,7 @@ def _attempt(extractor: Callable[[Item], Features], item: tuple[str, Item, str])
 
 
 def _extracted(
-    items: Iterable[tuple[str, Item, str]], attempt: Callable[[tuple[str, Item, str]], Extracted], workers: int
+    items: Iterable[tuple[str, Item, str]], attempt: Callable[[tuple[str, Item, str]], Extracted], workers: Workers
 ) -> Generator[Extracted]:
     if workers == 1:
         yield from map(attempt, items)

@@ -8,13 +8,13 @@ import signal
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from emoembed.errors import InputError, OutputError
 
@@ -36,8 +36,34 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 GROUP = Path("/sys/fs/cgroup")
 
 
-def require_workers(workers: int | None, texts: int = 0, media: int = 0) -> int:
+class Engine(Protocol):
+    """Other processes than those of this machine: `interfaces.scale.Ray`. It takes the place of a number of workers."""
+
+    @property
+    def device(self) -> str:
+        """The device that each process computes on."""
+        ...
+
+    def in_order(
+        self,
+        task: Callable[[Item], Answer],
+        items: Iterable[Item],
+        stopped: Callable[[Item], Answer],
+        setup: Callable[[bytes], None] | None = None,
+        state: bytes = b"",
+    ) -> Generator[Answer]:
+        """As the function `in_order`."""
+        ...
+
+
+Workers = int | Engine
+"""A number of processes of this machine, or an engine."""
+
+
+def require_workers(workers: Workers | None, texts: int = 0, media: int = 0) -> Workers:
     """The number of processes: as given, or for None a suitable one for this number of texts and of media files.
+
+    An engine is returned as it is.
 
     Raises:
         InputError: it is not a whole number from 1 to `MOST_WORKERS`; or a worker process is starting, which runs the
@@ -47,6 +73,8 @@ def require_workers(workers: int | None, texts: int = 0, media: int = 0) -> int:
         seconds = texts * SECONDS_OF_TEXT + media * SECONDS_OF_MEDIA
         most = min(cores(), free_memory() // MEMORY_OF_WORKER, MOST_WORKERS)
         workers = 1 if seconds < WORTH_STARTING else max(1, most)
+    if not isinstance(workers, int) and hasattr(workers, "in_order"):
+        return workers
     if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= MOST_WORKERS:
         raise InputError(f"workers must be a whole number of at least 1, at most {MOST_WORKERS}; given {workers!r:.40}")
     if workers > 1 and getattr(multiprocessing.current_process(), "_inheriting", False):
@@ -82,11 +110,11 @@ def _read(path: Path) -> str:
 def in_order(
     task: Callable[[Item], Answer],
     items: Iterable[Item],
-    workers: int,
+    workers: Workers,
     stopped: Callable[[Item], Answer],
     setup: Callable[[bytes], None] | None = None,
     state: bytes = b"",
-) -> Iterator[Answer]:
+) -> Generator[Answer]:
     """Yield `task(item)` for each item, computed in worker processes, in the order of the items.
 
     The processes are started fresh (not forked), with one thread each. If one is killed, the items that were handed out
@@ -96,7 +124,7 @@ def in_order(
     Args:
         task: a function of a module, so that a new process can import it.
         items: read as they are needed.
-        workers: number of processes.
+        workers: number of processes, or an engine, which does the same elsewhere.
         stopped: the answer for an item that stops its worker.
         setup: prepares each new process; it is called with `state`.
         state: what `setup` needs, pickled.
@@ -104,6 +132,9 @@ def in_order(
     Raises:
         OutputError: no process can be started.
     """
+    if not isinstance(workers, int):
+        yield from workers.in_order(task, items, stopped, setup, state)
+        return
     with tempfile.TemporaryDirectory() as folder:
         # in a file, because a process that dies while it reads a long state from its pipe would stop this one for ever
         file = Path(folder) / "state"

@@ -19,6 +19,7 @@ from emoembed.corpora.tables import write_table
 from emoembed.errors import InputError
 from emoembed.evaluation.folds import modality_of
 from emoembed.features.atomic import write_file
+from emoembed.features.workers import Workers
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.manifests.batches import Batching
 from emoembed.prediction.manifests.scoring import Summary, score_rows, workers_for
@@ -47,7 +48,7 @@ def evaluate_corpus(
     split: str = "valid",
     *,
     batch_size: int = 32,
-    workers: int | None = 1,
+    workers: Workers | None = 1,
     context: bool | float = False,
     progress: bool = False,
 ) -> Evaluation:

@@ -30,7 +30,7 @@ class Extract(WorkerOptions):
         from emoembed.prediction.manifests import tasks
 
         store = tasks.extract_features(
-            self.manifest, self.modality, self.output, progress=self.progress, workers=self.workers
+            self.manifest, self.modality, self.output, progress=self.progress, workers=self.processes()
         )
         print(f"{len(store)} items of {store.feature_set.name} -> {self.output}")
         return print_failures("failed", store.failures)

@@ -17,11 +17,13 @@ import typer
 from emoembed.errors import EmoembedError, InputError
 
 if TYPE_CHECKING:
+    from emoembed.features.workers import Workers
     from emoembed.labels.emotion import Description
     from emoembed.prediction.recognizer import Recognizer
 
 MODEL_PANEL = "Model"
 OUTPUT_PANEL = "Output"
+CLUSTER_PANEL = "Cluster"
 LABEL_PANEL = "Emotions"
 TABLES = ".csv, .tsv, .jsonl, .parquet or .xlsx"
 
@@ -105,8 +107,50 @@ class WorkerOptions(Command):
         ),
     ] = None
 
-    def processes(self, device: str = "cpu") -> int | None:
-        """The number of processes; None if it is to be chosen. Only the CPU has several."""
+    engine: Annotated[
+        Literal["processes", "ray"],
+        typer.Option(
+            help="What shares the rows: processes of this machine, or the actors of a Ray cluster.",
+            rich_help_panel=CLUSTER_PANEL,
+        ),
+    ] = "processes"
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of the Ray cluster, such as auto on one of its machines; by default this machine alone.",
+            rich_help_panel=CLUSTER_PANEL,
+        ),
+    ] = None
+    num_actors: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Number of actors; by default one per core.", rich_help_panel=CLUSTER_PANEL
+        ),
+    ] = None
+    num_gpus: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            metavar="N",
+            help="GPUs per actor, such as 0.5; an actor with a GPU computes on it.",
+            rich_help_panel=CLUSTER_PANEL,
+        ),
+    ] = 0.0
+
+    def processes(self, device: str = "cpu") -> Workers | None:
+        """The number of processes, or the engine; None if the number is to be chosen. Only the CPU has several.
+
+        Raises:
+            InputError: an option does not go with the engine or the device, or ray is not installed.
+        """
+        if self.engine == "ray":
+            if self.workers is not None or device != "cpu":
+                raise InputError("--engine ray takes --num-actors and --num-gpus in place of --workers and --device")
+            from emoembed.interfaces.scale import Ray
+
+            return Ray(self.address, self.num_actors, self.num_gpus)
+        if self.address is not None or self.num_actors is not None or self.num_gpus:
+            raise InputError("--address, --num-actors and --num-gpus need --engine ray")
         if device == "cpu":
             return self.workers
         if self.workers is not None and self.workers > 1:

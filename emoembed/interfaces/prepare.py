@@ -37,6 +37,6 @@ class Prepare(WorkerOptions):
         if self.output.suffix.lower() in manifest.SUFFIXES:
             manifest.write(corpus, self.output)
         else:
-            corpus = prepare.prepare(corpus, self.output, progress=self.progress, workers=self.workers)
+            corpus = prepare.prepare(corpus, self.output, progress=self.progress, workers=self.processes())
         print(f"{describe.describe_corpus(corpus)}\n{len(corpus.samples)} rows -> {self.output}")
         return 0

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
+    from emoembed.features.workers import Workers
+
     MediaInput = (
         str | Path | bytes | IO[bytes] | tuple[Any, ...] | Mapping[str, Any] | np.ndarray | torch.Tensor | Image | None
     )
@@ -50,7 +52,7 @@ class ManifestOptions(AnswerOptions, total=False):
     """Options of `predict_manifest`, which explains them."""
 
     batch_size: int
-    workers: int | None
+    workers: Workers | None
 
 
 class TimelineOptions(AnswerOptions, total=False):

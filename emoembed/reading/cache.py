@@ -16,6 +16,7 @@ import numpy as np
 from emoembed.features import audio, channels
 from emoembed.features.feature_set import Features
 from emoembed.features.store import FeatureStore, extract
+from emoembed.features.workers import Workers
 
 if TYPE_CHECKING:
     from emoembed.corpora.corpus import Corpus
@@ -81,7 +82,7 @@ def extract_features(
     *,
     dtype: str = "float32",
     progress: bool = False,
-    workers: int = 1,
+    workers: Workers = 1,
 ) -> FeatureStore:
     """Extract a corpus's features into a store in `folder`, by row id; the store's failures list unreadable rows."""
     return extract(

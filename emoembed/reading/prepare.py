@@ -16,7 +16,7 @@ from emoembed.corpora.feature_corpus import FeatureCorpus, FeatureTable
 from emoembed.errors import InputError
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.features.store import FeatureStore, extract
-from emoembed.features.workers import require_workers
+from emoembed.features.workers import Workers, require_workers
 from emoembed.reading.cache import cache_folder, extract_features
 
 CONSTANT = 1e-8  # a column is constant if its values differ by less than this
@@ -69,7 +69,9 @@ class Findings:
         return sentences
 
 
-def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False, workers: int | None = 1) -> FeatureCorpus:
+def prepare(
+    corpus: Corpus, folder: str | Path, *, progress: bool = False, workers: Workers | None = 1
+) -> FeatureCorpus:
     """Write a corpus's features to feature stores, with its sample table beside them; finished work is not repeated.
 
     Feature tables are cleaned: NaN and infinite values become 0 and are counted in the notes. For a modality without a
@@ -80,7 +82,8 @@ def prepare(corpus: Corpus, folder: str | Path, *, progress: bool = False, worke
         corpus: a corpus of any form, such as `corpora.load("mosei", folder)` returns.
         folder: the output folder.
         progress: show progress on stderr.
-        workers: number of processes that extract features from media; None chooses it by the rows and the machine.
+        workers: number of processes that extract features from media, or an engine such as `interfaces.scale.Ray`;
+            None chooses the number by the rows and the machine.
 
     Raises:
         InputError: the folder contains another corpus or other files.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from emoembed.features.workers import STOPPED, in_order
+from emoembed.features.workers import STOPPED, Workers, in_order
 from emoembed.prediction.manifests.resumable_table import FLUSH_ROWS
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
@@ -22,10 +22,10 @@ Scored = list[tuple[Result, str]]
 
 @dataclass(frozen=True)
 class Batching:
-    """Number of texts per batch, and number of processes that score batches."""
+    """Number of texts per batch, and number of processes that score batches, or the engine that does."""
 
     size: int = 32
-    workers: int = 1
+    workers: Workers = 1
 
 
 def score_batches(
@@ -48,8 +48,10 @@ def score_batches(
     if batching.workers == 1:
         answers: Iterator[Scored] = (score_batch(recognizer, batch, task.args[0]) for batch in batches)
     else:
-        state = pickle.dumps(recognizer)
-        answers = in_order(task, batches, min(batching.workers, max(len(batches), 1)), _stopped, _load, state)
+        workers = batching.workers
+        device = "cpu" if isinstance(workers, int) else workers.device
+        most = min(workers, max(len(batches), 1)) if isinstance(workers, int) else workers
+        answers = in_order(task, batches, most, _stopped, _load, pickle.dumps((recognizer, device)))
     for (first, _), answer in zip(starts, answers, strict=True):
         yield first, answer
 
@@ -72,12 +74,14 @@ _recognizer: Recognizer | None = None
 
 
 def _load(state: bytes) -> None:
-    """Unpickle the recognizer of a worker process."""
+    """Unpickle the recognizer of a worker process, and put it on its device."""
     import torch
 
     global _recognizer
     torch.set_num_threads(1)
-    _recognizer = pickle.loads(state)  # what the parent of this process has pickled
+    _recognizer, device = pickle.loads(state)  # what the parent of this process has pickled
+    if device != "cpu" and torch.cuda.is_available():
+        _recognizer.model.to(device)
 
 
 def _score_in_worker(options: Mapping[str, Any], rows: Rows) -> Scored:

@@ -27,7 +27,7 @@ from emoembed.corpora import manifest
 from emoembed.corpora.corpus import COLUMNS, Corpus
 from emoembed.corpora.tables import require_output
 from emoembed.errors import InputError, LabelError
-from emoembed.features.workers import require_workers
+from emoembed.features.workers import Workers, require_workers
 from emoembed.labels.emotion import Labels, resolve
 from emoembed.prediction.arguments import ManifestOptions, Options, options_of
 from emoembed.prediction.dialogue.result import TurnResult
@@ -85,8 +85,8 @@ def predict_manifest(
         progress: show progress on stderr: a bar, or without a terminal a line every 30 seconds.
         options: `multi_label` and `abstain`, as in `predict`; a row on which the model abstains has no label.
             `batch_size` is the number of texts per batch, by default 32. `workers` is the number of processes, by
-            default 1; None chooses it by the rows, the cores and the memory. With several, scores differ by at most
-            1e-6, and a script needs `if __name__ == "__main__":` before its first call.
+            default 1; None chooses it; `emoembed.interfaces.scale.Ray()` scores on several machines. With several,
+            scores differ by at most 1e-6, and a script needs `if __name__ == "__main__":` before its first call.
 
     Returns:
         A summary. A row that fails has its reason in the column `error` and in `failures`; the other rows are scored.
@@ -125,8 +125,8 @@ def _asked(labels: Labels | None, options: Options) -> dict[str, Any]:
 
 
 def workers_for(
-    workers: int | None, recognizer: Recognizer, corpus: Corpus, modalities: Sequence[str], context: bool | float
-) -> int:
+    workers: Workers | None, recognizer: Recognizer, corpus: Corpus, modalities: Sequence[str], context: bool | float
+) -> Workers:
     """The number of processes for the rows of a corpus. Dialogues are scored by one, and so are rows on a GPU.
 
     Raises:
@@ -134,7 +134,7 @@ def workers_for(
     """
     device = next(recognizer.model.parameters()).device.type
     if context is not False or device != "cpu":
-        if workers is not None and require_workers(workers) > 1:
+        if workers is not None and require_workers(workers) != 1:
             place = f"on the device {device}" if context is False else "in the context of their dialogues"
             raise InputError(f"rows are scored by one process {place}; given workers={workers}")
         return 1

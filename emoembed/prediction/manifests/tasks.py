@@ -9,7 +9,7 @@ from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.tables import read_support
 from emoembed.errors import EmoembedError, InputError
 from emoembed.features.store import FeatureStore
-from emoembed.features.workers import require_workers
+from emoembed.features.workers import Workers, require_workers
 from emoembed.labels.emotion import Labels
 from emoembed.model import checkpoint_files
 from emoembed.model.scorer import Batch
@@ -27,7 +27,7 @@ def extract_features(
     *,
     dtype: str = "float32",
     progress: bool = False,
-    workers: int | None = 1,
+    workers: Workers | None = 1,
 ) -> FeatureStore:
     """Extract the features of a manifest's `audio` or `video` column into a feature store, in `workers` processes.
 

@@ -1,0 +1,208 @@
+"""Items are worked on by actors of a Ray cluster. Ray Data hands them out and replaces actors that are lost."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import pickle
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from emoembed.errors import InputError, OutputError
+from emoembed.features.workers import MEMORY_OF_WORKER, cores, free_memory
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+MOST_TOGETHER, ROUNDS = 32, 8
+"""Items that are handed to an actor at once: at most this many, and so few that each actor gets this many portions."""
+TRIES_ALONE = 2
+"""How often an item is tried alone. A process may also stop because its machine stops."""
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+"""Environment of Ray, unless the user sets it otherwise. Nothing is sent to the makers of Ray."""
+
+
+@dataclass(frozen=True)
+class Ray:
+    """The actors of a Ray cluster, in place of the processes of one machine.
+
+    Each actor has one core and loads the model once. Answers come in the order of the items. If an actor or a machine
+    is lost, its items are done again. Every machine needs emoembed installed, and the media files under the same path.
+
+    Args:
+        address: address of the cluster, such as `auto` on one of its machines. None starts Ray on this machine alone,
+            if it does not run yet.
+        actors: number of actors; None for one per core of the cluster.
+        gpus: GPUs per actor, such as 0.5. With a GPU, an actor computes on it.
+
+    Raises:
+        InputError: ray is not installed, or a number is out of range.
+    """
+
+    address: str | None = None
+    actors: int | None = None
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise InputError("work on a cluster needs ray; install emoembed[scale]")
+        if self.actors is not None and (isinstance(self.actors, bool) or self.actors < 1):
+            raise InputError(f"actors must be a whole number of at least 1; given {self.actors!r}")
+        if not self.gpus >= 0:
+            raise InputError(f"gpus must be the number of GPUs per actor, at least 0; given {self.gpus!r}")
+
+    @property
+    def device(self) -> str:
+        """The device of an actor."""
+        return "cuda" if self.gpus else "cpu"
+
+    def in_order(
+        self,
+        task: Callable[[Item], Answer],
+        items: Iterable[Item],
+        stopped: Callable[[Item], Answer],
+        setup: Callable[[bytes], None] | None = None,
+        state: bytes = b"",
+    ) -> Generator[Answer]:
+        """Yield `task(item)` for each item, in the order of the items.
+
+        The items of a lost actor are done again, one at a time. An item that stops its process each time gets
+        `stopped(item)`.
+
+        Args:
+            task: a function of a module.
+            items: all are read at once.
+            stopped: the answer for an item that stops its process.
+            setup: prepares each actor; it is called with `state`.
+            state: what `setup` needs, pickled.
+
+        Raises:
+            OutputError: there is no cluster at the address, or an actor cannot be prepared.
+        """
+        everything = list(items)
+        if not everything:
+            return
+        with _connected(self.address):
+            import ray
+
+            given = {"task": task, "setup": setup, "state": ray.put(state)}
+            actors = self.actors or max(int(ray.cluster_resources().get("CPU", 1)), 1)
+            size = min(max(len(everything) // (actors * ROUNDS), 1), MOST_TOGETHER)
+            portions = [everything[first : first + size] for first in range(0, len(everything), size)]
+            alone = _Alone(given)
+            done = 0
+            for number, answers in _answers(portions, given, min(actors, len(portions)), self.gpus):
+                for portion in portions[done:number]:  # lost with their actor
+                    yield from (alone.answer(item, stopped) for item in portion)
+                yield from answers
+                done = number + 1
+            for portion in portions[done:]:
+                yield from (alone.answer(item, stopped) for item in portion)
+
+
+class _Actor:
+    """A process that does portions of items."""
+
+    def __init__(self, task: Callable[[Any], Any], setup: Callable[[bytes], None] | None, state: Any) -> None:
+        import cv2
+        import ray
+
+        cv2.setNumThreads(1)
+        self.task = task
+        if setup is not None:
+            setup(ray.get(state))
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        answers = [self.task(item) for item in pickle.loads(row["items"])]  # what this package has pickled
+        return {"number": row["number"], "answers": pickle.dumps(answers)}
+
+
+def _answers(
+    portions: list[list[Item]], given: dict[str, Any], actors: int, gpus: float
+) -> Iterator[tuple[int, list[Any]]]:
+    """Yield the number and the answers of each portion, in order. Portions of lost actors are left out."""
+    from ray.data import ActorPoolStrategy, from_items
+    from ray.exceptions import RayError
+
+    actor_class: Any = _Actor  # Ray's types name functions alone
+    rows = [{"number": number, "items": pickle.dumps(portion)} for number, portion in enumerate(portions)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of `max_task_retries`, which has no other name yet
+        answered = from_items(rows, override_num_blocks=len(rows)).map(
+            actor_class,
+            fn_constructor_kwargs=given,
+            compute=ActorPoolStrategy(size=actors),
+            num_cpus=1,
+            num_gpus=gpus or None,
+            max_task_retries=0,  # an item that stops its process would be retried without end
+        )
+    context = answered.context
+    context.execution_options.preserve_order = True
+    context.max_errored_blocks = -1  # `Ray.in_order` does them again
+    context.enable_progress_bars = context.print_on_execution_start = False
+    try:
+        for row in answered.iter_rows():
+            yield row["number"], pickle.loads(row["answers"])
+    except RayError as error:
+        raise _not_prepared(error) from error
+
+
+class _Alone:
+    """Does single items in an actor of its own, which needs no free core."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self._given = given
+        self._actor: Any = None
+
+    def answer(self, item: Item, stopped: Callable[[Item], Answer]) -> Answer:
+        """The answer of an item; that of `stopped` if its process stops each time."""
+        import ray
+        from ray.exceptions import RayActorError, RayTaskError
+
+        row = {"number": 0, "items": pickle.dumps([item])}
+        for _ in range(TRIES_ALONE):
+            if self._actor is None:
+                self._actor = ray.remote(num_cpus=0)(_Actor).remote(**self._given)
+            try:
+                (answer,) = pickle.loads(ray.get(self._actor.__call__.remote(row))["answers"])
+                return answer
+            except RayTaskError as error:
+                raise error.cause from error
+            except RayActorError as error:
+                if "init" in str(error):
+                    raise _not_prepared(error) from error
+                self._actor = None
+        return stopped(item)
+
+
+def _not_prepared(error: Exception) -> OutputError:
+    return OutputError(f"the actors cannot work: {str(error).strip().splitlines()[-1]}")
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[None]:
+    """Within the block, Ray is connected. It is stopped afterwards if it was started here."""
+    os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
+    import ray.data
+
+    log = logging.getLogger("ray.data")
+    level = log.level
+    log.setLevel(logging.CRITICAL)  # it prints a traceback for each lost actor
+    was_connected = ray.is_initialized()
+    local = min(cores(), max(free_memory() // MEMORY_OF_WORKER, 1))
+    options: dict[str, Any] = {"address": address} if address else {"num_cpus": local, "include_dashboard": False}
+    try:
+        if not was_connected:
+            try:
+                ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                where = f"connect to a cluster at {address!r}" if address else "start"
+                raise OutputError(f"Ray cannot {where}: {error}") from error
+        yield
+    finally:
+        log.setLevel(level)
+        if not was_connected:
+            ray.shutdown()

@@ -1,0 +1,167 @@
+"""Rows scored and features extracted by the actors of a Ray cluster of two machines, both imitated on this one."""
+
+import importlib.util
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import wavfile
+
+from emoembed.errors import InputError, OutputError
+from emoembed.features import workers
+from emoembed.interfaces.scale import Ray, ray_engine
+from emoembed.prediction.manifests import scoring, tasks
+from emoembed.prediction.recognizer import Recognizer
+
+pytestmark = [
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
+]
+LABELS = ["joy", "anger"]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two machines of one core. Functions of this file are sent to the actors, which cannot import it."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.fixture
+def rows(tmp_path, voice):
+    """Texts and recordings; one recording is missing."""
+    wavfile.write(tmp_path / "a.wav", 16_000, (voice() * 2**15).astype(np.int16))
+    lines = [f"t{i},so merry {i % 7}," for i in range(250)] + ["s0,,a.wav", "s1,,b.wav", "s2,so cross,a.wav"]
+    (tmp_path / "in.csv").write_text("\n".join(["id,text,audio", *lines]) + "\n")
+    return tmp_path / "in.csv"
+
+
+def actors():
+    """The processes of the actors that do portions, and do not start any more."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if process.read_bytes().startswith(b"ray::MapWorker"):
+                found.append(int(process.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def slow_square(number):
+    time.sleep(0.2)
+    return number**2
+
+
+def stops_at_seven(number):
+    if number == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def fails_at_three(number):
+    if number == 3:
+        raise InputError("three is wrong")
+    return number
+
+
+def not_prepared(_):
+    raise ValueError("no model")
+
+
+def test_actors_write_the_table_of_two_processes_byte_for_byte(cluster, rows, three_model):
+    recognizer = Recognizer(three_model)
+    local, far = (rows.with_name(f"{name}.csv") for name in ("local", "far"))
+    summary = scoring.predict_manifest(recognizer, rows, LABELS, local, workers=2)
+    assert scoring.predict_manifest(recognizer, rows, LABELS, far, workers=Ray(actors=2)) == summary
+    assert list(summary.failures) == ["s1"]
+    assert far.read_bytes() == local.read_bytes()
+
+
+def test_features_are_those_of_this_machine(cluster, rows, tmp_path):
+    here, far = (tasks.extract_features(rows, "audio", tmp_path / str(n), workers=n) for n in (1, Ray(actors=2)))
+    assert list(here) == list(far) == ["s0", "s2"]
+    assert here.failures == far.failures
+    for item in here:
+        np.testing.assert_array_equal(here[item], far[item])
+
+
+def test_a_killed_actor_and_a_lost_machine_lose_nothing(cluster, monkeypatch):
+    machine, done_again = cluster.add_node(num_cpus=1), []
+    real = ray_engine._Alone.answer
+    monkeypatch.setattr(
+        ray_engine._Alone, "answer", lambda self, item, stopped: done_again.append(item) or real(self, item, stopped)
+    )
+
+    def disturb():
+        while len(actors()) < 3:
+            time.sleep(0.05)
+        time.sleep(1.5)
+        os.kill(actors()[0], signal.SIGKILL)
+        time.sleep(1.0)
+        cluster.remove_node(machine)
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    assert list(Ray(actors=3).in_order(slow_square, range(120), stopped=str)) == [n**2 for n in range(120)]
+    thread.join()
+    assert done_again
+
+
+def test_an_item_that_stops_its_process_each_time_gets_the_answer_for_it(cluster):
+    answers = Ray(actors=2).in_order(stops_at_seven, range(20), stopped=lambda item: f"{item} stopped")
+    assert list(answers) == [*range(7), "7 stopped", *range(8, 20)]
+
+
+def test_an_error_of_a_task_is_raised_as_it_is(cluster):
+    with pytest.raises(InputError, match="three is wrong"):
+        list(Ray(actors=2).in_order(fails_at_three, range(5), stopped=str))
+
+
+def test_an_actor_that_cannot_be_prepared_is_reported(cluster):
+    with pytest.raises(OutputError, match=r"the actors cannot work: .*no model"):
+        list(Ray(actors=1).in_order(slow_square, range(3), stopped=str, setup=not_prepared, state=pickle.dumps(1)))
+
+
+def test_the_command_scores_on_a_cluster(cluster, rows):
+    out = rows.with_name("out.csv")
+    options = ["--labels", "joy,anger", "--output", out, "--engine", "ray", "--address", cluster.address]
+    command = [sys.executable, "-m", "emoembed", "predict", "--manifest", rows, *options, "--num-actors", "2"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
+    assert "252 of 253 rows scored" in done.stdout, done.stderr
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert len(out.read_text().splitlines()) == 254
+
+
+@pytest.mark.parametrize("given", [{"actors": 0}, {"actors": True}, {"gpus": -1.0}, {"gpus": float("nan")}])
+def test_a_wrong_number_is_refused(given):
+    with pytest.raises(InputError, match="must be"):
+        Ray(**given)
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"install emoembed\[scale\]"):
+        Ray()
+
+
+def test_an_engine_is_a_number_of_workers():
+    assert workers.require_workers(Ray(actors=3)) == Ray(actors=3)
