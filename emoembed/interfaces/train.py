@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
@@ -14,6 +14,9 @@ from emoembed.interfaces.options import BatchOptions, names, with_value
 from emoembed.interfaces.printing import print_failures
 
 if TYPE_CHECKING:
+    from emoembed.training.dialogue.manifest import Changes
+    from emoembed.training.execution.distributed import Group
+    from emoembed.training.manifest import Trained
     from emoembed.transfer.dialogue.files import PretrainedStart
 
 
@@ -33,6 +36,9 @@ class TrainCommand(TyperCommand):
 class Train(BatchOptions):
     """Train a model on the labelled rows of a manifest.
 
+    Several processes train together if torchrun starts the command with --distributed. To let torchrun restart them,
+    also give it --max-restarts, set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1, and give --resume.
+
     Examples:
 
         emoembed train --manifest mine.csv --output my-model
@@ -42,6 +48,8 @@ class Train(BatchOptions):
         emoembed train --manifest chats.csv --output my-model --context
 
         emoembed train --manifest chats.csv --output my-model --context chats-context
+
+        torchrun --nproc-per-node 2 -m emoembed train --distributed --manifest mine.csv --output my-model --resume state
     """
 
     manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with labels, splits, and text, audio or video.")]
@@ -69,15 +77,50 @@ class Train(BatchOptions):
     epochs: Annotated[
         int | None, typer.Option(metavar="N", help="Training epochs, instead of the recipe's number.")
     ] = None
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for the state of the training after each epoch. Run again with it to resume a stopped run.",
+        ),
+    ] = None
+    accumulate: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Divide each batch into N parts, so that it needs less memory."),
+    ] = 1
+    precision: Annotated[
+        Literal["bf16", "fp32"] | None,
+        typer.Option(help="Arithmetic of the encoders in training; by default that of the recipe."),
+    ] = None
+    distributed: Annotated[
+        bool,
+        typer.Option(
+            "--distributed", help="Train in the processes that torchrun starts: each computes its part of every batch."
+        ),
+    ] = False
 
     def run(self) -> int:
         """Train the model and save a checkpoint."""
+        from emoembed.training.execution.distributed import Group, joined
+
+        if not self.distributed:
+            return self._train(Group(device=self.device))
+        with joined(self.device) as group:
+            return self._train(group)
+
+    def _train(self, group: Group) -> int:
         from emoembed.prediction.public import load
         from emoembed.training.config import Execution
         from emoembed.training.manifest import train_manifest
 
         context = self._context()
-        changes = {"seed": self.seed, "epochs": self.epochs, "batch_size": self.batch_size}
+        changes: Changes = {"seed": self.seed}
+        if self.epochs is not None:
+            changes["epochs"] = self.epochs
+        if self.batch_size is not None:
+            changes["batch_size"] = self.batch_size
+        if self.precision is not None:
+            changes["bf16"] = self.precision == "bf16"
         result = train_manifest(
             self.manifest,
             self.output,
@@ -85,9 +128,13 @@ class Train(BatchOptions):
             base=load(self.model).model,
             encoders=dict(_split_encoder(text) for text in self.encoder or ()),
             context=context,
-            execution=Execution(self.device, self.progress),
-            **{name: value for name, value in changes.items() if value is not None},
+            execution=Execution(group.device, self.progress and group.leads, self.resume, group, self.accumulate),
+            **changes,
         )
+        return self._report(result, context) if group.leads else 0
+
+    def _report(self, result: Trained, context: bool | PretrainedStart) -> int:
+        """Print what was trained. Returns the exit code."""
         if result.held_out:
             print(f"no valid rows; {result.held_out} train rows held out for validation (seed {self.seed})")
         for name, (rows, valid) in result.rows.items():

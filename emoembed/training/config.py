@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from emoembed.errors import InputError
+from emoembed.training.execution.distributed import ALONE, Group
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,18 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Execution:
-    """Device, progress bar and saved state of a training run. None of these changes the trained weights."""
+    """How a training run is executed. Apart from rounding, this does not change what is learned."""
 
     device: str = "cpu"
     progress: bool = False  # whether to show a progress bar
     resume: Path | None = None
     """Folder for the training state, saved after every epoch. A stopped run resumes from it with the same result."""
+    group: Group = ALONE
+    """The processes that train together; see `distributed.joined`."""
+    portions: int = 1
+    """Parts into which each batch is divided, one after the other, so that it needs less memory. Their gradients are
+    added up (gradient accumulation)."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.portions, bool) or not isinstance(self.portions, int) or self.portions < 1:
+            raise InputError(f"portions must be a whole number of at least 1; given {self.portions!r:.40}")

@@ -88,8 +88,9 @@ def train(
                 history = fit(model, sampled_rows, valid_rows, stage.config, **learned, execution=execution)
         model.to("cpu")
         finish_faces(model, train_rows)
-        if weights_file is not None:
+        if weights_file is not None and execution.group.leads:
             _write_weights(model, weights_file)
+        execution.group.wait()
     if weights_file is not None:
         _read_weights(model, weights_file)
     return finish(model, recipe, train_rows, valid_rows), history

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
@@ -14,8 +15,9 @@ from emoembed.errors import TrainingError
 from emoembed.model.scorer import Scorer
 from emoembed.reading.rows import EmotionData, buckets
 from emoembed.training.config import Execution, TrainConfig
+from emoembed.training.execution.distributed import FEWEST_ROWS, Group
+from emoembed.training.execution.run_state import Run, RunState
 from emoembed.training.objective import Objective, Teacher
-from emoembed.training.run_state import Run, RunState
 
 Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
@@ -66,17 +68,20 @@ def fit(
     steps = config.epochs * -(-len(train) // config.batch_size)
     run = _start_run(model, config, steps)
     objective = Objective(model, train, config, teacher)
-    state = RunState(execution.resume, asdict(config)) if execution.resume else None
+    state = RunState(execution.resume, {**asdict(config), "rows": _digest(train)}) if execution.resume else None
     if state and state.exists():
         state.restore(run)
     lengths = train.lengths()
     while len(run.losses) < config.epochs and not run.has_waited(config.patience):
         batches = buckets(lengths, config.batch_size, run.order)
         epoch_batches = _bar(batches, len(train), len(run.losses) + 1, config) if execution.progress else batches
-        loss = _train_epoch(run, objective, train, epoch_batches, config, augment or {})
-        run.add(loss, validation_score(model, valid, device=execution.device))
-        if state:
+        _seed_process(run, config, execution.group)
+        loss = _train_epoch(run, objective, train, epoch_batches, config, augment or {}, execution)
+        execution.group.average_statistics(model)
+        run.add(loss, execution.group.of_leader(validation_score(model, valid, device=execution.device)))
+        if state and execution.group.leads:
             state.keep(run)
+        execution.group.wait()
     model.load_state_dict(run.best)
     model.eval()
     return History(tuple(run.losses), tuple(run.scores), run.best_epoch)
@@ -100,32 +105,59 @@ def _train_epoch(
     batches: Iterable[np.ndarray],
     config: TrainConfig,
     augment: Mapping[str, Augment],
+    execution: Execution,
 ) -> float:
     """Train for one pass over the rows, and return the mean loss."""
     run.model.train()
     parameters = [parameter for parameter in run.model.parameters() if parameter.requires_grad]
-    device = parameters[0].device
     total, count = 0.0, 0
     for rows in batches:
-        if len(rows) < 2:  # batch normalisation needs at least two rows
+        if len(rows) < FEWEST_ROWS:
             continue
-        batch = data.batch(rows, config.max_frames)
-        for name, change in augment.items():
-            if name in batch:
-                batch[name] = (change(*batch[name], run.noise), batch[name][1])
-        batch = _drop_modalities(batch, config.modality_dropout, run.noise)
-        batch = {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
-            points = run.model.encode(batch)
-        _require_finite(points, batch, f"epoch {len(run.losses) + 1}", config)
-        loss = objective(points, rows)
         run.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        batch_loss = 0.0
+        for part in execution.group.parts_of(rows, execution.portions):
+            points = _encode(run, data.batch(part, config.max_frames), config, augment)
+            loss = objective(points, part) * (len(part) / len(rows))
+            loss.backward()
+            batch_loss += loss.item()
+        batch_loss = execution.group.add_up(parameters, batch_loss)
         torch.nn.utils.clip_grad_norm_(parameters, config.clip)
         run.optimizer.step()
         run.schedule.step()
-        total, count = total + loss.item() * len(rows), count + len(rows)
+        total, count = total + batch_loss * len(rows), count + len(rows)
     return total / count
+
+
+def _encode(
+    run: Run, batch: dict[str, tuple[Tensor, Tensor]], config: TrainConfig, augment: Mapping[str, Augment]
+) -> dict[str, Tensor]:
+    """The points of a batch by modality, in training: augmented, and without the dropped modalities."""
+    device = next(run.model.parameters()).device
+    for name, change in augment.items():
+        if name in batch:
+            batch[name] = (change(*batch[name], run.noise), batch[name][1])
+    batch = _drop_modalities(batch, config.modality_dropout, run.noise)
+    batch = {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+        points = run.model.encode(batch)
+    _require_finite(points, batch, f"epoch {len(run.losses) + 1}", config)
+    return points
+
+
+def _seed_process(run: Run, config: TrainConfig, group: Group) -> None:
+    """Give each of several processes its own random numbers for dropout and augmentation, anew in each epoch."""
+    if group.size > 1:
+        seed = (config.seed * 1000 + len(run.losses)) * group.size + group.rank
+        torch.manual_seed(seed)
+        run.noise.manual_seed(seed)
+
+
+def _digest(data: EmotionData) -> str:
+    """A digest of the ids and labels of rows. A run on other rows is not resumed."""
+    digest = hashlib.sha256(repr((data.ids, data.labels)).encode("utf-8", "replace"))
+    digest.update(np.ascontiguousarray(data.targets).tobytes())
+    return digest.hexdigest()
 
 
 @torch.inference_mode()

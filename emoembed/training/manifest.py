@@ -79,13 +79,13 @@ def train_manifest(
             labels and reads text. With a word table, text is read word by word.
         encoders: modality -> hub id or folder of a pretrained transformer, see `pretrained`.
         context: True, or a pre-trained context to start from, also trains the context of the rows with a `dialogue`.
-        execution: the device, and a progress bar.
-        changes: `epochs` and `batch_size` override those of the recipes. The same `seed` gives the same weights.
+        execution: the device, a progress bar, and more. Of several processes, the leading one saves the checkpoint.
+        changes: `epochs`, `batch_size` and `bf16` override the recipes. The same `seed` gives the same weights.
 
     Raises:
         InputError: there are too few rows or labels, the rows lack a modality, or `context` finds no dialogues.
     """
-    seed = _check_before_training(output, execution, changes)
+    seed = _check_before_training(output, execution, changes, context)
     corpus = as_corpus(source).canonical()
     names = _choose_modalities(corpus, modalities, encoders or {})
     split_corpus = hold_out(corpus, seed)
@@ -108,7 +108,7 @@ def train_manifest(
     model = model.with_state(replace(model.state, labels=model.state.all_seen, provenance=provenance))
     if dialogues is not None:
         model, scores["context"] = dialogues.train(model, context, **changes)
-    if output is not None:
+    if output is not None and execution.group.leads:
         checkpoint.save(model, output, card=card_of(model, None))
     return Trained(model, counts, scores, _count_held_out(corpus, split_corpus), failures)
 
@@ -120,7 +120,8 @@ def _train_modality(
     ((name, modality),) = recipe.modalities.items()
     inputs, failures = _read_inputs(untrained(recipe), corpus, name, execution.progress)
     train_rows, valid_rows = _labelled_rows(inputs, failures, corpus, modality, name)
-    model, history = train(recipe, train_rows, valid_rows, execution=execution)
+    resume = None if execution.resume is None else execution.resume / name
+    model, history = train(recipe, train_rows, valid_rows, execution=replace(execution, resume=resume))
     if dialogues is not None:
         dialogues.add(name, recipe, model, inputs, (train_rows, valid_rows))
     return model, max(history.scores), (len(train_rows), len(valid_rows)), failures
@@ -156,8 +157,12 @@ def _choose_modalities(
     return names
 
 
-def _check_before_training(output: str | Path | None, execution: Execution, changes: Changes) -> int:
+def _check_before_training(
+    output: str | Path | None, execution: Execution, changes: Changes, context: bool | ContextStart
+) -> int:
     """Check all that would fail only after training; the seed."""
+    if context is not False and execution.group.size > 1:
+        raise InputError("the context of dialogues is trained in one process; leave out the context, or use one")
     if output is not None:
         checkpoint_files.require_own_folder(output)
     check_device(execution.device)

@@ -12,8 +12,8 @@ from emoembed.model.config import ModalityConfig
 from emoembed.training import loop, objective
 from emoembed.training.build import build
 from emoembed.training.config import Execution, TrainConfig
+from emoembed.training.execution.run_state import Run
 from emoembed.training.ridge_maps import prepare
-from emoembed.training.run_state import Run
 
 CONFIG = TrainConfig(epochs=6, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
 

@@ -33,6 +33,7 @@ class Changes(TypedDict, total=False):
     seed: int
     epochs: int
     batch_size: int
+    bf16: bool
 
 
 class Dialogues:

@@ -1,0 +1,1 @@
+"""How a training run is executed: its saved state, and the processes that share it."""

@@ -1,0 +1,121 @@
+"""Training in several processes, which torchrun starts: each computes its part of every batch.
+
+The gradients of the parts are added up, so all processes make the same step as one process would make on the whole
+batch. `torch.nn.parallel.DistributedDataParallel` does the same for models that compute in `forward`. Here a batch goes
+through `encode` and the loss through `project` and `score`, and an encoder is not used if a part lacks its modality.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import distributed
+from torch.nn import Module, Parameter
+
+from emoembed.errors import InputError
+
+FEWEST_ROWS = 2
+"""Rows of a part, which batch normalisation needs."""
+SHARED_STORE, OWN_STORE = "TORCHELASTIC_USE_AGENT_STORE", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
+"""Environment: whether the processes find each other through torchrun's own store, and how to prevent it. That store
+keeps the addresses of stopped processes (https://github.com/pytorch/pytorch/issues/135712)."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """The processes that train one model together, and the place of this process among them."""
+
+    rank: int = 0
+    size: int = 1
+    device: str = "cpu"
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and prints. The others only compute."""
+        return self.rank == 0
+
+    def parts_of(self, rows: np.ndarray, portions: int = 1) -> list[np.ndarray]:
+        """The parts of a batch that this process computes, one after the other.
+
+        Args:
+            rows: positions of the rows of a batch.
+            portions: number of parts for each process.
+        """
+        count = max(min(self.size * portions, len(rows) // FEWEST_ROWS), 1)
+        return [rows[part::count] for part in range(self.rank, count, self.size)]
+
+    def add_up(self, parameters: Sequence[Parameter], loss: float) -> float:
+        """Add up the gradients of all processes, in place, and their losses. Returns the sum of the losses."""
+        if self.size == 1:
+            return loss
+        gradients = [torch.zeros_like(part) if part.grad is None else part.grad for part in parameters]
+        flat = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor([loss])])
+        distributed.all_reduce(flat)
+        begin = 0
+        for parameter in parameters:
+            parameter.grad = flat[begin : begin + parameter.numel()].view_as(parameter)
+            begin += parameter.numel()
+        return float(flat[-1])
+
+    def average_statistics(self, model: Module) -> None:
+        """Average what layers such as batch normalisation have counted in each process."""
+        if self.size > 1:
+            for buffer in model.buffers():
+                if buffer.is_floating_point():
+                    distributed.all_reduce(buffer)
+                    buffer /= self.size
+
+    def of_leader(self, number: float) -> float:
+        """A number that the leading process has computed, in all processes."""
+        if self.size == 1:
+            return number
+        shared = torch.tensor(number, dtype=torch.float64, device=self.device)
+        distributed.broadcast(shared, 0)
+        return float(shared)
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def joined(device: str = "cpu") -> Iterator[Group]:
+    """Within the block, this process is one of those that torchrun has started.
+
+    Args:
+        device: `cpu`, or `cuda` for one GPU per process.
+
+    Raises:
+        InputError: torchrun did not start this process, or its settings do not admit restarts.
+    """
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR")
+    missing = [name for name in names if name not in os.environ]
+    if missing:
+        raise InputError(
+            "training in several processes is started by torchrun, for example: torchrun --nproc-per-node 2 -m "
+            f"emoembed train --distributed ...; here the environment lacks {', '.join(missing)}"
+        )
+    if os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0" and os.environ.get(SHARED_STORE) == "True":
+        raise InputError(
+            f"with --max-restarts, set {OWN_STORE}=1 for torchrun: restarted processes may otherwise find the "
+            "addresses of those they replace, and wait for them"
+        )
+    on_gpu = device.startswith("cuda")
+    own_device = f"cuda:{os.environ['LOCAL_RANK']}" if on_gpu else device
+    if on_gpu:
+        torch.cuda.set_device(own_device)
+    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        yield Group(distributed.get_rank(), distributed.get_world_size(), own_device)
+    finally:
+        distributed.destroy_process_group()
+
+
+ALONE = Group()
+"""This process alone."""
