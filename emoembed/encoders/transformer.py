@@ -77,8 +77,8 @@ class TransformerEncoder(Encoder):
         """Discard what was made from the weights: the merged trunk, and the encoder of ONNX Runtime."""
         self._merged, self._onnx = [], None
 
-    def use_onnx(self, folder: Path) -> None:
-        """Compute with ONNX Runtime from now on. An exported file in `folder` is used again.
+    def use_onnx(self, folder: Path, *, int8: bool = False) -> Path:
+        """Compute with ONNX Runtime from now on. An exported file in `folder` is used again. Returns the file.
 
         Training, loading weights and a new strength of the adapters end this (`discard_copies`).
 
@@ -88,7 +88,8 @@ class TransformerEncoder(Encoder):
         trunk = self.trunk if self.adapters is None else self._merged_trunk(self.adapters)
         made_from = repr((REVISION, trunk.config, content_of(tensors_of(trunk))))
         file = folder / f"{hashlib.sha256(made_from.encode()).hexdigest()}.onnx"
-        self._merged, self._onnx = [], OnnxEncoder.of(trunk, file)
+        self._merged, self._onnx = [], OnnxEncoder.of(trunk, file, int8=int8)
+        return self._onnx.file
 
     def train(self, mode: bool = True) -> TransformerEncoder:
         """Set the mode of the adapters and discard the merged trunk. The trunk itself never uses dropout."""

@@ -24,6 +24,7 @@ from emoembed.interfaces.predict import Predict, PredictCommand
 from emoembed.interfaces.prepare import Prepare
 from emoembed.interfaces.pretrain import PretrainDialogue
 from emoembed.interfaces.serving.command import Serve
+from emoembed.interfaces.serving.export import ExportOnnx
 from emoembed.interfaces.timeline import Timeline
 from emoembed.interfaces.train import Train, TrainCommand
 from emoembed.interfaces.transfer import Transfer
@@ -42,6 +43,9 @@ app.command("serve", rich_help_panel=USE)(as_command(Serve))
 pretrain = typer.Typer(help="Pre-train a part of a model without labels.")
 pretrain.command("dialogue")(as_command(PretrainDialogue))
 app.add_typer(pretrain, name="pretrain", rich_help_panel=USE)
+export = typer.Typer(help="Export a part of a model for other programs.")
+export.command("onnx")(as_command(ExportOnnx))
+app.add_typer(export, name="export", rich_help_panel=USE)
 app.command("train", cls=TrainCommand, rich_help_panel=USE)(as_command(Train))
 app.command("transfer", rich_help_panel=USE)(as_command(Transfer))
 app.command("adapt", rich_help_panel=USE)(as_command(Adapt))

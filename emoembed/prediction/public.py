@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args, overload
 
 from emoembed.errors import InputError
 from emoembed.labels.emotion import Labels
@@ -105,9 +105,11 @@ def predict(
     return results
 
 
-def load(
-    name: str | Path = "base", *, device: str | None = None, backend: Literal["torch", "onnx"] = "torch"
-) -> Recognizer:
+Backend = Literal["torch", "onnx", "onnx-int8"]
+"""What computes the text encoder: torch, or ONNX Runtime with fp32 or int8."""
+
+
+def load(name: str | Path = "base", *, device: str | None = None, backend: Backend = "torch") -> Recognizer:
     """Load the recognizer of a checkpoint. The caller owns it: changes to it affect no other recognizer.
 
     The checkpoint stays in a cache until its files are replaced.
@@ -117,7 +119,8 @@ def load(
         device: device to compute on, such as "cuda"; by default the CPU.
         backend: "onnx" computes the text encoder with ONNX Runtime (extra `onnx`), which answers a single short text
             sooner if torch has one thread. Batches gain nothing. Scores differ by less than 1e-5. The first call
-            exports the encoder into the folder `onnx` of the cache.
+            exports the encoder into the folder `onnx` of the cache. "onnx-int8" computes with 8-bit integers: sooner,
+            also in batches, but scores differ (`docs/speed.md`), and a text's score depends on its batch.
 
     Raises:
         InputError: `backend` has a wrong value, its extra is not installed, or the model cannot use it.
@@ -131,25 +134,38 @@ def load(
         >>> model("I am so happy today!").label
         'joy'
     """
-    if backend not in ("torch", "onnx"):
-        raise InputError(f"backend is 'torch' or 'onnx'; given {backend!r:.40}")
+    if backend not in get_args(Backend):
+        raise InputError(f"backend is 'torch', 'onnx' or 'onnx-int8'; given {backend!r:.40}")
     shared = _shared_recognizer(name, device)
     recognizer = Recognizer(deepcopy(shared.model), shared.folder)
-    if backend == "onnx":
-        _use_onnx(recognizer.model, device)
+    if backend != "torch":
+        _use_onnx(recognizer.model, device, backend)
     return recognizer
 
 
-def _use_onnx(model: EmotionModel, device: str | None) -> None:
-    """Compute the text encoder of a model with ONNX Runtime."""
+def export_onnx(name: str | Path = "base", backend: Literal["onnx", "onnx-int8"] = "onnx") -> Path:
+    """Export the text encoder of a checkpoint for ONNX Runtime into the cache, so that `load` finds it there.
+
+    Returns:
+        The file. Its inputs are `ids` and `mask`, its output is `states`.
+
+    Raises:
+        InputError: the extra `onnx` is not installed, or the model has no text transformer that can be exported.
+        OutputError: the file cannot be written.
+    """
+    return _use_onnx(deepcopy(_shared_recognizer(name, None).model), None, backend)
+
+
+def _use_onnx(model: EmotionModel, device: str | None, backend: Backend) -> Path:
+    """Compute the text encoder of a model with ONNX Runtime. Returns the exported file."""
     from emoembed.encoders.transformer import TransformerEncoder
 
     encoder = model.modality("text").encoder if "text" in model.modalities else None
     if not isinstance(encoder, TransformerEncoder):
-        raise InputError("backend='onnx' computes a text transformer, and this model has none; leave out backend")
+        raise InputError(f"backend={backend!r} computes a text transformer, and this model has none; leave out backend")
     if device not in (None, "cpu"):
-        raise InputError(f"backend='onnx' computes on the CPU; leave out backend or device={device!r}")
-    encoder.use_onnx(cache_folder() / "onnx")
+        raise InputError(f"backend={backend!r} computes on the CPU; leave out backend or device={device!r}")
+    return encoder.use_onnx(cache_folder() / "onnx", int8=backend == "onnx-int8")
 
 
 def _shared_recognizer(name: str | Path, device: str | None) -> Recognizer:

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import emoembed
 from emoembed.encoders.trunks import onnx_runtime
 from emoembed.encoders.trunks.build import build_trunk
 from emoembed.errors import InputError, OutputError
+from emoembed.interfaces import cli
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training.build import set_adapter_strength
 
@@ -100,10 +102,28 @@ def test_base_answers_with_onnx_runtime(monkeypatch, tmp_path):
         assert one.scores == pytest.approx(other.scores, abs=1e-5)
 
 
+def test_base_answers_with_8_bit_integers(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("EMOEMBED_CACHE", str(tmp_path))
+    assert cli.main(["export", "onnx", "--int8"]) == 0
+    file = Path(capsys.readouterr().out.strip())
+    assert file.parent == tmp_path / "onnx"
+    monkeypatch.setattr(onnx_runtime, "export", lambda *_: pytest.fail("exported again"))
+    small, usual = emoembed.load("base", backend="onnx-int8"), emoembed.load("base")
+    texts = ["We won the final!", "How dare you!", "I miss my grandmother so much."]
+    for one, other in zip(small.encode(texts)["text"], usual.encode(texts)["text"], strict=True):
+        cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+        assert 0.9 < cosine < 1 - 1e-6  # other numbers, a like point
+    assert [result.label for result in small.predict(texts, labels=["joy", "anger", "grief"])] == [
+        "joy",
+        "anger",
+        "grief",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("base", {"backend": "tensorrt"}, "backend is 'torch' or 'onnx'; given 'tensorrt'"),
+        ("base", {"backend": "tensorrt"}, "backend is 'torch', 'onnx' or 'onnx-int8'; given 'tensorrt'"),
         ("ravdess-av", {"backend": "onnx"}, "computes a text transformer, and this model has none"),
     ],
 )

@@ -34,21 +34,25 @@ class OnnxEncoder:
         self._process = 0  # id of the process that opened the session
 
     @classmethod
-    def of(cls, trunk: nn.Module, file: Path) -> OnnxEncoder:
+    def of(cls, trunk: nn.Module, file: Path, *, int8: bool = False) -> OnnxEncoder:
         """The encoder of a file, which is written if it does not exist or cannot be opened.
+
+        With `int8`, the file has another name, and its matrix products compute with 8-bit integers.
 
         Raises:
             InputError: the encoder is not a BERT of this package, or the extra `onnx` is not installed.
             OutputError: the file cannot be written.
         """
-        encoder = cls(file)
-        if file.is_file():
+        encoder = cls(file.with_stem(f"{file.stem}-int8") if int8 else file)
+        if encoder.file.is_file():
             try:
                 encoder.open()
                 return encoder
             except OutputError:
                 pass  # damaged, so it is written again
-        export(trunk, file)
+        export(trunk, encoder.file)
+        if int8:
+            quantize(encoder.file)
         encoder.open()
         return encoder
 
@@ -129,6 +133,31 @@ def export(trunk: nn.Module, file: Path) -> None:
         with tempfile.TemporaryDirectory(dir=file.parent) as folder:
             program.save(Path(folder) / file.name)
             os.replace(Path(folder) / file.name, file)
+    except OSError as error:
+        raise OutputError(f"{file} cannot be written: {error.strerror or error}") from error
+
+
+def quantize(file: Path) -> None:
+    """Let the matrix products of an exported encoder compute with 8-bit integers, in the same file.
+
+    The weights have one scale per column. The activations get theirs at each call (dynamic quantisation), so a text's
+    states also depend on the other texts of its batch.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    try:
+        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+            prepared, quantized = (Path(folder) / name for name in ("prepared.onnx", "quantized.onnx"))
+            quant_pre_process(file, prepared, skip_symbolic_shape=True)
+            kinds = ["MatMul", "Gemm"]
+            quantize_dynamic(
+                prepared, quantized, op_types_to_quantize=kinds, per_channel=True, weight_type=QuantType.QInt8
+            )
+            os.replace(quantized, file)
     except OSError as error:
         raise OutputError(f"{file} cannot be written: {error.strerror or error}") from error
 
