@@ -1,5 +1,7 @@
 """Measure several processes: `python benchmarks/workers.py`. It prints items per second and the memory of a process.
 
+`--ray` also measures the actors of a Ray cluster on this machine (extra `scale`).
+
 The items are short texts written for this project, and synthetic voices of 4 s. Each line is one run of
 `emoembed predict --manifest`, less the time of a run with a single item.
 """
@@ -11,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -48,16 +51,20 @@ def manifests(folder: Path, texts: int, clips: int) -> dict[str, pd.DataFrame]:
     }
 
 
-def run(table: pd.DataFrame, folder: Path, workers: int) -> tuple[float, float, float]:
-    """Seconds of a run, and the greatest memory of a worker and of the process that starts them, in MiB."""
+def run(table: pd.DataFrame, folder: Path, workers: int, *, ray: bool = False) -> tuple[float, float, float]:
+    """Seconds of a run, and the greatest memory of a worker and of the process that starts them, in MiB.
+
+    Actors of Ray are not processes of this one, so their memory is 0.
+    """
     table.to_csv(folder / "in.csv", index=False)
     arguments = ["predict", "--manifest", str(folder / "in.csv"), "--labels", LABELS, "--quiet"]
-    arguments += ["--output", str(folder / "out.csv"), "--workers", str(workers)]
+    arguments += ["--output", str(folder / "out.csv")]
+    arguments += ["--engine", "ray", "--num-actors", str(workers)] if ray else ["--workers", str(workers)]
     begin = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", CODE, *arguments], check=True, capture_output=True, text=True)
     seconds = time.perf_counter() - begin
     of_worker, of_parent = (int(word) / 1024 for word in done.stdout.split()[-2:])
-    return seconds, of_worker if workers > 1 else 0.0, of_parent
+    return seconds, of_worker if workers > 1 and not ray else 0.0, of_parent
 
 
 def main() -> None:
@@ -66,15 +73,18 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=2000, help="number of texts")
     parser.add_argument("--clips", type=int, default=300, help="number of sound files")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, cores()], help="numbers of processes to compare")
+    parser.add_argument("--ray", action="store_true", help="also measure the actors of Ray")
     parsed = parser.parse_args()
     print("| items | processes | start, s | the rest, s | items a second | MiB a worker | MiB of the first process |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for items, table in manifests(folder, parsed.texts, parsed.clips).items():
-            for workers in parsed.workers:
-                start, *_ = run(table[:1], folder, workers)
-                seconds, of_worker, of_parent = run(table, folder, workers)
+            if table.empty:
+                continue
+            for ray, workers in product((False, True) if parsed.ray else (False,), parsed.workers):
+                start, *_ = run(table[:1], folder, workers, ray=ray)
+                seconds, of_worker, of_parent = run(table, folder, workers, ray=ray)
                 rest = seconds - start
                 figures = [
                     f"{start:.1f}",
@@ -83,7 +93,12 @@ def main() -> None:
                     f"{of_worker:.0f}",
                     f"{of_parent:.0f}",
                 ]
-                print("|", " | ".join([f"{len(table)} {items}", str(workers), *figures]), "|", flush=True)
+                print(
+                    "|",
+                    " | ".join([f"{len(table)} {items}", f"{workers} actors" if ray else str(workers), *figures]),
+                    "|",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from numbers import Real
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,8 @@ from emoembed.features import limits, picture_files
 from emoembed.features.media_files import File, name_of, open_media
 
 Frame = TypeVar("Frame")
+PLANAR = frozenset(f"yuv{full}{kind}p" for full in ("", "j") for kind in ("411", "420", "422", "440", "444")) | {"nv12"}
+"""PyAV's names of pixel formats with 8 bits of luminance in the first plane."""
 
 
 def frames_of(
@@ -124,8 +127,8 @@ def _file_frames(
 ) -> Iterator[tuple[float, np.ndarray]]:
     """The times and grey uint8 frames of a video file, rotated as its display matrix says.
 
-    PyAV is as fast as OpenCV. In addition, it returns luminance without a conversion to RGB, gives true time stamps and
-    raises exceptions for errors.
+    PyAV is as fast as OpenCV. In addition, it gives the luminance without a conversion, true time stamps, and
+    exceptions for errors.
     """
     import av
 
@@ -140,9 +143,7 @@ def _file_frames(
             if fault:
                 raise MediaError(f"{name}: {fault}")
             for time, frame in _sampled(_decoded(container, start), rate, start, end):
-                # the format gray has the full range 0..255, whatever the range of the file
-                luminance = frame.reformat(format="gray").to_ndarray()
-                yield time, np.ascontiguousarray(np.rot90(luminance, frame.rotation // 90))
+                yield time, np.ascontiguousarray(np.rot90(_luminance(frame), frame.rotation // 90))
     except (av.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, EmoembedError):
             raise
@@ -150,6 +151,37 @@ def _file_frames(
         raise MediaError(
             f"{name}{size} cannot be read as video: {getattr(error, 'strerror', None) or error}"
         ) from error
+
+
+def _luminance(frame: Any) -> np.ndarray:
+    """The luminance of a decoded frame, uint8 `(height, width)`, in the full range 0..255 whatever the file's range.
+
+    The formats of nearly all videos have luminance in a plane of its own. Reading it is several times faster than
+    PyAV's conversion, and the values are the same.
+    """
+    import cv2
+
+    if frame.format.name not in PLANAR:
+        return np.asarray(frame.reformat(format="gray").to_ndarray())
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    return np.asarray(cv2.LUT(rows[: frame.height, : frame.width], _full_range(frame.format.name, frame.color_range)))
+
+
+@lru_cache(maxsize=32)
+def _full_range(pixel_format: str, color_range: int) -> np.ndarray:
+    """The full-range value of each luminance value 0..255, as PyAV converts it."""
+    import av
+
+    ramp = av.VideoFrame(256, 2, pixel_format)
+    ramp.color_range = color_range
+    plane = ramp.planes[0]
+    rows = np.zeros((plane.buffer_size // plane.line_size, plane.line_size), np.uint8)
+    rows[:, :256] = np.arange(256)
+    plane.update(rows.tobytes())
+    for other in ramp.planes[1:]:
+        other.update(bytes([128]) * other.buffer_size)
+    return np.asarray(ramp.reformat(format="gray").to_ndarray()[0])
 
 
 def _decoded(container: Any, start: float | None) -> Iterator[tuple[float, Any]]:

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from emoembed.errors import InputError, MediaError, MissingFileError
-from emoembed.features import face_tracker, limits
+from emoembed.features import face_tracker, frames, limits
 from emoembed.features.face_tracker import Face, FaceTracker
 from emoembed.features.video import FACES, FaceFinder, read_faces
 
@@ -595,3 +595,13 @@ def test_a_face_that_leaves_is_forgotten_and_a_new_one_gets_a_new_number(astrona
     assert numbers[10] == {1}
     assert numbers[30] == set()
     assert numbers[55] == {2}
+
+
+@pytest.mark.parametrize("color_range", [0, 1, 2])
+@pytest.mark.parametrize("pixel_format", [*sorted(frames.PLANAR), "rgb24", "yuv420p10le", "gray"])
+def test_luminance_is_that_of_pyavs_conversion(pixel_format, color_range):
+    frame = av.VideoFrame(130, 66, pixel_format)
+    for plane in frame.planes:
+        plane.update(np.random.default_rng(0).integers(0, 256, plane.buffer_size, dtype=np.uint8).tobytes())
+    frame.color_range = color_range
+    np.testing.assert_array_equal(frames._luminance(frame), frame.reformat(format="gray").to_ndarray())
