@@ -67,8 +67,8 @@ def seconds(models: dict[str, Recognizer], texts: list[str]) -> pd.DataFrame:
             "of many, ms": 1e3 * statistics.median(many),
         }
     table = pd.DataFrame(rows).T
-    for column in list(table):
-        table[f"{column.partition(',')[0]}, share of torch"] = table[column] / table.loc["torch", column]
+    shares = (table / table.loc["torch"]).rename(columns=lambda name: f"{name.partition(',')[0]}, share of torch")
+    table = pd.concat([table, shares], axis=1)
     return table.rename_axis(f"backend, {torch.get_num_threads()} threads")
 
 

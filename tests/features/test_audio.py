@@ -1,9 +1,11 @@
 import os
 import time
 
+import librosa
 import numpy as np
 import pytest
 import soundfile
+from scipy.sparse import issparse
 
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features import audio, sound_files, speech_check
@@ -314,3 +316,13 @@ def test_a_playlist_reads_no_other_file_and_no_network(content, tmp_path, monkey
     with pytest.raises(MediaError):
         tracks_of(content)
     assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.5, 3.0])
+def test_log_mel_is_that_of_librosa(voice, seconds):
+    samples = np.pad(voice(seconds), (0, 400))
+    power = librosa.feature.melspectrogram(y=samples, sr=16_000, n_fft=400, hop_length=160, n_mels=80)
+    np.testing.assert_allclose(audio.log_mel(samples).values, 10 * np.log10(np.maximum(power.T, 1e-11)), atol=1e-4)
+    assert issparse(
+        audio._mel_filters()
+    )  # a dense product would use BLAS, whose threads and torch's disturb each other
