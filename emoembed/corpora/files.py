@@ -7,7 +7,7 @@ import csv
 import json
 import zlib
 from collections.abc import Iterator, Sequence
-from io import StringIO
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +91,7 @@ def long_cells() -> Iterator[None]:
 
 
 def _parse_rows(text: str, path: Path, columns: Sequence[str], sep: str, header: bool, quoted: bool) -> pd.DataFrame:
-    lines = StringIO(text, newline="")
+    lines = TextIOWrapper(BytesIO(text.encode()), "utf-8", newline="")  # StringIO would take four bytes a character
     reader = csv.reader(lines, delimiter=sep, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=True)
     rows: list[list[str]] = []
     try:

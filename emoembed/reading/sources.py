@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features import audio, media_files
@@ -47,14 +47,42 @@ def usable_modalities(model: EmotionModel, corpus: Corpus, offered: Sequence[str
     return usable
 
 
-def sources_of(corpus: Corpus, usable: Sequence[str]) -> list[tuple[str, Sources]]:
+class RowSources(Sequence[tuple[str, Sources]]):
+    """The id of each row with its sources, made when they are asked for, so that many rows need little memory.
+
+    Args:
+        ids: of the rows.
+        columns: modality -> the source of each row; None if the row lacks the modality.
+    """
+
+    def __init__(self, ids: Sequence[str], columns: Mapping[str, Sequence[Source]]) -> None:
+        self._ids, self._columns = ids, columns
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, position: int) -> tuple[str, Sources]: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[tuple[str, Sources]]: ...
+    def __getitem__(self, position: int | slice) -> tuple[str, Sources] | list[tuple[str, Sources]]:
+        """The row at a position, or the rows of a range."""
+        if isinstance(position, slice):
+            return [self[one] for one in range(*position.indices(len(self)))]
+        return self._ids[position], {name: column[position] for name, column in self._columns.items()}
+
+
+def sources_of(corpus: Corpus, usable: Sequence[str]) -> RowSources:
     """The id of each row with its source for each usable modality; None if the row lacks the modality."""
-    ids = corpus.samples["id"]
-    columns: dict[str, Mapping[str, Source]] = {
-        name: dict(zip(ids, corpus.samples["text"], strict=True)) if name == "text" else dict(cache.spans(corpus, name))
-        for name in usable
-    }
-    return [(item, {name: column.get(item) for name, column in columns.items()}) for item in ids]
+    ids = list(corpus.samples["id"])
+    columns: dict[str, Sequence[Source]] = {}
+    for name in usable:
+        if name == "text":
+            columns[name] = list(corpus.samples["text"])
+        else:
+            spans = dict(cache.spans(corpus, name))
+            columns[name] = [spans.get(item) for item in ids]
+    return RowSources(ids, columns)
 
 
 def read_row(sources: Mapping[str, Source]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -41,16 +41,16 @@ def score_batches(
         begin: position of the first row that is not scored yet.
     """
     size = max(batching.size, FLUSH_ROWS)  # `predict` makes batches of texts of similar length
-    ranges = _batches([sources for _, sources in rows], size)
+    ranges = _batches(rows, size)
     starts = [(max(first, begin), last) for first, last in ranges if last > begin]
-    batches = [rows[first:last] for first, last in starts]
+    batches = (rows[first:last] for first, last in starts)
     task = partial(_score_in_worker, {**options, "batch_size": batching.size})
     if batching.workers == 1:
         answers: Iterator[Scored] = (score_batch(recognizer, batch, task.args[0]) for batch in batches)
     else:
         workers = batching.workers
         device = "cpu" if isinstance(workers, int) else workers.device
-        most = min(workers, max(len(batches), 1)) if isinstance(workers, int) else workers
+        most = min(workers, max(len(starts), 1)) if isinstance(workers, int) else workers
         answers = in_order(task, batches, most, _stopped, _load, pickle.dumps((recognizer, device)))
     for (first, _), answer in zip(starts, answers, strict=True):
         yield first, answer
@@ -99,13 +99,13 @@ def _stopped(rows: Rows) -> Scored:
     ]
 
 
-def _batches(rows: Sequence[Sources], size: int) -> Iterator[tuple[int, int]]:
+def _batches(rows: Rows, size: int) -> Iterator[tuple[int, int]]:
     """Ranges of rows to score together: up to `size` texts, or one row with media. They depend only on the rows."""
     first = 0
     while first < len(rows):
         last = first + 1
-        if _has_only_text(rows[first]):
-            while last < len(rows) and last - first < size and _has_only_text(rows[last]):
+        if _has_only_text(rows[first][1]):
+            while last < len(rows) and last - first < size and _has_only_text(rows[last][1]):
                 last += 1
         yield first, last
         first = last

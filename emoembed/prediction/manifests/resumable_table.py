@@ -12,7 +12,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -136,16 +136,19 @@ class ResumableTable:
         self.flush(self.rows, now=True)
         self._out.close()
         self._file = None
-        table = self._read()
-        failures = {item: row["error"] for item, row in zip(ids, table, strict=True) if row["error"]}
-        absent = {item: row["absent"] for item, row in zip(ids, table, strict=True) if row["absent"]}
+        failures, absent = {}, {}
+        for item, row in zip(ids, self._read(), strict=True):
+            if row["error"]:
+                failures[item] = row["error"]
+            if row["absent"]:
+                absent[item] = row["absent"]
         try:
             if self.output.suffix.lower() in (".csv", ".tsv", ".jsonl"):
                 if self.output.exists():
                     self.part_path.chmod(self.output.stat().st_mode & 0o777)
                 os.replace(self.part_path, self.output)
             else:
-                frame = pd.DataFrame(table, columns=self.columns)
+                frame = pd.DataFrame(list(self._read()), columns=self.columns)
                 write_file(self.output, manifest.table_bytes(frame, self.output))
                 self.part_path.unlink()
         except OSError as error:
@@ -155,13 +158,14 @@ class ResumableTable:
         self.state_path.unlink(missing_ok=True)
         return failures, absent
 
-    def _read(self) -> list[dict[str, Any]]:
-        """The rows of the temporary file."""
+    def _read(self) -> Iterator[dict[str, Any]]:
+        """The rows of the temporary file, one after the other."""
         with self.part_path.open(encoding="utf-8", newline="") as lines:
             if self.delimiter:
                 with long_cells():
-                    return list(csv.DictReader(lines, delimiter=self.delimiter))
-            return [json.loads(line) for line in lines]
+                    yield from csv.DictReader(lines, delimiter=self.delimiter)
+            else:
+                yield from map(json.loads, lines)
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
