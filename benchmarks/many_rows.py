@@ -8,14 +8,13 @@ the rows and writes the scores.
 from __future__ import annotations
 
 import argparse
+import csv
 import resource
 import tempfile
 import time
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import pandas as pd
 
 import emoembed
 from emoembed import corpora
@@ -50,10 +49,12 @@ def main() -> None:
     base = emoembed.load("base")
     recognizer = Prepared(base.model, base.folder)
     recognizer.answer = base.predict("We won the final!", labels=LABELS)
-    texts = corpora.load("situations", SITUATIONS).samples["text"].to_numpy(dtype=object)
+    texts = corpora.load("situations", SITUATIONS).samples["text"].tolist()
     with tempfile.TemporaryDirectory() as name:
         table, output = Path(name) / "in.csv", Path(name) / "out.csv"
-        pd.DataFrame({"text": np.resize(texts, parsed.rows)}).to_csv(table, index=False)
+        with table.open("w", newline="") as lines:  # row by row, so that writing it takes no memory
+            csv.writer(lines).writerow(["text"])
+            csv.writer(lines).writerows([text] for text in islice(cycle(texts), parsed.rows))
         size = table.stat().st_size / 2**20
         before, begin = peak(), time.perf_counter()
         predict_manifest(recognizer, table, LABELS, output)

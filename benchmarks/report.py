@@ -25,6 +25,8 @@ from emoembed.evaluation import baselines, few_shot, zero_shot
 from emoembed.evaluation.corpus import evaluate_corpus
 from emoembed.evaluation.report import Report, write
 from emoembed.evaluation.study import Study
+from emoembed.features.workers import Workers
+from emoembed.interfaces.scale import Ray
 from emoembed.labels.projections import LabelParts, LabelProjection
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.recognizer import Recognizer
@@ -44,6 +46,8 @@ class Asked:
     split: str
     most: int | None = None
     """Trainings of each model, where that is less than its modality's."""
+    workers: Workers = 1
+    """Processes that train models, or an engine."""
 
     @property
     def base(self) -> EmotionModel:
@@ -119,7 +123,15 @@ def of_each(modality: str, asked: Asked, folder: Path) -> Report:
     else:
         folds = Study(CORPORA[modality], data, base, split=split).folds
     found = unseen.each(
-        folds, modality, base, seeds=seeds, split=split, kept=folder / "each.csv", draws=DRAWS, progress=True
+        folds,
+        modality,
+        base,
+        seeds=seeds,
+        split=split,
+        kept=folder / "each.csv",
+        draws=DRAWS,
+        workers=asked.workers,
+        progress=True,
     )
     novelty.write(found.expected, folder)
     several = modality == "text"
@@ -231,6 +243,11 @@ def main() -> None:
     parser.add_argument("--parts", default="shipped", help=f"parts, comma-separated: {', '.join(PARTS)}; or: all")
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     parser.add_argument("--seeds", type=int, help="maximum number of trainings per model; default: three, faces one")
+    parser.add_argument("--workers", type=int, default=1, help="processes that train the models of `each` part")
+    parser.add_argument(
+        "--engine", choices=("processes", "ray"), default="processes", help="ray: actors of a cluster train the models"
+    )
+    parser.add_argument("--address", help="address of the Ray cluster; by default this machine alone")
     parsed = parser.parse_args()
     parts = list(PARTS) if parsed.parts == "all" else [name for name in parsed.parts.split(",") if name]
     strange = [name for name in parts if name not in PARTS]
@@ -239,7 +256,8 @@ def main() -> None:
     if parsed.seeds is not None and parsed.seeds < 1:
         parser.error(f"--seeds is 1 or more; given {parsed.seeds}")
     torch.set_num_threads(parsed.threads)
-    asked = Asked(emoembed.load(parsed.base), parsed.data, parsed.split, parsed.seeds)
+    workers: Workers = Ray(parsed.address) if parsed.engine == "ray" else parsed.workers
+    asked = Asked(emoembed.load(parsed.base), parsed.data, parsed.split, parsed.seeds, workers)
     for part in parts:
         begin = time.monotonic()
         folder = parsed.output / part

@@ -170,8 +170,8 @@ def log_mel(samples: np.ndarray) -> Features:
 def _mel_filters() -> csr_array:
     """The mel filters `(80, 201)`, sparse.
 
-    A dense product would use the threads of NumPy's BLAS. They and torch's threads wait actively for each other's
-    cores, which makes a clip of 4 s five times slower.
+    A dense product would use the threads of NumPy's BLAS. They and torch's threads spin on the same cores, which makes
+    a clip of 4 s five times slower.
     """
     import librosa
     from scipy.sparse import csr_array

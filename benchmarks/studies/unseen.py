@@ -9,6 +9,7 @@ import time
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from emoembed.evaluation import few_shot, held_out, zero_shot
 from emoembed.evaluation.folds import AUDIO_CORPORA, Fold, as_fold, of_one_modality, phrases_for
 from emoembed.evaluation.study import Study
 from emoembed.features.atomic import write_file
+from emoembed.features.workers import Workers
 from emoembed.model.config import ModalityConfig
 from emoembed.model.expectation import HeldOut
 from emoembed.model.model import EmotionModel
@@ -61,6 +63,7 @@ def each(
     draws: int = 5,
     cache: Path | None = None,
     kept: Path | None = None,
+    workers: Workers = 1,
     progress: bool = False,
 ) -> Found:
     """Each label of a corpus held out in turn; `neutral` only where labels exclude each other.
@@ -75,19 +78,24 @@ def each(
         cache: the folder in which models are kept.
         kept: a CSV that grows by the measures of each model; those of seeds after the first are read from it where
             they stand, so that a study goes on though its models are gone.
+        workers: number of processes that train models, or an engine such as `interfaces.scale.Ray`.
         progress: print a line per model: its AUC, and how long it took.
     """
     measured = _Kept(kept)
+    folds = tuple(folds)
+    if workers != 1:
+        places = product(range(len(folds)), range(seeds))
+        asked = [(at, (label,), seed) for at, seed in places for label in held_out_labels(folds[at])]
+        missing = [one for one in asked if one[2] == 0 or _name(folds[one[0]], *one[1:], base, split) not in measured]
+        held_out.train_ahead(missing, folds, base, workers, cache=cache)
     names: list[str] = []
     few, expected, said = [], [], []
     for fold in folds:
         single = of_one_modality(fold, modality)
-        for label in fold.train.labels:
-            if label == "neutral" and bool(fold.train.multi_label.all()):
-                continue
+        for label in held_out_labels(fold):
             for seed in range(seeds):
                 recipe = held_out.recipe_of(fold, (label,), seed, base=base)
-                names.append(f"{held_out.name_of(fold, (label,), recipe)}-{split}")
+                names.append(_name(fold, (label,), seed, base, split))
                 if seed and names[-1] in measured:
                     continue
                 begin = time.monotonic()
@@ -112,6 +120,18 @@ def each(
     pooled = novelty.pooled(expected, said)
     alone, zero = (measured.table(names, reading) for reading in ("alone", "all"))
     return Found(alone if zero.empty else zero, alone, pd.concat(few, ignore_index=True), expected, pooled)
+
+
+def _name(fold: Fold, unseen_labels: tuple[str, ...], seed: int, base: EmotionModel, split: str) -> str:
+    """The name of a model's measures in `_Kept`."""
+    recipe = held_out.recipe_of(fold, unseen_labels, seed, base=base)
+    return f"{held_out.name_of(fold, unseen_labels, recipe)}-{split}"
+
+
+def held_out_labels(fold: Fold) -> list[str]:
+    """The labels that are held out in turn: all but `neutral`, which is one only if labels exclude each other."""
+    all_multi_label = bool(fold.train.multi_label.all())
+    return [label for label in fold.train.labels if label != "neutral" or not all_multi_label]
 
 
 class _Kept:

@@ -77,6 +77,11 @@ class TransformerEncoder(Encoder):
         """Discard what was made from the weights: the merged trunk, and the encoder of ONNX Runtime."""
         self._merged, self._onnx = [], None
 
+    @property
+    def backend(self) -> str:
+        """What computes the encoder: `torch`, or the name of an exported file."""
+        return "torch" if self._onnx is None else self._onnx.file.name
+
     def use_onnx(self, folder: Path, *, int8: bool = False) -> Path:
         """Compute with ONNX Runtime from now on. An exported file in `folder` is used again. Returns the file.
 

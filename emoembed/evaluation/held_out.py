@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
+import tempfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -17,10 +19,13 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
+import torch
 
 from emoembed.errors import LabelError
 from emoembed.evaluation import mtee
 from emoembed.evaluation.folds import Fold, hash_of, phrases_for
+from emoembed.features.atomic import write_file
+from emoembed.features.workers import Workers, in_order
 from emoembed.labels.emotion import find, leaks
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder, WordTable
 from emoembed.model.model import EmotionModel
@@ -71,7 +76,7 @@ def train_without(
         listed = ", ".join(f"{seen} is a synonym of {label}" for seen, label in leaking)
         raise LabelError(f"{listed}: a zero-shot result with such a pair is worthless; hold both out")
     execution = Execution(progress=progress)
-    model_file = (cache or cache_folder()) / "held_out" / f"{name_of(fold, unseen, recipe)}.safetensors"
+    model_file = _file_of(fold, unseen, recipe, cache)
     if fold.method == "mtee":  # scores like an EmotionModel, but has no calibration and no few-shot
         model = mtee.train(
             fold.modalities, recipe.phrases, rows, valid, recipe.config, weights_file=model_file, execution=execution
@@ -79,6 +84,65 @@ def train_without(
         return cast(EmotionModel, model)
     trained, _ = train(recipe, rows, valid, ridge_rows=ridge_rows, weights_file=model_file, execution=execution)
     return trained
+
+
+Asked = tuple[int, tuple[str, ...], int]
+"""A model to train: the position of its fold, the emotions held out together, and the seed."""
+
+
+def train_ahead(
+    asked: Sequence[Asked], folds: Sequence[Fold], base: EmotionModel, workers: Workers, *, cache: Path | None = None
+) -> None:
+    """Train models in several processes and keep them in the cache, where `train_without` finds them.
+
+    A model whose process is stopped each time is left out, so `train_without` trains it.
+
+    Args:
+        asked: the models. Those in the cache are left out.
+        folds: the divisions of the corpus.
+        base: as in `recipe_of`.
+        workers: number of processes, or an engine such as `interfaces.scale.Ray`.
+        cache: the folder for trained models.
+    """
+    files = {
+        (at, unseen, seed): _file_of(folds[at], unseen, recipe_of(folds[at], unseen, seed, base=base), cache)
+        for at, unseen, seed in asked
+    }
+    missing = [one for one, file in files.items() if not file.is_file()]
+    state = pickle.dumps((tuple(folds), base))
+    trained = in_order(_train_in_worker, missing, workers, lambda _: b"", _receive, state) if missing else ()
+    for one, weights in zip(missing, trained, strict=True):
+        if weights:
+            files[one].parent.mkdir(parents=True, exist_ok=True)
+            write_file(files[one], weights)
+
+
+_given: tuple[tuple[Fold, ...], EmotionModel] | None = None
+"""The folds and the base model of a worker process."""
+
+
+def _receive(state: bytes) -> None:
+    """Unpickle what a worker process trains on."""
+    global _given
+    torch.set_num_threads(1)
+    _given = pickle.loads(state)  # what the parent of this process has pickled
+
+
+def _train_in_worker(asked: Asked) -> bytes:
+    """Train a model, and return the content of its file."""
+    if _given is None:
+        raise RuntimeError("the worker process has no folds")
+    folds, base = _given
+    position, unseen, seed = asked
+    recipe = recipe_of(folds[position], unseen, seed, base=base)
+    with tempfile.TemporaryDirectory() as folder:
+        train_without(folds[position], unseen, recipe, cache=Path(folder))
+        return _file_of(folds[position], unseen, recipe, Path(folder)).read_bytes()
+
+
+def _file_of(fold: Fold, unseen: Sequence[str], recipe: Recipe, cache: Path | None) -> Path:
+    """The file of a trained model."""
+    return (cache or cache_folder()) / "held_out" / f"{name_of(fold, unseen, recipe)}.safetensors"
 
 
 def recipe_of(

@@ -71,8 +71,8 @@ class ModelOptions(Command):
     backend: Annotated[
         Literal["torch", "onnx", "onnx-int8"],
         typer.Option(
-            help="What computes the text encoder; onnx (ONNX Runtime) answers single short texts sooner, onnx-int8 all "
-            "texts, with slightly other scores.",
+            help="What computes the text encoder; onnx (ONNX Runtime) answers single short texts sooner; onnx-int8 "
+            "is faster for all texts, but its scores differ slightly.",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = "torch"

@@ -52,7 +52,8 @@ class Execution:
     device: str = "cpu"
     progress: bool = False  # whether to show a progress bar
     resume: Path | None = None
-    """Folder for the training state, saved after every epoch. A stopped run resumes from it with the same result."""
+    """Folder for the training state, saved after every epoch. A stopped run resumes from it with the same result;
+    with faces of films, other faces are drawn."""
     group: Group = ALONE
     """The processes that train together; see `distributed.joined`."""
     portions: int = 1

@@ -71,6 +71,7 @@ def fit(
     state = RunState(execution.resume, {**asdict(config), "rows": _digest(train)}) if execution.resume else None
     if state and state.exists():
         state.restore(run)
+    execution.group.require_same((_digest(train), _digest(valid), len(run.losses)), "rows and saved state")
     lengths = train.lengths()
     while len(run.losses) < config.epochs and not run.has_waited(config.patience):
         batches = buckets(lengths, config.batch_size, run.order)

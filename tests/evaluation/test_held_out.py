@@ -199,3 +199,24 @@ def test_a_synonym_among_the_training_labels_is_refused(manifest, text_model, tm
     fold = Study(str(manifest), manifest.parent, text_model).folds[0]
     with pytest.raises(LabelError, match=r"dread is a synonym of fear: .* hold both out"):
         train_without(fold, ["fear"], 0, base=text_model, cache=tmp_path, training=QUICK)
+
+
+def test_models_that_several_processes_train_ahead_are_those_of_one(fold, text_model, tmp_path, taught, monkeypatch):
+    asked = [(0, ("joy",), 0), (0, ("fear",), 0), (0, ("fear",), 1)]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for position, unseen, seed in asked[:2]:
+        train_without((fold,)[position], unseen, seed, base=text_model, cache=tmp_path / "one")
+    assert len(taught) == 2
+    held_out.train_ahead(asked, [fold], text_model, 2, cache=tmp_path / "two")
+    files = {path.name: path for path in (tmp_path / "two" / "held_out").iterdir()}
+    assert len(files) == 3
+    for path in (tmp_path / "one" / "held_out").iterdir():
+        ahead = load_file(files[path.name])
+        for name, value in load_file(path).items():
+            torch.testing.assert_close(ahead[name], value, rtol=0, atol=0)
+    train_without(fold, ("fear",), 1, base=text_model, cache=tmp_path / "two")
+    assert len(taught) == 2  # it was in the cache
+    monkeypatch.setattr(held_out, "in_order", lambda *_: pytest.fail("trained again"))
+    held_out.train_ahead(asked, [fold], text_model, 2, cache=tmp_path / "two")
+    torch.set_num_threads(threads)

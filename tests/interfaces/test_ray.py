@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,24 +54,46 @@ def rows(tmp_path, voice):
     return tmp_path / "in.csv"
 
 
+def parent_of(process):
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def actors():
-    """The processes of the actors that do portions, and do not start any more."""
+    """The processes of the actors that do portions, of the cluster that this process has started."""
     found = []
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if process.read_bytes().startswith(b"ray::MapWorker"):
-                found.append(int(process.parent.name))
+            ancestor = int(file.parent.name)
+            if file.read_bytes().startswith(b"ray::MapWorker"):
+                while ancestor not in (0, os.getpid()):
+                    ancestor = parent_of(ancestor)
+                found += [int(file.parent.name)] if ancestor else []
         except OSError:
             continue
     return found
 
 
-def slow_square(number):
-    time.sleep(0.2)
-    return number**2
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def greet(state):
+    os.environ["GREETING"] = pickle.loads(state)
+
+
+def large_answer(folder, number):
+    """A megabyte, which stays in the memory of the machine that made it. A file counts the tries."""
+    assert os.environ["GREETING"] == "hello"
+    (folder / f"{number}-{time.monotonic_ns()}").touch()
+    time.sleep(0.1)
+    return np.full(2**17, number, dtype=np.float64)
 
 
 def stops_at_seven(number):
+    assert os.environ["GREETING"] == "hello"
     if number == 7:
         os.kill(os.getpid(), signal.SIGKILL)
     return number
@@ -103,31 +126,49 @@ def test_features_are_those_of_this_machine(cluster, rows, tmp_path):
         np.testing.assert_array_equal(here[item], far[item])
 
 
-def test_a_killed_actor_and_a_lost_machine_lose_nothing(cluster, monkeypatch):
-    machine, done_again = cluster.add_node(num_cpus=1), []
-    real = ray_engine._Alone.answer
-    monkeypatch.setattr(
-        ray_engine._Alone, "answer", lambda self, item, stopped: done_again.append(item) or real(self, item, stopped)
-    )
+def test_a_killed_actor_and_a_lost_machine_lose_nothing(cluster, tmp_path):
+    machine, tries = cluster.add_node(num_cpus=1), lambda: len(list(tmp_path.iterdir()))
 
     def disturb():
-        while len(actors()) < 3:
-            time.sleep(0.05)
-        time.sleep(1.5)
+        wait_for(lambda: len(actors()) == 3 and tries() > 20)
         os.kill(actors()[0], signal.SIGKILL)
-        time.sleep(1.0)
+        wait_for(lambda: tries() > 50)
         cluster.remove_node(machine)
 
-    thread = threading.Thread(target=disturb)
+    thread = threading.Thread(target=disturb, daemon=True)
     thread.start()
-    assert list(Ray(actors=3).in_order(slow_square, range(120), stopped=str)) == [n**2 for n in range(120)]
-    thread.join()
-    assert done_again
+    task = partial(large_answer, tmp_path)
+    for number, answer in enumerate(Ray(actors=3).in_order(task, range(120), str, greet, pickle.dumps("hello"))):
+        assert answer.shape == (2**17,)
+        assert answer[0] == number
+    assert number == 119
+    thread.join(timeout=60)
+    assert not thread.is_alive()
+    assert tries() > 120  # some were done again
 
 
 def test_an_item_that_stops_its_process_each_time_gets_the_answer_for_it(cluster):
-    answers = Ray(actors=2).in_order(stops_at_seven, range(20), stopped=lambda item: f"{item} stopped")
+    state = pickle.dumps("hello")
+    answers = Ray(actors=2).in_order(stops_at_seven, range(20), lambda item: f"{item} stopped", greet, state)
     assert list(answers) == [*range(7), "7 stopped", *range(8, 20)]
+
+
+def test_many_items_are_handed_out_in_turns(cluster, monkeypatch):
+    monkeypatch.setattr(ray_engine, "AT_ONCE", 5)
+    read = []
+    answers = Ray(actors=2).in_order(abs, (read.append(n) or -n for n in range(25)), stopped=str)
+    assert next(answers) == 0
+    assert len(read) == 10
+    assert list(answers) == list(range(1, 25))
+
+
+def test_a_cluster_without_gpus_and_an_exported_encoder_are_refused(cluster, rows, text_model, tmp_path):
+    with pytest.raises(OutputError, match=r"an actor needs a core and 1 GPUs; the cluster has . cores and 0 GPUs"):
+        list(Ray(gpus=1).in_order(abs, [1], stopped=str))
+    text_model.modality("text").encoder.train(False)
+    text_model.modality("text").encoder.use_onnx(tmp_path)
+    with pytest.raises(InputError, match="a cluster computes with torch"):
+        scoring.predict_manifest(Recognizer(text_model), rows, LABELS, tmp_path / "out.csv", workers=Ray())
 
 
 def test_an_error_of_a_task_is_raised_as_it_is(cluster):
@@ -137,7 +178,7 @@ def test_an_error_of_a_task_is_raised_as_it_is(cluster):
 
 def test_an_actor_that_cannot_be_prepared_is_reported(cluster):
     with pytest.raises(OutputError, match=r"the actors cannot work: .*no model"):
-        list(Ray(actors=1).in_order(slow_square, range(3), stopped=str, setup=not_prepared, state=pickle.dumps(1)))
+        list(Ray(actors=1).in_order(abs, range(3), stopped=str, setup=not_prepared, state=pickle.dumps(1)))
 
 
 def test_the_command_scores_on_a_cluster(cluster, rows):

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from emoembed.encoders.pooled import PooledSettings
-from emoembed.errors import InputError
+from emoembed.errors import CheckpointError, InputError
 from emoembed.model.config import ModalityConfig
 from emoembed.training import loop
 from emoembed.training.build import build
@@ -86,11 +86,17 @@ def test_two_processes_learn_what_one_learns_also_after_one_was_killed(rows, tmp
     assert len(curve(tmp_path / "one")) == 4
     np.testing.assert_allclose(curve(tmp_path / "two"), curve(tmp_path / "one"), atol=1e-4)
     process = start(rows, tmp_path / "killed", *pair, "--max-restarts", "2")
-    while not (tmp_path / "killed" / "text" / "run.json").exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    os.kill(ranks(tmp_path / "killed")[-1], signal.SIGKILL)
-    end(process)
+    try:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "killed" / "text" / "run.json").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert len(curve(tmp_path / "killed")) < 4
+        os.kill(ranks(tmp_path / "killed")[-1], signal.SIGKILL)
+        end(process)
+    finally:
+        process.terminate()
     assert curve(tmp_path / "killed") == curve(tmp_path / "two")
 
 
@@ -117,7 +123,7 @@ def test_a_batch_in_portions_gives_the_same_steps(fresh, toy, monkeypatch):
 def test_a_run_on_other_rows_is_not_resumed(fresh, toy, tmp_path):
     config = TrainConfig(epochs=1, batch_size=16, bf16=False)
     loop.fit(prepare(fresh(), toy(70)), toy(70), toy(30, 2), config, execution=Execution(resume=tmp_path))
-    with pytest.raises(Exception, match="rows"):
+    with pytest.raises(CheckpointError, match="rows"):
         loop.fit(prepare(fresh(), toy(50)), toy(50), toy(30, 2), config, execution=Execution(resume=tmp_path))
 
 
@@ -152,6 +158,16 @@ def test_restarts_need_a_store_of_their_own(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "2")
     monkeypatch.setenv(SHARED_STORE, "True")
     with pytest.raises(InputError, match=f"set {OWN_STORE}=1"), joined():
+        pass
+
+
+@pytest.mark.parametrize("device", ["cuda:0", "tpu", "cuda"])
+def test_a_device_that_cannot_be_used_is_refused(monkeypatch, device):
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR"):
+        monkeypatch.setenv(name, "0")
+    with pytest.raises(InputError, match=f"given '{device}'|cannot be used here"), joined(device):
         pass
 
 

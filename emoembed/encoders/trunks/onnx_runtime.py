@@ -50,9 +50,7 @@ class OnnxEncoder:
                 return encoder
             except OutputError:
                 pass  # damaged, so it is written again
-        export(trunk, encoder.file)
-        if int8:
-            quantize(encoder.file)
+        export(trunk, encoder.file, int8=int8)
         encoder.open()
         return encoder
 
@@ -95,10 +93,11 @@ class OnnxEncoder:
         return type(self), (self.file,)
 
 
-def export(trunk: nn.Module, file: Path) -> None:
+def export(trunk: nn.Module, file: Path, *, int8: bool = False) -> None:
     """Write an encoder to an ONNX file with the inputs `ids` and `mask`, both `(batch, time)`.
 
-    The file is written under another name and then renamed, so that it is never incomplete.
+    With `int8`, its matrix products compute with 8-bit integers. The file is written under another name and then
+    renamed, so that it is never incomplete.
 
     Raises:
         InputError: the encoder is not a BERT of this package, or the extra `onnx` is not installed.
@@ -131,35 +130,27 @@ def export(trunk: nn.Module, file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-            program.save(Path(folder) / file.name)
-            os.replace(Path(folder) / file.name, file)
+            written = Path(folder) / file.name
+            program.save(written)
+            os.replace(quantized(written) if int8 else written, file)
     except OSError as error:
         raise OutputError(f"{file} cannot be written: {error.strerror or error}") from error
 
 
-def quantize(file: Path) -> None:
-    """Let the matrix products of an exported encoder compute with 8-bit integers, in the same file.
+def quantized(file: Path) -> Path:
+    """Write an encoder whose matrix products compute with 8-bit integers beside an exported one. Returns the new file.
 
     The weights have one scale per column. The activations get theirs at each call (dynamic quantisation), so a text's
     states also depend on the other texts of its batch.
-
-    Raises:
-        OutputError: the file cannot be written.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    try:
-        with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-            prepared, quantized = (Path(folder) / name for name in ("prepared.onnx", "quantized.onnx"))
-            quant_pre_process(file, prepared, skip_symbolic_shape=True)
-            kinds = ["MatMul", "Gemm"]
-            quantize_dynamic(
-                prepared, quantized, op_types_to_quantize=kinds, per_channel=True, weight_type=QuantType.QInt8
-            )
-            os.replace(quantized, file)
-    except OSError as error:
-        raise OutputError(f"{file} cannot be written: {error.strerror or error}") from error
+    prepared, output = file.with_stem("prepared"), file.with_stem("quantized")
+    quant_pre_process(file, prepared, skip_symbolic_shape=True)
+    kinds = ["MatMul", "Gemm"]
+    quantize_dynamic(prepared, output, op_types_to_quantize=kinds, per_channel=True, weight_type=QuantType.QInt8)
+    return output
 
 
 class _States(nn.Module):

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from emoembed.errors import InputError, OutputError
@@ -19,6 +20,8 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 MOST_TOGETHER, ROUNDS = 32, 8
 """Items that are handed to an actor at once: at most this many, and so few that each actor gets this many portions."""
+AT_ONCE = 10_000
+"""Items per actor that Ray Data has at once, so that memory does not grow with the items."""
 TRIES_ALONE = 2
 """How often an item is tried alone. A process may also stop because its machine stops."""
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
@@ -33,10 +36,10 @@ class Ray:
     is lost, its items are done again. Every machine needs emoembed installed, and the media files under the same path.
 
     Args:
-        address: address of the cluster, such as `auto` on one of its machines. None starts Ray on this machine alone,
-            if it does not run yet.
+        address: address of the cluster, such as `auto` on one of its machines. None starts Ray on this machine alone.
+            If this process is already connected to a cluster (`ray.init`), that cluster is used.
         actors: number of actors; None for one per core of the cluster.
-        gpus: GPUs per actor, such as 0.5. With a GPU, an actor computes on it.
+        gpus: GPUs per actor, such as 0.5. With a GPU, an actor computes on it; this was not tried.
 
     Raises:
         InputError: ray is not installed, or a number is out of range.
@@ -74,7 +77,7 @@ class Ray:
 
         Args:
             task: a function of a module.
-            items: all are read at once.
+            items: read as they are needed.
             stopped: the answer for an item that stops its process.
             setup: prepares each actor; it is called with `state`.
             state: what `setup` needs, pickled.
@@ -82,38 +85,75 @@ class Ray:
         Raises:
             OutputError: there is no cluster at the address, or an actor cannot be prepared.
         """
-        everything = list(items)
-        if not everything:
+        waiting = iter(items)
+        first = list(islice(waiting, 1))
+        if not first:
             return
         with _connected(self.address):
             import ray
 
-            given = {"task": task, "setup": setup, "state": ray.put(state)}
-            actors = self.actors or max(int(ray.cluster_resources().get("CPU", 1)), 1)
-            size = min(max(len(everything) // (actors * ROUNDS), 1), MOST_TOGETHER)
-            portions = [everything[first : first + size] for first in range(0, len(everything), size)]
-            alone = _Alone(given)
-            done = 0
-            for number, answers in _answers(portions, given, min(actors, len(portions)), self.gpus):
-                for portion in portions[done:number]:  # lost with their actor
-                    yield from (alone.answer(item, stopped) for item in portion)
-                yield from answers
-                done = number + 1
+            # in a list, because Ray replaces a reference that is an argument by what it refers to
+            given = {"task": task, "setup": setup, "state": [ray.put(state)]}
+            actors, alone = self._actors(), _Alone(given)
+            more = chain(first, waiting)
+            while together := list(islice(more, actors * AT_ONCE)):
+                yield from self._in_order(together, given, actors, alone, stopped)
+
+    def _in_order(
+        self,
+        items: list[Item],
+        given: dict[str, Any],
+        actors: int,
+        alone: _Alone,
+        stopped: Callable[[Item], Answer],
+    ) -> Generator[Answer]:
+        """The answers of items that Ray Data has at once."""
+        from ray.exceptions import ObjectLostError
+
+        size = min(max(len(items) // (actors * ROUNDS), 1), MOST_TOGETHER)
+        portions = [items[first : first + size] for first in range(0, len(items), size)]
+        done = 0  # number of portions whose answers were given
+        while done < len(portions):
+            begin = done
+            try:
+                for number, answers in _answers(portions[begin:], given, actors, self.gpus):
+                    for portion in portions[done : begin + number]:  # lost with their actor
+                        yield from (alone.answer(item, stopped) for item in portion)
+                    yield from answers
+                    done = begin + number + 1
+            except ObjectLostError:  # answers were on a machine that is lost
+                if done == begin:
+                    yield from (alone.answer(item, stopped) for item in portions[done])
+                    done += 1
+                continue
             for portion in portions[done:]:
                 yield from (alone.answer(item, stopped) for item in portion)
+            done = len(portions)
+
+    def _actors(self) -> int:
+        """The number of actors. Raises OutputError if the cluster has no room for one."""
+        import ray
+
+        cores, gpus = (ray.cluster_resources().get(name, 0) for name in ("CPU", "GPU"))
+        if self.gpus > gpus or cores < 1:
+            raise OutputError(
+                f"an actor needs a core and {self.gpus:g} GPUs; the cluster has {cores:g} cores and {gpus:g} GPUs"
+            )
+        most = int(min(cores, gpus / self.gpus) if self.gpus else cores)
+        return max(self.actors or most, 1)
 
 
 class _Actor:
     """A process that does portions of items."""
 
-    def __init__(self, task: Callable[[Any], Any], setup: Callable[[bytes], None] | None, state: Any) -> None:
+    def __init__(self, task: Callable[[Any], Any], setup: Callable[[bytes], None] | None, state: list[Any]) -> None:
         import cv2
         import ray
 
         cv2.setNumThreads(1)
         self.task = task
         if setup is not None:
-            setup(ray.get(state))
+            setup(ray.get(state[0]))
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         answers = [self.task(item) for item in pickle.loads(row["items"])]  # what this package has pickled
@@ -125,8 +165,9 @@ def _answers(
 ) -> Iterator[tuple[int, list[Any]]]:
     """Yield the number and the answers of each portion, in order. Portions of lost actors are left out."""
     from ray.data import ActorPoolStrategy, from_items
-    from ray.exceptions import RayError
+    from ray.exceptions import ObjectLostError, RayError
 
+    actors = min(actors, len(portions))
     actor_class: Any = _Actor  # Ray's types name functions alone
     rows = [{"number": number, "items": pickle.dumps(portion)} for number, portion in enumerate(portions)]
     with warnings.catch_warnings():
@@ -142,16 +183,19 @@ def _answers(
     context = answered.context
     context.execution_options.preserve_order = True
     context.max_errored_blocks = -1  # `Ray.in_order` does them again
+    context.execution_no_progress_timeout_s = -1  # long films take their time
     context.enable_progress_bars = context.print_on_execution_start = False
     try:
         for row in answered.iter_rows():
             yield row["number"], pickle.loads(row["answers"])
+    except ObjectLostError:
+        raise
     except RayError as error:
         raise _not_prepared(error) from error
 
 
 class _Alone:
-    """Does single items in an actor of its own, which needs no free core."""
+    """Does single items in an actor of its own, which needs no free core and computes on the CPU."""
 
     def __init__(self, given: dict[str, Any]) -> None:
         self._given = given
@@ -160,7 +204,7 @@ class _Alone:
     def answer(self, item: Item, stopped: Callable[[Item], Answer]) -> Answer:
         """The answer of an item; that of `stopped` if its process stops each time."""
         import ray
-        from ray.exceptions import RayActorError, RayTaskError
+        from ray.exceptions import RayError, RayTaskError
 
         row = {"number": 0, "items": pickle.dumps([item])}
         for _ in range(TRIES_ALONE):
@@ -171,8 +215,8 @@ class _Alone:
                 return answer
             except RayTaskError as error:
                 raise error.cause from error
-            except RayActorError as error:
-                if "init" in str(error):
+            except RayError as error:  # the process or its machine has stopped
+                if getattr(error, "actor_init_failed", False):
                     raise _not_prepared(error) from error
                 self._actor = None
         return stopped(item)
@@ -193,7 +237,9 @@ def _connected(address: str | None) -> Iterator[None]:
     log.setLevel(logging.CRITICAL)  # it prints a traceback for each lost actor
     was_connected = ray.is_initialized()
     local = min(cores(), max(free_memory() // MEMORY_OF_WORKER, 1))
-    options: dict[str, Any] = {"address": address} if address else {"num_cpus": local, "include_dashboard": False}
+    options: dict[str, Any] = (
+        {"address": address} if address else {"address": "local", "num_cpus": local, "include_dashboard": False}
+    )
     try:
         if not was_connected:
             try:

@@ -80,7 +80,9 @@ def _load(state: bytes) -> None:
     global _recognizer
     torch.set_num_threads(1)
     _recognizer, device = pickle.loads(state)  # what the parent of this process has pickled
-    if device != "cpu" and torch.cuda.is_available():
+    if device != "cpu" and torch.version.cuda is None:
+        raise RuntimeError("torch of this machine cannot compute on a GPU; leave out gpus")
+    if device != "cpu" and torch.cuda.is_available():  # the actor for single rows has no GPU
         _recognizer.model.to(device)
 
 

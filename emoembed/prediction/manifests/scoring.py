@@ -29,6 +29,7 @@ from emoembed.corpora.tables import require_output
 from emoembed.errors import InputError, LabelError
 from emoembed.features.workers import Workers, require_workers
 from emoembed.labels.emotion import Labels, resolve
+from emoembed.model.model import EmotionModel
 from emoembed.prediction.arguments import ManifestOptions, Options, options_of
 from emoembed.prediction.dialogue.result import TurnResult
 from emoembed.prediction.dialogue.rows import score_dialogues
@@ -119,6 +120,11 @@ def predict_manifest(
     return Summary(len(corpus.samples), failures, absent, table.resumed)
 
 
+def backend_of(model: EmotionModel) -> str:
+    """What computes the text encoder of a model: `torch`, or the name of a file for ONNX Runtime."""
+    return getattr(model.modality("text").encoder, "backend", "torch") if "text" in model.modalities else "torch"
+
+
 def _asked(labels: Labels | None, options: Options) -> dict[str, Any]:
     """Arguments of `Recognizer.predict` for all rows."""
     return {"labels": labels, "multi_label": options.multi_label, "abstain": options.abstain}
@@ -132,6 +138,8 @@ def workers_for(
     Raises:
         InputError: it is not a whole number of at least 1; or there are several, for dialogues or on a GPU.
     """
+    if workers is not None and not isinstance(workers, int) and backend_of(recognizer.model) != "torch":
+        raise InputError("a cluster computes with torch; leave out the backend")
     device = next(recognizer.model.parameters()).device.type
     if context is not False or device != "cpu":
         if workers is not None and require_workers(workers) != 1:
@@ -287,6 +295,7 @@ def fingerprint(
         list(carried),
         model.config.to_dict(),
         model.state.to_dict(),
+        backend_of(model),
     ):
         digest.update(repr(part).encode("utf-8", "replace"))
     for row in rows:

@@ -1,14 +1,15 @@
 """Training in several processes, which torchrun starts: each computes its part of every batch.
 
 The gradients of the parts are added up, so all processes make the same step as one process would make on the whole
-batch. `torch.nn.parallel.DistributedDataParallel` does the same for models that compute in `forward`. Here a batch goes
-through `encode` and the loss through `project` and `score`, and an encoder is not used if a part lacks its modality.
+batch, if all rows have the same modalities. `torch.nn.parallel.DistributedDataParallel` does the same for models that
+compute in `forward`. Here a batch goes through `encode` and the loss through `project` and `score`, and an encoder is
+not used if a part lacks its modality.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ import torch
 from torch import distributed
 from torch.nn import Module, Parameter
 
-from emoembed.errors import InputError
+from emoembed.errors import InputError, TrainingError
+from emoembed.model.device import check_device
 
 FEWEST_ROWS = 2
 """Rows of a part, which batch normalisation needs."""
@@ -54,13 +56,23 @@ class Group:
         if self.size == 1:
             return loss
         gradients = [torch.zeros_like(part) if part.grad is None else part.grad for part in parameters]
-        flat = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor([loss])])
+        used = [float(part.grad is not None) for part in parameters]
+        flat = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor([*used, loss])])
         distributed.all_reduce(flat)
-        begin = 0
-        for parameter in parameters:
-            parameter.grad = flat[begin : begin + parameter.numel()].view_as(parameter)
+        begin, counts = 0, flat[-1 - len(used) : -1].tolist()
+        for parameter, count in zip(parameters, counts, strict=True):
+            gradient = flat[begin : begin + parameter.numel()].view_as(parameter)
+            parameter.grad = gradient if count else None  # a weight that no process used is not changed
             begin += parameter.numel()
         return float(flat[-1])
+
+    def require_same(self, facts: Hashable, what: str) -> None:
+        """Raise TrainingError if the processes do not have the same facts."""
+        if self.size > 1:
+            gathered: list[Hashable] = [None] * self.size
+            distributed.all_gather_object(gathered, facts)
+            if len(set(gathered)) > 1:
+                raise TrainingError(f"the processes do not have the same {what}; give all of them the same files")
 
     def average_statistics(self, model: Module) -> None:
         """Average what layers such as batch normalisation have counted in each process."""
@@ -92,7 +104,9 @@ def joined(device: str = "cpu") -> Iterator[Group]:
         device: `cpu`, or `cuda` for one GPU per process.
 
     Raises:
-        InputError: torchrun did not start this process, or its settings do not admit restarts.
+        InputError: torchrun did not start this process, its settings do not admit restarts, or the device cannot be
+            used.
+        TrainingError: the processes cannot find each other.
     """
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR")
     missing = [name for name in names if name not in os.environ]
@@ -103,14 +117,19 @@ def joined(device: str = "cpu") -> Iterator[Group]:
         )
     if os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0" and os.environ.get(SHARED_STORE) == "True":
         raise InputError(
-            f"with --max-restarts, set {OWN_STORE}=1 for torchrun: restarted processes may otherwise find the "
-            "addresses of those they replace, and wait for them"
+            f"with --max-restarts, set {OWN_STORE}=1 for torchrun, and give --standalone or --rdzv-backend c10d: "
+            "otherwise restarted processes may find the addresses of stopped processes, and wait for them"
         )
-    on_gpu = device.startswith("cuda")
-    own_device = f"cuda:{os.environ['LOCAL_RANK']}" if on_gpu else device
-    if on_gpu:
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"several processes compute on cpu, or on cuda with a GPU for each; given {device!r:.40}")
+    own_device = f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" else device
+    check_device(own_device)
+    if device == "cuda":
         torch.cuda.set_device(own_device)
-    distributed.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+    except (RuntimeError, ValueError) as error:
+        raise TrainingError(f"the processes cannot find each other: {error}") from error
     try:
         yield Group(distributed.get_rank(), distributed.get_world_size(), own_device)
     finally:
