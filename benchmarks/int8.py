@@ -96,7 +96,7 @@ def main() -> None:
     print(seconds(models, texts).round(3).to_string(), flush=True)
     tables = {
         "The corpora on which choices are made": accuracy(models, parsed.data),
-        f"Answers for {TEXTS:,} tweets (semeval2018, valid)": answers(models, texts),
+        f"Answers for {len(texts):,} tweets (semeval2018, valid)": answers(models, texts),
     }
     report = Report("Texts with 8-bit integers", {"printed by": "python benchmarks/int8.py --data DIR"}, tables)
     print(report.markdown())
