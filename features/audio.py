@@ -171,7 +171,7 @@ def _mel_filters() -> csr_array:
     """The mel filters `(80, 201)`, sparse.
 
     A dense product would use the threads of NumPy's BLAS. They and torch's threads spin on the same cores, which makes
-    a clip of 4 s five times slower.
+    short clips several times slower.
     """
     import librosa
     from scipy.sparse import csr_array

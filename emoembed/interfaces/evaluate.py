@@ -102,10 +102,10 @@ class Evaluate(BatchOptions, WorkerOptions):
             raise InputError("--seed is one run and --seeds many; give only one of them")
         if self.unseen is None and self.protocol is None:
             return self._score_model()
-        if self.device != "cpu" or self.batch_size is not None or self.workers is not None or self.context:
+        if self.device != "cpu" or self.batch_size is not None or self.processes() is not None or self.context:
             raise InputError(
-                "--device, --batch-size, --workers and --context cannot be used with --unseen or --protocol, which "
-                "train on the CPU and on single rows; leave them out"
+                "--device, --batch-size, --workers, --engine and --context cannot be used with --unseen or --protocol, "
+                "which train on the CPU and on single rows; leave them out"
             )
         return self._train_and_score() if self.protocol is None else self._report()
 

@@ -17,6 +17,7 @@ from scipy.io import wavfile
 
 from emoembed.errors import InputError, OutputError
 from emoembed.features import workers
+from emoembed.interfaces.options import WorkerOptions
 from emoembed.interfaces.scale import Ray, ray_engine
 from emoembed.prediction.manifests import scoring, tasks
 from emoembed.prediction.recognizer import Recognizer
@@ -192,15 +193,35 @@ def test_the_command_scores_on_a_cluster(cluster, rows):
     assert len(out.read_text().splitlines()) == 254
 
 
-@pytest.mark.parametrize("given", [{"actors": 0}, {"actors": True}, {"gpus": -1.0}, {"gpus": float("nan")}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"actors": actors} for actors in (0, True, 1.5, "two")),
+        *({"gpus": gpus} for gpus in (-1.0, float("nan"), "one")),
+    ],
+)
 def test_a_wrong_number_is_refused(given):
     with pytest.raises(InputError, match="must be"):
         Ray(**given)
 
 
+@pytest.mark.parametrize(
+    ("given", "device", "message"),
+    [
+        ({"address": "auto"}, "cpu", "need --engine ray"),
+        ({"num_actors": 2}, "cpu", "need --engine ray"),
+        ({"engine": "ray", "workers": 2}, "cpu", "in place of --workers and --device"),
+        ({"engine": "ray"}, "cuda", "in place of --workers and --device"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(given, device, message):
+    with pytest.raises(InputError, match=message):
+        WorkerOptions(**given).processes(device)
+
+
 def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(InputError, match=r"install emoembed\[scale\]"):
+    with pytest.raises(InputError, match=r"emoembed\[scale\]"):
         Ray()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
+from numbers import Real
 from typing import Any, TypeVar
 
 from emoembed.errors import InputError, OutputError
@@ -39,7 +40,7 @@ class Ray:
         address: address of the cluster, such as `auto` on one of its machines. None starts Ray on this machine alone.
             If this process is already connected to a cluster (`ray.init`), that cluster is used.
         actors: number of actors; None for one per core of the cluster.
-        gpus: GPUs per actor, such as 0.5. With a GPU, an actor computes on it; this was not tried.
+        gpus: GPUs per actor, such as 0.5. With a GPU, an actor computes on it. We have not tested this.
 
     Raises:
         InputError: ray is not installed, or a number is out of range.
@@ -51,11 +52,12 @@ class Ray:
 
     def __post_init__(self) -> None:
         if importlib.util.find_spec("ray") is None:
-            raise InputError("work on a cluster needs ray; install emoembed[scale]")
-        if self.actors is not None and (isinstance(self.actors, bool) or self.actors < 1):
-            raise InputError(f"actors must be a whole number of at least 1; given {self.actors!r}")
-        if not self.gpus >= 0:
-            raise InputError(f"gpus must be the number of GPUs per actor, at least 0; given {self.gpus!r}")
+            raise InputError('--engine ray needs Ray; install it with: pip install "emoembed[scale]"')
+        actors_are_whole = isinstance(self.actors, int | None) and not isinstance(self.actors, bool)
+        if not actors_are_whole or (self.actors is not None and self.actors < 1):
+            raise InputError(f"actors must be a whole number of at least 1; given {self.actors!r:.40}")
+        if not isinstance(self.gpus, Real) or not self.gpus >= 0:
+            raise InputError(f"gpus must be the number of GPUs per actor, at least 0; given {self.gpus!r:.40}")
 
     @property
     def device(self) -> str:
@@ -229,7 +231,8 @@ def _not_prepared(error: Exception) -> OutputError:
 @contextmanager
 def _connected(address: str | None) -> Iterator[None]:
     """Within the block, Ray is connected. It is stopped afterwards if it was started here."""
-    os.environ.update({name: os.environ.get(name, value) for name, value in SETTINGS.items()})
+    added = {name: value for name, value in SETTINGS.items() if name not in os.environ}
+    os.environ.update(added)
     import ray.data
 
     log = logging.getLogger("ray.data")
@@ -252,3 +255,5 @@ def _connected(address: str | None) -> Iterator[None]:
         log.setLevel(level)
         if not was_connected:
             ray.shutdown()
+        for name in added:
+            os.environ.pop(name, None)
