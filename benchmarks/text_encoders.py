@@ -17,7 +17,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "checkpoints/build"))
 
-import stages
+import text_stages
 from texts import TEXT_ROWS, drawn, training_corpora, training_texts
 
 import emoembed
@@ -94,7 +94,7 @@ def main() -> None:
     text = base.modality("text").encoder
     size = sum(p.numel() for p in text.parameters()) * 2 / 1e6
     report("pruned transformer (base)", base, corpus_rows.text_data(dev, base.phrases), size)
-    table = stages.distil_words(base, training_texts(data), WORDS, DIM)
+    table = text_stages.distil_words(base, training_texts(data), WORDS, DIM)
     model = train_recurrent(data, table)
     size = (table.vectors.size + sum(p.numel() for p in model.parameters())) * 2 / 1e6
     report("distilled words, BiGRU", model, word_data(dev, table), size)

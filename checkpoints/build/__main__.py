@@ -23,11 +23,10 @@ from stages import (
     build_permissive,
     calibrated,
     train_audio,
-    train_text,
     train_video,
-    trunk_and_words,
     write,
 )
+from text_stages import train_text, trunk_and_words
 from texts import feelings
 
 from emoembed.model import checkpoint, checkpoint_files

@@ -158,6 +158,11 @@ class WorkerOptions(Command):
             raise InputError(f"several --workers compute on the CPU; leave out --workers or --device {device}")
         return 1
 
+    def require_no_workers(self, work: str) -> None:
+        """Raise InputError if an option for sharing rows was given for work that is not shared, such as one item."""
+        if self.workers is not None or self.processes() is not None:
+            raise InputError(f"--workers and --engine share the rows of a manifest; {work}: leave them out")
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelOptions(Command):

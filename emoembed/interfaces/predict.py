@@ -129,6 +129,7 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions):
         return self._predict_many(rows)
 
     def _predict_one(self) -> int:
+        self.require_no_workers("one item has one process")
         if self.output is not None:
             raise InputError("--output is for many rows; for one item use --json, which prints JSON")
         result = self.load().predict(
@@ -172,6 +173,7 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions):
         from emoembed.plots import require_picture
         from emoembed.reading.transcripts import read_transcript
 
+        self.require_no_workers("the turns of a dialogue are read in order, by one process")
         recordings = [self.audio or [], self.video or []]
         if self.manifest is not None or self.text is not None or any(len(files) > 1 for files in recordings):
             raise InputError("--dialogue takes one --audio and one --video at most, and no --text and --manifest")

@@ -33,8 +33,11 @@ class Prepare(WorkerOptions):
         from emoembed.prediction import describe
         from emoembed.reading import prepare
 
+        is_manifest = self.output.suffix.lower() in manifest.SUFFIXES
+        if is_manifest:
+            self.require_no_workers("a manifest is written by one process")
         corpus = corpora.load(self.corpus, self.data)
-        if self.output.suffix.lower() in manifest.SUFFIXES:
+        if is_manifest:
             manifest.write(corpus, self.output)
         else:
             corpus = prepare.prepare(corpus, self.output, progress=self.progress, workers=self.processes())

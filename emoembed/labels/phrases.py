@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch.nn.functional import normalize
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 import difflib
 import re
 from collections.abc import Sequence
@@ -111,6 +111,17 @@ class WordTable:
         return bool(self._find_rows(phrase))
 
 
+def _valid(text: str) -> str:
+    """The text with a question mark for each lone surrogate, which no tokenizer reads."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def tokens_of(encoding: Encoding) -> int:
+    """The number of tokens of a text before it was truncated."""
+    marks = sum(encoding.special_tokens_mask)
+    return len(encoding.ids) + sum(len(overflow.ids) - marks for overflow in encoding.overflowing)
+
+
 class TokenEncoder(Protocol):
     """A transformer over token ids that a `SentenceEncoder` uses, such as the one in `encoders.transformer`."""
 
@@ -137,22 +148,17 @@ class SentenceEncoder:
 
     def token_ids(self, phrases: Sequence[str]) -> list[list[int] | None]:
         """Token ids of each phrase, or None if the phrase has only special and unknown tokens."""
-        texts = [phrase.encode("utf-8", "replace").decode() for phrase in phrases]  # replaces lone surrogates
-        sequences = []
-        for encoding in self.tokenizer.encode_batch(texts):
-            special = zip(encoding.special_tokens_mask, encoding.ids, strict=True)
-            sequences.append(encoding.ids if any(not mark and i != self._unknown_id for mark, i in special) else None)
-        return sequences
+        return [self.ids_of(encoding) for encoding in self.tokenizer.encode_batch([_valid(text) for text in phrases])]
 
-    def pieces(self, text: str) -> tuple[list[int] | None, int]:
-        """Token ids of a text as in `token_ids`, and the number of its tokens before truncation."""
-        encoding = self.tokenizer.encode(text.encode("utf-8", "replace").decode())
-        special = zip(encoding.special_tokens_mask, encoding.ids, strict=True)
-        has_known_token = any(not mark and i != self._unknown_id for mark, i in special)
-        marks = sum(encoding.special_tokens_mask)
-        return encoding.ids if has_known_token else None, len(encoding.ids) + sum(
-            len(overflow.ids) - marks for overflow in encoding.overflowing
-        )
+    def encode(self, text: str) -> Encoding:
+        """What the tokenizer makes of a text."""
+        return self.tokenizer.encode(_valid(text))
+
+    def ids_of(self, encoding: Encoding) -> list[int] | None:
+        """The token ids of an encoded text, or None if it has only special and unknown tokens."""
+        ids: list[int] = encoding.ids
+        special = encoding.special_tokens_mask
+        return ids if any(i != self._unknown_id and not mark for mark, i in zip(special, ids, strict=True)) else None
 
     @torch.no_grad()
     def phrase_vectors(self, phrases: Sequence[str]) -> Tensor:

@@ -18,7 +18,7 @@ from emoembed.features.limits import TEXT_CHARACTERS
 from emoembed.features.notes import Note
 from emoembed.features.readable import readable
 from emoembed.features.sound_files import SAMPLING_RATE
-from emoembed.labels.phrases import SentenceEncoder, WordTable
+from emoembed.labels.phrases import SentenceEncoder, WordTable, tokens_of
 from emoembed.model.config import ModalityConfig
 from emoembed.model.model import EmotionModel
 from emoembed.reading import inputs
@@ -86,14 +86,15 @@ def _text(model: EmotionModel, config: ModalityConfig, source: Any) -> Reading:
 
 
 def _word_pieces(phrases: SentenceEncoder, text: str, was_cut: bool) -> Reading:
-    ids, pieces = phrases.pieces(text)
+    encoding = phrases.encode(text)
+    ids, pieces = phrases.ids_of(encoding), tokens_of(encoding)
     if ids is None:
         raise InputError(f"nothing in the text {text[:40]!r} is known to this model, which reads English")
     notes = []
     if pieces > len(ids) or was_cut:
         message = f"the first {len(ids)} of {'more than ' if was_cut else ''}{pieces} word pieces were read"
         notes.append(Note("cut", "text", message))
-    share = understood(text, phrases.tokenizer)
+    share = understood(text, phrases.tokenizer, encoding)
     if share < ENOUGH:
         message = f"too few words of {text[:40]!r} are English words that the model knows; confidence is set to 0"
         notes.append(Note("not-understood", "text", message))

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import stages
+import text_stages
 import texts
 import torch
+import working_folder
 from studies import novelty
 
 from emoembed import corpora
@@ -36,7 +38,7 @@ def trained(rows, text_model, tmp_path, monkeypatch):
     def make(train_rows=None, seed=0):
         recipe = stages.recipe_of("text", text_model.config.modalities["text"], text_model, seed)
         train_rows = rows("train") if train_rows is None else train_rows
-        return stages.trained("text", replace(recipe, strength=0.8), train_rows, rows(), tmp_path)
+        return working_folder.trained("text", replace(recipe, strength=0.8), train_rows, rows(), tmp_path)
 
     return make
 
@@ -55,14 +57,14 @@ def test_what_choices_were_made_on_and_what_is_asked_by_name_is_not_trained_on()
 
 
 def test_adapters_train_at_full_strength_though_the_trunk_was_kept(text_model, rows, monkeypatch, tmp_path):
-    monkeypatch.setattr(stages, "text_rows", lambda *_: (rows("train"), rows()))
+    monkeypatch.setattr(text_stages, "text_rows", lambda *_: (rows("train"), rows()))
     training = recipes.training
     monkeypatch.setattr(recipes, "training", lambda kind, seed: training(kind, seed, epochs=3, imitate=0.0))
     kept_trunk = set_adapter_strength(text_model, 0.0)
-    monkeypatch.setattr(stages, "answers_of", lambda *_, **__: None)
-    part = stages.train_text(tmp_path, kept_trunk, 0, tmp_path, "mpnet")
+    monkeypatch.setattr(text_stages, "answers_of", lambda *_, **__: None)
+    part = text_stages.train_text(tmp_path, kept_trunk, 0, tmp_path, "mpnet")
     adapters = part.modality("text").encoder.adapters
-    assert adapters.strength == stages.STRENGTH
+    assert adapters.strength == text_stages.STRENGTH
     assert any(bool(weight.any()) for weight in adapters.up.values())
 
 
@@ -112,18 +114,18 @@ def test_a_stage_that_was_finished_is_taken_up(rows, trained, monkeypatch):
     for other in ((None, 1), (rows("train").rows(np.arange(20)), 0)):
         with pytest.raises(pytest.fail.Exception, match="trained again"):
             trained(*other)
-    known = stages.table()
+    known = working_folder.table()
     joy = replace(known["joy"], definition="a storm ahead")
-    monkeypatch.setattr(stages, "table", lambda: {**known, "joy": joy})
+    monkeypatch.setattr(working_folder, "table", lambda: {**known, "joy": joy})
     with pytest.raises(pytest.fail.Exception, match="trained again"):
         trained()
 
 
 def test_the_word_table_holds_the_labels_and_the_commonest_words(text_model):
-    words = stages.distil_words(text_model, ["The merry merry dog", "a merry cat"], count=400, dim=4)
+    words = text_stages.distil_words(text_model, ["The merry merry dog", "a merry cat"], count=400, dim=4)
     assert words.vector_size == 4
     assert all(word in words for word in ("joy", "anger", "nostalgia"))
-    few = stages.distil_words(text_model, ["merry"] * 3, count=100, dim=4)
+    few = text_stages.distil_words(text_model, ["merry"] * 3, count=100, dim=4)
     assert len(few.words) == 100
 
 

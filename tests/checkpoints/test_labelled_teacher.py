@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import labelled_teacher
 import numpy as np
 import pytest
-import stages
+import text_stages
 import torch
 
 from emoembed.reading import corpus_rows
@@ -57,8 +57,8 @@ def test_a_smaller_encoder_learns_from_the_answers(larger, rows_of, text_model, 
 
 def test_the_answers_of_a_finished_stage_are_read_without_the_larger_encoder(monkeypatch, tmp_path):
     teacher = Teacher("text", {"a": np.ones(2, np.float16)}, ("joy",), torch.ones(1, 2))
-    monkeypatch.setattr(stages, "training_texts", lambda *_: ["so merry"])
-    monkeypatch.setattr(stages, "feelings", lambda _: ["joy"])
+    monkeypatch.setattr(text_stages, "training_texts", lambda *_: ["so merry"])
+    monkeypatch.setattr(text_stages, "feelings", lambda _: ["joy"])
     made = []
 
     def write(*given):
@@ -66,10 +66,10 @@ def test_the_answers_of_a_finished_stage_are_read_without_the_larger_encoder(mon
         given[-1].touch()
 
     monkeypatch.setattr(labelled_teacher, "untrained", lambda *_: SimpleNamespace(phrases="mpnet"))
-    monkeypatch.setattr(stages, "text_rows", lambda *_: ("rows", "valid"))
+    monkeypatch.setattr(text_stages, "text_rows", lambda *_: ("rows", "valid"))
     monkeypatch.setattr(labelled_teacher, "answers", write)
     monkeypatch.setattr(labelled_teacher, "read", lambda _: teacher)
-    ask = partial(stages.answers_of, tmp_path, "mpnet", 0, tmp_path, rated=False)
+    ask = partial(text_stages.answers_of, tmp_path, "mpnet", 0, tmp_path, rated=False)
     assert ask(names=("xed",)) is ask(names=("xed",)) is teacher
     assert len(made) == 1
     ask(names=("tec",))

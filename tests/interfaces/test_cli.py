@@ -163,6 +163,11 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
             "cannot be used with --unseen or --protocol",
         ),
         (("evaluate", "meld", "--unseen", "joy", "--engine", "ray"), "--engine and --context cannot be used"),
+        (
+            ("predict", "--text", "hm", "--workers", "2"),
+            "--workers and --engine share the rows of a manifest; one item",
+        ),
+        (("predict", "--dialogue", "a.vtt", "--workers", "2"), "the turns of a dialogue are read in order"),
         (("adapt", "--support", "no.csv", "--output", "x"), "no support at no.csv"),
         (("train", "--manifest", "no.csv", "--output", "x"), "there is no no.csv"),
     ],
@@ -263,6 +268,11 @@ def test_prepare_writes_what_info_counts(toy, capsys, tmp_path):
     printed = capsys.readouterr().out
     assert printed.startswith("copy: 24 rows, one label a row")
     assert re.search(r"sadness +8", printed)
+
+
+def test_prepare_refuses_workers_that_it_would_not_use(toy, capsys, tmp_path):
+    assert run("prepare", toy, "--output", tmp_path / "other.jsonl", "--workers", "2") == 2
+    assert "a manifest is written by one process: leave them out" in capsys.readouterr().err
 
 
 def test_prepare_writes_a_folder_that_info_recognizes(stand_in, capsys, tmp_path):
