@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 DATA ?= $(EMOEMBED_DATA)
 
-.PHONY: demo test lint site wheel release checkpoint report report-full report-dialogue report-transfer benchmark named-data clean
+.PHONY: demo test lint site wheel release checkpoint blendshapes report report-full report-dialogue report-transfer benchmark named-data clean
 
 demo: $(VENV)/examples
 	$(BIN)/python examples/demo.py
@@ -51,6 +51,20 @@ release:
 
 checkpoint: named-data $(VENV)/build
 	$(BIN)/python checkpoints/build --data "$(DATA)" --output checkpoints
+
+# MediaPipe brings another OpenCV, so it has an environment of its own
+LANDMARKER ?= build/face_landmarker.task
+BLENDSHAPES ?= build/blendshapes.npz
+blendshapes: named-data $(LANDMARKER)
+	$(PYTHON) -m venv build/mediapipe
+	build/mediapipe/bin/python -m pip --disable-pip-version-check install --quiet mediapipe==1.2.3
+	build/mediapipe/bin/python checkpoints/build/blendshapes.py --images "$(DATA)/fer2013" \
+		--landmarker "$(LANDMARKER)" --output "$(BLENDSHAPES)"
+
+build/face_landmarker.task:
+	mkdir -p build
+	curl --fail --silent --show-error --location --output $@ \
+		https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task
 
 report: named-data $(VENV)/test
 	$(BIN)/python benchmarks/report.py --data "$(DATA)" --split test

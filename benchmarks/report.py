@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from studies import novelty, shipped, unseen, voice_and_face
 
 import emoembed
 from emoembed import corpora, plots
+from emoembed.encoders.facial_actions import FacialActionReader
 from emoembed.evaluation import baselines, few_shot, zero_shot
 from emoembed.evaluation.corpus import evaluate_corpus
 from emoembed.evaluation.report import Report, write
@@ -48,6 +49,8 @@ class Asked:
     """Trainings of each model, where that is less than its modality's."""
     workers: Workers = 1
     """Processes that train models, or an engine."""
+    facial_actions: FacialActionReader | None = None
+    """Networks of faces start from it."""
 
     @property
     def base(self) -> EmotionModel:
@@ -122,6 +125,8 @@ def of_each(modality: str, asked: Asked, folder: Path) -> Report:
         folds = tuple(voice_and_face.held_out_folds(data, base))
     else:
         folds = Study(CORPORA[modality], data, base, split=split).folds
+        if modality == "video":
+            folds = tuple(replace(fold, facial_actions=asked.facial_actions) for fold in folds)
     found = unseen.each(
         folds,
         modality,
@@ -247,6 +252,9 @@ def main() -> None:
     parser.add_argument(
         "--engine", choices=("processes", "ray"), default="processes", help="ray: actors of a cluster train the models"
     )
+    parser.add_argument(
+        "--facial-actions", type=Path, help="reader from which faces are trained; by default that of checkpoints/build"
+    )
     parser.add_argument("--address", help="address of the Ray cluster; by default this machine alone")
     parsed = parser.parse_args()
     parts = list(PARTS) if parsed.parts == "all" else [name for name in parsed.parts.split(",") if name]
@@ -257,7 +265,8 @@ def main() -> None:
         parser.error(f"--seeds is 1 or more; given {parsed.seeds}")
     torch.set_num_threads(parsed.threads)
     workers: Workers = Ray(parsed.address) if parsed.engine == "ray" else parsed.workers
-    asked = Asked(emoembed.load(parsed.base), parsed.data, parsed.split, parsed.seeds, workers)
+    reader = shipped.action_reader(parsed.facial_actions) if "video" in parts else None
+    asked = Asked(emoembed.load(parsed.base), parsed.data, parsed.split, parsed.seeds, workers, reader)
     for part in parts:
         begin = time.monotonic()
         folder = parsed.output / part

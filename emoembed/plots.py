@@ -153,6 +153,18 @@ def unseen(
     return figure
 
 
+def growth(curves: Mapping[str, Mapping[int, float]]) -> Figure:
+    """One panel per curve: what is counted -> seconds by number. Both axes are logarithmic."""
+    figure = _figure(3.2 * len(curves), 3.0)
+    for number, (counted, seconds) in enumerate(curves.items(), 1):
+        axes = figure.add_subplot(1, len(curves), number)
+        axes.plot(list(seconds), list(seconds.values()), marker="o")
+        axes.set(xscale="log", yscale="log", xlabel=counted, ylabel="seconds" if number == 1 else "")
+        axes.set_xticks(list(seconds), [f"{count:,}" for count in seconds], fontsize="small")
+        axes.minorticks_off()
+    return figure
+
+
 def _reliability(axes: Any, curves: Mapping[str, Judged], bins: int = 10) -> None:
     axes.plot([0, 1], [0, 1], color=GREY)
     for i, (name, (probabilities, correct)) in enumerate(curves.items()):

@@ -7,7 +7,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("target", ["report", "report-full", "report-dialogue", "checkpoint"])
+@pytest.mark.parametrize("target", ["report", "report-full", "report-dialogue", "blendshapes", "checkpoint"])
 def test_what_needs_corpora_asks_for_them_before_it_installs_anything(target, tmp_path):
     environment = {name: value for name, value in os.environ.items() if name not in ("EMOEMBED_DATA", "DATA")}
     call = ["make", "--no-print-directory", "-f", ROOT / "Makefile", "-C", tmp_path, target]

@@ -16,17 +16,27 @@ from torch import Tensor
 
 from emoembed import corpora, metrics
 from emoembed.corpora.corpus import Corpus
+from emoembed.encoders.facial_actions import FacialActionReader
 from emoembed.errors import InputError
 from emoembed.labels.emotion import table
 from emoembed.model.calibration import RISKS, confidence
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
+from emoembed.reading.cache import cache_folder
 from emoembed.reading.rows import EmotionData
 from emoembed.training.abstention import halves, lists
 from emoembed.training.loop import encode_rows
 
 SIX = ("anger", "fear", "joy", "love", "sadness", "surprise")
 """The emotions of dair_emotion, and of the rows of semeval2018 that choices for it are made on."""
+
+
+def action_reader(file: Path | None) -> FacialActionReader:
+    """The reader of facial actions in a file; by default the newest that checkpoints/build has made."""
+    made = sorted((cache_folder() / "build").glob("actions-*.safetensors"), key=lambda path: path.stat().st_mtime)
+    if file is None and not made:
+        raise InputError("there is no reader of facial actions; make it: make blendshapes checkpoint DATA=DIR")
+    return FacialActionReader.load(file or made[-1])
 
 
 def rows_of(model: EmotionModel, corpus: Corpus, cache: Path | None = None) -> tuple[str, EmotionData]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from distil import TEACHER
+from facial_actions import BLENDSHAPES
 from keep import agreement, kept
 from stages import (
     AV,
@@ -53,6 +54,7 @@ def main() -> None:
         "--whisper", default="openai/whisper-tiny.en", help="hub id or folder of the Whisper model that reads speech"
     )
     parser.add_argument("--teacher", default=TEACHER, help="hub id or folder of the sentence encoder to learn from")
+    parser.add_argument("--blendshapes", type=Path, default=BLENDSHAPES, help="what `make blendshapes` wrote")
     parser.add_argument(
         "--keep",
         default="",
@@ -89,7 +91,7 @@ def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
     stages = {
         "text": partial(train_text, teacher=parsed.teacher),
         "audio": partial(train_audio, whisper=parsed.whisper),
-        "video": train_video,
+        "video": partial(train_video, blendshapes=parsed.blendshapes),
     }
     parts = {
         name: train(parsed.data, untrained, parsed.seed, parsed.work)

@@ -7,12 +7,15 @@ action units jointly; and text-permissive, which trains text on data whose licen
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 
+import facial_actions
 import numpy as np
 import pandas as pd
+from facial_actions import read_blendshapes, train_reader
 from text_stages import train_text, trunk_and_words
 from texts import PERMISSIVE, SITUATIONS, TESTED, TEXT_CORPORA
 from torch import Tensor
@@ -20,6 +23,7 @@ from working_folder import key, trained
 
 from emoembed import corpora
 from emoembed.corpora.corpus import Corpus
+from emoembed.encoders.facial_actions import FacialActionReader
 from emoembed.encoders.whisper import read_whisper
 from emoembed.evaluation.folds import AUDIO_CORPORA, hash_of
 from emoembed.labels.phrases import SentenceEncoder, WordTable
@@ -54,10 +58,31 @@ def train_audio(data: Path, untrained: EmotionModel, seed: int, work: Path, whis
     return trained("audio", recipe_of("audio", modality, untrained, seed, {"audio": weights}), rows, valid, work)
 
 
-def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path) -> EmotionModel:
+def action_reader(data: Path, blendshapes: Path, work: Path) -> FacialActionReader:
+    """The reader of facial actions, trained on the training images of FER2013 without their labels.
+
+    Args:
+        data: folder of the corpora.
+        blendshapes: what `blendshapes.py` wrote.
+        work: folder for the stages.
+    """
+    rows = corpus_rows.video_data(corpora.load("fer2013", data).split("train"))
+    paths, values, names = read_blendshapes(blendshapes)
+    digest = key(facial_actions.REVISION, rows.ids, hashlib.sha256(values.tobytes()).hexdigest())
+    file = work / f"actions-{digest}.safetensors"
+    if not file.is_file():
+        position_of = {path: i for i, path in enumerate(paths)}
+        positions = [position_of[row.partition("/")[2]] for row in rows.ids]
+        faces = np.stack([np.asarray(rows.inputs["video"][row][0], np.float32) for row in rows.ids])
+        train_reader(faces, values[positions], names, work / f"run-actions-{digest}.pt").save(file)
+    return FacialActionReader.load(file)
+
+
+def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path, blendshapes: Path) -> EmotionModel:
     """Train the face encoder on FER2013: each training image has a row for its own label and one for FER+'s votes.
 
-    Validation images, with both kinds of labels, choose the best epoch.
+    Training starts from the reader of facial actions. Validation images, with both kinds of labels, choose the best
+    epoch.
     """
     own, votes = corpora.load("fer2013", data), corpora.load("ferplus", data)
     rows, valid = (
@@ -65,7 +90,10 @@ def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path) -> E
         for name in ("train", "valid")
     )
     rows = with_shares(rows, votes)
-    return trained("video", recipe_of("video", recipes.video_modality(), untrained, seed), rows, valid, work)
+    recipe = recipe_of("video", recipes.video_modality(), untrained, seed)
+    reader = action_reader(data, blendshapes, work)
+    recipe = replace(recipe, config=recipes.training("faces", seed), facial_actions=reader)
+    return trained("video", recipe, rows, valid, work)
 
 
 def with_shares(rows: EmotionData, votes: Corpus) -> EmotionData:

@@ -25,6 +25,8 @@ def key(*described: object) -> str:
 def trained(name: str, recipe: Recipe, rows: EmotionData, valid: EmotionData, work: Path) -> EmotionModel:
     """Train one modality. An earlier run of this stage on the same rows in `work` is loaded or resumed."""
     revisions = recipes.REVISION[name], asdict(recipe.config), digest_of(recipe.teacher)
+    if recipe.facial_actions is not None:
+        revisions = *revisions, recipe.facial_actions.digest()
     stage = f"{name}-{key(revisions, hash_of(rows), hash_of(valid))}"
     file, run = work / f"{stage}.safetensors", work / f"run-{stage}"
     model, history = train(recipe, rows, valid, weights_file=file, execution=Execution(progress=True, resume=run))

@@ -13,8 +13,9 @@ import torch
 from emoembed.corpora import feature_names
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.feature_corpus import FeatureCorpus
+from emoembed.encoders.facial_actions import FacialActionReader
 from emoembed.errors import InputError, LabelError
-from emoembed.labels.emotion import canonical
+from emoembed.labels.emotion import canonical, names_in
 from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder, WordTable
 from emoembed.model import checkpoint
 from emoembed.model.config import ModalityConfig
@@ -48,6 +49,8 @@ class Fold:
     """The model: `emoembed`, or `mtee` for the model of Dai et al. 2020."""
     ridge_rows: EmotionData | None = None
     """Rows of other corpora. Only the ridge maps are fitted on them."""
+    facial_actions: FacialActionReader | None = None
+    """Face networks start from its weights, which were learned without any label."""
 
     def part(self, split: str) -> EmotionData:
         """The rows of `train`, `valid` or `test`. Raises InputError where the split is empty."""
@@ -131,8 +134,8 @@ def parse_unseen(unseen: str | Sequence[str], labels: Sequence[str]) -> list[tup
     Raises:
         LabelError: no name, a name that the corpus does not annotate, or fewer than two labels left to train on.
     """
-    parts = [name for name in (unseen.split(",") if isinstance(unseen, str) else unseen) if name.strip()]
-    names = tuple(dict.fromkeys(canonical(name) for name in parts))
+    parts = names_in(unseen) if isinstance(unseen, str) else [name for name in unseen if name.strip()]
+    names = tuple(dict.fromkeys(map(canonical, parts)))
     if names == ("each",):
         if len(labels) < 3:
             raise LabelError(f"holding out each of {', '.join(labels)} in turn leaves fewer than two to train on")

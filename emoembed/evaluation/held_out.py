@@ -174,6 +174,7 @@ def recipe_of(
         replace(training or training_of(fold), seed=seed),
         base=base if phrases is base.phrases else None,
         augmented=augmented,
+        facial_actions=fold.facial_actions,
         strength=(default_strength if strength is None else strength) if fold.kind == "text" else None,
     )
 
@@ -212,6 +213,7 @@ def _fingerprint(
     described += [_checksum_of_rows(fold.train), _checksum_of_rows(fold.valid), _checksum_of_phrases(phrases)]
     described += [{name: asdict(modality) for name, modality in fold.modalities.items()}]
     described += [] if augmented else ["not augmented"]
+    described += [fold.facial_actions.digest()] if fold.facial_actions is not None else []
     described += [fold.method, mtee.REVISION] if fold.method != "emoembed" else []
     described += [hash_of(fold.ridge_rows), _checksum_of_rows(fold.ridge_rows)] if fold.ridge_rows is not None else []
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]

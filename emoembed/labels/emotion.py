@@ -143,7 +143,7 @@ def resolve(labels: Labels) -> dict[str, Label]:
             invalid description.
     """
     if isinstance(labels, str):
-        names = [name.strip() for name in labels.split(",") if name.strip()] or ["joy"]
+        names = names_in(labels) or ["joy"]
         raise LabelError(f"labels={labels!r:.60} is one string; give a list of names: labels={names!r:.80}")
     entries = labels.items() if isinstance(labels, Mapping) else ((label, "") for label in labels)
     resolved: dict[str, Label] = {}
@@ -171,6 +171,11 @@ def resolve(labels: Labels) -> dict[str, Label]:
     return resolved
 
 
+def names_in(text: str) -> list[str]:
+    """The names in a text that are separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def _split_name(name: str) -> list[str]:
     """The emotions in a name that lists several, else an empty list.
 
@@ -178,7 +183,7 @@ def _split_name(name: str) -> list[str]:
     """
     parts = [part.strip() for part in re.split(r"[;|\n\t]", name) if part.strip()]
     if len(parts) < 2:
-        parts = [part.strip() for part in name.split(",") if part.strip()]
+        parts = names_in(name)
         parts = parts if all(canonical(part) in table() for part in parts) else []
     return parts if len(parts) > 1 else []
 

@@ -38,6 +38,12 @@ class LabelParts:
         """Number of columns of the cue; 0 without a cue."""
         return CUE_DIMS[self.cue] if self.cue_share > 0.0 else 0
 
+    @property
+    def action_columns(self) -> list[int]:
+        """Columns of a point that hold the facial actions of `descriptions.FACE`; none without looks."""
+        start = VAD_DIM if self.vad_share > 0.0 else 0
+        return list(range(start, start + self.cue_dim - 1)) if self.cue == "looks" and self.cue_dim else []
+
 
 class LabelProjection(nn.Module):
     """A linear map from label features into the space of a modality (Dai et al. 2020, section 3.2).

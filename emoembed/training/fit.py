@@ -13,6 +13,7 @@ import numpy as np
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from emoembed.encoders.faces import FaceEncoder
 from emoembed.errors import InputError
 from emoembed.labels.phrases import PhraseEncoder
 from emoembed.model import checkpoint, checkpoint_files
@@ -51,7 +52,8 @@ def train(
     The steps:
         1. Standardise the features, and fit ridge maps from feature statistics to label points.
         2. Train. The weights of the best epoch on the validation rows are used.
-        3. Fit the ridge maps of face networks on the features that they have learned.
+        3. Fit the ridge maps of face networks on the features that they have learned, and on the facial actions that
+           the reader of the recipe finds.
         4. Scale the text adapters to the strength of the recipe.
         5. Store the statistics of the training items and the seen labels.
         6. Calibrate on the validation rows; several modalities are calibrated jointly.
@@ -79,7 +81,7 @@ def train(
     history = History()
     if weights_file is None or not weights_file.is_file():
         prepare(model, train_rows, ridge_rows, recipe.config.max_frames)
-        model.load_state_dict({**model.state_dict(), **recipe.start})
+        model.load_state_dict({**model.state_dict(), **_face_networks(model, recipe), **recipe.start})
         sampled_rows = replace(train_rows, inputs=_sample_faces(model, train_rows, recipe.config.seed))
         augment = augment_of(recipe.modalities) if recipe.augmented else {}
         learned: dict[str, Any] = {"augment": augment, "teacher": recipe.teacher}
@@ -87,7 +89,7 @@ def train(
             with only_trained(model, stage.trained):
                 history = fit(model, sampled_rows, valid_rows, stage.config, **learned, execution=execution)
         model.to("cpu")
-        finish_faces(model, train_rows)
+        finish_faces(model, train_rows, recipe.facial_actions)
         if weights_file is not None and execution.group.leads:
             _write_weights(model, weights_file)
         execution.group.wait()
@@ -127,6 +129,15 @@ def _whisper_of_base(recipe: Recipe) -> Mapping[str, Tensor]:
     if layers is None:
         raise InputError("the base model does not read speech with Whisper; give its weights in the recipe")
     return layers.state_dict()
+
+
+def _face_networks(model: EmotionModel, recipe: Recipe) -> dict[str, Tensor]:
+    """The weights from which face networks start, by name in the model; none without a reader of facial actions."""
+    if recipe.facial_actions is None:
+        return {}
+    network = recipe.facial_actions.network()
+    faces = [name for name, modality in model.each_modality() if isinstance(modality.encoder, FaceEncoder)]
+    return {f"modalities.{name}.encoder.{key}": value for name in faces for key, value in network.items()}
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from emoembed.encoders import whisper
 from emoembed.encoders.faces import FaceSettings
+from emoembed.encoders.facial_actions import FacialActionReader
 from emoembed.encoders.modular import ModularSettings, Path
 from emoembed.encoders.pooled import PooledSettings, StatisticsSettings
 from emoembed.encoders.recurrent import RecurrentSettings
@@ -56,6 +57,8 @@ class Recipe:
     """Stages of training, in order; by default all weights are trained with `config`."""
     augmented: bool = True  # change training batches of faces at random
     teacher: Teacher | None = None  # a larger model's answers for the training rows, which are learned as well
+    facial_actions: FacialActionReader | None = None
+    """Face networks start from its weights, and their ridge maps learn the actions that it reads."""
     strength: float | None = None  # of text adapters after training; None: as in the modality's settings
 
 
@@ -128,6 +131,8 @@ TRAINING["teacher"] = replace(
     TRAINING["text"], one_question=True, adjust=True, epochs=1, batch_size=48, learning_rate=5e-4
 )
 TRAINING["texts"] = replace(TRAINING["text"], one_question=True, adjust=True, epochs=4, imitate=5.0)
+# a network that has learned facial actions before needs less training
+TRAINING["faces"] = replace(TRAINING["video"], epochs=14, patience=14, learning_rate=1e-3)
 TRAINING["pixels"] = replace(TRAINING["video"], batch_size=16)  # a training step of a transformer needs much memory
 
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from emoembed.encoders.faces import FaceEncoder
+from emoembed.encoders.facial_actions import FacialActionReader
 from emoembed.encoders.pooled import StatisticsEncoder
+from emoembed.encoders.ridge import RidgeMap
 from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import EmotionData, join
 from emoembed.training.background import some_rows
 
+ACTION_WEIGHT = 0.1
+"""Size of one standard deviation of a facial action in the goal of a face. Chosen on validation faces of FER2013 whose
+emotion was held out: `docs/ablation/facial-actions`."""
 CONSTANT = 1e-5
 """A column with at most this standard deviation counts as constant."""
 
@@ -35,10 +41,18 @@ def prepare(
 
 
 @torch.no_grad()
-def finish_faces(model: EmotionModel, data: EmotionData, rows: int = 6000) -> None:
+def finish_faces(
+    model: EmotionModel, data: EmotionData, reader: FacialActionReader | None = None, rows: int = 6000
+) -> None:
     """Fit the ridge maps of trained face networks on the features that they have learned, and call `settle`.
 
-    All labels have the same weight in the ridge map, because some are rare. At most `rows` rows are used.
+    All labels have the same weight in the ridge map, because some are rare.
+
+    Args:
+        model: with trained face networks.
+        data: the training rows.
+        reader: reads facial actions. A face then has its own actions as goal, in place of those of its label.
+        rows: the largest number of rows that are used.
     """
     model.eval()
     for name, label_points in model.label_points(data.labels).items():
@@ -50,12 +64,38 @@ def finish_faces(model: EmotionModel, data: EmotionData, rows: int = 6000) -> No
         labels = torch.from_numpy(sample.has).float()
         max_frames = model.config.modalities[name].longest
         batches = [np.arange(i, min(i + 64, len(sample))) for i in range(0, len(sample), 64)]
-        features = torch.cat([encoder.read(*sample.batch(batch, max_frames)[name]).float() for batch in batches])
+        faces = [sample.batch(batch, max_frames)[name] for batch in batches]
+        features = torch.cat([encoder.read(*batch).float() for batch in faces])
         settle(encoder.out, features)
         if encoder.overview is None:
             continue
-        goals = labels @ label_points[:, : model.config.modalities[name].embed_dim] / labels.sum(dim=1, keepdim=True)
-        encoder.overview.fit(features, goals, labels @ (1.0 / labels.sum(dim=0).clamp(min=1.0)))
+        parts = model.config.modalities[name].parts
+        actions = None if reader is None else torch.cat([reader(*batch) for batch in faces])
+        fit_face_map(encoder.overview, features, labels, label_points, actions, parts.action_columns)
+
+
+def fit_face_map(
+    ridge_map: RidgeMap,
+    features: Tensor,
+    labels: Tensor,
+    label_points: Tensor,
+    actions: Tensor | None,
+    action_columns: Sequence[int],
+) -> None:
+    """Fit the ridge map of a face network.
+
+    Args:
+        ridge_map: is fitted in place.
+        features: what the network reads in faces `(faces, features_dim)`.
+        labels: `(faces, labels)`: 1 if a face has the label, else 0. Each face has one label at least.
+        label_points: `(labels, point_dim)`.
+        actions: the facial actions of each face `(faces, actions)`; None: those of its label.
+        action_columns: columns of a point that hold facial actions.
+    """
+    goals = labels @ label_points[:, : len(ridge_map.bias)] / labels.sum(dim=1, keepdim=True)
+    if actions is not None and action_columns:
+        goals[:, list(action_columns)] = ACTION_WEIGHT * actions
+    ridge_map.fit(features, goals, labels @ (1.0 / labels.sum(dim=0).clamp(min=1.0)))
 
 
 def finished(model: EmotionModel) -> bool:

@@ -22,7 +22,7 @@ def recognizer():
 
 
 def test_names_are_read_from_lines_and_commas():
-    assert demo.names_in("joy, awe\n\nrelief,joy") == ["joy", "awe", "relief"]
+    assert demo.names_of("joy, awe\n\nrelief,joy") == ["joy", "awe", "relief"]
 
 
 def test_a_form_with_nothing_in_it_is_refused(recognizer):

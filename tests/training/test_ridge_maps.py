@@ -10,9 +10,11 @@ from rated_texts import rate_texts
 
 from emoembed import metrics
 from emoembed.encoders.faces import FaceSettings
+from emoembed.encoders.facial_actions import FacialActionReader
 from emoembed.encoders.pooled import PooledSettings
 from emoembed.encoders.transformer import ratings_of
 from emoembed.errors import InputError
+from emoembed.labels.descriptions import FACE
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.reading import corpus_rows
@@ -138,6 +140,41 @@ def test_faces_are_placed_by_what_the_network_has_learned_to_see(word_table):
     assert not torch.allclose(
         model.encode(scored.batch(np.arange(60)))["video"], points[:, : recipes.video_modality().embed_dim], atol=1e-2
     )
+
+
+def test_a_face_lies_where_its_own_facial_actions_are(word_table):
+    """The reader calls faces with bright lower halves smiles. The label of a face says nothing of that."""
+    data, draw = faces(200), np.random.default_rng(1)
+    bright = {row: np.float32(draw.uniform(0, 0.4)) for row in data.ids}
+    lower = np.repeat(np.arange(48) >= 24, 48)
+    data = replace(data, inputs={"video": {row: data.inputs["video"][row] + lower * bright[row] for row in data.ids}})
+    column = list(FACE).index("smile")
+
+    class Reader(FacialActionReader):
+        def forward(self, frames, lengths):
+            actions = torch.zeros(len(frames), len(FACE))
+            below, above = frames[:, 0, 24 * 48 :].mean(dim=1), frames[:, 0, : 24 * 48].mean(dim=1)
+            actions[:, column] = 5 * (below - above)
+            return actions
+
+    agreement = []
+    for reader in (None, Reader()):
+        model = build({"video": recipes.video_modality()}, word_table)
+        prepare(model, data)
+        finish_faces(model, data, reader)
+        encoder, given = model.modality("video").encoder, data.batch(np.arange(200))["video"]
+        with torch.no_grad():
+            found = encoder.overview(encoder.overview.scaled(encoder.read(*given)))
+        smiles = found[:, recipes.FACE_PARTS.action_columns[column]]
+        agreement.append(np.corrcoef(smiles, Reader()(*given)[:, column])[0, 1])
+    assert agreement[0] < 0.7 < 0.9 < agreement[1]
+
+
+def test_points_without_looks_have_no_facial_actions(word_table):
+    parts = replace(recipes.FACE_PARTS, cue="sounds")
+    assert not parts.action_columns
+    assert not replace(recipes.FACE_PARTS, cue_share=0.0).action_columns
+    assert len(recipes.FACE_PARTS.action_columns) == len(FACE)
 
 
 def test_labels_count_alike_in_the_map_of_faces_however_many_rows_bear_them(word_table):

@@ -16,6 +16,7 @@ import pandas as pd
 
 from emoembed.errors import EmoembedError, InputError
 from emoembed.features.media_files import tracks_of
+from emoembed.labels.emotion import names_in
 from emoembed.model.config import MODALITIES
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
@@ -36,9 +37,9 @@ KEPT_SECONDS = 3600
 Charts = list[Any]
 
 
-def names_in(text: str) -> list[str]:
-    """The emotion names in a text: one a line, or separated by commas."""
-    return list(dict.fromkeys(name.strip() for name in text.replace("\n", ",").split(",") if name.strip()))
+def names_of(text: str) -> list[str]:
+    """The emotion names in a text: one a line, or separated by commas. Each is named once."""
+    return list(dict.fromkeys(names_in(text.replace("\n", ","))))
 
 
 def answer(
@@ -64,7 +65,7 @@ def answer(
     if not inputs:
         read = ", ".join(recognizer.model.modalities)
         raise InputError(f"nothing was given that this model reads ({read}); write a text or add a file")
-    result: Result = recognizer.predict(**inputs, labels=names_in(labels) or None)
+    result: Result = recognizer.predict(**inputs, labels=names_of(labels) or None)
     return result
 
 
@@ -91,7 +92,7 @@ def over_time(recognizer: Recognizer, file: str | None, labels: str, window: flo
     """The plot of a long recording, its runs of one emotion, and its table as a file."""
     if file is None:
         raise InputError("no recording was given; add a sound file or a film")
-    timeline = recognizer.timeline(file, names_in(labels) or None, window=window)
+    timeline = recognizer.timeline(file, names_of(labels) or None, window=window)
     figure = timeline.plot()
     rows = [
         {"start": part.start, "end": part.end, "label": part.label, "confidence": round(part.confidence, 2)}
@@ -205,7 +206,7 @@ def _add_teaching(recognizer: Recognizer, own: gr.State, labels: gr.Textbox) -> 
     ) -> tuple[Recognizer, str, str]:
         new = taught(model or recognizer, label, examples, files)
         label = label.strip()
-        listed = asked if label in names_in(asked) else f"{asked}, {label}"
+        listed = asked if label in names_of(asked) else f"{asked}, {label}"
         return new, listed, f"**{label}** is taught, and stands among the emotion names. Score an item to see it."
 
     button.click(_with_errors(teach), [own, name, texts, sounds, labels], [own, labels, said])

@@ -21,7 +21,7 @@ from emoembed.features import picture_files
 from emoembed.interfaces.serving.limits import LimitedBody, Limits
 from emoembed.interfaces.serving.live import add_stream
 from emoembed.interfaces.serving.service import Refused, Service
-from emoembed.labels.emotion import table
+from emoembed.labels.emotion import names_in, table
 from emoembed.prediction.recognizer import Recognizer
 
 DISCLAIMER = (
@@ -203,5 +203,4 @@ def _add_information(app: FastAPI, service: Service) -> None:
 
 def _names(labels: str | None) -> list[str] | None:
     """The names in a form field; None for the labels of the model."""
-    names = [name.strip() for name in (labels or "").split(",") if name.strip()]
-    return names or None
+    return names_in(labels or "") or None

@@ -1,0 +1,75 @@
+"""A reader of facial actions: how far a face raises its brows, smiles, opens its mouth, and so on.
+
+It has the network of a `FaceEncoder`, and it has learned the actions without any emotion label. A face network that is
+trained on emotions starts from it. Its readings also tell the ridge map of that network where a face lies in the part
+of the space that describes how an emotion looks. So a label that was never seen is recognised by its description.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from emoembed.cache import content_of, tensors_of
+from emoembed.encoders.faces import FaceEncoder, FaceSettings
+from emoembed.errors import CheckpointError
+from emoembed.labels.descriptions import FACE
+
+NETWORK = ("stages.", "narrow.", "pool.")
+"""The weights of a face encoder that do not depend on the space of its labels."""
+LARGEST = 3.0
+"""Readings are clipped at this many standard deviations."""
+
+
+class FacialActionReader(nn.Module):
+    """A face network with a linear layer for the facial actions of `labels.descriptions.FACE`, in their order.
+
+    Args:
+        settings: of the network; by default as `FaceEncoder` has them.
+    """
+
+    def __init__(self, settings: FaceSettings | None = None) -> None:
+        super().__init__()
+        settings = replace(settings or FaceSettings(), overview=0.0)
+        self.encoder = FaceEncoder(settings.side**2, 1, settings)
+        self.out = nn.Linear(self.encoder.features_dim // 2, len(FACE))
+
+    def features(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Mean features over the faces of each item `(batch, features_dim / 2)`."""
+        return self.encoder.read(frames, lengths)[:, : self.out.in_features]
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
+        """Faces `(batch, time, side * side)` -> actions `(batch, actions)`; mean 0 and deviation 1 over many faces."""
+        actions: Tensor = self.out(self.features(frames, lengths).float())
+        return actions.clamp(-LARGEST, LARGEST)
+
+    def network(self) -> dict[str, Tensor]:
+        """Name in a face encoder -> weight, for training that starts from this network."""
+        weights = self.encoder.state_dict()
+        return {name: value for name, value in weights.items() if name.startswith(NETWORK)}
+
+    def digest(self) -> str:
+        """A digest of the weights."""
+        return content_of(tensors_of(self))
+
+    def save(self, path: Path) -> None:
+        """Write the weights to a safetensors file, which is never incomplete."""
+        temporary_file = path.with_suffix(".tmp")
+        save_file({name: value.contiguous() for name, value in self.state_dict().items()}, temporary_file)
+        temporary_file.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> FacialActionReader:
+        """Read what `save` wrote. Raises CheckpointError if the file has other weights."""
+        reader = cls()
+        try:
+            reader.load_state_dict(load_file(path))
+        except (OSError, RuntimeError, ValueError) as error:
+            raise CheckpointError(
+                f"{path} does not hold a reader of facial actions ({error!s:.200}); make it with "
+                "checkpoints/build, stage actions"
+            ) from error
+        return reader.eval()

@@ -1,0 +1,115 @@
+import facial_actions
+import numpy as np
+import pytest
+import stages
+import torch
+from facial_actions import MUSCLES, actions_of, read_blendshapes, standardised, train_reader
+
+from emoembed.encoders.facial_actions import FacialActionReader
+from emoembed.errors import InputError
+from emoembed.labels.descriptions import FACE
+
+NAMES = ["browInnerUp", "browOuterUpLeft", "browOuterUpRight", "browDownLeft", "browDownRight", "eyeWideLeft"]
+NAMES += ["eyeWideRight", "eyeSquintLeft", "eyeBlinkLeft", "mouthSmileLeft", "mouthSmileRight", "cheekSquintLeft"]
+NAMES += ["mouthFrownLeft", "jawOpen", "mouthLowerDownLeft", "mouthPressLeft", "mouthRollLower", "mouthRollUpper"]
+NAMES += ["noseSneerLeft", "mouthUpperUpLeft", "eyeLookDownLeft", "_neutral"]
+
+
+@pytest.fixture
+def shapes():
+    """Blendshapes of 300 faces, and pictures in which the brightness of a corner says how far the mouth smiles."""
+    draw = np.random.default_rng(0)
+    values = draw.uniform(0, 0.5, (300, len(NAMES))).astype(np.float32)
+    values[:, NAMES.index("_neutral")] = 0.0
+    values[:, NAMES.index("mouthSmileRight")] = values[:, NAMES.index("mouthSmileLeft")]
+    pictures = draw.normal(0.5, 0.02, (300, 48, 48)).astype(np.float32)
+    pictures[:, 24:, :24] += values[:, NAMES.index("mouthSmileLeft"), None, None]
+    return values, pictures.reshape(300, -1).clip(0, 1)
+
+
+def test_every_action_that_labels_are_described_by_is_read():
+    assert list(MUSCLES) == list(FACE)
+
+
+def test_an_action_is_the_mean_of_its_muscles(shapes):
+    values, _ = shapes
+    values[0, NAMES.index("mouthSmileLeft")] = values[0, NAMES.index("mouthSmileRight")] = 1.0
+    found = actions_of(standardised(values), NAMES)
+    assert found.shape == (300, len(FACE))
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=0.05)
+    np.testing.assert_allclose(found.std(axis=0), 1, atol=0.1)
+    assert found[:, list(FACE).index("smile")].argmax() == 0
+    moved = np.abs(standardised(values)[:, [NAMES.index(name) for name in NAMES if name != "_neutral"]]).mean(axis=1)
+    assert np.corrcoef(found[:, list(FACE).index("soft")], moved)[0, 1] < -0.7
+
+
+def few_epochs(monkeypatch, count):
+    monkeypatch.setattr(facial_actions, "EPOCHS", count)
+    monkeypatch.setattr(facial_actions, "BATCH", 50)
+
+
+def test_a_reader_learns_the_teachers_answers_and_leaves_out_faces_without_one(shapes, monkeypatch, tmp_path):
+    values, pictures = shapes
+    values[:20] = np.nan
+    few_epochs(monkeypatch, 2)
+    reader = train_reader(pictures, values, NAMES, tmp_path / "state.pt")
+    with torch.no_grad():
+        read = reader(torch.from_numpy(pictures[20:, None]), torch.ones(280, dtype=torch.long)).numpy()
+    smile = list(FACE).index("smile")
+    assert np.corrcoef(read[:, smile], values[20:, NAMES.index("mouthSmileLeft")])[0, 1] > 0.8
+
+
+def test_a_stopped_training_resumes_with_the_same_result(shapes, monkeypatch, tmp_path):
+    values, pictures = shapes
+    few_epochs(monkeypatch, 2)
+    whole = train_reader(pictures[:100], values[:100], NAMES, tmp_path / "whole.pt")
+    monkeypatch.setattr(facial_actions.augment, "faces", stop_after(3))
+    with pytest.raises(KeyboardInterrupt):
+        train_reader(pictures[:100], values[:100], NAMES, tmp_path / "state.pt")
+    monkeypatch.undo()
+    few_epochs(monkeypatch, 2)
+    resumed = train_reader(pictures[:100], values[:100], NAMES, tmp_path / "state.pt")
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value)
+
+
+def stop_after(calls):
+    change, count = facial_actions.augment.faces, iter(range(calls))
+
+    def faces(*given):
+        if next(count, None) is None:
+            raise KeyboardInterrupt
+        return change(*given)
+
+    return faces
+
+
+def test_a_finished_reader_is_taken_up(shapes, monkeypatch, tmp_path, corpus_of):
+    reader = FacialActionReader()
+    asked = []
+
+    def train(faces, values, names, state):
+        asked.append((faces.shape, values.shape, names, state.name))
+        return reader
+
+    monkeypatch.setattr(stages, "train_reader", train)
+    values, _ = shapes
+    file = tmp_path / "blendshapes.npz"
+    np.savez(file, paths=np.array([f"train/happy/{i}" for i in range(300)]), values=values, names=np.array(NAMES))
+    rows = {f"fer2013/train/happy/{i}": np.zeros((1, 48 * 48), np.float32) for i in (3, 7)}
+    data = type("Rows", (), {"ids": tuple(rows), "inputs": {"video": rows}})
+    monkeypatch.setattr(stages.corpora, "load", lambda *_: type("Corpus", (), {"split": lambda *_: None}))
+    monkeypatch.setattr(stages.corpus_rows, "video_data", lambda _: data)
+    found = [stages.action_reader(tmp_path, file, tmp_path) for _ in range(2)]
+    assert [one.digest() for one in found] == [reader.digest()] * 2
+    ((faces, taught, names, state),) = asked
+    assert (faces, taught, names) == ((2, 48 * 48), (2, len(NAMES)), NAMES)
+    assert state.startswith("run-actions-")
+
+
+def test_blendshapes_that_are_missing_say_how_to_make_them(tmp_path):
+    with pytest.raises(InputError, match="make blendshapes"):
+        read_blendshapes(tmp_path / "no.npz")
+    np.savez(tmp_path / "other.npz", values=np.zeros(2))
+    with pytest.raises(InputError, match="lacks paths, names"):
+        read_blendshapes(tmp_path / "other.npz")
