@@ -50,7 +50,7 @@ release:
 	@echo "Now: git tag v$(VERSION) && git push --tags && twine upload build/dist/*"
 
 checkpoint: named-data $(VENV)/build
-	$(BIN)/python checkpoints/build --data "$(DATA)" --output checkpoints
+	$(BIN)/python checkpoints/build --data "$(DATA)" --output checkpoints --blendshapes "$(BLENDSHAPES)"
 
 # MediaPipe brings another OpenCV, so it has an environment of its own
 LANDMARKER ?= build/face_landmarker.task
@@ -63,8 +63,9 @@ blendshapes: named-data $(LANDMARKER)
 
 build/face_landmarker.task:
 	mkdir -p build
-	curl --fail --silent --show-error --location --output $@ \
+	curl --fail --silent --show-error --location --output $@.part \
 		https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/face_landmarker.task
+	mv $@.part $@
 
 report: named-data $(VENV)/test
 	$(BIN)/python benchmarks/report.py --data "$(DATA)" --split test

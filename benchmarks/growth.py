@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -54,9 +55,11 @@ def of_workers(model: Recognizer, texts: list[str]) -> dict[int, float]:
         pd.DataFrame({"text": (texts * (1 + ROWS // len(texts)))[:ROWS]}).to_csv(manifest, index=False)
         for count in WORKERS:
             files = iter(Path(folder) / f"{count}-{run}.csv" for run in range(9))
-            taken[count] = median(
-                lambda n=count, out=files: predict_manifest(model, manifest, LABELS, next(out), workers=n), 3, 1
-            )
+
+            def score(count: int = count, files: Iterator[Path] = files) -> None:
+                predict_manifest(model, manifest, LABELS, next(files), workers=count)
+
+            taken[count] = median(score, 3, 1)
     return taken
 
 

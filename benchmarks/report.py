@@ -119,13 +119,14 @@ def of_shipped(asked: Asked, folder: Path) -> Report:
 def of_each(modality: str, asked: Asked, folder: Path) -> Report:
     """Each label of a modality's corpus held out in turn, and taught with examples."""
     base, data, split, seeds = asked.base, asked.data, asked.split, asked.seeds(modality)
-    facts = {"split": split, "seeds": seeds, "a few examples and calibration": "of the first seed"}
+    facts: dict[str, object] = {"split": split, "seeds": seeds, "a few examples and calibration": "of the first seed"}
     report = Report(f"Each label held out in turn, {modality}, {split} split", facts, figures=["unseen"])
     if modality == "audio":
         folds = tuple(voice_and_face.held_out_folds(data, base))
     else:
         folds = Study(CORPORA[modality], data, base, split=split).folds
-        if modality == "video":
+        if modality == "video" and asked.facial_actions is not None:
+            facts["facial actions"] = asked.facial_actions.digest()[:16]
             folds = tuple(replace(fold, facial_actions=asked.facial_actions) for fold in folds)
     found = unseen.each(
         folds,

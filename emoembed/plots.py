@@ -154,12 +154,13 @@ def unseen(
 
 
 def growth(curves: Mapping[str, Mapping[int, float]]) -> Figure:
-    """One panel per curve: what is counted -> seconds by number. Both axes are logarithmic."""
+    """One panel per curve: what is counted -> seconds by number. Both axes are logarithmic; all share the second."""
     figure = _figure(3.2 * len(curves), 3.0)
-    for number, (counted, seconds) in enumerate(curves.items(), 1):
-        axes = figure.add_subplot(1, len(curves), number)
+    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+    panels[0].set_ylabel("seconds")
+    for axes, (counted, seconds) in zip(panels, curves.items(), strict=True):
         axes.plot(list(seconds), list(seconds.values()), marker="o")
-        axes.set(xscale="log", yscale="log", xlabel=counted, ylabel="seconds" if number == 1 else "")
+        axes.set(xscale="log", yscale="log", xlabel=counted)
         axes.set_xticks(list(seconds), [f"{count:,}" for count in seconds], fontsize="small")
         axes.minorticks_off()
     return figure

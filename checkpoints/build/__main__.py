@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from distil import TEACHER
-from facial_actions import BLENDSHAPES
+from facial_actions import BLENDSHAPES, read_blendshapes
 from keep import agreement, kept
 from stages import (
     AV,
@@ -83,6 +83,8 @@ def main() -> None:
 def build_base(parsed: argparse.Namespace, stage_names: list[str]) -> Path:
     """Build the stages of `base` that are asked for. Returns the file of its word table."""
     keep = parsed.keep.split(",")
+    if "video" not in keep and {"video", "base"} & set(stage_names):
+        read_blendshapes(parsed.blendshapes)  # before hours of other training
     old = checkpoint.load(parsed.output / "base") if parsed.keep else None
     if old is not None and "trunk" in keep:
         untrained, words = set_adapter_strength(deepcopy(old), 0.0), parsed.output / "base" / checkpoint_files.WORDS

@@ -1,7 +1,7 @@
 """Ask MediaPipe's Face Landmarker for the blendshapes of the faces of FER2013.
 
 MediaPipe brings another OpenCV, so this script has an environment of its own (`make blendshapes` sets it up). It reads
-the training and validation images alone. `facial_actions.py` reads what it writes.
+the training images alone. `facial_actions.py` reads what it writes.
 
     python checkpoints/build/blendshapes.py --images DIR/fer2013 --landmarker face_landmarker.task --output FILE.npz
 """
@@ -22,7 +22,7 @@ CHECKSUM = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 SIDE, BORDERS, CONFIDENCE = 192, (64, 16, 128), 0.1
 """A face is enlarged to `SIDE` pixels, and its outermost pixels are repeated around it: the landmarker expects pictures
 with something around the face. If it finds no face, the next border is tried."""
-SPLITS = ("train", "validation")
+SPLITS = ("train",)
 
 
 def main() -> None:
@@ -34,14 +34,22 @@ def main() -> None:
     parsed = parser.parse_args()
     digest = hashlib.sha256(parsed.landmarker.read_bytes()).hexdigest()
     if digest != CHECKSUM:
-        raise SystemExit(f"{parsed.landmarker} has the SHA-256 {digest}; expected {CHECKSUM}, as published by Google")
+        raise SystemExit(
+            f"{parsed.landmarker} has the SHA-256 {digest}; expected {CHECKSUM}, as published by Google: delete it and "
+            "fetch it again"
+        )
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(parsed.landmarker)),
         output_face_blendshapes=True,
         min_face_detection_confidence=CONFIDENCE,
         min_face_presence_confidence=CONFIDENCE,
     )
-    files = sorted(file for split in SPLITS for file in (parsed.images / split).glob("*/*"))
+    files = sorted(
+        file for split in SPLITS for file in (parsed.images / split).glob("*/*") if file.suffix in (".jpg", ".png")
+    )
+    if not files:
+        raise SystemExit(f"{parsed.images} has no images; expected train/<emotion>/*.jpg, as in FER2013")
+    parsed.output.parent.mkdir(parents=True, exist_ok=True)
     names: list[str] = []
     rows: list[list[float]] = []
     with vision.FaceLandmarker.create_from_options(options) as landmarker:
@@ -59,7 +67,10 @@ def main() -> None:
 
 def read(landmarker: vision.FaceLandmarker, file: Path) -> list:
     """The blendshapes of the face in an image; an empty list if no face is found."""
-    grey = cv2.resize(cv2.imread(str(file), cv2.IMREAD_GRAYSCALE), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    picture = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise SystemExit(f"{file} is not a picture; fetch FER2013 again")
+    grey = cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     for border in BORDERS:
         framed = cv2.copyMakeBorder(grey, border, border, border, border, cv2.BORDER_REPLICATE)
         colour = np.ascontiguousarray(np.repeat(framed[..., None], 3, axis=2))

@@ -6,7 +6,9 @@ is raised, a corner of the mouth is pulled, and so on. `blendshapes.py` asks the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +16,10 @@ from torch import Tensor, nn
 
 from emoembed.encoders.faces import FaceSettings
 from emoembed.encoders.facial_actions import LARGEST, FacialActionReader
-from emoembed.encoders.ridge import solve
 from emoembed.errors import InputError
 from emoembed.labels.descriptions import FACE
 from emoembed.training import augment
+from emoembed.training.execution.run_state import Run, RunState
 
 BLENDSHAPES = Path("build/blendshapes.npz")
 REVISION = 1
@@ -65,11 +67,17 @@ def standardised(values: np.ndarray) -> np.ndarray:
 
 
 def actions_of(scaled: np.ndarray, names: list[str]) -> np.ndarray:
-    """Standardised blendshapes `(faces, names)` -> facial actions `(faces, actions)` in the order of `FACE`."""
+    """Standardised blendshapes `(faces, names)` -> facial actions `(faces, actions)` in the order of `FACE`.
+
+    Raises:
+        InputError: a blendshape of an action has no column.
+    """
     position_of = {name: i for i, name in enumerate(names)}
 
     def mean_of(group: tuple[str, ...]) -> np.ndarray:
         parts = [position_of[part + side] for part in group for side in SIDES if part + side in position_of]
+        if not parts:
+            raise InputError(f"the blendshapes lack {', '.join(group)}; they are those of MediaPipe's Face Landmarker")
         mean: np.ndarray = scaled[:, parts].mean(axis=1)
         return _unit(mean)
 
@@ -86,72 +94,74 @@ def _unit(column: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def train_reader(faces: np.ndarray, values: np.ndarray, names: list[str], state: Path) -> FacialActionReader:
+def train_reader(faces: np.ndarray, values: np.ndarray, names: list[str], folder: Path) -> FacialActionReader:
     """Train a reader on faces `(faces, side * side)` and on the teacher's blendshapes `(faces, names)`.
 
     First the network learns all blendshapes that vary. Then the layer of the actions is fitted on what it has learned.
-    `state` is a file from which a stopped training resumes.
+    A stopped training resumes from `folder`.
     """
     read = ~np.isnan(values).any(axis=1)
-    scaled = standardised(values)
     varied = np.nanstd(np.log(values + FLOOR), axis=0) > FLOOR
+    scaled = standardised(values)
     torch.manual_seed(0)
     reader = FacialActionReader(FaceSettings(dropout=DROPOUT))
-    images = torch.from_numpy(faces)
-    _train(reader, images, torch.from_numpy(scaled[:, varied].astype(np.float32)), state)
+    images, goals = torch.from_numpy(faces), torch.from_numpy(scaled[:, varied].astype(np.float32))
+    layer = nn.Linear(reader.encoder.features_dim // 2, goals.shape[1])
+    _train(reader, layer, images, goals, folder)
     _fit_actions(reader.eval(), images[torch.from_numpy(read)], actions_of(scaled[read], names))
     return reader
 
 
-def _train(reader: FacialActionReader, images: Tensor, goals: Tensor, state: Path) -> None:
-    """Learn blendshapes `(images, shapes)`; NaN where the teacher found no face."""
-    layer = nn.Linear(reader.out.in_features, goals.shape[1])
-    model = nn.ModuleDict({"reader": reader, "layer": layer})
+def _start(model: nn.Module, batches: int) -> Run:
     parameters = list(model.parameters())
     groups = [
         {"params": [one for one in parameters if one.ndim > 1], "weight_decay": WEIGHT_DECAY},
         {"params": [one for one in parameters if one.ndim <= 1], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE)
-    batches = max(len(images) // BATCH, 1)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, LEARNING_RATE, total_steps=EPOCHS * batches, pct_start=WARMUP
-    )
-    noise, begin = torch.Generator().manual_seed(0), 0
-    kept: dict[str, nn.Module | torch.optim.Optimizer | torch.optim.lr_scheduler.LRScheduler] = {
-        "model": model,
-        "optimizer": optimizer,
-        "schedule": schedule,
-    }
-    if state.is_file():
-        saved = torch.load(state, weights_only=True)
-        for name, part in kept.items():
-            part.load_state_dict(saved[name])
-        noise.set_state(saved["noise"])
-        torch.set_rng_state(saved["random"])
-        begin = saved["epochs"]
-    for epoch in range(begin, EPOCHS):
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate_of(EPOCHS * batches))
+    unchecked: Any = model  # a `Run` is made for a `Scorer`, but uses only its weights
+    return Run(unchecked, optimizer, schedule, np.random.default_rng(0), torch.Generator().manual_seed(0))
+
+
+def rate_of(steps: int) -> Callable[[int], float]:
+    """Factor of the learning rate by step: a linear warm-up, then a cosine to 0."""
+
+    def rate(step: int) -> float:
+        progress = step / steps
+        if progress < WARMUP:
+            return progress / WARMUP
+        return 0.5 * (1 + float(np.cos(np.pi * min((progress - WARMUP) / (1 - WARMUP), 1.0))))
+
+    return rate
+
+
+def _train(reader: FacialActionReader, layer: nn.Linear, images: Tensor, goals: Tensor, folder: Path) -> None:
+    """Learn blendshapes `(images, shapes)`; NaN where the teacher found no face. An incomplete batch is skipped."""
+    model, batches = nn.ModuleDict({"reader": reader, "layer": layer}), max(len(images) // BATCH, 1)
+    run, parameters = _start(model, batches), list(model.parameters())
+    state = RunState(folder, {"epochs": EPOCHS, "batch": BATCH, "faces": len(images)})
+    if state.exists():
+        state.restore(run)
+    while len(run.losses) < EPOCHS:
         model.train()
         losses = []
-        order = torch.from_numpy(np.random.default_rng(epoch).permutation(len(images)))
-        for rows in order.split(BATCH)[:batches]:
+        for rows in torch.from_numpy(run.order.permutation(len(images))).split(BATCH)[:batches]:
             lengths = torch.ones(len(rows), dtype=torch.long)
-            frames = augment.faces(images[rows][:, None], lengths, noise)
+            frames = augment.faces(images[rows][:, None], lengths, run.noise)
             with torch.autocast("cpu", torch.bfloat16):
                 shapes = layer(reader.features(frames, lengths))
             known = ~goals[rows].isnan()
             loss = (shapes.float() - goals[rows].nan_to_num(0.0)).square()[known].mean()
-            optimizer.zero_grad()
+            run.optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
-            schedule.step()
+            run.optimizer.step()
+            run.schedule.step()
             losses.append(loss.item())
-        print(f"facial actions, epoch {epoch + 1} of {EPOCHS}: loss {np.mean(losses):.4f}", flush=True)
-        temporary_file = state.with_suffix(".tmp")
-        others = {"noise": noise.get_state(), "random": torch.get_rng_state(), "epochs": epoch + 1}
-        torch.save({name: part.state_dict() for name, part in kept.items()} | others, temporary_file)
-        temporary_file.replace(state)
+        run.add(float(np.mean(losses)), float(len(run.losses)))  # the last epoch is the best
+        state.keep(run)
+        print(f"facial actions, epoch {len(run.losses)} of {EPOCHS}: loss {run.losses[-1]:.4f}", flush=True)
 
 
 @torch.no_grad()
@@ -159,7 +169,4 @@ def _fit_actions(reader: FacialActionReader, images: Tensor, actions: np.ndarray
     """Fit the layer of the actions by ridge regression on the features that the network has learned."""
     parts = images[:, None].split(256)
     features = torch.cat([reader.features(part, torch.ones(len(part), dtype=torch.long)).float() for part in parts])
-    mean, deviation = features.mean(dim=0), features.std(dim=0).clamp(min=1e-5)
-    weights = solve((features - mean) / deviation, torch.from_numpy(actions), PENALTY).float() / deviation
-    reader.out.weight.copy_(weights)
-    reader.out.bias.copy_(-weights @ mean)
+    reader.out.fit(features, torch.from_numpy(actions.astype(np.float32)), penalty=PENALTY)

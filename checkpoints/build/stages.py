@@ -25,7 +25,9 @@ from emoembed import corpora
 from emoembed.corpora.corpus import Corpus
 from emoembed.encoders.facial_actions import FacialActionReader
 from emoembed.encoders.whisper import read_whisper
+from emoembed.errors import InputError
 from emoembed.evaluation.folds import AUDIO_CORPORA, hash_of
+from emoembed.labels.descriptions import FACE
 from emoembed.labels.phrases import SentenceEncoder, WordTable
 from emoembed.model import checkpoint, checkpoint_files, expectation
 from emoembed.model.config import ModalityConfig
@@ -68,13 +70,20 @@ def action_reader(data: Path, blendshapes: Path, work: Path) -> FacialActionRead
     """
     rows = corpus_rows.video_data(corpora.load("fer2013", data).split("train"))
     paths, values, names = read_blendshapes(blendshapes)
-    digest = key(facial_actions.REVISION, rows.ids, hashlib.sha256(values.tobytes()).hexdigest())
-    file = work / f"actions-{digest}.safetensors"
+    position_of = {path: i for i, path in enumerate(paths)}
+    images = [row.partition("/")[2] for row in rows.ids]
+    unasked = [image for image in images if image not in position_of]
+    if unasked:
+        raise InputError(
+            f"{blendshapes} lacks {len(unasked)} of {len(images)} training images, such as {unasked[0]}; make it anew "
+            "with: make blendshapes DATA=DIR"
+        )
+    values = values[[position_of[image] for image in images]]
+    settings = facial_actions.REVISION, recipes.REVISION["video"], facial_actions.MUSCLES, tuple(FACE)
+    file = work / f"actions-{key(settings, rows.ids, names, hashlib.sha256(values.tobytes()).hexdigest())}.safetensors"
     if not file.is_file():
-        position_of = {path: i for i, path in enumerate(paths)}
-        positions = [position_of[row.partition("/")[2]] for row in rows.ids]
         faces = np.stack([np.asarray(rows.inputs["video"][row][0], np.float32) for row in rows.ids])
-        train_reader(faces, values[positions], names, work / f"run-actions-{digest}.pt").save(file)
+        train_reader(faces, values, names, work / f"run-{file.stem}").save(file)
     return FacialActionReader.load(file)
 
 
@@ -91,8 +100,7 @@ def train_video(data: Path, untrained: EmotionModel, seed: int, work: Path, blen
     )
     rows = with_shares(rows, votes)
     recipe = recipe_of("video", recipes.video_modality(), untrained, seed)
-    reader = action_reader(data, blendshapes, work)
-    recipe = replace(recipe, config=recipes.training("faces", seed), facial_actions=reader)
+    recipe = replace(recipe, facial_actions=action_reader(data, blendshapes, work))
     return trained("video", recipe, rows, valid, work)
 
 

@@ -15,6 +15,7 @@ from emoembed.training.config import Execution
 from emoembed.training.fit import train
 from emoembed.training.objective import Teacher
 from emoembed.training.recipes import Recipe
+from emoembed.training.ridge_maps import ACTION_WEIGHT
 
 
 def key(*described: object) -> str:
@@ -24,9 +25,9 @@ def key(*described: object) -> str:
 
 def trained(name: str, recipe: Recipe, rows: EmotionData, valid: EmotionData, work: Path) -> EmotionModel:
     """Train one modality. An earlier run of this stage on the same rows in `work` is loaded or resumed."""
-    revisions = recipes.REVISION[name], asdict(recipe.config), digest_of(recipe.teacher)
+    revisions: tuple[object, ...] = recipes.REVISION[name], asdict(recipe.config), digest_of(recipe.teacher)
     if recipe.facial_actions is not None:
-        revisions = *revisions, recipe.facial_actions.digest()
+        revisions = *revisions, recipe.facial_actions.digest(), ACTION_WEIGHT
     stage = f"{name}-{key(revisions, hash_of(rows), hash_of(valid))}"
     file, run = work / f"{stage}.safetensors", work / f"run-{stage}"
     model, history = train(recipe, rows, valid, weights_file=file, execution=Execution(progress=True, resume=run))

@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from emoembed.cache import content_of, tensors_of
 from emoembed.encoders.faces import FaceEncoder, FaceSettings
+from emoembed.encoders.ridge import RidgeMap
 from emoembed.errors import CheckpointError
 from emoembed.labels.descriptions import FACE
 
@@ -35,15 +37,15 @@ class FacialActionReader(nn.Module):
         super().__init__()
         settings = replace(settings or FaceSettings(), overview=0.0)
         self.encoder = FaceEncoder(settings.side**2, 1, settings)
-        self.out = nn.Linear(self.encoder.features_dim // 2, len(FACE))
+        self.out = RidgeMap(self.encoder.features_dim // 2, len(FACE))
 
     def features(self, frames: Tensor, lengths: Tensor) -> Tensor:
         """Mean features over the faces of each item `(batch, features_dim / 2)`."""
-        return self.encoder.read(frames, lengths)[:, : self.out.in_features]
+        return self.encoder.read(frames, lengths)[:, : self.encoder.features_dim // 2]
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Faces `(batch, time, side * side)` -> actions `(batch, actions)`; mean 0 and deviation 1 over many faces."""
-        actions: Tensor = self.out(self.features(frames, lengths).float())
+        """Faces `(batch, time, side * side)` -> actions `(batch, actions)`. The teacher's have deviation 1."""
+        actions: Tensor = self.out(self.out.scaled(self.features(frames, lengths)))
         return actions.clamp(-LARGEST, LARGEST)
 
     def network(self) -> dict[str, Tensor]:
@@ -67,9 +69,9 @@ class FacialActionReader(nn.Module):
         reader = cls()
         try:
             reader.load_state_dict(load_file(path))
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise CheckpointError(
-                f"{path} does not hold a reader of facial actions ({error!s:.200}); make it with "
-                "checkpoints/build, stage actions"
+                f"{path} does not hold a reader of facial actions ({error!s:.200}); delete it and make it again: "
+                "python checkpoints/build, stage video"
             ) from error
         return reader.eval()

@@ -50,7 +50,7 @@ class Fold:
     ridge_rows: EmotionData | None = None
     """Rows of other corpora. Only the ridge maps are fitted on them."""
     facial_actions: FacialActionReader | None = None
-    """Face networks start from its weights, which were learned without any label."""
+    """Face networks start from its weights, which were learned from faces of all emotions, without any label."""
 
     def part(self, split: str) -> EmotionData:
         """The rows of `train`, `valid` or `test`. Raises InputError where the split is empty."""

@@ -1,9 +1,10 @@
 """Train models with held-out emotions. All zero-shot and few-shot results come from these models.
 
-Every trained part is trained here, on one corpus, without any example of a held-out emotion. Three parts are not
-trained here: the sentence encoder, the word table distilled from it, and the label space. The label space uses the
+Every trained part is trained here, on one corpus, without any example of a held-out emotion. Four parts are not
+trained here: the sentence encoder, the word table distilled from it, the label space, and the reader of facial actions,
+if one is given. The reader has seen the training faces of all emotions, but no label. The label space uses the
 project's own table of emotions, and ridge regression on sentences rated for valence, arousal and dominance (EmoBank).
-None of the three was trained on items with emotion labels.
+None of the four was trained on items with emotion labels.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from emoembed.training import recipes
 from emoembed.training.config import Execution, TrainConfig
 from emoembed.training.fit import train
 from emoembed.training.recipes import Recipe
+from emoembed.training.ridge_maps import ACTION_WEIGHT
 
 HELD_OUT_TRAINING = {
     "text": recipes.training("text", epochs=1),
@@ -213,7 +215,7 @@ def _fingerprint(
     described += [_checksum_of_rows(fold.train), _checksum_of_rows(fold.valid), _checksum_of_phrases(phrases)]
     described += [{name: asdict(modality) for name, modality in fold.modalities.items()}]
     described += [] if augmented else ["not augmented"]
-    described += [fold.facial_actions.digest()] if fold.facial_actions is not None else []
+    described += [fold.facial_actions.digest(), ACTION_WEIGHT] if fold.facial_actions is not None else []
     described += [fold.method, mtee.REVISION] if fold.method != "emoembed" else []
     described += [hash_of(fold.ridge_rows), _checksum_of_rows(fold.ridge_rows)] if fold.ridge_rows is not None else []
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]

@@ -160,8 +160,9 @@ class WorkerOptions(Command):
 
     def require_no_workers(self, work: str) -> None:
         """Raise InputError if an option for sharing rows was given for work that is not shared, such as one item."""
-        if self.workers is not None or self.processes() is not None:
-            raise InputError(f"--workers and --engine share the rows of a manifest; {work}: leave them out")
+        given = self.workers, self.address, self.num_actors
+        if any(value is not None for value in given) or self.engine != "processes" or self.num_gpus:
+            raise InputError(f"--workers and --engine share many rows; {work}: leave them out")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ that the value was chosen on."""
 ASIDE = re.compile(r"https?://\S+|www\.\S+|[@#]\S+|\b[ru]/\S+|\[[A-Z]+\]|&\w+;")
 """Links, mentions and tags, which are not words of a language."""
 LETTERS = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-DRAWN_OUT = re.compile(r"([^\W\d_])\1{2,}")
+DRAWN_OUT = re.compile(r"(.)\1{2,}")
 """A letter three or more times, as in `sooo`."""
 FUNCTION_WORDS = frozenset(
     """a about after again all am an and any are as at be because been before but by can can't could did didn't do does
@@ -46,7 +46,7 @@ def understood(text: str, tokenizer: Tokenizer, encoding: Encoding | None = None
         0 to 2. It is 2 for a text without words, because nothing can be misunderstood.
     """
     words_alone = ASIDE.sub(" ", text)
-    words = LETTERS.findall(DRAWN_OUT.sub(r"\1", words_alone.lower().replace("’", "'")))
+    words = [DRAWN_OUT.sub(r"\1", word.lower().replace("’", "'")) for word in LETTERS.findall(words_alone)]
     if not words:
         return 2.0
     if encoding is None or words_alone != text:

@@ -131,8 +131,6 @@ TRAINING["teacher"] = replace(
     TRAINING["text"], one_question=True, adjust=True, epochs=1, batch_size=48, learning_rate=5e-4
 )
 TRAINING["texts"] = replace(TRAINING["text"], one_question=True, adjust=True, epochs=4, imitate=5.0)
-# a network that has learned facial actions before needs less training
-TRAINING["faces"] = replace(TRAINING["video"], epochs=14, patience=14, learning_rate=1e-3)
 TRAINING["pixels"] = replace(TRAINING["video"], batch_size=16)  # a training step of a transformer needs much memory
 
 

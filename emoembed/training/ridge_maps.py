@@ -18,8 +18,8 @@ from emoembed.reading.rows import EmotionData, join
 from emoembed.training.background import some_rows
 
 ACTION_WEIGHT = 0.1
-"""Size of one standard deviation of a facial action in the goal of a face. Chosen on validation faces of FER2013 whose
-emotion was held out: `docs/ablation/facial-actions`."""
+"""Factor of the facial actions in the goal of a face. Chosen on validation faces of FER2013 whose emotion was held out:
+`docs/ablation/facial-actions`."""
 CONSTANT = 1e-5
 """A column with at most this standard deviation counts as constant."""
 
@@ -64,14 +64,17 @@ def finish_faces(
         labels = torch.from_numpy(sample.has).float()
         max_frames = model.config.modalities[name].longest
         batches = [np.arange(i, min(i + 64, len(sample))) for i in range(0, len(sample), 64)]
-        faces = [sample.batch(batch, max_frames)[name] for batch in batches]
-        features = torch.cat([encoder.read(*batch).float() for batch in faces])
+        read, found = [], []
+        for batch in batches:  # one batch after the other, because the faces of a clip need much memory
+            faces = sample.batch(batch, max_frames)[name]
+            read.append(encoder.read(*faces).float())
+            found.append(reader(*faces) if reader is not None else read[-1][:, :0])
+        features, actions = torch.cat(read), torch.cat(found)
         settle(encoder.out, features)
         if encoder.overview is None:
             continue
-        parts = model.config.modalities[name].parts
-        actions = None if reader is None else torch.cat([reader(*batch) for batch in faces])
-        fit_face_map(encoder.overview, features, labels, label_points, actions, parts.action_columns)
+        columns = model.config.modalities[name].parts.action_columns
+        fit_face_map(encoder.overview, features, labels, label_points, actions, columns if reader is not None else ())
 
 
 def fit_face_map(
@@ -79,8 +82,9 @@ def fit_face_map(
     features: Tensor,
     labels: Tensor,
     label_points: Tensor,
-    actions: Tensor | None,
+    actions: Tensor,
     action_columns: Sequence[int],
+    weight: float = ACTION_WEIGHT,
 ) -> None:
     """Fit the ridge map of a face network.
 
@@ -89,12 +93,15 @@ def fit_face_map(
         features: what the network reads in faces `(faces, features_dim)`.
         labels: `(faces, labels)`: 1 if a face has the label, else 0. Each face has one label at least.
         label_points: `(labels, point_dim)`.
-        actions: the facial actions of each face `(faces, actions)`; None: those of its label.
-        action_columns: columns of a point that hold facial actions.
+        actions: the facial actions of each face `(faces, actions)`.
+        action_columns: columns of a point that hold facial actions. A face then has its own there, around the mean of
+            the labels. Without them, it has those of its label.
+        weight: factor of the actions.
     """
     goals = labels @ label_points[:, : len(ridge_map.bias)] / labels.sum(dim=1, keepdim=True)
-    if actions is not None and action_columns:
-        goals[:, list(action_columns)] = ACTION_WEIGHT * actions
+    if action_columns:
+        columns = list(action_columns)
+        goals[:, columns] = label_points[:, columns].mean(dim=0) + weight * actions
     ridge_map.fit(features, goals, labels @ (1.0 / labels.sum(dim=0).clamp(min=1.0)))
 
 

@@ -12,6 +12,7 @@ from studies import novelty
 
 from emoembed import corpora
 from emoembed.corpora.corpus import Corpus, make_samples
+from emoembed.encoders.facial_actions import FacialActionReader
 from emoembed.model import expectation
 from emoembed.model.expectation import HeldOut
 from emoembed.reading import corpus_rows
@@ -35,8 +36,9 @@ def trained(rows, text_model, tmp_path, monkeypatch):
     training = recipes.training
     monkeypatch.setattr(recipes, "training", lambda kind, seed: training(kind, seed, epochs=1))
 
-    def make(train_rows=None, seed=0):
+    def make(train_rows=None, seed=0, reader=None):
         recipe = stages.recipe_of("text", text_model.config.modalities["text"], text_model, seed)
+        recipe = replace(recipe, facial_actions=reader)
         train_rows = rows("train") if train_rows is None else train_rows
         return working_folder.trained("text", replace(recipe, strength=0.8), train_rows, rows(), tmp_path)
 
@@ -111,7 +113,7 @@ def test_a_stage_that_was_finished_is_taken_up(rows, trained, monkeypatch):
     second = trained()
     for name, value in first.state_dict().items():
         torch.testing.assert_close(second.state_dict()[name], value, equal_nan=True)
-    for other in ((None, 1), (rows("train").rows(np.arange(20)), 0)):
+    for other in ((None, 1), (rows("train").rows(np.arange(20)), 0), (None, 0, FacialActionReader())):
         with pytest.raises(pytest.fail.Exception, match="trained again"):
             trained(*other)
     known = working_folder.table()

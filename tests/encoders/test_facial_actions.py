@@ -42,6 +42,7 @@ def test_its_network_is_that_of_a_face_encoder():
 
 def test_another_file_is_refused(tmp_path):
     save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
-    for name in ("other.safetensors", "none.safetensors"):
+    (tmp_path / "damaged.safetensors").write_bytes(b"\x10\x00\x00")
+    for name in ("other.safetensors", "none.safetensors", "damaged.safetensors"):
         with pytest.raises(CheckpointError, match="does not hold a reader of facial actions"):
             FacialActionReader.load(tmp_path / name)

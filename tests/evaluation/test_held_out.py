@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from emoembed.encoders.facial_actions import FacialActionReader
 from emoembed.errors import InputError, LabelError
 from emoembed.evaluation import held_out
 from emoembed.evaluation.folds import Fold
@@ -84,6 +85,18 @@ def test_a_model_is_trained_once_and_then_read(fold, text_model, taught, tmp_pat
     assert len(taught) == 5
     train_without(fold, ("fear",), 0, base=text_model, cache=tmp_path, training=QUICK, augmented=False)
     assert len(taught) == 6
+
+
+def test_a_model_that_starts_from_another_reader_of_facial_actions_is_not_taken_for_this_one(fold, text_model):
+    def name(reader):
+        folds = replace(fold, facial_actions=reader)
+        recipe = held_out.recipe_of(folds, ("fear",), 0, base=text_model)
+        assert recipe.facial_actions is reader
+        return held_out.name_of(folds, ("fear",), recipe)
+
+    readers = [FacialActionReader() for _ in range(2)]
+    assert len({name(None), *map(name, readers)}) == 3
+    assert name(readers[0]) == name(readers[0])
 
 
 def test_a_model_of_labels_described_in_another_way_is_not_taken_for_this_one(fold, text_model, monkeypatch):

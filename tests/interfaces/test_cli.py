@@ -165,7 +165,7 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
         (("evaluate", "meld", "--unseen", "joy", "--engine", "ray"), "--engine and --context cannot be used"),
         (
             ("predict", "--text", "hm", "--workers", "2"),
-            "--workers and --engine share the rows of a manifest; one item",
+            "--workers and --engine share many rows; one item",
         ),
         (("predict", "--dialogue", "a.vtt", "--workers", "2"), "the turns of a dialogue are read in order"),
         (("adapt", "--support", "no.csv", "--output", "x"), "no support at no.csv"),

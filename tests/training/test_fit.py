@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import emoembed
+from emoembed.encoders.facial_actions import FacialActionReader
 from emoembed.encoders.whisper import WhisperLayers
 from emoembed.errors import InputError
 from emoembed.reading import corpus_rows
@@ -113,3 +114,21 @@ def test_there_is_one_way_to_train():
             if isinstance(node, ast.ImportFrom) and node.module == "emoembed.training.loop":
                 callers |= {path.stem for alias in node.names if alias.name == "fit"}
     assert callers == {"fit", "context", "labelled_teacher", "all_seen", "mtee"}
+
+
+def test_faces_start_from_the_network_of_the_reader_of_facial_actions(word_table):
+    """Nothing is learned at a rate of zero, so what is left is the reader's network."""
+    draw = np.random.default_rng(0)
+    faces = {f"r{i}": draw.random((1, 48 * 48)).astype("f4") for i in range(16)}
+    targets = np.eye(2, dtype=np.float32)[np.arange(16) % 2]
+    rows = EmotionData(tuple(faces), {"video": faces}, ("anger", "joy"), targets, np.zeros(16, bool))
+    torch.manual_seed(5)
+    reader = FacialActionReader().eval()
+    config = recipes.training("video", epochs=1, batch_size=8, learning_rate=0.0, bf16=False)
+    recipe = Recipe({"video": recipes.video_modality()}, word_table, config, facial_actions=reader)
+    model, _ = train(recipe, rows, rows)
+    weights = model.modality("video").encoder.state_dict()
+    kept = [name for name in reader.network() if name.endswith("weight") and "norm" not in name]
+    assert len(kept) > 8
+    for name in kept:
+        torch.testing.assert_close(weights[name], reader.network()[name])

@@ -1,4 +1,4 @@
-"""How far facial actions carry to emotions that were held out: `python benchmarks/facial_actions.py --data DIR`.
+"""How far facial actions carry to emotions that were held out: `python benchmarks/action_weights.py --data DIR`.
 
 Each emotion of FER2013 is held out in turn. A ridge map from a face network to the points of the other emotions is
 fitted on training faces, and validation faces are scored by the name of the held-out one. The network is that of the
@@ -27,12 +27,13 @@ from emoembed.evaluation.report import Report, write
 from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData
-from emoembed.training import recipes, ridge_maps
+from emoembed.training import recipes
 from emoembed.training.background import some_rows
 from emoembed.training.build import build
+from emoembed.training.ridge_maps import fit_face_map
 
 ROWS = 8000
-WEIGHTS = (0.05, 0.1, 0.15, 0.2, 0.3)
+WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
 
 
 def with_network(base: EmotionModel, reader: FacialActionReader) -> EmotionModel:
@@ -65,19 +66,18 @@ class Faces:
 
 
 @torch.no_grad()
-def held_out_auc(model: EmotionModel, labels: Sequence[str], train: Faces, valid: Faces, own: bool) -> pd.Series:
-    """AUC of each emotion, held out from the ridge map; `own`: a face has its own actions as goal."""
+def held_out_auc(model: EmotionModel, labels: Sequence[str], train: Faces, valid: Faces, weight: float) -> pd.Series:
+    """AUC of each emotion, held out from the ridge map; with weight 0, a face has the actions of its label as goal."""
     modality, found = model.modality("video"), {}
-    encoder, columns = modality.encoder, model.config.modalities["video"].parts.action_columns
+    encoder, columns = modality.encoder, model.config.modalities["video"].parts.action_columns if weight else ()
     assert isinstance(encoder, FaceEncoder)
     assert encoder.overview is not None
     points = model.label_points(labels)["video"]
     for column, label in enumerate(labels):
         others = [i for i in range(len(labels)) if i != column]
         rows = train.labels[:, column] == 0
-        actions = train.actions[rows] if own else None
         goals = train.labels[rows][:, others], points[others]
-        ridge_maps.fit_face_map(encoder.overview, train.features[rows], *goals, actions, columns)
+        fit_face_map(encoder.overview, train.features[rows], *goals, train.actions[rows], columns, weight)
         placed = torch.nn.functional.normalize(encoder.embed(valid.features), dim=-1)
         scores = placed @ points[column, : placed.shape[1]]
         found[label] = metrics.auc(scores.numpy(), valid.labels[:, column].numpy() == 1)
@@ -89,7 +89,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
     parser.add_argument(
-        "--reader", type=Path, required=True, help="the reader of facial actions: actions-*.safetensors"
+        "--reader", type=Path, help="the reader of facial actions; by default that of checkpoints/build"
     )
     parser.add_argument("--output", type=Path, default=Path("build/facial-actions"), help="folder for the table")
     parsed = parser.parse_args()
@@ -100,11 +100,11 @@ def main() -> None:
     model = with_network(emoembed.load("base").model, reader)
     encoder = model.modality("video").encoder
     assert isinstance(encoder, FaceEncoder)
-    faces = [Faces.of(encoder, reader, rows) for rows in (some_rows(train, "video", ROWS), valid)]
-    rows = {"the actions of the label": held_out_auc(model, train.labels, *faces, own=False)}
+    learned, scored = (Faces.of(encoder, reader, rows) for rows in (some_rows(train, "video", ROWS), valid))
+    rows = {}
     for weight in WEIGHTS:
-        ridge_maps.ACTION_WEIGHT = weight
-        rows[f"the actions of the face, {weight}"] = held_out_auc(model, train.labels, *faces, own=True)
+        goal = f"the actions of the face, {weight}" if weight else "the actions of the label"
+        rows[goal] = held_out_auc(model, train.labels, learned, scored, weight)
     table = pd.DataFrame(rows).T.rename_axis("goal of a face")
     report = Report("Facial actions: AUC of FER2013's emotions, each held out", {"split": "valid"})
     report.tables["AUC"] = table.assign(mean=table.mean(axis=1))
