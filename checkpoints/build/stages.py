@@ -1,8 +1,8 @@
 """The stages of building the shipped checkpoints, but those of text (`text_stages`).
 
 Each stage saves its weights in the working folder. A stage whose weights exist is skipped, so a stopped build resumes
-where it stopped. The stages: trunk -> words -> text, audio, video -> base; ravdess-av, which trains speech and facial
-action units jointly; and text-permissive, which trains text on data whose licences admit commercial use.
+where it stopped. The stages here: audio; video, which starts from a reader of facial actions; base; ravdess-av, which
+trains speech and facial action units jointly; and text-permissive, from data whose licences admit commercial use.
 """
 
 from __future__ import annotations
