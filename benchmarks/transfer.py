@@ -20,10 +20,10 @@ from studies import transfer
 from studies.transfer import FACES, NEVER_TRAINED, SPEECH, Pair, Rows
 
 from emoembed.evaluation.report import Report, write
-from emoembed.model.config import ModalityConfig
 from emoembed.reading.cache import cache_folder
 from emoembed.training import recipes
-from emoembed.transfer.strategies import Budget, train_sources
+from emoembed.training.recipes import Recipe
+from emoembed.transfer.strategies import Budget, Task, train_sources
 
 SHARES = (0.05, 0.1, 0.25, 1.0)
 RATES = (3e-4, 1e-3, 3e-3)
@@ -54,19 +54,19 @@ def run(
     results: Results,
     pair: Pair,
     rows: dict[str, Rows],
-    modality: ModalityConfig,
+    recipe: Recipe,
     seed: int,
     shares: tuple[float, ...],
     unseen: tuple[str, ...] = (),
 ) -> None:
     """All strategies and learning rates of one pair and one seed."""
     name = pair.name + "".join(f", {label} unseen" for label in unseen)
-    keys = [(name, share, seed, way, rate) for share in shares for way in transfer.WAYS for rate in RATES]
+    keys = [(name, share, seed, way, rate) for share in shares for way in pair.ways for rate in RATES]
     if results.done.issuperset(keys):
         return
     sources = [transfer.source_of(rows[source].without(unseen)) for source in pair.sources]
     whole, seen = rows[pair.target], rows[pair.target].without(unseen)
-    task = transfer.task_of(sources, transfer.target_of(seen, seed, 1.0)[0], modality, Budget(seed=seed))
+    task = Task(recipe, tuple(sources), transfer.target_of(seen, seed, 1.0)[0], Budget(seed=seed))
     task = replace(task, trained=train_sources(task))
     for key in keys:
         if key not in results.done:
@@ -90,6 +90,10 @@ def report_of(part: str, results: Results, seeds: int) -> Report:
         cells = ["{:+.1f} ({:+.1f} to {:+.1f})".format(*row) for row in numbers.itertuples(index=False, name=None)]
         wide = gains.assign(cell=cells).pivot(index="strategy", columns="share", values="cell")
         report.tables[f"{pair}, {measures[0]} above scratch"] = wide
+        if len(found["strategy"].unique()) > 3:
+            choice = transfer.chosen_strategies(found, measures[0]).loc[pair]
+            choice = choice.assign(chosen=100 * choice["chosen"], best=100 * choice["best"])
+            report.tables[f"{pair}, the strategy chosen on validation and the best on test, {measures[0]}"] = choice
     used = table.groupby("strategy", sort=False)[["reused", "seconds"]].mean()
     report.tables["share of places that use modules of sources, and seconds of a transfer"] = used
     return report
@@ -108,19 +112,22 @@ def main() -> None:
     parsed = parser.parse_args()
     torch.set_num_threads(parsed.threads)
     shares = tuple(parsed.shares)
-    speech = {name: transfer.read(name, parsed.data) for name in ("ravdess", "tess", "emodb")}
+    recipe, speech = transfer.recipe_of("audio", recipes.audio_modality()), {}
+    if {"speech", "zero-shot"} & set(parsed.parts):
+        speech = {name: transfer.read(name, parsed.data, recipe) for name in ("ravdess", "tess", "emodb")}
     for part in parsed.parts:
         results = Results(parsed.work / f"{part}.csv")
         for seed in range(parsed.seeds):
             if part == "faces":
                 halves, columns = transfer.read_faces(parsed.data)
                 rows = {half.name: half for half in halves}
-                run(results, FACES, rows, recipes.action_unit_modality(columns), seed, shares)
+                units = transfer.recipe_of("video", recipes.action_unit_modality(columns))
+                run(results, FACES, rows, units, seed, shares)
             for pair in SPEECH if part == "speech" else ():
-                run(results, pair, speech, recipes.audio_modality(), seed, shares)
-            for pair in (SPEECH[2], SPEECH[3]) if part == "zero-shot" else ():
+                run(results, pair, speech, recipe, seed, shares)
+            for pair in (SPEECH[2], SPEECH[-1]) if part == "zero-shot" else ():
                 unseen = tuple(label for label in NEVER_TRAINED if label in speech[pair.target].data.labels)
-                run(results, pair, speech, recipes.audio_modality(), seed, (shares[-1],), unseen)
+                run(results, pair, speech, recipe, seed, (shares[-1],), unseen)
             report = report_of(part, results, seed + 1)
             write(report, parsed.output / f"transfer-{part}")
         print(report.markdown())

@@ -16,13 +16,15 @@ from emoembed.model import checkpoint
 from emoembed.model.config import ModalityConfig
 from emoembed.reading import corpus_rows, voice_and_face
 from emoembed.reading.rows import EmotionData
+from emoembed.reading.summaries import summarised
 from emoembed.training import recipes
 from emoembed.training.config import TrainConfig
+from emoembed.training.fit import untrained
 from emoembed.training.loop import predict_logits
 from emoembed.training.recipes import Recipe
 from emoembed.transfer import strategies
 from emoembed.transfer.domain import Domain
-from emoembed.transfer.strategies import Budget, Task
+from emoembed.transfer.strategies import CONTROLS, Task
 
 FOLDS = {"emodb": 5, "ravdess": 4}
 ACTORS = "ravdess action units"
@@ -36,10 +38,11 @@ WAYS = (*strategies.STRATEGIES, *(f"{name}{NOT_COUNTED}" for name in ("pathnet",
 
 @dataclass(frozen=True)
 class Pair:
-    """Sources and a target."""
+    """Sources in order, a target, and the strategies that are compared."""
 
     sources: tuple[str, ...]
     target: str
+    ways: tuple[str, ...] = WAYS
 
     @property
     def name(self) -> str:
@@ -50,6 +53,7 @@ SPEECH = (
     Pair(("ravdess",), "emodb"),
     Pair(("tess",), "emodb"),
     Pair(("ravdess", "tess"), "emodb"),
+    Pair(("tess", "ravdess"), "emodb", ("scratch", "pathnet", "random-path")),
     Pair(("emodb",), "ravdess"),
 )
 FACES = Pair(("one half of the actors",), "the other half")
@@ -78,11 +82,13 @@ class Rows:
         return replace(self, data=self.data.without(labels))
 
 
-def read(name: str, data: Path) -> Rows:
-    """The recordings of a corpus."""
+def read(name: str, data: Path, recipe: Recipe | None = None) -> Rows:
+    """The recordings of a corpus, as the statistics that the encoder of a recipe computes, or as frames."""
     corpus = corpora.load(name, data).canonical()
     speakers = zip(corpus.samples["id"], corpus.samples["speaker"], strict=True)
-    return Rows(name, corpus_rows.audio_data(corpus), {f"{corpus.name}/{row}": str(who) for row, who in speakers})
+    rows = corpus_rows.audio_data(corpus)
+    rows = rows if recipe is None else summarised(untrained(recipe), rows)
+    return Rows(name, rows, {f"{corpus.name}/{row}": str(who) for row, who in speakers})
 
 
 def read_faces(data: Path) -> tuple[list[Rows], tuple[str, ...]]:
@@ -113,12 +119,11 @@ def target_of(rows: Rows, seed: int, share: float) -> tuple[Domain, EmotionData]
     return domain.share_of(share), rows.of(test)
 
 
-def task_of(sources: Sequence[Domain], target: Domain, modality: ModalityConfig, budget: Budget) -> Task:
-    """The task of a modality of statistics."""
+def recipe_of(name: str, modality: ModalityConfig) -> Recipe:
+    """The recipe of a modality of statistics, with an encoder of modules."""
     modular = recipes.modular_modality(modality)
     config = TrainConfig(max_frames=modular.longest, bf16=False)
-    recipe = Recipe({target.modality: modular}, checkpoint.read_word_table(), config)
-    return Task(recipe, tuple(sources), target, budget)
+    return Recipe({name: modular}, checkpoint.read_word_table(), config)
 
 
 def measure(task: Task, way: str, rate: float, test: EmotionData, unseen: Sequence[str] = ()) -> dict[str, float]:
@@ -192,3 +197,26 @@ def differences(table: pd.DataFrame, other: str, column: str = "UAR", level: flo
             }
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def chosen_strategies(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """What the choice of a strategy on validation costs: `pair, share` rows.
+
+    Of each seed, the strategy with the best validation score is compared with the strategy that is best on test in the
+    mean over seeds. Controls and additional steps of a search are left out.
+    """
+    fair = table[~table["strategy"].isin([*CONTROLS, *(way for way in WAYS if way.endswith(NOT_COUNTED))])]
+    rows = []
+    for (pair, share), part in fair.groupby(["pair", "share"], sort=False):
+        chosen = part.loc[part.groupby("seed")["validation"].idxmax()]
+        means = part.groupby("strategy", sort=False)[measure].mean()
+        row = {
+            "pair": pair,
+            "share": share,
+            "chosen most often": chosen["strategy"].mode()[0],
+            "best on test": means.idxmax(),
+            "chosen": chosen[measure].mean(),
+            "best": means.max(),
+        }
+        rows.append(row)
+    return pd.DataFrame(rows).set_index(["pair", "share"])

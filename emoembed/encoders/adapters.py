@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -25,28 +25,32 @@ class LowRankAdapters(nn.Module):
     the weights (WiSE-FT, Wortsman et al. 2022).
     """
 
-    def __init__(self, trunk: nn.Module, rank: int, strength: float = 1.0) -> None:
+    def __init__(self, trunk: nn.Module, rank: int, strength: float = 1.0, adapted: Collection[str] = ADAPTED) -> None:
+        """Add an update of a rank to each linear layer of the trunk whose name, after the last dot, is in `adapted`."""
         super().__init__()
         self.strength = strength
         self.names: dict[str, str] = {}
         self.down, self.up = nn.ParameterDict(), nn.ParameterDict()
         for name, module in trunk.named_modules():
-            if isinstance(module, nn.Linear) and name.split(".")[-1] in ADAPTED:
+            if isinstance(module, nn.Linear) and name.split(".")[-1] in adapted:
                 key = name.replace(".", "/")
                 self.names[key] = f"{name}.weight"
                 down = torch.empty(rank, module.in_features)
                 self.down[key] = nn.Parameter(nn.init.normal_(down, std=module.in_features**-0.5))
                 self.up[key] = nn.Parameter(torch.zeros(module.out_features, rank))
         if not self.names:
-            raise CheckpointError(f"{type(trunk).__name__} has no linear layer whose name is in ADAPTED; set rank=0")
+            raise CheckpointError(
+                f"{type(trunk).__name__} has no linear layer with a name that adapters know; set rank=0"
+            )
+
+    def update(self, key: str) -> Tensor:
+        """The update of a layer's weight, strength * up @ down. `key` is the layer's name with slashes for dots."""
+        return self.strength * (self.up[key] @ self.down[key])
 
     def weights(self, trunk: nn.Module) -> dict[str, Tensor]:
         """Parameter name -> adapted weight, W + strength * up @ down."""
         frozen = dict(trunk.named_parameters())
-        return {
-            name: frozen[name] + self.strength * (self.up[key] @ self.down[key]).to(frozen[name].dtype)
-            for key, name in self.names.items()
-        }
+        return {name: frozen[name] + self.update(key).to(frozen[name].dtype) for key, name in self.names.items()}
 
     @contextmanager
     def beside(self, trunk: nn.Module) -> Iterator[set[str]]:

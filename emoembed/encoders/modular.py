@@ -7,7 +7,9 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
+from emoembed.encoders.adapters import LowRankAdapters
 from emoembed.encoders.pooled import StatisticsEncoder, StatisticsSettings
 from emoembed.errors import InputError
 
@@ -26,12 +28,16 @@ class ModularSettings(StatisticsSettings):
     """Number of modules that a path uses in each layer."""
     width: int = 48
     """Units of a module."""
+    rank: int = 0
+    """Rank of the low-rank adapters beside the modules; 0: no adapters."""
     path: Path = ()
     """Modules of each layer, counted from 0. Empty: the first `active` modules of each layer."""
 
     def __post_init__(self) -> None:
         if min(self.layers, self.modules, self.active, self.width) < 1:
             raise InputError("layers, modules, active and width must be at least 1")
+        if self.rank < 0:
+            raise InputError(f"the rank of adapters must be at least 0; given {self.rank}")
         if self.active > self.modules:
             raise InputError(
                 f"a path cannot use {self.active} of {self.modules} modules in a layer; give at most {self.modules}"
@@ -75,16 +81,26 @@ class ModularEncoder(StatisticsEncoder):
             nn.ModuleList(nn.Linear(sizes[i], sizes[i + 1]) for _ in range(settings.modules))
             for i in range(settings.layers)
         )
+        numbers = [str(module) for module in range(settings.modules)]
+        self.adapters = LowRankAdapters(self.layers, settings.rank, adapted=numbers) if settings.rank else None
         self.dropout = nn.Dropout(settings.dropout)
         self.last = nn.Linear(settings.width, embed_dim)
 
     def network(self, features: Tensor) -> Tensor:
         """`(batch, features_dim)` -> `(batch, embed_dim)`, through the modules of the path."""
-        for layer, active in zip(self.layers, self.path, strict=True):
-            modules = [cast(nn.ModuleList, layer)[module] for module in active]
-            features = torch.stack([module(features).relu() for module in modules]).sum(dim=0)
+        for layer, active in enumerate(self.path):
+            outputs = [self._module(layer, module, features).relu() for module in active]
+            features = torch.stack(outputs).sum(dim=0)
         output: Tensor = self.last(self.dropout(features))
         return output
+
+    def _module(self, layer: int, module: int, features: Tensor) -> Tensor:
+        """The output of a module, with its adapter if there is one."""
+        found = cast(nn.Linear, cast(nn.ModuleList, self.layers[layer])[module])
+        if self.adapters is None:
+            output: Tensor = found(features)
+            return output
+        return linear(features, found.weight + self.adapters.update(f"{layer}/{module}"), found.bias)
 
     def modules_on(self, path: Path) -> list[nn.Module]:
         """The modules of a path, layer by layer."""

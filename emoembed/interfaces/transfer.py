@@ -34,7 +34,7 @@ class Transfer(Command):
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="scratch, linear-probe, fine-tune, lp-ft, soup or pathnet; or a control, random-path or no-source. By "
+            help="scratch, linear-probe, fine-tune, lp-ft, lora, soup or pathnet; or a control, random-path or no-source. By "
             "default all are compared on validation rows, and the best that is not a control is used."
         ),
     ] = None

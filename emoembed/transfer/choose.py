@@ -10,7 +10,7 @@ import pandas as pd
 
 from emoembed.reading.rows import join
 from emoembed.transfer.domain import Domain
-from emoembed.transfer.strategies import CONTROLS, STRATEGIES, Task, Transferred, transfer
+from emoembed.transfer.strategies import CONTROLS, STRATEGIES, Task, Transferred, train_sources, transfer
 
 FEW_ROWS = 200
 """With fewer validation rows, strategies are compared by cross-validation over speakers."""
@@ -34,12 +34,15 @@ def choose(task: Task, strategies: Iterable[str] = tuple(STRATEGIES)) -> Choice:
     """Run strategies, compare them on validation rows of the target, and return the best.
 
     If the target has fewer than `FEW_ROWS` validation rows, each strategy is trained on several divisions of its
-    speakers, and their mean score counts. Controls (`CONTROLS`) are compared but never chosen.
+    speakers, and their mean score counts. The sources are trained once for all. Controls (`CONTROLS`) are compared but
+    never chosen.
 
     Raises:
         InputError: a strategy is unknown or needs a source, or the target has too few speakers.
     """
     names = list(strategies)
+    if task.sources and task.trained is None:
+        task = replace(task, trained=train_sources(task))
     divisions = divide(task.target) if len(task.target.valid) < FEW_ROWS else [task.target]
     rows: dict[str, list[float]] = {}
     for name in names:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from emoembed.errors import InputError
+from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import EmotionData
+from emoembed.reading.summaries import summarised
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,13 @@ class Domain:
     def modality(self) -> str:
         """The modality of the rows."""
         return next(iter(self.train.inputs))
+
+    def summarised(self, model: EmotionModel) -> Domain:
+        """The domain with the statistics that the model's encoder never changes in place of frames, if it has such.
+
+        They are then computed once for all strategies.
+        """
+        return replace(self, train=summarised(model, self.train), valid=summarised(model, self.valid))
 
     def divided(self, share: float = 0.25) -> tuple[EmotionData, EmotionData]:
         """The training rows in two parts by speaker: to train paths, and to compare them.

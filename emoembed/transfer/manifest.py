@@ -16,6 +16,7 @@ from emoembed.reading.cache import cached_features
 from emoembed.reading.sources import as_corpus
 from emoembed.training import recipes
 from emoembed.training.config import TrainConfig
+from emoembed.training.fit import untrained
 from emoembed.training.manifest import hold_out
 from emoembed.training.recipes import Recipe
 from emoembed.transfer.choose import Choice, choose
@@ -99,7 +100,9 @@ def speech_task(
     The arguments and errors are those of `transfer_corpora`.
     """
     recipe = _recipe(phrases or checkpoint.read_word_table())
-    return Task(recipe, [domain_of(source) for source in sources], domain_of(target), budget or Budget())
+    model = untrained(recipe)
+    domains = [domain_of(corpus).summarised(model) for corpus in (*sources, target)]
+    return Task(recipe, domains[:-1], domains[-1], budget or Budget())
 
 
 def domain_of(source: Corpus | str | Path) -> Domain:

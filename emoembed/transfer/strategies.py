@@ -24,10 +24,14 @@ from emoembed.transfer.pathnet import Place, SearchConfig, places_of, search
 from emoembed.transfer.spec import TransferReport, TransferSpec
 from emoembed.transfer.tournament import TournamentConfig, random_path
 
-ENCODER = ("modalities.*.encoder.layers.*", "modalities.*.encoder.last.*")
-SCALE = ("modalities.*.log_scale", "modalities.*.bias")
-LAST = ("modalities.*.encoder.last.*", *SCALE)
-"""Weights that move from a source, or that a stage trains. The standardisation is always that of the target."""
+MODULES = ("encoder.layers.*",)
+LAST = ("encoder.last.*", "log_scale", "bias")
+ALL = (*MODULES, *LAST)
+"""Weights of a modality that move from a source, or that a stage trains. The standardisation is always that of the
+target."""
+ADAPTERS = ("encoder.adapters.*",)
+RANK = 4
+"""Rank of the adapters of `lora`, beside modules of 48 units."""
 SOUP_RATES = (0.3, 1.0, 3.0)
 """Learning rates of the models whose weights a soup averages, as factors of the given one."""
 
@@ -154,12 +158,20 @@ def linear_probe(task: Task) -> Transferred:
 
 def fine_tune(task: Task) -> Transferred:
     """Train the whole encoder of the source."""
-    return _from_source("fine-tune", task, [((*ENCODER, *SCALE), 1.0)])
+    return _from_source("fine-tune", task, [(ALL, 1.0)])
 
 
 def lp_ft(task: Task) -> Transferred:
     """Train the last layer, then the whole encoder (LP-FT, Kumar et al. 2022)."""
-    return _from_source("lp-ft", task, [(LAST, 0.5), ((*ENCODER, *SCALE), 0.5)])
+    return _from_source("lp-ft", task, [(LAST, 0.5), (ALL, 0.5)])
+
+
+def lora(task: Task) -> Transferred:
+    """Train low-rank adapters beside the frozen modules of the source, and the last layer (LoRA, Hu et al. 2021)."""
+    source = source_model(task)
+    modality = task.recipe.modalities[task.modality].with_settings(rank=RANK)
+    task = replace(task, recipe=replace(task.recipe, modalities={task.modality: modality}))
+    return _from_source("lora", task, [((*ADAPTERS, *LAST), 1.0)], source)
 
 
 def soup(task: Task) -> Transferred:
@@ -173,7 +185,7 @@ def soup(task: Task) -> Transferred:
     models = []
     for factor in SOUP_RATES:
         budget = replace(task.budget, steps=steps, learning_rate=factor * task.budget.learning_rate)
-        models.append(_from_source("soup", replace(task, budget=budget), [((*ENCODER, *SCALE), 1.0)], source))
+        models.append(_from_source("soup", replace(task, budget=budget), [(ALL, 1.0)], source))
     models.sort(key=lambda each: -each.score)
     best, kept = models[0], [models[0].model]
     for other in models[1:]:
@@ -205,6 +217,7 @@ STRATEGIES: dict[str, Strategy] = {
     "linear-probe": linear_probe,
     "fine-tune": fine_tune,
     "lp-ft": lp_ft,
+    "lora": lora,
     "soup": soup,
     "pathnet": pathnet,
     "random-path": random_path_strategy,
@@ -230,13 +243,14 @@ def _from_source(
 ) -> Transferred:
     """Train on the target in stages, from the weights of the sources' model. A stage takes a share of the steps."""
     source = source_model(task) if source is None else source
-    spec = TransferSpec(name, (*ENCODER, *SCALE))
+    spec = TransferSpec(name, _named(task, ALL))
     rows = len(task.target.train)
     recipe = replace(
         task.recipe,
         start=spec.choose(source.state_dict()),
         stages=tuple(
-            Stage(trained, task.budget.config(rows, round(share * task.budget.steps))) for trained, share in stages
+            Stage(_named(task, trained), task.budget.config(rows, round(share * task.budget.steps)))
+            for trained, share in stages
         ),
     )
     report = spec.apply(source.state_dict(), untrained(task.recipe))
@@ -322,16 +336,19 @@ def _train_path(
     """Train the modules of a path that are not frozen, and the last layer."""
     name = task.modality
     modality = task.recipe.modalities[name].with_settings(path=path)
-    free = [
-        f"modalities.{name}.encoder.layers.{layer}.{module}.*" for layer, module in sorted(places_of(path) - frozen)
-    ]
+    free = [f"encoder.layers.{layer}.{module}.*" for layer, module in sorted(places_of(path) - frozen)]
     recipe = replace(
         task.recipe,
         modalities={name: modality},
-        start=TransferSpec("path", (*ENCODER, *SCALE)).choose(model.state_dict()),
-        stages=(Stage((*free, *LAST), task.budget.config(len(domain.train), steps)),),
+        start=TransferSpec("path", _named(task, ALL)).choose(model.state_dict()),
+        stages=(Stage(_named(task, (*free, *LAST)), task.budget.config(len(domain.train), steps)),),
     )
     return train(recipe, domain.train, domain.valid, execution=task.execution)[0]
+
+
+def _named(task: Task, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Patterns of names in a model, from patterns of names in the modality of the task."""
+    return tuple(f"modalities.{task.modality}.{pattern}" for pattern in patterns)
 
 
 def _place_of(name: str) -> Place | None:
@@ -343,7 +360,7 @@ def _place_of(name: str) -> Place | None:
 def _with_mean_weights(models: Sequence[EmotionModel], task: Task) -> EmotionModel:
     """A model with the mean of the models' weights, calibrated on the target."""
     model = prepare(untrained(task.recipe), task.target.train)
-    spec = TransferSpec("soup", (*ENCODER, *SCALE))
+    spec = TransferSpec("soup", _named(task, ALL))
     weights = [spec.choose(each.state_dict()) for each in models]
     mean = {name: torch.stack([each[name] for each in weights]).mean(dim=0) for name in weights[0]}
     model.load_state_dict({**model.state_dict(), **mean})

@@ -8,7 +8,7 @@ from emoembed.errors import InputError
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.transfer import choose as choosing
 from emoembed.transfer.choose import choose, divide
-from emoembed.transfer.manifest import transfer_corpora
+from emoembed.transfer.manifest import speech_task, transfer_corpora
 from emoembed.transfer.pathnet import SearchConfig
 from emoembed.transfer.strategies import Budget, Task, Transferred
 
@@ -26,6 +26,23 @@ def test_the_best_on_validation_is_chosen_and_controls_never_are(task, monkeypat
     result = choose(task, list(scores))
     assert result.chosen.strategy == "fine-tune"
     assert result.scores["mean"].to_dict() == pytest.approx(scores)
+
+
+def test_sources_are_trained_once_for_all_strategies(task, monkeypatch):
+    trained = []
+    real = choosing.train_sources
+    monkeypatch.setattr(choosing, "train_sources", lambda task: trained.append(task) or real(task))
+    alone = choose(task, ["fine-tune", "lora"]).scores
+    assert len(trained) == 1
+    each = [choose(task, [name]).scores.loc[name, "mean"] for name in alone.index]
+    assert alone["mean"].tolist() == pytest.approx(each)
+
+
+def test_recordings_are_read_once_for_all_strategies(speech):
+    task = speech_task([speech("source")], speech("target"))
+    layers = task.recipe.modalities["audio"].settings.whisper
+    for rows in (task.sources[0].train, task.target.train, task.target.valid):
+        assert {store.shape for store in rows.inputs["audio"].values()} == {(1, 2 * layers["d_model"])}
 
 
 def test_a_small_target_is_divided_by_speakers(task, modular_recipe, domain):

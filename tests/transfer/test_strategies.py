@@ -12,7 +12,7 @@ from emoembed.reading.rows import EmotionData
 from emoembed.training.loop import encode_rows, validation_score
 from emoembed.transfer.domain import Domain
 from emoembed.transfer.pathnet import SearchConfig, modular_encoder, places_of, search
-from emoembed.transfer.strategies import STRATEGIES, Budget, Task, transfer
+from emoembed.transfer.strategies import STRATEGIES, Budget, Task, train_sources, transfer
 
 LABELS = ("joy", "anger", "sadness")
 SMALL = Budget(steps=120, learning_rate=5e-3, batch_size=16, search=SearchConfig(rounds=6, batches=5, population=6))
@@ -44,16 +44,39 @@ def test_the_same_seed_gives_the_same_path_and_weights(task):
     assert all(torch.equal(value, weights[name]) for name, value in first.model.state_dict().items())
 
 
+@pytest.mark.parametrize("strategy", ["pathnet", "random-path"])
+def test_what_a_source_has_taught_its_modules_stays_when_the_target_is_trained(task, strategy):
+    trained = train_sources(task)
+    after = transfer(replace(task, trained=trained), strategy).model.state_dict()
+    assert trained.modules
+    assert [name for name, value in trained.modules.items() if not torch.equal(value, after[name])] == []
+
+
+def test_lora_leaves_the_modules_of_the_source_as_they_are(task):
+    trained = train_sources(task)
+    result = transfer(replace(task, trained=trained), "lora")
+    before, after = trained.model.state_dict(), result.model.state_dict()
+    modules = [name for name in before if ".encoder.layers." in name]
+    assert modules
+    assert [name for name in modules if not torch.equal(before[name], after[name])] == []
+    updates = [value for name, value in after.items() if ".adapters.up." in name]
+    assert any(bool(update.any()) for update in updates)
+    points = encode_rows(result.model, task.target.valid)["video"]
+    modular_encoder(result.model, "video").adapters.strength = 0.0
+    assert not torch.allclose(points, encode_rows(result.model, task.target.valid)["video"])
+
+
 def test_a_linear_probe_trains_the_last_layer_alone(task):
     source_model = STRATEGIES["scratch"](replace(task, target=task.sources[0], sources=()))
     result = transfer(task, "linear-probe")
     assert result.report is not None
     assert result.report.mismatched == ()
     assert 0 < result.report.share < 1
-    layers = [name for name in result.model.state_dict() if ".encoder.layers." in name]
+    before, probe = train_sources(task).model.state_dict(), result.model.state_dict()
     fine = transfer(task, "fine-tune").model.state_dict()
-    probe = result.model.state_dict()
-    assert any(not torch.equal(fine[name], probe[name]) for name in layers)
+    layers = [name for name in probe if ".encoder.layers." in name]
+    assert any(not torch.equal(before[name], fine[name]) for name in layers)
+    assert [name for name in layers if not torch.equal(before[name], probe[name])] == []
     assert source_model.model.state_dict().keys() == probe.keys()
 
 
