@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from emoembed.prediction.recognizer import Recognizer
     from emoembed.prediction.result import Result
     from emoembed.reading.transcripts import read_transcript
+    from emoembed.transfer.compare import compare_corpora
     from emoembed.transfer.manifest import transfer_corpora
 
 __version__ = "0.1.0"
@@ -21,6 +22,7 @@ __all__ = [
     "Label",
     "Recognizer",
     "Result",
+    "compare_corpora",
     "load",
     "predict",
     "read_transcript",
@@ -33,6 +35,7 @@ _MODULES = {
     "Label": "emoembed.labels.emotion",
     "Recognizer": "emoembed.prediction.recognizer",
     "Result": "emoembed.prediction.result",
+    "compare_corpora": "emoembed.transfer.compare",
     "load": "emoembed.prediction.public",
     "predict": "emoembed.prediction.public",
     "read_transcript": "emoembed.reading.transcripts",

@@ -166,6 +166,52 @@ def growth(curves: Mapping[str, Mapping[int, float]]) -> Figure:
     return figure
 
 
+def paths(used: Mapping[str, Sequence[Sequence[int]]], modules: int) -> Figure:
+    """Draw paths through modules: a grid of layers and modules, coloured by who uses a module.
+
+    Args:
+        used: corpus -> the modules of each layer that its path uses, counted from 0. The last corpus is the target; the
+            others are sources.
+        modules: number of modules in each layer.
+    """
+    *sources, target = used
+    by_target, by_sources = _places(used[target]), {place for source in sources for place in _places(used[source])}
+    kinds = {
+        ", ".join(sources) or "no source": by_sources - by_target,
+        target: by_target - by_sources,
+        "shared": by_target & by_sources,
+        "not used": {(i, j) for i in range(len(used[target])) for j in range(modules)} - by_target - by_sources,
+    }
+    figure = _figure(3.0 + 0.6 * modules, 1.5 + 0.6 * len(used[target]))
+    axes = figure.subplots()
+    for (name, places), colour in zip(kinds.items(), (*COLOURS[:3], "0.9"), strict=True):
+        points = np.array(sorted(places)).reshape(-1, 2)
+        axes.scatter(points[:, 1], points[:, 0], s=300, color=colour, label=name)
+    axes.set(xticks=range(modules), yticks=range(len(used[target])), xlabel="module", ylabel="layer", title=target)
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=0.5)
+    return figure
+
+
+def _places(path: Sequence[Sequence[int]]) -> set[tuple[int, int]]:
+    return {(layer, module) for layer, modules in enumerate(path) for module in modules}
+
+
+def sources_by_targets(scores: pd.DataFrame) -> Figure:
+    """Draw the scores of transfers, as `compare_corpora` returns them. The colour says how far above the first row."""
+    gains = (scores - scores.iloc[0]).to_numpy()
+    limit = max(0.05, float(np.nanmax(np.abs(gains))))
+    figure = _figure(3.0 + len(scores.columns), 2.0 + 0.6 * len(scores))
+    axes = figure.subplots()
+    image = axes.imshow(gains, vmin=-limit, vmax=limit, cmap="PuOr")
+    for row, column in np.argwhere(scores.notna().to_numpy()):
+        axes.text(column, row, f"{scores.iat[row, column]:.2f}", fontsize=8, ha="center", va="center")
+    axes.set_xticks(range(len(scores.columns)), scores.columns, rotation=45, ha="right")
+    axes.set_yticks(range(len(scores)), scores.index)
+    axes.set(xlabel="target", ylabel="source", title="validation score; colour: above the target alone")
+    figure.colorbar(image)
+    return figure
+
+
 def _reliability(axes: Any, curves: Mapping[str, Judged], bins: int = 10) -> None:
     axes.plot([0, 1], [0, 1], color=GREY)
     for i, (name, (probabilities, correct)) in enumerate(curves.items()):

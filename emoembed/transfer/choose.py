@@ -43,15 +43,18 @@ def choose(task: Task, strategies: Iterable[str] = tuple(STRATEGIES)) -> Choice:
     names = list(strategies)
     if task.sources and task.trained is None:
         task = replace(task, trained=train_sources(task))
-    divisions = divide(task.target) if len(task.target.valid) < FEW_ROWS else [task.target]
-    rows: dict[str, list[float]] = {}
-    for name in names:
-        rows[name] = [transfer(replace(task, target=target), name).score for target in divisions]
+    rows = {name: validation_scores(task, name) for name in names}
     means = {name: float(np.mean(values)) for name, values in rows.items()}
     scores = pd.DataFrame(rows).T.rename(columns=lambda fold: f"fold {fold}").rename_axis("strategy")
     scores.insert(0, "mean", pd.Series(means))
     best = max((name for name in names if name not in CONTROLS), key=means.__getitem__)
     return Choice(transfer(task, best), scores)
+
+
+def validation_scores(task: Task, strategy: str) -> list[float]:
+    """The validation score of a strategy, on each division of the target if it has fewer than `FEW_ROWS` rows."""
+    divisions = divide(task.target) if len(task.target.valid) < FEW_ROWS else [task.target]
+    return [transfer(replace(task, target=target), strategy).score for target in divisions]
 
 
 def divide(domain: Domain, folds: int = FOLDS) -> list[Domain]:

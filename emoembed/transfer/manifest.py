@@ -21,7 +21,7 @@ from emoembed.training.manifest import hold_out
 from emoembed.training.recipes import Recipe
 from emoembed.transfer.choose import Choice, choose
 from emoembed.transfer.domain import Domain
-from emoembed.transfer.strategies import STRATEGIES, Budget, Task, transfer
+from emoembed.transfer.strategies import STRATEGIES, Budget, Task, require_strategy, transfer
 
 MODALITY = "audio"
 """Statistics of speech are read from recordings. Other statistics, such as action units, come as `Domain` objects."""
@@ -70,8 +70,8 @@ def transfer_corpora(
     """
     if output is not None:
         checkpoint_files.require_own_folder(output)
-    if strategy is not None and strategy not in STRATEGIES:
-        raise InputError(f"there is no strategy {strategy!r:.40}; choose from {', '.join(STRATEGIES)}")
+    if strategy is not None:
+        require_strategy(strategy)
     task = speech_task(sources, target, phrases=phrases, budget=budget)
     names = [name for name in STRATEGIES if sources or name in ("scratch", "no-source")]
     choice = choose(task, names) if strategy is None else _one(task, strategy)

@@ -233,9 +233,14 @@ def transfer(task: Task, strategy: str) -> Transferred:
     Raises:
         InputError: the strategy is unknown, or it needs a source and there is none.
     """
-    if strategy not in STRATEGIES:
-        raise InputError(f"there is no strategy {strategy!r:.40}; choose from {', '.join(STRATEGIES)}")
+    require_strategy(strategy)
     return STRATEGIES[strategy](task)
+
+
+def require_strategy(name: str) -> None:
+    """Raise InputError if there is no such strategy."""
+    if name not in STRATEGIES:
+        raise InputError(f"there is no strategy {name!r:.40}; choose from {', '.join(STRATEGIES)}")
 
 
 def _from_source(

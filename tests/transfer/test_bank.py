@@ -3,14 +3,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from emoembed.encoders.modular import ModularSettings
+from emoembed import plots
 from emoembed.errors import CheckpointError, InputError, MissingFileError
 from emoembed.labels.phrases import WordTable
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training.loop import encode_rows
 from emoembed.transfer.bank import PathBank
 from emoembed.transfer.pathnet import SearchConfig
-from emoembed.transfer.plot_paths import plot_paths
 from emoembed.transfer.strategies import Budget, Task
 
 SMALL = Budget(steps=60, learning_rate=5e-3, batch_size=16, search=SearchConfig(rounds=4, batches=5, population=6))
@@ -86,9 +85,10 @@ def test_what_does_not_fit_is_refused(bank, first, second, modular_recipe, tmp_p
         PathBank.read(tmp_path / "bank", modular_recipe.phrases)
 
 
-def test_paths_are_drawn(tmp_path):
-    paths = {"source": ((0, 1), (2, 3)), "target": ((1, 2), (2, 4))}
-    settings = ModularSettings(layers=2, modules=5, active=2)
-    assert plot_paths(paths, settings, tmp_path / "paths.png").stat().st_size > 1000
-    with pytest.raises(InputError, match=r"\.png, \.svg or \.pdf"):
-        plot_paths(paths, settings, tmp_path / "paths.txt")
+def test_paths_are_drawn():
+    axes = plots.paths({"source": ((0, 1), (2, 3)), "target": ((1, 2), (2, 4))}, 5).axes[0]
+    drawn = {dots.get_label(): [tuple(place) for place in dots.get_offsets().tolist()] for dots in axes.collections}
+    assert drawn["source"] == [(0, 0), (3, 1)]  # module, layer
+    assert drawn["target"] == [(2, 0), (4, 1)]
+    assert drawn["shared"] == [(1, 0), (2, 1)]
+    assert len(drawn["not used"]) == 4

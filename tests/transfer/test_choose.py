@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import soundfile
 
 from emoembed.errors import InputError
 from emoembed.prediction.recognizer import Recognizer
@@ -57,24 +56,6 @@ def test_a_small_target_is_divided_by_speakers(task, modular_recipe, domain):
     assert list(result.scores.columns) == ["mean", "fold 0", "fold 1", "fold 2"]
     large = replace(task, target=domain("large", 900, 2))
     assert list(choose(large, ["scratch"]).scores.columns) == ["mean", "fold 0"]
-
-
-@pytest.fixture
-def speech(corpus_of, tmp_path, monkeypatch, voice):
-    """`speech(name)`: recordings of six speakers; joy is high, anger is low."""
-    monkeypatch.setenv("EMOEMBED_CACHE", str(tmp_path / "cache"))
-
-    def make(name, seed=0):
-        labels = ["joy", "anger"] * 12
-        paths = []
-        for i, label in enumerate(labels):
-            path = tmp_path / f"{name}-{i}.wav"
-            soundfile.write(path, voice(0.6, 260.0 if label == "joy" else 110.0, seed=seed + i), 16_000)
-            paths.append(str(path))
-        corpus = corpus_of([None] * 24, labels, audio=paths, speaker=[f"{name}{i // 4}" for i in range(24)])
-        return replace(corpus, name=name)
-
-    return make
 
 
 def test_speech_is_transferred_between_corpora(speech, tmp_path):
