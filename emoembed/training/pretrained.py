@@ -7,6 +7,7 @@ frozen; only low-rank adapters are trained.
 
 from __future__ import annotations
 
+import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from emoembed.features import audio
 from emoembed.labels.phrases import SentenceEncoder
 from emoembed.model import checkpoint_files
 from emoembed.model.config import ModalityConfig
+from emoembed.model.tokenizer_files import tokenizer_fault
 from emoembed.training import recipes
 
 if TYPE_CHECKING:
@@ -130,6 +132,9 @@ def _tokenizer(name: str | Path, config: dict[str, Any]) -> Tokenizer:
     tokenizer: Tokenizer | None = getattr(loaded_tokenizer, "backend_tokenizer", None)
     if tokenizer is None:
         raise CheckpointError(f"{name} has no fast tokenizer (tokenizer.json), which a checkpoint needs; add one")
+    fault = tokenizer_fault(json.loads(tokenizer.to_str()))  # a checkpoint with this tokenizer could not be loaded
+    if fault:
+        raise CheckpointError(f"the tokenizer of {name} {fault}; choose another encoder")
     size, rows = tokenizer.get_vocab_size(), config["vocab_size"]
     if not rows / 2 <= size <= rows:  # transformers builds an empty tokenizer if files are missing
         raise CheckpointError(

@@ -208,6 +208,15 @@ def test_what_is_no_encoder_of_the_modality_is_refused(bert, wav2vec2, word_tabl
         manifest.train_manifest(corpus, modalities=["text"], base=word_table, encoders={"audio": wav2vec2})
 
 
+def test_a_tokenizer_that_may_never_finish_is_refused(bert):
+    path = bert / "tokenizer.json"
+    held = json.loads(path.read_text())
+    held["normalizer"] = {"type": "Replace", "pattern": {"Regex": "(a+)+b"}, "content": "c"}
+    path.write_text(json.dumps(held))
+    with pytest.raises(CheckpointError, match=r"the tokenizer of .* has the pattern '\(a\+\)\+b', which may never"):
+        pretrained.read("text", bert)
+
+
 @pytest.mark.parametrize("kind", ["config", "tokenizer", "unknown"])
 def test_code_in_a_folder_is_never_run_and_never_asked_about(bert, monkeypatch, kind):
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
