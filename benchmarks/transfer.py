@@ -23,11 +23,15 @@ from emoembed.evaluation.report import Report, write
 from emoembed.reading.cache import cache_folder
 from emoembed.training import recipes
 from emoembed.training.recipes import Recipe
-from emoembed.transfer.strategies import Budget, Task, train_sources
+from emoembed.transfer.strategies import STRATEGIES, train_sources
+from emoembed.transfer.task import Budget, Task
 
 SHARES = (0.05, 0.1, 0.25, 1.0)
 RATES = (3e-4, 1e-3, 3e-3)
 PARTS = ("speech", "faces", "zero-shot")
+BASELINES = ("scratch", "no-source", "random-path")
+REVISION = 1
+"""Results of another revision are not used. Raise it when a change of the package changes results."""
 
 
 class Results:
@@ -35,14 +39,15 @@ class Results:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self.table = pd.read_csv(file) if file.is_file() else pd.DataFrame()
+        self.table = pd.read_csv(file) if file.is_file() else pd.DataFrame(columns=["pair"])
         keys = ["pair", "share", "seed", "strategy", "rate"]
-        self.done = set(self.table[keys].itertuples(index=False, name=None)) if len(self.table) else set()
+        self.done = set(self.table.reindex(columns=keys).itertuples(index=False, name=None))
 
     def add(self, key: tuple[str, float, int, str, float], facts: dict[str, float]) -> None:
         """Add one transfer."""
         row = dict(zip(("pair", "share", "seed", "strategy", "rate"), key, strict=True)) | facts
-        self.table = pd.concat([self.table, pd.DataFrame([row])], ignore_index=True)
+        new = pd.DataFrame([row])
+        self.table = pd.concat([self.table, new], ignore_index=True) if len(self.table) else new
         self.done.add(key)
         self.file.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.file.with_suffix(".tmp")
@@ -65,38 +70,44 @@ def run(
     if results.done.issuperset(keys):
         return
     sources = [transfer.source_of(rows[source].without(unseen)) for source in pair.sources]
-    whole, seen = rows[pair.target], rows[pair.target].without(unseen)
-    task = Task(recipe, tuple(sources), transfer.target_of(seen, seed, 1.0)[0], Budget(seed=seed))
+    whole = rows[pair.target]
+    domain, test = transfer.target_of(whole, seed, 1.0, unseen)
+    task = Task(recipe, tuple(sources), domain, Budget(seed=seed))
     task = replace(task, trained=train_sources(task))
     for key in keys:
         if key not in results.done:
             _, share, _, way, rate = key
-            target, (_, test) = transfer.target_of(seen, seed, share)[0], transfer.target_of(whole, seed, 1.0)
+            target = domain.share_of(share)
             results.add(key, transfer.measure(replace(task, target=target), way, rate, test, unseen))
 
 
-def report_of(part: str, results: Results, seeds: int) -> Report:
+def report_of(part: str, table: pd.DataFrame) -> Report:
     """The tables of a part."""
-    table = transfer.chosen_rates(results.table)
-    facts = {"seeds": seeds, "learning rates": ", ".join(f"{rate:g}" for rate in RATES)}
+    table = transfer.chosen_rates(table)
+    facts = {"seeds": table["seed"].nunique(), "learning rates": ", ".join(f"{rate:g}" for rate in RATES)}
     report = Report(f"Transfer between corpora, {part}", facts)
     measures = ["AUC", "AP"] if part == "zero-shot" else ["UAR", "macro F1"]
     for pair, found in table.groupby("pair", sort=False):
         for measure in measures:
             wide = found.pivot_table(index="strategy", columns="share", values=measure, sort=False)
             report.tables[f"{pair}, {measure} in per cent"] = 100 * wide
-        gains = transfer.differences(found, "scratch", measures[0])
-        numbers = 100 * gains[["mean", "low", "high"]]
-        cells = ["{:+.1f} ({:+.1f} to {:+.1f})".format(*row) for row in numbers.itertuples(index=False, name=None)]
-        wide = gains.assign(cell=cells).pivot(index="strategy", columns="share", values="cell")
-        report.tables[f"{pair}, {measures[0]} above scratch"] = wide
-        if len(found["strategy"].unique()) > 3:
+            for other in BASELINES:
+                if found["seed"].nunique() > 1 and other in set(found["strategy"]):
+                    report.tables[f"{pair}, {measure} above {other}"] = _gains(found, other, measure)
+        if set(found["strategy"]) >= set(STRATEGIES):
             choice = transfer.chosen_strategies(found, measures[0]).loc[pair]
             choice = choice.assign(chosen=100 * choice["chosen"], best=100 * choice["best"])
             report.tables[f"{pair}, the strategy chosen on validation and the best on test, {measures[0]}"] = choice
     used = table.groupby("strategy", sort=False)[["reused", "seconds"]].mean()
     report.tables["share of places that use modules of sources, and seconds of a transfer"] = used
     return report
+
+
+def _gains(found: pd.DataFrame, other: str, measure: str) -> pd.DataFrame:
+    gains = transfer.differences(found, other, measure)
+    numbers = 100 * gains[["mean", "low", "high"]]
+    cells = ["{:+.1f} ({:+.1f} to {:+.1f})".format(*row) for row in numbers.itertuples(index=False, name=None)]
+    return gains.assign(cell=cells).pivot(index="strategy", columns="share", values="cell")
 
 
 def main() -> None:
@@ -107,7 +118,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--shares", nargs="+", type=float, default=list(SHARES), help="shares of the target's rows")
     parser.add_argument("--output", type=Path, default=Path("docs/report"), help="folder for the reports")
-    parser.add_argument("--work", type=Path, default=cache_folder() / "transfer", help="folder for the results")
+    parser.add_argument(
+        "--work", type=Path, default=cache_folder() / f"transfer-{REVISION}", help="folder for the results"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parsed = parser.parse_args()
     torch.set_num_threads(parsed.threads)
@@ -128,7 +141,8 @@ def main() -> None:
             for pair in (SPEECH[2], SPEECH[-1]) if part == "zero-shot" else ():
                 unseen = tuple(label for label in NEVER_TRAINED if label in speech[pair.target].data.labels)
                 run(results, pair, speech, recipe, seed, (shares[-1],), unseen)
-            report = report_of(part, results, seed + 1)
+            table = results.table[results.table["seed"].le(seed) & results.table["share"].isin(shares)]
+            report = report_of(part, table)
             write(report, parsed.output / f"transfer-{part}")
         print(report.markdown())
 

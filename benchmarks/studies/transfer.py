@@ -24,7 +24,8 @@ from emoembed.training.loop import predict_logits
 from emoembed.training.recipes import Recipe
 from emoembed.transfer import strategies
 from emoembed.transfer.domain import Domain
-from emoembed.transfer.strategies import CONTROLS, Task
+from emoembed.transfer.strategies import CONTROLS
+from emoembed.transfer.task import Task
 
 FOLDS = {"emodb": 5, "ravdess": 4}
 ACTORS = "ravdess action units"
@@ -110,12 +111,21 @@ def source_of(rows: Rows) -> Domain:
     return Domain(rows.name, rows.of(names[len(valid) :]), rows.of(valid), rows.speakers)
 
 
-def target_of(rows: Rows, seed: int, share: float) -> tuple[Domain, EmotionData]:
-    """A share of a target, and its test rows. Each seed tests the next group of speakers and validates on another."""
-    names, folds = rows.names, FOLDS.get(rows.name, 4)
+def folds_of(target: str) -> int:
+    """The number of groups into which the speakers of a target are divided: one tests, one validates."""
+    return FOLDS.get(target, 4)
+
+
+def target_of(rows: Rows, seed: int, share: float, unseen: Sequence[str] = ()) -> tuple[Domain, EmotionData]:
+    """A share of a target without some labels, and its test rows with them.
+
+    Each seed tests the next group of speakers and validates on another.
+    """
+    names, folds = rows.names, folds_of(rows.name)
     test, valid = names[seed % folds :: folds], names[(seed + 1) % folds :: folds]
     train = [name for name in names if name not in (*test, *valid)]
-    domain = Domain(rows.name, rows.of(train), rows.of(valid), rows.speakers)
+    seen = rows.without(unseen)
+    domain = Domain(rows.name, seen.of(train), seen.of(valid), rows.speakers)
     return domain.share_of(share), rows.of(test)
 
 
@@ -179,13 +189,22 @@ def chosen_rates(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(table: pd.DataFrame, other: str, column: str = "UAR", level: float = 0.95) -> pd.DataFrame:
-    """By how much each strategy is above another, paired by seed, with a t interval: `pair, share, strategy` rows."""
+    """By how much each strategy is above another, paired by seed: `pair, share, strategy` rows with an interval.
+
+    The training rows of two seeds overlap, and after a round of folds the same speakers test again. So the variance of
+    the mean is that of the corrected resampled t test (Nadeau & Bengio 2003): each fold trains on all but two of the
+    groups of speakers and tests on one.
+    """
     rows = []
     for (pair, share), part in table.groupby(["pair", "share"], sort=False):
         wide = part.pivot(index="seed", columns="strategy", values=column)
+        if other not in wide:
+            continue
+        overlap = 1.0 / (folds_of(str(pair).split(" -> ")[-1].split(",")[0]) - 2)
         for name in wide.columns.drop(other):
             gain = (wide[name] - wide[other]).dropna()
-            half = float(stats.t.ppf((1 + level) / 2, len(gain) - 1) * gain.std() / len(gain) ** 0.5)
+            scale = gain.std() * (1.0 / len(gain) + overlap) ** 0.5
+            half = float(stats.t.ppf((1 + level) / 2, len(gain) - 1) * scale)
             mean = float(gain.mean())
             row = {
                 "pair": pair,

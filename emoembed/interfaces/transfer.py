@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -64,7 +65,7 @@ class Transfer(Command):
         from emoembed import plots
         from emoembed.encoders.modular import ModularSettings
         from emoembed.transfer.manifest import transfer_corpora
-        from emoembed.transfer.strategies import Budget
+        from emoembed.transfer.task import Budget
 
         if self.plot is not None:
             plots.require_picture(self.plot)
@@ -84,6 +85,8 @@ class Transfer(Command):
         settings = next(iter(choice.chosen.model.config.modalities.values())).settings
         if self.plot is not None and choice.chosen.paths and isinstance(settings, ModularSettings):
             plots.save(plots.paths(choice.chosen.paths, settings.modules), self.plot)
+        elif self.plot is not None:
+            print(f"no picture: {choice.chosen.strategy} has no paths", file=sys.stderr)
         print(f"strategy: {choice.chosen.strategy}\nsaved -> {self.output}")
         return 0
 
@@ -92,7 +95,7 @@ class Transfer(Command):
         from emoembed import plots
         from emoembed.corpora import tables
         from emoembed.transfer.compare import compare_corpora
-        from emoembed.transfer.strategies import Budget
+        from emoembed.transfer.task import Budget
 
         tables.require_output(self.output)
         table = compare_corpora(

@@ -14,6 +14,8 @@ class TrainConfig:
     """Settings of the training loop. The defaults suit a few thousand clips."""
 
     epochs: int = 30
+    steps: int | None = None
+    """Optimisation steps in all, divided evenly among the epochs. None: an epoch is one pass over the rows."""
     batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
@@ -43,6 +45,8 @@ class TrainConfig:
             raise InputError(
                 f"give epochs >= 1 and batch_size >= 2; given epochs {self.epochs} and batch_size {self.batch_size}"
             )
+        if self.steps is not None and self.steps < self.epochs:
+            raise InputError(f"give at least one step per epoch; given {self.steps} steps and {self.epochs} epochs")
 
 
 @dataclass(frozen=True)

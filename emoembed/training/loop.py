@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import count, islice
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from emoembed import metrics
-from emoembed.errors import TrainingError
+from emoembed.errors import InputError, TrainingError
 from emoembed.model.scorer import Scorer
 from emoembed.reading.rows import EmotionData, buckets
 from emoembed.training.config import Execution, TrainConfig
@@ -60,12 +61,15 @@ def fit(
         The history of the run.
 
     Raises:
+        InputError: there are fewer than two training rows.
         TrainingError: an encoder returns NaN or infinite values.
         CheckpointError: the folder contains a run with other settings.
     """
     torch.manual_seed(config.seed)
     model.to(execution.device)
-    steps = config.epochs * -(-len(train) // config.batch_size)
+    if len(train) < FEWEST_ROWS:
+        raise InputError(f"training needs at least {FEWEST_ROWS} rows; given {len(train)}")
+    steps = config.steps or config.epochs * -(-len(train) // config.batch_size)
     run = _start_run(model, config, steps)
     objective = Objective(model, train, config, teacher)
     state = RunState(execution.resume, {**asdict(config), "rows": _digest(train)}) if execution.resume else None
@@ -74,7 +78,7 @@ def fit(
     execution.group.require_same((_digest(train), _digest(valid), len(run.losses)), "rows and saved state")
     lengths = train.lengths()
     while len(run.losses) < config.epochs and not run.has_waited(config.patience):
-        batches = buckets(lengths, config.batch_size, run.order)
+        batches = _batches(lengths, run, config)
         epoch_batches = _bar(batches, len(train), len(run.losses) + 1, config) if execution.progress else batches
         _seed_process(run, config, execution.group)
         loss = _train_epoch(run, objective, train, epoch_batches, config, augment or {}, execution)
@@ -99,6 +103,17 @@ def _start_run(model: Scorer, config: TrainConfig, steps: int) -> Run:
     return Run(model, optimizer, schedule, order, noise)
 
 
+def _batches(lengths: np.ndarray, run: Run, config: TrainConfig) -> Iterator[np.ndarray]:
+    """The batches of the next epoch. A single row is no batch."""
+    epoch, steps = len(run.losses), config.steps
+    passes = iter([0]) if steps is None else count()
+    batches = (rows for _ in passes for rows in buckets(lengths, config.batch_size, run.order))
+    enough = (rows for rows in batches if len(rows) >= FEWEST_ROWS)
+    if steps is None:
+        return enough
+    return islice(enough, steps * (epoch + 1) // config.epochs - steps * epoch // config.epochs)
+
+
 def _train_epoch(
     run: Run,
     objective: Objective,
@@ -108,13 +123,11 @@ def _train_epoch(
     augment: Mapping[str, Augment],
     execution: Execution,
 ) -> float:
-    """Train for one pass over the rows, and return the mean loss."""
+    """Train on the batches of an epoch, and return the mean loss."""
     run.model.train()
     parameters = [parameter for parameter in run.model.parameters() if parameter.requires_grad]
-    total, count = 0.0, 0
+    total, items = 0.0, 0
     for rows in batches:
-        if len(rows) < FEWEST_ROWS:
-            continue
         run.optimizer.zero_grad(set_to_none=True)
         batch_loss = 0.0
         for part in execution.group.parts_of(rows, execution.portions):
@@ -126,8 +139,8 @@ def _train_epoch(
         torch.nn.utils.clip_grad_norm_(parameters, config.clip)
         run.optimizer.step()
         run.schedule.step()
-        total, count = total + batch_loss * len(rows), count + len(rows)
-    return total / count
+        total, items = total + batch_loss * len(rows), items + len(rows)
+    return total / items
 
 
 def _encode(
@@ -215,10 +228,10 @@ def _require_finite(
     """
     for name, matrix in points.items():
         present = batch[name][1] > 0 if name in batch else torch.ones(len(matrix), dtype=torch.bool)
-        count = int((~matrix.isfinite().all(dim=1) & present.to(matrix.device)).sum())
-        if count:
+        faulty = int((~matrix.isfinite().all(dim=1) & present.to(matrix.device)).sum())
+        if faulty:
             raise TrainingError(
-                f"training diverged in {when}: the {name} encoder returned NaN or infinite values for {count} of "
+                f"training diverged in {when}: the {name} encoder returned NaN or infinite values for {faulty} of "
                 f"{len(matrix)} rows of a batch; check the features for NaN and extreme values, or lower the learning "
                 f"rate (now {config.learning_rate})"
             )
@@ -263,6 +276,6 @@ def _drop_modalities(
 def _bar(batches: Iterable[np.ndarray], rows: int, epoch: int, config: TrainConfig) -> Iterable[np.ndarray]:
     from tqdm import tqdm
 
-    count = -(-rows // config.batch_size)
-    bar: Iterable[np.ndarray] = tqdm(batches, desc=f"epoch {epoch}/{config.epochs}", total=count, leave=False)
+    total = -(-rows // config.batch_size) if config.steps is None else config.steps // config.epochs
+    bar: Iterable[np.ndarray] = tqdm(batches, desc=f"epoch {epoch}/{config.epochs}", total=total, leave=False)
     return bar

@@ -22,7 +22,9 @@ from emoembed.labels.phrases import PhraseEncoder, WordTable
 from emoembed.model.config import ModelConfig
 from emoembed.model.model import EmotionModel
 from emoembed.model.state import State
-from emoembed.transfer.strategies import Task, add_path, modules_of
+from emoembed.transfer.pathnet import places_of
+from emoembed.transfer.strategies import add_path, modules_of
+from emoembed.transfer.task import Task
 
 VERSION = 1
 MODULES = "modules/"
@@ -98,13 +100,15 @@ class PathBank:
         name = task.target.name
         if name in self.entries:
             raise InputError(f"the bank already has {name}; a bank only grows. Give the corpus another name")
-        if "/" in name or not name:
-            raise InputError(f"the name of a corpus cannot be {name!r}; leave out the slash")
+        if "/" in name or name in ("", "modules"):
+            raise InputError(f"the name of a corpus cannot be {name!r}; choose another, without a slash")
         self._require_fit(task)
         model, path = add_path(task, task.target, self.modules)
         own = {key: value.clone() for key, value in model.state_dict().items() if ".encoder.layers." not in key}
-        provenance = {"trained_on": {task.modality: [name]}, **(card or {})}
-        entry = Entry(model.config, replace(model.state, provenance=provenance), own, card or {})
+        reused = [other for other, entry in self.entries.items() if places_of(entry.path) & places_of(path)]
+        provenance = {**(card or {}), "trained_on": {task.modality: [*reused, name]}}
+        state = replace(model.state, labels=model.state.all_seen, provenance=provenance)
+        entry = Entry(model.config, state, own, card or {})
         modules = {**modules_of(model, task.modality, path), **self.modules}
         return replace(self, entries={**self.entries, name: entry}, modules=modules)
 
@@ -177,8 +181,11 @@ class PathBank:
 
     def _require_whole(self, name: str, file: str | FilePath) -> None:
         """Build the model of a corpus once, so that a damaged bank fails when it is read."""
+        entry = self.entries[name]
         try:
-            self[name]
+            has = set(modules_of(self[name], entry.modality, entry.path))
+            if has - set(self.modules):
+                raise CheckpointError(f"{file} lacks modules of {name}; fetch it again")
         except (RuntimeError, ValueError, IndexError) as error:
             raise CheckpointError(f"{file} lacks weights of {name}: {error}") from error
 
@@ -192,7 +199,7 @@ def _geometry(modality: Any) -> tuple[Any, ...]:
     settings = modality.settings
     if not isinstance(settings, ModularSettings):
         raise InputError("a bank needs an encoder of modules; use recipes.modular_modality")
-    shape = (settings.layers, settings.modules, settings.active, settings.width, settings.summary)
+    shape = (settings.layers, settings.modules, settings.active, settings.width, settings.summary, settings.whisper)
     return (modality.features, modality.columns, modality.embed_dim, modality.parts, shape)
 
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
+from emoembed.errors import InputError
 from emoembed.reading.rows import join
 from emoembed.transfer.domain import Domain
-from emoembed.transfer.strategies import CONTROLS, STRATEGIES, Task, Transferred, train_sources, transfer
+from emoembed.transfer.strategies import (
+    CONTROLS,
+    SEARCHED,
+    STRATEGIES,
+    require_strategy,
+    train_sources,
+    transfer,
+)
+from emoembed.transfer.task import Task, Transferred
 
 FEW_ROWS = 200
 """With fewer validation rows, strategies are compared by cross-validation over speakers."""
@@ -38,11 +48,14 @@ def choose(task: Task, strategies: Iterable[str] = tuple(STRATEGIES)) -> Choice:
     never chosen.
 
     Raises:
-        InputError: a strategy is unknown or needs a source, or the target has too few speakers.
+        InputError: a strategy is unknown or needs a source, or all are controls.
+
+    Warns:
+        UserWarning: the target has too few speakers to search paths. These strategies are then left out.
     """
-    names = list(strategies)
+    names = _that_fit(list(strategies), task)
     if task.sources and task.trained is None:
-        task = replace(task, trained=train_sources(task))
+        task = replace(task, trained=train_sources(task, names))
     rows = {name: validation_scores(task, name) for name in names}
     means = {name: float(np.mean(values)) for name, values in rows.items()}
     scores = pd.DataFrame(rows).T.rename(columns=lambda fold: f"fold {fold}").rename_axis("strategy")
@@ -53,8 +66,27 @@ def choose(task: Task, strategies: Iterable[str] = tuple(STRATEGIES)) -> Choice:
 
 def validation_scores(task: Task, strategy: str) -> list[float]:
     """The validation score of a strategy, on each division of the target if it has fewer than `FEW_ROWS` rows."""
-    divisions = divide(task.target) if len(task.target.valid) < FEW_ROWS else [task.target]
-    return [transfer(replace(task, target=target), strategy).score for target in divisions]
+    return [transfer(replace(task, target=target), strategy).score for target in _divisions(task)]
+
+
+def _divisions(task: Task) -> list[Domain]:
+    return divide(task.target) if len(task.target.valid) < FEW_ROWS else [task.target]
+
+
+def _that_fit(names: list[str], task: Task) -> list[str]:
+    """The strategies that the target has enough speakers for."""
+    for name in names:
+        require_strategy(name)
+    few = any(len({part.speakers[row] for row in part.train.ids}) < 2 for part in _divisions(task))
+    if few and set(names) & set(SEARCHED):
+        warnings.warn(
+            f"{task.target.name} has too few speakers to compare paths, so {' and '.join(SEARCHED)} are left out",
+            stacklevel=3,
+        )
+        names = [name for name in names if name not in SEARCHED]
+    if set(names) <= set(CONTROLS):
+        raise InputError(f"name a strategy that is not a control; {', '.join(CONTROLS)} are only compared with")
+    return names
 
 
 def divide(domain: Domain, folds: int = FOLDS) -> list[Domain]:

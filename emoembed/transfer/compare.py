@@ -14,7 +14,8 @@ from emoembed.errors import InputError
 from emoembed.labels.phrases import PhraseEncoder
 from emoembed.transfer.choose import validation_scores
 from emoembed.transfer.manifest import speech_task
-from emoembed.transfer.strategies import Budget, require_strategy, train_sources
+from emoembed.transfer.strategies import require_strategy, train_sources
+from emoembed.transfer.task import Budget
 
 NO_SOURCE = "none"
 """Name of the row of models that are trained on the target alone."""
@@ -46,7 +47,7 @@ def compare_corpora(
     Examples:
         >>> import pathlib, tempfile
         >>> import emoembed, numpy as np, pandas as pd, soundfile
-        >>> from emoembed.transfer.strategies import Budget
+        >>> from emoembed.transfer.task import Budget
         >>> folder, time = pathlib.Path(tempfile.mkdtemp()), np.arange(8_000) / 16_000
         >>> for name, pitch in (("joy.wav", 250), ("anger.wav", 120)):  # two buzzes, instead of voices
         ...     buzz = (pitch * time + 10 * np.sin(3 * time)) % 1 * np.sin(9 * time) ** 2
@@ -64,17 +65,15 @@ def compare_corpora(
     task = speech_task(corpora[:-1], corpora[-1], phrases=phrases, budget=budget)
     domains = [*task.sources, task.target]
     names = [domain.name for domain in domains]
-    if len(set(names)) < len(names):
-        raise InputError(f"two corpora have the same name: {', '.join(names)}; rename one")
     table = pd.DataFrame(np.nan, index=pd.Index([NO_SOURCE, *names], name="source"), columns=names)
     for target in domains:
         alone = replace(task, sources=(), target=target)
         table.loc[NO_SOURCE, target.name] = np.mean(validation_scores(alone, "scratch"))
     for source in domains:
-        from_source = replace(task, sources=(source,))
-        from_source = replace(from_source, trained=train_sources(from_source))
-        for target in domains:
-            if target is not source:
-                scores = validation_scores(replace(from_source, target=target), strategy)
-                table.loc[source.name, target.name] = np.mean(scores)
+        targets = [domain for domain in domains if domain is not source]
+        from_source = replace(task, sources=(source,), target=targets[0])
+        from_source = replace(from_source, trained=train_sources(from_source, [strategy]))
+        for target in targets:
+            scores = validation_scores(replace(from_source, target=target), strategy)
+            table.loc[source.name, target.name] = np.mean(scores)
     return table

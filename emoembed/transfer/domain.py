@@ -19,8 +19,11 @@ class Domain:
 
     Args:
         name: name of the corpus.
-        train, valid: its rows. No speaker is in both.
+        train, valid: its rows. For an honest score, no speaker is in both.
         speakers: row id -> speaker.
+
+    Raises:
+        InputError: the rows have several modalities, there are no train or valid rows, or a row has no speaker.
     """
 
     name: str
@@ -33,6 +36,10 @@ class Domain:
             raise InputError(f"{self.name} must have one modality; it has {', '.join(self.train.inputs) or 'none'}")
         if not len(self.train) or not len(self.valid):
             raise InputError(f"{self.name} needs train and valid rows; it has {len(self.train)} and {len(self.valid)}")
+
+        unknown = [row for row in (*self.train.ids, *self.valid.ids) if row not in self.speakers]
+        if unknown:
+            raise InputError(f"{self.name}: the speaker of {unknown[0]!r:.60} is not given; name one for each row")
 
     @property
     def modality(self) -> str:

@@ -21,7 +21,8 @@ from emoembed.training.manifest import hold_out
 from emoembed.training.recipes import Recipe
 from emoembed.transfer.choose import Choice, choose
 from emoembed.transfer.domain import Domain
-from emoembed.transfer.strategies import STRATEGIES, Budget, Task, require_strategy, transfer
+from emoembed.transfer.strategies import ALONE, STRATEGIES, require_strategy, transfer
+from emoembed.transfer.task import Budget, Task
 
 MODALITY = "audio"
 """Statistics of speech are read from recordings. Other statistics, such as action units, come as `Domain` objects."""
@@ -55,7 +56,7 @@ def transfer_corpora(
     Examples:
         >>> import pathlib, tempfile
         >>> import emoembed, numpy as np, pandas as pd, soundfile
-        >>> from emoembed.transfer.strategies import Budget
+        >>> from emoembed.transfer.task import Budget
         >>> folder, time = pathlib.Path(tempfile.mkdtemp()), np.arange(8_000) / 16_000
         >>> for name, pitch in (("joy.wav", 250), ("anger.wav", 120)):  # two buzzes, instead of voices
         ...     buzz = (pitch * time + 10 * np.sin(3 * time)) % 1 * np.sin(9 * time) ** 2
@@ -73,10 +74,11 @@ def transfer_corpora(
     if strategy is not None:
         require_strategy(strategy)
     task = speech_task(sources, target, phrases=phrases, budget=budget)
-    names = [name for name in STRATEGIES if sources or name in ("scratch", "no-source")]
+    names = [name for name in STRATEGIES if sources or name in ALONE]
     choice = choose(task, names) if strategy is None else _one(task, strategy)
+    used = () if choice.chosen.strategy in ALONE else task.sources
     provenance = {
-        "trained_on": {MODALITY: [domain.name for domain in (*task.sources, task.target)]},
+        "trained_on": {MODALITY: [domain.name for domain in (*used, task.target)]},
         "transfer": choice.chosen.strategy,
         "seed": task.budget.seed,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
@@ -45,6 +46,11 @@ class SearchConfig:
     def steps(self) -> int:
         """Training steps of the search."""
         return 2 * self.rounds * self.batches
+
+    def within(self, steps: int) -> SearchConfig:
+        """A search of at most this many steps (at least two): fewer rounds, and fewer batches if one is too long."""
+        batches = max(1, min(self.batches, steps // 2))
+        return replace(self, batches=batches, rounds=max(1, min(self.rounds, steps // (2 * batches))))
 
 
 def modular_encoder(model: EmotionModel, modality: str) -> ModularEncoder:
@@ -92,7 +98,7 @@ def search(
     tournament = Tournament.start(tournament_config)
     if state is not None and state.is_file():
         tournament = Tournament.from_json(trainer.restore(state), tournament_config)
-    best = tournament.run(trainer.train_and_score, (lambda now: trainer.keep(state, now)) if state else None)
+    best = tournament.run(trainer.train, trainer.score, (lambda now: trainer.keep(state, now)) if state else None)
     encoder.path = best
     return best
 
@@ -118,6 +124,8 @@ class _PathTrainer:
         }
         self.features = {"train": self._features(train), "compare": self._features(compare)}
         self.calls = 0
+        of = repr((train.ids, train.labels, compare.ids, sorted(frozen)))
+        self.digest = hashlib.sha256(of.encode("utf-8", "replace")).hexdigest()
 
     @torch.no_grad()
     def _features(self, rows: EmotionData) -> Tensor:
@@ -127,8 +135,8 @@ class _PathTrainer:
         batches = [np.arange(i, min(i + 64, len(rows))) for i in range(0, len(rows), 64)]
         return torch.cat([self.encoder.read(*rows.batch(batch, longest)[self.modality]) for batch in batches])
 
-    def train_and_score(self, path: Path) -> float:
-        """Train a path for some batches, and return its mean log likelihood on the rows for comparison."""
+    def train(self, path: Path) -> None:
+        """Train a path for some batches."""
         self.encoder.path = path
         generator = np.random.default_rng((self.config.seed, self.calls))
         noise = torch.Generator().manual_seed(int(generator.integers(2**31)))
@@ -147,10 +155,11 @@ class _PathTrainer:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
-        return self._score()
 
     @torch.no_grad()
-    def _score(self) -> float:
+    def score(self, path: Path) -> float:
+        """The mean log likelihood of a path on the rows for comparison."""
+        self.encoder.path = path
         self.model.train()  # points without residual columns
         self.encoder.eval()
         features = self.features["compare"]
@@ -169,18 +178,21 @@ class _PathTrainer:
 
     def keep(self, file: FilePath, tournament: Tournament) -> None:
         """Save the weights and the tournament. The file is replaced completely or not at all."""
-        write_file(file, save(self._weights(), {"tournament": tournament.to_json(), "calls": str(self.calls)}))
+        state = {"tournament": tournament.to_json(), "calls": str(self.calls), "search": self.digest}
+        write_file(file, save(self._weights(), state))
 
     def restore(self, file: FilePath) -> str:
         """Read the weights that `keep` saved. Returns the state of the tournament.
 
         Raises:
-            CheckpointError: the file is damaged, or of another encoder.
+            CheckpointError: the file is damaged, or of another encoder or search.
         """
         try:
             with safe_open(file, "pt") as opened:
                 metadata = opened.metadata()
                 weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            if metadata["search"] != self.digest:
+                raise CheckpointError(f"{file} belongs to a search on other rows; delete it to start anew")
             self.calls = int(metadata["calls"])
             missing, unexpected = self.model.modality(self.modality).load_state_dict(weights, strict=False)
             if unexpected or any(name.startswith("encoder.") for name in missing):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,14 +14,14 @@ from emoembed.encoders.modular import ModularSettings, Path
 from emoembed.errors import InputError
 from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import join
-from emoembed.training.config import Execution, TrainConfig
 from emoembed.training.fit import finish, train, untrained
 from emoembed.training.loop import validation_score
 from emoembed.training.recipes import Recipe, Stage
 from emoembed.training.ridge_maps import prepare
 from emoembed.transfer.domain import Domain
-from emoembed.transfer.pathnet import Place, SearchConfig, places_of, search
-from emoembed.transfer.spec import TransferReport, TransferSpec
+from emoembed.transfer.pathnet import Place, places_of, search
+from emoembed.transfer.spec import TransferSpec
+from emoembed.transfer.task import VALIDATIONS, Task, TrainedSources, Transferred
 from emoembed.transfer.tournament import TournamentConfig, random_path
 
 MODULES = ("encoder.layers.*",)
@@ -36,98 +36,6 @@ SOUP_RATES = (0.3, 1.0, 3.0)
 """Learning rates of the models whose weights a soup averages, as factors of the given one."""
 
 
-@dataclass(frozen=True)
-class Budget:
-    """Training steps and learning rate of a strategy.
-
-    Attributes:
-        steps: steps on the target.
-        search: settings of the search of a path.
-        search_is_extra: whether the steps of the search are additional. By default they are a part of `steps`.
-    """
-
-    steps: int = 700
-    learning_rate: float = 1e-3
-    batch_size: int = 32
-    seed: int = 0
-    search: SearchConfig = field(default_factory=SearchConfig)
-    search_is_extra: bool = False
-
-    def config(self, rows: int, steps: int | None = None) -> TrainConfig:
-        """Training settings for a number of rows: as many epochs as the steps allow."""
-        size = min(self.batch_size, max(2, rows))
-        epochs = max(1, round((self.steps if steps is None else steps) / -(-rows // size)))
-        return TrainConfig(
-            epochs=epochs,
-            batch_size=size,
-            learning_rate=self.learning_rate,
-            patience=epochs,
-            pull=1.0,
-            label_smoothing=0.1,
-            lock_labels=True,
-            bf16=False,
-            seed=self.seed,
-        )
-
-
-@dataclass(frozen=True)
-class TrainedSources:
-    """What strategies take from the sources.
-
-    Attributes:
-        model: the model of the sources together.
-        modules: name -> weight of the modules of the sources' paths.
-        paths: source -> its path.
-    """
-
-    model: EmotionModel
-    modules: Mapping[str, Tensor]
-    paths: Mapping[str, Path]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is transferred: from which domains, to which, with which recipe and budget.
-
-    Attributes:
-        recipe: recipe of the target, with an encoder of modules. All strategies use it.
-        sources: the source domains, in order.
-        target: the target domain.
-        trained: what was trained on the sources before, for many targets; by default it is trained anew.
-    """
-
-    recipe: Recipe
-    sources: Sequence[Domain]
-    target: Domain
-    budget: Budget = field(default_factory=Budget)
-    execution: Execution = field(default_factory=Execution)
-    trained: TrainedSources | None = None
-
-    @property
-    def modality(self) -> str:
-        """The modality of the domains."""
-        return self.target.modality
-
-
-@dataclass(frozen=True)
-class Transferred:
-    """A transferred model.
-
-    Attributes:
-        strategy: name of the strategy.
-        model: the model, calibrated on the validation rows of the target.
-        score: its validation score, see `loop.validation_score`.
-        report: what moved from the source; None without a source.
-        paths: domain -> its path, for strategies with paths. The target is last.
-    """
-
-    strategy: str
-    model: EmotionModel
-    score: float
-    report: TransferReport | None = None
-    paths: Mapping[str, Path] = field(default_factory=dict)
-
-
 Strategy = Callable[[Task], Transferred]
 
 
@@ -137,18 +45,19 @@ def source_model(task: Task) -> EmotionModel:
     if task.trained is not None:
         return task.trained.model
     rows, valid = (join([getattr(source, part) for source in task.sources]) for part in ("train", "valid"))
-    recipe = replace(task.recipe, config=task.budget.config(len(rows)))
+    recipe = replace(task.recipe, config=task.config())
     return train(recipe, rows, valid, execution=task.execution)[0]
 
 
-def train_sources(task: Task) -> TrainedSources:
-    """Train what the strategies take from the sources."""
-    return TrainedSources(source_model(task), *_paths_of_sources(task))
+def train_sources(task: Task, strategies: Collection[str] | None = None) -> TrainedSources:
+    """Train what the strategies take from the sources; by default, for all strategies."""
+    without_paths = strategies is not None and not set(strategies) & set(WITH_PATHS)
+    return TrainedSources(source_model(task), *(({}, {}) if without_paths else _paths_of_sources(task)))
 
 
 def scratch(task: Task) -> Transferred:
     """Train on the target alone."""
-    return _trained("scratch", task, replace(task.recipe, config=task.budget.config(len(task.target.train))))
+    return _trained("scratch", task, replace(task.recipe, config=task.config()))
 
 
 def linear_probe(task: Task) -> Transferred:
@@ -185,7 +94,8 @@ def soup(task: Task) -> Transferred:
     models = []
     for factor in SOUP_RATES:
         budget = replace(task.budget, steps=steps, learning_rate=factor * task.budget.learning_rate)
-        models.append(_from_source("soup", replace(task, budget=budget), [(ALL, 1.0)], source))
+        part = replace(task, budget=budget)
+        models.append(_from_source("soup", part, [(ALL, 1.0)], source, VALIDATIONS // len(SOUP_RATES)))
     models.sort(key=lambda each: -each.score)
     best, kept = models[0], [models[0].model]
     for other in models[1:]:
@@ -223,6 +133,12 @@ STRATEGIES: dict[str, Strategy] = {
     "random-path": random_path_strategy,
     "no-source": no_source,
 }
+WITH_PATHS = ("pathnet", "random-path")
+"""Strategies that use the paths of the sources."""
+SEARCHED = ("pathnet", "no-source")
+"""Strategies that search a path, which needs two training speakers."""
+ALONE = ("scratch", "no-source")
+"""Strategies that use no source."""
 CONTROLS = ("random-path", "no-source")
 """Strategies that are only compared with, and never chosen."""
 
@@ -244,17 +160,20 @@ def require_strategy(name: str) -> None:
 
 
 def _from_source(
-    name: str, task: Task, stages: Sequence[tuple[tuple[str, ...], float]], source: EmotionModel | None = None
+    name: str,
+    task: Task,
+    stages: Sequence[tuple[tuple[str, ...], float]],
+    source: EmotionModel | None = None,
+    validations: int = VALIDATIONS,
 ) -> Transferred:
     """Train on the target in stages, from the weights of the sources' model. A stage takes a share of the steps."""
     source = source_model(task) if source is None else source
     spec = TransferSpec(name, _named(task, ALL))
-    rows = len(task.target.train)
     recipe = replace(
         task.recipe,
         start=spec.choose(source.state_dict()),
         stages=tuple(
-            Stage(_named(task, trained), task.budget.config(rows, round(share * task.budget.steps)))
+            Stage(_named(task, trained), task.config(round(share * task.budget.steps), round(share * validations)))
             for trained, share in stages
         ),
     )
@@ -278,12 +197,13 @@ def _by_paths(name: str, task: Task, *, sources: bool, searched: bool) -> Transf
 def _paths_of_sources(task: Task) -> tuple[Mapping[str, Tensor], Mapping[str, Path]]:
     """Name -> weight of the modules of the sources' paths, and source -> path. Each source gets its path in turn."""
     _require_sources(task)
-    if task.trained is not None:
+    if task.trained is not None and task.trained.paths:
         return task.trained.modules, task.trained.paths
     modules: dict[str, Tensor] = {}
     paths: dict[str, Path] = {}
+    each = replace(task, budget=replace(task.budget, steps=max(1, task.budget.steps // len(task.sources))))
     for source in task.sources:
-        model, paths[source.name] = add_path(task, source, modules)
+        model, paths[source.name] = add_path(each, source, modules)
         modules |= modules_of(model, task.modality, paths[source.name])
     return modules, paths
 
@@ -311,17 +231,19 @@ def add_path(
     if not isinstance(settings, ModularSettings):
         raise InputError("paths need an encoder of modules; use recipes.modular_modality")
     frozen = frozenset(place for place in map(_place_of, modules) if place is not None)
-    model = prepare(untrained(task.recipe), domain.train)
+    budget, config = task.budget, task.recipe.config
+    recipe = replace(task.recipe, config=replace(config, seed=budget.seed_for(domain.name)))
+    model = prepare(untrained(recipe), domain.train, frames=config.max_frames)
     model.load_state_dict({**model.state_dict(), **modules})
-    budget = task.budget
+    steps = budget.steps
     if searched:
-        config = replace(budget.search, seed=budget.seed)
+        search_config = budget.search_for(domain.name)
         rows = domain.divided() if domain is task.target else (domain.train, domain.valid)
-        path = search(model, task.modality, *rows, config, frozen=frozen)
-        steps = budget.steps if budget.search_is_extra else max(1, budget.steps - config.steps)
+        path = search(model, task.modality, *rows, search_config, frozen=frozen)
+        steps -= 0 if budget.search_is_extra else search_config.steps
     else:
-        geometry = TournamentConfig(settings.layers, settings.modules, settings.active, seed=budget.seed)
-        path, steps = random_path(geometry, np.random.default_rng(budget.seed)), budget.steps
+        geometry = TournamentConfig(settings.layers, settings.modules, settings.active)
+        path = random_path(geometry, np.random.default_rng([budget.seed_for(domain.name), 1]))
     return _train_path(task, domain, model, path, frozen, steps), path
 
 
@@ -346,7 +268,7 @@ def _train_path(
         task.recipe,
         modalities={name: modality},
         start=TransferSpec("path", _named(task, ALL)).choose(model.state_dict()),
-        stages=(Stage(_named(task, (*free, *LAST)), task.budget.config(len(domain.train), steps)),),
+        stages=(Stage(_named(task, (*free, *LAST)), task.config(steps)),),
     )
     return train(recipe, domain.train, domain.valid, execution=task.execution)[0]
 
@@ -364,7 +286,7 @@ def _place_of(name: str) -> Place | None:
 
 def _with_mean_weights(models: Sequence[EmotionModel], task: Task) -> EmotionModel:
     """A model with the mean of the models' weights, calibrated on the target."""
-    model = prepare(untrained(task.recipe), task.target.train)
+    model = prepare(untrained(task.recipe), task.target.train, frames=task.recipe.config.max_frames)
     spec = TransferSpec("soup", _named(task, ALL))
     weights = [spec.choose(each.state_dict()) for each in models]
     mean = {name: torch.stack([each[name] for each in weights]).mean(dim=0) for name in weights[0]}

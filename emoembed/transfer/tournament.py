@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from emoembed.encoders.modular import Path
-from emoembed.errors import CheckpointError, InputError
+from emoembed.errors import CheckpointError, InputError, TrainingError
 
 
 @dataclass(frozen=True)
@@ -65,33 +66,56 @@ class Tournament:
     def best(self) -> Path:
         """The path with the highest fitness."""
         compared = [i for i, fitness in enumerate(self.fitness) if fitness is not None]
-        return self.paths[max(compared, key=lambda i: self.fitness[i] or 0.0)] if compared else self.paths[0]
+        return self.paths[max(compared, key=self._fitness_of)] if compared else self.paths[0]
 
-    def play(self, train_and_score: Callable[[Path], float]) -> None:
+    def play(self, train: Callable[[Path], None], score: Callable[[Path], float]) -> None:
         """One tournament: train two paths, compare them, and replace the loser by a mutated copy of the winner.
 
         Args:
-            train_and_score: trains the modules of a path for some batches and returns its fitness. Higher is better.
+            train: trains the modules of a path for some batches. Paths may share what they train, so both are trained
+                before one is scored.
+            score: returns the fitness of a path. Higher is better.
+
+        Raises:
+            TrainingError: a fitness is not finite.
         """
         first, second = map(int, self.generator.choice(len(self.paths), size=2, replace=False))
         for i in (first, second):
-            self.fitness[i] = float(train_and_score(self.paths[i]))
-        winner, loser = (
-            (first, second) if (self.fitness[first] or 0.0) >= (self.fitness[second] or 0.0) else (second, first)
-        )
+            train(self.paths[i])
+        for i in (first, second):
+            self.fitness[i] = _finite(score(self.paths[i]))
+        winner, loser = sorted((first, second), key=self._fitness_of, reverse=True)
         self.paths[loser] = mutated(self.paths[winner], self.config, self.generator)
         self.fitness[loser] = None
         self.rounds += 1
 
     def run(
-        self, train_and_score: Callable[[Path], float], after_round: Callable[[Tournament], None] | None = None
+        self,
+        train: Callable[[Path], None],
+        score: Callable[[Path], float],
+        after_round: Callable[[Tournament], None] | None = None,
     ) -> Path:
-        """Play the remaining rounds and return the best path. `after_round` may save the state or show progress."""
+        """Play the remaining rounds, score all trained paths once more, and return the best.
+
+        The last scores are needed because training goes on after a path was compared, in parts that paths share.
+
+        Args:
+            train, score: as in `play`.
+            after_round: may save the state or show progress.
+        """
         while self.rounds < self.config.rounds:
-            self.play(train_and_score)
+            self.play(train, score)
             if after_round is not None:
                 after_round(self)
+        self.fitness = [
+            None if before is None else _finite(score(path))
+            for path, before in zip(self.paths, self.fitness, strict=True)
+        ]
         return self.best
+
+    def _fitness_of(self, i: int) -> float:
+        fitness = self.fitness[i]
+        return -math.inf if fitness is None else fitness
 
     def to_json(self) -> str:
         """The state as JSON."""
@@ -124,6 +148,12 @@ class Tournament:
             if isinstance(error, CheckpointError):
                 raise
             raise CheckpointError("this is not the state of a tournament; delete its file to start anew") from error
+
+
+def _finite(fitness: float) -> float:
+    if not math.isfinite(fitness):
+        raise TrainingError("the fitness of a path is not a finite number; lower the learning rate of the search")
+    return float(fitness)
 
 
 def random_path(config: TournamentConfig, generator: np.random.Generator) -> Path:

@@ -9,8 +9,9 @@ from emoembed.labels.phrases import WordTable
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training.loop import encode_rows
 from emoembed.transfer.bank import PathBank
-from emoembed.transfer.pathnet import SearchConfig
-from emoembed.transfer.strategies import Budget, Task
+from emoembed.transfer.pathnet import SearchConfig, places_of
+from emoembed.transfer.strategies import add_path
+from emoembed.transfer.task import Budget, Task
 
 SMALL = Budget(steps=60, learning_rate=5e-3, batch_size=16, search=SearchConfig(rounds=4, batches=5, population=6))
 
@@ -38,6 +39,30 @@ def test_adding_a_corpus_changes_no_earlier_answer(bank, first, second):
     assert set(bank.modules) <= set(both.modules)
     assert all(torch.equal(both.modules[name], weight) for name, weight in bank.modules.items())
     assert "second" in both
+
+
+def test_a_bank_answers_as_the_model_that_was_trained(bank, second):
+    model, path = add_path(second, second.target, bank.modules)
+    again = bank.add(second)
+    assert again.entries["second"].path == path
+    rows = second.target.valid
+    assert torch.equal(encode_rows(again["second"], rows)["video"], encode_rows(model, rows)["video"])
+
+
+def test_a_model_of_a_bank_has_labels_and_names_the_corpora_it_uses(bank, second):
+    model = bank.add(second, {"licence": "own"})["second"]
+    assert set(model.state.labels) == {"joy", "anger", "sadness"}
+    places = [places_of(bank.add(second).entries[name].path) for name in ("first", "second")]
+    used = ["first", "second"] if places[0] & places[1] else ["second"]
+    assert model.state.provenance == {"licence": "own", "trained_on": {"video": used}}
+
+
+def test_a_bank_without_some_modules_is_refused(bank, modular_recipe, tmp_path):
+    fewer = dict(bank.modules)
+    fewer.pop(next(iter(fewer)))
+    replace(bank, modules=fewer).save(tmp_path / "bank")
+    with pytest.raises(CheckpointError, match="lacks modules of first; fetch it again"):
+        PathBank.read(tmp_path / "bank", modular_recipe.phrases)
 
 
 def test_a_bank_is_read_as_it_was_saved(bank, first, second, modular_recipe, tmp_path):
@@ -73,7 +98,7 @@ def test_what_does_not_fit_is_refused(bank, first, second, modular_recipe, tmp_p
     with pytest.raises(InputError, match="another phrase encoder"):
         bank.add(replace(second, recipe=replace(modular_recipe, phrases=other)))
     slash = replace(second, target=replace(second.target, name="a/b"))
-    with pytest.raises(InputError, match="leave out the slash"):
+    with pytest.raises(InputError, match="choose another, without a slash"):
         bank.add(slash)
     bank.save(tmp_path / "bank")
     with pytest.raises(CheckpointError, match="made with another phrase encoder"):

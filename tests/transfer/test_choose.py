@@ -9,7 +9,7 @@ from emoembed.transfer import choose as choosing
 from emoembed.transfer.choose import choose, divide
 from emoembed.transfer.manifest import speech_task, transfer_corpora
 from emoembed.transfer.pathnet import SearchConfig
-from emoembed.transfer.strategies import Budget, Task, Transferred
+from emoembed.transfer.task import Budget, Task, Transferred
 
 SMALL = Budget(steps=40, learning_rate=5e-3, batch_size=16, search=SearchConfig(rounds=3, batches=4, population=4))
 
@@ -30,11 +30,27 @@ def test_the_best_on_validation_is_chosen_and_controls_never_are(task, monkeypat
 def test_sources_are_trained_once_for_all_strategies(task, monkeypatch):
     trained = []
     real = choosing.train_sources
-    monkeypatch.setattr(choosing, "train_sources", lambda task: trained.append(task) or real(task))
+    monkeypatch.setattr(choosing, "train_sources", lambda *args: trained.append(args) or real(*args))
     alone = choose(task, ["fine-tune", "lora"]).scores
     assert len(trained) == 1
     each = [choose(task, [name]).scores.loc[name, "mean"] for name in alone.index]
     assert alone["mean"].tolist() == pytest.approx(each)
+
+
+def test_paths_are_left_out_where_speakers_are_too_few(task):
+    speakers = {row: f"s{i % 2}" for i, row in enumerate([*task.target.train.ids, *task.target.valid.ids])}
+    task = replace(task, target=replace(task.target, speakers=speakers))
+    with pytest.warns(UserWarning, match="target has too few speakers to compare paths, so pathnet and no-source"):
+        scores = choose(task, ["scratch", "pathnet", "no-source"]).scores
+    assert list(scores.index) == ["scratch"]
+
+
+def test_wrong_choices_are_refused_before_training(task, monkeypatch):
+    monkeypatch.setattr(choosing, "train_sources", None)
+    with pytest.raises(InputError, match="there is no strategy 'magic'"):
+        choose(task, ["fine-tune", "magic"])
+    with pytest.raises(InputError, match="name a strategy that is not a control"):
+        choose(task, ["random-path"])
 
 
 def test_recordings_are_read_once_for_all_strategies(speech):

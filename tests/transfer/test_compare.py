@@ -10,7 +10,7 @@ from emoembed.errors import InputError
 from emoembed.interfaces.cli import main
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.transfer.pathnet import SearchConfig
-from emoembed.transfer.strategies import Budget
+from emoembed.transfer.task import Budget
 
 SMALL = Budget(steps=20, learning_rate=5e-3, batch_size=16, search=SearchConfig(rounds=2, batches=2, population=4))
 
@@ -61,6 +61,9 @@ def test_the_command_transfers_and_draws_paths(manifests, tmp_path, capsys):
     assert plot.stat().st_size > 1000
     assert Recognizer.from_pretrained(output).predict(audio=str(tmp_path / "mine-0.wav")).label in ("joy", "anger")
     assert main(["transfer", *options, "--strategy", "pathnet", "--plot", "paths.txt"]) == 2
+    assert main(["transfer", *options, "--strategy", "scratch", "--plot", str(tmp_path / "none.png")]) == 0
+    assert "no picture: scratch has no paths" in capsys.readouterr().err
+    assert Recognizer.from_pretrained(output).model.state.provenance["trained_on"] == {"audio": ["mine"]}
 
 
 def test_the_command_compares(manifests, tmp_path, capsys):

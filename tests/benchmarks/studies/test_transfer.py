@@ -10,7 +10,8 @@ from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.reading.rows import EmotionData
 from emoembed.transfer.pathnet import SearchConfig
-from emoembed.transfer.strategies import Budget, train_sources
+from emoembed.transfer.strategies import train_sources
+from emoembed.transfer.task import Budget, Task
 
 LABELS = ("joy", "anger", "boredom")
 COLUMNS = tuple("abcdef")
@@ -58,11 +59,12 @@ def test_a_source_of_two_speakers_trains_on_one():
 def test_a_transfer_is_measured_also_for_a_label_never_trained_on(way):
     source, target = rows_of("tess", speakers=2), rows_of("emodb")
     modality = ModalityConfig("units", "pooled", 24, COLUMNS, PooledSettings(), LabelParts(vad_share=0.5))
-    seen = target.without(("boredom",))
     sources = [transfer.source_of(source.without(("boredom",)))]
-    task = transfer.task_of(sources, transfer.target_of(seen, 0, 1.0)[0], modality, SMALL)
+    domain, test = transfer.target_of(target, 0, 1.0, ("boredom",))
+    assert "boredom" not in domain.train.labels
+    assert "boredom" in test.labels
+    task = Task(transfer.recipe_of("video", modality), sources, domain, SMALL)
     trained = train_sources(task)
-    test = transfer.target_of(target, 0, 1.0)[1]
     facts = transfer.measure(transfer.replace(task, trained=trained), way, 5e-3, test, ("boredom",))
     assert facts["UAR"] > 0.8
     assert 0 <= facts["AUC"] <= 1
@@ -84,10 +86,15 @@ def test_the_validation_rows_choose_the_learning_rate():
     assert list(transfer.chosen_rates(table)["UAR"]) == [0.1, 0.2]
 
 
-def test_differences_are_paired_by_seed():
+def test_differences_are_paired_by_seed_and_wide_for_overlapping_folds():
     seeds = np.repeat([0, 1, 2], 2)
-    table = pd.DataFrame({"pair": "a -> b", "share": 1.0, "seed": seeds, "strategy": ["scratch", "soup"] * 3})
+    table = pd.DataFrame({"pair": "a -> emodb", "share": 1.0, "seed": seeds, "strategy": ["scratch", "soup"] * 3})
     table["UAR"] = [0.1, 0.2, 0.5, 0.6, 0.8, 0.9]
     (row,) = transfer.differences(table, "scratch").itertuples()
     assert row.strategy == "soup"
     assert (row.mean, row.low, row.high) == pytest.approx((0.1, 0.1, 0.1))
+    table["UAR"] = [0.1, 0.1, 0.5, 0.6, 0.8, 1.0]
+    (row,) = transfer.differences(table, "scratch").itertuples()
+    half = 4.303 * 0.1 * (1 / 3 + 1 / 3) ** 0.5  # t of two degrees of freedom; emodb tests a third of what it trains on
+    assert row.high - row.mean == pytest.approx(half, rel=1e-3)
+    assert transfer.differences(table, "no-source").empty
