@@ -12,8 +12,10 @@ import typer
 from emoembed.errors import InputError
 from emoembed.interfaces.options import BatchOptions, WorkerOptions
 from emoembed.interfaces.printing import print_failures
+from emoembed.labels.emotion import canonical
 
 if TYPE_CHECKING:
+    from emoembed.corpora.corpus import Corpus
     from emoembed.evaluation.study import Study
 
 TRAINING_PANEL = "Zero-shot: models trained without some emotions"
@@ -36,7 +38,10 @@ class Evaluate(BatchOptions, WorkerOptions):
 
     corpus: Annotated[str, typer.Argument(help="Name of a corpus, or path of a manifest.")]
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder that contains the corpora.")] = None
-    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Split to evaluate on.")] = "valid"
+    split: Annotated[
+        Literal["train", "valid", "test"] | None,
+        typer.Option(help="Split to evaluate on; by default valid, or all rows of a table without the column split."),
+    ] = None
     context: Annotated[
         bool, typer.Option("--context", help="Score turns in the context of earlier turns of their dialogue.")
     ] = False
@@ -120,17 +125,19 @@ class Evaluate(BatchOptions, WorkerOptions):
         if self.seeds is not None or self.seed is not None:
             raise InputError("--seed and --seeds need --unseen or --protocol; without them no model is trained")
         corpus = corpora.load(self.corpus, self.data)
+        _print_names(corpus)
+        split = self.split or (splits[0] if len(splits := list(corpus.counts().columns)) == 1 else "valid")
         result = evaluate_corpus(
             self.load(),
             corpus,
-            self.split,
+            split,
             batch_size=self.batch_size or 32,
             workers=self.processes(self.device),
             context=self.context,
             progress=self.progress,
         )
         if result.trained_on:
-            rows = f"rows of {corpus.name}'s {self.split} split"
+            rows = f"rows of {corpus.name}'s {split} split"
             print(f"emoembed: {self.model} was trained on {rows}, so this is not a test", file=sys.stderr)
         for name, value in result.figures.items():
             print(f"{name:<11} {_format_figure(value)}")
@@ -174,13 +181,21 @@ class Evaluate(BatchOptions, WorkerOptions):
             unseen=self.unseen,
             protocol=self.protocol or "default",
             seeds=range(self.seeds) if self.seeds is not None else (self.seed or 0,),
-            split=self.split,
+            split=self.split or "valid",
             method=self.method,
             words=self.words,
             epochs=self.epochs,
             drop_emotion_columns=not self.keep_emotion_columns,
             progress=self.progress,
         )
+
+
+def _print_names(corpus: Corpus) -> None:
+    """Say on stderr which labels of a corpus are read as others of the table."""
+    names = {label: canonical(label) for label in corpus.labels}
+    renamed = [f"{label} as {name}" for label, name in names.items() if label != name]
+    if renamed:
+        print(f"emoembed: labels are read by their names in the table: {', '.join(renamed)}", file=sys.stderr)
 
 
 def _format_figure(value: Any) -> str:

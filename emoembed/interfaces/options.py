@@ -231,7 +231,7 @@ def as_command(options: type[Command]) -> Callable[..., None]:
     parameters = [field.replace(annotation=hints[name]) for name, field in signature.parameters.items()]
     command.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]
     command.__annotations__ = {name: hints[name] for name in signature.parameters}
-    command.__doc__ = options.__doc__
+    command.__doc__ = (options.__doc__ or "").replace("[", "\\[")  # typer would read [NAME] as a style
     return command
 
 

@@ -14,7 +14,7 @@ from typer.core import TyperCommand
 
 from emoembed.errors import InputError
 from emoembed.interfaces.options import OUTPUT_PANEL, TABLES, BatchOptions, LabelOptions, WorkerOptions
-from emoembed.interfaces.printing import print_failures, to_json
+from emoembed.interfaces.printing import print_failures, print_trust, to_json
 
 if TYPE_CHECKING:
     from emoembed.corpora.corpus import Corpus
@@ -131,7 +131,9 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions):
     def _predict_one(self) -> int:
         self.require_no_workers("one item has one process")
         if self.output is not None:
-            raise InputError("--output is for many rows; for one item use --json, which prints JSON")
+            raise InputError(
+                "--output is for rows of a manifest or of files; for one item use --json, which prints JSON"
+            )
         result = self.load().predict(
             sys.stdin.read() if self.text == "-" else self.text,
             self.audio[0] if self.audio else None,
@@ -166,6 +168,7 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions):
         print(f"{summary.rows - len(summary.failures)} of {summary.rows} rows scored -> {self.output}")
         if not self.quiet:
             print_failures("scored without a modality", summary.absent)
+            print_trust(summary)
         return print_failures("failed", summary.failures)
 
     def _predict_dialogue(self) -> int:
@@ -218,13 +221,16 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions):
             raise InputError(f"--context takes a strength, such as 0.5; given {self.context!r}") from None
 
     def _many_files(self) -> Corpus | None:
-        """The rows of several files, a folder or a pattern; None for a single file."""
+        """The rows of several files, a folder or a pattern, or of one file for --output; None for a single item."""
         paths_by_modality = {"audio": self.audio or [], "video": self.video or []}
         many_files = {
             name: paths
             for name, paths in paths_by_modality.items()
             if len(paths) > 1 or any(map(_is_folder_or_pattern, paths))
         }
+        if not many_files and self.output is not None and self.text is None:
+            given = {name: paths for name, paths in paths_by_modality.items() if paths}
+            many_files = given if len(given) == 1 else {}
         if not many_files:
             return None
         if self.text is not None or all(paths_by_modality.values()):

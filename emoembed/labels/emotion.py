@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import unicodedata
@@ -21,6 +22,8 @@ TEMPLATES = ("{}", "a feeling of {}", "this expresses {}", "the person feels {}"
 LONGEST = {"name": 200, "definition": 5000, "sounds": 5000, "looks": 5000}
 """Maximum number of characters in each text of a label."""
 MOST_SYNONYMS = 100
+ALIKE = 0.8
+"""Least similarity (`difflib`, 0 to 1) of two spellings that may be one name."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,14 @@ def find(name: str) -> Label:
     """The table's label for a name or alias, or a `Label` with only a name if the table lacks it."""
     canonical_name = canonical(name)
     return table().get(canonical_name, Label(canonical_name))
+
+
+def similar_spelling(name: str) -> str | None:
+    """The emotion of the table whose name or alias is spelled most like a name; None if none is alike."""
+    emotions, aliases = _read_table()
+    spellings = {**aliases, **{label: label for label in emotions}}
+    matches = difflib.get_close_matches(name.strip().lower(), spellings, n=1, cutoff=ALIKE)
+    return spellings[matches[0]] if matches else None
 
 
 Description = str | Mapping[str, Any] | Label

@@ -61,9 +61,9 @@ def answer(
         understood_weight = 1.0 - sum(
             modality.weight for name, modality in modality_results.items() if not item.readings[name].understood
         )
-        confidence = scores.confidence[row] * understood_weight
-        abstained = confidence < threshold or (risk is not None and confidence <= 0.0)
         best_label = asked.names[int(scores.best[row])]
+        confidence = scores.confidence[row] * understood_weight * asked.familiarity.get(best_label, 1.0)
+        abstained = confidence < threshold or (risk is not None and confidence <= 0.0)
         likely_labels = [asked.names[i] for i in np.flatnonzero(scores.independent[row] >= 0.5)] if multi_label else []
         notes = [note for name in modality_results for note in item.readings[name].notes]
         notes += asked.notes_on({best_label, *likely_labels}, modality_results)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,12 +13,12 @@ from emoembed.cache import Cache
 from emoembed.errors import LabelError
 from emoembed.features.notes import Note
 from emoembed.labels.descriptions import attributes
-from emoembed.labels.emotion import Label, Labels, canonical, find, resolve, table
+from emoembed.labels.emotion import Label, Labels, canonical, find, resolve, similar_spelling, table
 from emoembed.labels.phrases import SentenceEncoder
 from emoembed.model.calibration import LabelTrust, Reliability
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.arguments import listed
-from emoembed.reading.understanding import ENOUGH, understood
+from emoembed.reading.understanding import understood
 
 CUES = (
     ("sounds", "audio", "such as loud or quiet, high or low, fast or slow"),
@@ -46,6 +46,8 @@ class LabelSet:
     trust: dict[str, LabelTrust]
     notes: tuple[tuple[str, Note], ...] = ()
     """Each note with the name of its label."""
+    familiarity: Mapping[str, float] = field(default_factory=dict)
+    """0 to 1 for labels that are like no known emotion; see `familiarity_of`. The confidence is multiplied by it."""
 
     def notes_on(self, answered: Collection[str], modalities: Iterable[str]) -> list[Note]:
         """The notes on the answered labels, and those that affect the scores of every answer (`FOR_ALL`)."""
@@ -89,7 +91,9 @@ class LabelSets:
             notes = notes_of(model, resolved_labels, points)
             calibration = model.calibrations(context=context)
             trust = {name: model.modality(name).trust(points[name], calibration[name]) for name in points}
-            label_set = cache.put(key, LabelSet(tuple(resolved_labels), points, calibration, trust, notes))
+            familiarity = familiarity_of(model, resolved_labels)
+            label_set = LabelSet(tuple(resolved_labels), points, calibration, trust, notes, familiarity)
+            cache.put(key, label_set)
         return label_set
 
 
@@ -107,10 +111,13 @@ def notes_of(
     unfamiliar_labels = unlike_any(model, labels)
     for name in unfamiliar_labels:
         if _is_not_understood(model, labels[name]):
-            text = f"{name!r} contains no English word that the model knows, so its scores are a guess; describe it"
+            text = (
+                f"{name!r} contains no English word that the model knows, so its scores are a guess; "
+                f"{_suggestion(name)}describe it"
+            )
             notes.append((name, Note("label-unknown", "labels", text)))
         else:
-            text = f"no known emotion is similar to {name!r}; add a description or a few examples"
+            text = f"no known emotion is similar to {name!r}; {_suggestion(name)}add a description or a few examples"
             notes.append((name, Note("label-far", "labels", text)))
     for modality, matrix in points.items():
         trust = model.modality(modality).calibration
@@ -126,6 +133,24 @@ def notes_of(
         }
         notes += [(name, Note("label-far", modality, text)) for name, text in warnings.items() if text]
     return tuple(notes)
+
+
+def familiarity_of(model: EmotionModel, labels: Mapping[str, Label]) -> dict[str, float]:
+    """How familiar the labels are that are similar to no known emotion; other labels are left out.
+
+    It is the cosine to the nearest emotion, divided by the cosine from which a label counts as similar, and 0 if the
+    model knows no word of the label.
+    """
+    return {
+        name: 0.0 if _is_not_understood(model, labels[name]) else min(max(cosine / FAR, 0.0), 1.0)
+        for name, cosine in unlike_any(model, labels).items()
+    }
+
+
+def _suggestion(name: str) -> str:
+    """A question for a name that is spelled like a known emotion, such as `nostaliga`; else empty."""
+    alike = similar_spelling(name)
+    return f"did you mean {alike!r}? If not, " if alike else ""
 
 
 def _cues_unknown(labels: Mapping[str, Label], modalities: Collection[str]) -> list[tuple[str, Note]]:
@@ -179,8 +204,8 @@ def unlike_any(model: EmotionModel, labels: Mapping[str, Label]) -> dict[str, fl
 
 
 def _is_not_understood(model: EmotionModel, label: Label) -> bool:
-    """Whether the model does not understand the words of the label: its name, synonyms and definition."""
+    """Whether the model knows no word of the label's name, synonyms and definition."""
     if not isinstance(model.phrases, SentenceEncoder):
         return False
     words = " ".join((label.name, *label.synonyms, label.definition))
-    return understood(words, model.phrases.tokenizer) < ENOUGH
+    return understood(words, model.phrases.tokenizer) == 0.0

@@ -21,6 +21,7 @@ from emoembed.features.store import FeatureStore
 from emoembed.features.text import word_feature_set
 from emoembed.interfaces.cli import app, main
 from emoembed.interfaces.predict import spread
+from emoembed.interfaces.printing import UNSURE
 from emoembed.labels.emotion import find, table
 from emoembed.labels.phrases import WordTable
 from emoembed.labels.projections import LabelParts
@@ -114,6 +115,44 @@ def test_predict_a_manifest_with_a_failing_row(tiny, capsys, tmp_path):
     assert "1 row failed" in printed.err
     assert "b: no word of 'zzzz' has a vector" in printed.err
     assert list(pd.read_csv(output)["label"].isna()) == [False, True, False]
+
+
+def test_a_table_says_how_sure_its_answers_are(tiny, toy, capsys, tmp_path):
+    options = ("predict", "--manifest", toy, "--labels", "joy,anger,sadness", "--model", tiny)
+    assert run(*options, "--output", tmp_path / "out.csv") == 0
+    median = pd.read_csv(tmp_path / "out.csv")["confidence"].median()
+    advice = "; most answers are unsure, and --abstain withholds them" if median < UNSURE else ""
+    assert f"median confidence {median:.2f}{advice}\n" in capsys.readouterr().err
+    assert run(*options, "--output", tmp_path / "out.csv", "--quiet") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_withheld_answers_and_notes_are_counted(capsys, tmp_path):
+    (tmp_path / "in.csv").write_text("text\nWe won the cup!\nder Zug ist schon wieder zu spät\nthe\n", encoding="utf-8")
+    options = ("--labels", "joy,fear", "--abstain", "--output", tmp_path / "out.csv")
+    assert run("predict", "--manifest", tmp_path / "in.csv", *options) == 0
+    table = pd.read_csv(tmp_path / "out.csv")
+    withheld = int(table["label"].isna().sum())
+    assert withheld > 0
+    said = capsys.readouterr().err
+    assert f"{withheld} answers withheld, {int(table['notes'].notna().sum())} rows have notes" in said
+    assert "--abstain withholds them" not in said
+
+
+def test_one_file_is_a_table_of_one_row_too(capsys, tmp_path, voice):
+    soundfile.write(tmp_path / "a.wav", voice(1.0), 16_000)
+    options = ("--labels", "joy,fear", "--output", tmp_path / "out.csv")
+    assert run("predict", "--audio", tmp_path / "a.wav", *options) == 0
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 1
+    assert run("predict", "--audio", tmp_path / "nope.wav", *options) == 2
+    assert f"there is no {tmp_path / 'nope.wav'}" in capsys.readouterr().err
+    assert run("predict", "--text", "party", *options) == 2
+    assert "for one item use --json" in capsys.readouterr().err
+
+
+def test_names_of_extras_are_in_the_help(capsys):
+    assert run("serve", "--help") == 0
+    assert '"emoembed[serve]"' in capsys.readouterr().out
 
 
 def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path, monkeypatch):
@@ -210,6 +249,15 @@ def test_evaluate_prints_writes_and_warns_of_training_rows(tiny, toy, capsys, tm
     assert list(pd.read_csv(folder / "predictions.csv")["true"])[:2] == ["joy", "joy"]
     assert run("evaluate", toy, "--split", "test", "--model", tiny) == 2
     assert "toy has no split 'test'" in capsys.readouterr().err
+
+
+def test_evaluate_scores_all_rows_of_a_table_without_splits(tiny, toy, capsys):
+    table = pd.read_csv(toy).replace({"labels": {"joy": "happy"}})
+    table.to_csv(toy, index=False)
+    assert run("evaluate", toy, "--model", tiny) == 0
+    printed = capsys.readouterr()
+    assert re.search(r"rows +24\n", printed.out)
+    assert "labels are read by their names in the table: happy as joy\n" in printed.err
 
 
 def test_evaluate_unseen_prints_means_over_seeds(tiny, capsys, tmp_path, monkeypatch):

@@ -64,7 +64,8 @@ def test_scores_are_those_of_predict_whatever_the_batch_size(corpus_of, recogniz
         *LABELS,
         "error",
     ]
-    assert summary == scoring.Summary(12, {})
+    confidence = written["confidence"].median()
+    assert summary == scoring.Summary(12, {}, median_confidence=pytest.approx(confidence))
     for row, text in zip(written.to_dict("records"), corpus.samples["text"], strict=True):
         expected = recognizer.predict(text, labels=LABELS)
         assert row["label"] == expected.label

@@ -17,6 +17,7 @@ from emoembed.features.notes import CODES
 from emoembed.features.readable import readable
 from emoembed.labels.emotion import Label
 from emoembed.prediction import describe, label_sets
+from emoembed.prediction.label_sets import FAR, unlike_any
 from emoembed.prediction.manifests.scoring import predict_manifest
 
 LABELS = ["joy", "anger", "sadness", "neutral"]
@@ -150,6 +151,29 @@ def test_labels_that_are_not_understood_or_far_from_all_are_noted(base):
     ]
     described = {"joy": "", "xqzzy": "a deep and quiet sadness about something that is lost"}
     assert "label-unknown" not in codes(base.predict("what a day", labels=described))
+
+
+def test_the_confidence_in_a_label_that_nothing_is_like_is_low(base):
+    """A text about soup is near the label soup; that says nothing about an emotion."""
+    result = base.predict("I ate soup", labels=["purple monkey", "joy", "kitchen soup"])
+    assert result.label == "kitchen soup"
+    cosine = unlike_any(base.model, {"kitchen soup": Label("kitchen soup")})["kitchen soup"]
+    assert base._label_sets.of(["joy", "kitchen soup"]).familiarity == pytest.approx({"kitchen soup": cosine / FAR})
+    assert 0.2 < cosine / FAR < 0.9
+    guess = base.predict("xqzzy xqzzy", labels=["joy", "xqzzy"])
+    assert (guess.label, guess.confidence) == ("xqzzy", 0.0)
+    assert base.predict("xqzzy xqzzy", labels=["joy", "xqzzy"], abstain=True).label is None
+
+
+def test_a_misspelled_label_is_suggested(base):
+    (note,) = base.predict("what a day", labels=["joy", "nostaliga"]).notes
+    assert note.code == "label-unknown"
+    assert "did you mean 'nostalgia'? If not, describe it" in note.text
+    assert "did you mean" not in base.predict("what a day", labels=["joy", "xqzzy"]).notes[0].text
+
+
+def test_one_known_word_is_enough_to_understand_a_label(base):
+    assert codes(base.predict("chills ran down my back", labels=["joy", "musical chills"])) == ["label-far"]
 
 
 def test_notes_are_in_every_form_of_an_answer(base, capsys):

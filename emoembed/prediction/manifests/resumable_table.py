@@ -10,9 +10,12 @@ import contextlib
 import csv
 import io
 import json
+import math
 import os
+import statistics
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,6 +29,29 @@ from emoembed.features.atomic import write_file
 
 FLUSH_ROWS, FLUSH_SECONDS = 100, 10.0
 """Rows are flushed to disk after this many rows or seconds. A row that takes longer is flushed on its own."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What happened to the rows of a manifest.
+
+    Attributes:
+        rows: number of rows.
+        failures: id -> reason, of the rows that failed.
+        absent: id -> reason, of the rows that lacked a modality.
+        resumed: number of rows that an earlier run had scored.
+        withheld: number of rows whose answer was withheld.
+        noted: number of rows with a note.
+        median_confidence: of the rows that were scored; NaN if there are none, or if no table was written.
+    """
+
+    rows: int
+    failures: dict[str, str]
+    absent: dict[str, str] = field(default_factory=dict)
+    resumed: int = 0
+    withheld: int = 0
+    noted: int = 0
+    median_confidence: float = float("nan")
 
 
 class ResumableTable:
@@ -127,21 +153,12 @@ class ResumableTable:
             f"{self.part_path} cannot be written: {reason}; {self._flushed_rows} rows are saved; run again to resume"
         )
 
-    def finish(self, ids: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
-        """Move the finished table to the output path.
-
-        Returns:
-            Two dictionaries, id -> reason: rows that failed, and rows that lacked a modality.
-        """
+    def finish(self, ids: Sequence[str]) -> Summary:
+        """Move the finished table to the output path, and say what happened to the rows with these ids."""
         self.flush(self.rows, now=True)
         self._out.close()
         self._file = None
-        failures, absent = {}, {}
-        for item, row in zip(ids, self._read(), strict=True):
-            if row["error"]:
-                failures[item] = row["error"]
-            if row["absent"]:
-                absent[item] = row["absent"]
+        summary = self._summary(ids)
         try:
             if self.output.suffix.lower() in (".csv", ".tsv", ".jsonl"):
                 if self.output.exists():
@@ -156,7 +173,23 @@ class ResumableTable:
                 raise
             raise self._write_error(error) from error
         self.state_path.unlink(missing_ok=True)
-        return failures, absent
+        return summary
+
+    def _summary(self, ids: Sequence[str]) -> Summary:
+        failures, absent, confidences = {}, {}, []
+        withheld = noted = 0
+        for item, row in zip(ids, self._read(), strict=True):
+            if row["error"]:
+                failures[item] = row["error"]
+                continue
+            if row["absent"]:
+                absent[item] = row["absent"]
+            if row["confidence"] not in ("", None):
+                confidences.append(float(row["confidence"]))
+                withheld += not row["label"]
+            noted += bool(row["notes"])
+        median = statistics.median(confidences) if confidences else math.nan
+        return Summary(len(ids), failures, absent, self.resumed, withheld, noted, median)
 
     def _read(self) -> Iterator[dict[str, Any]]:
         """The rows of the temporary file, one after the other."""

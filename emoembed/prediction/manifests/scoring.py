@@ -14,7 +14,6 @@ import math
 import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -34,7 +33,7 @@ from emoembed.prediction.arguments import ManifestOptions, Options, options_of
 from emoembed.prediction.dialogue.result import TurnResult
 from emoembed.prediction.dialogue.rows import score_dialogues
 from emoembed.prediction.manifests.batches import Batching, join_reasons, score_batches
-from emoembed.prediction.manifests.resumable_table import ResumableTable
+from emoembed.prediction.manifests.resumable_table import ResumableTable, Summary
 from emoembed.prediction.progress import Progress
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
@@ -45,17 +44,6 @@ RESULT_COLUMNS = ("label", "confidence", "notes", "absent")
 """Output columns after those of the manifest and before the modality weights and the label scores."""
 DIALOGUE_COLUMNS = ("label_alone", "context_turns")
 """Output columns after the modality weights, if rows are scored in the context of their dialogues."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """How many rows there were, and id -> reason for the rows that failed and for those that lacked a modality."""
-
-    rows: int
-    failures: dict[str, str]
-    absent: dict[str, str] = field(default_factory=dict)
-    resumed: int = 0
-    """Number of rows that an earlier run had scored."""
 
 
 def predict_manifest(
@@ -116,8 +104,7 @@ def predict_manifest(
                 for position, (result, failure) in enumerate(results, first):
                     table.write([*_cells(input_columns, position), *_result_cells(result, modalities, names), failure])
                 bar.to(table.flush(first + len(results)))
-        failures, absent = table.finish(list(corpus.samples["id"]))
-    return Summary(len(corpus.samples), failures, absent, table.resumed)
+        return table.finish(list(corpus.samples["id"]))
 
 
 def backend_of(model: EmotionModel) -> str:
