@@ -135,15 +135,15 @@ def notes_of(
     return tuple(notes)
 
 
-def familiarity_of(model: EmotionModel, labels: Mapping[str, Label]) -> dict[str, float]:
+def familiarity_of(model: EmotionModel, labels: Mapping[str, Label], *, by_examples: bool = True) -> dict[str, float]:
     """How familiar the labels are that are similar to no known emotion; other labels are left out.
 
     It is the cosine to the nearest emotion, divided by the cosine from which a label counts as similar, and 0 if the
-    model knows no word of the label.
+    model knows no word of the label. A label that was taught counts as known, unless `by_examples` is False.
     """
     return {
         name: 0.0 if _is_not_understood(model, labels[name]) else min(max(cosine / FAR, 0.0), 1.0)
-        for name, cosine in unlike_any(model, labels).items()
+        for name, cosine in unlike_any(model, labels, by_examples=by_examples).items()
     }
 
 
@@ -184,13 +184,13 @@ def warning_of(name: str, modality: str, cosine: float, auc: float) -> str:
     return ""
 
 
-def unlike_any(model: EmotionModel, labels: Mapping[str, Label]) -> dict[str, float]:
+def unlike_any(model: EmotionModel, labels: Mapping[str, Label], *, by_examples: bool = True) -> dict[str, float]:
     """Unknown labels that are similar to no emotion of the table: label -> cosine to the nearest emotion.
 
     A label is unknown if it is not in the table, the model was neither trained on it nor taught it, and it has no
-    description.
+    description. With `by_examples=False`, a label that was taught may be unknown too.
     """
-    known_labels = {*table(), *map(canonical, model.state.known), *model.state.taught}
+    known_labels = {*table(), *map(canonical, model.state.known if by_examples else model.state.all_seen)}
     unknown_labels = {
         name: label for name, label in labels.items() if canonical(name) not in known_labels and not label.definition
     }

@@ -16,6 +16,7 @@ from emoembed.model.config import MODALITIES
 from emoembed.model.model import EmotionModel
 from emoembed.prediction import process
 from emoembed.prediction.arguments import check_errors, is_missing, listed
+from emoembed.prediction.label_sets import familiarity_of
 from emoembed.reading.items import batch_of, read_item
 from emoembed.transfer import attune as mean_alignment
 from emoembed.transfer import few_shot
@@ -36,6 +37,7 @@ def adapted(model: EmotionModel, support: Any, labels: Labels | None, errors: st
         label_points = model.project(model.embed(list(labels_to_teach.values())))
         rivals = [label for label in model.state.labels if canonical(label) not in points]
         rival_points = model.label_points(rivals) if rivals else {}
+        familiarity = familiarity_of(model, labels_to_teach, by_examples=False)
     _warn_of_skipped("rows of the support", skip_reasons, len(rows))
     names = [canonical(name) for name in labels_to_teach]
     starts = {label: {name: matrix[names.index(label)] for name, matrix in label_points.items()} for label in points}
@@ -44,6 +46,7 @@ def adapted(model: EmotionModel, support: Any, labels: Labels | None, errors: st
         {label: _clone(examples) for label, examples in points.items()},
         {label: _clone(start) for label, start in starts.items()},
         others=_clone(rival_points),
+        familiarity={canonical(name): share for name, share in familiarity.items()},
     )
     descriptions = {name: label for name, label in labels_to_teach.items() if label != find(name)}
     return adapted_model.with_state(adapted_model.state.with_described(descriptions))

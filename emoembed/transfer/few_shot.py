@@ -10,6 +10,8 @@ spread of the scores over items in general as it was. An item that is as near to
 (each is left out in turn) gets the level, and others get less. So the label does not become more frequent, and its
 scores remain comparable with those of labels that are known by name only.
 
+If the model does not know the word, `word` counts less and `evidence` more. An unknown word tells nothing about items.
+
 The level is the mean logit of the examples by the word. If the word says little about them, the level is that of a
 label that fits moderately.
 """
@@ -44,6 +46,7 @@ def adapt(
     *,
     half: Mapping[str, float] | None = None,
     others: Mapping[str, Tensor] | None = None,
+    familiarity: Mapping[str, float] | None = None,
 ) -> EmotionModel:
     """Return a copy of the model with labels learned from examples.
 
@@ -53,6 +56,7 @@ def adapt(
         label_points: label -> modality -> point of the label's word `(point_dim,)`.
         half: modality -> number of examples at which their evidence has half of its full weight; `HALF` by default.
         others: modality -> points `(labels, point_dim)` of other labels, with which the level is compared.
+        familiarity: label -> how familiar its word is, 0 to 1; by default 1.
     """
     halves = {**HALF, **(half or {})}
     examples = {
@@ -66,7 +70,8 @@ def adapt(
         centre = centre_of(modality, [rows for rows in (*own.values(), *earlier.values()) if len(rows)])
         for label, rows in own.items():
             rivals = (others or {}).get(name)
-            taught[label][name] = learn(modality, label_points[label][name], rows, centre, halves[name], rivals)
+            known = (familiarity or {}).get(label, 1.0)
+            taught[label][name] = learn(modality, label_points[label][name], rows, centre, halves[name], rivals, known)
     return model.with_taught(taught, {label: {n: examples[label][n] for n in each} for label, each in taught.items()})
 
 
@@ -84,11 +89,17 @@ def centre_of(modality: Modality, groups: list[Tensor]) -> Tensor:
 
 @torch.no_grad()
 def learn(
-    modality: Modality, word: Tensor, examples: Tensor, centre: Tensor, half: float, rivals: Tensor | None = None
+    modality: Modality,
+    word: Tensor,
+    examples: Tensor,
+    centre: Tensor,
+    half: float,
+    rivals: Tensor | None = None,
+    familiarity: float = 1.0,
 ) -> Taught:
     """Learn one label in one modality from its examples `(shots, point_dim)`; see the module for the method."""
     shots = len(examples)
-    weight = shots / (shots + half)
+    weight = familiarity * shots / (shots + half) + (1 - familiarity)
     trust = modality.trust(word[None])
     reference = modality.calibration.reference
     reference = reference[reference.any(dim=1)]
@@ -106,16 +117,17 @@ def learn(
         usual, evidence = modality.score(reference, word[None], trust)[:, 0], (reference - centre) @ direction
         scale = usual.std() / evidence.std().clamp(min=1e-6)
         both = torch.corrcoef(torch.stack([usual, evidence]))[0, 1].nan_to_num(0.0)
-        keep = (1 + weight**2 + 2 * weight * both).rsqrt()
+        keep = (familiarity**2 + weight**2 + 2 * familiarity * weight * both).rsqrt()
     level = by_word.mean()
     if rivals is not None and len(rivals) > 1:
         of_others = modality.score(examples, rivals)
         level = torch.maximum(level, (of_others.mean(dim=1) + FIT * of_others.std(dim=1)).mean())
     evidence_weight = keep * weight * scale
-    anchor = keep * word + evidence_weight / modality.scale * direction
+    by_name = keep * familiarity
+    anchor = by_name * word + evidence_weight / modality.scale * direction
     # logit = modality.scale * item @ anchor + bias - hubness of the word + constant
-    constant = level - keep * by_word.mean() - evidence_weight * (centre @ direction + agreement)
-    return Taught(anchor, word, constant + (1 - keep) * (trust.hubness[0] - modality.bias))
+    constant = level - by_name * by_word.mean() - evidence_weight * (centre @ direction + agreement)
+    return Taught(anchor, word, constant + (1 - by_name) * (trust.hubness[0] - modality.bias))
 
 
 def _direction(examples: Tensor, centre: Tensor, residual: int) -> Tensor:

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+import emoembed
 from emoembed import metrics
 from emoembed.errors import InputError
 from emoembed.labels.emotion import Label, find
@@ -39,9 +40,9 @@ def logits(video, taught, items):
     return video.score(items, taught.anchor[None])[:, 0]
 
 
-def learned(video, word, examples, half=4.0, rivals=None):
+def learned(video, word, examples, half=4.0, rivals=None, familiarity=1.0):
     with torch.no_grad():
-        return few_shot.learn(video, word, examples, video.background, half, rivals)
+        return few_shot.learn(video, word, examples, video.background, half, rivals, familiarity)
 
 
 def test_items_as_near_as_the_examples_keep_their_level_and_others_lose(video, word):
@@ -80,6 +81,31 @@ def test_without_weight_the_score_is_that_of_the_word(video, word):
     before = video.score(items, word[None])[:, 0].detach()
     after = logits(video, learned(video, word, cluster(video, 5), half=1e9), items)
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3)
+
+
+def test_a_word_that_means_nothing_leaves_the_order_to_the_examples(video, word):
+    reference = video.calibration.reference[video.calibration.reference.any(dim=1)]
+    examples = cluster(video, 5)
+    scores = [
+        logits(video, learned(video, name, examples, familiarity=0.0), reference)
+        for name in (word, normalize(torch.ones_like(word), dim=0))
+    ]
+    assert float(torch.corrcoef(torch.stack(scores))[0, 1]) > 0.999
+    for name, found in zip((word, normalize(torch.ones_like(word), dim=0)), scores, strict=True):
+        usual = video.score(reference, name[None])[:, 0].std().detach()
+        torch.testing.assert_close(found.std(), usual, rtol=1e-3, atol=1e-3)
+
+
+def test_examples_decide_for_a_name_that_the_model_does_not_know():
+    """Also if some of the examples are taught later, when the name is no longer unknown."""
+    base = emoembed.load("base")
+    texts = ("Chills ran down my back when the choir came in.", "That last chord gave me goosebumps.")
+    rows = [{"text": text, "label": "xqzzy"} for text in texts]
+    new, labels = "The drums made the hair on my arms rise.", ["xqzzy", "joy", "boredom"]
+    scores = [model.predict(new, labels=labels).scores["xqzzy"] for model in (base, base.adapt(rows))]
+    assert scores[1] > scores[0] + 0.1
+    later = base.adapt(rows[:1]).adapt(rows[1:]).predict(new, labels=labels).scores["xqzzy"]
+    assert later == pytest.approx(scores[1], abs=0.02)
 
 
 def test_a_taught_label_keeps_the_calibration_of_its_word(video, word):
