@@ -26,6 +26,7 @@ from studies import dialogue
 from studies.dialogue import Answers, Measure, TurnModel
 
 import emoembed
+from emoembed.cache import content_of, tensors_of
 from emoembed.corpora.corpus import Corpus
 from emoembed.encoders.context import ContextSettings
 from emoembed.evaluation.report import Report, write
@@ -43,6 +44,8 @@ HELD_OUT = ("excitement", "frustration")
 UNLABELLED = ("dailydialog", "emocontext", "meld")
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
 ALONE, MEAN, GRU = "no context", "mean of earlier turns", "GRU over earlier turns"
+REVISION = 1
+"""Results of another revision are not used. Raise it when a change of the package changes results."""
 F1_AND_AUC: dict[str, Measure] = {"weighted F1": dialogue.weighted_f1, "AUC": dialogue.mean_auc}
 
 
@@ -63,14 +66,14 @@ class Asked:
         return self.recognizer.model
 
     def talks(self, name: str) -> dialogue.Talks:
-        """A corpus with the points of the checkpoint; those of MELD without EmoryNLP, the same TV series."""
+        """A corpus with the points of the checkpoint, or of the model for this corpus."""
         return dialogue.read(self.model_for(name), name, self.data, self.cache / f"{name}.npy")
 
     def model_for(self, name: str) -> EmotionModel:
-        """The checkpoint; for MELD a text model that was trained without EmoryNLP."""
+        """The checkpoint; for MELD a text model trained without MELD and EmoryNLP, which are of one TV series."""
         if name != "meld":
             return self.base
-        return dialogue.train_without("emorynlp", self.base, self.data, self.cache / "without-emorynlp")
+        return dialogue.train_without(("emorynlp", "meld"), self.base, self.data, self.cache / "without-meld")
 
     def unlabelled(self, name: str) -> Corpus:
         """The dialogues of a corpus for pre-training, without its test split."""
@@ -278,13 +281,14 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder for points and models of single turns")
     parsed = parser.parse_args()
     torch.set_num_threads(2)
+    recognizer = emoembed.load(parsed.model)
     asked = Asked(
-        emoembed.load(parsed.model),
+        recognizer,
         parsed.data,
         parsed.split,
         parsed.turn_seeds,
         parsed.context_seeds,
-        parsed.cache or cache_folder() / "dialogue",
+        (parsed.cache or cache_folder() / "dialogue") / f"{content_of(tensors_of(recognizer.model))[:12]}-{REVISION}",
         parsed.corpora,
     )
     for name in PARTS if "all" in parsed.parts else parsed.parts:

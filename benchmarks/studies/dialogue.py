@@ -341,11 +341,11 @@ def text_recipe(base: EmotionModel, seed: int, strength: float = 1.0) -> Recipe:
     return Recipe({"text": modality}, base.phrases, recipes.training("text", seed), base)
 
 
-def train_without(corpus: str, base: EmotionModel, data: Path, folder: Path) -> EmotionModel:
-    """The text model of a checkpoint, trained without one of its corpora. It is kept in `folder`."""
+def train_without(names: Sequence[str], base: EmotionModel, data: Path, folder: Path) -> EmotionModel:
+    """The text model of a checkpoint, trained without some of its corpora. It is kept in `folder`."""
     if not folder.is_dir():
         assert base.phrases is not None
-        parts = [drawn(part, TEXT_ROWS[part.name]) for part in training_corpora(data) if part.name != corpus]
+        parts = [drawn(part, TEXT_ROWS[part.name]) for part in training_corpora(data) if part.name not in names]
         rows = join([corpus_rows.text_data(part, base.phrases) for part in parts])
         valid = corpus_rows.text_data(corpora.load("goemotions", data).split("valid"), base.phrases)
         config = recipes.training("texts", epochs=2, imitate=0.0)  # from the labels alone

@@ -6,7 +6,7 @@ space, and its output moves the point of the present turn, so that any emotion n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -187,7 +187,7 @@ class ContextEncoder(nn.Module):
         """
         if not differences:
             return state
-        changed = torch.tensor([float(state.turns > 0 and speaker != state.speaker)])
+        changed = torch.tensor([speaker_changes([state.speaker, speaker])[1]])
         hidden = self.read(
             None if state.hidden is None else state.hidden[None],
             {name: difference[None] for name, difference in differences.items()},
@@ -200,7 +200,7 @@ class ContextEncoder(nn.Module):
             sums={**state.sums, **sums},
             counts={**state.counts, **counts},
             hidden=None if hidden is None else hidden[0],
-            speaker=speaker,
+            speaker=state.speaker if speaker is None else speaker,
             turns=state.turns + 1,
         )
 
@@ -211,3 +211,13 @@ class ContextEncoder(nn.Module):
         for name in copy.dims:
             copy.strength[name] = nn.Parameter(torch.tensor(float(strength)))
         return copy.to(next(self.parameters()).device).eval()
+
+
+def speaker_changes(speakers: Sequence[str | None]) -> list[float]:
+    """For each turn 1.0 if its speaker is another than the last one that is known, else 0.0. None is unknown."""
+    last: str | None = None
+    changes = []
+    for speaker in speakers:
+        changes.append(float(None not in (last, speaker) and speaker != last))
+        last = last if speaker is None else speaker
+    return changes

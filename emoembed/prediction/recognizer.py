@@ -259,6 +259,8 @@ class Recognizer(nn.Module):
         is_number = isinstance(strength, Real) and not isinstance(strength, bool)
         if strength is not None and not (is_number and 0 <= strength < math.inf):
             raise InputError(f"strength must be a number of at least 0; given {strength!r:.40}")
+        if strength is not None and risk_of(options.abstain) is not None:
+            raise InputError("abstain was calibrated with the strength of the model; leave out strength or abstain")
         labels = labels_of(labels, options)
         with torch.inference_mode():
             label_sets = self._label_sets.of(labels), self._label_sets.of(labels, context=True)

@@ -6,6 +6,7 @@ import html
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -22,7 +23,9 @@ NAME = r"[^\W\d_][^\n:]{0,39}?"
 MOST_WORDS = 4
 """More words before a colon are part of a sentence, not a name."""
 _NAMED = re.compile(rf"\s*({NAME}):(?:\s+(.*)|$)", re.DOTALL)
-_CLOCK = re.compile(r"\s*[\[(]?((?:\d{1,3}:)?\d{1,2}:\d{2}(?:[.,]\d{1,3})?)[\])]?\s*(?:[-\u2013]\s+)?(?=\S)")
+TIME = r"((?:\d{1,3}:)?\d{1,2}:\d{2}(?:[.,]\d{1,3})?)"
+_CLOCK = re.compile(rf"\s*([\[(]?){TIME}(?:\s*(?:-->|[-\u2013])\s*{TIME})?[\])]?\s*(?:[-\u2013]\s+)?(?=\S)")
+"""A time, or a start and an end, at the beginning of a line: bracket, start, end."""
 _VOICE, _TAG = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>"), re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
 _SEGMENT_KEYS = ("turnLevelTranscription", "segments", "diarization", "exclusive_diarization", "exclusiveDiarization")
 _TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
@@ -201,24 +204,31 @@ def _annotation_segment(track: Any) -> Any:
 
 
 def _read_named_lines(path: Path) -> list[dict[str, Any]]:
-    """Lines `Name: text`. A line without a name continues the turn before it. A time at the start is the start."""
+    """Lines `Name: text`, which may begin with a time. A line without a name continues the turn before it.
+
+    A name with a comma must occur twice. `Well, I think: yes` is text.
+    """
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(manifest.read_decoded(path).splitlines(), start=1):
+    lines = [(line, _CLOCK.match(line)) for line in manifest.read_decoded(path).splitlines()]
+    named = [_split_name(line[clock.end() :] if clock else line) for line, clock in lines]
+    names = Counter(name for name, _ in named)
+    for number, ((line, clock), (name, text)) in enumerate(zip(lines, named, strict=True), start=1):
         if not line.strip():
             continue
-        clock = _CLOCK.match(line)
-        name, text = _split_name(line[clock.end() :] if clock else line)
-        if name is not None:
-            start = _seconds(clock[1].replace(",", ".")) if clock else None
-            rows.append({"speaker": name, "text": text, "start": start})
+        if name is not None and ("," not in name or names[name] > 1):
+            times = clock.groups()[1:] if clock else (None, None)
+            start, end = (_seconds(time.replace(",", ".")) if time else None for time in times)
+            rows.append({"speaker": name, "text": text, "start": start, "end": end})
         elif rows:
-            rows[-1]["text"] = f"{rows[-1]['text']} {line.strip()}".strip()
+            added = line[clock.end() :] if clock and clock[1] else line
+            rows[-1]["text"] = f"{rows[-1]['text']} {added.strip()}".strip()
         else:
             raise CorpusError(f"{path}, line {number}: expected 'Name: text'; found {line.strip()!r:.60}")
     starts = sorted({row["start"] for row in rows if row["start"] is not None})
     for row in rows:
         later_starts = [] if row["start"] is None else starts[starts.index(row["start"]) + 1 :]
-        row["end"] = later_starts[0] if later_starts else None
+        if row["end"] is None and later_starts:
+            row["end"] = later_starts[0]
     return [{**row, "text": row["text"] or None} for row in rows]
 
 

@@ -255,6 +255,8 @@ def test_wrong_turns_are_refused(recognizer, rows, message):
 def test_wrong_options_are_refused(recognizer, turns):
     with pytest.raises(InputError, match="cannot abstain in dialogues"):
         recognizer.predict_dialogue(turns, LABELS, abstain=True)
+    with pytest.raises(InputError, match="abstain was calibrated with the strength of the model; leave out strength"):
+        recognizer.predict_dialogue(turns, LABELS, strength=1.0, abstain=True)
     for strength in (-1, float("nan"), float("inf"), True, "much"):
         with pytest.raises(InputError, match="strength must be a number"):
             recognizer.predict_dialogue(turns, LABELS, strength=strength)

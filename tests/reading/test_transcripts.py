@@ -136,6 +136,18 @@ def test_named_lines_with_continuations_and_times(write):
         ("Anna", "We met at 10:30. and then he said: no", None, None),
         ("speaker 2", "Yes.", None, None),
     ]
+    ranges = "[00:01 - 00:04] Ann: Hi.\n[00:05] and more\n00:00:06 --> 00:00:09.5 Ben: Yes.\n"
+    assert as_rows(read_transcript(write("ranges.txt", ranges))) == [
+        ("Ann", "Hi. and more", 1.0, 4.0),
+        ("Ben", "Yes.", 6.0, 9.5),
+    ]
+    commas = "Ann: Is it true?\nWell, I think: yes\nSmith, John: No.\nAnn: Oh.\nSmith, John: Never.\n"
+    assert [row[:2] for row in as_rows(read_transcript(write("commas.txt", commas)))] == [
+        ("Ann", "Is it true? Well, I think: yes"),
+        ("Smith, John", "No."),
+        ("Ann", "Oh."),
+        ("Smith, John", "Never."),
+    ]
     same_time = "[00:10] A: One.\n[00:10] B: Two.\n[00:12] A: Three.\n"
     assert [row[2:] for row in as_rows(read_transcript(write("same.txt", same_time)))] == [
         (10.0, 12.0),

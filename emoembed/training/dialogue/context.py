@@ -192,10 +192,16 @@ def _best_strengths(scorer: ContextScorer, rows: EmotionData) -> dict[str, float
 
 
 def _calibrate(model: EmotionModel, scorer: ContextScorer, valid: EmotionData) -> None:
-    """Fit the calibration of turns in context on the validation turns, without changing that of single items."""
+    """Fit the calibration of turns in context on validation turns, without changing that of single items.
+
+    First turns are left out, because the calibration of single items answers them.
+    """
     for name, modality in model.each_modality():  # a modality that the turns lack keeps this one
         _context_calibration(model, name).copy_from(modality.calibration)
-    copy = deepcopy(model)
+    later = np.array([len(valid.inputs[TURNS][row]) > 0 for row in valid.ids])
+    if not later.any():
+        return
+    valid, copy = valid.rows(later), deepcopy(model)
     points = encode_rows(scorer, valid)
     for name in points:
         calibrate(copy, name, valid, weigh=False, points=points[name])

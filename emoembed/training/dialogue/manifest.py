@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import TypedDict, Unpack
 
@@ -12,13 +13,11 @@ from torch import Tensor
 
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
-from emoembed.features.readable import readable
-from emoembed.labels.phrases import SentenceEncoder
 from emoembed.model.model import EmotionModel
+from emoembed.reading import media
 from emoembed.reading.media import Pixels
 from emoembed.reading.rows import EmotionData
 from emoembed.reading.turns import dialogue_rows
-from emoembed.reading.understanding import ENOUGH, understood
 from emoembed.training.config import Execution
 from emoembed.training.dialogue.context import CONTEXT, ContextStart, train_context
 from emoembed.training.dialogue.cross_fit import cross_fit
@@ -52,7 +51,7 @@ class Dialogues:
         self.corpus, self.execution = corpus, execution
         self.groups = dialogue_rows(corpus)
         self.points: dict[str, dict[str, Tensor]] = {}
-        self.silent: frozenset[int] = frozenset()
+        self.silent: dict[str, frozenset[int]] = {}
         counts = {split: sum(len(group) > 1 for group in self._groups(split)) for split in ("train", "valid")}
         if counts["train"] < 2 or not counts["valid"]:
             raise InputError(
@@ -92,8 +91,8 @@ class Dialogues:
         if others:
             points |= dict(zip(others, encode_rows(model, unseen)[modality].clone(), strict=True))
         self.points[modality] = {row.removeprefix(prefix): point for row, point in points.items()}
-        if modality == "text" and isinstance(recipe.phrases, SentenceEncoder):
-            self.silent = self._not_understood(recipe.phrases)
+        if modality == "text":
+            self.silent[modality] = self._not_understood(model)
 
     def train(
         self, model: EmotionModel, start: bool | ContextStart, **changes: Unpack[Changes]
@@ -118,12 +117,14 @@ class Dialogues:
         groups = [[i for i in group if in_split[i]] for group in self.groups]
         return [group for group in groups if group]
 
-    def _not_understood(self, phrases: SentenceEncoder) -> frozenset[int]:
+    def _not_understood(self, model: EmotionModel) -> frozenset[int]:
         """Positions of the texts that are not understood. As in predictions, they do not inform later turns."""
-        texts = enumerate(self.corpus.samples["text"])
-        return frozenset(
-            i for i, text in texts if isinstance(text, str) and understood(readable(text), phrases.tokenizer) < ENOUGH
-        )
+        positions = set()
+        for i, text in enumerate(self.corpus.samples["text"]):
+            with suppress(InputError):  # a text that cannot be read has no point
+                if isinstance(text, str) and not media.read(model, "text", text).understood:
+                    positions.add(i)
+        return frozenset(positions)
 
     def _part(self, model: EmotionModel, split: str) -> DialoguePoints:
         """The dialogues of a split."""

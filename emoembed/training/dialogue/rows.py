@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from emoembed.encoders.context import speaker_changes
 from emoembed.errors import InputError
 from emoembed.model.model import EmotionModel
 from emoembed.reading.rows import EmotionData
@@ -29,14 +29,14 @@ class DialoguePoints:
         data: the labels of the turns, without inputs. A turn without a label informs later turns only.
         dialogues: positions of the turns of each dialogue, in order.
         speakers: speaker of each turn.
-        silent: positions of turns that do not inform later turns, such as texts that are not understood.
+        silent: modality -> positions of turns that do not inform later turns, such as texts that are not understood.
     """
 
     points: Mapping[str, Tensor]
     data: EmotionData
     dialogues: Sequence[Sequence[int]]
     speakers: Sequence[str | None]
-    silent: frozenset[int] = frozenset()
+    silent: Mapping[str, Collection[int]] = field(default_factory=dict)
 
 
 def turn_rows(model: EmotionModel, dialogues: DialoguePoints) -> EmotionData:
@@ -49,18 +49,11 @@ def turn_rows(model: EmotionModel, dialogues: DialoguePoints) -> EmotionData:
         InputError: no turn has a label.
     """
     data = dialogues.data
-    differences = [
-        dialogues.points[name][:, :dim] - model.modality(name).background[:dim]
-        if name in dialogues.points
-        else torch.full((len(data), dim), torch.nan)
-        for name, dim in model.config.embed_dims.items()
-    ]
-    turns = torch.cat(differences, dim=1).numpy()
+    turns = _differences(model, dialogues).numpy()
     histories: dict[str, np.ndarray] = {}
     for positions in dialogues.dialogues:
-        heard = {i: None for i in positions if i not in dialogues.silent and not np.isnan(turns[i]).all()}
-        speakers = [dialogues.speakers[i] for i in heard]
-        changed = [0.0, *(float(a != b) for a, b in pairwise(speakers))][: len(heard)]
+        heard = {i: None for i in positions if not np.isnan(turns[i]).all()}
+        changed = speaker_changes([dialogues.speakers[i] for i in heard])
         history = np.column_stack([turns[np.array(list(heard), dtype=int)], changed]).astype(np.float32)
         earlier = 0
         for position in positions:
@@ -78,3 +71,15 @@ def turn_rows(model: EmotionModel, dialogues: DialoguePoints) -> EmotionData:
     if not len(rows):
         raise InputError("no turn of the dialogues has a label; give labelled dialogues")
     return rows
+
+
+def _differences(model: EmotionModel, dialogues: DialoguePoints) -> Tensor:
+    """The turns' points minus the background, all modalities side by side; NaN where a modality says nothing."""
+    columns = []
+    for name, dim in model.config.embed_dims.items():
+        differences = torch.full((len(dialogues.data), dim), torch.nan)
+        if name in dialogues.points:
+            differences = dialogues.points[name][:, :dim] - model.modality(name).background[:dim]
+            differences[list(dialogues.silent.get(name, ()))] = torch.nan
+        columns.append(differences)
+    return torch.cat(columns, dim=1)

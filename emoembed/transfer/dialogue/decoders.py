@@ -170,7 +170,9 @@ class VhredDecoder(Decoder):
         points = torch.cat([difference.nan_to_num(0.0) for difference in turns.differences.values()], dim=1)
         prior_mean, prior_log = self.prior(states).chunk(2, dim=1)
         mean, log_variance = self.posterior(torch.cat([states, points], dim=1)).chunk(2, dim=1)
-        noise = torch.randn_like(mean) if self.training else torch.zeros_like(mean)
+        # in evaluation the same noise each time, so that losses of epochs are comparable
+        generator = None if self.training else torch.Generator(mean.device).manual_seed(0)
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         latent = mean + (log_variance / 2).exp() * noise
         likelihood = self.text.likelihood(torch.cat([states, latent], dim=1), turns.words)
         variance_ratio = (log_variance - prior_log).exp()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from emoembed.encoders.context import ContextEncoder, ContextSettings
+from emoembed.encoders.context import ContextEncoder, ContextSettings, speaker_changes
 from emoembed.errors import InputError, TrainingError
 from emoembed.transfer.dialogue.decoders import (
     BagOfWordsDecoder,
@@ -44,7 +44,7 @@ class PretrainConfig:
     weight_decay: float = 0.01
     clip: float = 1.0  # largest gradient norm
     patience: int = 3  # epochs without a better validation loss
-    shuffle: bool = False  # train on turns in random order, as a control: it cannot learn about conversation
+    shuffle: bool = False  # train on dialogues of random turns, as a control: it cannot learn about conversation
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -71,9 +71,10 @@ class TurnSequences:
     speakers: Sequence[str | None]
 
     def shuffled(self, seed: int) -> TurnSequences:
-        """The same turns in a random order within each dialogue."""
-        generator = np.random.default_rng(seed)
-        return replace(self, dialogues=[list(generator.permutation(list(group))) for group in self.dialogues])
+        """Dialogues of the same lengths, with turns drawn at random from all dialogues."""
+        turns = [turn for group in self.dialogues for turn in group]
+        drawn = iter(np.random.default_rng(seed).permutation(turns).tolist())
+        return replace(self, dialogues=[list(islice(drawn, len(group))) for group in self.dialogues])
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Pretrained:
 
     @property
     def perplexity(self) -> float:
-        """Exponential of the best validation loss; for VHRED an upper bound."""
+        """Exponential of the best validation loss; for VHRED of a bound, estimated with one latent vector a turn."""
         return math.exp(min(self.losses[self.best_epoch], 50.0))
 
     @property
@@ -135,7 +136,9 @@ def pretrain(
     losses: list[float] = []
     divergences: list[float] = []
     best: dict[str, Tensor] = {}
-    while len(losses) < config.epochs and len(losses) - 1 - _best(losses) < config.patience:
+    # the loss of VHRED is comparable only when the weight of its KL term no longer rises
+    first = -(-config.epochs // 2) if config.decoder == "vhred" else 0
+    while len(losses) < config.epochs and len(losses) - 1 - _best(losses, first) < config.patience:
         both.train()
         batches = list(_batches(train, config.batch_size, order))
         for i, batch in enumerate(_bar(batches, len(losses), config) if progress else batches):
@@ -149,15 +152,15 @@ def pretrain(
             raise TrainingError(f"pre-training diverged in epoch {len(losses) + 1}; lower the learning rate")
         losses.append(loss)
         divergences += [] if divergence is None else [divergence]
-        if _best(losses) == len(losses) - 1:
+        if _best(losses, first) == len(losses) - 1:
             best = {name: value.clone() for name, value in encoder.state_dict().items()}
     encoder.load_state_dict(best)
-    return Pretrained(encoder.eval(), tuple(losses), tuple(divergences), _best(losses))
+    return Pretrained(encoder.eval(), tuple(losses), tuple(divergences), _best(losses, first))
 
 
-def _best(losses: Sequence[float]) -> int:
-    """The epoch with the lowest loss; -1 before the first."""
-    return int(np.argmin(losses)) if losses else -1
+def _best(losses: Sequence[float], first: int) -> int:
+    """The epoch with the lowest loss from the epoch `first` on; until then the latest; -1 without epochs."""
+    return first + int(np.argmin(losses[first:])) if len(losses) > first else len(losses) - 1
 
 
 def _decoder(encoder: ContextEncoder, config: PretrainConfig, vocabulary: int) -> Decoder:
@@ -200,7 +203,7 @@ def _loss(
         for name, matrix in data.differences.items()
     }
     speakers = [[data.speakers[turn] for turn in group] for group in batch]
-    changed = [torch.tensor([0.0, *(float(a != b) for a, b in pairwise(names))]) for names in speakers]
+    changed = [torch.tensor(speaker_changes(names)) for names in speakers]
     states = encoder.states(differences, pad_sequence(changed, batch_first=True))
     if states is None:
         raise InputError("pre-training needs a recurrence; give hidden_dim of at least 1")

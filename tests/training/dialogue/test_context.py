@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import normalize
 
 from emoembed import metrics
-from emoembed.encoders.context import ContextSettings, ContextState
+from emoembed.encoders.context import ContextSettings, ContextState, speaker_changes
 from emoembed.errors import InputError
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.reading.rows import EmotionData
@@ -160,8 +160,38 @@ def test_a_batch_of_first_turns_and_a_lacking_modality_train(model, dialogues, t
 
 def test_silent_turns_do_not_inform_later_turns(model, dialogues):
     made = dialogues(1)
-    rows = turn_rows(model, replace(made, silent=frozenset({0, 2})))
+    rows = turn_rows(model, replace(made, silent={"text": {0, 2}}))
     assert [len(rows.inputs["turns"][row]) for row in rows.ids] == [0, 0, 1, 1, 2]
+
+
+def test_the_sound_of_a_turn_counts_whose_text_is_not_understood(three_model):
+    """Training reads the same history as prediction, which leaves out the text alone."""
+    dims = {name: three_model.config.modalities[name].point_dim for name in ("text", "audio")}
+    points = {name: torch.ones(3, dim) for name, dim in dims.items()}
+    data = EmotionData(("0", "1", "2"), {}, LABELS, np.eye(2, dtype=np.float32)[[0, 1, 0]], np.zeros(3, bool))
+    rows = turn_rows(three_model, DialoguePoints(points, data, [[0, 1, 2]], ["A", None, "B"], {"text": {0}}))
+    turns = rows.inputs["turns"]["2"]
+    text, audio, _ = np.split(turns[:, :-1], np.cumsum(list(three_model.config.embed_dims.values()))[:-1], axis=1)
+    assert len(turns) == 2
+    assert np.isnan(text).all(axis=1).tolist() == [True, False]
+    assert not np.isnan(audio).any()
+
+
+def test_an_unknown_speaker_is_no_change():
+    assert speaker_changes(["Ann", None, "Ann", "Ben", None]) == [0, 0, 0, 1, 0]
+    assert speaker_changes([None, "Ann", None]) == [0, 0, 0]
+
+
+def test_first_turns_are_left_out_of_the_calibration_in_context(model, dialogues):
+    """The calibration of single items answers them."""
+    made = dialogues(20)
+    wrong = replace(made.data, targets=made.data.targets.copy())
+    first = [group[0] for group in made.dialogues]
+    wrong.targets[first] = 1 - wrong.targets[first]
+    settings = ContextSettings(0)
+    fitted = [train_context(model, made, valid, settings)[0] for valid in (made, replace(made, data=wrong))]
+    slopes = [each.context.calibration["text"].slopes for each in fitted]
+    assert torch.equal(*slopes)
 
 
 def test_turns_in_context_have_their_own_calibration(model, dialogues):
