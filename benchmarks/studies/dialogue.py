@@ -327,7 +327,7 @@ def train_turns(
         corpus.samples["id"].iloc[position]: str(group[0]) for group in dialogue_rows(corpus) for position in group
     }
     position_of = {row: i for i, row in enumerate(corpus.samples["id"])}
-    for row, point in cross_fit(recipe, parts["train"], parts["valid"], groups, folds=folds).items():
+    for row, point in cross_fit(recipe, parts["train"], parts["valid"], groups, model, folds=folds).items():
         points[position_of[row]] = point
     checkpoint.save(model, saved, card="", license_text="")
     np.save(saved_points, points.numpy())

@@ -80,7 +80,8 @@ def train_manifest(
         encoders: modality -> hub id or folder of a pretrained transformer, see `pretrained`.
         context: True, or a pre-trained context to start from, also trains the context of the rows with a `dialogue`.
         execution: the device, a progress bar, and more. Of several processes, the leading one saves the checkpoint.
-        changes: `epochs`, `batch_size` and `bf16` override the recipes. The same `seed` gives the same weights.
+        changes: `epochs`, `batch_size` and `bf16` override the recipes of the modalities. The same `seed` gives the
+            same weights.
 
     Raises:
         InputError: there are too few rows or labels, the rows lack a modality, or `context` finds no dialogues.
@@ -107,7 +108,7 @@ def train_manifest(
     provenance = {"trained_on": trained_on, "seed": seed, **_licence(source_model, phrases, corpus)}
     model = model.with_state(replace(model.state, labels=model.state.all_seen, provenance=provenance))
     if dialogues is not None:
-        model, scores["context"] = dialogues.train(model, context, **changes)
+        model, scores["context"] = dialogues.train(model, context, seed)
     if output is not None and execution.group.leads:
         checkpoint.save(model, output, card=card_of(model, None))
     return Trained(model, counts, scores, _count_held_out(corpus, split_corpus), failures)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypedDict, Unpack
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -87,16 +87,14 @@ class Dialogues:
         config = recipe.modalities[modality]
         stores = {modality: Pixels(store, config) if config.features == "pixels" else store}
         unseen = EmotionData(others, stores, (), *no_labels)
-        points = cross_fit(recipe, train_rows, valid_rows, group_of, execution=self.execution)
+        points = cross_fit(recipe, train_rows, valid_rows, group_of, model, execution=self.execution)
         if others:
             points |= dict(zip(others, encode_rows(model, unseen)[modality].clone(), strict=True))
         self.points[modality] = {row.removeprefix(prefix): point for row, point in points.items()}
         if modality == "text":
             self.silent[modality] = self._not_understood(model)
 
-    def train(
-        self, model: EmotionModel, start: bool | ContextStart, **changes: Unpack[Changes]
-    ) -> tuple[EmotionModel, float]:
+    def train(self, model: EmotionModel, start: bool | ContextStart, seed: int) -> tuple[EmotionModel, float]:
         """Train the context of a model on these dialogues, from a pre-trained one if it is given.
 
         Returns the new model and its validation score.
@@ -106,7 +104,7 @@ class Dialogues:
             self._part(model, "train"),
             self._part(model, "valid"),
             start=None if isinstance(start, bool) else start,
-            config=replace(CONTEXT, **changes),
+            config=replace(CONTEXT, seed=seed),
             execution=replace(self.execution, resume=None),
         )
         return with_context, max(history.scores)
