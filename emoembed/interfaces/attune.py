@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emoembed.errors import InputError
 from emoembed.interfaces.options import ModelOptions, names
 from emoembed.interfaces.printing import print_failures
+
+if TYPE_CHECKING:
+    from emoembed.corpora.corpus import Corpus
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,14 +22,22 @@ class Attune(ModelOptions):
 
     Examples:
 
+        emoembed attune --audio interviews/ --output my-model
+
         emoembed attune --manifest calls.csv --output my-model
 
         emoembed attune --manifest chats.csv --modality text --output my-model
     """
 
     manifest: Annotated[
-        Path, typer.Option(metavar="FILE", help="Table with a column audio or video; text for dialogues.")
-    ]
+        Path | None, typer.Option(metavar="FILE", help="Table with a column audio or video; text for dialogues.")
+    ] = None
+    audio: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="Recordings, a folder, or a pattern such as 'calls/*.wav'.")
+    ] = None
+    video: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="Films or pictures, a folder, or a pattern.")
+    ] = None
     modality: Annotated[
         str,
         typer.Option(metavar="A,B", help="Modalities to attune. Add text only if the texts are turns of dialogues."),
@@ -36,7 +48,17 @@ class Attune(ModelOptions):
         """Attune the model to the recordings and save a checkpoint."""
         from emoembed.prediction.manifests import tasks
 
-        recognizer, failures = tasks.attune_manifest(self.load(), self.manifest, self.output, names(self.modality))
+        rows = self._rows()
+        recognizer, failures = tasks.attune_manifest(self.load(), rows, self.output, names(self.modality))
         counts = recognizer.model.state.attuned
         print(f"attuned to: {', '.join(f'{count} {name}' for name, count in counts.items())}\nsaved -> {self.output}")
         return print_failures("could not be read", failures)
+
+    def _rows(self) -> Path | Corpus:
+        from emoembed.corpora import manifest
+
+        if sum(bool(source) for source in (self.manifest, self.audio, self.video)) != 1:
+            raise InputError("give the recordings by one of --manifest, --audio and --video")
+        if self.manifest is not None:
+            return self.manifest
+        return manifest.of_files("audio", self.audio) if self.audio else manifest.of_files("video", self.video or [])

@@ -97,7 +97,8 @@ def _print_label(model: str, label: dict[str, Any]) -> None:
     print(f"{label['name']}: {label['definition'] or 'no definition'}")
     print(f"synonyms: {', '.join(label['synonyms']) or 'none'}")
     print(f"valence {valence:+.2f}, arousal {arousal:+.2f}, dominance {dominance:+.2f}{origin}")
-    print(f"{model} was {'' if label['seen'] else 'not '}trained on it")
+    where = f"trained on it in {', '.join(label['seen_in'])}" if label["seen_in"] else "not trained on it"
+    print(f"{model} was {where}")
     if label["examples"]:
         print(f"taught by examples: {', '.join(f'{count} {name}' for name, count in label['examples'].items())}")
     print("nearest labels:")

@@ -19,8 +19,9 @@ from emoembed.prediction.recognizer import Recognizer
 def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str, Any]:
     """Describe an emotion name: its neighbours in the emotion table, and how reliable it is in each modality.
 
-    If the model was taught the label with a description, that description is used. `nearest` holds the `count` nearest
-    emotions of the table, by text vector. `modalities` holds for each modality:
+    If the model was taught the label with a description, that description is used. `seen_in` names the modalities that
+    were trained on it. `nearest` holds the `count` nearest emotions of the table, by text vector. `modalities` holds
+    for each modality:
 
     - `nearest`: the nearest seen labels, by their points in the modality's space;
     - `expected_auc` and its standard `error`: expected for an unseen label at this distance from the seen labels. None
@@ -41,6 +42,7 @@ def describe_label(model: EmotionModel, name: str, count: int = 10) -> dict[str,
         "synonyms": list(label.synonyms),
         "vad": [round(value, 3) for value in model.space.vad(label, model.phrase_encoder)],
         "seen": name in seen_labels,
+        "seen_in": [part for part in model.modalities if name in map(canonical, model.state.seen_in(part))],
         "examples": dict(model.state.taught.get(name, {})),
         "nearest": [
             {"name": other_names[i], "cosine": round(float(cosines[i]), 4), "seen": other_names[i] in seen_labels}

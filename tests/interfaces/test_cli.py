@@ -384,11 +384,23 @@ def test_names_of_labels_are_read_from_a_file(tiny, tmp_path, capsys):
     assert "no file of emotion names" in capsys.readouterr().err
 
 
+@pytest.mark.filterwarnings("ignore:attuned to only")
+def test_attune_takes_files_or_a_table(tmp_path, voice, capsys):
+    for i in range(3):
+        soundfile.write(tmp_path / f"{i}.wav", voice(1.0, seed=i), 16_000)
+    assert run("attune", "--audio", tmp_path / "0.wav", tmp_path / "1.wav", "--output", tmp_path / "two") == 0
+    assert "attuned to: 2 audio" in capsys.readouterr().out
+    assert run("attune", "--audio", tmp_path, "--output", tmp_path / "three") == 0
+    assert "attuned to: 3 audio" in capsys.readouterr().out
+    assert run("attune", "--output", tmp_path / "none") == 2
+    assert "by one of --manifest, --audio and --video" in capsys.readouterr().err
+
+
 def test_info_label(tiny, capsys):
     assert run("info", "label", "happiness", "--model", tiny) == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"joy: {table()['joy'].definition}")
-    assert "was trained on it" in printed
+    assert "was trained on it in text\n" in printed
     after = printed.split("nearest labels:\n")[1].splitlines()
     assert [line.startswith("  ") for line in after] == [True] * 10 + [False]
     assert after[10].startswith("text: nearest training labels: joy 1.00")

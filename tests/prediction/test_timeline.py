@@ -401,6 +401,8 @@ def test_the_picture_has_a_panel_for_each_modality_and_gaps(tmp_path):
     figure = timeline.plot()
     assert [axes.get_title() for axes in figure.axes] == ["together", "audio alone", "video alone"]
     assert np.isnan(figure.axes[0].lines[0].get_ydata()).tolist() == [False, True, False]
+    (panel,) = Timeline([window(0, 4)]).plot().axes
+    assert panel.get_title() == "audio"
     assert timeline.plot(tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(InputError, match="nothing to draw"):
         Timeline().plot()

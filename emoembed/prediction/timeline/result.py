@@ -277,7 +277,9 @@ class Timeline(list[WindowResult]):
         means = score_matrix(scored, self.labels).mean(axis=0)
         labels = [self.labels[i] for i in sorted(np.argsort(-means, kind="stable")[:DRAWN_LABELS])]
         faces = sorted(sorted(self._by_face(), key=len, reverse=True)[:DRAWN_FACES], key=lambda part: part[0].face or 0)
-        panels = [_panel(windows, labels, TOGETHER, _face_name(windows, len(faces))) for windows in faces]
+        whole = TOGETHER if len(self.modalities) > 1 else self.modalities[0]
+        names = [whole] if len(faces) == 1 else [_face_name(windows) for windows in faces]
+        panels = [_panel(part, labels, TOGETHER, name) for part, name in zip(faces, names, strict=True)]
         if len(faces) == 1 and len(self.modalities) > 1:
             panels += [_panel(faces[0], labels, name, f"{name} alone") for name in self.modalities]
         figure = plots.over_time(panels, labels, "seconds")
@@ -294,9 +296,7 @@ def score_matrix(windows: Sequence[Result], labels: Iterable[str]) -> np.ndarray
     return np.array([[window.scores.get(label, np.nan) for label in labels] for window in windows], dtype=np.float64)
 
 
-def _face_name(windows: Sequence[WindowResult], faces: int) -> str:
-    if faces == 1:
-        return TOGETHER
+def _face_name(windows: Sequence[WindowResult]) -> str:
     return "no face" if windows[0].face is None else f"face {windows[0].face}"
 
 
