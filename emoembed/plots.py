@@ -203,8 +203,8 @@ def sources_by_targets(scores: pd.DataFrame) -> Figure:
     figure = _figure(3.0 + len(scores.columns), 2.0 + 0.6 * len(scores))
     axes = figure.subplots()
     image = axes.imshow(gains, vmin=-limit, vmax=limit, cmap="PuOr")
-    for row, column in np.argwhere(scores.notna().to_numpy()):
-        axes.text(column, row, f"{scores.iat[row, column]:.2f}", fontsize=8, ha="center", va="center")
+    for row, column in np.argwhere(~np.isnan(gains)):
+        axes.text(column, row, f"{scores.to_numpy()[row, column]:.2f}", fontsize=8, ha="center", va="center")
     axes.set_xticks(range(len(scores.columns)), scores.columns, rotation=45, ha="right")
     axes.set_yticks(range(len(scores)), scores.index)
     axes.set(xlabel="target", ylabel="source", title="validation score; colour: above the target alone")

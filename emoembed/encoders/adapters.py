@@ -45,7 +45,8 @@ class LowRankAdapters(nn.Module):
 
     def update(self, key: str) -> Tensor:
         """The update of a layer's weight, strength * up @ down. `key` is the layer's name with slashes for dots."""
-        return self.strength * (self.up[key] @ self.down[key])
+        update: Tensor = self.strength * (self.up[key] @ self.down[key])
+        return update
 
     def weights(self, trunk: nn.Module) -> dict[str, Tensor]:
         """Parameter name -> adapted weight, W + strength * up @ down."""

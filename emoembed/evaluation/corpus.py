@@ -22,7 +22,8 @@ from emoembed.features.atomic import write_file
 from emoembed.features.workers import Workers
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.manifests.batches import Batching
-from emoembed.prediction.manifests.scoring import Summary, score_rows, workers_for
+from emoembed.prediction.manifests.resumable_table import Summary
+from emoembed.prediction.manifests.scoring import score_rows, workers_for
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
 from emoembed.reading.sources import as_corpus, present_modalities, usable_modalities

@@ -17,6 +17,7 @@ from emoembed.features.text import word_feature_set
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.prediction.manifests import scoring, tasks
+from emoembed.prediction.manifests.resumable_table import Summary
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.reading import cache, sources
 from emoembed.training import recipes
@@ -65,7 +66,7 @@ def test_scores_are_those_of_predict_whatever_the_batch_size(corpus_of, recogniz
         "error",
     ]
     confidence = written["confidence"].median()
-    assert summary == scoring.Summary(12, {}, median_confidence=pytest.approx(confidence))
+    assert summary == Summary(12, {}, median_confidence=pytest.approx(confidence))
     for row, text in zip(written.to_dict("records"), corpus.samples["text"], strict=True):
         expected = recognizer.predict(text, labels=LABELS)
         assert row["label"] == expected.label
