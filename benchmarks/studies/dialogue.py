@@ -235,7 +235,7 @@ def centred(model: EmotionModel, talks: Talks) -> Talks:
     """The corpus with the points of the model attuned to its unlabelled training turns."""
     size = model.config.modalities["text"].embed_dim
     modality = model.modality("text")
-    train_rows = (talks.corpus.samples["split"] == "train").to_numpy()
+    train_rows = np.flatnonzero(talks.corpus.samples["split"] == "train")
     shift = (talks.points[train_rows].mean(dim=0) - modality.background)[:size]
     points = talks.points.clone()
     points[:, :size] = torch.nn.functional.normalize(points[:, :size] - shift, dim=1)
