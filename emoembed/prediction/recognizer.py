@@ -437,7 +437,8 @@ class Recognizer(nn.Module):
         Examples:
             >>> import emoembed
             >>> model, text = emoembed.load("base"), "I still keep your chair by the window."
-            >>> mine = model.adapt([{"text": "I still set the table for two.", "label": "saudade"}])
+            >>> examples = ["I still set the table for two.", "Your coat still hangs in the hall."]
+            >>> mine = model.adapt([{"text": example, "label": "saudade"} for example in examples])
             >>> before, after = (part.predict(text, labels=["saudade", "joy", "fear"]) for part in (model, mine))
             >>> before.scores["saudade"] < after.scores["saudade"]
             True

@@ -80,8 +80,7 @@ def train_manifest(
         encoders: modality -> hub id or folder of a pretrained transformer, see `pretrained`.
         context: True, or a pre-trained context to start from, also trains the context of the rows with a `dialogue`.
         execution: the device, a progress bar, and more. Of several processes, the leading one saves the checkpoint.
-        changes: `epochs`, `batch_size` and `bf16` override the recipes of the modalities. The same `seed` gives the
-            same weights.
+        changes: `epochs`, `batch_size` and `bf16` override the modalities' recipes. The same `seed`, the same weights.
 
     Raises:
         InputError: there are too few rows or labels, the rows lack a modality, or `context` finds no dialogues.
