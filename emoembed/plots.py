@@ -63,7 +63,7 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 
 def over_time(panels: Sequence[Panel], labels: Sequence[str], unit: str) -> Figure:
-    """Draw scores over time: one panel under the other, with one line per label.
+    """Draw scores over time: one panel under the other, with one line per label, and gaps where scores are NaN.
 
     Args:
         panels: at least one.
@@ -78,7 +78,9 @@ def over_time(panels: Sequence[Panel], labels: Sequence[str], unit: str) -> Figu
         if panel.mark is not None:
             axes.axvline(panel.mark, color=GREY, linestyle="--")
         axes.set(title=panel.title, ylabel="score", ylim=(0, 1))
-    rows[-1].set_xlabel(unit)
+    times = np.concatenate([panel.times for panel in panels])
+    margin = max(0.03 * float(np.ptp(times)), 0.5)
+    rows[-1].set(xlabel=unit, xlim=(times.min() - margin, times.max() + margin))  # also where no window has scores
     rows[0].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 

@@ -35,12 +35,12 @@ def _most_are_unsure(summary: Summary) -> bool:
     return summary.median_confidence < UNSURE and not summary.withheld
 
 
-def print_failures(what: str, reasons: dict[str, str]) -> int:
-    """Print the first few failed rows with their reasons on stderr. Returns 1 if there are any, else 0."""
+def print_failures(what: str, reasons: dict[str, str], item: str = "row") -> int:
+    """Print the first few failed rows, or other items, with their reasons on stderr. Returns 1 if there are any."""
     if reasons:
-        print(f"emoembed: {len(reasons)} {'row' if len(reasons) == 1 else 'rows'} {what}", file=sys.stderr)
-    for item in list(reasons)[:FAILURES_SHOWN]:
-        print(f"  {item}: {reasons[item]}", file=sys.stderr)
+        print(f"emoembed: {len(reasons)} {item if len(reasons) == 1 else item + 's'} {what}", file=sys.stderr)
+    for name in list(reasons)[:FAILURES_SHOWN]:
+        print(f"  {name}: {reasons[name]}", file=sys.stderr)
     if len(reasons) > FAILURES_SHOWN:
         print(f"  and {len(reasons) - FAILURES_SHOWN} more", file=sys.stderr)
     return 1 if reasons else 0

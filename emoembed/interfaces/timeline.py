@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from emoembed.errors import InputError
+from emoembed.errors import InputError, MediaError
 from emoembed.interfaces.options import OUTPUT_PANEL, TABLES, LabelOptions, ModelOptions
-from emoembed.interfaces.printing import to_json
+from emoembed.interfaces.printing import print_failures, to_json
 
 if TYPE_CHECKING:
+    from emoembed.prediction.recognizer import Recognizer
     from emoembed.prediction.timeline.result import Timeline as Result
 
 SHOWN = 40
@@ -30,9 +33,16 @@ class Timeline(ModelOptions, LabelOptions):
         emoembed timeline talk.mp4 --labels joy,surprise,boredom --output talk.csv --plot talk.png
 
         emoembed timeline interview.wav --segments speech --transcript interview.vtt --smooth 10
+
+        emoembed timeline interviews/ --labels calm,anxious,amused --output windows.csv
     """
 
-    recording: Annotated[Path, typer.Argument(metavar="FILE", help="A sound file or a film.")]
+    recordings: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE...", help="A sound file or a film; or several files, a folder or a pattern, for --output."
+        ),
+    ]
     window: Annotated[float, typer.Option(metavar="SECONDS", help="Length of a window.")] = 4.0
     hop: Annotated[
         float | None,
@@ -63,39 +73,87 @@ class Timeline(ModelOptions, LabelOptions):
         ),
     ] = None
     output: Annotated[Path | None, typer.Option(metavar="FILE", help=f"Table of the windows: {TABLES}.")] = None
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="A picture: .png, .svg or .pdf.")] = None
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A picture of one recording: .png, .svg or .pdf.")
+    ] = None
     json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT_PANEL)] = False
 
     def run(self) -> int:
         """Score the windows, write the table and the picture, and print the segments and the summary."""
-        from emoembed.corpora.tables import require_output, write_table
-        from emoembed.plots import require_picture
+        from emoembed.corpora.manifest import FILMS, SOUNDS, files_of
+        from emoembed.corpora.tables import require_output
 
-        if self.output is not None:
-            require_output(self.output, self.recording)
-        if self.plot is not None:
-            require_picture(self.plot)
         if self.smooth is not None and not self.smooth > 0:
             raise InputError(f"--smooth takes a number of seconds above 0; given {self.smooth:g}")
-        options: dict[str, Any] = {"multi_label": self.multi_label, "every_face": self.every_face}
-        timeline = self.load().timeline(
-            self.recording,
-            self.read_labels(),
-            window=self.window,
-            hop=self.hop,
-            segments=self.segments,
-            transcript=self.transcript,
-            abstain=False if self.abstain is None else self.abstain,
-            progress=self.progress,
-            **options,
-        )
-        timeline = timeline if self.smooth is None else timeline.smoothed(self.smooth)
+        paths = files_of(self.recordings, SOUNDS | FILMS, "sound or film")
+        for path in paths if self.output is not None else ():
+            require_output(self.output or "", path)
+        several = len(paths) > 1 or os.path.isdir(self.recordings[0])
+        return self._several(paths) if several else self._one(paths[0])
+
+    def _one(self, path: str) -> int:
+        from emoembed.corpora.tables import write_table
+        from emoembed.plots import require_picture
+
+        if self.plot is not None:
+            require_picture(self.plot)
+        timeline = self._timeline(self.load(), path)
         if self.output is not None:
             write_table(timeline.to_frame(), self.output)
         print(to_json(timeline.to_dict()) if self.json else readable_timeline(timeline))
         if self.plot is not None:
             timeline.plot(self.plot)
         return 0
+
+    def _several(self, paths: Sequence[str]) -> int:
+        """Write one table of all recordings, after each of them, and print their summaries."""
+        import pandas as pd
+
+        from emoembed.corpora.tables import write_table
+
+        if self.output is None or self.json or self.plot is not None or self.transcript is not None:
+            raise InputError(
+                f"a folder or several files ({len(paths)} here) are written to one table: give --output; --plot, "
+                "--transcript and --json are for one recording"
+            )
+        recognizer, tables, failures = self.load(), [], {}
+        recognizer.stream(self.read_labels(), **self._options())  # raises the errors that are not of one recording
+        for path in paths:
+            try:
+                timeline = self._timeline(recognizer, path)
+            except (InputError, MediaError) as error:
+                failures[path] = str(error).removeprefix(f"{path} ")
+                continue
+            table = timeline.to_frame()
+            table.insert(0, "file", path)
+            tables.append(table)
+            write_table(pd.concat(tables, ignore_index=True), self.output)
+            print(f"{path}: {summary_line(timeline)}", flush=True)
+        print(f"{len(tables)} of {len(paths)} recordings scored" + (f" -> {self.output}" if tables else ""))
+        return print_failures("failed", failures, "recording")
+
+    def _timeline(self, recognizer: Recognizer, path: str) -> Result:
+        timeline = recognizer.timeline(
+            path, self.read_labels(), transcript=self.transcript, progress=self.progress, **self._options()
+        )
+        return timeline if self.smooth is None else timeline.smoothed(self.smooth)
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "window": self.window,
+            "hop": self.hop,
+            "segments": self.segments,
+            "multi_label": self.multi_label,
+            "every_face": self.every_face,
+            "abstain": False if self.abstain is None else self.abstain,
+        }
+
+
+def summary_line(timeline: Result) -> str:
+    """The summary of a timeline in one line."""
+    summary = timeline.summary()
+    shares = ", ".join(f"{label} {share:.0%}" for label, share in summary.shares.items()) or "nothing"
+    return f"{summary.windows} windows, {summary.answered:.0%} answered; of the answered time: {shares}"
 
 
 def readable_timeline(timeline: Result) -> str:
@@ -109,9 +167,7 @@ def readable_timeline(timeline: Result) -> str:
     ]
     if len(segments) > SHOWN:
         lines.append(f"... and {len(segments) - SHOWN} more; --output writes all windows")
-    summary = timeline.summary()
-    shares = ", ".join(f"{label} {share:.0%}" for label, share in summary.shares.items()) or "nothing"
-    lines += ["", f"{summary.windows} windows, {summary.answered:.0%} answered; of the answered time: {shares}"]
+    lines += ["", summary_line(timeline)]
     notes = {str(note) for window in timeline for note in window.notes}
     absent = {f"{name}: {reason}" for window in timeline for name, reason in window.absent.items()}
     lines += [f"note: {text}" for text in sorted(notes)[:5]] + [
