@@ -266,12 +266,28 @@ def _read(
     if np.abs(samples).max() < 1e-4:  # -80 dB relative to full scale
         where = "the first " if limit is not None and len(samples) >= int(limit * rate) else ""
         raise MediaError(f"{name}: {where}{len(samples) / rate:.2f} s of silence; give a recording with speech in it")
+    notes = (_cut_note(start or 0.0, end, read_end, total), clipping_note, channel_note)
+    return _at_16_khz(samples, rate), tuple(note for note in notes if note is not None)
+
+
+def mono(samples: np.ndarray, sampling_rate: float | None) -> np.ndarray:
+    """An array of sound as float32 mono samples at 16 kHz, `(samples,)`, also if it is silent.
+
+    Raises:
+        InputError: the array has the wrong shape or scale, NaN or infinite values, or no sampling rate.
+    """
+    samples, rate = checked_array(samples, sampling_rate)
+    if not np.isfinite(samples).all():
+        raise InputError("the sound has NaN or infinite samples; replace them with finite values")
+    return _at_16_khz(_mono(samples)[0], rate) if len(samples) else samples.reshape(-1)
+
+
+def _at_16_khz(samples: np.ndarray, rate: int) -> np.ndarray:
     if rate != SAMPLING_RATE:
         import librosa
 
         samples = librosa.resample(samples, orig_sr=rate, target_sr=SAMPLING_RATE, res_type="soxr_hq")
-    notes = (_cut_note(start or 0.0, end, read_end, total), clipping_note, channel_note)
-    return np.ascontiguousarray(samples, dtype=np.float32), tuple(note for note in notes if note is not None)
+    return np.ascontiguousarray(samples, dtype=np.float32)
 
 
 def _cut_note(start: float, end: float | None, read_end: float | None, total: float | None) -> Note | None:

@@ -155,8 +155,12 @@ class FaceTracker:
 
     def follow(self, grey: np.ndarray, time: float) -> Face | None:
         """Grey uint8 frame `(height, width)` and its time in seconds, frames in order -> the face, or None."""
-        tracked_face = self._match_template(grey)
         elapsed = time - self._detected_at
+        if (
+            elapsed > LOST_SECONDS + REDETECT_SECONDS
+        ):  # nothing was seen for long: the next face may be another person's
+            self._face = None
+        tracked_face = self._match_template(grey)
         if tracked_face is None or elapsed >= REDETECT_SECONDS:
             detected_face = self._detect(grey, tracked_face)
             if detected_face is not None:
@@ -229,6 +233,7 @@ class FaceTracks:
 
     def follow(self, grey: np.ndarray, time: float) -> dict[int, Face]:
         """Grey uint8 frame `(height, width)` and its time in seconds, frames in order -> the faces by number."""
+        self._drop_lost(time - REDETECT_SECONDS)  # after a gap in the film, a face at the same place is a new one
         found = {}
         for number, track in self._tracks.items():
             tracked_face = track._match_template(grey)
@@ -241,11 +246,14 @@ class FaceTracks:
                 if all(_overlap(face, other) <= SAME_FACE for other in known):  # the cascade may find a face twice
                     number, found_face = self._assign(grey, time, face)
                     found[number] = found_face
-        lost = [number for number, track in self._tracks.items() if time - track._detected_at > LOST_SECONDS]
-        for number in lost:
-            del self._tracks[number]
-            found.pop(number, None)
-        return found
+        self._drop_lost(time)
+        return {number: face for number, face in found.items() if number in self._tracks}
+
+    def _drop_lost(self, time: float) -> None:
+        """Forget the tracks whose face was not detected for more than `LOST_SECONDS`."""
+        self._tracks = {
+            number: track for number, track in self._tracks.items() if time - track._detected_at <= LOST_SECONDS
+        }
 
     def _assign(self, grey: np.ndarray, time: float, face: Face) -> tuple[int, Face]:
         """Give a detected face to the track that it overlaps most, or begin a new track."""

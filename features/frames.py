@@ -13,9 +13,11 @@ import numpy as np
 
 from emoembed.errors import EmoembedError, InputError, MediaError
 from emoembed.features import limits, picture_files
-from emoembed.features.media_files import File, name_of, open_media
+from emoembed.features.media_files import File, name_of, open_media, reason_of
 
 Frame = TypeVar("Frame")
+LONGEST_JUMP = 300.0
+"""Seconds by which a frame may come after the one before it. A larger jump may be an error of its time stamp."""
 PLANAR = frozenset(f"yuv{full}{kind}p" for full in ("", "j") for kind in ("411", "420", "422", "440", "444")) | {"nv12"}
 """PyAV's names of pixel formats with 8 bits of luminance in the first plane."""
 
@@ -53,6 +55,21 @@ def _sampled(
         if slot > last_slot and time >= (start or 0.0) - 1e-6:
             last_slot = slot
             yield time, frame
+
+
+def _plausible(frames: Iterable[tuple[float, Frame]]) -> Iterator[tuple[float, Frame]]:
+    """Leave out a frame whose time is far after the one before it, unless the next frame is later still."""
+    last_time, held = None, None
+    for time, frame in frames:
+        if held is not None and time >= held[0]:
+            last_time = held[0]
+            yield held
+        held = None
+        if last_time is not None and time > last_time + LONGEST_JUMP:
+            held = time, frame
+            continue
+        last_time = time
+        yield time, frame
 
 
 def _array_frames(
@@ -142,15 +159,13 @@ def _file_frames(
             fault = limits.picture_fault(context.width or 1, context.height or 1)
             if fault:
                 raise MediaError(f"{name}: {fault}")
-            for time, frame in _sampled(_decoded(container, start), rate, start, end):
+            for time, frame in _sampled(_plausible(_decoded(container, start)), rate, start, end):
                 yield time, np.ascontiguousarray(np.rot90(_luminance(frame), frame.rotation // 90))
     except (av.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, EmoembedError):
             raise
         size = f" ({Path(video).stat().st_size} bytes)" if isinstance(video, str | Path) else ""
-        raise MediaError(
-            f"{name}{size} cannot be read as video: {getattr(error, 'strerror', None) or error}"
-        ) from error
+        raise MediaError(f"{name}{size} cannot be read as video: {reason_of(error)}") from error
 
 
 def _luminance(frame: Any) -> np.ndarray:
@@ -190,9 +205,9 @@ def _decoded(container: Any, start: float | None) -> Iterator[tuple[float, Any]]
 
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
-    first_time = float((stream.start_time or 0) * stream.time_base)
     has_times = stream.start_time is not None  # a raw H.264 stream has no times and does not support seeking
-    if start and has_times:
+    first_time = float(stream.start_time * stream.time_base) if has_times else None
+    if start and first_time is not None:
         container.seek(round((start + first_time) / stream.time_base), stream=stream)
     count = 0
     for packet in container.demux(stream):
@@ -203,4 +218,5 @@ def _decoded(container: Any, start: float | None) -> Iterator[tuple[float, Any]]
         for frame in frames:
             index = count / float(stream.average_rate or 25)
             count += 1
-            yield (frame.time - first_time if has_times and frame.time is not None else index), frame
+            first_time = frame.time if first_time is None else first_time
+            yield (index if frame.time is None or first_time is None else frame.time - first_time), frame

@@ -80,6 +80,11 @@ def open_media(source: File, kind: str) -> Any:
     return av.open(opened, mode="r", metadata_errors="ignore", options={"protocol_whitelist": allowed})
 
 
+def reason_of(error: Exception) -> str:
+    """What a library says of a file that it cannot read, without its error number and without the file's name."""
+    return getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
+
+
 @dataclass(frozen=True)
 class Tracks:
     """What a media file holds.
@@ -123,7 +128,7 @@ def tracks_of(source: File) -> Tracks:
     except (av.FFmpegError, ValueError, OSError) as error:
         if isinstance(error, EmoembedError):
             raise
-        raise MediaError(f"{name} cannot be read as sound or film: {error}") from error
+        raise MediaError(f"{name} cannot be read as sound or film: {reason_of(error)}") from error
     if not (tracks.sound or tracks.film):
         raise MediaError(f"{name} has neither sound nor film; give a recording or a video")
     return tracks

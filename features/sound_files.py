@@ -9,9 +9,11 @@ import numpy as np
 
 from emoembed.errors import EmoembedError, MediaError
 from emoembed.features.limits import SOUND_SAMPLES
-from emoembed.features.media_files import File, name_of, open_media, openable
+from emoembed.features.media_files import File, name_of, open_media, openable, reason_of
 
 SAMPLING_RATE = 16_000
+LEAST_GAP, MOST_FILLED = 0.1, 3600.0
+"""Seconds: a shorter gap in the times of a sound track is not filled, and no more than this is filled in a file."""
 CANCELLED = 0.1  # times the level of the loudest channel: if the mix is quieter, the channels cancel each other
 
 
@@ -70,7 +72,7 @@ def blocks(source: File) -> Iterator[np.ndarray]:
     except (av.FFmpegError, ValueError, OSError) as error:  # ValueError: the sound format changes midway
         if isinstance(error, EmoembedError):
             raise
-        raise MediaError(f"{name} cannot be read as sound: {error}") from error
+        raise MediaError(f"{name} cannot be read as sound: {reason_of(error)}") from error
 
 
 class Mixer:
@@ -94,16 +96,51 @@ class Mixer:
         return np.ascontiguousarray(channels[int(self._power.argmax())], dtype=np.float32)
 
 
-def _decoded_channels(container: Any) -> Iterator[np.ndarray]:
-    """Yield samples at 16 kHz frame by frame, `(channels, samples)`."""
+def _decoded_channels(container: Any, **form: Any) -> Iterator[np.ndarray]:
+    """Yield samples at 16 kHz frame by frame, `(channels, samples)`, with silence in place of a gap in time.
+
+    Damaged packets are left out, so they are gaps too.
+    """
     import av
 
-    resampler = av.AudioResampler(format="fltp", rate=SAMPLING_RATE)
-    for frame in container.decode(audio=0):
+    resampler = av.AudioResampler(**{"format": "fltp", "rate": SAMPLING_RATE, **form})
+    count, filled = 0, 0.0
+    for time, frame in _frames_in_time(container):
+        gap = 0.0 if time is None else min(time - count / SAMPLING_RATE, MOST_FILLED - filled)
+        while gap > LEAST_GAP:
+            piece = min(round(gap * SAMPLING_RATE), SAMPLING_RATE)
+            filled, gap, count = filled + piece / SAMPLING_RATE, gap - piece / SAMPLING_RATE, count + piece
+            yield np.zeros((len(frame.layout.channels), piece), np.float32)
         for resampled in resampler.resample(frame):
+            count += resampled.samples
             yield resampled.to_ndarray()
     for resampled in resampler.resample(None):
         yield resampled.to_ndarray()
+
+
+def _frames_in_time(container: Any) -> Iterator[tuple[float | None, Any]]:
+    """Yield the frames of the first sound track with the seconds since the first one; None if a file has no times.
+
+    Raises:
+        av.FFmpegError: no packet can be decoded.
+    """
+    import av
+
+    begin: float | None = None
+    error: av.FFmpegError | None = None
+    decoded = False
+    for packet in container.demux(container.streams.audio[0]):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as fault:
+            error = fault
+            continue
+        for frame in frames:
+            decoded = True
+            begin = frame.time if begin is None else begin
+            yield (None if frame.time is None or begin is None else frame.time - begin), frame
+    if error is not None and not decoded:
+        raise error
 
 
 def _is_mp3(file_or_path: str | IO[bytes]) -> bool:
@@ -135,22 +172,17 @@ def _decode_container(
     except (av.FFmpegError, ValueError, OSError) as error:  # ValueError: the sound format changes midway
         if isinstance(error, EmoembedError):
             raise
-        raise MediaError(f"{name} cannot be read as sound: {f'{cause}; ' if cause else ''}{error}") from error
+        reasons = "; ".join(reason_of(part).rstrip(".") for part in (cause, error) if part is not None)
+        raise MediaError(f"{name} cannot be read as sound: {reasons}") from error
     begin = int((start or 0) * SAMPLING_RATE)
     return samples[begin : None if end is None else int(end * SAMPLING_RATE)], SAMPLING_RATE, total
 
 
 def _decoded_frames(container: Any, end: float | None) -> Iterator[np.ndarray]:
     """Yield mono samples at 16 kHz frame by frame, up to the frame that contains `end` (in seconds)."""
-    import av
-
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLING_RATE)
     count = 0
-    for frame in container.decode(audio=0):
-        for resampled in resampler.resample(frame):
-            count += resampled.samples
-            yield resampled.to_ndarray()[0]
+    for channels in _decoded_channels(container, format="flt", layout="mono"):
+        count += channels.shape[1]
+        yield channels[0]
         if end is not None and count >= end * SAMPLING_RATE:
             return
-    for resampled in resampler.resample(None):
-        yield resampled.to_ndarray()[0]

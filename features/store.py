@@ -18,6 +18,7 @@ import json
 import re
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tokenize import TokenError
@@ -32,10 +33,20 @@ from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.features.workers import STOPPED, Workers, in_order, require_workers
 
 Item = TypeVar("Item", bound=Hashable)
-Extracted = tuple[str, Features | str, str]
-"""Id of an item, its features or the reason why it cannot be read, and the state of its source."""
 VERSION = 1
-SHARD_SIZE = 256  # items
+SHARD_SIZE, SHARD_BYTES = 256, 64_000_000  # a shard is written at this number of items or bytes
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an item cannot be read, and whether the next extraction tries again: a disk may be absent for a time."""
+
+    reason: str
+    retried: bool = False
+
+
+Extracted = tuple[str, Features | Failure, str]
+"""Id of an item, its features or why it cannot be read, and the state of its source."""
 
 
 class FeatureStore(Mapping[str, np.ndarray]):
@@ -78,6 +89,8 @@ class FeatureStore(Mapping[str, np.ndarray]):
             for item, end, length in zip(ids, ends, lengths, strict=True):
                 self._places[item] = (len(self._shards), int(end - length), int(end))
             self._shards.append(frames)
+        for item in self.failures:
+            self._places.pop(item, None)  # its source has changed, and cannot be read any more
 
     def __getitem__(self, item: str) -> np.ndarray:
         shard, begin, end = self._places[item]
@@ -97,7 +110,7 @@ class FeatureStore(Mapping[str, np.ndarray]):
     @property
     def failures(self) -> dict[str, str]:
         """Item id -> reason, for the items that could not be read."""
-        return _read_failures(self.folder)
+        return {item: failure.reason for item, failure in _read_failures(self.folder).items()}
 
 
 def extract(
@@ -112,9 +125,10 @@ def extract(
 ) -> FeatureStore:
     """Extract the features of `(id, source)` pairs into a store. Items that are already in the store are skipped.
 
-    If `extractor` raises an `EmoembedError`, the item is recorded in `failures.jsonl` and left out. Any other exception
-    is a bug and ends the run; the finished shards remain. A killed run resumes after its last complete shard. A second
-    extraction into the same folder waits for the first.
+    If `extractor` raises an `EmoembedError`, the item is recorded in `failures.jsonl` and left out. The next run tries
+    it again if its file was missing or the system refused to open it. Any other exception is a bug and ends the run;
+    the finished shards remain. A killed run resumes after its last complete shard. A second extraction into the same
+    folder waits for the first.
 
     Args:
         items: unique ids, each with a source that `extractor` accepts.
@@ -137,8 +151,10 @@ def extract(
         raise OutputError(f"the store {folder} cannot be created: {error.strerror or error}") from error
     state = state_of or (lambda _: "")
     with FileLock(folder / ".lock"):
-        if state_of is not None:
-            (folder / "failures.jsonl").unlink(missing_ok=True)
+        final = {} if state_of else {item: f for item, f in _read_failures(folder).items() if not f.retried}
+        (folder / "failures.jsonl").unlink(missing_ok=True)
+        for item, failure in final.items():
+            _append_failure(folder, item, failure)
         pending_items = _pending(items, folder, state)
         if progress and pending_items:
             from tqdm import tqdm
@@ -148,7 +164,7 @@ def extract(
         with closing(_extracted(items_with_state, partial(_attempt, extractor), workers)) as extracted:
             _write_shards(extracted, folder, dtype)
         if not (folder / "store.json").is_file():
-            reasons = "; ".join(list(_read_failures(folder).values())[:3])
+            reasons = "; ".join([failure.reason for failure in _read_failures(folder).values()][:3])
             raise InputError(f"no item could be extracted into {folder}: {reasons or 'no items were given'}")
         return FeatureStore(folder)
 
@@ -175,7 +191,8 @@ def _attempt(extractor: Callable[[Item], Features], item: tuple[str, Item, str])
     try:
         return name, extractor(source), state
     except EmoembedError as error:
-        return name, str(error), state
+        missing = isinstance(error, MissingFileError) or isinstance(error.__cause__, OSError)
+        return name, Failure(str(error), retried=missing), state
 
 
 def _extracted(
@@ -184,17 +201,17 @@ def _extracted(
     if workers == 1:
         yield from map(attempt, items)
     else:
-        yield from in_order(attempt, items, workers, stopped=lambda item: (item[0], STOPPED, item[2]))
+        yield from in_order(attempt, items, workers, stopped=lambda item: (item[0], Failure(STOPPED), item[2]))
 
 
 def _write_shards(extracted: Iterable[Extracted], folder: Path, dtype: str) -> None:
     shard: list[tuple[str, Features, str]] = []
     for item, features, state in extracted:
-        if isinstance(features, str):
+        if isinstance(features, Failure):
             _append_failure(folder, item, features)
             continue
         shard.append((item, features, state))
-        if len(shard) == SHARD_SIZE:
+        if len(shard) == SHARD_SIZE or sum(part.values.nbytes for _, part, _ in shard) >= SHARD_BYTES:
             _write_shard(folder, shard, dtype)
             shard = []
     if shard:
@@ -227,27 +244,29 @@ def _write_shard(folder: Path, shard: list[tuple[str, Features, str]], dtype: st
     write_file(shard_file.with_suffix(".json"), json.dumps(index).encode())
 
 
-def _append_failure(folder: Path, item: str, reason: str) -> None:
+def _append_failure(folder: Path, item: str, failure: Failure) -> None:
+    entry = {"id": item, "reason": failure.reason, **({"retried": True} if failure.retried else {})}
     try:
         with (folder / "failures.jsonl").open("a") as out:
-            out.write("\n" + json.dumps({"id": item, "reason": reason}) + "\n")
+            out.write("\n" + json.dumps(entry) + "\n")
     except OSError as error:
         raise OutputError(f"{folder / 'failures.jsonl'} cannot be written: {error.strerror or error}") from error
 
 
-def _read_failures(folder: Path) -> dict[str, str]:
+def _read_failures(folder: Path) -> dict[str, Failure]:
     path = folder / "failures.jsonl"
     if not path.is_file():
         return {}
-    failures = {}
+    failures: dict[str, Failure] = {}
     for line in path.read_bytes().decode("utf-8", "replace").splitlines():
         try:
             entry = json.loads(line)
-            failures[str(entry["id"])] = str(entry["reason"])
+            failures[str(entry["id"])] = Failure(str(entry["reason"]), bool(entry.get("retried")))
         except (
             ValueError,
             KeyError,
             TypeError,
+            AttributeError,
             RecursionError,
         ):  # a killed run left an incomplete line: retry that item
             continue

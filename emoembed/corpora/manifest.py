@@ -1,9 +1,9 @@
 """The user's own data: a table of utterances (CSV, TSV, JSONL, Parquet or Excel `.xlsx`), or a folder of media.
 
 A table needs at least one of the columns `text`, `audio`, `video`. If it has no column `id`, rows are numbered from 1.
-Optional columns are `labels` (joined by `|`; lists in JSONL and Parquet), `split` (train, valid, test; without this
-column all rows are train), `start`, `end`, `speaker`, `dialogue` and `turn`. Other columns are kept unchanged. Paths
-may be relative to the manifest.
+Optional columns are `labels` (joined by `|`; lists in JSONL and Parquet), `split` (train, valid or dev, test; without
+this column all rows are train), `start`, `end`, `speaker`, `dialogue` and `turn`. Other columns are kept unchanged.
+Paths may be relative to the manifest.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,22 +32,31 @@ from emoembed.features.atomic import write_file
 from emoembed.features.limits import ARCHIVE_GROWTH, archive_allows
 from emoembed.features.packed import require_rows
 from emoembed.features.picture_files import SUFFIXES as PICTURES
+from emoembed.labels.emotion import is_number
 
 MODALITIES = ("text", "audio", "video")
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
 SOUNDS = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma"})
 FILMS = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"})
 SEPARATOR = "|"
+SPLIT_NAMES = {**{name: name for name in SPLITS}, **dict.fromkeys(("dev", "val", "validation"), "valid")}
+"""Names of splits, in any case, as manifests write them -> the names of this package."""
 
 
-def read(path: str | Path) -> Corpus:
+def read(path: str | Path, *, annotated: bool = True, known_labels: Collection[str] = ()) -> Corpus:
     """Read a manifest as a corpus with the name of the file. An empty cell is a missing value.
 
     Labels keep their spelling. The corpus's `labels` are those that occur, sorted. The corpus is multi-label if a row
     has several labels.
+
+    Args:
+        path: of the manifest.
+        annotated: whether to read the columns `labels` and `split`. Without them, rows have no labels and are train.
+        known_labels: labels that may contain a comma or a semicolon, which otherwise look like several labels.
     """
     path = existing(Path(path))
     table = read_table(path, ())
+    used = table if annotated else table.drop(columns=["labels", "split"], errors="ignore")
     if "id" not in table:
         table = table.assign(id=[str(row) for row in range(1, len(table) + 1)])
     if not set(MODALITIES) & set(table.columns):
@@ -55,7 +65,7 @@ def read(path: str | Path) -> Corpus:
             f"the columns found are {', '.join(repr(name) for name in table.columns if name != 'id')}"
         )
     columns: dict[str, Sequence[object]] = {
-        column: [_to_string(value) for value in table[column]]
+        column: _strings(table, column, path)
         for column in ("id", "text", "audio", "video", "speaker", "dialogue")
         if column in table
     }
@@ -66,20 +76,29 @@ def read(path: str | Path) -> Corpus:
     for column in ("start", "end", "turn"):
         if column in table:
             columns[column] = list(numbers(table, column, path, whole=column == "turn"))
-    columns["labels"] = [labels_of(value) for value in table["labels"]] if "labels" in table else [()] * len(table)
-    if "split" in table:
-        table = table.assign(split=[_to_string(value) or "" for value in table["split"]])
-    identity = {split: split for split in SPLITS}
-    columns["split"] = to_splits(table, "split", identity, path) if "split" in table else ["train"] * len(table)
+    columns["labels"] = [labels_of(value) for value in used["labels"]] if "labels" in used else [()] * len(table)
+    if "split" in used:
+        used = used.assign(split=[(name or "").lower() for name in _strings(used, "split", path)])
+    columns["split"] = to_splits(used, "split", SPLIT_NAMES, path) if "split" in used else ["train"] * len(table)
     samples = make_samples(ids, **columns)
     other_columns = table[[column for column in table if column not in COLUMNS]]
     labels = tuple(sorted({label for row in samples["labels"] for label in row}))
-    joined_labels = [label for label in labels if ";" in label or "," in label]
+    joined_labels = [label for label in labels if _looks_joined(label) and label not in known_labels]
     if joined_labels:
         raise CorpusError(
             f"{path}: label {joined_labels[0]!r} holds several names; join labels with {SEPARATOR!r}: joy|hope"
         )
+    numbered = [label for label in labels if is_number(label) and label not in known_labels]
+    if numbered:
+        raise CorpusError(f"{path}: label {numbered[0]!r} is a number; give the emotion's name, such as joy")
     multi_label = any(len(row) > 1 for row in samples["labels"])
+    blank = int((samples["labels"].map(len) == 0).sum())
+    if multi_label and blank and not known_labels:
+        warnings.warn(
+            f"{path}: rows may have several labels, so its {blank} rows without a label count as having none of them; "
+            "leave out the rows that nobody labelled",
+            stacklevel=3,
+        )
     return Corpus(path.stem, pd.concat([samples, other_columns], axis=1), labels, multi_label)
 
 
@@ -88,7 +107,18 @@ def write(corpus: Corpus, path: str | Path) -> None:
 
     The file is written completely or not at all. Paths are written as absolute paths. A manifest does not store the
     corpus's name, nor the labels that no row has.
+
+    Raises:
+        CorpusError: a label would be read as several labels, or the format cannot hold the table.
     """
+    joined_labels = [label for label in corpus.labels if _looks_joined(label)]
+    if joined_labels:
+        raise CorpusError(f"label {joined_labels[0]!r} would be read as several labels; rename it")
+    write_samples(corpus, path)
+
+
+def write_samples(corpus: Corpus, path: str | Path) -> None:
+    """Write the samples as `write` does, also if a label contains a comma. Read them with `known_labels`."""
     path = Path(path)
     table = corpus.samples.copy()
     for column in ("audio", "video"):
@@ -117,7 +147,11 @@ def table_bytes(table: pd.DataFrame, path: Path) -> bytes:
     """
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        return table.to_csv(index=False, sep="\t" if suffix == ".tsv" else ",", lineterminator="\n").encode()
+        # Python quotes a carriage return in a cell only from 3.13 on; then all strings are quoted
+        returns = any(isinstance(cell, str) and "\r" in cell for name in table for cell in table[name])
+        quoting: Any = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+        separator = "\t" if suffix == ".tsv" else ","
+        return table.to_csv(index=False, sep=separator, lineterminator="\n", quoting=quoting).encode()
     if suffix == ".jsonl":
         return _encode_json_lines(table)
     if suffix not in SUFFIXES:
@@ -127,7 +161,7 @@ def table_bytes(table: pd.DataFrame, path: Path) -> bytes:
         if suffix == ".parquet":
             table.apply(_to_one_type).to_parquet(out, index=False)
         else:
-            table.map(_to_excel_cell).to_excel(out, index=False)
+            _write_excel(table.map(_to_excel_cell), out)
     except ImportError as error:
         raise CorpusError(f"{path}: {NEEDS[suffix]}, or write .csv") from error
     except ValueError as error:  # an Excel sheet limits the number of rows and columns
@@ -142,6 +176,16 @@ def _to_one_type(column: pd.Series) -> pd.Series:
     if len({type(cell) for cell in cells}) < 2 and not large:
         return column
     return column.map(lambda cell: None if is_missing(cell) else str(cell)).astype(object)
+
+
+def _write_excel(table: pd.DataFrame, out: BytesIO) -> None:
+    """Write an Excel sheet. A text that begins with `=` stays a text; openpyxl would make it a formula."""
+    with pd.ExcelWriter(out, engine="openpyxl") as writer:
+        table.to_excel(writer, index=False)
+        for row in writer.book.active.iter_rows():
+            for cell in row:
+                if cell.data_type == "f":
+                    cell.data_type = "s"
 
 
 def _to_excel_cell(cell: object) -> object:
@@ -162,27 +206,36 @@ def of_files(modality: str, sources: Sequence[str | Path]) -> Corpus:
     Raises:
         MissingFileError: a path does not exist, or a folder or pattern has no file of this modality.
     """
-    suffixes = FILMS | (SOUNDS if modality == "audio" else PICTURES)
-    paths: list[str] = []
-    for source in map(str, sources):
-        candidates = sorted(Path(source).rglob("*")) if os.path.isdir(source) else sorted(map(Path, glob.glob(source)))
-        files = [str(path) for path in candidates if path.is_file() and (path.suffix.lower() in suffixes)]
-        if not os.path.isdir(source) and (os.path.isfile(source) or not glob.has_magic(source)):
-            files = [str(existing(Path(source)))]
-        if not files:
-            raise MissingFileError(f"{source} holds no {modality} file ({', '.join(sorted(suffixes))})")
-        paths += [name for name in files if name not in paths]
+    paths = files_of(sources, FILMS | (SOUNDS if modality == "audio" else PICTURES), modality)
     samples = make_samples(
         paths, split=["train"] * len(paths), labels=[()] * len(paths), **{modality: list(map(os.path.abspath, paths))}
     )
     return Corpus(modality, samples, (), False)
 
 
+def files_of(sources: Sequence[str | Path], suffixes: Collection[str], kind: str) -> list[str]:
+    """The paths of files, each once. A folder or a pattern gives its files with these suffixes.
+
+    Raises:
+        MissingFileError: a path does not exist, or a folder or pattern has no such file. The message names the `kind`.
+    """
+    paths: list[str] = []
+    for source in map(str, sources):
+        candidates = sorted(Path(source).rglob("*")) if os.path.isdir(source) else sorted(map(Path, glob.glob(source)))
+        files = [str(path) for path in candidates if path.is_file() and path.suffix.lower() in suffixes]
+        if not os.path.isdir(source) and (os.path.isfile(source) or not glob.has_magic(source)):
+            files = [str(existing(Path(source)))]
+        if not files:
+            raise MissingFileError(f"{source} holds no {kind} file ({', '.join(sorted(suffixes))})")
+        paths += [name for name in files if name not in paths]
+    return paths
+
+
 def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read a table and check that it has `columns`. Cells of CSV and TSV are strings.
 
-    Spaces around column names are removed, and `Text` is read as `text`. The separator of CSV may be `,`, `;` or tab.
-    The encoding may be UTF-8, UTF-16 or, with a warning, Windows-1252.
+    Spaces around column names are removed, and `Text` is read as `text`. Rows without any cell are left out. The
+    separator of CSV may be `,`, `;` or tab. The encoding may be UTF-8, UTF-16 or, with a warning, Windows-1252.
     """
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
@@ -192,11 +245,18 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     elif suffix == ".parquet":
         table = _read_with_pandas(path, _read_parquet)
     elif suffix == ".xlsx":
-        table = _read_with_pandas(path, lambda file: pd.read_excel(file, dtype=object))
+        table = _read_with_pandas(path, _read_excel)
     else:
         raise _unknown_format(path)
     table.columns = _normalise_names(list(table.columns))
     require_columns(list(table.columns), columns, path)
+    empty = table.map(is_missing).all(axis=1) if len(table.columns) else pd.Series(False, index=table.index)
+    return table[~empty].reset_index(drop=True) if empty.any() else table
+
+
+def _read_excel(path: Path) -> pd.DataFrame:
+    """Read the first sheet. A text such as "None" or "NA" is a text."""
+    table: pd.DataFrame = pd.read_excel(path, dtype=object, keep_default_na=False, na_values=[""])
     return table
 
 
@@ -239,6 +299,8 @@ def read_decoded(path: Path) -> str:
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
     encodings = ["utf-16"] if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig", "cp1252"]
+    if encodings[0] == "utf-8-sig":
+        _require_one_encoding(content, path)
     for encoding in encodings:
         try:
             text = content.decode(encoding)
@@ -249,6 +311,24 @@ def read_decoded(path: Path) -> str:
             warnings.warn(f"{path} is not UTF-8 and was read as Windows-1252; save it as UTF-8", stacklevel=5)
         return text
     raise CorpusError(f"{path}: expected text in UTF-8, UTF-16 or Windows-1252: {decode_error}") from decode_error
+
+
+def _require_one_encoding(content: bytes, path: Path) -> None:
+    """Raise CorpusError if most lines beyond ASCII are UTF-8 and others are not: the text of neither would be right."""
+    wrong_lines, right = [], 0
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.isascii():
+            continue
+        try:
+            line.decode("utf-8")
+            right += 1
+        except UnicodeDecodeError:
+            wrong_lines.append(number)
+    if 0 < len(wrong_lines) < right:
+        raise CorpusError(
+            f"{path}, line {wrong_lines[0]}: not UTF-8, although most lines of the file are; correct the line, or save "
+            "the whole file as UTF-8"
+        )
 
 
 def _read_with_pandas(path: Path, reader: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
@@ -300,20 +380,38 @@ def _unknown_format(path: Path) -> CorpusError:
     return CorpusError(f"{path}: expected a manifest with suffix {', '.join(SUFFIXES)}; found {path.suffix!r}")
 
 
-def _to_string(value: object) -> str | None:
-    return None if is_missing(value) else str(value)
+def to_string(value: object) -> str | None:
+    """A cell as a string; None if it is missing. A whole number stays whole: Parquet stores 1 as 1.0 beside gaps."""
+    if is_missing(value):
+        return None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _strings(table: pd.DataFrame, column: str, path: Path) -> list[str | None]:
+    """A column as strings. Raises CorpusError if a cell is a list or another container."""
+    for row, cell in enumerate(table[column], start=1):
+        if isinstance(cell, list | tuple | dict | np.ndarray):
+            raise CorpusError(f"{path}, row {row}, column {column}: expected text, found a {type(cell).__name__}")
+    return [to_string(value) for value in table[column]]
 
 
 def is_missing(value: object) -> bool:
+    """Whether a cell is empty. A list is not."""
+    if isinstance(value, list | tuple | dict | np.ndarray):
+        return False
     return value is None or value is pd.NA or value == "" or value != value  # only NaN differs from itself
+
+
+def _looks_joined(label: str) -> bool:
+    return ";" in label or "," in label
 
 
 def labels_of(value: object) -> tuple[str, ...]:
     """Split a cell into labels. A cell is a list of labels, or a string of labels joined by `|`."""
     if isinstance(value, list | tuple | np.ndarray):
-        names = [str(label) for label in value if not is_missing(label)]
+        names = [to_string(label) or "" for label in value]
     else:
-        names = [] if is_missing(value) else str(value).split(SEPARATOR)
+        names = (to_string(value) or "").split(SEPARATOR)
     return tuple(dict.fromkeys(filter(None, map(str.strip, names))))
 
 

@@ -44,14 +44,14 @@ def read(folder: Path) -> FeatureCorpus:
         raise CorpusFileError(f"{header_file} is damaged ({error!r}); prepare the corpus again") from error
     if version != VERSION:
         raise CorpusError(f"{folder} was prepared in version {version}; this release reads {VERSION}: prepare it again")
-    samples = manifest.read(folder / SAMPLES).samples
+    samples = manifest.read(folder / SAMPLES, known_labels=set(labels)).samples
     stores = {name: FeatureStore(folder / name) for name in MODALITIES if (folder / name / "store.json").is_file()}
     return FeatureCorpus(name, samples, labels, multi_label, stores, form, notes)
 
 
 def write_table(corpus: FeatureCorpus, folder: Path) -> None:
     """Complete a prepared corpus whose feature stores exist: write the sample table, then the header."""
-    manifest.write(corpus, folder / SAMPLES)
+    manifest.write_samples(corpus, folder / SAMPLES)
     header = {
         "version": VERSION,
         "name": corpus.name,

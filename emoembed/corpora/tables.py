@@ -40,8 +40,9 @@ def _clean_row(row: Mapping[Hashable, Any], folder: Path) -> dict[str, Any]:
     cells: dict[str, Any] = {
         str(key): None if isinstance(cell, str) and not cell else cell for key, cell in row.items()
     }
-    paths = {key: str(folder / cells[key]) for key in ("audio", "video") if cells.get(key) is not None}
-    return {**cells, **paths, "label": list(manifest.labels_of(cells["label"]))}
+    paths = {key: str(folder / str(cells[key])) for key in ("audio", "video") if cells.get(key) is not None}
+    text = {"text": manifest.to_string(cells["text"])} if "text" in cells else {}
+    return {**cells, **text, **paths, "label": list(manifest.labels_of(cells["label"]))}
 
 
 def read_label_names(path: str | Path) -> list[str]:

@@ -32,5 +32,5 @@ class Extract(WorkerOptions):
         store = tasks.extract_features(
             self.manifest, self.modality, self.output, progress=self.progress, workers=self.processes()
         )
-        print(f"{len(store)} items of {store.feature_set.name} -> {self.output}")
+        print(f"{len(store)} items of {store.feature_set.name} are now in {self.output}")
         return print_failures("failed", store.failures)

@@ -213,6 +213,11 @@ def _apply_description(label: Label, description: Description) -> Label:
     return replace(label, **description)
 
 
+def is_number(name: str) -> bool:
+    """Whether a name is only a number, such as that of a class."""
+    return re.fullmatch(r"\W*\d[\d.]*\W*", name) is not None
+
+
 def synonymous(one: str, other: str) -> bool:
     """Whether two names have the same table entry or family (anger, rage), or one is a listed synonym of the other."""
     first, second = find(one), find(other)

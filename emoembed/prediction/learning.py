@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from emoembed.errors import EmoembedError, InputError
-from emoembed.labels.emotion import Label, Labels, canonical, find
+from emoembed.labels.emotion import Label, Labels, canonical, find, is_number
 from emoembed.model.config import MODALITIES
 from emoembed.model.model import EmotionModel
 from emoembed.prediction import process
@@ -135,7 +134,7 @@ def support_rows(support: Any) -> list[dict[str, Any]]:
             raise InputError(
                 f"row {i} of the support has {', '.join(unknown_columns)}; rows may have label, text, audio, video"
             )
-        wrong_name = next((name for name in row["label"] if re.fullmatch(r"\W*\d[\d.]*\W*", name) or "," in name), None)
+        wrong_name = next((name for name in row["label"] if is_number(name) or "," in name), None)
         if wrong_name is not None:
             advice = "list the names: ['joy', 'pride']" if "," in wrong_name else "give the emotion's name"
             raise InputError(f"row {i} of the support has the label {wrong_name!r:.40}; {advice}")

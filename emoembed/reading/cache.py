@@ -27,6 +27,9 @@ REVISION = 3
 LOOKED_AT, MOST_FACES = 300.0, 3000
 """Limits per item in `predict` and in training: seconds of sound, and number of faces."""
 
+BEGINNING = 65_536
+"""Bytes of a file that tell it from others of the same size and time."""
+
 Span = tuple[str, float | None, float | None, Literal["left", "right"] | None]
 """A media file, start and end in seconds (None for the start or end of the file), and the side of the picture."""
 
@@ -49,8 +52,8 @@ def spans(corpus: Corpus, modality: str) -> Iterator[tuple[str, Span]]:
     columns = (samples["id"], samples[modality], samples["start"], samples["end"], sides, own_files)
     for row, path, start, end, side, own_file in zip(*columns, strict=True):
         if path is not None:
-            part = (None, None) if own_file else (_seconds(start), _seconds(end))
-            yield row, (path, *part, side)
+            part = (None, None) if str(own_file).lower() == "true" else (_seconds(start), _seconds(end))
+            yield row, (path, *part, side if side in ("left", "right") else None)  # else a user's own column
 
 
 def read_copy(copy: int, span: Span) -> Features:
@@ -130,10 +133,15 @@ def _key(span: Span) -> str:
 
 
 def _state(span: Span) -> str:
-    """A media file's size, modification time and part, without its path: a moved file is the same; "" if missing."""
+    """A media file's size, modification time, beginning and part, without its path, so that a moved file is the same.
+
+    Recordings of one length, unpacked from one archive, often have the same size and time. "" if the file is missing.
+    """
     with contextlib.suppress(OSError, ValueError):
         status = Path(span[0]).stat()
-        return f"{REVISION} {status.st_size} {status.st_mtime_ns} {span[1:]}"
+        with open(span[0], "rb") as file:
+            beginning = hashlib.sha256(file.read(BEGINNING)).hexdigest()[:16]
+        return f"{REVISION} {status.st_size} {status.st_mtime_ns} {beginning} {span[1:]}"
     return ""
 
 

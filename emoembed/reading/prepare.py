@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from emoembed.corpora import prepared
+from emoembed.corpora import manifest, prepared
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.feature_corpus import FeatureCorpus, FeatureTable
 from emoembed.errors import InputError
@@ -164,11 +165,16 @@ def cached(corpus: FeatureCorpus, data: Path, cache: Path | None = None, *, prog
 
 
 def _cells(corpus: Corpus, column: str) -> dict[str, object]:
-    """The values of a column by row id; a missing value is None."""
-    values = (
-        tuple(value) if column == "labels" else None if pd.isna(value) else value for value in corpus.samples[column]
-    )
-    return dict(zip(corpus.samples["id"], values, strict=True))
+    """The values of a column by row id, as a manifest stores them: absolute paths, and None for a missing value."""
+
+    def stored(value: Any) -> object:
+        if column == "labels":
+            return tuple(value)
+        if manifest.is_missing(value):
+            return None
+        return os.path.abspath(value) if column in ("audio", "video") else value
+
+    return dict(zip(corpus.samples["id"], map(stored, corpus.samples[column]), strict=True))
 
 
 def _may_become_store(folder: Path) -> bool:

@@ -22,13 +22,13 @@ Sources = dict[str, Source]
 """A row's sources by modality."""
 
 
-def as_corpus(source: Corpus | str | Path) -> Corpus:
-    """The corpus itself, or the manifest at this path."""
+def as_corpus(source: Corpus | str | Path, *, annotated: bool = True) -> Corpus:
+    """The corpus itself, or the manifest at this path; its columns `labels` and `split` are read if `annotated`."""
     if not isinstance(source, str | Path):
         return source
     from emoembed.corpora import manifest
 
-    return manifest.read(source)
+    return manifest.read(source, annotated=annotated)
 
 
 def present_modalities(corpus: Corpus) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import count, islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from emoembed.training.execution.distributed import FEWEST_ROWS, Group
 from emoembed.training.execution.run_state import Run, RunState
 from emoembed.training.objective import Objective, Teacher
 
+DIGESTED = 64
+"""Frames of an input that tell it from another."""
 Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
@@ -72,7 +75,7 @@ def fit(
     steps = config.steps or config.epochs * -(-len(train) // config.batch_size)
     run = _start_run(model, config, steps)
     objective = Objective(model, train, config, teacher)
-    state = RunState(execution.resume, {**asdict(config), "rows": _digest(train)}) if execution.resume else None
+    state = RunState(execution.resume, _fingerprint(model, train, valid, config)) if execution.resume else None
     if state and state.exists():
         state.restore(run)
     execution.group.require_same((_digest(train), _digest(valid), len(run.losses)), "rows and saved state")
@@ -167,10 +170,26 @@ def _seed_process(run: Run, config: TrainConfig, group: Group) -> None:
         run.noise.manual_seed(seed)
 
 
-def _digest(data: EmotionData) -> str:
-    """A digest of the ids and labels of rows. A run on other rows is not resumed."""
+def _fingerprint(model: Scorer, train: EmotionData, valid: EmotionData, config: TrainConfig) -> dict[str, Any]:
+    """What a saved state depends on. A run with other settings, rows, inputs or first weights is not resumed.
+
+    Other numbers of threads give slightly other first weights, so their norm is compared, to four digits.
+    """
+    norm = torch.stack([value.detach().double().norm() for value in model.state_dict().values()]).norm()
+    rows = {"rows": _digest(train, inputs=True), "validation rows": _digest(valid, inputs=True)}
+    return {**asdict(config), **rows, "first weights": f"{float(norm):.4g}"}
+
+
+def _digest(data: EmotionData, *, inputs: bool = False) -> str:
+    """A digest of the ids and labels of rows, and of at most `DIGESTED` frames of each input."""
     digest = hashlib.sha256(repr((data.ids, data.labels)).encode("utf-8", "replace"))
     digest.update(np.ascontiguousarray(data.targets).tobytes())
+    for name, store in data.inputs.items() if inputs else ():
+        for row in data.ids:
+            if row in store:
+                values = store[row]
+                digest.update(f"{name} {row} {values.shape}".encode("utf-8", "replace"))
+                digest.update(np.ascontiguousarray(values[:: -(-len(values) // DIGESTED) or 1]).tobytes())
     return digest.hexdigest()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Unpack
 
@@ -196,8 +198,8 @@ def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
     rows = corpus.samples[labelled]
     all_groups = _groups(corpus.samples[train], labelled[train])
     groups = all_groups[rows.index]
-    kinds = rows["labels"].map(manifest.SEPARATOR.join)
-    count = max(2, min(HELD_OUT_FOLDS, groups.nunique(), kinds.value_counts().max()))
+    count = max(2, min(HELD_OUT_FOLDS, groups.nunique()))
+    kinds = _kinds(rows["labels"], count)
     folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # a label may have fewer rows than there are folds
         warnings.simplefilter("ignore", UserWarning)
@@ -206,6 +208,14 @@ def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
     splits = corpus.samples["split"].copy()
     splits[all_groups.index[all_groups.isin(groups.iloc[chosen])]] = "valid"  # also the unlabelled rows of a group
     return corpus.with_splits(splits)
+
+
+def _kinds(labels: pd.Series, folds: int) -> pd.Series:
+    """What each row counts as, so that folds are alike: its labels, or its rarest label, or nothing if all are rare."""
+    joined = labels.map(manifest.SEPARATOR.join)
+    rows = Counter(chain.from_iterable(labels))
+    rarest = labels.map(lambda names: min(names, key=lambda name: (rows[name], name), default=""))
+    return next((kinds for kinds in (joined, rarest) if kinds.value_counts().max() >= folds), joined.map(lambda _: ""))
 
 
 def _groups(rows: pd.DataFrame, labelled: pd.Series) -> pd.Series:

@@ -28,6 +28,7 @@ def corpus(tmp_path):
     return Corpus("mine", samples, ("Joy", "mild surprise"), multi_label=True)
 
 
+@pytest.mark.filterwarnings("ignore:.*rows without a label count")
 @pytest.mark.parametrize("suffix", manifest.SUFFIXES)
 def test_what_was_written_is_read(corpus, tmp_path, suffix):
     if suffix == ".parquet":
@@ -66,6 +67,7 @@ def test_paths_are_relative_to_the_manifest(tmp_path, monkeypatch):
     assert row["video"] == "/videos/a.mp4"
 
 
+@pytest.mark.filterwarnings("ignore:.*rows without a label count")
 def test_labels_stay_as_written_and_repeat_nowhere(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("id,text,labels\na,x,so so|JOY||JOY\nb,x,\nc,x,fear\nd,x,awe\n")
@@ -122,6 +124,7 @@ def test_a_folder_and_a_pattern_stand_for_their_files(tmp_path):
         manifest.of_files("audio", [tmp_path / "none.wav"])
 
 
+@pytest.mark.filterwarnings("ignore:.*rows without a label count")
 def test_jsonl_may_list_labels_and_leave_fields_out(tmp_path):
     path = tmp_path / "mine.jsonl"
     path.write_text('{"id": 1, "text": "x", "labels": ["joy", "love"]}\n{"id": 2, "audio": "b.wav", "turn": 3}\n')
@@ -143,7 +146,7 @@ def test_jsonl_may_list_labels_and_leave_fields_out(tmp_path):
         ("id,text\na,x\n,y\n", "row 2, column id: empty"),
         ("id,text,start\na,x,soon\n", "row 1, column start: expected a number, found 'soon'"),
         ("id,text,turn\na,x,1.5\n", "row 1, column turn: expected a whole number, found '1.5'"),
-        ("id,text,split\na,x,dev\n", "row 1, column split: 'dev' is no split; expected train, valid, test"),
+        ("id,text,split\na,x,holdout\n", "row 1, column split: 'holdout' is no split; expected train, valid, test"),
     ],
 )
 def test_a_malformed_manifest_is_named_with_the_place(tmp_path, content, message):
@@ -209,3 +212,78 @@ def test_an_empty_file_is_called_empty(tmp_path):
     (tmp_path / "m.csv").write_text("")
     with pytest.raises(CorpusError, match="empty"):
         manifest.read(tmp_path / "m.csv")
+
+
+def test_texts_that_excel_and_pandas_would_change_stay(tmp_path):
+    texts = ["None", "NA", "n/a", "=) so happy", "=D", "ab", None]
+    path = tmp_path / "mine.xlsx"
+    path.write_bytes(manifest.table_bytes(pd.DataFrame({"id": list("abcdefg"), "text": texts}), path))
+    assert manifest.read(path).samples["text"].tolist() == texts
+
+
+def test_a_carriage_return_in_a_cell_is_written_so_that_it_is_read_again(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(manifest.table_bytes(pd.DataFrame({"id": ["a"], "text": ["one\rtwo"], "turn": [1]}), path))
+    assert manifest.read(path).samples["text"].tolist() == ["one\rtwo"]
+
+
+def test_columns_of_training_are_not_read_where_nothing_is_trained(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text('text,labels,split\nhello,"joy, fun",\nthere,3,holdout\n')
+    with pytest.raises(CorpusError):
+        manifest.read(path)
+    corpus = manifest.read(path, annotated=False)
+    assert corpus.samples["text"].tolist() == ["hello", "there"]
+    assert corpus.labels == ()
+
+
+@pytest.mark.parametrize(("name", "split"), [("dev", "valid"), ("Validation", "valid"), ("TEST", "test")])
+def test_splits_have_the_names_people_give_them(tmp_path, name, split):
+    (tmp_path / "mine.csv").write_text(f"text,labels,split\nhello,joy,{name}\n")
+    assert manifest.read(tmp_path / "mine.csv").samples["split"].tolist() == [split]
+
+
+def test_rows_without_any_cell_are_left_out(tmp_path):
+    (tmp_path / "mine.csv").write_text("id,text,labels\na,hello,joy\n,,\n")
+    assert manifest.read(tmp_path / "mine.csv").samples["id"].tolist() == ["a"]
+
+
+def test_class_numbers_are_refused_as_labels(tmp_path):
+    (tmp_path / "mine.csv").write_text("text,labels\nhello,0\nthere,1\n")
+    with pytest.raises(CorpusError, match="label '0' is a number; give the emotion's name"):
+        manifest.read(tmp_path / "mine.csv")
+
+
+def test_whole_numbers_of_parquet_stay_whole_beside_gaps(tmp_path):
+    pytest.importorskip("pyarrow", reason="Parquet manifests need pyarrow")
+    pd.DataFrame({"text": ["a", "b"], "speaker": [1, None]}).to_parquet(tmp_path / "mine.parquet")
+    assert manifest.read(tmp_path / "mine.parquet").samples["speaker"].tolist() == ["1", None]
+
+
+def test_a_list_in_place_of_a_text_is_refused_with_its_place(tmp_path):
+    (tmp_path / "mine.jsonl").write_text('{"text": "hello"}\n{"text": ["a", "b"]}\n')
+    with pytest.raises(CorpusError, match=r"row 2, column text: expected text, found a list"):
+        manifest.read(tmp_path / "mine.jsonl")
+
+
+def test_a_line_in_another_encoding_than_the_others_is_named(tmp_path):
+    lines = ["text", "ça va", "déjà vu", "naïve"]
+    (tmp_path / "mine.csv").write_bytes("\n".join(lines).encode() + "\nénervé\n".encode("cp1252"))
+    with pytest.raises(CorpusError, match="line 5: not UTF-8, although most lines of the file are"):
+        manifest.read(tmp_path / "mine.csv")
+
+
+def test_rows_that_nobody_labelled_are_told_where_they_count_as_negatives(tmp_path):
+    (tmp_path / "mine.csv").write_text("text,labels\na,joy|hope\nb,joy\nc,\nd,\n")
+    with pytest.warns(UserWarning, match="its 2 rows without a label count as having none of them"):
+        manifest.read(tmp_path / "mine.csv")
+
+
+def test_a_label_that_would_be_read_as_two_is_not_written(tmp_path):
+    corpus = Corpus(
+        "mine", make_samples(["a"], text=["x"], labels=[("happy, proud",)], split="train"), ("happy, proud",), False
+    )
+    with pytest.raises(CorpusError, match="would be read as several labels"):
+        manifest.write(corpus, tmp_path / "mine.csv")
+    manifest.write_samples(corpus, tmp_path / "mine.jsonl")
+    assert manifest.read(tmp_path / "mine.jsonl", known_labels={"happy, proud"}).labels == ("happy, proud",)

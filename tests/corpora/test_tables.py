@@ -35,3 +35,9 @@ def test_a_parquet_table_may_list_labels_and_leave_cells_empty(tmp_path):
 def test_labels_from_a_file_with_a_mark_of_its_encoding(tmp_path):
     (tmp_path / "labels.json").write_bytes(b"\xef\xbb\xbf" + '{"désir": "wanting"}'.encode())
     assert read_labels(tmp_path / "labels.json") == {"désir": "wanting"}
+
+
+def test_numbers_in_a_support_are_read_as_in_a_manifest(tmp_path):
+    (tmp_path / "support.jsonl").write_text('{"text": 2024, "audio": 1001, "label": "joy"}\n')
+    (row,) = read_support(tmp_path / "support.jsonl")
+    assert (row["text"], row["audio"]) == ("2024", str(tmp_path / "1001"))

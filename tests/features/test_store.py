@@ -146,3 +146,43 @@ def test_an_item_whose_source_cannot_be_told_stays_as_it_is(tmp_path):
     extract([("a", 2)], features, tmp_path, state_of=lambda _: "there")
     made = extract([("a", 5)], features, tmp_path, state_of=lambda _: "")
     assert made.length("a") == 2
+
+
+def test_an_item_that_the_system_refused_is_tried_again_and_a_damaged_one_is_not(tmp_path):
+    tried = []
+
+    def reader(n):
+        tried.append(n)
+        if n == 1 and len(tried) < 3:
+            raise MissingFileError("there is no file")
+        if n == 2 and len(tried) < 3:
+            raise MediaError("a.wav cannot be read") from PermissionError("denied")
+        if n == 3:
+            raise MediaError("damaged")
+        return features(n)
+
+    items = [(f"i{n}", n) for n in range(1, 5)]
+    monkeyed = [set(extract(items, reader, tmp_path / "s")), set(extract(items, reader, tmp_path / "s"))]
+    assert monkeyed == [{"i4"}, {"i1", "i2", "i4"}]
+    assert tried == [1, 2, 3, 4, 1, 2]
+    assert FeatureStore(tmp_path / "s").failures == {"i3": "damaged"}
+
+
+def test_an_item_that_can_no_longer_be_read_is_not_served(tmp_path):
+    state = {"a": "1", "b": "1"}
+    extract([("a", "a"), ("b", "b")], lambda _: features(2), tmp_path / "s", state_of=state.get)
+    state["a"] = "2"
+
+    def damaged(source):
+        raise MediaError("damaged")
+
+    store = extract([("a", "a"), ("b", "b")], damaged, tmp_path / "s", state_of=state.get)
+    assert set(store) == {"b"}
+    assert store.failures == {"a": "damaged"}
+
+
+def test_a_shard_of_long_items_is_written_before_it_fills_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("emoembed.features.store.SHARD_SIZE", 256)
+    monkeypatch.setattr("emoembed.features.store.SHARD_BYTES", features(10).values.nbytes * 2)
+    extract([(f"i{n}", 10) for n in range(6)], features, tmp_path / "s")
+    assert len(list((tmp_path / "s").glob("shard-*.npy"))) == 3

@@ -202,6 +202,23 @@ def test_a_batch_of_no_texts_is_refused(rows, recognizer):
         scoring.predict_manifest(recognizer, rows, LABELS, rows.with_name("out.csv"), batch_size=0)
 
 
+def test_a_stopped_run_of_another_table_does_not_leave_rows_to_this_one(rows, recognizer, monkeypatch):
+    output = rows.with_name("out.csv")
+    with monkeypatch.context() as patch:
+        stopped_after(recognizer, patch, 4)
+        with pytest.raises(Stopped):
+            scoring.predict_manifest(recognizer, rows, LABELS, output)
+    with monkeypatch.context() as patch:  # stopped before its first row is noted, but with other rows in the file
+        stopped_after(recognizer, patch, 5)
+        patch.setattr("emoembed.prediction.manifests.resumable_table.FLUSH_ROWS", 10_000)
+        with pytest.raises(Stopped):
+            scoring.predict_manifest(recognizer, rows, [*LABELS, "fear", "disgust", "surprise"], output)
+    scoring.predict_manifest(recognizer, rows, LABELS, output)
+    written = output.read_bytes()
+    scoring.predict_manifest(recognizer, rows, LABELS, rows.with_name("whole.csv"))
+    assert written == rows.with_name("whole.csv").read_bytes()
+
+
 def test_another_version_begins_anew(rows, recognizer, monkeypatch):
     stopped_after(recognizer, monkeypatch, 6)
     with pytest.raises(Stopped):

@@ -1,11 +1,14 @@
 import json
+from fractions import Fraction
 
 import av
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
 from emoembed.errors import InputError, MediaError, MissingFileError
+from emoembed.features import frames, sound_files
 from emoembed.features.notes import Note
 from emoembed.interfaces.cli import main
 from emoembed.prediction.arguments import Options
@@ -456,3 +459,126 @@ def test_the_command_writes_table_and_picture_and_prints_segments(recognizer, re
     assert picture.stat().st_size > 1000
     assert main([*arguments, "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["windows"]) == 5
+
+
+def test_the_command_writes_one_table_of_several_recordings_and_reports_those_that_failed(
+    recognizer, recording, tmp_path, capsys
+):
+    recognizer.save_pretrained(tmp_path / "model")
+    folder, table = tmp_path / "interviews", tmp_path / "windows.csv"
+    (folder / "second").mkdir(parents=True)
+    (folder / "broken.wav").write_text("no sound")
+    (folder / "notes.txt").write_text("not a recording")
+    recording[0].rename(folder / "second" / "ann.wav")
+    arguments = ["timeline", folder, "--model", tmp_path / "model", "--labels", ",".join(LABELS), "--output", table]
+    assert main(arguments) == 1
+    printed = capsys.readouterr()
+    assert "ann.wav: 5 windows, " in printed.out
+    assert "1 of 2 recordings scored" in printed.out
+    assert "broken.wav: cannot be read as sound or film" in printed.err
+    rows = pd.read_csv(table)
+    assert rows["file"].unique().tolist() == [str(folder / "second" / "ann.wav")]
+    assert rows["end"].tolist() == [4, 6, 8, 10, 12]
+    assert main([*arguments, "--window", "-1"]) == 2  # an error of the arguments, not of each recording
+    assert main([*arguments, "--plot", "talk.png"]) == 2
+
+
+def test_the_picture_says_how_it_was_smoothed_and_shows_the_time_without_scores(recognizer, voice):
+    samples = np.concatenate([voice(4.0), np.zeros(16 * RATE, np.float32)])
+    timeline = recognizer.timeline((samples, RATE), LABELS, window=4.0, hop=4.0)
+    axes = timeline.plot().axes[-1]
+    assert axes.get_xlabel() == "seconds"
+    assert axes.get_xlim()[1] > 18.0
+    assert "a mean over 8 s on both sides" in timeline.smoothed(8).plot().axes[-1].get_xlabel()
+
+
+def sparse_film(times, path, seconds=12.0, shift=None, sound=None, gap=None):
+    """A film with one face frame at each time, beside sound. `shift` is (frame, seconds) of a wrong time stamp.
+
+    `gap` is (second, seconds): from that second on, the time stamps of the sound are later.
+    """
+    with av.open(str(path), "w") as container:
+        film = container.add_stream("libx264", rate=25, options={"bf": "0", "g": "1", "preset": "ultrafast"})
+        film.width, film.height, film.pix_fmt = 160, 120, "yuv420p"
+        film.codec_context.time_base = Fraction(1, 1000)
+        track = container.add_stream("pcm_s16le", rate=RATE)
+        track.layout = "mono"
+        packets = []
+        for number, time in enumerate(times):
+            frame = av.VideoFrame.from_ndarray(np.full((120, 160, 3), 40 + number % 100, np.uint8), "rgb24")
+            frame.pts = round(1000 * (time + (shift[1] if shift and shift[0] == number else 0)))
+            frame.time_base = Fraction(1, 1000)
+            packets += [(time, packet) for packet in film.encode(frame.reformat(format="yuv420p"))]
+        packets += [(1e9, packet) for packet in film.encode(None)]
+        for first in range(0, len(sound), 1600):
+            frame = av.AudioFrame.from_ndarray(
+                (sound[None, first : first + 1600] * 32767).astype(np.int16), "s16", "mono"
+            )
+            late = gap[1] if gap and first / RATE >= gap[0] else 0
+            frame.rate, frame.pts, frame.time_base = RATE, first + round(late * RATE), Fraction(1, RATE)
+            packets += [(first / RATE + late, packet) for packet in track.encode(frame)]
+        for _, packet in sorted(packets, key=lambda pair: pair[0]):
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("times", [[0.0, 0.2, 11.0, 11.2], [0.0, 5.0, 10.0], [9.0, 9.2]])
+def test_gaps_between_frames_lose_no_sound(recognizer, voice, tmp_path, times):
+    path = sparse_film(times, tmp_path / "film.mkv", sound=voice(12.0))
+    timeline = recognizer.timeline(path, LABELS, window=2.0, hop=2.0)
+    assert [(window.start, "audio" in window.modalities) for window in timeline] == [(2.0 * i, True) for i in range(6)]
+
+
+def test_a_wrong_time_of_one_frame_loses_no_other_frame(tmp_path, voice):
+    times = [i / 5 for i in range(40)]
+    path = sparse_film(times, tmp_path / "film.mkv", sound=voice(8.0), shift=(20, 5000))
+    read = [time for time, _ in frames.frames_of(path, 10.0, None, None)[2]]
+    assert read == pytest.approx([time for i, time in enumerate(times) if i != 20], abs=0.01)
+
+
+def test_a_gap_in_the_times_of_the_sound_becomes_silence(tmp_path, voice):
+    path = sparse_film([0.0, 1.0], tmp_path / "film.mkv", sound=voice(6.0), gap=(3.0, 5.0))
+    heard = np.concatenate(list(sound_files.blocks(path)))
+    assert len(heard) == 11 * RATE
+    assert np.abs(heard[3 * RATE : 8 * RATE]).max() == 0
+    assert np.abs(heard[8 * RATE :]).max() > 0.01
+
+
+def test_every_turn_of_a_transcript_is_told_to_one_part_at_least(recognizer, voice):
+    pause = np.zeros(2 * RATE, np.float32)
+    samples = np.concatenate([voice(3.0), pause, voice(3.0)])
+    spoken = [("in a pause", 3.2, 4.8), ("at the end", 8.0, 9.0), ("inside", 0.5, 1.5)]
+    turns = [Turn(text, start=start, end=end) for text, start, end in spoken]
+    for segments, options in (("speech", {}), ("windows", {"window": 1.0, "hop": 2.0})):
+        timeline = recognizer.timeline((samples, RATE), LABELS, segments=segments, transcript=turns, **options)
+        told = " ".join(window.text or "" for window in timeline)
+        assert all(text in told for text, _, _ in spoken)
+
+
+def test_a_part_without_sound_says_so(recognizer, voice, film):
+    timeline = recognizer.timeline({"audio": (voice(2.0), RATE), "video": film}, LABELS, window=2.0, hop=2.0)
+    assert [window.absent.get("audio") for window in timeline] == [None, *["no sound in this part"] * 2]
+
+
+def test_a_turn_inside_another_keeps_its_own_time():
+    timeline = Timeline([window(0, 10), window(1, 2, "anger"), window(12, 14)])
+    assert [(part.label, part.start, part.end) for part in timeline.segments()] == [
+        ("joy", 0, 10),
+        ("anger", 1, 2),
+        ("joy", 12, 14),
+    ]
+
+
+def test_silence_has_windows_without_answers_in_memory_as_in_a_file(recognizer, tmp_path):
+    silence = np.zeros(4 * RATE, np.float32)
+    soundfile.write(tmp_path / "silence.wav", silence, RATE)
+    for source in (tmp_path / "silence.wav", (silence, RATE)):
+        (answer,) = recognizer.timeline(source, LABELS, window=4.0)
+        assert answer.label is None
+        assert "silence" in answer.absent["audio"]
+
+
+def test_a_recording_too_short_for_any_part_is_refused(recognizer, tmp_path, voice):
+    path = sparse_film([0.0], tmp_path / "film.mkv", sound=voice(0.0))
+    with pytest.raises(MediaError, match="too short, or has nothing to score"):
+        recognizer.timeline(path, LABELS)

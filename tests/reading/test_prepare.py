@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from emoembed.corpora.corpus import make_samples
 from emoembed.corpora.feature_corpus import Arrays, FeatureCorpus
 from emoembed.errors import CorpusError, InputError
 from emoembed.features.feature_set import FeatureSet
+from emoembed.reading.cache import extract_features
 from emoembed.reading.prepare import prepare
 
 
@@ -110,3 +113,26 @@ def test_rows_whose_media_are_others_now_are_refused(corpus_of, tmp_path, voice)
     prepare(corpus_of([None], audio=[str(tmp_path / "a.wav")]), tmp_path / "out")
     with pytest.raises(InputError, match="other values of audio"):
         prepare(corpus_of([None], audio=[str(tmp_path / "b.wav")]), tmp_path / "out")
+
+
+def test_preparing_again_from_a_relative_path_and_with_empty_texts_does_nothing(
+    corpus_of, tmp_path, voice, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("a.wav", voice(2.0), 16_000)
+    corpus = corpus_of(["", "hello"], ["joy", "anger"], audio=["a.wav", "a.wav"])
+    prepare(corpus, tmp_path / "out")
+    again = prepare(corpus, tmp_path / "out")
+    assert len(again.features["audio"]) == 2
+
+
+def test_other_recordings_of_the_same_size_and_time_are_read_anew(corpus_of, tmp_path, voice):
+    for name, seed in (("a.wav", 1), ("b.wav", 2)):
+        soundfile.write(tmp_path / name, voice(2.0, seed=seed), 16_000)
+        os.utime(tmp_path / name, (1_000, 1_000))
+    paths = [str(tmp_path / name) for name in ("a.wav", "b.wav")]
+    first = extract_features(corpus_of([None, None], ["joy", "anger"], audio=paths), "audio", tmp_path / "out")
+    values = {row: first[row].copy() for row in first}
+    second = extract_features(corpus_of([None, None], ["joy", "anger"], audio=paths[::-1]), "audio", tmp_path / "out")
+    (one, other) = values
+    np.testing.assert_array_equal(second[one], values[other])

@@ -73,7 +73,7 @@ def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
         loop.fit(prepare(fresh(), toy()), toy(), toy(30, 2, noise=3.0), CONFIG, execution=Execution(resume=tmp_path))
     monkeypatch.setattr(loop, "validation_score", real)
     torch.manual_seed(99)
-    again = prepare(fresh(5), toy())
+    again = prepare(fresh(), toy())
     history = loop.fit(again, toy(), toy(30, 2, noise=3.0), CONFIG, execution=Execution(resume=tmp_path))
     assert history == expected
     torch.testing.assert_close(weights(again), weights(whole), rtol=0, atol=0)
@@ -83,8 +83,25 @@ def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
 def test_a_run_of_other_settings_is_not_taken_up(fresh, toy, tmp_path):
     loop.fit(prepare(fresh(), toy()), toy(), toy(30, 2), CONFIG, execution=Execution(resume=tmp_path))
     other = TrainConfig(epochs=7, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
-    with pytest.raises(CheckpointError, match=r"a run with other settings \(epochs\)"):
+    with pytest.raises(CheckpointError, match=r"a run with other settings \(epochs"):
         loop.fit(fresh(), toy(), toy(30, 2), other, execution=Execution(resume=tmp_path))
+
+
+@pytest.mark.parametrize("change", ["texts", "validation labels", "first weights"])
+def test_a_run_on_other_inputs_is_not_taken_up(fresh, toy, tmp_path, change):
+    train, valid = toy(), toy(30, 2)
+    loop.fit(fresh(), train, valid, CONFIG, execution=Execution(resume=tmp_path))
+    if change == "texts":  # two rows exchange what they hold; ids, labels and sizes stay
+        name = next(iter(train.inputs))
+        first, second = [row for row in train.ids if row in train.inputs[name]][:2]
+        inputs = {**train.inputs[name], first: train.inputs[name][second], second: train.inputs[name][first]}
+        train = replace(train, inputs={**train.inputs, name: inputs})
+    elif change == "validation labels":
+        valid = replace(valid, targets=valid.targets[::-1].copy())
+    with pytest.raises(CheckpointError, match="a run with other settings"):
+        loop.fit(
+            fresh(5 if change == "first weights" else 0), train, valid, CONFIG, execution=Execution(resume=tmp_path)
+        )
 
 
 @pytest.mark.parametrize("several", [True, False])

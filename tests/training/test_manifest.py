@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 import torch
 
-from emoembed.corpora.corpus import Corpus
+from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.errors import InputError
 from emoembed.evaluation.corpus import trained_on
 from emoembed.model.state import State
@@ -55,6 +57,16 @@ def test_a_speaker_of_most_rows_is_trained_on(corpus_of, rows):
         held = manifest.hold_out(corpus, seed).samples
         assert 0 < (held["split"] == "valid").mean() <= 0.25
         assert (held.groupby("speaker")["split"].nunique() == 1).all()
+
+
+@pytest.mark.parametrize("alike", [1, 3])
+def test_a_fifth_is_held_out_also_where_every_row_has_labels_of_its_own(alike):
+    names = list("abcdefghij")
+    sets = list(itertools.combinations(names, 3))[:30]
+    sets = [sets[0]] * alike + sets[1 : 31 - alike]
+    samples = make_samples([str(i) for i in range(30)], text=["x"] * 30, labels=sets, split="train")
+    divided = manifest.hold_out(Corpus("mine", samples, tuple(names), multi_label=True))
+    assert 4 <= (divided.samples["split"] == "valid").sum() <= 8
 
 
 def test_hold_out_leaves_a_valid_split_alone_and_refuses_too_few_rows(sentences):

@@ -12,6 +12,7 @@ from emoembed.features.workers import STOPPED, Workers, in_order
 from emoembed.prediction.manifests.resumable_table import FLUSH_ROWS
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
+from emoembed.reading.items import NOTHING
 from emoembed.reading.sources import Sources, read_row
 
 Rows = Sequence[tuple[str, Sources]]
@@ -63,7 +64,8 @@ def score_batch(recognizer: Recognizer, rows: Rows, options: Mapping[str, Any]) 
     answers = recognizer.predict(**{**inputs_by_modality, **options}, errors="skip")
     scored: Scored = []
     for answer, (_, reasons) in zip(answers, row_inputs, strict=True):
-        absent = {**answer.absent, **reasons}
+        told = {name: why for name, why in answer.absent.items() if why != NOTHING or not reasons}
+        absent = {**told, **reasons}
         reason = next(iter(absent.values()), "") if len(set(absent.values())) < 2 else join_reasons(absent)
         scored.append((replace(answer, absent=absent), "" if answer.scores else reason))
     return scored

@@ -97,6 +97,8 @@ class ResumableTable:
 
     def _open(self) -> None:
         size = self._size_to_keep()
+        if not size:
+            self.state_path.unlink(missing_ok=True)  # it counts the rows of another run, which are now overwritten
         self._file = self.part_path.open("r+b" if size else "wb")
         if size:
             self._out.truncate(size)

@@ -88,7 +88,7 @@ def predict_manifest(
     """
     require_output(output, source)
     checked = options_of({name: value for name, value in options.items() if name != "workers"})
-    corpus, names = as_corpus(source), _check_labels(recognizer, labels)
+    corpus, names = as_corpus(source, annotated=False), _check_labels(recognizer, labels)
     modalities = usable_modalities(recognizer.model, corpus, present_modalities(corpus))
     batching = Batching(
         checked.batch_size, workers_for(options.get("workers", 1), recognizer, corpus, modalities, context)

@@ -36,7 +36,7 @@ def extract_features(
     Raises:
         InputError: the modality is neither audio nor video, no row has it, or no row with it can be read.
     """
-    corpus = as_corpus(source)
+    corpus = as_corpus(source, annotated=False)
     if modality not in ("audio", "video"):
         raise InputError(f"features can be extracted from audio or video; given {modality!r}")
     if modality not in present_modalities(corpus):
@@ -74,7 +74,7 @@ def attune_manifest(
         InputError: the manifest has neither sound nor faces, or none that can be read.
     """
     checkpoint_files.require_own_folder(output)
-    corpus = as_corpus(source)
+    corpus = as_corpus(source, annotated=False)
     present = present_modalities(corpus)
     attunable = [name for name in present if name in modalities]
     if present and not attunable:

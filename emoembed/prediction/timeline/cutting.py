@@ -191,8 +191,8 @@ class Turns:
         return parts
 
     def rest(self, clock: float) -> list[Part]:
-        """The turns that begin before the end."""
-        parts = [part._replace(end=min(part.end, clock)) for part in self._parts if part.start < clock]
+        """The other turns. Those that begin after the end of the recording have only their text."""
+        parts = [part._replace(end=min(part.end, clock)) if part.start < clock else part for part in self._parts]
         self._parts = []
         return parts
 

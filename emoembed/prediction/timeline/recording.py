@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from emoembed.errors import InputError
+from emoembed.errors import InputError, MediaError
 from emoembed.features import frames, sound_files
-from emoembed.features.audio import read_audio
+from emoembed.features.audio import mono
 from emoembed.features.media_files import File, openable, tracks_of
 from emoembed.features.sound_files import SAMPLING_RATE
 from emoembed.features.video import FACES
 from emoembed.prediction.timeline.cutting import Part
 from emoembed.prediction.timeline.result import WindowResult
-from emoembed.prediction.timeline.stream import BATCH_SIZE, LONGEST_JUMP, Stream
+from emoembed.prediction.timeline.stream import BATCH_SIZE, Stream
 from emoembed.reading import inputs
 
 FORGET_EVERY = 30.0
@@ -61,8 +61,7 @@ def open_recording(source: Any, modalities: tuple[str, ...]) -> Recording:
         return _open_file(source, modalities)
     if "audio" not in modalities:
         raise InputError(f"a film is a file; given {type(source).__name__}")
-    array, rate = inputs.sound_of(source)
-    samples = read_audio(array, rate)
+    samples = mono(*inputs.sound_of(source))
     pieces = (samples[i : i + SAMPLING_RATE] for i in range(0, len(samples), SAMPLING_RATE))
     return Recording(pieces, None, len(samples) / SAMPLING_RATE)
 
@@ -92,7 +91,7 @@ def answer_recording(
 ) -> Iterator[WindowResult]:
     """Yield the results of the windows in the order of time, computed in batches."""
     waiting: list[Part] = []
-    answered_at = 0.0
+    answered_at, is_empty = 0.0, True
     with _bar(recording.seconds, progress is True) as bar:
         for _ in _play(stream, recording):
             bar.total = max(bar.total, stream.clock) if bar.total else None  # a file may state too short a length
@@ -101,32 +100,30 @@ def answer_recording(
                 progress(stream.clock)
             waiting += stream.complete()
             if len(waiting) >= BATCH_SIZE or stream.clock >= answered_at + FORGET_EVERY:
+                is_empty = is_empty and not waiting
                 yield from stream.answer(waiting)
                 waiting, answered_at = [], stream.clock
-        yield from stream.answer([*waiting, *stream.remaining()])
+        rest = stream.remaining(waiting)
+        if is_empty and not rest:
+            raise MediaError(f"the recording is too short, or has nothing to score; {stream.clock:.2f} s were read")
+        yield from stream.answer(rest)
 
 
 def _play(stream: Stream, recording: Recording) -> Iterator[None]:
-    """Give the tracks to the stream side by side: always the next piece of the track that is behind."""
-    sound, film = recording.sound, recording.film
-    heard = seen = 0.0
-    while sound is not None or film is not None:
-        if sound is not None and (film is None or heard <= seen):
+    """Give the tracks to the stream side by side. A frame waits until the sound before it was given."""
+    sound, film = recording.sound, recording.film or iter(())
+    frame, heard = next(film, None), 0.0
+    while sound is not None or frame is not None:
+        if sound is not None and (frame is None or heard <= frame[0]):
             samples = next(sound, None)
             if samples is None:
                 sound = None
                 continue
             stream.add_sound(samples)
             heard += len(samples) / SAMPLING_RATE
-        elif film is not None:
-            frame = next(film, None)
-            if frame is None:
-                film = None
-                continue
-            if frame[0] > stream.clock + LONGEST_JUMP:  # a wrong time stamp
-                continue
+        elif frame is not None:
             stream.add_frame(*frame)
-            seen = frame[0]
+            frame = next(film, None)
         yield
 
 

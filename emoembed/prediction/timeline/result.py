@@ -126,6 +126,9 @@ class Timeline(list[WindowResult]):
         (1, 'joy', ['fear', 'joy'])
     """
 
+    smoothing: float | None = None
+    """The seconds over which `smoothed` averaged the scores; None if it did not."""
+
     @property
     def labels(self) -> list[str]:
         """The scored labels, in alphabetical order."""
@@ -234,8 +237,8 @@ class Timeline(list[WindowResult]):
 
         The scores and the confidence of a window become weighted means over the windows of the same face whose middles
         are less than `seconds` away. The weight falls linearly from 1 to 0 with the distance. The label is that with
-        the highest mean. A window that has no scores or has abstained keeps its answer; the scores of each modality
-        stay as they are.
+        the highest mean. A window that has no scores, or an answer that was withheld, gets no label. The scores of each
+        modality stay as they are.
 
         Raises:
             InputError: `seconds` is not a number above 0.
@@ -251,7 +254,9 @@ class Timeline(list[WindowResult]):
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
             raise InputError(f"seconds must be a number above 0; given {seconds!r:.40}")
         new = {id(window): result for windows in self._by_face() for window, result in _smoothed(windows, seconds)}
-        return Timeline(new.get(id(window), window) for window in self)
+        timeline = Timeline(new.get(id(window), window) for window in self)
+        timeline.smoothing = seconds
+        return timeline
 
     def to_dict(self) -> dict[str, Any]:
         """The windows, segments and summary as plain values, ready for `json.dumps`."""
@@ -282,7 +287,8 @@ class Timeline(list[WindowResult]):
         panels = [_panel(part, labels, TOGETHER, name) for part, name in zip(faces, names, strict=True)]
         if len(faces) == 1 and len(self.modalities) > 1:
             panels += [_panel(faces[0], labels, name, f"{name} alone") for name in self.modalities]
-        figure = plots.over_time(panels, labels, "seconds")
+        averaged = f" (each score is a mean over {self.smoothing:g} s on both sides)" if self.smoothing else ""
+        figure = plots.over_time(panels, labels, f"seconds{averaged}")
         return figure if path is None else plots.save(figure, path)
 
     def _by_face(self) -> Iterator[list[WindowResult]]:
@@ -311,14 +317,22 @@ def _panel(windows: Sequence[WindowResult], labels: Sequence[str], name: str, ti
 
 
 def _spans(windows: Sequence[WindowResult]) -> list[tuple[float, float]]:
-    """The time that each window stands for: up to half way to the middles of its neighbours, within its own limits."""
+    """The time of each window: up to half way to the middles of its neighbours, within its own limits."""
     middles = [window.middle for window in windows]
     spans = []
     for i, window in enumerate(windows):
-        start = window.start if i == 0 else max(window.start, (middles[i - 1] + middles[i]) / 2)
-        end = window.end if i == len(windows) - 1 else min(window.end, (middles[i] + middles[i + 1]) / 2)
-        spans.append((start, max(start, end)))  # a turn may lie inside another
+        start, end = window.start, window.end
+        if i > 0 and not _is_inside(windows[i - 1], window):
+            start = max(start, (middles[i - 1] + middles[i]) / 2)
+        if i < len(windows) - 1 and not _is_inside(window, windows[i + 1]):
+            end = min(end, (middles[i] + middles[i + 1]) / 2)
+        spans.append((start, max(start, end)))
     return spans
+
+
+def _is_inside(window: WindowResult, following: WindowResult) -> bool:
+    """Whether the following part ends before this one, as a turn inside another. Both then keep their own time."""
+    return following.end < window.end
 
 
 def _segment(windows: Sequence[WindowResult], spans: Sequence[tuple[float, float]], run: Sequence[int]) -> Segment:

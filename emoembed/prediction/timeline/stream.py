@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from numbers import Real
 from typing import Any
@@ -29,7 +29,7 @@ from emoembed.reading.turns import Turn
 
 LATE = 1.0
 """Seconds that sound may lag behind frames, or frames behind sound, before a part is answered without the rest."""
-NO_FACE = "no face in this part"
+NO_FACE, NO_SOUND = "no face in this part", "no sound in this part"
 BATCH_SIZE = 16
 """Parts that are computed together."""
 MOST_FRAMES = 3600
@@ -115,6 +115,8 @@ class Stream:
         self._finder = video.FaceFinder("the stream", every=settings.every_face)
         self._slot = -1
         self._waiting: list[Part] = []
+        self._last: Part | None = None  # the last part, once the end of the stream is known
+        self._told_until = 0.0  # the texts of turns before this time were given to parts
         self._mixer = Mixer()
         self._finished = False
         self._rate: int | None = None
@@ -132,6 +134,7 @@ class Stream:
 
         Args:
             audio: the next samples, `(samples,)` or `(samples, channels)`, of any length: float in -1..1 or int16.
+                Sound has no gaps and begins with the stream: give zeros for a time without sound.
             sampling_rate: samples per second of `audio`. It must stay the same.
             frame: the next frame, RGB `(height, width, 3)` or grey `(height, width)`, uint8 or float 0..1. At most ten
                 frames a second are looked at.
@@ -202,10 +205,10 @@ class Stream:
         self._waiting = [part for part in self._waiting if part.end > ready + 1e-6]
         return parts
 
-    def remaining(self) -> list[Part]:
-        """The parts that remain when the stream ends."""
-        parts = [*self._waiting, *self.cutter.complete(self.clock), *self.cutter.rest(self.clock)]
-        self._waiting = []
+    def remaining(self, unanswered: Sequence[Part] = ()) -> list[Part]:
+        """The parts that remain when the stream ends, after those that are complete and not answered yet."""
+        parts = [*unanswered, *self._waiting, *self.cutter.complete(self.clock), *self.cutter.rest(self.clock)]
+        self._waiting, self._last = [], parts[-1] if parts else None
         return parts
 
     @torch.inference_mode()
@@ -228,7 +231,7 @@ class Stream:
                 given = {name: source for name, source in {**sources, "video": track}.items() if source is not None}
                 item = read_what_can_be(self.model, given)
                 places.append((part, number, text))
-                items.append(self._without_face(item) if track is None else item)
+                items.append(Item(item.readings, {**self._not_there(given), **item.absent}))
         asked = self.settings
         results = answer_items(self.model, items, asked.labels, multi_label=asked.multi_label, risk=asked.risk)
         return [
@@ -237,10 +240,14 @@ class Stream:
         ]
 
     def _text(self, part: Part) -> str | None:
-        """What is said in a part: its own text, or the texts of the turns whose middle is in it."""
+        """What is said in a part: its own text, or the texts of the turns whose middle is in it.
+
+        A turn whose middle is between two parts belongs to the second, and one after the last part to the last.
+        """
         if "text" not in self.model.modalities or part.text is not None:
             return part.text if "text" in self.model.modalities else None
-        start, end = part.start, part.end
+        start, end = min(part.start, self._told_until), math.inf if part is self._last else part.end
+        self._told_until = max(self._told_until, part.end)
         texts = [
             turn.text
             for turn in self.settings.turns
@@ -261,11 +268,11 @@ class Stream:
                 seen.setdefault(number, []).append(pixels.reshape(-1))
         return {number: Features(np.stack(rows), video.FACES) for number, rows in sorted(seen.items())}
 
-    def _without_face(self, item: Item) -> Item:
-        """An item of a part in which frames show no face."""
-        if self._frame_clock is None or "video" not in self.model.modalities:
-            return item
-        return Item(item.readings, {**item.absent, "video": NO_FACE})
+    def _not_there(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """Why a part lacks sound or a face, if the stream has had sound or frames."""
+        silent = "audio" not in given and self._sound.total > 0
+        faceless = "video" not in given and self._frame_clock is not None and "video" in self.model.modalities
+        return {**({"audio": NO_SOUND} if silent else {}), **({"video": NO_FACE} if faceless else {})}
 
     def _forget(self) -> None:
         needed = min([self.cutter.needed_from(), *(part.start for part in self._waiting)])
