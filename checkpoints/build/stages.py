@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from facial_actions import read_blendshapes, train_reader
 from text_stages import train_text, trunk_and_words
-from texts import PERMISSIVE, SITUATIONS, TESTED, TEXT_CORPORA
+from texts import CHOICES, PERMISSIVE, SITUATIONS, TEXT_CORPORA
 from torch import Tensor
 from working_folder import key, trained
 
@@ -135,6 +135,7 @@ def base_of(parts: dict[str, EmotionModel], untrained: EmotionModel) -> EmotionM
     model = fit.assemble(parts, untrained.phrases, base=untrained)
     provenance = {
         "trained_on": {"text": list(TEXT_CORPORA), "audio": list(AUDIO_CORPORA), "video": ["fer2013", "ferplus"]},
+        "calibrated_on": {"text": list(CHOICES), "audio": ["emovo"]},
         "sentence_encoder": SENTENCE_ENCODER,
         "label_space": "valence, arousal and dominance of EmoBank (CC BY-SA 4.0)",
         "licence": "CC BY-NC-SA 4.0 and research use only; see LICENSE",
@@ -171,7 +172,7 @@ def other_rows(data: Path, model: EmotionModel) -> dict[str, list[EmotionData]]:
     """Rows of corpora that nothing is trained on, for calibration: the corpora on which choices are made."""
     assert isinstance(model.phrases, SentenceEncoder)
     semeval = corpora.load("semeval2018", data).split("valid")
-    texts = [semeval, *(corpora.load(name, data) for name in TESTED[1:5])]
+    texts = [semeval, *(corpora.load(name, data) for name in CHOICES[1:])]
     texts += [corpora.load("situations", SITUATIONS).split("valid")]
     return {
         "text": [corpus_rows.text_data(corpus.canonical(), model.phrases) for corpus in texts],

@@ -31,12 +31,10 @@ PERMISSIVE = (
 )
 """Text corpora whose licences admit commercial use (CC BY 4.0, MIT, Apache-2.0), and the texts of this project."""
 SITUATIONS = Path(__file__).parent / "situations"
+CHOICES = ("semeval2018", "enisear", "emolit_gold", "goodnewseveryone", "covidet")
+"""Text corpora on which choices are made and `base` is calibrated. Nothing is trained on them."""
 TESTED = (
-    "semeval2018",
-    "enisear",
-    "emolit_gold",
-    "goodnewseveryone",
-    "covidet",
+    *CHOICES,
     "dair_emotion",
     "emobench_eu",
     "po_emo_en",

@@ -137,7 +137,7 @@ def _overall(answers: Answers, folds: Sequence[Fold], split: str) -> dict[str, f
         ]
         row = {
             "WAcc": float(np.mean(accuracies)),
-            "macro F1": metrics.macro_f1(answered, bears),
+            "macro F1": metrics.macro_f1(answered, bears, np.nan),
         }
         if not scored.multi_label.all():
             predicted = np.where(answered.any(axis=1), answered.argmax(axis=1), -1)

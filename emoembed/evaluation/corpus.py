@@ -29,7 +29,8 @@ from emoembed.prediction.result import Result
 from emoembed.reading.sources import as_corpus, present_modalities, usable_modalities
 
 SHARED = ("meld", "emorynlp")  # scenes of one TV series: test utterances of one are training rows of the other
-WITHOUT_SPLIT = ("tess", "emodb")  # models train on every row of these corpora, whatever its split
+WITHOUT_SPLIT = ("tess", "emodb", "brighter_eng", "eltea17", "plutchik_wheel", "tec", "wassa_essays", "xed")
+"""Corpora of which models train on every row, whatever its split."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Evaluation:
     predictions: pd.DataFrame
     summary: Summary
     trained_on: bool  # the model was trained on these rows, so this is no test
+    chosen_on: bool  # its best epoch, settings or calibration were chosen on these rows, so figures are too good
 
 
 def evaluate_corpus(
@@ -57,15 +59,16 @@ def evaluate_corpus(
 
     A known corpus is read in the modality of `folds.modality_of`. A manifest is read in all modalities that both the
     manifest and the model have. AUC and average precision rank the rows by the probability of a label. For a
-    multi-label corpus, the thresholds of macro-F1 are fitted on the valid split. UAR, accuracy and macro-F1 have 95 %
-    intervals, `low` to `high`: a percentile bootstrap over dialogues, else speakers, else rows.
+    multi-label corpus, the thresholds of macro-F1 are fitted on the valid split; if that split is scored, macro-F1 is
+    too good. A label without a row in the split, which no row is given, is left out of macro-F1. UAR, accuracy and
+    macro-F1 have 95 % intervals, `low` to `high`: a percentile bootstrap over dialogues, else speakers, else rows.
 
     `batch_size` texts are scored at once, in `workers` processes (`predict_manifest`). With `context`, turns are scored
     in the context of their dialogues; turns without a label inform later turns.
 
     Raises:
-        CorpusError: the corpus does not have the split, or no valid split for the thresholds.
-        InputError: no row of the split has a label, or no row could be scored.
+        CorpusError: the corpus does not have the split.
+        InputError: no row of the split has a label, no row could be scored, or a multi-label corpus has no valid rows.
     """
     corpus = as_corpus(source).canonical()
     rows = corpus.split(split)
@@ -74,6 +77,7 @@ def evaluate_corpus(
         raise InputError(
             f"{corpus.name} has no row with a label in split {split!r}; label some of its rows, or score another split"
         )
+    valid = _rows_of_thresholds(corpus) if corpus.multi_label else None
     usable = usable_modalities(
         recognizer.model, corpus, (modality_of(corpus),) if corpus.name in corpora.NAMES else present_modalities(corpus)
     )
@@ -82,9 +86,10 @@ def evaluate_corpus(
     options: dict[str, Any] = {"batching": batching, "context": context, "progress": progress}
     results, summary = score_rows(recognizer, scored if context is False else rows, usable, asked, **options)
     scores, bears = _matrices(scored, results)
+    if not bears.any():
+        raise InputError(f"no scored row of {corpus.name}'s split {split!r} has a label; label some of its rows")
     thresholds = None
-    if corpus.multi_label:
-        valid = corpus.split("valid")
+    if valid is not None:
         scored_already = (results, summary) if split == "valid" else None
         valid_results, _ = scored_already or score_rows(recognizer, valid, usable, asked, **options)
         thresholds = metrics.best_thresholds(*_matrices(valid, valid_results))
@@ -102,19 +107,37 @@ def evaluate_corpus(
     }
     predictions = predictions_table(scored, results, summary.failures, corpus.labels)
     predictions.insert(1, "true", scored.samples["labels"].map(manifest.SEPARATOR.join))
-    return Evaluation(figures, by_label, predictions, summary, trained_on(recognizer.model, corpus.name, split))
+    seen = trained_on(recognizer.model, corpus.name, split), chosen_on(recognizer.model, corpus.name, split)
+    return Evaluation(figures, by_label, predictions, summary, *seen)
+
+
+def _rows_of_thresholds(corpus: Corpus) -> Corpus:
+    """The valid rows of a multi-label corpus."""
+    if not (corpus.samples["split"] == "valid").any():
+        raise InputError(
+            f"{corpus.name} has rows with several labels, and no valid rows, on which the thresholds of macro-F1 are "
+            "fitted; mark some labelled rows as valid in a column 'split', and others as test"
+        )
+    return corpus.split("valid")
 
 
 def trained_on(model: EmotionModel, corpus: str, split: str) -> bool:
     """Whether a model was trained on rows of this split, by the provenance in its checkpoint."""
-    training_corpora = model.state.provenance.get("trained_on", {})
-    names = {
-        name
-        for part in (training_corpora.values() if isinstance(training_corpora, Mapping) else [training_corpora])
-        for name in part
-    }
+    names = _named(model, "trained_on")
     others = set(SHARED) - {corpus} if corpus in SHARED else set()
     return bool(others & names) or (corpus in names and (split == "train" or corpus in WITHOUT_SPLIT))
+
+
+def chosen_on(model: EmotionModel, corpus: str, split: str) -> bool:
+    """Whether a model's best epoch, settings or calibration were chosen on rows of this split."""
+    is_validation = split == "valid" and corpus in _named(model, "trained_on")
+    return is_validation or (split != "test" and corpus in _named(model, "calibrated_on"))
+
+
+def _named(model: EmotionModel, part: str) -> set[str]:
+    """The corpora that a part of a model's provenance names, of all modalities."""
+    named = model.state.provenance.get(part, {})
+    return {name for names in (named.values() if isinstance(named, Mapping) else [named]) for name in names}
 
 
 def write_evaluation(folder: str | Path, figures: Mapping[str, Any], **tables: pd.DataFrame) -> None:
@@ -137,16 +160,15 @@ def _matrices(corpus: Corpus, results: Mapping[str, Result]) -> tuple[np.ndarray
     return scores, bears
 
 
-def _figures(
-    scores: np.ndarray, bears: np.ndarray, thresholds: np.ndarray | None, absent: float = 0.0
-) -> dict[str, float]:
+def _figures(scores: np.ndarray, bears: np.ndarray, thresholds: np.ndarray | None) -> dict[str, float]:
+    """The figures over the labels that occur in these rows or are given to one of them."""
     if thresholds is not None:
-        return {"macro_f1": metrics.macro_f1(scores >= thresholds, bears, absent)}
+        return {"macro_f1": metrics.macro_f1(scores >= thresholds, bears, np.nan)}
     true, answered = bears.argmax(axis=1), scores.argmax(axis=1)
     return {
         "uar": metrics.uar(answered, true),
         "accuracy": float((answered == true).mean()),
-        "macro_f1": metrics.macro_f1(np.eye(bears.shape[1], dtype=bool)[answered], bears, absent),
+        "macro_f1": metrics.macro_f1(np.eye(bears.shape[1], dtype=bool)[answered], bears, np.nan),
     }
 
 
@@ -158,7 +180,7 @@ def _intervals(
     for name in _figures(scores, bears, thresholds):
 
         def metric_of_sample(rows: np.ndarray, name: str = name) -> float:
-            return _figures(scores[rows], bears[rows], thresholds, np.nan)[name]
+            return _figures(scores[rows], bears[rows], thresholds)[name]
 
         intervals[f"{name}_low"], intervals[f"{name}_high"] = metrics.bootstrap(metric_of_sample, groups)
     return intervals

@@ -17,6 +17,7 @@ from emoembed.evaluation.folds import Fold
 from emoembed.evaluation.study import Study
 from emoembed.evaluation.zero_shot import Encoded
 from emoembed.model.model import EmotionModel
+from emoembed.reading.corpus_rows import original
 from emoembed.reading.rows import EmotionData
 from emoembed.training.loop import encode_rows
 from emoembed.transfer import few_shot
@@ -81,13 +82,14 @@ def curve(
 def draw_support(train: EmotionData, labels: Sequence[str], shots: int | str, seed: int) -> dict[str, np.ndarray]:
     """Draw the positions of `shots` training rows of each label, without replacement.
 
-    A label with fewer rows gives all of them. A share such as `"1%"` is a share of the label's training rows, rounded
-    up (Dai et al. 2020, section 4.4, take 1 %).
+    A label with fewer rows gives all of them. Copies of recordings through other channels are not drawn. A share such
+    as `"1%"` is a share of the label's training rows, rounded up (Dai et al. 2020, section 4.4, take 1 %).
     """
     generator = np.random.default_rng(seed)
+    originals = np.array([original(row) == row for row in train.ids])
     support = {}
     for label in labels:
-        bears = np.flatnonzero(train.targets[:, train.labels.index(label)] == 1)
+        bears = np.flatnonzero((train.targets[:, train.labels.index(label)] == 1) & originals)
         count = math.ceil(float(shots[:-1]) / 100 * len(bears)) if isinstance(shots, str) else shots
         support[label] = generator.permutation(bears)[:count]
     return support

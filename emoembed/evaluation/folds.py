@@ -95,7 +95,8 @@ def make_fold(
     if kind == "audio":
         fold = replace(fold, train=corpus_rows.audio_data(corpus.split("train"), cache, copies=corpus_rows.COPIES))
         train, valid, test = (summarised(base, rows) for rows in (fold.train, fold.valid, fold.test))
-        fold = replace(fold, train=train, valid=valid, test=test)  # once for all models of this fold
+        groups = fold.groups | {row: fold.groups[corpus_rows.original(row)] for row in train.ids}
+        fold = replace(fold, train=train, valid=valid, test=test, groups=groups)  # once for all models of this fold
     return fold
 
 

@@ -58,7 +58,7 @@ def pseudo_offset(
     """The best offset of calibrated stacking for a seen label that is held out as well (a pseudo-unseen label).
 
     The seed picks the pseudo-unseen label from the seen labels that have validation rows and no synonym in training.
-    Returns None if no label qualifies or the corpus is multi-label.
+    Returns None if no label qualifies, too few labels would be left to train on, or the corpus is multi-label.
 
     With `untrained`, the untrained sentence encoder gives the logits. It knows every label only by its name.
     """
@@ -75,6 +75,8 @@ def pseudo_offset(
         return None
     pseudo = candidates[seed % len(candidates)]
     model = untrained_model(fold, study.base) if untrained else None
+    if model is None and len(seen) < 3:  # without the pseudo-unseen label, one label would be left to train on
+        return None
     if model is None:
         model = study.model(fold, (*unseen, pseudo), seed)
     rows = fold.valid.without(unseen)

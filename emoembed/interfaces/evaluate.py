@@ -139,11 +139,18 @@ class Evaluate(BatchOptions, WorkerOptions):
         if result.trained_on:
             rows = f"rows of {corpus.name}'s {split} split"
             print(f"emoembed: {self.model} was trained on {rows}, so this is not a test", file=sys.stderr)
+        elif result.chosen_on:
+            print(
+                f"emoembed: {self.model} was validated or calibrated on these rows, so the figures are a little too "
+                "good, above all those of calibration; score test rows where there are some",
+                file=sys.stderr,
+            )
         for name, value in result.figures.items():
             print(f"{name:<11} {_format_figure(value)}")
         print(f"\n{result.by_label.round(3).to_string()}")
         if self.output:
-            figures = {**result.figures, "trained_on": result.trained_on, "by_label": result.by_label.to_dict("index")}
+            figures = {**result.figures, "trained_on": result.trained_on, "chosen_on": result.chosen_on}
+            figures |= {"by_label": result.by_label.to_dict("index")}
             write_evaluation(self.output, figures, predictions=result.predictions)
         return print_failures("failed", result.summary.failures)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +83,11 @@ def audio_data(corpus: Corpus, cache: Path | None = None, copies: int = 0) -> Em
     """
     parts = [annotate(corpus, {"audio": cached_features(corpus, "audio", cache, copy=n)[0]}) for n in range(copies + 1)]
     return join([parts[0], *(_renamed(part, f"@{number}") for number, part in enumerate(parts[1:], start=1))])
+
+
+def original(row: str) -> str:
+    """The id of a recording, of its own id or that of a copy through another channel."""
+    return re.sub(r"@\d+$", "", row)
 
 
 def _renamed(rows: EmotionData, suffix: str) -> EmotionData:

@@ -75,7 +75,8 @@ def calibrate(
         recall = metrics.uar(logits.argmax(dim=1).numpy(), targets.argmax(dim=1).numpy())
         chance = 1.0 / len(valid.labels)
         with torch.no_grad():
-            model.modality(modality).log_weight.copy_(torch.tensor(max((recall - chance) / (1 - chance), 0.01)).log())
+            skill = (recall - chance) / (1 - chance) if chance < 1 else 0.0
+            model.modality(modality).log_weight.copy_(torch.tensor(max(skill, 0.01)).log())
 
 
 def _score(model: EmotionModel, modality: str, rows: EmotionData, points: Tensor | None = None) -> Scored:

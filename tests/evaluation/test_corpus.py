@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,8 @@ import pytest
 
 from emoembed import metrics
 from emoembed.encoders.recurrent import RecurrentSettings
-from emoembed.evaluation.corpus import evaluate_corpus, trained_on, write_evaluation
+from emoembed.errors import InputError
+from emoembed.evaluation.corpus import _figures, chosen_on, evaluate_corpus, trained_on, write_evaluation
 from emoembed.features.text import word_feature_set
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
@@ -70,7 +72,7 @@ def test_multi_label_thresholds_come_from_valid(corpus_of, recognizer):
     assert set(found.figures) >= {"macro_f1", "mean_auc", "mean_ap"}
     assert "uar" not in found.figures
     assert found.figures["rows"] == 4
-    with pytest.raises(ValueError, match="no split 'valid'"):
+    with pytest.raises(ValueError, match="no valid rows"):
         evaluate_corpus(recognizer, corpus.split("test"), "test")
 
 
@@ -103,3 +105,40 @@ def test_written_figures_are_strict_json(tmp_path):
     write_evaluation(tmp_path / "out", {"auc": float("nan"), "n": np.int64(3)}, runs=pd.DataFrame({"a": [1]}))
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == {"auc": None, "n": 3}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["metrics.json", "runs.csv"]
+
+
+def test_rows_on_which_a_model_was_validated_or_calibrated_are_told(recognizer):
+    model = build(recognizer.model.config.modalities, recognizer.model.phrases)
+    provenance = {"trained_on": {"text": ["goemotions"]}, "calibrated_on": {"text": ["enisear", "semeval2018"]}}
+    model = model.with_state(State(provenance=provenance))
+    assert chosen_on(model, "goemotions", "valid")
+    assert chosen_on(model, "enisear", "train")
+    assert chosen_on(model, "semeval2018", "valid")
+    assert not chosen_on(model, "semeval2018", "test")
+    assert not chosen_on(model, "goemotions", "test")
+    assert not chosen_on(model, "meld", "valid")
+
+
+def test_a_label_without_rows_does_not_lower_macro_f1(corpus_of, recognizer):
+    words = {"joy": "jubilant", "anger": "wrathful"}
+    names = ["joy", "anger"] * 3
+    corpus = corpus_of([words[name] for name in names], names, split="valid")
+    corpus = replace(corpus, labels=(*corpus.labels, "zest"))
+    bears = np.array([[name == label for label in corpus.labels] for name in names])
+    assert _figures(bears.astype(float), bears, None)["macro_f1"] == 1.0
+    found = evaluate_corpus(recognizer, corpus).figures
+    assert found["macro_f1_low"] <= found["macro_f1"] <= found["macro_f1_high"]
+
+
+def test_a_multi_label_table_without_valid_rows_is_told_before_the_work(corpus_of, recognizer, monkeypatch):
+    monkeypatch.setattr("emoembed.evaluation.corpus.score_rows", None)
+    corpus = corpus_of(["jubilant", "wrathful"], [("joy", "pride"), ("anger",)], split="test")
+    with pytest.raises(InputError, match="no valid rows, on which the thresholds of macro-F1 are fitted"):
+        evaluate_corpus(recognizer, corpus, "test")
+
+
+def test_a_multi_label_split_without_a_label_is_refused(corpus_of, recognizer):
+    labels = [("joy", "pride"), ("anger",), (), ()]
+    corpus = corpus_of(["jubilant", "wrathful", "sunny", "blue"], labels, split=["valid", "valid", "test", "test"])
+    with pytest.raises(InputError, match="no scored row of toy's split 'test' has a label"):
+        evaluate_corpus(recognizer, corpus, "test")

@@ -49,6 +49,26 @@ def test_a_taught_emotion_belongs_to_one_visitor(recognizer):
         demo.taught(recognizer, "saudade", " \n", None)
 
 
+def test_a_recording_that_cannot_be_scored_says_why(recognizer, tmp_path):
+    soundfile.write(tmp_path / "silence.wav", [0.0] * 4 * RATE, RATE)
+    with pytest.raises(InputError, match=r"no part of the recording could be scored; audio: .*silence"):
+        demo.over_time(recognizer, str(tmp_path / "silence.wav"), "joy, anger", 4.0)
+
+
+def test_the_tables_of_two_visitors_with_one_recording_are_two_files(recognizer, voice, tmp_path):
+    soundfile.write(tmp_path / "talk.wav", voice(4.0), RATE)
+    paths = {demo.over_time(recognizer, str(tmp_path / "talk.wav"), "joy, anger", 4.0)[2] for _ in range(2)}
+    assert len(paths) == 2
+
+
+@pytest.mark.parametrize(
+    ("asked", "label", "expected"),
+    [("joy, awe", "Joy", "joy, awe"), ("joy", "saudade", "joy, saudade"), ("", "awe", "")],
+)
+def test_a_taught_name_is_added_once_and_only_to_a_list(asked, label, expected):
+    assert demo.with_label(asked, label) == expected
+
+
 @pytest.fixture(scope="module")
 def address(recognizer):
     with socket.socket() as free:

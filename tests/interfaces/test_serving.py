@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from emoembed.errors import CheckpointError
+from emoembed.features.media_files import Tracks
 from emoembed.interfaces.serving.app import create_app
 from emoembed.interfaces.serving.batching import Worker
 from emoembed.interfaces.serving.limits import LimitedBody, Limits
@@ -269,6 +270,8 @@ def test_live_sound_is_answered_as_windows_fill(client, recognizer, voice):
         ([b"bytes"], "the first message is JSON"),
         ([json.dumps({"sampling_rate": RATE, "labels": 5})], "labels are a list of names"),
         ([json.dumps({"sampling_rate": RATE, "labels": LABELS, "window": None})], "window must be a number"),
+        ([json.dumps({"sampling_rate": "16k", "labels": LABELS})], "sampling_rate is a number"),
+        ([json.dumps({"sampling_rate": RATE, "window": 30, "hop": 0.25})], "hop must be at least window / 8"),
         ([json.dumps({"labels": LABELS})], "the first message is JSON with sampling_rate"),
         ([json.dumps({"sampling_rate": RATE, "colour": 1})], "the first message is JSON"),
         ([json.dumps({"sampling_rate": 3, "labels": LABELS}), b"\0\0"], "needs its sampling_rate"),
@@ -308,16 +311,93 @@ def test_samples_of_silence_are_no_error(client):
         assert socket.receive_json()["results"][0]["label"] is None
 
 
-def test_a_full_service_refuses_an_upload_before_reading_it():
-    sent = []
-
-    async def receive():
-        raise AssertionError("the body was read")
+def post_to(limited, receive, sent):
+    """A POST to a middleware: what it sends is collected in `sent`."""
 
     async def send(message):
         sent.append(message)
 
-    limited = LimitedBody(None, most=1000, most_json=1000, is_full=lambda: True)
-    asyncio.run(limited({"type": "http", "method": "POST", "headers": []}, receive, send))
-    assert sent[0]["status"] == 429
-    assert json.loads(sent[1]["body"])["error"] == "too-many-requests"
+    return limited({"type": "http", "method": "POST", "headers": []}, receive, send)
+
+
+async def read_body(scope, receive, send):
+    """An application that reads a body to its end and answers."""
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+def test_a_full_service_refuses_an_upload_before_reading_it():
+    first, second = [], []
+
+    async def both():
+        arrived = asyncio.Event()
+
+        async def waiting():
+            await arrived.wait()
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def unread():
+            raise AssertionError("the body was read")
+
+        limited = LimitedBody(read_body, most=1000, most_json=1000, waiting=1, patience=9.0)
+        one = asyncio.create_task(post_to(limited, waiting, first))
+        await asyncio.sleep(0)
+        await post_to(limited, unread, second)
+        arrived.set()
+        await one
+
+    asyncio.run(both())
+    assert (first[0]["status"], second[0]["status"]) == (200, 429)
+    assert json.loads(second[1]["body"])["error"] == "too-many-requests"
+
+
+def test_a_body_that_does_not_arrive_is_not_awaited_for_ever():
+    sent = []
+
+    async def half():
+        if not sent_pieces:
+            sent_pieces.append(1)
+            return {"type": "http.request", "body": b"a", "more_body": True}
+        return await asyncio.sleep(60)
+
+    sent_pieces = []
+    asyncio.run(post_to(LimitedBody(read_body, most=1000, most_json=1000, waiting=1, patience=0.1), half, sent))
+    assert sent[0]["status"] == 408
+    assert json.loads(sent[1]["body"])["error"] == "timeout"
+
+
+def test_a_long_message_of_a_stream_is_scored_in_pieces_of_a_second(client, recognizer, monkeypatch):
+    pushed = []
+
+    class Live:
+        def push(self, samples, rate):
+            pushed.append(len(samples))
+            return []
+
+        def finish(self):
+            return []
+
+    monkeypatch.setattr(client.app.state.service.worker.recognizer, "stream", lambda *_, **__: Live())
+    with client.websocket_connect("/stream") as socket:
+        socket.send_text(json.dumps({"labels": LABELS, "sampling_rate": RATE}))
+        socket.send_bytes(np.zeros(RATE * 5 // 2, "<i2").tobytes())
+        socket.send_text("end")
+        assert socket.receive_json()["end"]
+    assert pushed == [RATE, RATE, RATE // 2]
+
+
+def test_a_refused_request_is_counted_at_its_path(client_of):
+    client = client_of(SMALL)
+    client.post("/predict", content=b" " * 300_000, headers={"content-type": "application/json"})
+    client.post("/elsewhere")
+    metrics = client.get("/metrics").text
+    assert 'emoembed_requests_total{path="other",status="404"} 1.0' in metrics
+
+
+def test_a_long_film_is_sent_to_the_timeline(client, monkeypatch):
+    monkeypatch.setattr("emoembed.interfaces.serving.service.tracks_of", lambda _: Tracks(True, True, 301.0))
+    answer = client.post("/predict/files", files={"video": b"a film"})
+    assert (answer.status_code, answer.json()["error"]) == (413, "too-long")
+    assert "/timeline takes longer ones" in answer.json()["message"]

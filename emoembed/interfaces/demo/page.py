@@ -6,6 +6,7 @@ Each visitor has a model of their own: what one teaches, no other visitor sees.
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pandas as pd
 
 from emoembed.errors import EmoembedError, InputError
 from emoembed.features.media_files import tracks_of
-from emoembed.labels.emotion import names_in
+from emoembed.labels.emotion import canonical, names_in
 from emoembed.model.config import MODALITIES
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
@@ -93,12 +94,17 @@ def over_time(recognizer: Recognizer, file: str | None, labels: str, window: flo
     if file is None:
         raise InputError("no recording was given; add a sound file or a film")
     timeline = recognizer.timeline(file, names_of(labels) or None, window=window)
+    reasons = {f"{name}: {reason}" for part in timeline for name, reason in part.absent.items()}
+    if not any(part.scores for part in timeline):
+        raise InputError(f"no part of the recording could be scored; {'; '.join(sorted(reasons)[:3])}")
     figure = timeline.plot()
     rows = [
         {"start": part.start, "end": part.end, "label": part.label, "confidence": round(part.confidence, 2)}
         for part in timeline.segments()
     ]
-    table = Path(file).with_name("timeline.csv")
+    folder = Path(file).with_name(secrets.token_hex(8))  # visitors with the same recording do not share a table
+    folder.mkdir()
+    table = folder / "timeline.csv"
     timeline.to_frame().to_csv(table, index=False)
     return figure, pd.DataFrame(rows), str(table)
 
@@ -114,6 +120,12 @@ def taught(recognizer: Recognizer, label: str, texts: str, sounds: Sequence[str]
     if not label.strip() or not support:
         raise InputError("a name and at least one example are needed")
     return recognizer.adapt(support)
+
+
+def with_label(names: str, label: str) -> str:
+    """The field of names with a taught label. An empty field means the labels of the model, which has learned it."""
+    known = {canonical(name) for name in names_of(names)}
+    return f"{names}, {label}" if known and canonical(label) not in known else names
 
 
 def create_page(recognizer: Recognizer) -> gr.Blocks:
@@ -185,7 +197,9 @@ def _add_recording(recognizer: Recognizer, own: gr.State, labels: gr.Textbox) ->
     download = gr.File(label="All windows as a table", interactive=False)
 
     def show(model: Recognizer | None, *given: Any) -> tuple[Any, pd.DataFrame, str]:
-        return over_time(model or recognizer, *given)
+        figure, runs, path = over_time(model or recognizer, *given)
+        download.temp_files.add(path)  # so that it is deleted with the uploaded files
+        return figure, runs, path
 
     button.click(_with_errors(show), [own, file, labels, window], [plot, table, download])
 
@@ -206,8 +220,7 @@ def _add_teaching(recognizer: Recognizer, own: gr.State, labels: gr.Textbox) -> 
     ) -> tuple[Recognizer, str, str]:
         new = taught(model or recognizer, label, examples, files)
         label = label.strip()
-        listed = asked if label in names_of(asked) else f"{asked}, {label}"
-        return new, listed, f"**{label}** is taught, and stands among the emotion names. Score an item to see it."
+        return new, with_label(asked, label), f"**{label}** is taught. Score an item to see it."
 
     button.click(_with_errors(teach), [own, name, texts, sounds, labels], [own, labels, said])
     forget.click(lambda: (None, "Everything that was taught is forgotten."), None, [own, said])

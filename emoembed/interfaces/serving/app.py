@@ -62,7 +62,8 @@ def create_app(load: Callable[[], Recognizer], limits: Limits | None = None) -> 
     app = FastAPI(title="emoembed", version=__version__, description=DISCLAIMER, lifespan=lifespan)
     app.state.service = service
     most, most_json = (int(size * 1e6) for size in (service.limits.megabytes, service.limits.json_megabytes))
-    app.add_middleware(LimitedBody, most=most, most_json=most_json, is_full=service.is_full)
+    waiting, patience = service.limits.waiting, service.limits.patience
+    app.add_middleware(LimitedBody, most=most, most_json=most_json, waiting=waiting, patience=patience)
     _count_requests(app, service)
     _answer_errors(app)
     _add_predict(app, service)
@@ -79,13 +80,16 @@ def _count_requests(app: FastAPI, service: Service) -> None:
         try:
             response = await proceed(request)
         except Exception:
-            service.requests.labels("other", "500").inc()
+            record(request, 500, begin)
             raise
-        route = request.scope.get("route")
-        path = getattr(route, "path", "other")
-        service.requests.labels(path, str(response.status_code)).inc()
-        service.seconds.labels(path).observe(time.perf_counter() - begin)
+        record(request, response.status_code, begin)
         return response
+
+    def record(request: Request, status: int, begin: float) -> None:
+        known = {getattr(route, "path", "") for route in app.routes}
+        path = request.scope["path"] if request.scope["path"] in known else "other"
+        service.requests.labels(path, str(status)).inc()
+        service.seconds.labels(path).observe(time.perf_counter() - begin)
 
 
 def _answer_errors(app: FastAPI) -> None:
@@ -151,7 +155,7 @@ def _add_files(app: FastAPI, service: Service) -> None:
             raise Refused(422, "no-input", "give any of audio, video and text")
         for content in (sound, picture):
             if content and not picture_files.is_picture(content):
-                await asyncio.to_thread(service.check_length, content)
+                await asyncio.to_thread(service.check_length if content is sound else service.check_film, content)
         film: Any = {"image": picture, "face": True} if face and picture else picture
         answer: dict[str, Any] = await service.compute(
             worker, lambda _: worker.recognizer.predict(text, sound, film, names, multi_label=multi_label).to_dict()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,65 +44,82 @@ class Limits:
     streams: int = 16
 
 
-class TooLarge(Exception):
-    """The body of a request is larger than the limit."""
+class Unread(Exception):
+    """The body of a request is larger than the limit, or does not arrive."""
 
 
 class LimitedBody:
     """ASGI middleware: a request whose body is too large gets 413, whatever length it declares.
 
-    While the service is full, a request gets 429 before its body is read.
+    While the service is full, a request gets 429 before its body is read. A body that does not arrive in time gets 408.
 
     Args:
         app: the application.
         most: bytes of a request.
         most_json: bytes of a request that is not a form.
-        is_full: whether as many requests are in work as the service accepts.
+        waiting: number of requests that may be read, in work or waiting.
+        patience: seconds in which a body must arrive.
     """
 
-    def __init__(self, app: App, most: int, most_json: int, is_full: Callable[[], bool]) -> None:
-        self.app, self.most, self.most_json, self.is_full = app, most, most_json, is_full
+    def __init__(self, app: App, most: int, most_json: int, waiting: int, patience: float) -> None:
+        self.app, self.most, self.most_json = app, most, most_json
+        self.waiting, self.patience, self.open = waiting, patience, 0
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Count the bytes of the body. An answer that has begun is not replaced."""
-        if scope["type"] != "http":
+        """Limit the requests that are open, of those with a body."""
+        if scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
-            return
-        if scope["method"] == "POST" and self.is_full():
+        elif self.open >= self.waiting:
             await _refuse(send, 429, "too-many-requests", "the service is full; try again later")
-            return
-        count, begun, refused = 0, False, False
+        else:
+            self.open += 1
+            try:
+                await self._limit_body(scope, receive, send)
+            finally:
+                self.open -= 1
+
+    async def _limit_body(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Count the bytes of the body. An answer that has begun is not replaced."""
+        count, begun, complete = 0, False, False
+        refusal: tuple[int, str, str] | None = None
+        ends = asyncio.get_running_loop().time() + self.patience
         headers = dict(scope["headers"])
         most = self.most if headers.get(b"content-type", b"").startswith(b"multipart/") else self.most_json
 
-        too_large = f"this request holds at most {most / 1e6:g} MB"
+        too_large = 413, "too-large", f"this request holds at most {most / 1e6:g} MB"
+        too_slow = 408, "timeout", f"the request did not arrive within {self.patience:g} s"
 
         async def counted() -> Message:
-            nonlocal count, refused
-            message = await receive()
+            nonlocal count, complete, refusal
+            if complete:  # the next message is that the client has gone, which may take long
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), max(ends - asyncio.get_running_loop().time(), 0.0))
+            except TimeoutError:
+                refusal = too_slow
+                raise Unread from None
+            complete = not message.get("more_body", False)
             count += len(message.get("body", b""))
             if count > most:
-                refused = True
-                raise TooLarge
+                refusal = too_large
+                raise Unread
             return message
 
         async def noted(message: Message) -> None:
             nonlocal begun
-            if refused and not begun:  # the application has answered the broken body; the answer is replaced below
+            if refusal and not begun:  # the application has answered the broken body; the answer is replaced below
                 return
             begun = True
             await send(message)
 
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > most:
-            await _refuse(send, 413, "too-large", too_large)
+            await _refuse(send, *too_large)
             return
-        try:
+        with suppress(Unread):
             await self.app(scope, counted, noted)
-        except TooLarge:
-            refused = True
-        if refused and not begun:
-            await _refuse(send, 413, "too-large", too_large)
+        if refusal and not begun:
+            await _refuse(send, *refusal)
 
 
 async def _refuse(send: Send, status: int, code: str, message: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -17,6 +17,8 @@ from emoembed.interfaces.serving.service import Refused, Service
 
 MOST_BYTES = 2_000_000
 """Bytes of a message of a live stream."""
+MOST_OVERLAP = 8
+"""Windows of a live stream that may hold the same second of sound."""
 
 
 def add_stream(app: FastAPI, service: Service) -> None:
@@ -45,6 +47,15 @@ def add_stream(app: FastAPI, service: Service) -> None:
             service.streams.set(service.open_streams)
 
 
+def _check_work(settings: Mapping[str, Any]) -> None:
+    """Refuse a sampling rate that is no number, and windows that overlap more than `MOST_OVERLAP` times."""
+    rate, window, hop = settings["sampling_rate"], settings.get("window", 4.0), settings.get("hop")
+    if isinstance(rate, bool) or not isinstance(rate, int | float):
+        raise InputError(f"sampling_rate is a number of samples per second; given {rate!r:.40}")
+    if isinstance(window, int | float) and isinstance(hop, int | float) and window > MOST_OVERLAP * hop:
+        raise InputError(f"hop must be at least window / {MOST_OVERLAP}; given window={window:g}, hop={hop:g}")
+
+
 async def _end_stream(socket: WebSocket, code: str, message: str, status: int) -> None:
     """Tell the client why the stream ends. The client may have gone."""
     with suppress(WebSocketDisconnect, RuntimeError):
@@ -57,6 +68,7 @@ async def _answer_stream(socket: WebSocket, service: Service) -> None:
     settings = await _first_message(socket, service)
     service.check_labels(settings.get("labels"))
     rate = settings["sampling_rate"]
+    _check_work(settings)
     start = partial(worker.recognizer.stream, window=settings.get("window", 4.0), hop=settings.get("hop"))
     live = await worker.run(partial(start, settings.get("labels")))
     while True:
@@ -74,9 +86,18 @@ async def _answer_stream(socket: WebSocket, service: Service) -> None:
         if len(content) % 2:
             raise InputError(f"sound is 16-bit samples, two bytes each; given {len(content)} bytes")
         samples = np.frombuffer(content, dtype="<i2")
-        results = await worker.run(partial(live.push, samples, rate)) if len(samples) else []
-        if results:
-            await socket.send_json({"results": [result.to_dict() for result in results]})
+        for piece in _seconds_of(samples, rate):  # so that other requests are answered in between
+            if service.stopping.is_set():
+                raise Refused(503, "stopping", "the service stops")
+            results = await worker.run(partial(live.push, piece, rate))
+            if results:
+                await socket.send_json({"results": [result.to_dict() for result in results]})
+
+
+def _seconds_of(samples: np.ndarray, rate: Any) -> Iterator[np.ndarray]:
+    """Pieces of at most a second."""
+    size = max(int(rate), 1)
+    return (samples[first : first + size] for first in range(0, len(samples), size))
 
 
 async def _next_message(socket: WebSocket, service: Service) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from emoembed.features.media_files import tracks_of
 from emoembed.interfaces.serving.batching import Worker
 from emoembed.interfaces.serving.limits import Limits
 from emoembed.prediction.recognizer import Recognizer
+from emoembed.reading.cache import LOOKED_AT
 
 WARM_UP = "We made it home, and I am so glad."
 
@@ -128,6 +129,14 @@ class Service:
         if longest > self.limits.characters:
             message = f"a text has at most {self.limits.characters} characters; given {longest}"
             raise Refused(413, "text-too-long", message)
+
+    def check_film(self, content: bytes) -> None:
+        """Refuse a film that is longer than what `predict` reads of a face: searching it would take long."""
+        seconds = tracks_of(content).seconds
+        most = min(LOOKED_AT, self.limits.seconds)
+        if seconds is not None and seconds > most:
+            message = f"a film has at most {most:g} s here, and /timeline takes longer ones; given {seconds:.0f} s"
+            raise Refused(413, "too-long", message)
 
     def check_length(self, content: bytes) -> None:
         """Refuse a recording that is longer than the limit."""
