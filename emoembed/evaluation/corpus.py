@@ -73,7 +73,7 @@ def evaluate_corpus(
     corpus = as_corpus(source).canonical()
     rows = corpus.split(split)
     scored = rows if corpus.multi_label else rows.where(rows.samples["labels"].map(len) > 0)
-    if scored.samples.empty:
+    if scored.samples["labels"].map(len).sum() == 0:
         raise InputError(
             f"{corpus.name} has no row with a label in split {split!r}; label some of its rows, or score another split"
         )
@@ -86,8 +86,6 @@ def evaluate_corpus(
     options: dict[str, Any] = {"batching": batching, "context": context, "progress": progress}
     results, summary = score_rows(recognizer, scored if context is False else rows, usable, asked, **options)
     scores, bears = _matrices(scored, results)
-    if not bears.any():
-        raise InputError(f"no scored row of {corpus.name}'s split {split!r} has a label; label some of its rows")
     thresholds = None
     if valid is not None:
         scored_already = (results, summary) if split == "valid" else None
@@ -95,11 +93,8 @@ def evaluate_corpus(
         thresholds = metrics.best_thresholds(*_matrices(valid, valid_results))
     by_label = _by_label(corpus.labels, scores, bears)
     figures = {
-        "corpus": corpus.name,
-        "split": split,
-        "modalities": list(usable),
-        "rows": len(scores),
-        "failed": len(summary.failures),
+        **{"corpus": corpus.name, "split": split, "modalities": list(usable)},
+        **{"rows": len(scores), "failed": len(summary.failures)},
         **_figures(scores, bears, thresholds),
         **_intervals(scores, bears, thresholds, _groups(scored, results)),
         "mean_auc": float(by_label["auc"].mean()),
@@ -107,7 +102,7 @@ def evaluate_corpus(
     }
     predictions = predictions_table(scored, results, summary.failures, corpus.labels)
     predictions.insert(1, "true", scored.samples["labels"].map(manifest.SEPARATOR.join))
-    seen = trained_on(recognizer.model, corpus.name, split), chosen_on(recognizer.model, corpus.name, split)
+    seen = (part(recognizer.model, corpus.name, split) for part in (trained_on, chosen_on))
     return Evaluation(figures, by_label, predictions, summary, *seen)
 
 

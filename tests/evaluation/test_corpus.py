@@ -140,5 +140,5 @@ def test_a_multi_label_table_without_valid_rows_is_told_before_the_work(corpus_o
 def test_a_multi_label_split_without_a_label_is_refused(corpus_of, recognizer):
     labels = [("joy", "pride"), ("anger",), (), ()]
     corpus = corpus_of(["jubilant", "wrathful", "sunny", "blue"], labels, split=["valid", "valid", "test", "test"])
-    with pytest.raises(InputError, match="no scored row of toy's split 'test' has a label"):
+    with pytest.raises(InputError, match="toy has no row with a label in split 'test'"):
         evaluate_corpus(recognizer, corpus, "test")
