@@ -61,10 +61,10 @@ def open_recording(source: Any, modalities: tuple[str, ...]) -> Recording:
         return _open_file(source, modalities)
     if "audio" not in modalities:
         raise InputError(f"a film is a file; given {type(source).__name__}")
-    sound, rate = inputs.sound_of(source)
-    if not isinstance(sound, np.ndarray):  # a dictionary with a file
-        return _open_file(sound, modalities)
-    samples = mono(sound, rate)
+    given, rate = inputs.sound_of(source)
+    if not isinstance(given, np.ndarray):  # a dictionary with a file
+        return _open_file(given, modalities)
+    samples = mono(given, rate)
     pieces = (samples[i : i + SAMPLING_RATE] for i in range(0, len(samples), SAMPLING_RATE))
     return Recording(pieces, None, len(samples) / SAMPLING_RATE)
 
