@@ -200,7 +200,7 @@ def differences(table: pd.DataFrame, other: str, column: str = "UAR", level: flo
         wide = part.pivot(index="seed", columns="strategy", values=column)
         if other not in wide:
             continue
-        overlap = 1.0 / (float(share) * (folds_of(str(pair).split(" -> ")[-1].split(",")[0]) - 2))
+        overlap = 1.0 / (float(str(share)) * (folds_of(str(pair).split(" -> ")[-1].split(",")[0]) - 2))
         for name in wide.columns.drop(other):
             gain = (wide[name] - wide[other]).dropna()
             scale = gain.std() * (1.0 / len(gain) + overlap) ** 0.5
