@@ -226,6 +226,13 @@ def of_voice_and_face(asked: Asked, _: Path) -> Report:
     return report
 
 
+def of_ridge(asked: Asked, _: Path) -> Report:
+    """The linear baseline of `voice-and-face`."""
+    report = Report(f"Ridge classifiers of voice and face, {asked.split} split", {"split": asked.split})
+    report.tables["UAR"] = voice_and_face.ridge_uar(asked.base, asked.data, asked.split)
+    return report
+
+
 PARTS: dict[str, Callable[[Asked, Path], Report]] = {
     "shipped": of_shipped,
     "text": partial(of_each, "text"),
@@ -234,6 +241,7 @@ PARTS: dict[str, Callable[[Asked, Path], Report]] = {
     "six-absent": of_six_absent,
     "iemocap": of_iemocap,
     "voice-and-face": of_voice_and_face,
+    "ridge": of_ridge,
 }
 
 

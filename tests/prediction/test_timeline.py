@@ -241,7 +241,8 @@ def test_a_long_sound_is_answered_in_batches(recognizer, voice, monkeypatch):
 def test_sound_and_frames_are_forgotten_though_nothing_is_answered(recognizer):
     opened = recognizer._stream(LABELS, cutting.Stretches(), Options(), False, ())
     silence = (np.zeros(RATE, np.float32) for _ in range(300))
-    assert list(recording_module.answer_recording(opened, recording_module.Recording(silence, None, 300.0))) == []
+    with pytest.raises(MediaError, match=r"has nothing to score; 300\.00 s were read"):
+        list(recording_module.answer_recording(opened, recording_module.Recording(silence, None, 300.0)))
     assert sum(map(len, opened._sound.pieces)) <= 35 * RATE
 
 
@@ -506,10 +507,12 @@ def sparse_film(times, path, seconds=12.0, shift=None, sound=None, gap=None):
         packets = []
         for number, time in enumerate(times):
             frame = av.VideoFrame.from_ndarray(np.full((120, 160, 3), 40 + number % 100, np.uint8), "rgb24")
-            frame.pts = round(1000 * (time + (shift[1] if shift and shift[0] == number else 0)))
-            frame.time_base = Fraction(1, 1000)
+            frame.pts, frame.time_base = round(1000 * time), Fraction(1, 1000)
             packets += [(time, packet) for packet in film.encode(frame.reformat(format="yuv420p"))]
         packets += [(1e9, packet) for packet in film.encode(None)]
+        if shift:
+            wrong = packets[shift[0]][1]
+            wrong.pts += int(shift[1] / wrong.time_base)
         for first in range(0, len(sound), 1600):
             frame = av.AudioFrame.from_ndarray(
                 (sound[None, first : first + 1600] * 32767).astype(np.int16), "s16", "mono"
