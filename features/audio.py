@@ -237,6 +237,7 @@ def _read(
         )
     last_second = min(np.inf if end is None else end, (start or 0.0) + (np.inf if limit is None else limit))
     read_end = None if last_second == np.inf else float(last_second)
+    damaged = 0
     if isinstance(source, np.ndarray):
         name = f"audio array of shape {source.shape}"
         samples, rate = checked_array(source, sampling_rate)
@@ -248,7 +249,7 @@ def _read(
             raise InputError(
                 f"sampling_rate={sampling_rate} was given with the file {name}, which states its own; leave it out"
             )
-        samples, rate, total = sound_files.decode(source, start, read_end)
+        samples, rate, total, damaged = sound_files.decode(source, start, read_end)
     if not len(samples):
         raise MediaError(
             f"{name}: no samples"
@@ -266,7 +267,8 @@ def _read(
     if np.abs(samples).max() < 1e-4:  # -80 dB relative to full scale
         where = "the first " if limit is not None and len(samples) >= int(limit * rate) else ""
         raise MediaError(f"{name}: {where}{len(samples) / rate:.2f} s of silence; give a recording with speech in it")
-    notes = (_cut_note(start or 0.0, end, read_end, total), clipping_note, channel_note)
+    damage_note = Note("damaged", "audio", f"{damaged} damaged parts of the sound were left out") if damaged else None
+    notes = (_cut_note(start or 0.0, end, read_end, total), damage_note, clipping_note, channel_note)
     return _at_16_khz(samples, rate), tuple(note for note in notes if note is not None)
 
 

@@ -23,9 +23,12 @@ PLANAR = frozenset(f"yuv{full}{kind}p" for full in ("", "j") for kind in ("411",
 
 
 def frames_of(
-    video: Any, rate: float, start: float | None, end: float | None
+    video: Any, rate: float, start: float | None, end: float | None, faults: list[Exception] | None = None
 ) -> tuple[str, bool, Iterator[tuple[float, np.ndarray]]]:
-    """The name of a source, whether it is a single picture, and its times with grey uint8 frames `(height, width)`."""
+    """The name of a source, whether it is a single picture, and its times with grey uint8 frames `(height, width)`.
+
+    The errors of damaged packets, which are left out, are added to `faults` while the frames are read.
+    """
     if isinstance(video, tuple) and not (len(video) == 2 and isinstance(video[0], np.ndarray)):
         raise InputError(
             f"a video tuple is (array, frame rate); given ({', '.join(type(part).__name__ for part in video)})"
@@ -40,7 +43,7 @@ def frames_of(
     name = name_of(video)
     if picture_files.is_picture(video):
         return name, True, iter([(0.0, picture_files.read(video))])
-    return name, False, _file_frames(video, name, rate, start, end)
+    return name, False, _file_frames(video, name, rate, start, end, [] if faults is None else faults)
 
 
 def _sampled(
@@ -140,7 +143,7 @@ def grey(frame: np.ndarray) -> np.ndarray:
 
 
 def _file_frames(
-    video: File, name: str, rate: float, start: float | None, end: float | None
+    video: File, name: str, rate: float, start: float | None, end: float | None, faults: list[Exception]
 ) -> Iterator[tuple[float, np.ndarray]]:
     """The times and grey uint8 frames of a video file, rotated as its display matrix says.
 
@@ -159,7 +162,7 @@ def _file_frames(
             fault = limits.picture_fault(context.width or 1, context.height or 1)
             if fault:
                 raise MediaError(f"{name}: {fault}")
-            for time, frame in _sampled(_plausible(_decoded(container, start)), rate, start, end):
+            for time, frame in _sampled(_plausible(_decoded(container, start, faults)), rate, start, end):
                 yield time, np.ascontiguousarray(np.rot90(_luminance(frame), frame.rotation // 90))
     except (av.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, EmoembedError):
@@ -199,7 +202,7 @@ def _full_range(pixel_format: str, color_range: int) -> np.ndarray:
     return np.asarray(ramp.reformat(format="gray").to_ndarray()[0])
 
 
-def _decoded(container: Any, start: float | None) -> Iterator[tuple[float, Any]]:
+def _decoded(container: Any, start: float | None, faults: list[Exception]) -> Iterator[tuple[float, Any]]:
     """Yield the seconds since the first frame, and the frame, not yet converted to RGB. Skips damaged packets."""
     import av
 
@@ -213,7 +216,8 @@ def _decoded(container: Any, start: float | None) -> Iterator[tuple[float, Any]]
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
-        except av.InvalidDataError:
+        except av.InvalidDataError as fault:
+            faults.append(fault)
             continue
         for frame in frames:
             index = count / float(stream.average_rate or 25)

@@ -9,6 +9,7 @@ CODES = {
     "not-understood": "the model knows too few words of the text, which should be English; its confidence is set to 0",
     "clipped": "the loudest samples of a recording are cut off at the maximum level (clipping)",
     "band-limited": "a recording has no sound above 4 kHz, like a telephone call",
+    "damaged": "parts of a file are damaged and were left out",
     "channels-cancel": "the channels of a recording cancel each other; only the loudest channel was read",
     "faces": "how many of the frames show a face",
     "few-faces": "fewer than a quarter of the frames show a face, so the detection may be wrong",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -17,11 +17,24 @@ LEAST_GAP, MOST_FILLED = 0.1, 3600.0
 CANCELLED = 0.1  # times the level of the loudest channel: if the mix is quieter, the channels cancel each other
 
 
-def decode(source: File, start: float | None, end: float | None) -> tuple[np.ndarray, int, float | None]:
-    """Decode the part of a file from `start` to `end`, in seconds.
+class Decoded(NamedTuple):
+    """Sound of a file.
 
-    Returns the samples `(samples,)` or `(samples, channels)`, their sampling rate, and the length of the complete sound
-    in seconds (None if unknown).
+    Attributes:
+        samples: `(samples,)` or `(samples, channels)`.
+        rate: samples per second.
+        seconds: length of the complete sound; None if unknown.
+        damaged: number of damaged packets that were left out.
+    """
+
+    samples: np.ndarray
+    rate: int
+    seconds: float | None
+    damaged: int = 0
+
+
+def decode(source: File, start: float | None, end: float | None) -> Decoded:
+    """Decode the part of a file from `start` to `end`, in seconds.
 
     Raises:
         MissingFileError: the path is not a file.
@@ -41,7 +54,7 @@ def decode(source: File, start: float | None, end: float | None) -> tuple[np.nda
                 return _decode_container(source, name, start, end, None)
             sound.seek(min(int((start or 0) * rate), sound.frames))
             count = -1 if end is None else max(int((end - (start or 0)) * rate), 0)
-            return sound.read(count, dtype="float32"), rate, sound.frames / rate
+            return Decoded(sound.read(count, dtype="float32"), rate, sound.frames / rate)
     except TypeError as error:  # a .raw file does not state its format
         raise MediaError(
             f"{name} has raw samples without a header; give (samples, sampling_rate), or a .wav"
@@ -67,7 +80,7 @@ def blocks(source: File) -> Iterator[np.ndarray]:
             if not container.streams.audio:
                 raise MediaError(f"{name} has no sound track; give a file with sound")
             mixer = Mixer()
-            for channels in _decoded_channels(container):
+            for channels in _decoded_channels(container, []):
                 yield mixer.mono(channels)
     except (av.FFmpegError, ValueError, OSError) as error:  # ValueError: the sound format changes midway
         if isinstance(error, EmoembedError):
@@ -96,16 +109,16 @@ class Mixer:
         return np.ascontiguousarray(channels[int(self._power.argmax())], dtype=np.float32)
 
 
-def _decoded_channels(container: Any, **form: Any) -> Iterator[np.ndarray]:
+def _decoded_channels(container: Any, faults: list[Exception], **form: Any) -> Iterator[np.ndarray]:
     """Yield samples at 16 kHz frame by frame, `(channels, samples)`, with silence in place of a gap in time.
 
-    Damaged packets are left out, so they are gaps too.
+    Damaged packets are left out, so they are gaps too. Their errors are added to `faults`.
     """
     import av
 
     resampler = av.AudioResampler(**{"format": "fltp", "rate": SAMPLING_RATE, **form})
     count, filled = 0, 0.0
-    for time, frame in _frames_in_time(container):
+    for time, frame in _frames_in_time(container, faults):
         gap = 0.0 if time is None else min(time - count / SAMPLING_RATE, MOST_FILLED - filled)
         while gap > LEAST_GAP:
             piece = min(round(gap * SAMPLING_RATE), SAMPLING_RATE)
@@ -118,7 +131,7 @@ def _decoded_channels(container: Any, **form: Any) -> Iterator[np.ndarray]:
         yield resampled.to_ndarray()
 
 
-def _frames_in_time(container: Any) -> Iterator[tuple[float | None, Any]]:
+def _frames_in_time(container: Any, faults: list[Exception]) -> Iterator[tuple[float | None, Any]]:
     """Yield the frames of the first sound track with the seconds since the first one; None if a file has no times.
 
     Raises:
@@ -127,20 +140,19 @@ def _frames_in_time(container: Any) -> Iterator[tuple[float | None, Any]]:
     import av
 
     begin: float | None = None
-    error: av.FFmpegError | None = None
     decoded = False
     for packet in container.demux(container.streams.audio[0]):
         try:
             frames = packet.decode()
         except av.FFmpegError as fault:
-            error = fault
+            faults.append(fault)
             continue
         for frame in frames:
             decoded = True
             begin = frame.time if begin is None else begin
             yield (None if frame.time is None or begin is None else frame.time - begin), frame
-    if error is not None and not decoded:
-        raise error
+    if faults and not decoded:
+        raise faults[-1]
 
 
 def _is_mp3(file_or_path: str | IO[bytes]) -> bool:
@@ -159,29 +171,31 @@ def _is_mp3(file_or_path: str | IO[bytes]) -> bool:
 
 def _decode_container(
     source: File, name: str, start: float | None, end: float | None, cause: Exception | None
-) -> tuple[np.ndarray, int, float | None]:
-    """Decode with PyAV to mono at 16 kHz; returns what `decode` returns. `cause` is the error of soundfile, if any."""
+) -> Decoded:
+    """Decode with PyAV to mono at 16 kHz. `cause` is the error of soundfile, if any."""
     import av
 
+    faults: list[Exception] = []
     try:
         with open_media(source, "sound") as container:
             if not container.streams.audio:
                 raise MediaError(f"{name} has no sound track; give a file with sound")
             total = container.duration / av.time_base if container.duration else None
-            samples = np.concatenate([np.zeros(0, np.float32), *_decoded_frames(container, end)])
+            samples = np.concatenate([np.zeros(0, np.float32), *_decoded_frames(container, end, faults)])
     except (av.FFmpegError, ValueError, OSError) as error:  # ValueError: the sound format changes midway
         if isinstance(error, EmoembedError):
             raise
         reasons = "; ".join(reason_of(part).rstrip(".") for part in (cause, error) if part is not None)
         raise MediaError(f"{name} cannot be read as sound: {reasons}") from error
     begin = int((start or 0) * SAMPLING_RATE)
-    return samples[begin : None if end is None else int(end * SAMPLING_RATE)], SAMPLING_RATE, total
+    stop = None if end is None else int(end * SAMPLING_RATE)
+    return Decoded(samples[begin:stop], SAMPLING_RATE, total, len(faults))
 
 
-def _decoded_frames(container: Any, end: float | None) -> Iterator[np.ndarray]:
+def _decoded_frames(container: Any, end: float | None, faults: list[Exception]) -> Iterator[np.ndarray]:
     """Yield mono samples at 16 kHz frame by frame, up to the frame that contains `end` (in seconds)."""
     count = 0
-    for channels in _decoded_channels(container, format="flt", layout="mono"):
+    for channels in _decoded_channels(container, faults, format="flt", layout="mono"):
         count += channels.shape[1]
         yield channels[0]
         if end is not None and count >= end * SAMPLING_RATE:

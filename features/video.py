@@ -90,7 +90,8 @@ def read_faces(
         InputError: an array has the wrong shape or type, or NaN or infinite values; or an argument is invalid.
     """
     _check_arguments(rate, start, end, side, limit)
-    name, is_still, frames = frames_of(video, rate, start, end)
+    faults: list[Exception] = []
+    name, is_still, frames = frames_of(video, rate, start, end, faults)
     finder = FaceFinder(name, detector, side=side, is_still=is_still)
     frames_seen, rows = 0, []
     for time, grey in frames:
@@ -105,7 +106,7 @@ def read_faces(
     if not rows:
         raise MediaError(_no_face(frames_seen, name))
     times, faces, boxes, confidences = zip(*rows, strict=True)
-    notes = (*finder.notes, *_frame_notes(len(rows), frames_seen))
+    notes = (*finder.notes, *_frame_notes(len(rows), frames_seen), *_damage_notes(len(faults)))
     feature_set = FACES if rate == FACES.rate else replace(FACES, rate=rate)
     return FaceTrack(
         Features(np.stack(faces).reshape(len(faces), -1), feature_set, notes),
@@ -114,6 +115,10 @@ def read_faces(
         np.array(confidences, dtype=np.float32),
         frames_seen,
     )
+
+
+def _damage_notes(count: int) -> list[Note]:
+    return [Note("damaged", "video", f"{count} damaged parts of the film were left out")] if count else []
 
 
 def _frame_notes(face_count: int, frame_count: int) -> list[Note]:

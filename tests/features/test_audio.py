@@ -326,3 +326,33 @@ def test_log_mel_is_that_of_librosa(voice, seconds):
     assert issparse(
         audio._mel_filters()
     )  # a dense product would use BLAS, whose threads and torch's disturb each other
+
+
+def test_damaged_packets_are_silence_and_are_told(tmp_path, voice):
+    import av
+
+    samples = np.pad(voice(6.0), (0, 1024))
+    with av.open(str(tmp_path / "talk.mkv"), "w") as container:
+        track = container.add_stream("aac", rate=RATE, layout="mono")
+        packets = []
+        for first in range(0, 6 * RATE, 1024):
+            frame = av.AudioFrame.from_ndarray(samples[None, first : first + 1024], format="fltp", layout="mono")
+            frame.rate, frame.pts = RATE, first
+            packets += track.encode(frame)
+        for number, packet in enumerate([*packets, *track.encode(None)]):
+            if number in (30, 31, 32):
+                half = av.Packet(bytes(packet)[: packet.size // 2])
+                half.pts, half.dts, half.time_base, half.stream = (
+                    packet.pts,
+                    packet.dts,
+                    packet.time_base,
+                    packet.stream,
+                )
+                container.mux(half)
+            else:
+                container.mux(packet)
+    features = audio.speech(tmp_path / "talk.mkv")
+    assert len(audio.read_audio(tmp_path / "talk.mkv")) / RATE == pytest.approx(6.0, abs=0.15)
+    assert [note.text for note in features.notes if note.code == "damaged"] == [
+        "3 damaged parts of the sound were left out"
+    ]
