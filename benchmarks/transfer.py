@@ -98,6 +98,9 @@ def report_of(part: str, table: pd.DataFrame) -> Report:
             choice = transfer.chosen_strategies(found, measures[0]).loc[pair]
             choice = choice.assign(chosen=100 * choice["chosen"], best=100 * choice["best"])
             report.tables[f"{pair}, the strategy chosen on validation and the best on test, {measures[0]}"] = choice
+    if table["pair"].nunique() > 1:
+        for measure in measures:
+            report.tables[f"mean over pairs, {measure} in per cent"] = 100 * transfer.means_over_pairs(table, measure)
     used = table.groupby("strategy", sort=False)[["reused", "seconds"]].mean()
     report.tables["share of places that use modules of sources, and seconds of a transfer"] = used
     return report

@@ -239,3 +239,20 @@ def chosen_strategies(table: pd.DataFrame, measure: str) -> pd.DataFrame:
         }
         rows.append(row)
     return pd.DataFrame(rows).set_index(["pair", "share"])
+
+
+def means_over_pairs(table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """Mean of a measure over pairs, each with the same weight: strategies by share.
+
+    Only pairs count for which all strategies were run. The row `chosen on validation` is what a user gets who names no
+    strategy; `best on test` is the best strategy of each pair and share, which nobody can know.
+    """
+    complete = table.groupby("pair", sort=False).filter(
+        lambda part: set(part["strategy"]) >= set(strategies.STRATEGIES)
+    )
+    by_pair = complete.groupby(["strategy", "share", "pair"], sort=False)[measure].mean()
+    means = by_pair.groupby(["strategy", "share"], sort=False).mean().unstack("share")
+    choices = chosen_strategies(complete, measure).groupby("share")
+    means.loc["chosen on validation"] = choices["chosen"].mean()
+    means.loc["best on test"] = choices["best"].mean()
+    return means

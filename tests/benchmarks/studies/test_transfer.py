@@ -9,6 +9,7 @@ from emoembed.encoders.pooled import PooledSettings
 from emoembed.labels.projections import LabelParts
 from emoembed.model.config import ModalityConfig
 from emoembed.reading.rows import EmotionData
+from emoembed.transfer import strategies
 from emoembed.transfer.pathnet import SearchConfig
 from emoembed.transfer.strategies import train_sources
 from emoembed.transfer.task import Budget, Task
@@ -98,3 +99,29 @@ def test_differences_are_paired_by_seed_and_wide_for_overlapping_folds():
     half = 4.303 * 0.1 * (1 / 3 + 1 / 3) ** 0.5  # t of two degrees of freedom; emodb tests a third of what it trains on
     assert row.high - row.mean == pytest.approx(half, rel=1e-3)
     assert transfer.differences(table, "no-source").empty
+
+
+def test_small_shares_of_a_target_have_wider_intervals():
+    seeds = np.repeat([0, 1, 2], 2)
+    table = pd.DataFrame({"pair": "a -> emodb", "seed": seeds, "strategy": ["scratch", "soup"] * 3})
+    table["UAR"] = [0.1, 0.1, 0.5, 0.6, 0.8, 1.0]
+    halves = []
+    for share in (0.1, 1.0):
+        (row,) = transfer.differences(table.assign(share=share), "scratch").itertuples()
+        halves.append(row.high - row.mean)
+    assert halves[0] / halves[1] == pytest.approx(((1 / 3 + 10 / 3) / (1 / 3 + 1 / 3)) ** 0.5)
+
+
+def test_means_over_pairs_weigh_complete_pairs_alike_and_show_what_a_user_gets():
+    rows = []
+    for pair, base, seeds in (("a -> b", 0.2, 2), ("a -> c", 0.6, 1)):
+        for seed in range(seeds):
+            for place, name in enumerate(strategies.STRATEGIES):
+                rows.append((pair, 0.1, seed, name, -float(place), base + 0.01 * place))
+    rows.append(("a -> d", 0.1, 0, "scratch", 0.0, 1.0))
+    table = pd.DataFrame(rows, columns=["pair", "share", "seed", "strategy", "validation", "UAR"])
+    means = transfer.means_over_pairs(table, "UAR")[0.1]
+    assert means["scratch"] == pytest.approx(0.4)
+    assert means["chosen on validation"] == means["scratch"]  # validation prefers the first
+    fair = [name for name in strategies.STRATEGIES if name not in strategies.CONTROLS]
+    assert means["best on test"] == pytest.approx(max(means[name] for name in fair))
