@@ -107,9 +107,8 @@ def read_faces(
         raise MediaError(_no_face(frames_seen, name))
     times, faces, boxes, confidences = zip(*rows, strict=True)
     notes = (*finder.notes, *_frame_notes(len(rows), frames_seen), *_damage_notes(len(faults)))
-    feature_set = FACES if rate == FACES.rate else replace(FACES, rate=rate)
     return FaceTrack(
-        Features(np.stack(faces).reshape(len(faces), -1), feature_set, notes),
+        Features(np.stack(faces).reshape(len(faces), -1), replace(FACES, rate=rate), notes),
         np.array(times),
         np.array(boxes, dtype=np.float64),
         np.array(confidences, dtype=np.float32),

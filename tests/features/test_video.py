@@ -253,7 +253,7 @@ def test_a_turned_video_is_read_upright(media, tmp_path, matrix):
     path.write_bytes(content)
     from emoembed.features.frames import _file_frames
 
-    _, ours = next(_file_frames(path, path.name, 10.0, None, None))
+    _, ours = next(_file_frames(path, path.name, 10.0, None, None, []))
     theirs = cv2.cvtColor(cv2.VideoCapture(str(path)).read()[1], cv2.COLOR_BGR2GRAY)
     assert ours.shape == theirs.shape
     assert np.abs(ours.astype(int) - theirs).mean() < 3
