@@ -192,15 +192,15 @@ def differences(table: pd.DataFrame, other: str, column: str = "UAR", level: flo
     """By how much each strategy is above another, paired by seed: `pair, share, strategy` rows with an interval.
 
     The training rows of two seeds overlap, and after a round of folds the same speakers test again. So the variance of
-    the mean is that of the corrected resampled t test (Nadeau & Bengio 2003): each fold trains on a share of all but
-    two of the groups of speakers, and tests on one.
+    the mean is that of the corrected resampled t test (Nadeau & Bengio 2003). Its correction grows with the overlap of
+    test rows: of the groups of speakers, one tests and all but two train. The share of them that trains changes nothing.
     """
     rows = []
     for (pair, share), part in table.groupby(["pair", "share"], sort=False):
         wide = part.pivot(index="seed", columns="strategy", values=column)
         if other not in wide:
             continue
-        overlap = 1.0 / (float(str(share)) * (folds_of(str(pair).split(" -> ")[-1].split(",")[0]) - 2))
+        overlap = 1.0 / (folds_of(str(pair).split(" -> ")[-1].split(",")[0]) - 2)
         for name in wide.columns.drop(other):
             gain = (wide[name] - wide[other]).dropna()
             scale = gain.std() * (1.0 / len(gain) + overlap) ** 0.5
