@@ -193,7 +193,7 @@ def differences(table: pd.DataFrame, other: str, column: str = "UAR", level: flo
 
     The training rows of two seeds overlap, and after a round of folds the same speakers test again. So the variance of
     the mean is that of the corrected resampled t test (Nadeau & Bengio 2003). Its correction grows with the overlap of
-    test rows: of the groups of speakers, one tests and all but two train. The share of them that trains changes nothing.
+    test rows: of the groups of speakers, one tests and all but two train, whatever share of their rows is used.
     """
     rows = []
     for (pair, share), part in table.groupby(["pair", "share"], sort=False):
