@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 
 import emoembed
-from emoembed.corpora import manifest, prepared
+from emoembed.corpora import manifest, prepared, table_files
 from emoembed.corpora.forms import csd, merbench, npz, padded_files, pickles
 from emoembed.corpora.tables import read_labels, read_support
 from emoembed.errors import EmoembedError
@@ -103,10 +103,10 @@ def tables(folder: Path, model: Recognizer) -> Iterator[Target]:
     import h5py
 
     frame = pd.DataFrame({"id": ["a", "b"], "text": ["so happy", "so sad"], "labels": ["joy", "anger|joy"]})
-    for suffix in manifest.SUFFIXES:
-        yield f"m{suffix}", manifest.table_bytes(frame, Path(f"m{suffix}")), manifest.read
+    for suffix in table_files.SUFFIXES:
+        yield f"m{suffix}", table_files.table_bytes(frame, Path(f"m{suffix}")), manifest.read
         support = frame.rename(columns={"labels": "label"})
-        yield f"s{suffix}", manifest.table_bytes(support, Path(f"s{suffix}")), read_support
+        yield f"s{suffix}", table_files.table_bytes(support, Path(f"s{suffix}")), read_support
     yield "labels.json", json.dumps({"awe": "wonder", "joy": {"sounds": "loud"}}).encode(), read_labels
     units = pd.DataFrame({"frame": [1, 2], "success": [1, 1], "AU01_r": [0.1, 0.2], "AU12_c": [1, 0]})
     for suffix, content in ((".csv", units.to_csv(index=False).encode()), (".parquet", units.to_parquet(index=False))):

@@ -156,9 +156,7 @@ class FaceTracker:
     def follow(self, grey: np.ndarray, time: float) -> Face | None:
         """Grey uint8 frame `(height, width)` and its time in seconds, frames in order -> the face, or None."""
         elapsed = time - self._detected_at
-        if (
-            elapsed > LOST_SECONDS + REDETECT_SECONDS
-        ):  # nothing was seen for long: the next face may be another person's
+        if elapsed > LOST_SECONDS + REDETECT_SECONDS:  # after a gap, a face may be another person's
             self._face = None
         tracked_face = self._match_template(grey)
         if tracked_face is None or elapsed >= REDETECT_SECONDS:

@@ -13,7 +13,7 @@ import numpy as np
 
 from emoembed.errors import EmoembedError, InputError, MediaError
 from emoembed.features import limits, picture_files
-from emoembed.features.media_files import File, name_of, open_media, reason_of
+from emoembed.features.media_files import File, frames_of_track, name_of, open_media, reason_of
 
 Frame = TypeVar("Frame")
 LONGEST_JUMP = 300.0
@@ -204,23 +204,13 @@ def _full_range(pixel_format: str, color_range: int) -> np.ndarray:
 
 def _decoded(container: Any, start: float | None, faults: list[Exception]) -> Iterator[tuple[float, Any]]:
     """Yield the seconds since the first frame, and the frame, not yet converted to RGB. Skips damaged packets."""
-    import av
-
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
     has_times = stream.start_time is not None  # a raw H.264 stream has no times and does not support seeking
     first_time = float(stream.start_time * stream.time_base) if has_times else None
     if start and first_time is not None:
         container.seek(round((start + first_time) / stream.time_base), stream=stream)
-    count = 0
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.InvalidDataError as fault:
-            faults.append(fault)
-            continue
-        for frame in frames:
-            index = count / float(stream.average_rate or 25)
-            count += 1
-            first_time = frame.time if first_time is None else first_time
-            yield (index if frame.time is None or first_time is None else frame.time - first_time), frame
+    for count, frame in enumerate(frames_of_track(container, stream, faults)):
+        first_time = frame.time if first_time is None else first_time
+        index = count / float(stream.average_rate or 25)
+        yield (index if frame.time is None or first_time is None else frame.time - first_time), frame

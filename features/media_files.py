@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -83,6 +84,28 @@ def open_media(source: File, kind: str) -> Any:
 def reason_of(error: Exception) -> str:
     """What a library says of a file that it cannot read, without its error number and without the file's name."""
     return getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
+
+
+def frames_of_track(container: Any, track: Any, faults: list[Exception]) -> Iterator[Any]:
+    """Yield the decoded frames of a track. Damaged packets are left out, and their errors are added to `faults`.
+
+    Raises:
+        av.FFmpegError: there is no packet that can be decoded.
+    """
+    import av
+
+    is_empty = True
+    for packet in container.demux(track):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as fault:
+            faults.append(fault)
+            continue
+        for frame in frames:
+            is_empty = False
+            yield frame
+    if faults and is_empty:
+        raise faults[-1]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from emoembed.errors import EmoembedError, MediaError
 from emoembed.features.limits import SOUND_SAMPLES
-from emoembed.features.media_files import File, name_of, open_media, openable, reason_of
+from emoembed.features.media_files import File, frames_of_track, name_of, open_media, openable, reason_of
 
 SAMPLING_RATE = 16_000
 LEAST_GAP, MOST_FILLED = 0.1, 3600.0
@@ -117,9 +117,11 @@ def _decoded_channels(container: Any, faults: list[Exception], **form: Any) -> I
     import av
 
     resampler = av.AudioResampler(**{"format": "fltp", "rate": SAMPLING_RATE, **form})
-    count, filled = 0, 0.0
-    for time, frame in _frames_in_time(container, faults):
-        gap = 0.0 if time is None else min(time - count / SAMPLING_RATE, MOST_FILLED - filled)
+    count, filled, begin = 0, 0.0, None
+    for frame in frames_of_track(container, container.streams.audio[0], faults):
+        begin = frame.time if begin is None else begin
+        time = 0.0 if frame.time is None or begin is None else frame.time - begin  # a file may have no times
+        gap = min(time - count / SAMPLING_RATE, MOST_FILLED - filled)
         while gap > LEAST_GAP:
             piece = min(round(gap * SAMPLING_RATE), SAMPLING_RATE)
             filled, gap, count = filled + piece / SAMPLING_RATE, gap - piece / SAMPLING_RATE, count + piece
@@ -129,30 +131,6 @@ def _decoded_channels(container: Any, faults: list[Exception], **form: Any) -> I
             yield resampled.to_ndarray()
     for resampled in resampler.resample(None):
         yield resampled.to_ndarray()
-
-
-def _frames_in_time(container: Any, faults: list[Exception]) -> Iterator[tuple[float | None, Any]]:
-    """Yield the frames of the first sound track with the seconds since the first one; None if a file has no times.
-
-    Raises:
-        av.FFmpegError: no packet can be decoded.
-    """
-    import av
-
-    begin: float | None = None
-    decoded = False
-    for packet in container.demux(container.streams.audio[0]):
-        try:
-            frames = packet.decode()
-        except av.FFmpegError as fault:
-            faults.append(fault)
-            continue
-        for frame in frames:
-            decoded = True
-            begin = frame.time if begin is None else begin
-            yield (None if frame.time is None or begin is None else frame.time - begin), frame
-    if faults and not decoded:
-        raise faults[-1]
 
 
 def _is_mp3(file_or_path: str | IO[bytes]) -> bool:

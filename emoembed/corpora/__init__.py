@@ -7,8 +7,8 @@ from pathlib import Path
 
 from emoembed.corpora import manifest, prepared
 from emoembed.corpora.corpus import Corpus
-from emoembed.corpora.manifest import SUFFIXES
 from emoembed.corpora.readers import labelled_texts
+from emoembed.corpora.table_files import SUFFIXES
 from emoembed.errors import CorpusError, InputError, MissingFileError
 
 __all__ = ["NAMES", "Corpus", "load", "recognize"]

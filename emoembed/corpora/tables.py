@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from emoembed.corpora import manifest
+from emoembed.corpora import manifest, table_files
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import EmoembedError, InputError, LabelError, MissingFileError, OutputError
 from emoembed.features.atomic import write_file
@@ -26,7 +26,7 @@ def read_support(path: str | Path) -> list[dict[str, Any]]:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"no support at {path}")
-    table = manifest.read_table(path, ())
+    table = table_files.read_table(path, ())
     table = table if "label" in table else table.rename(columns={"labels": "label"})
     if "label" not in table:
         columns = ", ".join(map(str, table))
@@ -41,7 +41,7 @@ def _clean_row(row: Mapping[Hashable, Any], folder: Path) -> dict[str, Any]:
         str(key): None if isinstance(cell, str) and not cell else cell for key, cell in row.items()
     }
     paths = {key: str(folder / str(cells[key])) for key in ("audio", "video") if cells.get(key) is not None}
-    text = {"text": manifest.to_string(cells["text"])} if "text" in cells else {}
+    text = {"text": table_files.to_string(cells["text"])} if "text" in cells else {}
     return {**cells, **text, **paths, "label": list(manifest.labels_of(cells["label"]))}
 
 
@@ -55,7 +55,7 @@ def read_label_names(path: str | Path) -> list[str]:
     path = Path(path)
     if not path.is_file():
         raise MissingFileError(f"no file of emotion names at {path}")
-    lines = [line.strip() for line in manifest.read_decoded(path).splitlines()]
+    lines = [line.strip() for line in table_files.read_decoded(path).splitlines()]
     names = [line for line in lines if line and not line.startswith("#")]
     if not names:
         raise InputError(f"{path} has no emotion names; write one name per line")
@@ -80,7 +80,7 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a table in the format of the suffix. The file is written completely or not at all."""
     path = Path(path)
     require_output(path)
-    write_file(path, manifest.table_bytes(frame, path))
+    write_file(path, table_files.table_bytes(frame, path))
 
 
 def require_output(path: str | Path, source: Corpus | str | Path | None = None) -> None:
@@ -115,8 +115,8 @@ def _check_output(path: Path, source: Corpus | str | Path | None) -> None:
 
 
 def _check_suffix(path: Path) -> None:
-    if path.suffix.lower() not in manifest.SUFFIXES:
-        raise InputError(f"{path}: a table is one of {', '.join(manifest.SUFFIXES)}, not {path.suffix!r}")
+    if path.suffix.lower() not in table_files.SUFFIXES:
+        raise InputError(f"{path}: a table is one of {', '.join(table_files.SUFFIXES)}, not {path.suffix!r}")
     needed = {".parquet": "pyarrow", ".xlsx": "openpyxl"}.get(path.suffix.lower())
     if needed and find_spec(needed) is None:
-        raise InputError(f"{path}: {manifest.NEEDS[path.suffix.lower()]}, or write .csv")
+        raise InputError(f"{path}: {table_files.NEEDS[path.suffix.lower()]}, or write .csv")

@@ -86,10 +86,11 @@ def draw_support(train: EmotionData, labels: Sequence[str], shots: int | str, se
     as `"1%"` is a share of the label's training rows, rounded up (Dai et al. 2020, section 4.4, take 1 %).
     """
     generator = np.random.default_rng(seed)
-    originals = np.array([original(row) == row for row in train.ids])
+    rows = set(train.ids)
+    is_copy = np.array([original(row) != row and original(row) in rows for row in train.ids])
     support = {}
     for label in labels:
-        bears = np.flatnonzero((train.targets[:, train.labels.index(label)] == 1) & originals)
+        bears = np.flatnonzero((train.targets[:, train.labels.index(label)] == 1) & ~is_copy)
         count = math.ceil(float(shots[:-1]) / 100 * len(bears)) if isinstance(shots, str) else shots
         support[label] = generator.permutation(bears)[:count]
     return support

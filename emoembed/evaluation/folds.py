@@ -95,8 +95,10 @@ def make_fold(
     if kind == "audio":
         fold = replace(fold, train=corpus_rows.audio_data(corpus.split("train"), cache, copies=corpus_rows.COPIES))
         train, valid, test = (summarised(base, rows) for rows in (fold.train, fold.valid, fold.test))
-        groups = fold.groups | {row: fold.groups[corpus_rows.original(row)] for row in train.ids}
-        fold = replace(fold, train=train, valid=valid, test=test, groups=groups)  # once for all models of this fold
+        groups = {row: fold.groups[corpus_rows.original(row)] for row in train.ids if row not in fold.groups}
+        fold = replace(
+            fold, train=train, valid=valid, test=test, groups=fold.groups | groups
+        )  # once for all models of this fold
     return fold
 
 

@@ -29,11 +29,11 @@ class Prepare(WorkerOptions):
     def run(self) -> int:
         """Save the corpus and print its description."""
         from emoembed import corpora
-        from emoembed.corpora import manifest
+        from emoembed.corpora import manifest, table_files
         from emoembed.prediction import describe
         from emoembed.reading import prepare
 
-        is_manifest = self.output.suffix.lower() in manifest.SUFFIXES
+        is_manifest = self.output.suffix.lower() in table_files.SUFFIXES
         if is_manifest:
             self.require_no_workers("a manifest is written by one process")
         corpus = corpora.load(self.corpus, self.data)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from emoembed.errors import InputError, MediaError
+from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.interfaces.options import OUTPUT_PANEL, TABLES, LabelOptions, ModelOptions
 from emoembed.interfaces.printing import print_failures, to_json
 
@@ -86,8 +86,9 @@ class Timeline(ModelOptions, LabelOptions):
         if self.smooth is not None and not self.smooth > 0:
             raise InputError(f"--smooth takes a number of seconds above 0; given {self.smooth:g}")
         paths = files_of(self.recordings, SOUNDS | FILMS, "sound or film")
-        for path in paths if self.output is not None else ():
-            require_output(self.output or "", path)
+        if self.output is not None:
+            for path in paths:
+                require_output(self.output, path)
         several = len(paths) > 1 or os.path.isdir(self.recordings[0])
         return self._several(paths) if several else self._one(paths[0])
 
@@ -121,7 +122,7 @@ class Timeline(ModelOptions, LabelOptions):
         for path in paths:
             try:
                 timeline = self._timeline(recognizer, path)
-            except (InputError, MediaError) as error:
+            except (InputError, MediaError, MissingFileError) as error:
                 failures[path] = str(error).removeprefix(f"{path} ")
                 continue
             table = timeline.to_frame()

@@ -86,7 +86,7 @@ def audio_data(corpus: Corpus, cache: Path | None = None, copies: int = 0) -> Em
 
 
 def original(row: str) -> str:
-    """The id of a recording, of its own id or that of a copy through another channel."""
+    """The id of a row without the `@` and number that mark a copy through another channel."""
     return re.sub(r"@\d+$", "", row)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from emoembed.corpora import manifest, prepared
+from emoembed.corpora import prepared, table_files
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.feature_corpus import FeatureCorpus, FeatureTable
 from emoembed.errors import InputError
@@ -170,7 +170,7 @@ def _cells(corpus: Corpus, column: str) -> dict[str, object]:
     def stored(value: Any) -> object:
         if column == "labels":
             return tuple(value)
-        if manifest.is_missing(value):
+        if table_files.is_missing(value):
             return None
         return os.path.abspath(value) if column in ("audio", "video") else value
 

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from emoembed.corpora import manifest
+from emoembed.corpora import table_files
 from emoembed.corpora.files import existing
 from emoembed.errors import CorpusError, InputError
 from emoembed.reading.turns import TURN_KEYS, UNREAD, Turn, turns_of
@@ -113,7 +113,7 @@ def _read_subtitles(path: Path) -> list[dict[str, Any]]:
     """Cues of WebVTT or SubRip. A voice tag or, if most cues have one, a `Name:` gives the speaker."""
     import webvtt
 
-    kind, text = path.suffix.lower()[1:], manifest.read_decoded(path).lstrip()
+    kind, text = path.suffix.lower()[1:], table_files.read_decoded(path).lstrip()
     try:
         captions = webvtt.from_buffer(io.StringIO(text), format=kind)
     except webvtt.errors.MalformedFileError as error:
@@ -153,7 +153,7 @@ def _read_chat(path: Path) -> list[dict[str, Any]]:
         raise InputError(f'{path}: reading CHAT needs pylangacq; install it with pip install "emoembed[chat]"')
     import pylangacq
 
-    text = manifest.read_decoded(path)
+    text = table_files.read_decoded(path)
     try:
         chat = pylangacq.CHAT.from_strs([text], mor_tier=None, gra_tier=None, strict=False)
         utterances = chat.utterances()
@@ -176,7 +176,7 @@ def _read_chat(path: Path) -> list[dict[str, Any]]:
 def _read_json(path: Path) -> list[dict[str, Any]]:
     """Segments of whisper and whisperX, and of pyannote's speaker diarization."""
     try:
-        content = json.loads(manifest.read_decoded(path))
+        content = json.loads(table_files.read_decoded(path))
     except (ValueError, RecursionError) as error:
         raise CorpusError(f"{path} is not JSON: {error}") from error
     while isinstance(content, dict) and isinstance(content.get("output"), dict):  # a job of pyannoteAI
@@ -209,7 +209,7 @@ def _read_named_lines(path: Path) -> list[dict[str, Any]]:
     A name with a comma must occur twice. `Well, I think: yes` is text.
     """
     rows: list[dict[str, Any]] = []
-    lines = [(line, _CLOCK.match(line)) for line in manifest.read_decoded(path).splitlines()]
+    lines = [(line, _CLOCK.match(line)) for line in table_files.read_decoded(path).splitlines()]
     named = [_split_name(line[clock.end() :] if clock else line) for line, clock in lines]
     names = Counter(name for name, _ in named)
     for number, ((line, clock), (name, text)) in enumerate(zip(lines, named, strict=True), start=1):
@@ -234,7 +234,7 @@ def _read_named_lines(path: Path) -> list[dict[str, Any]]:
 
 def _read_table(path: Path) -> list[dict[str, Any]]:
     """Rows of a table. Other columns than those of a turn are not read. Media paths are relative to the file."""
-    table = manifest.read_table(path, ())
+    table = table_files.read_table(path, ())
     if not {"text", "audio", "video"} & set(table.columns):
         listed = ", ".join(map(str, table.columns))
         raise CorpusError(f"{path} has no column text, audio or video; its columns are {listed}")

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emoembed.corpora import manifest
+from emoembed.corpora import manifest, table_files
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.errors import CorpusError, MissingFileError
 
@@ -29,7 +29,7 @@ def corpus(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*rows without a label count")
-@pytest.mark.parametrize("suffix", manifest.SUFFIXES)
+@pytest.mark.parametrize("suffix", table_files.SUFFIXES)
 def test_what_was_written_is_read(corpus, tmp_path, suffix):
     if suffix == ".parquet":
         pytest.importorskip("pyarrow", reason="Parquet manifests need pyarrow")
@@ -217,13 +217,13 @@ def test_an_empty_file_is_called_empty(tmp_path):
 def test_texts_that_excel_and_pandas_would_change_stay(tmp_path):
     texts = ["None", "NA", "n/a", "=) so happy", "=D", "ab", None]
     path = tmp_path / "mine.xlsx"
-    path.write_bytes(manifest.table_bytes(pd.DataFrame({"id": list("abcdefg"), "text": texts}), path))
+    path.write_bytes(table_files.table_bytes(pd.DataFrame({"id": list("abcdefg"), "text": texts}), path))
     assert manifest.read(path).samples["text"].tolist() == texts
 
 
 def test_a_carriage_return_in_a_cell_is_written_so_that_it_is_read_again(tmp_path):
     path = tmp_path / "mine.csv"
-    path.write_bytes(manifest.table_bytes(pd.DataFrame({"id": ["a"], "text": ["one\rtwo"], "turn": [1]}), path))
+    path.write_bytes(table_files.table_bytes(pd.DataFrame({"id": ["a"], "text": ["one\rtwo"], "turn": [1]}), path))
     assert manifest.read(path).samples["text"].tolist() == ["one\rtwo"]
 
 

@@ -29,12 +29,20 @@ def test_the_support_is_exact_in_number_and_bears_its_label(toy):
 
 def test_copies_of_a_recording_are_not_examples(toy):
     rows = toy(30)
-    ids = tuple(f"{row}@1" if i % 2 else row for i, row in enumerate(rows.ids))
+    ids = tuple(f"{rows.ids[i - 1]}@1" if i % 2 else row for i, row in enumerate(rows.ids))
     inputs = {name: dict(zip(ids, store.values(), strict=True)) for name, store in rows.inputs.items()}
     copied = replace(rows, ids=ids, inputs=inputs)
     (positions,) = few_shot.draw_support(copied, ["joy"], 99, seed=0).values()
     assert len(positions) == 5
     assert all(position % 2 == 0 for position in positions)
+
+
+def test_a_row_whose_id_only_looks_like_that_of_a_copy_is_an_example(toy):
+    rows = toy(30)
+    ids = tuple(f"{row}@1" for row in rows.ids)
+    inputs = {name: dict(zip(ids, store.values(), strict=True)) for name, store in rows.inputs.items()}
+    (positions,) = few_shot.draw_support(replace(rows, ids=ids, inputs=inputs), ["joy"], 99, seed=0).values()
+    assert len(positions) == 10
 
 
 def test_no_shots_are_zero_shot_and_shots_come_from_training_rows(manifest, text_model, tmp_path, monkeypatch):

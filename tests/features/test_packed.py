@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emoembed.corpora import files, manifest
+from emoembed.corpora import files, table_files
 from emoembed.errors import CorpusError, CorpusFileError, InputError
 from emoembed.features import limits, tables, text
 from emoembed.features.packed import open_packed
@@ -45,6 +45,6 @@ def test_a_parquet_file_of_more_rows_than_it_can_hold_is_refused(tmp_path):
     pytest.importorskip("pyarrow")
     pd.DataFrame({"text": np.repeat("x", 100_000)}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(CorpusFileError, match="declares 100,000 rows"):
-        manifest.read_table(tmp_path / "a.parquet", ())
+        table_files.read_table(tmp_path / "a.parquet", ())
     with pytest.raises(InputError, match="declares 100,000 rows"):
         tables.read_table(tmp_path / "a.parquet", key="text")

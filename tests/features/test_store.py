@@ -162,8 +162,8 @@ def test_an_item_that_the_system_refused_is_tried_again_and_a_damaged_one_is_not
         return features(n)
 
     items = [(f"i{n}", n) for n in range(1, 5)]
-    monkeyed = [set(extract(items, reader, tmp_path / "s")), set(extract(items, reader, tmp_path / "s"))]
-    assert monkeyed == [{"i4"}, {"i1", "i2", "i4"}]
+    readable = [set(extract(items, reader, tmp_path / "s")), set(extract(items, reader, tmp_path / "s"))]
+    assert readable == [{"i4"}, {"i1", "i2", "i4"}]
     assert tried == [1, 2, 3, 4, 1, 2]
     assert FeatureStore(tmp_path / "s").failures == {"i3": "damaged"}
 

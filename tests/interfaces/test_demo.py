@@ -2,11 +2,14 @@
 
 import shutil
 import socket
+from pathlib import Path
 
 import pytest
 import soundfile
 
 pytest.importorskip("gradio", reason="the page needs the extra demo")
+
+from gradio.route_utils import delete_files_created_by_app
 
 import emoembed
 from emoembed.errors import InputError
@@ -14,6 +17,10 @@ from emoembed.features.media_files import Tracks
 from emoembed.interfaces.demo import page as demo
 
 RATE = 16_000
+pytestmark = [  # gradio leaves event loops and sockets open when it makes a page
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +77,19 @@ def test_a_taught_name_is_added_once_and_only_to_a_list(asked, label, expected):
 
 
 @pytest.fixture(scope="module")
-def address(recognizer):
+def page(recognizer):
+    made = demo.create_page(recognizer)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def address(page):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    page = demo.create_page(recognizer)
     demo.launch(page, "127.0.0.1", port, browser=False, quiet=True, wait=False)
-    yield f"http://127.0.0.1:{port}"
-    page.close()
+    return f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -146,3 +158,12 @@ def test_a_visitor_teaches_an_emotion(visit):
     visit.locator("#teach").click()
     visit.get_by_text("is taught").wait_for(timeout=30_000)
     assert visit.locator("#labels textarea").input_value().endswith(", saudade")
+
+
+def test_the_table_of_a_timeline_is_deleted_with_the_uploads(page, address, voice, tmp_path):
+    soundfile.write(tmp_path / "talk.wav", voice(4.0), RATE)
+    (show,) = [block.fn for block in page.fns.values() if len(block.outputs) == 3 and len(block.inputs) == 4]
+    path = show(None, str(tmp_path / "talk.wav"), "joy, anger", 4.0)[2]
+    delete_files_created_by_app(page, None)
+    assert not Path(path).exists()
+    assert (tmp_path / "talk.wav").exists()  # it was not uploaded

@@ -271,6 +271,7 @@ def test_live_sound_is_answered_as_windows_fill(client, recognizer, voice):
         ([json.dumps({"sampling_rate": RATE, "labels": 5})], "labels are a list of names"),
         ([json.dumps({"sampling_rate": RATE, "labels": LABELS, "window": None})], "window must be a number"),
         ([json.dumps({"sampling_rate": "16k", "labels": LABELS})], "sampling_rate is a number"),
+        (['{"sampling_rate": Infinity}'], "sampling_rate is a number"),
         ([json.dumps({"sampling_rate": RATE, "window": 30, "hop": 0.25})], "hop must be at least window / 8"),
         ([json.dumps({"labels": LABELS})], "the first message is JSON with sampling_rate"),
         ([json.dumps({"sampling_rate": RATE, "colour": 1})], "the first message is JSON"),

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from emoembed.corpora import manifest
+from emoembed.corpora import manifest, table_files
 from emoembed.encoders.recurrent import RecurrentSettings
 from emoembed.errors import InputError, OutputError
 from emoembed.features.text import word_feature_set
@@ -300,7 +300,7 @@ def test_strange_cells_are_written_and_read_again(tmp_path, recognizer, suffix):
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     output = tmp_path / f"out{suffix}"
     scoring.predict_manifest(recognizer, tmp_path / "in.jsonl", LABELS, output)
-    table = manifest.read_table(output, ())
+    table = table_files.read_table(output, ())
     assert list(table["id"]) == [row["id"] for row in rows]
     assert set(table["label"]) <= set(LABELS)
     if suffix != ".xlsx":

@@ -27,8 +27,9 @@ class Limits:
         labels: number of labels in a request.
         label_characters: length of all labels and their descriptions.
         seconds: length of a recording or film.
-        waiting: number of requests in work and waiting; more get 429.
-        patience: seconds until a request that is not answered gets 408, and until a silent stream is closed.
+        waiting: number of requests that are received, in work or waiting; more get 429.
+        patience: seconds until a request that does not arrive, or is not answered, gets 408, and until a silent stream
+            is closed.
         streams: number of live streams at a time.
     """
 

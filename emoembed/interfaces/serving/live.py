@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
@@ -48,9 +49,9 @@ def add_stream(app: FastAPI, service: Service) -> None:
 
 
 def _check_work(settings: Mapping[str, Any]) -> None:
-    """Refuse a sampling rate that is no number, and windows that overlap more than `MOST_OVERLAP` times."""
+    """Refuse a sampling rate that is no finite number, and windows that overlap more than `MOST_OVERLAP` times."""
     rate, window, hop = settings["sampling_rate"], settings.get("window", 4.0), settings.get("hop")
-    if isinstance(rate, bool) or not isinstance(rate, int | float):
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not math.isfinite(rate):
         raise InputError(f"sampling_rate is a number of samples per second; given {rate!r:.40}")
     if isinstance(window, int | float) and isinstance(hop, int | float) and window > MOST_OVERLAP * hop:
         raise InputError(f"hop must be at least window / {MOST_OVERLAP}; given window={window:g}, hop={hop:g}")

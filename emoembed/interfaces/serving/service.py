@@ -64,16 +64,8 @@ class Service:
             raise Refused(503, "not-ready", self.fault or waiting)
         return self.worker
 
-    def is_full(self) -> bool:
-        """Whether as many requests are in work as the limit allows."""
-        return self.in_work >= self.limits.waiting
-
     async def limited(self, task: Awaitable[Any]) -> Any:
-        """Await a task within the limits of requests in work and of time."""
-        if self.is_full():
-            if asyncio.iscoroutine(task):
-                task.close()
-            raise Refused(429, "too-many-requests", f"{self.in_work} requests are in work; try again later")
+        """Await a task within the limit of time. `LimitedBody` limits the number of requests."""
         self.in_work += 1
         self.waiting.set(self.in_work)
         try:

@@ -22,7 +22,7 @@ from typing import IO, Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from emoembed.corpora import manifest
+from emoembed.corpora import table_files
 from emoembed.corpora.files import long_cells
 from emoembed.errors import EmoembedError, OutputError
 from emoembed.features.atomic import write_file
@@ -168,7 +168,7 @@ class ResumableTable:
                 os.replace(self.part_path, self.output)
             else:
                 frame = pd.DataFrame(list(self._read()), columns=self.columns)
-                write_file(self.output, manifest.table_bytes(frame, self.output))
+                write_file(self.output, table_files.table_bytes(frame, self.output))
                 self.part_path.unlink()
         except OSError as error:
             if isinstance(error, EmoembedError):

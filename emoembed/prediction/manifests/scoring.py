@@ -22,7 +22,7 @@ import pandas as pd
 
 import emoembed
 from emoembed.cache import content_of, tensors_of
-from emoembed.corpora import manifest
+from emoembed.corpora import manifest, table_files
 from emoembed.corpora.corpus import COLUMNS, Corpus
 from emoembed.corpora.tables import require_output
 from emoembed.errors import InputError, LabelError
@@ -232,7 +232,7 @@ def _input_columns(corpus: Corpus, source: Corpus | str | Path, reserved_names: 
         samples = corpus.samples
         table = samples[[name for name in samples if name not in COLUMNS or _has_values(name, samples[name])]]
     else:
-        table = manifest.read_table(Path(source), ())
+        table = table_files.read_table(Path(source), ())
         table = table if "id" in table else table.assign(id=list(corpus.samples["id"]))
     names = ["id", *(name for name in map(str, table) if name != "id")]
     columns: dict[str, pd.Series] = {}
@@ -248,14 +248,14 @@ def _has_values(name: str, column: pd.Series) -> bool:
     """Whether a column of a corpus has values. A split column with only `train` is the default and has none."""
     if name == "split" and set(column) == {"train"}:
         return False
-    return bool(column.map(lambda cell: cell != () and not manifest.is_missing(cell)).any())
+    return bool(column.map(lambda cell: cell != () and not table_files.is_missing(cell)).any())
 
 
 def _plain_value(cell: Any) -> Any:
     """A cell as a value for JSON and CSV: lists are joined, missing values become None."""
     if isinstance(cell, list | tuple) or (np.ndim(cell) > 0):
         return manifest.SEPARATOR.join(map(str, cell))
-    if manifest.is_missing(cell):
+    if table_files.is_missing(cell):
         return None
     cell = cell.item() if hasattr(cell, "item") else cell
     return cell if isinstance(cell, str | int | float | bool) else str(cell)

@@ -237,7 +237,7 @@ class Timeline(list[WindowResult]):
 
         The scores and the confidence of a window become weighted means over the windows of the same face whose middles
         are less than `seconds` away. The weight falls linearly from 1 to 0 with the distance. The label is that with
-        the highest mean. A window that has no scores, or an answer that was withheld, gets no label. The scores of each
+        the highest mean. A window without scores, or whose answer was withheld, gets no label. The scores of each
         modality stay as they are.
 
         Raises:
