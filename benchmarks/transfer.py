@@ -2,8 +2,8 @@
 
 The parts: speech between RAVDESS, TESS and EMO-DB; action units between actors of RAVDESS; and the AUC of boredom and
 calm, which are never trained on. Speakers are either for training, for validation or for test. Each strategy is run
-with several learning rates, and the validation rows choose one. Each result is written at once, so a stopped run goes
-on.
+with several learning rates, and the validation rows choose one. Each result is written at once to `transfers.csv` of
+the report's folder, so a stopped run goes on. Name another `--output` to run all transfers anew.
 
     python benchmarks/transfer.py --data DIR --parts speech faces zero-shot
 """
@@ -20,7 +20,6 @@ from studies import transfer
 from studies.transfer import FACES, NEVER_TRAINED, SPEECH, Pair, Rows
 
 from emoembed.evaluation.report import Report, write
-from emoembed.reading.cache import cache_folder
 from emoembed.training import recipes
 from emoembed.training.recipes import Recipe
 from emoembed.transfer.strategies import STRATEGIES, train_sources
@@ -30,12 +29,10 @@ SHARES = (0.05, 0.1, 0.25, 1.0)
 RATES = (3e-4, 1e-3, 3e-3)
 PARTS = ("speech", "faces", "zero-shot")
 BASELINES = ("scratch", "no-source", "random-path")
-REVISION = 1
-"""Results of another revision are not used. Raise it when a change of the package changes results."""
 
 
 class Results:
-    """The table of all transfers, written to a file row by row."""
+    """The table of all transfers, written to a file row by row. Numbers have six significant digits."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -45,7 +42,8 @@ class Results:
 
     def add(self, key: tuple[str, float, int, str, float], facts: dict[str, float]) -> None:
         """Add one transfer."""
-        row = dict(zip(("pair", "share", "seed", "strategy", "rate"), key, strict=True)) | facts
+        rounded = {name: float(f"{value:.6g}") for name, value in facts.items()}
+        row = dict(zip(("pair", "share", "seed", "strategy", "rate"), key, strict=True)) | rounded
         new = pd.DataFrame([row])
         self.table = pd.concat([self.table, new], ignore_index=True) if len(self.table) else new
         self.done.add(key)
@@ -120,10 +118,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--shares", nargs="+", type=float, default=list(SHARES), help="shares of the target's rows")
-    parser.add_argument("--output", type=Path, default=Path("docs/report"), help="folder for the reports")
-    parser.add_argument(
-        "--work", type=Path, default=cache_folder() / f"transfer-{REVISION}", help="folder for the results"
-    )
+    parser.add_argument("--output", type=Path, default=Path("docs/report"), help="folder of the reports and results")
     parser.add_argument("--threads", type=int, default=2)
     parsed = parser.parse_args()
     torch.set_num_threads(parsed.threads)
@@ -132,7 +127,7 @@ def main() -> None:
     if {"speech", "zero-shot"} & set(parsed.parts):
         speech = {name: transfer.read(name, parsed.data, recipe) for name in ("ravdess", "tess", "emodb")}
     for part in parsed.parts:
-        results = Results(parsed.work / f"{part}.csv")
+        results = Results(parsed.output / f"transfer-{part}" / "transfers.csv")
         for seed in range(parsed.seeds):
             if part == "faces":
                 halves, columns = transfer.read_faces(parsed.data)
