@@ -14,7 +14,7 @@ and the report is written row by row, so a stopped run resumes.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def groups(modality: str, fold: Fold, position: int) -> list[tuple[str, ...]]:
 
 
 def changed(fold: Fold, variant: Variant) -> Fold:
-    """A fold whose modality departs as a variant has it."""
+    """The fold with the modality settings of a variant."""
     modalities = {
         name: replace(one, parts=variant.parts or one.parts).with_settings(**variant.settings)
         for name, one in {name: variant.modality or one for name, one in fold.modalities.items()}.items()
@@ -146,7 +146,7 @@ def by_name(table: pd.DataFrame) -> dict[str, float]:
 
 
 def tables(
-    base: EmotionModel, data: Path, modality: str, seeds: Sequence[int], *, more: bool
+    base: EmotionModel, data: Path, modality: str, variants: Mapping[str, Variant], seeds: Sequence[int], *, more: bool
 ) -> Iterator[pd.DataFrame]:
     """The table so far, after each variant; its row is printed too."""
     rows: dict[str, pd.Series] = {}
@@ -154,7 +154,7 @@ def tables(
     if modality == "text":
         rows["untrained"] = untrained(base, data)
         print(rows["untrained"].to_string())
-    for name, variant in (TRAINED_OUT if more else VARIANTS)[modality].items():
+    for name, variant in variants.items():
         each = pd.DataFrame(list(measure(base, data, modality, variant, seeds, more=more)))
         kept = [column for column in COLUMNS if column in each]
         by_seed = each.groupby("seed")[kept].mean()
@@ -178,6 +178,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     parser.add_argument("--seeds", type=int, default=1, help="trainings per row (sd: of the gain over the first row)")
     parser.add_argument("--trained-out", action="store_true", help="compare mechanisms with models that train longer")
+    parser.add_argument("--rows", nargs="+", help="names of the rows to measure; by default all")
     parsed = parser.parse_args()
     modalities = [name for name in parsed.modality.split(",") if name]
     strange = [name for name in modalities if name not in VARIANTS]
@@ -187,7 +188,12 @@ def main() -> None:
     base, seeds = emoembed.load(parsed.base).model, range(parsed.seeds)
     report = Report("What each choice is worth to emotions never seen", {"split": "validation", "seeds": len(seeds)})
     for modality in modalities:
-        for measured in tables(base, parsed.data, modality, seeds, more=parsed.trained_out):
+        variants = (TRAINED_OUT if parsed.trained_out else VARIANTS)[modality]
+        unknown = [name for name in parsed.rows or () if name not in variants]
+        if unknown:
+            parser.error(f"{modality} has no row {', '.join(unknown)}; it has {', '.join(variants)}")
+        chosen = {name: variant for name, variant in variants.items() if name in (parsed.rows or variants)}
+        for measured in tables(base, parsed.data, modality, chosen, seeds, more=parsed.trained_out):
             report.tables[modality] = measured
             write(report, parsed.output)
 

@@ -41,7 +41,7 @@ SAVES = (
 
 @dataclass(frozen=True)
 class Case:
-    """A command, the output it is asked for, and what of that has to be the same."""
+    """A command, the path of its output, and the part of the output that must not differ."""
 
     command: list[str]
     output: Path

@@ -22,7 +22,7 @@ KEYS = ROOT / "docs" / "figures.json"
 FIGURE = re.compile(r"\b\d\.\d{3}\b|(?<=\| )\d+(?= \|)")
 """A number to three places, or a cell that is a count."""
 SECTION = {"README.md": ("## How good is it", "## Limits")}
-"""The part of a page that holds such figures; the whole page where nothing is said."""
+"""The part of a page that is compared. Pages without an entry are compared as a whole."""
 
 
 def blocks(text: str) -> list[str]:

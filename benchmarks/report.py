@@ -74,7 +74,7 @@ def supervised(recognizer: Recognizer, data: Path, split: str) -> pd.DataFrame:
 
 
 def named(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
-    """Six emotions by name on a corpus no text of which was ever trained on."""
+    """Six emotions by name, on a corpus that was not used in training."""
     corpus = "dair_emotion" if split == "test" else "semeval2018"
     systems = {"emoembed": base, "untrained": untrained(base)}
     return pd.concat([shipped.by_name(m, corpus, data, shipped.SIX, split, system=n) for n, m in systems.items()])
@@ -87,7 +87,7 @@ def joint(data: Path, split: str) -> pd.DataFrame:
 
 
 def draw(base: EmotionModel, data: Path, split: str, folder: Path) -> list[str]:
-    """The label maps, and how often probabilities of labels trained on come true; what the figures are called."""
+    """Draw the label maps, and a reliability plot of the trained labels. Returns the names of the figures."""
     seen = {name: shipped.judged(base, name, data, split)["among labels"][:2] for name in CORPORA.values()}
     plots.save(plots.reliability(seen), folder / "reliability-seen.png")
     for modality in base.modalities:

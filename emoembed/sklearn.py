@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import check_is_fitted
 
 from emoembed.errors import InputError
+from emoembed.labels.emotion import resolve
 from emoembed.model.config import MODALITIES
 from emoembed.prediction.public import load
 
@@ -67,14 +69,18 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):
             y: the class of each item, names of emotions, `(items,)`.
 
         Raises:
-            InputError: `X` has another form, `X` and `y` differ in length, or a class is no name.
+            InputError: `X` has another form, `X` and `y` differ in length, a class is no name, or `shots` is no number.
+            LabelError: two classes are the same emotion, or a description is invalid.
             MediaError, MissingFileError: an item cannot be used.
         """
+        _check_shots(self.shots)
         columns, names = _columns_of(X), [_name_of(label) for label in np.asarray(y, dtype=object)]
         rows = len(next(iter(columns.values())))
         if rows != len(names) or not names:
             raise InputError(f"X has {rows} items and y has {len(names)} labels; give one label per item, at least one")
         classes = unique_labels(names)
+        described = self._described(classes)
+        resolve(described)
         recognizer = load(self.model)
         counts = dict.fromkeys(names, 0)
         support = []
@@ -82,7 +88,6 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):
             counts[name] += 1
             if self.shots is None or counts[name] <= self.shots:
                 support.append({"label": name, **{column: values[row] for column, values in columns.items()}})
-        described = self._described(classes)
         self.recognizer_: Recognizer = recognizer.adapt(support, described) if support else recognizer
         self.classes_ = classes
         return self
@@ -115,6 +120,13 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):
         tags.input_tags.one_d_array = True
         tags.input_tags.two_d_array = False
         return tags
+
+
+def _check_shots(shots: Any) -> None:
+    """Raise InputError unless `shots` is None or a whole number of at least 0."""
+    is_number = isinstance(shots, Integral) and not isinstance(shots, bool)
+    if shots is not None and not (is_number and shots >= 0):
+        raise InputError(f"shots must be a whole number of at least 0, or None for all examples; given {shots!r:.40}")
 
 
 def _columns_of(X: Any) -> dict[str, list[Any]]:

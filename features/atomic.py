@@ -41,7 +41,7 @@ def write_file(path: str | Path, content: bytes) -> None:
         OutputError: the file cannot be written, for example because the disk is full or a permission is missing. An
             old file stays unchanged.
     """
-    target = Path(os.path.realpath(path))
+    target = _real_path(path)
     temporary_file: Path | None = None
     try:
         _remove_abandoned(target)
@@ -66,7 +66,7 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
     Raises:
         OutputError: the folder cannot be written. An old folder stays unchanged.
     """
-    folder = Path(os.path.realpath(folder))
+    folder = _real_path(folder)
     temporary_folder: Path | None = None
     descriptor: int | None = None
     try:
@@ -131,6 +131,16 @@ def standing(folder: Path) -> Path:
         if old_folder.is_dir():
             return old_folder
     return folder
+
+
+def _real_path(path: str | Path) -> Path:
+    """The path that links lead to. Raises OutputError if no file can have such a name."""
+    try:
+        if b"\0" in os.fsencode(path):
+            raise ValueError("it contains a null byte")
+        return Path(os.path.realpath(path))
+    except ValueError as error:
+        raise OutputError(f"no file can be called {str(path)!r:.60}: {error}; give another name") from error
 
 
 def _open_and_lock(folder: Path, *, exclusive: bool) -> int:

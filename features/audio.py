@@ -11,9 +11,9 @@ import numpy as np
 from emoembed.errors import InputError, MediaError
 from emoembed.features import sound_files, speech_check
 from emoembed.features.feature_set import Features, FeatureSet
-from emoembed.features.media_files import File, name_of
+from emoembed.features.media_files import File, name_of, unmasked
 from emoembed.features.notes import Note
-from emoembed.features.sound_files import CANCELLED, SAMPLING_RATE
+from emoembed.features.sound_files import CANCELLED, RATES, SAMPLING_RATE
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -25,7 +25,6 @@ WINDOW = 400  # samples: 25 ms
 SHORTEST = 0.1  # seconds
 LOUDEST = 8.0  # for float samples: clipped or resampled sound may exceed 1; unscaled integers exceed this
 MOST_CHANNELS = 32
-RATES = (4_000, 400_000)  # Hz; any other rate is a mistake, such as a rate in kilohertz
 N_MELS = 80  # as in Whisper
 F0_RANGE = (65.0, 500.0)  # Hz: from a low male voice to a shouting female voice
 F0_WINDOW = 640  # samples: 40 ms, a little more than two periods of the lowest F0
@@ -237,7 +236,7 @@ def _read(
         )
     last_second = min(np.inf if end is None else end, (start or 0.0) + (np.inf if limit is None else limit))
     read_end = None if last_second == np.inf else float(last_second)
-    damaged = 0
+    damaged, compressed = 0, False
     if isinstance(source, np.ndarray):
         name = f"audio array of shape {source.shape}"
         samples, rate = checked_array(source, sampling_rate)
@@ -249,7 +248,7 @@ def _read(
             raise InputError(
                 f"sampling_rate={sampling_rate} was given with the file {name}, which states its own; leave it out"
             )
-        samples, rate, total, damaged = sound_files.decode(source, start, read_end)
+        samples, rate, total, damaged, compressed = sound_files.decode(source, start, read_end)
     if not len(samples):
         raise MediaError(
             f"{name}: no samples"
@@ -260,7 +259,7 @@ def _read(
     peak = float(np.abs(samples).max())
     if peak > LOUDEST:
         raise MediaError(f"{name}: samples as floats lie in -1..1; these reach {peak:.4g}: divide by their full scale")
-    clipping_note = speech_check.clipping(samples)
+    clipping_note = speech_check.clipping(np.clip(samples, -1.0, 1.0) if compressed else samples)
     samples, channel_note = _mono(samples)
     if len(samples) < SHORTEST * rate:
         raise MediaError(f"{name}: {len(samples) / rate:.4f} s of sound; at least {SHORTEST} s are needed")
@@ -294,11 +293,11 @@ def _at_16_khz(samples: np.ndarray, rate: int) -> np.ndarray:
 
 def _cut_note(start: float, end: float | None, read_end: float | None, total: float | None) -> Note | None:
     """A note if reading stopped at `read_end`, before `end`. All are seconds; `end` None is the end of the sound."""
-    if read_end is None or total is None:
+    requested_end = min(np.inf if total is None else total, np.inf if end is None else end)  # total None: unknown
+    if read_end is None or read_end >= requested_end:
         return None
-    requested_end = total if end is None else min(end, total)
-    if read_end >= requested_end:
-        return None
+    if total is None:
+        return Note("cut", "audio", f"the first {read_end - start:.0f} s were read; the recording is longer")
     return Note("cut", "audio", f"the first {read_end - start:.0f} of {requested_end - start:.0f} s were read")
 
 
@@ -328,7 +327,7 @@ def checked_array(samples: np.ndarray, sampling_rate: float | None) -> tuple[np.
         raise InputError(
             f"an audio array needs its sampling_rate, {RATES[0]} to {RATES[1]} Hz; given {sampling_rate!r:.40}"
         )
-    sampling_rate = int(sampling_rate)
+    sampling_rate, samples = int(sampling_rate), unmasked(samples, "audio")
     if samples.ndim == 2 and samples.shape[0] < samples.shape[1]:
         samples = samples.T  # channels first, torchaudio's order
     if samples.ndim not in (1, 2) or (samples.ndim == 2 and not 0 < samples.shape[1] <= MOST_CHANNELS):

@@ -13,7 +13,7 @@ import numpy as np
 
 from emoembed.errors import EmoembedError, InputError, MediaError
 from emoembed.features import limits, picture_files
-from emoembed.features.media_files import File, frames_of_track, name_of, open_media, reason_of
+from emoembed.features.media_files import File, frames_of_track, name_of, open_media, reason_of, unmasked
 
 Frame = TypeVar("Frame")
 LONGEST_JUMP = 300.0
@@ -35,7 +35,7 @@ def frames_of(
         )
     if isinstance(video, np.ndarray | tuple):
         array, frame_rate = video if isinstance(video, tuple) else (video, None)
-        array = _without_alpha(array)
+        array = _without_alpha(unmasked(array, "video"))
         is_still = _is_still(array)
         return f"video array of shape {array.shape}", is_still, _array_frames(array, frame_rate, rate, start, end)
     if not isinstance(video, str | Path | bytes | bytearray) and not hasattr(video, "read"):

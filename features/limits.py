@@ -11,6 +11,10 @@ PICTURE_SIDE = 16_384
 """Most pixels on the longer side of a picture or a video frame."""
 PICTURE_PIXELS = 120_000_000
 """Most pixels of a picture or a video frame: 0.4 GB in colour."""
+PICTURE_BYTES = 8 * PICTURE_PIXELS
+"""Most bytes of a picture file. A picture within the limits has at most four channels of 16 bits per pixel."""
+FILE_BYTES = 4 * 2**30
+"""Most bytes of an open file that is read into memory. Larger files are given as paths."""
 PICTURE_PACKING = 1000
 """Most pixels per byte of a picture file. Even a blank page has fewer."""
 PICTURE_SHAPE = 12
@@ -21,6 +25,12 @@ ARCHIVE_FREE = 64 * 2**20
 """Any archive may unpack to this many bytes."""
 TABLE_ROWS = 1_000_000
 """Most rows of a Parquet file, plus one row per byte of the file."""
+TABLE_CELLS = 20_000_000
+"""Most cells of a Parquet file or an Excel sheet (rows times the widest row), plus one cell per byte of the file."""
+TEXT_FILE = 2 * 2**30
+"""Most bytes of a table, a list or another text file. Such a file is read whole."""
+CHECKPOINT_FILE = 16 * 2**30
+"""Most bytes of a file of a checkpoint. It is read whole."""
 PICKLE_DEPTH = 64
 """Most levels of nested containers in a pickle."""
 PICKLE_GROWTH = 16
@@ -52,3 +62,13 @@ def archive_allows(unpacked: int, packed: int) -> bool:
 def rows_allowed(rows: int, packed: int) -> bool:
     """Whether a Parquet file of `packed` bytes may have this many rows."""
     return rows <= TABLE_ROWS + packed
+
+
+def cells_allowed(cells: int, packed: int) -> bool:
+    """Whether a table in a file of `packed` bytes may have this many cells."""
+    return cells <= TABLE_CELLS + packed
+
+
+def file_fault(size: int, limit: int) -> str | None:
+    """The reason not to read a file of `size` bytes whole, or None."""
+    return f"{size:,} bytes exceed the limit of {limit:,}; check that it is the right file" if size > limit else None

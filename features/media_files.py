@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 from emoembed.errors import EmoembedError, InputError, MediaError, MissingFileError
+from emoembed.features import limits
 
 File = str | Path | bytes | bytearray | IO[bytes]
 """A path, an open file, or the bytes of a file."""
@@ -49,6 +54,36 @@ def require_file(path: str | Path, kind: str) -> None:
         raise MissingFileError(f"no {kind} file at {path}")
 
 
+def unmasked(array: np.ndarray, kind: str) -> np.ndarray:
+    """Convert a masked array to a plain one. Raises InputError if values are masked: they are missing."""
+    if not isinstance(array, np.ma.MaskedArray):
+        return array
+    count = int(np.ma.count_masked(array))
+    if count:
+        raise InputError(f"the {kind} array has {count} masked values; replace them, for example with filled(0)")
+    return np.asarray(array)
+
+
+def require_size(file_or_path: str | IO[bytes], name: str, limit: int = limits.FILE_BYTES) -> None:
+    """Check the size of a file before it is read into memory. An open file is at its beginning afterwards.
+
+    Raises:
+        MediaError: the file has more than `limit` bytes.
+    """
+    try:
+        if isinstance(file_or_path, str):
+            size = os.stat(file_or_path).st_size
+        else:
+            file_or_path.seek(0, io.SEEK_END)
+            size = file_or_path.tell()
+            file_or_path.seek(0)
+    except (OSError, ValueError, TypeError, AttributeError):  # no size is known before it is read
+        return
+    if size > limit:
+        advice = "make it smaller" if limit == limits.PICTURE_BYTES else "give its path"
+        raise MediaError(f"{name} has {size:,} bytes; the limit is {limit:,}; {advice}")
+
+
 def _opened(source: IO[bytes], kind: str) -> IO[bytes]:
     """Rewind an open file. A file on disk is returned as it is; any other file is read into memory."""
     if not (hasattr(source, "read") and hasattr(source, "seek")):
@@ -57,8 +92,11 @@ def _opened(source: IO[bytes], kind: str) -> IO[bytes]:
         source.seek(0)
         if type(source) is io.BufferedReader:
             return source
+        require_size(source, name_of(source))
         content = source.read()
     except (OSError, ValueError, RuntimeError, EOFError, AttributeError, TypeError) as error:  # closed, or a pipe
+        if isinstance(error, EmoembedError):
+            raise
         if isinstance(error, UnicodeDecodeError):
             raise InputError(f"{name_of(source)} was opened as text; open it with mode 'rb'") from error
         raise MediaError(f"{name_of(source)} cannot be read: {error}") from error
@@ -67,8 +105,11 @@ def _opened(source: IO[bytes], kind: str) -> IO[bytes]:
     return io.BytesIO(content)
 
 
-def open_media(source: File, kind: str) -> Any:
+@contextlib.contextmanager
+def open_media(source: File, kind: str) -> Iterator[Any]:
     """Open a media file with PyAV. No file can make it read other files or the network, as playlists would.
+
+    A path is opened here, so that FFmpeg needs no protocol that reads files.
 
     Raises:
         MissingFileError, MediaError, InputError: as `openable`.
@@ -77,8 +118,13 @@ def open_media(source: File, kind: str) -> Any:
     import av
 
     opened = openable(source, kind)
-    allowed = "file" if isinstance(opened, str) else "data"
-    return av.open(opened, mode="r", metadata_errors="ignore", options={"protocol_whitelist": allowed})
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open(opened, "rb")) if isinstance(opened, str) else opened
+        if not file.read(1):
+            raise ValueError("the file is empty")
+        file.seek(0)
+        options = {"protocol_whitelist": "data"}
+        yield stack.enter_context(av.open(file, mode="r", metadata_errors="ignore", options=options))
 
 
 def reason_of(error: Exception) -> str:

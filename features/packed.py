@@ -6,9 +6,9 @@ import bz2
 import gzip
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from emoembed.features.limits import ARCHIVE_GROWTH, archive_allows, rows_allowed
+from emoembed.features.limits import ARCHIVE_GROWTH, archive_allows, cells_allowed, rows_allowed
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -54,11 +54,64 @@ class _Bounded(io.RawIOBase):
 
 
 def require_rows(path: Path) -> None:
-    """Check the number of rows that a Parquet file declares. Raises ValueError if it exceeds the limit."""
+    """Check the rows, cells and unpacked bytes of a Parquet file. Raises ValueError if one exceeds its limit."""
     import pyarrow.parquet
 
-    rows, size = pyarrow.parquet.read_metadata(path).num_rows, path.stat().st_size
-    if not rows_allowed(rows, size):
+    metadata, size = pyarrow.parquet.read_metadata(path), path.stat().st_size
+    if not rows_allowed(metadata.num_rows, size):
         raise ValueError(
-            f"it declares {rows:,} rows in {size:,} bytes, too many for its size; split it into smaller files"
+            f"it declares {metadata.num_rows:,} rows in {size:,} bytes, too many for its size; "
+            "split it into smaller files"
+        )
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    chunks = [(group.column(i), metadata.schema.column(i)) for group in groups for i in range(group.num_columns)]
+    cells = sum(chunk.num_values for chunk, _ in chunks)
+    if not cells_allowed(cells, size):
+        raise ValueError(
+            f"it declares {cells:,} cells in {size:,} bytes, too many for its size; split it into smaller files"
+        )
+    fixed_size = sum(chunk.num_values * max(8, column.length or 0) for chunk, column in chunks)
+    _require_unpacked(max(fixed_size, sum(chunk.total_uncompressed_size for chunk, _ in chunks)), size)
+    text_columns = [chunk.path_in_schema for chunk, _ in chunks if chunk.physical_type == "BYTE_ARRAY"]
+    if text_columns:
+        _require_texts(path, sorted(set(text_columns)), size)
+
+
+def _require_texts(path: Path, columns: list[str], size: int) -> None:
+    """Check the bytes of the texts. A text that is stored once may stand in many rows, so read each only once."""
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path, read_dictionary=columns) as file:
+        unpacked_size = 0
+        for group in range(file.num_row_groups):
+            for column in columns:
+                for array in file.read_row_group(group, columns=[column]).columns:
+                    unpacked_size += sum(_bytes_of_texts(chunk) for chunk in array.chunks)
+                _require_unpacked(unpacked_size, size)
+
+
+def _bytes_of_texts(array: Any) -> int:
+    """The bytes of all texts in an Arrow array, each counted as often as it stands there."""
+    import pyarrow
+    import pyarrow.compute
+
+    if pyarrow.types.is_dictionary(array.type):
+        if pyarrow.types.is_decimal(array.type.value_type):
+            return len(array) * array.type.value_type.byte_width
+        lengths = pyarrow.compute.binary_length(array.dictionary)
+        return int(pyarrow.compute.sum(lengths.take(array.indices).cast("int64")).as_py() or 0)
+    if pyarrow.types.is_struct(array.type):
+        return sum(map(_bytes_of_texts, array.flatten()))
+    if pyarrow.types.is_map(array.type):
+        return _bytes_of_texts(array.keys) + _bytes_of_texts(array.items)
+    if pyarrow.types.is_nested(array.type):
+        return _bytes_of_texts(array.flatten())
+    return int(array.nbytes)
+
+
+def _require_unpacked(unpacked_size: int, size: int) -> None:
+    if not archive_allows(unpacked_size, size):
+        raise ValueError(
+            f"it unpacks to {unpacked_size:,} bytes, more than {ARCHIVE_GROWTH} times its {size:,} bytes; "
+            "save it as .csv"
         )

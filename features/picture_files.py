@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from emoembed.errors import MediaError
 from emoembed.features import limits
-from emoembed.features.media_files import File, name_of, openable
+from emoembed.features.media_files import File, name_of, openable, require_size
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,6 +24,8 @@ SUFFIXES = frozenset(
 )  # a .gif is read as a video
 
 
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "GIF", "AVIF", "ICO")
+"""Pillow's formats that are read, by content. Others may start a program: Pillow passes EPS to Ghostscript."""
 DAMAGED = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, AttributeError, struct.error)
 """Errors that Pillow raises for damaged or closed pictures."""
 
@@ -35,7 +38,7 @@ def is_picture(source: File) -> bool:
     from PIL import Image
 
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(file_or_path) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(file_or_path, formats=_formats()) as picture:
             return picture.format != "GIF"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
@@ -51,6 +54,7 @@ def read(source: File) -> np.ndarray:
     from PIL import Image
 
     name, file_or_path = name_of(source), openable(source, KIND)
+    require_size(file_or_path, name, limits.PICTURE_BYTES)
     try:
         content = Path(file_or_path).read_bytes() if isinstance(file_or_path, str) else file_or_path.read()
     except OSError as error:
@@ -61,7 +65,7 @@ def read(source: File) -> np.ndarray:
     if fault is not None:
         raise MediaError(f"{name}: {fault}" if fault else message)
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=_formats()) as picture:
             colours = _colours(picture)
     except DAMAGED as error:
         raise MediaError(f"{message} ({error})") from error
@@ -75,6 +79,14 @@ def of_pillow(picture: Image.Image) -> np.ndarray:
     Raises:
         MediaError: the picture cannot be read or exceeds `limits`.
     """
+    from PIL import ImageFile
+
+    is_unread = isinstance(picture, ImageFile.StubImageFile) or bool(getattr(picture, "tile", None))
+    if is_unread and picture.format in ("EPS", "WMF"):
+        raise MediaError(
+            f"the Pillow picture is a drawing in {picture.format}, which only another program can read; convert it to "
+            "PNG, or call its load() first if you trust the file"
+        )
     fault = limits.picture_fault(*picture.size)
     if fault:
         raise MediaError(f"the picture: {fault}")
@@ -82,6 +94,15 @@ def of_pillow(picture: Image.Image) -> np.ndarray:
         return _colours(picture)
     except DAMAGED as error:
         raise MediaError(f"the Pillow picture cannot be read ({error}); open its file again") from error
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    """The formats of `FORMATS` that the installed Pillow has."""
+    from PIL import Image
+
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _colours(picture: Image.Image) -> np.ndarray:
@@ -106,7 +127,7 @@ def _declared_fault(content: bytes) -> str | None:
     from PIL import Image
 
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=_formats()) as picture:
             width, height = picture.size
             if width * height > limits.PICTURE_PACKING * len(content):
                 return f"{width} x {height} pixels in a file of {len(content)} bytes: it is damaged; save it again"

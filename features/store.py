@@ -55,7 +55,11 @@ class FeatureStore(Mapping[str, np.ndarray]):
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         header = self.folder / "store.json"
-        if not header.is_file():
+        try:
+            has_header = header.is_file()
+        except (OSError, ValueError) as error:  # the name is too long, or contains a zero byte
+            raise MissingFileError(f"no folder can be called {str(folder)!r:.60}: {error}") from error
+        if not has_header:
             raise MissingFileError(
                 f"{self.folder} is not a feature store: it has no store.json; extract features into it first"
             )

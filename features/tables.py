@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from emoembed.errors import InputError, MediaError, MissingFileError
+from emoembed.errors import InputError, MediaError
 from emoembed.features.feature_set import Features, FeatureSet
+from emoembed.features.media_files import require_file
 from emoembed.features.packed import open_packed, require_rows
 
 if TYPE_CHECKING:
@@ -107,8 +108,7 @@ def _read(path: Path, key: str | None, columns: Sequence[str] | None) -> pd.Data
     """Read a table and check its columns. The key is read as text. Names are stripped, because OpenFace pads them."""
     import pandas as pd
 
-    if not path.is_file():
-        raise MissingFileError(f"no table at {path}")
+    require_file(path, "table")
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if suffix != ".parquet" and suffix not in SEPARATORS:
         raise InputError(f"{path} is not a feature table; expected .csv, .tsv, .csv.gz, .tsv.gz or .parquet")
@@ -180,12 +180,20 @@ def _numeric_columns(table: pd.DataFrame, key: str | None, columns: Sequence[str
         return numeric_columns
     for column in columns:
         if not pd.api.types.is_numeric_dtype(table[column]):
-            is_text = pd.to_numeric(table[column], errors="coerce").isna() & table[column].notna()
-            row = int(np.argmax(is_text.to_numpy()))
-            raise InputError(
-                f"{path}: column {column!r} is not numeric; {table[column].iloc[row]!r} in row {row + 1} is text"
-            )
+            is_no_number = table[column].notna() & ~table[column].map(_fits_a_number)
+            row = int(np.argmax(is_no_number.to_numpy()))
+            value = table[column].iloc[row]
+            fault = "has too many digits" if str(value).strip().lstrip("+-").isdecimal() else "is text"
+            raise InputError(f"{path}: column {column!r} is not numeric; {value!r:.60} in row {row + 1} {fault}")
     return list(columns)
+
+
+def _fits_a_number(value: object) -> bool:
+    """Whether pandas can hold a cell as a number. Integers of more than 64 bits make their column one of objects."""
+    try:
+        return abs(float(str(value))) < 2**64
+    except ValueError:
+        return False
 
 
 def _finite(values: np.ndarray, columns: Sequence[str], fill: float | None, path: Path) -> np.ndarray:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from emoembed.errors import InputError, MissingFileError
+from emoembed.errors import InputError
 from emoembed.features.feature_set import Features, FeatureSet
+from emoembed.features.media_files import require_file
 from emoembed.features.packed import open_packed
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ def read_word_vectors(path: str | Path, limit: int | None = None) -> KeyedVector
     from gensim.models import KeyedVectors
 
     path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"no word vectors at {path}")
+    require_file(path, "word vector")
     binary = ".bin" in path.suffixes[-2:]
     try:
         header = _first_line(path)

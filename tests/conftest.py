@@ -104,12 +104,12 @@ def _tiny_whisper(monkeypatch):
     for key, value in tiny.items():
         monkeypatch.setitem(whisper.DEFAULT, key, value)
 
-    def layers(recipe):
+    def layers(base=None):
         with torch.random.fork_rng():
             torch.manual_seed(0)
             return whisper.WhisperLayers(whisper.DEFAULT).state_dict()
 
-    monkeypatch.setattr("emoembed.training.fit._whisper_of_base", layers)
+    monkeypatch.setattr("emoembed.training.fit.whisper_weights", layers)
 
 
 @pytest.fixture

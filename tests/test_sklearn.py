@@ -6,7 +6,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 from sklearn.utils import estimator_checks
 
-from emoembed.errors import InputError
+from emoembed.errors import InputError, LabelError
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.sklearn import EmotionClassifier
 
@@ -80,6 +80,18 @@ def test_it_can_be_cross_validated(classifier):
 def test_wrong_data_is_named(classifier, items, classes, message):
     with pytest.raises(InputError, match=message):
         classifier.fit(items, classes)
+
+
+@pytest.mark.parametrize("shots", [-1, "2", 1.5, True])
+def test_a_wrong_number_of_shots_is_named(classifier, shots):
+    with pytest.raises(InputError, match="shots must be a whole number of at least 0, or None for all examples"):
+        classifier.set_params(shots=shots).fit(TEXTS, CLASSES)
+
+
+@pytest.mark.parametrize("shots", [0, None])
+def test_two_classes_of_one_emotion_are_refused_when_they_are_learned(classifier, shots):
+    with pytest.raises(LabelError, match="'happiness' and 'joy' are the same emotion"):
+        classifier.set_params(shots=shots).fit(TEXTS[:3], ["joy", "anger", "happiness"])
 
 
 def test_it_must_be_fitted_first(classifier):

@@ -209,7 +209,7 @@ def gain(answers: Answers, other: Answers, measure: Measure) -> tuple[float, flo
 def mean_gain(
     answers: Sequence[Answers], others: Sequence[Answers], measure: Measure, samples: int = 200
 ) -> tuple[float, float, float]:
-    """By how much several models are above others in the mean, with a bootstrap interval over dialogues."""
+    """Mean difference between two groups of models, with a bootstrap interval over dialogues."""
     true = answers[0].true
 
     def difference(rows: np.ndarray) -> float:

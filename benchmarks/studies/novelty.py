@@ -70,7 +70,7 @@ def score(
 
 
 def measure(model: EmotionModel, fold: Fold, label: str, modality: str, encoded: Encoded | None = None) -> HeldOut:
-    """How far validation rows say of a label held out what calibration on the others promised."""
+    """Compare the scores of a held-out label on validation rows with the calibration fitted on the other labels."""
     said = score(model, fold, label, modality, encoded=encoded)
     ranks = said.sigmoid if said.several else said.softmax.log_softmax(dim=1)
     softmax = _missing(said.softmax, said.bears, softmax=True)
@@ -93,7 +93,7 @@ Pooled = tuple[np.ndarray, np.ndarray, np.ndarray]
 def pooled(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[str, Pooled]:
     """Probabilities of labels never seen, which rows bear them, and those labels, pooled over labels held out in turn.
 
-    What is added to a new label's logit is what the other labels held out lacked, not what itself did.
+    The offset of a label is estimated from the other held-out labels, never from the label itself.
 
     Args:
         found: the labels held out, each once or once a fold.

@@ -116,8 +116,7 @@ def answers(shares: np.ndarray, true: np.ndarray, drawn: np.ndarray) -> dict[str
 def error_of(name: str, probabilities: np.ndarray, right: np.ndarray, drawn: np.ndarray) -> dict[str, float]:
     """Expected calibration error of probabilities `(n,)` that came true or not, with its 95 % interval.
 
-    Redrawn rows agree with their probabilities less than rows do, so that the interval lies high: it says how large the
-    error may be rather than how small.
+    The bootstrap inflates calibration errors, so the interval is biased upwards: its upper end is the useful one.
     """
     low, high = metrics.bootstrap(
         lambda at: metrics.expected_calibration_error(probabilities[at], right[at]), drawn, samples=300
@@ -185,7 +184,7 @@ def groups_of(corpus: Corpus, rows: EmotionData) -> np.ndarray:
 def calibration(model: EmotionModel, name: str, data: Path, split: str, cache: Path | None = None) -> pd.DataFrame:
     """Expected calibration error of the labels of a corpus: among them, over rows of one label, and each by itself.
 
-    Beside it what so many rows would have by chance, were their probabilities right: few rows never have none.
+    The second column is the error that a perfectly calibrated model would have on as many rows.
     """
     found = judged(model, name, data, split, cache)
     figures: dict[str, float] = {"rows of one label": len(found["among labels"][0])}

@@ -17,7 +17,7 @@ from emoembed.model.config import ModalityConfig
 from emoembed.reading import corpus_rows, voice_and_face
 from emoembed.reading.rows import EmotionData
 from emoembed.reading.summaries import summarised
-from emoembed.training import recipes
+from emoembed.training import fit, recipes
 from emoembed.training.config import TrainConfig
 from emoembed.training.fit import untrained
 from emoembed.training.loop import predict_logits
@@ -133,7 +133,8 @@ def recipe_of(name: str, modality: ModalityConfig) -> Recipe:
     """The recipe of a modality of statistics, with an encoder of modules."""
     modular = recipes.modular_modality(modality)
     config = TrainConfig(max_frames=modular.longest, bf16=False)
-    return Recipe({name: modular}, checkpoint.read_word_table(), config)
+    weights = {name: fit.whisper_weights()} if name == "audio" else {}  # read once for all transfers
+    return Recipe({name: modular}, checkpoint.read_word_table(), config, weights=weights)
 
 
 def measure(task: Task, way: str, rate: float, test: EmotionData, unseen: Sequence[str] = ()) -> dict[str, float]:
@@ -244,8 +245,9 @@ def chosen_strategies(table: pd.DataFrame, measure: str) -> pd.DataFrame:
 def means_over_pairs(table: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Mean of a measure over pairs, each with the same weight: strategies by share.
 
-    Only pairs count for which all strategies were run. The row `chosen on validation` is what a user gets who names no
-    strategy; `best on test` is the best strategy of each pair and share, which nobody can know.
+    Only pairs count for which all strategies were run. The row `chosen on validation` has the strategy with the
+    best validation score of each seed. The package itself chooses by three divisions of the speakers if validation rows
+    are few, at one rate. The row `best on test` is the best strategy of each pair and share, which nobody can know.
     """
     complete = table.groupby("pair", sort=False).filter(
         lambda part: set(part["strategy"]) >= set(strategies.STRATEGIES)

@@ -70,14 +70,14 @@ def each(
 
     Args:
         folds: of the corpus.
-        modality: which one is scored alone, taught, and looked at for what to expect of new labels.
-        base: whose untouched sentence encoder models start from.
+        modality: the modality that is scored alone, adapted, and used to estimate unseen labels.
+        base: models start from its untrained sentence encoder.
         seeds: trainings of each.
         split: what is scored.
         draws: how often examples are drawn.
         cache: the folder in which models are kept.
-        kept: a CSV that grows by the measures of each model; those of seeds after the first are read from it where
-            they stand, so that a study goes on though its models are gone.
+        kept: a CSV to which the measures of each model are appended. Measures of later seeds are read from it, even if
+            their models were deleted.
         workers: number of processes that train models, or an engine such as `interfaces.scale.Ray`.
         progress: print a line per model: its AUC, and how long it took.
     """
@@ -257,7 +257,7 @@ def together(
 ) -> pd.DataFrame:
     """The generalised reading of emotions held out one by one, beside the untouched sentence encoder's.
 
-    What seen labels give up for the unseen one is chosen in both alike, on a seen label in its place: `pseudo_offset`.
+    The offset between seen and unseen labels is chosen in the same way for both, on a seen label (`pseudo_offset`).
     """
     found = []
     study = Study(corpus, data, base, protocol=protocol, split=split, cache=cache)
@@ -296,7 +296,7 @@ def over_seeds(table: pd.DataFrame, by: Sequence[Hashable]) -> pd.DataFrame:
 
     Args:
         table: a row per seed; columns of bounds end in ` low` and ` high`, `rows` counts what was scored.
-        by: what a row is of but its seed.
+        by: the columns that identify a row, except the seed.
     """
     ends = {"low": "min", "high": "max"}
     ways = {str(name): ends.get(str(name).rpartition(" ")[2], "mean") for name in table}

@@ -119,6 +119,7 @@ TRAINED_OUT = {
         "as it is": Variant(),
         "label side locked": Variant({"lock_labels": True}),
         "no ridge map": Variant(settings={"overview": 0.0}),
+        "ridge map alone": Variant(settings={"overview": 1.0}),
         "hubs left": Variant(hubness="none"),
         **AFTER_TRAINING,
         "twice as many epochs": Variant({"epochs": 200, "patience": 200}),
@@ -134,11 +135,11 @@ TRAINED_OUT = {
 
 
 def correct_hubs(model: EmotionModel, method: str) -> None:
-    """Take off each new label's logit, by a method or `none`, how near it is to the 256 items kept from training rows.
+    """Correct the logits of new labels for hubness, with 256 items kept from training rows.
 
-    Inverted softmax: Smith et al. 2017, section 2.2. CSLS, whose share of the label alone moves an answer: Conneau et
-    al. 2018, section 2.3. The mean over items: `Reliability.hubness`, which the others follow in all but what nearness
-    is: labels count as far as they are new, and less the mean of those seen.
+    The methods are `none`; `mean`, that of the package (`Reliability.hubness`); `inverted softmax` (Smith et al. 2017,
+    section 2.2); and `CSLS` (Conneau et al. 2018, section 2.3), of which only the label's term changes an answer. All
+    correct a label as far as it is new, relative to the mean of the seen labels. They measure nearness differently.
     """
     for name in model.modalities:
         trust = model.modality(name).calibration

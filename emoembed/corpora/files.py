@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from emoembed.errors import CorpusError, MissingFileError
+from emoembed.features.limits import TEXT_FILE, file_fault
 from emoembed.features.packed import open_packed
 
 
@@ -49,8 +50,13 @@ def media_files(folder: Path, suffixes: Sequence[str], pattern: str) -> dict[str
 def read_text(path: Path) -> str:
     """Read a UTF-8 text file, gzip-compressed if its suffix is `.gz`, and drop a byte order mark."""
     try:
+        fault = file_fault(path.stat().st_size, TEXT_FILE)
+        if fault:
+            raise CorpusError(f"{path}: {fault}")
         with open_packed(path) as file:
             content = file.read()
+    except CorpusError:
+        raise
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise CorpusError(f"{path}: cannot be read: {error}") from error
     try:
@@ -95,7 +101,7 @@ def _parse_rows(text: str, path: Path, columns: Sequence[str], sep: str, header:
     reader = csv.reader(lines, delimiter=sep, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE, strict=True)
     rows: list[list[str]] = []
     try:
-        table_columns = [name.strip() for name in next(reader, [])] if header else list(columns)
+        table_columns = [name.strip() for name in next(filter(None, reader), [])] if header else list(columns)
         require_columns(table_columns, columns, path)
         for cells in reader:
             if cells and len(cells) != len(table_columns):
@@ -122,14 +128,19 @@ def require_columns(found: Sequence[str], required: Sequence[str], where: str | 
 def numbers(table: pd.DataFrame, column: str, path: Path, *, whole: bool = False) -> pd.Series:
     """Convert a column of strings to numbers; a missing or empty cell becomes NaN. `whole` requires integers."""
     cells = table[column].where(table[column].notna() & (table[column] != ""))
-    values = pd.to_numeric(cells, errors="coerce")
+    values = pd.to_numeric(cells.map(_without_huge), errors="coerce")
     invalid_cells = cells.notna() & (
         values.isna() | np.isinf(values) | (whole & ((values % 1 != 0) | (values.abs() > 2**53)))
     )
     if invalid_cells.any():
         row, expected = int(invalid_cells.argmax()), "a whole number" if whole else "a number"
-        raise CorpusError(f"{path}, row {row + 1}, column {column}: expected {expected}, found {cells.iloc[row]!r}")
+        raise CorpusError(f"{path}, row {row + 1}, column {column}: expected {expected}, found {cells.iloc[row]!r:.40}")
     return values
+
+
+def _without_huge(cell: object) -> object:
+    """The cell, or NaN for an integer that no float can hold: JSON has integers of any length."""
+    return np.nan if isinstance(cell, int) and abs(cell) >= 2**1023 else cell
 
 
 def read_jsonl(path: Path, columns: Sequence[str]) -> pd.DataFrame:

@@ -29,6 +29,7 @@ MODALITIES = ("text", "audio", "video")
 SOUNDS = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".wma"})
 FILMS = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv"})
 SEPARATOR = "|"
+CONTAINERS = (list, tuple, dict, np.ndarray)
 SPLIT_NAMES = {**{name: name for name in SPLITS}, **dict.fromkeys(("dev", "val", "validation"), "valid")}
 """Names of splits, in any case, as manifests write them -> the names of this package."""
 
@@ -55,7 +56,7 @@ def read(path: str | Path, *, annotated: bool = True, known_labels: Collection[s
             f"the columns found are {', '.join(repr(name) for name in table.columns if name != 'id')}"
         )
     columns: dict[str, Sequence[object]] = {
-        column: _strings(table, column, path)
+        column: strings(table, column, path)
         for column in ("id", "text", "audio", "video", "speaker", "dialogue")
         if column in table
     }
@@ -66,9 +67,9 @@ def read(path: str | Path, *, annotated: bool = True, known_labels: Collection[s
     for column in ("start", "end", "turn"):
         if column in table:
             columns[column] = list(numbers(table, column, path, whole=column == "turn"))
-    columns["labels"] = [labels_of(value) for value in used["labels"]] if "labels" in used else [()] * len(table)
+    columns["labels"] = label_lists(used, "labels", path) if "labels" in used else [()] * len(table)
     if "split" in used:
-        used = used.assign(split=[(name or "").lower() for name in _strings(used, "split", path)])
+        used = used.assign(split=[(name or "").lower() for name in strings(used, "split", path)])
     columns["split"] = to_splits(used, "split", SPLIT_NAMES, path) if "split" in used else ["train"] * len(table)
     samples = make_samples(ids, **columns)
     other_columns = table[[column for column in table if column not in COLUMNS]]
@@ -157,10 +158,10 @@ def files_of(sources: Sequence[str | Path], suffixes: Collection[str], kind: str
     return paths
 
 
-def _strings(table: pd.DataFrame, column: str, path: Path) -> list[str | None]:
+def strings(table: pd.DataFrame, column: str, path: Path) -> list[str | None]:
     """A column as strings. Raises CorpusError if a cell is a list or another container."""
     for row, cell in enumerate(table[column], start=1):
-        if isinstance(cell, list | tuple | dict | np.ndarray):
+        if isinstance(cell, CONTAINERS):
             raise CorpusError(f"{path}, row {row}, column {column}: expected text, found a {type(cell).__name__}")
     return [to_string(value) for value in table[column]]
 
@@ -169,13 +170,23 @@ def _looks_joined(label: str) -> bool:
     return ";" in label or "," in label
 
 
-def labels_of(value: object) -> tuple[str, ...]:
-    """Split a cell into labels. A cell is a list of labels, or a string of labels joined by `|`."""
-    if isinstance(value, list | tuple | np.ndarray):
-        names = [to_string(label) or "" for label in value]
-    else:
-        names = (to_string(value) or "").split(SEPARATOR)
-    return tuple(dict.fromkeys(filter(None, map(str.strip, names))))
+def label_lists(table: pd.DataFrame, column: str, path: Path) -> list[tuple[str, ...]]:
+    """Split each cell of a column into labels. A cell is a list of labels, or a string of labels joined by `|`.
+
+    Raises:
+        CorpusError: a cell is another container, or a list in it contains one.
+    """
+    rows = []
+    for row, cell in enumerate(table[column], start=1):
+        is_list = isinstance(cell, list | tuple | np.ndarray)
+        wrong = [value for value in (cell if is_list else [cell]) if isinstance(value, CONTAINERS)]
+        if wrong:
+            raise CorpusError(
+                f"{path}, row {row}, column {column}: expected labels as text, found a {type(wrong[0]).__name__}"
+            )
+        names = [to_string(label) or "" for label in cell] if is_list else (to_string(cell) or "").split(SEPARATOR)
+        rows.append(tuple(dict.fromkeys(filter(None, map(str.strip, names)))))
+    return rows
 
 
 def _make_absolute(name: object, path: Path) -> str | None:

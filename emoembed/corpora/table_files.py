@@ -20,7 +20,7 @@ import pandas as pd
 from emoembed.corpora.corpus import COLUMNS
 from emoembed.corpora.files import parse_csv, read_jsonl, require_columns
 from emoembed.errors import CorpusError, CorpusFileError
-from emoembed.features.limits import ARCHIVE_GROWTH, archive_allows
+from emoembed.features.limits import ARCHIVE_GROWTH, TABLE_CELLS, TEXT_FILE, archive_allows, cells_allowed, file_fault
 from emoembed.features.packed import require_rows
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
@@ -28,6 +28,9 @@ NEEDS = {
     ".parquet": "Parquet needs pyarrow; install emoembed[parquet]",
     ".xlsx": "Excel files need openpyxl; install emoembed[excel]",
 }
+QUOTED = re.compile('"(?:[^"]|"")*(?:"|$)')
+DECLARED_SEPARATOR = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
+"""The first line of a CSV file that Excel writes to name its separator."""
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 EXCEL_CELL = 32_767
 DAMAGED: tuple[type[Exception], ...] = (
@@ -72,27 +75,31 @@ def _normalise_names(columns: Sequence[object]) -> list[str]:
 
 
 def _read_delimited(path: Path, columns: Sequence[str], separator: str | None) -> pd.DataFrame:
-    """Read a delimited table; the separator is the one that splits the first row into the most cells."""
+    """Read a delimited table. The separator is the one that Excel's line `sep=;` declares, or else the one that occurs
+    most often in the first row outside quotes.
+    """
     text = read_decoded(path)
-    header = text.split("\n", 1)[0]
-    separators = (separator,) if separator else (",", ";", "\t")
-    best_separator = max(separators, key=header.count if '"' not in header else lambda mark: _count_cells(header, mark))
-    return parse_csv(text, path, columns, sep=best_separator)
-
-
-def _count_cells(line: str, separator: str) -> int:
-    try:
-        return len(next(csv.reader([line], delimiter=separator), []))
-    except csv.Error:
-        return 0
+    declared = DECLARED_SEPARATOR.match(text)
+    if declared:
+        return parse_csv("\n" + text[declared.end() :], path, columns, sep=declared[1])
+    header = QUOTED.sub("", text.split("\n", 1)[0])
+    return parse_csv(text, path, columns, sep=separator or max((",", ";", "\t"), key=header.count))
 
 
 def read_decoded(path: Path) -> str:
     """The text of a file in UTF-8, UTF-16 or, with a warning, Windows-1252. Raises CorpusError for others."""
     try:
+        fault = file_fault(path.stat().st_size, TEXT_FILE)
+        if fault:
+            raise CorpusError(f"{path}: {fault}")
         content = path.read_bytes()
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if content[:1] == b"\0" or content[1:2] == b"\0" or content[:4] == b"\xff\xfe\0\0":
+        raise CorpusError(
+            f"{path}: its first characters contain zero bytes, as in UTF-32 or in UTF-16 without a byte order mark; "
+            "save it as UTF-8"
+        )
     encodings = ["utf-16"] if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig", "cp1252"]
     if encodings[0] == "utf-8-sig":
         _require_one_encoding(content, path)
@@ -128,8 +135,29 @@ def _require_one_encoding(content: bytes, path: Path) -> None:
 
 def _read_excel(path: Path) -> pd.DataFrame:
     """Read the first sheet. A text such as "None" or "NA" is a text."""
+    _require_cells(path)
     table: pd.DataFrame = pd.read_excel(path, dtype=object, keep_default_na=False, na_values=[""])
     return table
+
+
+def _require_cells(path: Path) -> None:
+    """Raise CorpusError if the first sheet has too many cells. pandas fills every row up to the widest one."""
+    import openpyxl
+
+    book = openpyxl.load_workbook(path, read_only=True)
+    try:
+        sheet = book.worksheets[0]
+        sheet.reset_dimensions()  # a file may declare a wrong size
+        width = 0
+        for count, row in enumerate(sheet.iter_rows(), start=1):
+            width = max(width, len(row))
+            if not cells_allowed(count * width, path.stat().st_size):
+                raise CorpusError(
+                    f"{path}: its first sheet has at least {count:,} rows and {width:,} columns, more than "
+                    f"{TABLE_CELLS:,} cells; delete the cells that stand far from the table, or save it as .csv"
+                )
+    finally:
+        book.close()
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -173,6 +201,17 @@ def table_bytes(table: pd.DataFrame, path: Path) -> bytes:
     Raises:
         CorpusError: the format is unknown, needs a package that is not installed, or cannot hold the table.
     """
+    try:
+        return _encode_table(table, path)
+    except UnicodeEncodeError as error:
+        cell = str(error.object)[max(error.start - 20, 0) : error.end + 20]
+        raise CorpusError(
+            f"{path} cannot be written: the text {cell!r} contains a lone surrogate (half a character); "
+            "decode the text as UTF-8"
+        ) from error
+
+
+def _encode_table(table: pd.DataFrame, path: Path) -> bytes:
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         # Python 3.11 does not quote a carriage return in a cell, so then all strings are quoted
@@ -192,6 +231,8 @@ def table_bytes(table: pd.DataFrame, path: Path) -> bytes:
             _write_excel(table.map(_to_excel_cell), out)
     except ImportError as error:
         raise CorpusError(f"{path}: {NEEDS[suffix]}, or write .csv") from error
+    except UnicodeEncodeError:
+        raise
     except ValueError as error:  # an Excel sheet limits the number of rows and columns
         raise CorpusError(f"{path} cannot be written: {error}") from error
     return out.getvalue()

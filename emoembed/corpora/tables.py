@@ -13,8 +13,10 @@ import pandas as pd
 
 from emoembed.corpora import manifest, table_files
 from emoembed.corpora.corpus import Corpus
-from emoembed.errors import EmoembedError, InputError, LabelError, MissingFileError, OutputError
+from emoembed.corpora.files import read_text
+from emoembed.errors import EmoembedError, InputError, LabelError, OutputError
 from emoembed.features.atomic import write_file
+from emoembed.features.media_files import require_file
 from emoembed.labels.emotion import Description
 
 
@@ -24,25 +26,29 @@ def read_support(path: str | Path) -> list[dict[str, Any]]:
     As in a manifest, `|` joins several labels of a row, and paths are relative to the file.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"no support at {path}")
+    require_file(path, "support")
     table = table_files.read_table(path, ())
     table = table if "label" in table else table.rename(columns={"labels": "label"})
     if "label" not in table:
         columns = ", ".join(map(str, table))
         raise InputError(f"{path} has no column 'label' with the label of each row; its columns are {columns}")
     table = table.astype(object).where(table.notna(), None)
-    return [_clean_row(row, path.parent) for row in table.to_dict("records")]
+    for column in {"text", "audio", "video"} & set(table):
+        table[column] = pd.Series(manifest.strings(table, column, path), index=table.index, dtype=object)
+    labels = manifest.label_lists(table, "label", path)
+    return [
+        {**_clean_row(row, path.parent), "label": list(names)}
+        for row, names in zip(table.to_dict("records"), labels, strict=True)
+    ]
 
 
 def _clean_row(row: Mapping[Hashable, Any], folder: Path) -> dict[str, Any]:
-    """Replace empty cells by None, resolve media paths relative to the folder, and split the labels."""
+    """Replace empty cells by None, and resolve media paths relative to the folder."""
     cells: dict[str, Any] = {
         str(key): None if isinstance(cell, str) and not cell else cell for key, cell in row.items()
     }
     paths = {key: str(folder / str(cells[key])) for key in ("audio", "video") if cells.get(key) is not None}
-    text = {"text": table_files.to_string(cells["text"])} if "text" in cells else {}
-    return {**cells, **text, **paths, "label": list(manifest.labels_of(cells["label"]))}
+    return {**cells, **paths}
 
 
 def read_label_names(path: str | Path) -> list[str]:
@@ -53,8 +59,7 @@ def read_label_names(path: str | Path) -> list[str]:
         InputError: the file has no name.
     """
     path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"no file of emotion names at {path}")
+    require_file(path, "emotion name")
     lines = [line.strip() for line in table_files.read_decoded(path).splitlines()]
     names = [line for line in lines if line and not line.startswith("#")]
     if not names:
@@ -65,11 +70,12 @@ def read_label_names(path: str | Path) -> list[str]:
 def read_labels(path: str | Path) -> dict[str, Description]:
     """Read labels from a JSON file: an object {name: description}, in the form that `predict` accepts."""
     path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"no labels at {path}")
+    require_file(path, "label")
     try:
-        labels = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:
+        labels = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, EmoembedError):
+            raise
         raise LabelError(f"{path} is not JSON: {error}") from error
     if not isinstance(labels, dict) or not all(isinstance(text, str | dict) for text in labels.values()):
         raise LabelError(f'{path} must hold a JSON object of descriptions, such as {{"awe": "wonder before a thing"}}')

@@ -1,8 +1,8 @@
 """A reader of facial actions: how far a face raises its brows, smiles, opens its mouth, and so on.
 
 It has the network of a `FaceEncoder`, and it has learned the actions without any emotion label. A face network that is
-trained on emotions starts from it. Its readings also tell the ridge map of that network where a face lies in the part
-of the space that describes how an emotion looks. So a label that was never seen is recognised by its description.
+trained on emotions starts from it. Its output is also the regression target of the ridge map of that network, in
+the part of the space that describes how an emotion looks. So an unseen label is recognised by its description.
 """
 
 from __future__ import annotations

@@ -63,8 +63,8 @@ def require_path(path: Path, settings: ModularSettings) -> None:
 class ModularEncoder(StatisticsEncoder):
     """Modules on statistics over time. Each layer adds the outputs of the modules on the path.
 
-    Each module has its own parameters, so that `requires_grad` freezes it: an optimiser moves a part of a tensor even
-    where its gradient is zero, by weight decay and by the moments of earlier steps.
+    Each module has its own parameters, so it can be frozen. A part of a shared tensor could not: weight decay and
+    momentum would still change it.
 
     Attributes:
         path: the modules that are used. A tournament changes it; a trained model has that of its settings.

@@ -74,9 +74,10 @@ def evaluate_corpus(
     rows = corpus.split(split)
     scored = rows if corpus.multi_label else rows.where(rows.samples["labels"].map(len) > 0)
     if scored.samples["labels"].map(len).sum() == 0:
-        raise InputError(
-            f"{corpus.name} has no row with a label in split {split!r}; label some of its rows, or score another split"
-        )
+        advice = "label some of its rows, or score another split"
+        if not corpus.labels and "label" in corpus.samples:
+            advice = "rename its column 'label' to 'labels'"
+        raise InputError(f"{corpus.name} has no row with a label in split {split!r}; {advice}")
     valid = _rows_of_thresholds(corpus) if corpus.multi_label else None
     usable = usable_modalities(
         recognizer.model, corpus, (modality_of(corpus),) if corpus.name in corpora.NAMES else present_modalities(corpus)

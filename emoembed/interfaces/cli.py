@@ -1,7 +1,7 @@
 """The command `emoembed`. Each subcommand has its own file, calls one public function and prints the result.
 
 Exit codes: 0 for success; 1 if some rows failed and the others were written; 2 if the command failed, with the reason
-on stderr.
+on stderr; 130 if the user interrupts it; 141 if the program that reads its output ends first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from emoembed.interfaces.prepare import Prepare
 from emoembed.interfaces.pretrain import PretrainDialogue
 from emoembed.interfaces.serving.command import Serve
 from emoembed.interfaces.serving.export import ExportOnnx
-from emoembed.interfaces.timeline import Timeline
+from emoembed.interfaces.timeline import Timeline, TimelineCommand
 from emoembed.interfaces.train import Train, TrainCommand
 from emoembed.interfaces.transfer import Transfer
 
@@ -37,7 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command("predict", cls=PredictCommand, rich_help_panel=USE)(as_command(Predict))
-app.command("timeline", rich_help_panel=USE)(as_command(Timeline))
+app.command("timeline", cls=TimelineCommand, rich_help_panel=USE)(as_command(Timeline))
 app.command("demo", rich_help_panel=USE)(as_command(Demo))
 app.command("serve", rich_help_panel=USE)(as_command(Serve))
 pretrain = typer.Typer(help="Pre-train a part of a model without labels.")
@@ -47,8 +47,8 @@ export = typer.Typer(help="Export a part of a model for other programs.")
 export.command("onnx")(as_command(ExportOnnx))
 app.add_typer(export, name="export", rich_help_panel=USE)
 app.command("train", cls=TrainCommand, rich_help_panel=USE)(as_command(Train))
-app.command("transfer", rich_help_panel=USE)(as_command(Transfer))
-app.command("adapt", rich_help_panel=USE)(as_command(Adapt))
+app.command("transfer", cls=PredictCommand, rich_help_panel=USE)(as_command(Transfer))
+app.command("adapt", cls=PredictCommand, rich_help_panel=USE)(as_command(Adapt))
 app.command("attune", cls=PredictCommand, rich_help_panel=USE)(as_command(Attune))
 app.command("evaluate", rich_help_panel=USE)(as_command(Evaluate))
 app.command("extract", rich_help_panel=DATA)(as_command(Extract))

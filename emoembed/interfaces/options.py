@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
+import os
 import sys
 import traceback
 import warnings
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
-from emoembed.errors import EmoembedError, InputError
+from emoembed.errors import EmoembedError, InputError, LabelError
 
 if TYPE_CHECKING:
     from emoembed.features.workers import Workers
@@ -25,6 +27,10 @@ MODEL_PANEL = "Model"
 OUTPUT_PANEL = "Output"
 CLUSTER_PANEL = "Cluster"
 LABEL_PANEL = "Emotions"
+USUAL = "usual"
+"""The value of `--abstain` and `--context` without a number: what True means in Python."""
+BROKEN_PIPE = 141
+"""The exit code of a program whose output is no longer read: 128 and the number of the signal SIGPIPE."""
 TABLES = ".csv, .tsv, .jsonl, .parquet or .xlsx"
 
 
@@ -170,10 +176,10 @@ class LabelOptions(Command):
     """Options for the emotions to score."""
 
     labels: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="A,B,C",
-            help="Emotion names, separated by commas; or @FILE, a text file with one name per line.",
+            help="Emotion names, separated by commas; or @FILE, a text file with one name per line. Can be repeated.",
             rich_help_panel=LABEL_PANEL,
         ),
     ] = None
@@ -189,17 +195,57 @@ class LabelOptions(Command):
             InputError: both options are given, or the file names no emotion.
             MissingFileError: there is no such file.
         """
-        if self.labels is not None and self.labels_file is not None:
+        if self.labels and self.labels_file is not None:
             raise InputError("--labels and --labels-file both name the emotions; give one of them")
-        if self.labels_file is None:
-            if self.labels is None or not self.labels.startswith("@"):
-                return None if self.labels is None else names(self.labels)
-            from emoembed.corpora import tables
-
-            return tables.read_label_names(self.labels[1:])
+        if not self.labels and self.labels_file is None:
+            return None
         from emoembed.corpora import tables
 
-        return tables.read_labels(self.labels_file)
+        if self.labels_file is not None:
+            return tables.read_labels(self.labels_file)
+        lists = [
+            tables.read_label_names(text[1:]) if text.startswith("@") else names(text) for text in self.labels or ()
+        ]
+        return [name for part in lists for name in part]
+
+    def labels_for(self, recognizer: Recognizer) -> list[str] | dict[str, Description] | None:
+        """As `read_labels`. Raises LabelError if no emotion is named and the model has no default labels."""
+        labels = self.read_labels()
+        if labels is None and not recognizer.labels:
+            raise LabelError("this model has no default labels; name emotions, such as --labels joy,anger")
+        return labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class AbstainOptions(Command):
+    """The option to withhold unsure answers."""
+
+    abstain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[RISK]",
+            help="Withhold unsure answers ('none of these'), so that about this share of the others is wrong; "
+            "0.2 without a number.",
+        ),
+    ] = None
+
+    def risk(self) -> float | bool:
+        """The argument `abstain` of `predict`.
+
+        Raises:
+            InputError: the value is not a number, or outside the range that models are calibrated for.
+        """
+        if self.abstain is None or self.abstain == USUAL:
+            return self.abstain == USUAL
+        from emoembed.model.calibration import RISKS
+
+        share = float(self.abstain) if _is_number(self.abstain) else math.nan
+        if not RISKS[0] <= share <= RISKS[-1]:
+            raise InputError(
+                f"--abstain takes a share of wrong answers from {RISKS[0]} to {RISKS[-1]}, or no number; "
+                f"given {self.abstain!r}"
+            )
+        return share
 
 
 def names(text: str) -> list[str]:
@@ -207,20 +253,48 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.rstrip(", ").split(",")]
 
 
-def with_value(arguments: Sequence[str], option: str, value: str) -> list[str]:
-    """Add a value to an option that comes without one: at the end, or before another option."""
+def require_commas(ctx: typer.Context, arguments: Sequence[str]) -> None:
+    """Raise BadParameter if `--labels` is followed by several words: `--labels joy fear`."""
+    for option, names_given, extra in zip(arguments, arguments[1:], arguments[2:], strict=False):
+        if option == "--labels" and not names_given.startswith("-") and not extra.startswith("-"):
+            raise typer.BadParameter(
+                f"separate the names by commas, and put names with spaces in quotes, as in --labels 'joy,at ease'; "
+                f"given {names_given} {extra}",
+                ctx=ctx,
+                param_hint="--labels",
+            )
+
+
+def with_value(arguments: Sequence[str], option: str, value: str, *, numbers_only: bool = False) -> list[str]:
+    """Add a value to an option that comes without one: at the end, or before another option.
+
+    With `numbers_only`, also before an argument that is not a number.
+    """
     following = [*arguments, "-"][1:]
     return [
         part
         for argument, after in zip(arguments, following, strict=True)
-        for part in ((argument, value) if argument == option and after.startswith("-") else (argument,))
+        for part in (
+            (argument, value)
+            if argument == option and (after.startswith("-") or (numbers_only and not _is_number(after)))
+            else (argument,)
+        )
     ]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def as_command(options: type[Command]) -> Callable[..., None]:
     """Make a function that typer can register: its arguments are the fields, its help text is the docstring.
 
-    The exit code is the return value of `run`, 2 after an error, or 130 if the user interrupts it.
+    The exit code is the return value of `run`, 2 after an error, 130 if the user interrupts it, or 141 if the output is
+    no longer read.
     """
 
     def command(**values: Any) -> None:
@@ -242,7 +316,12 @@ def _exit_code(command: Command) -> int:
             if command.quiet:
                 warnings.simplefilter("ignore")
                 logging.getLogger("emoembed").setLevel(logging.ERROR)
-            return command.run()
+            code = command.run()
+            sys.stdout.flush()
+            return code
+    except BrokenPipeError:  # the program that reads the output has ended, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing is written to the pipe at exit
+        return BROKEN_PIPE
     except (EmoembedError, OSError) as error:
         if command.verbose:
             traceback.print_exc()

@@ -13,7 +13,16 @@ import typer
 from typer.core import TyperCommand
 
 from emoembed.errors import InputError
-from emoembed.interfaces.options import OUTPUT_PANEL, TABLES, BatchOptions, LabelOptions, WorkerOptions
+from emoembed.interfaces.options import (
+    OUTPUT_PANEL,
+    TABLES,
+    USUAL,
+    AbstainOptions,
+    BatchOptions,
+    LabelOptions,
+    WorkerOptions,
+    require_commas,
+)
 from emoembed.interfaces.printing import print_failures, print_trust, to_json
 
 if TYPE_CHECKING:
@@ -21,10 +30,9 @@ if TYPE_CHECKING:
     from emoembed.prediction.dialogue.result import DialogueResult
     from emoembed.prediction.result import Result
 
-USUAL = "usual"
-"""The value of `--abstain` and `--context` without a number: what True means in Python."""
 BATCH_SIZE, TEXT_SHOWN = 32, 50
 NUMBER_OR_NONE = ("--abstain", "--context")
+MANY_VALUES = ("--audio", "--video", "--source")
 
 
 class PredictCommand(TyperCommand):
@@ -32,11 +40,12 @@ class PredictCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Repeat the option before each file, and a value to `--abstain` and `--context` without a number."""
+        require_commas(ctx, args)
         return super().parse_args(ctx, spread(args))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predict(BatchOptions, WorkerOptions, LabelOptions):
+class Predict(BatchOptions, WorkerOptions, LabelOptions, AbstainOptions):
     """Score emotion names for a sentence, a recording or a face, or for a table of them.
 
     Examples:
@@ -103,14 +112,6 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions):
         Path | None, typer.Option(metavar="FILE", help="With --dialogue: a picture of it: .png, .svg or .pdf.")
     ] = None
     multi_label: Annotated[bool, typer.Option("--multi-label", help="Give every label its own probability.")] = False
-    abstain: Annotated[
-        str | None,
-        typer.Option(
-            metavar="[RISK]",
-            help="Withhold unsure answers ('none of these'), so that about this share of the others is wrong; "
-            "0.2 without a number.",
-        ),
-    ] = None
     json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT_PANEL)] = False
 
     def run(self) -> int:
@@ -134,13 +135,19 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions):
             raise InputError(
                 "--output is for rows of a manifest or of files; for one item use --json, which prints JSON"
             )
-        result = self.load().predict(
-            sys.stdin.read() if self.text == "-" else self.text,
+        text = sys.stdin.read() if self.text == "-" else self.text
+        if text is not None and not text.strip():
+            raise InputError("the sentence of --text is empty; give one, or leave out --text")
+        if text is None and not self.audio and not self.video:
+            raise InputError("nothing to work on; give --text, --audio, --video, --manifest or --dialogue")
+        recognizer = self.load()
+        result = recognizer.predict(
+            text,
             self.audio[0] if self.audio else None,
             self.video[0] if self.video else None,
-            self.read_labels(),
+            self.labels_for(recognizer),
             multi_label=self.multi_label,
-            abstain=self._risk(),
+            abstain=self.risk(),
         )
         print(to_json(result.to_dict()) if self.json else readable(result))
         return 0
@@ -151,13 +158,14 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions):
         if self.output is None:
             count = "the rows of a manifest" if isinstance(rows, Path) else f"{len(rows.samples)} files"
             raise InputError(f"the scores of {count} are written to a table; give --output, a {TABLES} file")
+        recognizer = self.load()
         summary = predict_manifest(
-            self.load(),
+            recognizer,
             rows,
-            self.read_labels(),
+            self.labels_for(recognizer),
             self.output,
             multi_label=self.multi_label,
-            abstain=self._risk(),
+            abstain=self.risk(),
             batch_size=self.batch_size or BATCH_SIZE,
             workers=self.processes(self.device),
             context=self._strength(),
@@ -192,7 +200,7 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions):
             turns,
             self.read_labels(),
             multi_label=self.multi_label,
-            abstain=self._risk(),
+            abstain=self.risk(),
             errors="skip",
             batch_size=self.batch_size or BATCH_SIZE,
             **options,
@@ -206,10 +214,17 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions):
             print(to_json(result.to_dict()))
         else:
             print(readable_dialogue(result))
-        failures = {
-            f"turn {turn.turn}": "; ".join(dict.fromkeys(turn.absent.values())) for turn in result if not turn.scores
-        }
-        return print_failures("without an answer", failures)
+        return self._print_absent(result)
+
+    def _print_absent(self, dialogue: DialogueResult) -> int:
+        """Print which turns lack a modality or an answer, and why. Returns 1 if a turn has no answer, else 0."""
+        absent: dict[bool, dict[str, str]] = {True: {}, False: {}}
+        for turn in dialogue:
+            if turn.absent or not turn.scores:
+                absent[bool(turn.scores)][f"turn {turn.turn}"] = "; ".join(dict.fromkeys(turn.absent.values()))
+        if not self.quiet:
+            print_failures("scored without a modality", absent[True], "turn")
+        return print_failures("without an answer", absent[False], "turn")
 
     def _strength(self) -> bool | float:
         """Whether rows are scored in context, or the strength of the context."""
@@ -241,16 +256,6 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions):
 
         return manifest.of_files(*next(iter(many_files.items())))
 
-    def _risk(self) -> float | bool:
-        if self.abstain is None:
-            return False
-        if self.abstain == USUAL:
-            return True
-        try:
-            return float(self.abstain)
-        except ValueError:
-            raise InputError(f"--abstain takes a share of wrong answers, such as 0.1; given {self.abstain!r}") from None
-
 
 def _is_folder_or_pattern(path: str) -> bool:
     return os.path.isdir(path) or (glob.has_magic(path) and not os.path.exists(path))
@@ -258,6 +263,8 @@ def _is_folder_or_pattern(path: str) -> bool:
 
 def spread(arguments: list[str]) -> list[str]:
     """Rewrite `--audio a b` to `--audio a --audio b`, and a lone `--abstain` or `--context` to `--abstain usual`.
+
+    `MANY_VALUES` are the options that take several values.
 
     The value of `--text` may begin with a dash.
     """
@@ -268,7 +275,7 @@ def spread(arguments: list[str]) -> list[str]:
             values = [remaining_arguments.pop(0)]
         elif option in NUMBER_OR_NONE and (not remaining_arguments or remaining_arguments[0].startswith("-")):
             values = [USUAL]
-        while option in ("--audio", "--video") and remaining_arguments and not remaining_arguments[0].startswith("-"):
+        while option in MANY_VALUES and remaining_arguments and not remaining_arguments[0].startswith("-"):
             values.append(remaining_arguments.pop(0))
         rewritten_arguments += [part for value in values for part in (option, value)] or [option]
     return rewritten_arguments

@@ -9,9 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
-from emoembed.errors import InputError, MediaError, MissingFileError
-from emoembed.interfaces.options import OUTPUT_PANEL, TABLES, LabelOptions, ModelOptions
+from emoembed.errors import InputError, LabelError, MediaError, MissingFileError
+from emoembed.interfaces.options import (
+    OUTPUT_PANEL,
+    TABLES,
+    USUAL,
+    AbstainOptions,
+    LabelOptions,
+    ModelOptions,
+    with_value,
+)
 from emoembed.interfaces.printing import print_failures, to_json
 
 if TYPE_CHECKING:
@@ -20,10 +29,20 @@ if TYPE_CHECKING:
 
 SHOWN = 40
 """Segments that are printed."""
+FILE = "file"
+"""The first column of a table of several recordings."""
+
+
+class TimelineCommand(TyperCommand):
+    """A command whose option `--abstain` takes a number or nothing."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Add a value to `--abstain` without a number."""
+        return super().parse_args(ctx, with_value(args, "--abstain", USUAL, numbers_only=True))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timeline(ModelOptions, LabelOptions):
+class Timeline(ModelOptions, LabelOptions, AbstainOptions):
     """Score emotion names over the time of a long recording or film, window by window.
 
     Prints the segments (stretches of time with one emotion) and a summary.
@@ -65,13 +84,6 @@ class Timeline(ModelOptions, LabelOptions):
         float | None, typer.Option(metavar="SECONDS", help="Average the scores over neighbouring windows.")
     ] = None
     multi_label: Annotated[bool, typer.Option("--multi-label", help="Give every label its own probability.")] = False
-    abstain: Annotated[
-        float | None,
-        typer.Option(
-            metavar="RISK",
-            help="Withhold unsure answers, so that about this share of the others is wrong, such as 0.2.",
-        ),
-    ] = None
     output: Annotated[Path | None, typer.Option(metavar="FILE", help=f"Table of the windows: {TABLES}.")] = None
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A picture of one recording: .png, .svg or .pdf.")
@@ -85,6 +97,9 @@ class Timeline(ModelOptions, LabelOptions):
 
         if self.smooth is not None and not self.smooth > 0:
             raise InputError(f"--smooth takes a number of seconds above 0; given {self.smooth:g}")
+        if self.segments == "turns" and self.transcript is None:
+            raise InputError("--segments turns needs --transcript, a file with times, such as .vtt or .srt")
+        self.risk()
         paths = files_of(self.recordings, SOUNDS | FILMS, "sound or film")
         if self.output is not None:
             for path in paths:
@@ -117,8 +132,12 @@ class Timeline(ModelOptions, LabelOptions):
                 f"a folder or several files ({len(paths)} here) are written to one table: give --output; --plot, "
                 "--transcript and --json are for one recording"
             )
+        if FILE in (self.read_labels() or ()):
+            raise LabelError(f"label {FILE!r} is a column of the table of several recordings; use another spelling")
         recognizer, tables, failures = self.load(), [], {}
-        recognizer.stream(self.read_labels(), **self._options())  # raises the errors that are not of one recording
+        recognizer.stream(
+            self.labels_for(recognizer), **self._options()
+        )  # raises the errors that are not of one recording
         for path in paths:
             try:
                 timeline = self._timeline(recognizer, path)
@@ -126,7 +145,7 @@ class Timeline(ModelOptions, LabelOptions):
                 failures[path] = str(error).removeprefix(f"{path} ")
                 continue
             table = timeline.to_frame()
-            table.insert(0, "file", path)
+            table.insert(0, FILE, path)
             tables.append(table)
             write_table(pd.concat(tables, ignore_index=True), self.output)
             print(f"{path}: {summary_line(timeline)}", flush=True)
@@ -135,7 +154,7 @@ class Timeline(ModelOptions, LabelOptions):
 
     def _timeline(self, recognizer: Recognizer, path: str) -> Result:
         timeline = recognizer.timeline(
-            path, self.read_labels(), transcript=self.transcript, progress=self.progress, **self._options()
+            path, self.labels_for(recognizer), transcript=self.transcript, progress=self.progress, **self._options()
         )
         return timeline if self.smooth is None else timeline.smoothed(self.smooth)
 
@@ -146,7 +165,7 @@ class Timeline(ModelOptions, LabelOptions):
             "segments": self.segments,
             "multi_label": self.multi_label,
             "every_face": self.every_face,
-            "abstain": False if self.abstain is None else self.abstain,
+            "abstain": self.risk(),
         }
 
 

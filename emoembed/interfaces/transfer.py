@@ -21,11 +21,11 @@ class Transfer(Command):
 
     Examples:
 
-        emoembed transfer --source ravdess --source tess --target emodb --data DIR --output my-model
+        emoembed transfer --source ravdess tess --target emodb --data DIR --output my-model
 
         emoembed transfer --source ravdess --data DIR --target mine.csv --strategy fine-tune --output my-model
 
-        emoembed transfer --compare --source ravdess --source tess --target emodb --data DIR --output table.csv
+        emoembed transfer --compare --source ravdess tess --target emodb --data DIR --output table.csv
     """
 
     target: Annotated[str, typer.Option(help="Name of a corpus, or path of a manifest.")]
@@ -33,7 +33,8 @@ class Transfer(Command):
         Path, typer.Option(metavar="PATH", help="Folder for the new checkpoint; with --compare, a file for the table.")
     ]
     source: Annotated[
-        list[str] | None, typer.Option(help="Name of a corpus, or path of a manifest. Can be repeated.")
+        list[str] | None,
+        typer.Option(metavar="NAME...", help="Name of a corpus, or path of a manifest; or several."),
     ] = None
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder that contains the corpora.")] = None
     strategy: Annotated[
@@ -77,6 +78,7 @@ class Transfer(Command):
             self.output,
             strategy=self.strategy,
             budget=Budget(steps=self.steps, seed=self.seed),
+            progress=self.progress,
         )
         print(choice.scores.round(3).to_string())
         report = choice.chosen.report
@@ -102,6 +104,7 @@ class Transfer(Command):
             [self._corpus(name) for name in (*(self.source or ()), self.target)],
             strategy=self.strategy or "fine-tune",
             budget=Budget(steps=self.steps, seed=self.seed),
+            progress=self.progress,
         )
         print(table.round(3).to_string())
         tables.write_table(table.reset_index(), self.output)

@@ -150,8 +150,8 @@ def resolve(labels: Labels) -> dict[str, Label]:
             definition, a dictionary replaces the fields it contains, and a `Label` replaces the whole entry.
 
     Raises:
-        LabelError: no labels, an empty name, a name that lists several emotions, two names of one emotion, or an
-            invalid description.
+        LabelError: no labels, an empty name, a number, a name that lists several emotions, two names of one emotion, or
+            an invalid description.
     """
     if isinstance(labels, str):
         names = names_in(labels) or ["joy"]
@@ -165,6 +165,8 @@ def resolve(labels: Labels) -> dict[str, Label]:
             raise LabelError(
                 f"label {len(spellings) + 1}, {name!r}, is not an emotion name; labels must be non-empty strings"
             )
+        if is_number(name):
+            raise LabelError(f"label {name!r:.60} is a number; give the emotion's name, such as joy")
         parts = _split_name(name)
         if parts:
             raise LabelError(f"label {name!r:.60} names several emotions; give each as its own label: {parts!r:.80}")

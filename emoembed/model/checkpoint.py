@@ -35,6 +35,7 @@ from emoembed.model.checkpoint_files import (
     write_checksums,
 )
 from emoembed.model.config import ModelConfig
+from emoembed.model.device import require_no_fork
 from emoembed.model.model import EmotionModel
 from emoembed.model.state import State
 from emoembed.model.tokenizer_files import tokenizer_fault
@@ -66,7 +67,9 @@ def save(
     Raises:
         CheckpointError: the folder contains other files, which a checkpoint must not replace.
         OutputError: no space or no permission to write; the old checkpoint stays.
+        InputError: this process is a fork in which torch would hang; see `device.require_no_fork`.
     """
+    require_no_fork()
 
     def fill(target: Path) -> None:
         config = {"version": VERSION, "config": model.config.to_dict(), "state": model.state.to_dict()}
@@ -93,7 +96,9 @@ def load(folder: str | Path) -> EmotionModel:
     Raises:
         MissingFileError: a file is missing.
         CheckpointError: a file was changed, truncated or is not listed, or this release cannot read the version.
+        InputError: this process is a fork in which torch would hang; see `device.require_no_fork`.
     """
+    require_no_fork()
     folder = Path(folder)
     files = read_files(folder)
     try:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from emoembed.errors import CheckpointError, InputError, MissingFileError
 from emoembed.features import atomic
+from emoembed.features.limits import CHECKPOINT_FILE, file_fault
 
 CONFIG, WEIGHTS, TOKENIZER, WORDS = "config.json", "model.safetensors", "tokenizer.json", "words.bin"
 CHECKSUMS, CARD, LICENSE = "checksums.json", "README.md", "LICENSE"
@@ -137,6 +138,9 @@ def _read(path: Path, original: Path) -> bytes:
     try:
         if path.exists() and not path.is_file():
             raise CheckpointError(f"{original} is not a regular file; fetch the checkpoint again")
+        fault = file_fault(path.stat().st_size, CHECKPOINT_FILE)
+        if fault:
+            raise CheckpointError(f"{original}: {fault}")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise MissingFileError(

@@ -68,7 +68,7 @@ def apply(model: EmotionModel, modality: str, found: Sequence[HeldOut]) -> None:
     """
     labels = {held_out.label for held_out in found}
     if len(labels) < 3:
-        raise InputError(f"three held-out labels at least tell what to expect of new ones; given {len(labels)}")
+        raise InputError(f"estimating unseen labels needs at least three held-out labels; given {len(labels)}")
     calibration = model.modality(modality).calibration
     calibration.novelty.copy_(torch.tensor([lacking(found, kind) for kind in ("softmax", "sigmoid")]))
     nearest, aucs = (np.array([getattr(held_out, name) for held_out in found]) for name in ("nearest", "auc"))

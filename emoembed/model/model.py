@@ -17,6 +17,7 @@ from emoembed.labels.phrases import PhraseEncoder, SentenceEncoder
 from emoembed.labels.space import LabelSpace
 from emoembed.model.calibration import ContextCalibration, LabelTrust, Reliability
 from emoembed.model.config import ModelConfig
+from emoembed.model.device import require_no_fork
 from emoembed.model.modality import Modality, Taught
 from emoembed.model.scorer import Batch, Scorer
 from emoembed.model.state import State
@@ -130,6 +131,7 @@ class EmotionModel(Scorer):
 
     def embed(self, labels: Labels) -> Tensor:
         """Features of labels, `(labels, label_dim)`. Raises LabelError as `labels.emotion.resolve` does."""
+        require_no_fork()
         return self.space.embed(self.resolve_labels(labels), self.phrase_encoder)
 
     def resolve_labels(self, labels: Labels) -> dict[str, Label]:
@@ -142,6 +144,7 @@ class EmotionModel(Scorer):
 
     def encode(self, batch: Batch) -> dict[str, Tensor]:
         """Each modality's points `(batch, point_dim)`; see `Modality.encode`."""
+        require_no_fork()
         return {name: self.modality(name).encode(*read) for name, read in batch.items()}
 
     def project(self, features: Tensor) -> dict[str, Tensor]:
@@ -155,7 +158,7 @@ class EmotionModel(Scorer):
         modalities without examples of the label.
         """
         names = [canonical(name) for name in resolve(labels)]
-        features = self.space.embed(self.resolve_labels(labels), self.phrase_encoder)
+        features = self.embed(labels)
         return {
             name: modality.apply_examples(modality.project(features), names) for name, modality in self.each_modality()
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -17,6 +18,8 @@ from emoembed.model.calibration import RISKS
 
 DEFAULT_RISK = 0.2
 BATCH_SIZE = 32
+PIECE = re.compile(r"\w{1,8}|[^\w\s]")
+"""A word, a part of a long word, or a sign. Their number follows the number of tokens more closely than characters."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,14 +104,16 @@ def labels_of(labels: Labels | None, options: Options) -> Labels | None:
     return options.candidate_labels if labels is None else labels
 
 
-def timeline_options_of(given: Mapping[str, Any]) -> tuple[Options, bool, bool | Callable[[float], None]]:
-    """Check the options of a timeline. Returns those of an answer, `every_face` and `progress`.
+def timeline_options_of(
+    given: Mapping[str, Any], call: str = "timeline"
+) -> tuple[Options, bool, bool | Callable[[float], None]]:
+    """Check the options of `timeline` or `stream`. Returns those of an answer, `every_face` and `progress`.
 
     Raises:
         TypeError: an option does not exist.
         InputError: an option has a wrong value.
     """
-    _refuse_unknown("timeline", given, TimelineOptions.__annotations__)
+    _refuse_unknown(call, given, TimelineOptions.__annotations__)
     flags = {name: given.get(name, False) for name in ("every_face", "progress")}
     for name, value in flags.items():
         if not isinstance(value, bool | np.bool_) and not (name == "progress" and callable(value)):
@@ -175,7 +180,7 @@ def batches_of(items: Sequence[Mapping[str, Any]], size: int) -> list[list[int]]
     """
     order = list(range(len(items)))
     if all(value is None for item in items for name, value in item.items() if name != "text"):
-        order.sort(key=lambda i: len(items[i]["text"]) if isinstance(items[i].get("text"), str) else 0)
+        order.sort(key=lambda i: len(PIECE.findall(items[i]["text"])) if isinstance(items[i].get("text"), str) else 0)
     return [order[first : first + size] for first in range(0, len(order), size)]
 
 

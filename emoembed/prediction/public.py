@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args, overload
 from emoembed.errors import InputError
 from emoembed.labels.emotion import Labels
 from emoembed.model import checkpoint_files
-from emoembed.model.device import check_device
+from emoembed.model.device import check_device, require_no_fork
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.arguments import PredictOptions
 from emoembed.prediction.licence import tell_licence
@@ -170,6 +170,7 @@ def _use_onnx(model: EmotionModel, device: str | None, backend: Backend) -> Path
 
 def _shared_recognizer(name: str | Path, device: str | None) -> Recognizer:
     """The shared recognizer that `predict` uses, read once for each state of a checkpoint. It must not be changed."""
+    require_no_fork()
     folder = checkpoint_files.find_folder(name)
     device_name = "cpu" if device is None else device
     check_device(device_name)

@@ -17,8 +17,9 @@ from emoembed.errors import InputError
 from emoembed.labels.emotion import Labels
 from emoembed.model import checkpoint, checkpoint_files
 from emoembed.model.card import card_of
+from emoembed.model.device import require_no_fork
 from emoembed.model.model import EmotionModel
-from emoembed.prediction import learning, process
+from emoembed.prediction import learning
 from emoembed.prediction.answer import answer_items
 from emoembed.prediction.arguments import (
     BATCH_SIZE,
@@ -148,7 +149,7 @@ class Recognizer(nn.Module):
             >>> [result.label for result in model.predict(texts, labels=["joy", "anger"], abstain=True)]
             ['joy', None]
         """
-        process.require_no_fork()
+        require_no_fork()
         checked = options_of(options)
         multi_label, size = checked.multi_label, checked.batch_size
         items, single = items_of({"text": text, "audio": audio, "video": video})
@@ -341,6 +342,10 @@ class Recognizer(nn.Module):
         `stream.finish()` returns what remains at the end. The state has a fixed size. The arguments are those of
         `timeline`.
 
+        Raises:
+            InputError: an argument has a wrong value, or the model reads only text.
+            LabelError: as for `predict`.
+
         Examples:
             >>> import emoembed, numpy as np
             >>> time = np.arange(5 * 16_000) / 16_000  # a buzz whose pitch and loudness change, instead of a voice:
@@ -349,7 +354,9 @@ class Recognizer(nn.Module):
             >>> [(result.start, result.end) for result in stream.push(voice, 16_000)]
             [(0.0, 2.0), (1.0, 3.0), (2.0, 4.0), (3.0, 5.0)]
         """
-        checked, every_face, _ = timeline_options_of(options)
+        checked, every_face, _ = timeline_options_of(options, "stream")
+        if not {"audio", "video"} & set(self.model.modalities):
+            raise InputError("a stream is sound or frames, and this model reads only text; give each text to predict")
         return self._stream(labels, cutter_of(window, hop, segments), checked, every_face, ())
 
     def _stream(
@@ -396,7 +403,7 @@ class Recognizer(nn.Module):
             >>> bool(points[0] @ points[1] > points[0] @ points[2])  # cosines: the first two texts are more alike
             True
         """
-        process.require_no_fork()
+        require_no_fork()
         items, single = items_of({"text": text, "audio": audio, "video": video})
         points: dict[str, np.ndarray] = {}
         for batch in batches_of(items, BATCH_SIZE):

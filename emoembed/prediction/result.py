@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SHOWN = 3
 """Scores that the one-line form of a result shows."""
+DRAWN = 30
+"""Labels that a picture and the table of a notebook show: those with the highest scores."""
 BAR = "#0072B2"
 """Colour of the bars in a notebook."""
 
@@ -133,7 +135,7 @@ class Result:
         return f"{type(self).__name__}({'; '.join(filter(None, parts))})"
 
     def _repr_html_(self) -> str:
-        """The scores as a table with bars, for notebooks. Everything that a caller named is escaped."""
+        """The 30 highest scores as a table with bars, for notebooks. Everything that a caller named is escaped."""
         names = list(self.modalities)
         head = "".join(f"<th>{escape(name)}</th>" for name in ("label", "score", *names))
         rows = "".join(
@@ -141,10 +143,11 @@ class Result:
             f"width:{max(score, 0.0) * 12:.2f}em;display:inline-block'></div> {score:.2f}</td>"
             + "".join(f"<td>{self.modalities[name].scores[label]:.2f}</td>" for name in names)
             + "</tr>"
-            for label, score in self.scores.items()
+            for label, score in list(self.scores.items())[:DRAWN]
         )
         answer = self.label if self.label is not None else "none of these" if self.abstained else "no answer"
-        lines = [f"confidence {self.confidence:.2f}"] if self.scores else []
+        lines = [f"and {len(self.scores) - DRAWN} labels with lower scores"] if len(self.scores) > DRAWN else []
+        lines += [f"confidence {self.confidence:.2f}"] if self.scores else []
         lines += [f"{name} absent: {reason}" for name, reason in self.absent.items()] + [*map(str, self.notes)]
         table = f"<table><tr>{head}</tr>{rows}</table>" if rows else ""
         return f"<b>{escape(answer)}</b>{table}<small>{'<br>'.join(map(escape, lines))}</small>"
@@ -161,7 +164,7 @@ class Result:
         return [{"label": label, "score": score} for label, score in self.scores.items()]
 
     def plot(self, path: str | Path | None = None) -> Figure | Path:
-        """Draw the scores as bars: the result, and each modality alone if there are several.
+        """Draw the 30 highest scores as bars: the result, and each modality alone if there are several.
 
         Args:
             path: a file for the picture (.png, .svg or .pdf). Without it, the figure is returned.
@@ -175,7 +178,9 @@ class Result:
         alone = (
             {name: modality.scores for name, modality in self.modalities.items()} if len(self.modalities) > 1 else {}
         )
-        figure = plots.bars({"together": self.scores, **alone}, self.label or "no answer")
+        highest = dict(list(self.scores.items())[:DRAWN])
+        rest = f" (the {DRAWN} highest of {len(self.scores)} scores)" if len(self.scores) > DRAWN else ""
+        figure = plots.bars({"together": highest, **alone}, f"{self.label or 'no answer'}{rest}")
         return figure if path is None else plots.save(figure, path)
 
     def to_frame(self) -> pd.DataFrame:

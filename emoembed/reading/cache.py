@@ -133,7 +133,7 @@ def _key(span: Span) -> str:
 
 
 def _state(span: Span) -> str:
-    """A media file's size, modification time, beginning and part, without its path, so that a moved file is the same.
+    """A media file's size, modification time, beginning and part. A moved file has the same state.
 
     Recordings of one length, unpacked from one archive, often have the same size and time. "" if the file is missing.
     """

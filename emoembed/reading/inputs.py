@@ -10,7 +10,7 @@ import numpy as np
 
 from emoembed.errors import InputError
 from emoembed.features import picture_files
-from emoembed.features.media_files import File
+from emoembed.features.media_files import File, unmasked
 
 FILES = (str, Path, bytes, bytearray)
 ARRAYS = (("array", "sampling_rate"), ("waveform", "sample_rate"), ("array", "sample_rate"))
@@ -106,7 +106,7 @@ def array_of(values: Any, modality: str) -> np.ndarray:
         if hasattr(values, "detach"):
             values = values.detach().cpu()
             values = (values.float() if values.is_floating_point() else values).numpy()  # NumPy has no bfloat16
-        array = np.asarray(values)
+        array = unmasked(np.asanyarray(values), modality)
     except (ValueError, TypeError, RuntimeError, NotImplementedError, AttributeError) as error:
         raise InputError(f"{modality} must be an array of numbers; given {type(values).__name__}: {error}") from error
     if array.dtype.kind not in "biuf":

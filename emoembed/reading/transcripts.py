@@ -16,13 +16,18 @@ from typing import Any
 from emoembed.corpora import table_files
 from emoembed.corpora.files import existing
 from emoembed.errors import CorpusError, InputError
+from emoembed.features import media_files
 from emoembed.reading.turns import TURN_KEYS, UNREAD, Turn, turns_of
 
-NAME = r"[^\W\d_][^\n:]{0,39}?"
+NAME = r"[^\W\d_][^\n:\uff1a\u3002\uff01\uff1f]{0,39}?"
 """A speaker's name before a colon, such as `Anna`, `Dr. O'Neil` or `SPEAKER_00`; its length is limited."""
-MOST_WORDS = 4
-"""More words before a colon are part of a sentence, not a name."""
-_NAMED = re.compile(rf"\s*({NAME}):(?:\s+(.*)|$)", re.DOTALL)
+MOST_WORDS, MOST_WORDS_WITHOUT_SPACE = 4, 2
+"""More words before a colon are part of a sentence, not a name; before a colon without a space after it, fewer."""
+_WORD = r"(?![A-Za-z]\b)[\"'\u201c\xa1\xbf]?[^\W\d_]"
+"""What follows a colon without a space: a word, not a number, an address or the letter of `:D`."""
+_NAMED = re.compile(rf"\s*({NAME})(?:\uff1a|:(?:\s|$)|(:)(?={_WORD}))\s*(.*)", re.DOTALL)
+"""Name, the colon if no space follows it, text. U+FF1A is the full-width colon, which needs no space."""
+_COMMA = re.compile("[,\uff0c\u3001]")
 TIME = r"((?:\d{1,3}:)?\d{1,2}:\d{2}(?:[.,]\d{1,3})?)"
 _CLOCK = re.compile(rf"\s*([\[(]?){TIME}(?:\s*(?:-->|[-\u2013])\s*{TIME})?[\])]?\s*(?:[-\u2013]\s+)?(?=\S)")
 """A time, or a start and an end, at the beginning of a line: bracket, start, end."""
@@ -56,7 +61,7 @@ def read_transcript(
             without times are joined too. By default no turns are joined.
 
     Raises:
-        MissingFileError: there is no such transcript.
+        MissingFileError: there is no such transcript, or no such recording.
         CorpusError: the file is not in its form, or has no turns.
         InputError: the suffix is unknown, the transcript has no times for the recording, or `join` is negative.
 
@@ -69,6 +74,8 @@ def read_transcript(
         >>> [(turn.speaker, turn.start, turn.text) for turn in emoembed.read_transcript(path)]
         [('Ann', 1.0, 'You lied to me!'), ('Ben', 3.0, 'I am ashamed.')]
     """
+    if not isinstance(path, str | Path):
+        raise InputError(f"a transcript is the path of a file, such as 'call.vtt'; given {type(path).__name__}")
     path = existing(Path(path))
     if join is not None and (isinstance(join, bool) or not isinstance(join, int | float) or not join >= 0):
         raise InputError(f"join must be a number of seconds of at least 0, or None; given {join!r:.40}")
@@ -78,16 +85,29 @@ def read_transcript(
     if all(turn.start is not None for turn in turns) and all(turn.turn is None for turn in turns):
         turns = sorted(turns, key=lambda turn: turn.start or 0.0)
     if audio is not None or video is not None:
-        untimed = next((i for i, turn in enumerate(turns) if turn.start is None), None)
-        if untimed is not None:
-            raise InputError(f"turn {untimed} of {path} has no start, so its part of the recording is unknown")
-        turns = [
-            replace(turn, audio=str(audio) if audio else turn.audio, video=str(video) if video else turn.video)
-            for turn in turns
-        ]
+        turns = _with_recording(turns, path, audio, video)
     elif all(turn.text is None and turn.audio is None and turn.video is None for turn in turns):
         raise InputError(f"{path} has no texts, only speakers and times; give the recording with audio=")
     return turns if join is None else _joined(turns, join)
+
+
+def _with_recording(
+    turns: Sequence[Turn], path: Path, audio: str | Path | None, video: str | Path | None
+) -> list[Turn]:
+    """The turns of the transcript at `path`, with the files of their recording, which must exist."""
+    untimed = next((i for i, turn in enumerate(turns) if turn.start is None), None)
+    if untimed is not None:
+        raise InputError(f"turn {untimed} of {path} has no start, so its part of the recording is unknown")
+    files = {"audio": (audio, "sound"), "video": (video, "video")}
+    recording: dict[str, str] = {}
+    for modality, (file, kind) in files.items():
+        if file is not None:
+            media_files.require_file(file, kind)
+            recording[modality] = str(file)
+    return [
+        replace(turn, audio=recording.get("audio", turn.audio), video=recording.get("video", turn.video))
+        for turn in turns
+    ]
 
 
 def _read_turns(path: Path) -> list[Turn]:
@@ -118,7 +138,8 @@ def _read_subtitles(path: Path) -> list[dict[str, Any]]:
         captions = webvtt.from_buffer(io.StringIO(text), format=kind)
     except webvtt.errors.MalformedFileError as error:
         raise CorpusError(f"{path} is not a {kind.upper()} file: {error}") from error
-    time_lines = sum("-->" in line for line in text.splitlines())
+    arrows = _count_arrows(text)  # one for the times of each cue, and those in the texts of SRT
+    time_lines = arrows - sum(_count_arrows(caption.raw_text) for caption in captions.captions)
     if len(captions.captions) < time_lines:  # the library leaves out what it cannot read
         raise CorpusError(
             f"{path}: {time_lines - len(captions.captions)} of {time_lines} cues cannot be read; a time is "
@@ -134,6 +155,11 @@ def _read_subtitles(path: Path) -> list[dict[str, Any]]:
         for cue, (name, text) in zip(cues, named, strict=True):
             cue["speaker"], cue["text"] = name, text or None
     return cues
+
+
+def _count_arrows(text: str) -> int:
+    """Number of lines with the arrow that stands between the start and the end of a cue."""
+    return sum("-->" in line for line in text.splitlines())
 
 
 def _voices(cue: str) -> list[tuple[str | None, str | None]]:
@@ -194,7 +220,12 @@ def _read_json(path: Path) -> list[dict[str, Any]]:
     rows = [{key: segment[key] for key in keys if segment.get(key) is not None} for segment in content]
     if not any(rows):
         raise CorpusError(f"{path}: its segments have none of {', '.join(keys)}")
-    return [{**row, "text": str(row["text"]).strip() or None} if "text" in row else row for row in rows]
+    for row in rows:
+        if "text" in row:
+            row["text"] = str(row["text"]).strip() or None
+        if isinstance(row.get("speaker"), int) and not isinstance(row["speaker"], bool):
+            row["speaker"] = str(row["speaker"])  # as in tables
+    return rows
 
 
 def _annotation_segment(track: Any) -> Any:
@@ -215,7 +246,7 @@ def _read_named_lines(path: Path) -> list[dict[str, Any]]:
     for number, ((line, clock), (name, text)) in enumerate(zip(lines, named, strict=True), start=1):
         if not line.strip():
             continue
-        if name is not None and ("," not in name or names[name] > 1):
+        if name is not None and (not _COMMA.search(name) or names[name] > 1):
             times = clock.groups()[1:] if clock else (None, None)
             start, end = (_seconds(time.replace(",", ".")) if time else None for time in times)
             rows.append({"speaker": name, "text": text, "start": start, "end": end})
@@ -252,7 +283,9 @@ def _typed_row(row: dict[str, Any], position: int, path: Path) -> dict[str, Any]
             try:
                 row[key] = float(row[key])
             except ValueError as error:
-                raise CorpusError(f"{path}, row {position + 1}: {key} must be a number; given {row[key]!r}") from error
+                form = "" if key == "turn" else " of seconds, such as 62.5 in place of 00:01:02.5"
+                reason = f"{key} must be a number{form}; given {row[key]!r:.40}"
+                raise CorpusError(f"{path}, row {position + 1}: {reason}") from error
     paths = {key: str(path.parent / str(row[key])) for key in ("audio", "video") if row.get(key) is not None}
     texts = {key: str(row[key]) for key in ("text", "speaker") if row.get(key) is not None}
     return {**row, **paths, **texts}
@@ -262,10 +295,11 @@ def _split_name(line: str) -> tuple[str | None, str]:
     """`Name: text` -> the name and the text; the name is None if the line does not begin with one."""
     named = _NAMED.match(line)
     words = named[1].split() if named else []
-    is_prose = len(words) > MOST_WORDS or (len(words) > 1 and words[0][0].islower() and not words[-1].isdigit())
+    most_words = MOST_WORDS_WITHOUT_SPACE if named and named[2] else MOST_WORDS
+    is_prose = len(words) > most_words or (len(words) > 1 and words[0][0].islower() and not words[-1].isdigit())
     if named is None or is_prose:
         return None, line.strip()
-    return named[1].strip(), (named[2] or "").strip()
+    return named[1].strip(), named[3].strip()
 
 
 def _seconds(clock: str) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -57,11 +57,13 @@ class Turn:
             raise InputError(f"speaker must be a name or None; given {self.speaker!r:.40}")
         for name in ("start", "end"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, Real) or not 0 <= float(value) < math.inf):
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= cast(float, value) < 1e300:
                 raise InputError(f"{name} must be a number of seconds of at least 0, or None; given {value!r:.40}")
         if self.start is not None and self.end is not None and self.end < self.start:
             raise InputError(f"a turn ends before it starts: start {self.start:g} s, end {self.end:g} s")
-        if self.turn is not None and not isinstance(self.turn, Integral):
+        if self.turn is not None and (isinstance(self.turn, bool) or not isinstance(self.turn, Integral)):
             raise InputError(f"turn must be a whole number or None; given {self.turn!r:.40}")
 
     @property

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from emoembed.encoders.faces import FaceEncoder
 from emoembed.errors import InputError
+from emoembed.features.atomic import write_file
 from emoembed.labels.phrases import PhraseEncoder
 from emoembed.model import checkpoint, checkpoint_files
 from emoembed.model.model import EmotionModel
@@ -114,15 +115,14 @@ def untrained(recipe: Recipe) -> EmotionModel:
     for name, modality in model.each_modality():
         layers = whisper_of(modality.encoder)
         if layers is not None:
-            layers.load_state_dict(recipe.weights.get(name) or _whisper_of_base(recipe))
+            layers.load_state_dict(recipe.weights.get(name) or whisper_weights(recipe.base))
         elif name in recipe.weights:
             transformer_of(model, name).trunk.load_state_dict(recipe.weights[name])
     return model
 
 
-def _whisper_of_base(recipe: Recipe) -> Mapping[str, Tensor]:
-    """Whisper's layers of the recipe's base model, or of the shipped one."""
-    base = recipe.base
+def whisper_weights(base: EmotionModel | None = None) -> Mapping[str, Tensor]:
+    """The weights of Whisper's layers, from a model, or from the shipped one if the model does not read speech."""
     if base is None or "audio" not in base.modalities:
         base = checkpoint.load(checkpoint_files.find_folder(SHIPPED))
     layers = whisper_of(base.modality("audio").encoder)
@@ -206,12 +206,10 @@ def _calibrate(model: EmotionModel, valid: EmotionData) -> None:
 
 
 def _write_weights(model: EmotionModel, path: Path) -> None:
-    """Write the trained weights to a temporary file and rename it, so that `path` is never incomplete."""
+    """Write the trained weights; `path` is never incomplete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary_file = path.with_suffix(".tmp")
     weights = {name: value.contiguous() for name, value in model.state_dict().items() if _is_trained(name)}
-    save_file(weights, temporary_file)
-    temporary_file.replace(path)
+    write_file(path, save(weights))
 
 
 def _read_weights(model: EmotionModel, path: Path) -> None:

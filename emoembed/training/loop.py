@@ -28,11 +28,11 @@ Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 @dataclass(frozen=True)
 class History:
-    """Mean training loss and validation score of each epoch, and the best epoch. Empty if nothing was trained."""
+    """Mean training loss and validation score of each epoch, and the kept epoch. Empty if nothing was trained."""
 
     losses: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()
-    best_epoch: int = -1
+    kept_epoch: int = -1
 
 
 def fit(
@@ -45,7 +45,7 @@ def fit(
     teacher: Teacher | None = None,
     execution: Execution = Execution(),
 ) -> History:
-    """Train a model in place, and restore the weights of its best epoch on the validation rows.
+    """Train a model in place, and restore the weights of its best epoch on the validation rows (but see `keep_last`).
 
     The loss of a single-label row is cross-entropy over its annotated labels, and that of a multi-label row is binary
     cross-entropy. The settings can add further terms (`objective`). The validation score is UAR for single-label rows
@@ -90,9 +90,11 @@ def fit(
         if state and execution.group.leads:
             state.keep(run)
         execution.group.wait()
-    model.load_state_dict(run.best)
+    if not config.keep_last:
+        model.load_state_dict(run.best)
     model.eval()
-    return History(tuple(run.losses), tuple(run.scores), run.best_epoch)
+    kept = len(run.scores) - 1 if config.keep_last else run.best_epoch
+    return History(tuple(run.losses), tuple(run.scores), kept)
 
 
 def _start_run(model: Scorer, config: TrainConfig, steps: int) -> Run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -219,7 +219,7 @@ def _kinds(labels: pd.Series, folds: int) -> pd.Series:
 
 
 def _groups(rows: pd.DataFrame, labelled: pd.Series) -> pd.Series:
-    """A group for each row, which is not split: its dialogue with the dialogues of its speakers, if that leaves enough.
+    """Assign each row to a group that is kept in one split.
 
     Rows of one speaker or one dialogue share a group, also through other rows. If the largest of these groups has more
     than `MOST_OF_A_GROUP` of the labelled rows, each dialogue is a group. Without dialogues, each speaker is one.
@@ -342,4 +342,9 @@ def _licence(base: EmotionModel | None, phrases: PhraseEncoder, corpus: Corpus) 
         return {}
     provenance = base.state.provenance
     terms = {name: str(provenance[name]) for name in checkpoint.TAKEN if name in provenance}
-    return {**terms, "licence": "; ".join([f"that of {corpus.name}", *terms.values()])}
+    return {**terms, "licence": terms_of([corpus.name], terms)}
+
+
+def terms_of(corpora: Iterable[str], taken: Mapping[str, str] | None = None) -> str:
+    """The licence of a model that was trained on these corpora, with the terms of parts taken from elsewhere."""
+    return "; ".join([*(f"that of {name}" for name in corpora), *(taken or {}).values()])

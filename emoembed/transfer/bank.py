@@ -16,8 +16,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from emoembed.encoders.modular import ModularSettings, Path
-from emoembed.errors import CheckpointError, InputError, MissingFileError
+from emoembed.errors import CheckpointError, InputError
 from emoembed.features.atomic import write_file
+from emoembed.features.media_files import require_file
 from emoembed.labels.phrases import PhraseEncoder, WordTable
 from emoembed.model.config import ModelConfig
 from emoembed.model.model import EmotionModel
@@ -92,16 +93,24 @@ class PathBank:
         Args:
             task: its target is the corpus. Its recipe must have the geometry, the features and the phrase encoder of
                 the bank.
-            card: notes for people, such as the licence of the corpus.
+            card: notes for people, such as the licence of the corpus. The values are those of JSON.
 
         Raises:
-            InputError: the bank has the corpus already, or the recipe does not fit.
+            InputError: the bank has the corpus already, the task has sources, the recipe does not fit, or the card has
+                other values than those of JSON.
         """
         name = task.target.name
         if name in self.entries:
             raise InputError(f"the bank already has {name}; a bank only grows. Give the corpus another name")
         if "/" in name or name in ("", "modules"):
             raise InputError(f"the name of a corpus cannot be {name!r}; choose another, without a slash")
+        if task.sources:
+            sources = ", ".join(source.name for source in task.sources)
+            raise InputError(
+                f"a bank is its own source, so a task for it has none; given {sources}. Add each of these corpora with "
+                "a task of its own"
+            )
+        _require_json(card)
         self._require_fit(task)
         model, path = add_path(task, task.target, self.modules)
         own = {key: value.clone() for key, value in model.state_dict().items() if ".encoder.layers." not in key}
@@ -151,8 +160,7 @@ class PathBank:
             MissingFileError: the file does not exist.
             CheckpointError: the file is damaged, of another version, or of another phrase encoder.
         """
-        if not FilePath(file).is_file():
-            raise MissingFileError(f"there is no bank at {file}")
+        require_file(file, "bank")
         try:
             with safe_open(file, "pt") as opened:
                 described = json.loads((opened.metadata() or {})["bank"])
@@ -170,7 +178,7 @@ class PathBank:
                 )
                 for name, values in described["corpora"].items()
             }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
             if isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(f"{file} is not a bank that can be read: {error}") from error
@@ -188,6 +196,14 @@ class PathBank:
                 raise CheckpointError(f"{file} lacks modules of {name}; fetch it again")
         except (RuntimeError, ValueError, IndexError) as error:
             raise CheckpointError(f"{file} lacks weights of {name}: {error}") from error
+
+
+def _require_json(card: Mapping[str, Any] | None) -> None:
+    """Raise InputError if a card cannot be saved."""
+    try:
+        json.dumps(dict(card or {}))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the card of a corpus has texts, numbers, lists and mappings only: {error}") from error
 
 
 def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

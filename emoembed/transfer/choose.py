@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,12 +40,12 @@ class Choice:
     scores: pd.DataFrame
 
 
-def choose(task: Task, strategies: Iterable[str] = tuple(STRATEGIES)) -> Choice:
+def choose(task: Task, strategies: Iterable[str] = tuple(STRATEGIES), *, progress: bool = False) -> Choice:
     """Run strategies, compare them on validation rows of the target, and return the best.
 
     If the target has fewer than `FEW_ROWS` validation rows, each strategy is trained on several divisions of its
     speakers, and their mean score counts. The sources are trained once for all. Controls (`CONTROLS`) are compared but
-    never chosen.
+    never chosen. With `progress`, a bar on stderr shows which strategy of how many is trained.
 
     Raises:
         InputError: a strategy is unknown or needs a source, or all are controls.
@@ -56,7 +56,7 @@ def choose(task: Task, strategies: Iterable[str] = tuple(STRATEGIES)) -> Choice:
     names = _that_fit(list(strategies), task)
     if task.sources and task.trained is None:
         task = replace(task, trained=train_sources(task, names))
-    rows = {name: validation_scores(task, name) for name in names}
+    rows = {name: validation_scores(task, name) for name in with_bar(names, progress)}
     means = {name: float(np.mean(values)) for name, values in rows.items()}
     scores = pd.DataFrame(rows).T.rename(columns=lambda fold: f"fold {fold}").rename_axis("strategy")
     scores.insert(0, "mean", pd.Series(means))
@@ -73,12 +73,24 @@ def _divisions(task: Task) -> list[Domain]:
     return divide(task.target) if len(task.target.valid) < FEW_ROWS else [task.target]
 
 
+def with_bar(names: Sequence[str], progress: bool, unit: str = "strategy") -> Iterator[str]:
+    """The names, one by one. With `progress`, a bar on stderr shows the present one and the number of those done."""
+    if not progress:
+        yield from names
+        return
+    from tqdm import tqdm
+
+    bar = tqdm(names, unit=unit)
+    for name in bar:
+        bar.set_description(name)
+        yield name
+
+
 def _that_fit(names: list[str], task: Task) -> list[str]:
     """The strategies that the target has enough speakers for."""
     for name in names:
         require_strategy(name)
-    few = any(len({part.speakers[row] for row in part.train.ids}) < 2 for part in _divisions(task))
-    if few and set(names) & set(SEARCHED):
+    if _has_few_speakers(task) and set(names) & set(SEARCHED):
         warnings.warn(
             f"{task.target.name} has too few speakers to compare paths, so {' and '.join(SEARCHED)} are left out",
             stacklevel=3,
@@ -87,6 +99,20 @@ def _that_fit(names: list[str], task: Task) -> list[str]:
     if set(names) <= set(CONTROLS):
         raise InputError(f"name a strategy that is not a control; {', '.join(CONTROLS)} are only compared with")
     return names
+
+
+def _has_few_speakers(task: Task) -> bool:
+    """Whether a division of the target has fewer than two training speakers, which the search of a path needs."""
+    return any(len({part.speakers[row] for row in part.train.ids}) < 2 for part in _divisions(task))
+
+
+def require_speakers(task: Task, strategy: str) -> None:
+    """Raise InputError if the strategy searches a path and the target has too few speakers for it."""
+    if strategy in SEARCHED and _has_few_speakers(task):
+        raise InputError(
+            f"{task.target.name} has too few speakers to compare paths, which {strategy} needs. Name the speakers of "
+            "the rows, or choose another strategy"
+        )
 
 
 def divide(domain: Domain, folds: int = FOLDS) -> list[Domain]:

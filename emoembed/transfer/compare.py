@@ -12,9 +12,9 @@ import pandas as pd
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
 from emoembed.labels.phrases import PhraseEncoder
-from emoembed.transfer.choose import validation_scores
+from emoembed.transfer.choose import require_speakers, validation_scores, with_bar
 from emoembed.transfer.manifest import speech_task
-from emoembed.transfer.strategies import require_strategy, train_sources
+from emoembed.transfer.strategies import ALONE, STRATEGIES, require_strategy, train_sources
 from emoembed.transfer.task import Budget
 
 NO_SOURCE = "none"
@@ -27,22 +27,24 @@ def compare_corpora(
     strategy: str = "fine-tune",
     phrases: PhraseEncoder | None = None,
     budget: Budget | None = None,
+    progress: bool = False,
 ) -> pd.DataFrame:
     """Transfer from each corpus of speech to each other one.
 
     Args:
         corpora: at least two corpora or paths of manifests.
-        strategy: a key of `STRATEGIES`.
+        strategy: a key of `STRATEGIES` that uses a source.
         phrases: embeds the labels; by default the word table that ships.
         budget: steps, learning rate and seed.
+        progress: show on stderr which source of how many is trained.
 
     Returns:
         A table of validation scores (0 to 1) of the targets: a row per source and a column per target. The first row,
         `none`, is the target alone. A corpus is not a source for itself (NaN).
 
     Raises:
-        InputError: there are fewer than two corpora, two have the same name, one has no recordings or too few rows, or
-            the strategy is unknown.
+        InputError: there are fewer than two corpora, two have the same name, one has no recordings, too few rows, or
+            too few speakers for the strategy, or the strategy is unknown or uses no source.
 
     Examples:
         >>> import pathlib, tempfile
@@ -59,21 +61,32 @@ def compare_corpora(
         >>> list(table.index), list(table.columns)
         (['none', 'large', 'mine'], ['large', 'mine'])
     """
-    if len(corpora) < 2:
-        raise InputError(f"a comparison needs at least two corpora; given {len(corpora)}")
-    require_strategy(strategy)
-    task = speech_task(corpora[:-1], corpora[-1], phrases=phrases, budget=budget)
+    _require_comparison(corpora, strategy)
+    task = speech_task(corpora[:-1], corpora[-1], phrases=phrases, budget=budget, progress=progress)
     domains = [*task.sources, task.target]
+    for target in domains:
+        require_speakers(replace(task, sources=(), target=target), strategy)
     names = [domain.name for domain in domains]
     table = pd.DataFrame(np.nan, index=pd.Index([NO_SOURCE, *names], name="source"), columns=names)
     for target in domains:
         alone = replace(task, sources=(), target=target)
         table.loc[NO_SOURCE, target.name] = np.mean(validation_scores(alone, "scratch"))
-    for source in domains:
-        targets = [domain for domain in domains if domain is not source]
-        from_source = replace(task, sources=(source,), target=targets[0])
+    by_name = dict(zip(names, domains, strict=True))
+    for name in with_bar(names, progress, "source"):
+        targets = [domain for domain in domains if domain.name != name]
+        from_source = replace(task, sources=(by_name[name],), target=targets[0])
         from_source = replace(from_source, trained=train_sources(from_source, [strategy]))
         for target in targets:
             scores = validation_scores(replace(from_source, target=target), strategy)
-            table.loc[source.name, target.name] = np.mean(scores)
+            table.loc[name, target.name] = np.mean(scores)
     return table
+
+
+def _require_comparison(corpora: Sequence[Corpus | str | Path], strategy: str) -> None:
+    """Raise InputError if there are fewer than two corpora, or the strategy is unknown or uses no source."""
+    if len(corpora) < 2:
+        raise InputError(f"a comparison needs at least two corpora; given {len(corpora)}")
+    require_strategy(strategy)
+    if strategy in ALONE:
+        others = ", ".join(name for name in STRATEGIES if name not in ALONE)
+        raise InputError(f"{strategy} uses no source, so there is nothing to compare; choose from {others}")

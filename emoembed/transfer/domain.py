@@ -46,6 +46,12 @@ class Domain:
         """The modality of the rows."""
         return next(iter(self.train.inputs))
 
+    @property
+    def columns(self) -> frozenset[int]:
+        """The numbers of columns that the rows have; more than one if the rows do not fit each other."""
+        stores = [rows.inputs[self.modality] for rows in (self.train, self.valid)]
+        return frozenset(array.shape[-1] for store in stores for array in store.values())
+
     def summarised(self, model: EmotionModel) -> Domain:
         """The domain with the statistics that the model's encoder never changes in place of frames, if it has such.
 

@@ -6,9 +6,9 @@ The score of a taught label for an item is
 
 `word` is the logit by the label's name. `evidence` says how far the item lies in the direction in which the examples
 differ from other items, on the scale of `word`. `a = k / (k + half)` grows with the number k of examples. `b` keeps the
-spread of the scores over items in general as it was. An item that is as near to the examples as they are to one another
-(each is left out in turn) gets the level, and others get less. So the label does not become more frequent, and its
-scores remain comparable with those of labels that are known by name only.
+spread of the scores over items in general as it was. An item at the mean leave-one-out distance of the examples gets
+the level. Items farther away get less. So the label does not become more frequent, and its scores remain comparable
+with those of labels that are known by name only.
 
 If the model does not know the word, `word` counts less and `evidence` more. An unknown word tells nothing about items.
 
@@ -31,8 +31,8 @@ HALF = {"text": 12.0, "audio": 16.0, "video": 16.0}
 """Modality -> number of examples at which their evidence has half of its full weight. These constants were chosen on
 GoEmotions dev, enISEAR, and validation rows of RAVDESS and FER2013, with the former checkpoint. There is no table."""
 DOMAIN = 2.0
-"""Number of taught labels at which the mean of all examples counts as much as the mean of training items, as the point
-from which directions are measured. Examples of one corpus also share what is not their emotion."""
+"""Directions are measured from a mix of two means: of all examples, and of the training items. With this many taught
+labels, both have the same weight. Examples of one corpus also share what is not their emotion."""
 FIT = 0.5
 """A level is at least this many standard deviations above the mean logit of other labels for the examples."""
 RESIDUAL_SHRINKAGE = 8.0

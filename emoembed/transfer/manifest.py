@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
@@ -14,10 +15,10 @@ from emoembed.model.card import card_of
 from emoembed.reading import corpus_rows
 from emoembed.reading.cache import cached_features
 from emoembed.reading.sources import as_corpus
-from emoembed.training import recipes
+from emoembed.training import fit, recipes
 from emoembed.training.config import TrainConfig
 from emoembed.training.fit import untrained
-from emoembed.training.manifest import hold_out
+from emoembed.training.manifest import hold_out, terms_of
 from emoembed.training.recipes import Recipe
 from emoembed.transfer.choose import Choice, choose
 from emoembed.transfer.domain import Domain
@@ -36,6 +37,7 @@ def transfer_corpora(
     strategy: str | None = None,
     phrases: PhraseEncoder | None = None,
     budget: Budget | None = None,
+    progress: bool = False,
 ) -> Choice:
     """Carry the knowledge of source corpora of speech to a target corpus.
 
@@ -46,6 +48,7 @@ def transfer_corpora(
         strategy: a key of `STRATEGIES`. By default, the best on validation rows of the target.
         phrases: embeds the labels; by default the word table that ships.
         budget: steps, learning rate and seed.
+        progress: show on stderr which recordings are read and which strategy of how many is trained.
 
     Returns:
         The model, and the validation scores of all strategies that were run.
@@ -73,21 +76,28 @@ def transfer_corpora(
         checkpoint_files.require_own_folder(output)
     if strategy is not None:
         require_strategy(strategy)
-    task = speech_task(sources, target, phrases=phrases, budget=budget)
+    task = speech_task(sources, target, phrases=phrases, budget=budget, progress=progress)
     names = [name for name in STRATEGIES if sources or name in ALONE]
-    choice = choose(task, names) if strategy is None else _one(task, strategy)
-    used = () if choice.chosen.strategy in ALONE else task.sources
-    provenance = {
-        "trained_on": {MODALITY: [domain.name for domain in (*used, task.target)]},
-        "transfer": choice.chosen.strategy,
-        "seed": task.budget.seed,
-    }
+    choice = choose(task, names, progress=progress) if strategy is None else _one(task, strategy, progress)
     model = choice.chosen.model
+    provenance = _provenance(task, choice.chosen.strategy)
     state = replace(model.state, labels=model.state.all_seen, provenance=provenance)
     model = model.with_state(state).eval()
     if output is not None:
         checkpoint.save(model, output, card=card_of(model, None))
     return replace(choice, chosen=replace(choice.chosen, model=model))
+
+
+def _provenance(task: Task, strategy: str) -> dict[str, Any]:
+    """What the model of a strategy was made from."""
+    used = () if strategy in ALONE else task.sources
+    trained_on = [domain.name for domain in (*used, task.target)]
+    return {
+        "trained_on": {MODALITY: trained_on},
+        "transfer": strategy,
+        "seed": task.budget.seed,
+        "licence": terms_of(trained_on),
+    }
 
 
 def speech_task(
@@ -96,6 +106,7 @@ def speech_task(
     *,
     phrases: PhraseEncoder | None = None,
     budget: Budget | None = None,
+    progress: bool = False,
 ) -> Task:
     """The task of carrying source corpora of speech to a target corpus, for one strategy or for a `PathBank`.
 
@@ -103,15 +114,20 @@ def speech_task(
     """
     recipe = _recipe(phrases or checkpoint.read_word_table())
     model = untrained(recipe)
-    domains = [domain_of(corpus).summarised(model) for corpus in (*sources, target)]
+    domains = [domain_of(corpus, progress=progress).summarised(model) for corpus in (*sources, target)]
     return Task(recipe, domains[:-1], domains[-1], budget or Budget())
 
 
-def domain_of(source: Corpus | str | Path) -> Domain:
+def domain_of(source: Corpus | str | Path, *, progress: bool = False) -> Domain:
     """The speech of a corpus. Raises InputError if it has no recordings that can be read."""
     corpus = hold_out(as_corpus(source).canonical())
     corpus = corpus.where(corpus.samples[MODALITY].notna() & corpus.samples["split"].isin(("train", "valid")))
-    features, failures = cached_features(corpus, MODALITY)
+    if corpus.samples.empty:
+        raise InputError(
+            f"{corpus.name} has no recordings in its train and valid rows; transfer reads speech, so give their files "
+            f"in the column '{MODALITY}'"
+        )
+    features, failures = cached_features(corpus, MODALITY, progress=progress)
     if not features:
         reason = f": {next(iter(failures.values()))}" if failures else ""
         raise InputError(f"{corpus.name} has no recording that can be read{reason}")
@@ -130,12 +146,13 @@ def _recipe(phrases: PhraseEncoder) -> Recipe:
     if not isinstance(phrases, WordTable):
         raise InputError("transfer of speech needs a word table for the labels; leave out phrases")
     modality = recipes.modular_modality(recipes.audio_modality())
-    return Recipe({MODALITY: modality}, phrases, TrainConfig(max_frames=modality.longest, bf16=False))
+    config = TrainConfig(max_frames=modality.longest, bf16=False)
+    return Recipe({MODALITY: modality}, phrases, config, weights={MODALITY: fit.whisper_weights()})  # read once for all
 
 
-def _one(task: Task, strategy: str) -> Choice:
+def _one(task: Task, strategy: str, progress: bool) -> Choice:
     import pandas as pd
 
-    result = transfer(task, strategy)
+    result = transfer(replace(task, execution=replace(task.execution, progress=progress)), strategy)
     scores = pd.DataFrame({"mean": [result.score]}, index=pd.Index([strategy], name="strategy"))
     return Choice(result, scores)

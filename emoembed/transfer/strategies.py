@@ -90,7 +90,7 @@ def soup(task: Task) -> Transferred:
     the mean does not fall (greedy soup).
     """
     source = source_model(task)
-    steps = task.budget.steps // len(SOUP_RATES)
+    steps = max(1, task.budget.steps // len(SOUP_RATES))
     models = []
     for factor in SOUP_RATES:
         budget = replace(task.budget, steps=steps, learning_rate=factor * task.budget.learning_rate)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 
 import numpy as np
 from torch import Tensor
 
-from emoembed.encoders.modular import Path
+from emoembed.encoders.modular import ModularSettings, Path
 from emoembed.errors import InputError
 from emoembed.model.model import EmotionModel
 from emoembed.training.config import Execution, TrainConfig
@@ -39,6 +41,14 @@ class Budget:
     seed: int = 0
     search: SearchConfig = field(default_factory=SearchConfig)
     search_is_extra: bool = False
+
+    def __post_init__(self) -> None:
+        whole = {"steps": (self.steps, 1), "batch_size": (self.batch_size, 2), "seed": (self.seed, 0)}
+        for name, (value, least) in whole.items():
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+                raise InputError(f"{name} must be a whole number of at least {least}; given {value!r:.40}")
+        if not isinstance(self.learning_rate, Real) or not 0 < float(self.learning_rate) < math.inf:
+            raise InputError(f"learning_rate must be a number above 0, such as 0.001; given {self.learning_rate!r:.40}")
 
     def search_for(self, name: str) -> SearchConfig:
         """Settings of the search for a corpus. Each corpus has its own random paths."""
@@ -97,8 +107,35 @@ class Task:
             )
         if self.modality not in self.recipe.modalities:
             raise InputError(f"the recipe has no {self.modality}; it has {', '.join(self.recipe.modalities)}")
+        self._require_columns()
         seeded = replace(self.recipe, config=replace(self.recipe.config, seed=self.budget.seed))
         object.__setattr__(self, "recipe", seeded)
+
+    def _require_columns(self) -> None:
+        """Raise InputError if the rows of the domains do not have the same columns as the recipe.
+
+        Statistics in place of frames (`Domain.summarised`) have as many columns as the encoder computes of frames.
+        """
+        modality = self.recipe.modalities[self.modality]
+        settings, frames = modality.settings, len(modality.columns)
+        if not isinstance(settings, ModularSettings):
+            return
+        sizes = {"mean": frames, "moments": 2 * frames}
+        statistics = sizes.get(settings.summary) or 2 * int((settings.whisper or {}).get("d_model", 0))
+        first: tuple[str, int] | None = None
+        for domain in (*self.sources, self.target):
+            for count in sorted(domain.columns - {first[1] if first else None}):
+                if count not in (frames, statistics):
+                    raise InputError(
+                        f"{domain.name} has rows of {count} columns, and the recipe has {frames}; read all corpora "
+                        "with the same features, and name their columns in the recipe"
+                    )
+                if first is not None:
+                    raise InputError(
+                        f"{domain.name} has rows of {count} columns, and {first[0]} has rows of {first[1]}; use "
+                        "Domain.summarised for all domains or for none"
+                    )
+                first = (domain.name, count)
 
     def config(self, steps: int | None = None, validations: int = VALIDATIONS) -> TrainConfig:
         """Training settings for a number of steps; by default, for those of the budget."""

@@ -106,3 +106,10 @@ def test_media_files_of_one_name_are_refused(tmp_path):
 def test_no_media_files_says_what_was_looked_for(tmp_path):
     with pytest.raises(MissingFileError, match=r"holds no file named <number> with suffix \.wav, \.flac"):
         media_files(tmp_path, (".wav", ".flac"), "<number>")
+
+
+@pytest.mark.parametrize("cell", [10**400, -(10**400)])
+def test_an_integer_that_no_float_can_hold_is_named(tmp_path, cell):
+    table = pd.DataFrame({"start": [1.5, cell]}, dtype=object)
+    with pytest.raises(CorpusError, match="row 2, column start: expected a number, found"):
+        numbers(table, "start", tmp_path)

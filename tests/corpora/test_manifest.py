@@ -287,3 +287,40 @@ def test_a_label_that_would_be_read_as_two_is_not_written(tmp_path):
         manifest.write(corpus, tmp_path / "mine.csv")
     manifest.write_samples(corpus, tmp_path / "mine.jsonl")
     assert manifest.read(tmp_path / "mine.jsonl", known_labels={"happy, proud"}).labels == ("happy, proud",)
+
+
+@pytest.mark.parametrize("labels", ['{"a": 1}', '[["joy"]]', '[{"a": 1}]'])
+def test_a_container_in_place_of_labels_is_refused_with_its_place(tmp_path, labels):
+    (tmp_path / "m.jsonl").write_text(f'{{"text": "hi", "labels": {labels}}}\n')
+    with pytest.raises(CorpusError, match="row 1, column labels: expected labels as text, found a"):
+        manifest.read(tmp_path / "m.jsonl")
+
+
+@pytest.mark.parametrize(
+    "content", ['"text";"a,b,c"\nhi;1\n', "sep=;\r\ntext;a,b,c\r\nhi;1\r\n", '"sep=\t"\ntext\tx\nhi\t1\n']
+)
+def test_the_separator_is_found_outside_quotes_or_declared_by_excel(tmp_path, content):
+    (tmp_path / "m.csv").write_bytes(content.encode())
+    assert list(manifest.read(tmp_path / "m.csv").samples["text"]) == ["hi"]
+
+
+def test_lines_are_counted_with_the_one_that_declares_the_separator(tmp_path):
+    (tmp_path / "m.csv").write_text("sep=;\ntext;x\nhi;1\nho\n")
+    with pytest.raises(CorpusError, match="line 4: 1 cells"):
+        manifest.read(tmp_path / "m.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_an_encoding_without_its_mark_is_told_with_the_remedy(tmp_path, encoding):
+    (tmp_path / "m.csv").write_bytes("text\nhi\n".encode(encoding))
+    with pytest.raises(CorpusError, match=r"contain zero bytes.*save it as UTF-8"):
+        manifest.read(tmp_path / "m.csv")
+
+
+@pytest.mark.parametrize("suffix", table_files.SUFFIXES)
+def test_half_a_character_is_not_written(tmp_path, suffix):
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow", reason="Parquet manifests need pyarrow")
+    (tmp_path / "m.jsonl").write_text('{"id": "\\ud800", "text": "hi"}\n')
+    with pytest.raises(CorpusError, match=r"cannot be written: .*surrogate"):
+        manifest.write(manifest.read(tmp_path / "m.jsonl"), tmp_path / f"out{suffix}")

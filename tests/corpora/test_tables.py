@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from emoembed.corpora.tables import read_labels, read_support
-from emoembed.errors import InputError
+from emoembed.corpora.tables import read_label_names, read_labels, read_support
+from emoembed.errors import CorpusError, InputError, LabelError, MissingFileError
 
 
 def test_support_paths_are_relative_to_the_file(tmp_path):
@@ -41,3 +41,30 @@ def test_numbers_in_a_support_are_read_as_in_a_manifest(tmp_path):
     (tmp_path / "support.jsonl").write_text('{"text": 2024, "audio": 1001, "label": "joy"}\n')
     (row,) = read_support(tmp_path / "support.jsonl")
     assert (row["text"], row["audio"]) == ("2024", str(tmp_path / "1001"))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"text": ["x"], "label": "joy"}', "row 2, column text: expected text, found a list"),
+        ('{"audio": {"a": 1}, "label": "joy"}', "row 2, column audio: expected text, found a dict"),
+        ('{"text": "x", "label": {"a": 1}}', "row 2, column label: expected labels as text, found a dict"),
+        ('{"text": "x", "label": [["joy"]]}', "row 2, column label: expected labels as text, found a list"),
+    ],
+)
+def test_a_container_in_place_of_a_text_is_refused_with_its_place(tmp_path, row, message):
+    (tmp_path / "a.jsonl").write_text(f'{{"text": "hi", "label": "joy"}}\n{row}\n')
+    with pytest.raises(CorpusError, match=message):
+        read_support(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("read", [read_support, read_labels, read_label_names])
+def test_a_name_longer_than_names_may_be_is_a_missing_file(read):
+    with pytest.raises(MissingFileError, match="no file can be called"):
+        read("x" * 300 + ".csv")
+
+
+def test_labels_nested_too_deeply_are_refused(tmp_path):
+    (tmp_path / "labels.json").write_text("[" * 200_000)
+    with pytest.raises(LabelError, match="is not JSON"):
+        read_labels(tmp_path / "labels.json")

@@ -44,22 +44,69 @@ def test_a_point_moves_by_the_mean_of_the_earlier_turns(mean_only, turns):
     assert [state.turns for state in states] == [0, 1, 2, 3, 4, 5]
 
 
-@torch.no_grad()
-def test_a_trained_context_is_a_gru_over_the_earlier_turns(trained, turns):
-    states = states_of(trained, turns, "AABBA")
-    cell = torch.nn.GRUCell(7, 7)
+def after_all(gru, inputs):
+    """The state of a GRU after some inputs, by a cell with its weights."""
+    cell, hidden = torch.nn.GRUCell(7, 7), torch.zeros(7)
     for name, weight in cell.named_parameters():
-        weight.copy_(getattr(trained.gru, f"{name}_l0"))
-    hidden = torch.zeros(7)
-    for turn, changed in zip(turns[:4], (0.0, 0.0, 1.0, 0.0), strict=True):
-        hidden = cell(
-            trained.inputs["text"](turn["text"]) + trained.missing["audio"] + changed * trained.changed, hidden
-        )
+        weight.copy_(getattr(gru, f"{name}_l0"))
+    for values in inputs:
+        hidden = cell(values, hidden)
+    return hidden
+
+
+@torch.no_grad()
+def test_a_trained_context_is_a_gru_over_all_earlier_turns_and_one_over_the_speakers_own(trained, turns):
+    states = states_of(trained, turns, "AABBA")
+    read = [
+        trained.inputs["text"](turn["text"]) + trained.missing["audio"] + changed * trained.changed
+        for turn, changed in zip(turns[:4], (0.0, 0.0, 1.0, 0.0), strict=True)
+    ]
     mean = torch.stack([turn["text"] for turn in turns[:4]]).mean(dim=0)
-    moved = turns[4]["text"] + trained.strength["text"] * mean + trained.outputs["text"].weight @ hidden
-    torch.testing.assert_close(
-        trained.in_context(turns[4], states[4])["text"], normalize(moved, dim=0), atol=1e-5, rtol=1e-4
-    )
+    for speaker, own in (("A", read[:2]), ("B", read[2:]), ("C", []), (None, [])):
+        moved = turns[4]["text"] + trained.strength["text"] * mean
+        moved = moved + trained.outputs["text"].weight @ after_all(trained.gru, read)
+        moved = moved + (trained.own_outputs["text"].weight @ after_all(trained.own_gru, own) if own else 0.0)
+        torch.testing.assert_close(
+            trained.in_context(turns[4], states[4], speaker)["text"], normalize(moved, dim=0), atol=1e-5, rtol=1e-4
+        )
+
+
+@torch.no_grad()
+def test_a_batch_of_turns_moves_as_each_turn_in_its_dialogue(trained, turns):
+    speakers = "ABBAB"
+    states = states_of(trained, turns, speakers)
+    longest, numbers = 4, (0, 1, 3, 4)
+    earlier, changed = torch.zeros(len(numbers), longest, DIM), torch.zeros(len(numbers), longest)
+    mine = torch.zeros(len(numbers), longest, dtype=torch.bool)
+    for row, number in enumerate(numbers):
+        for i in range(number):
+            earlier[row, i] = turns[i]["text"]
+            changed[row, i] = float(i > 0 and speakers[i] != speakers[i - 1])
+            mine[row, i] = speakers[i] == speakers[number]
+    points = {"text": torch.stack([turns[number]["text"] for number in numbers])}
+    differences = {"text": earlier, "audio": torch.full_like(earlier, torch.nan)}
+    together = trained(points, differences, changed, mine, torch.tensor(numbers))["text"]
+    for row, number in enumerate(numbers):
+        alone = trained.in_context(turns[number], states[number], speakers[number])["text"]
+        torch.testing.assert_close(together[row], alone, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_only_the_latest_speakers_are_remembered(trained, turns):
+    state = ContextState()
+    for number in range(40):
+        state = trained.add(state, turns[number % 5], f"speaker {number}")
+    state = trained.add(state, turns[0], "speaker 30")
+    assert list(state.own) == [*(f"speaker {number}" for number in range(24, 40) if number != 30), "speaker 30"]
+
+
+def test_training_leaves_out_half_of_what_the_recurrences_read(trained, turns):
+    inputs = {"text": torch.stack([turn["text"] for turn in turns])[None]}
+    once, again = (trained.states(inputs, torch.zeros(1, 5)) for _ in range(2))
+    assert torch.equal(once, again)
+    trained.train()
+    once, again = (trained.states(inputs, torch.zeros(1, 5)) for _ in range(2))
+    assert not torch.equal(once, again)
 
 
 @torch.no_grad()
@@ -114,19 +161,17 @@ def test_a_turn_without_any_modality_leaves_the_state(trained, turns):
 def test_a_batch_with_missing_modalities_reads_as_each_dialogue_alone(trained):
     text, audio = torch.randn(3, DIM), torch.randn(3, DIM)
     text[1], audio[2] = torch.nan, torch.nan
-    changed = torch.tensor([0.0, 1.0, 0.0])
-    together = trained.read(None, {"text": text, "audio": audio}, changed)
+    changed = torch.tensor([[0.0], [1.0], [0.0]])
+    together = trained.states({"text": text[:, None], "audio": audio[:, None]}, changed)
     for row, present in enumerate((("text", "audio"), ("audio",), ("text",))):
-        given = {name: {"text": text, "audio": audio}[name][row : row + 1] for name in present}
-        torch.testing.assert_close(together[row], trained.read(None, given, changed[row : row + 1])[0])
+        given = {name: {"text": text, "audio": audio}[name][row : row + 1, None] for name in present}
+        torch.testing.assert_close(together[row], trained.states(given, changed[row : row + 1])[0])
 
 
 @torch.no_grad()
 def test_all_states_at_once_are_those_of_one_turn_after_another(trained):
-    text, changed = torch.randn(2, 6, DIM), torch.tensor([[0.0, 1, 1, 0, 1, 0], [0, 0, 0, 1, 1, 1]])
-    text[1, 3] = torch.nan
-    states = trained.states({"text": text}, changed)
-    hidden = None
-    for time in range(6):
-        hidden = trained.read(hidden, {"text": text[:, time]}, changed[:, time])
-        torch.testing.assert_close(states[:, time], hidden)
+    text, changed = torch.randn(6, DIM), torch.tensor([[0.0, 1, 1, 0, 1, 0]])
+    states = trained.states({"text": text[None]}, changed)[0]
+    one_by_one = states_of(trained, [{"text": turn} for turn in text], "ABAABB")[1:]
+    for at_once, state in zip(states, one_by_one, strict=True):
+        torch.testing.assert_close(at_once, state.hidden)

@@ -137,6 +137,13 @@ def test_a_multi_label_table_without_valid_rows_is_told_before_the_work(corpus_o
         evaluate_corpus(recognizer, corpus, "test")
 
 
+def test_a_table_whose_labels_are_in_the_column_label_is_told_to_rename_it(recognizer, tmp_path):
+    path = tmp_path / "clips.csv"
+    path.write_text("text,label\nso merry,joy\nso cross,anger\n")
+    with pytest.raises(InputError, match="no row with a label in split 'train'; rename its column 'label' to 'labels'"):
+        evaluate_corpus(recognizer, path, "train")
+
+
 def test_a_multi_label_split_without_a_label_is_refused(corpus_of, recognizer):
     labels = [("joy", "pride"), ("anger",), (), ()]
     corpus = corpus_of(["jubilant", "wrathful", "sunny", "blue"], labels, split=["valid", "valid", "test", "test"])

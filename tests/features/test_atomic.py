@@ -45,6 +45,15 @@ def test_a_link_is_written_through(tmp_path):
     assert (tmp_path / "real.csv").read_bytes() == b"after"
 
 
+@pytest.mark.parametrize("name", ["a\0.png", "a\ud800.png"])
+def test_a_name_that_no_file_can_have_is_told(tmp_path, name):
+    with pytest.raises(OutputError, match=r"no file can be called .*; give another name"):
+        atomic.write_file(tmp_path / name, b"content")
+    with pytest.raises(OutputError, match=r"no file can be called .*; give another name"):
+        atomic.write_folder(tmp_path / name, lambda folder: None)
+    assert os.listdir(tmp_path) == []
+
+
 def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path):
     left, fresh = tmp_path / f".a.csv.0123{atomic.SAVING}", tmp_path / f".a.csv.4567{atomic.SAVING}"
     for path in (left, fresh):

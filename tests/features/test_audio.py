@@ -1,4 +1,5 @@
 import os
+import struct
 import time
 
 import librosa
@@ -152,6 +153,30 @@ def test_samples_without_a_scale_are_refused(samples, says):
 def test_a_rate_that_is_none_is_refused(rate):
     with pytest.raises(InputError, match="needs its sampling_rate, 4000 to 400000 Hz"):
         audio.read_audio(np.ones(16_000), rate)
+
+
+def wav(content, rate, codec=1):
+    """A WAV file of one channel that states this rate and this codec."""
+    form = struct.pack("<IHHIIHH", 16, codec, 1, rate, rate * 2, 2, 16)
+    body = b"WAVEfmt " + form + b"data" + struct.pack("<I", len(content)) + content
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize("rate", [1, 50, 3_999, 400_001])
+def test_a_file_of_a_rate_that_is_none_is_refused(rate):
+    content = wav((tone() * 32768).astype("<i2").tobytes(), rate)
+    message = f"states a sampling rate of {rate} Hz; expected 4000 to 400000 Hz"
+    with pytest.raises(MediaError, match=message):
+        audio.read_audio(content)
+    with pytest.raises(MediaError, match=message):
+        list(sound_files.blocks(content))
+
+
+@pytest.mark.parametrize("samples", [np.ma.masked_all(RATE), np.ma.array(np.ones(RATE), mask=np.arange(RATE) < 9)])
+def test_masked_samples_are_refused(samples):
+    with pytest.raises(InputError, match=r"the audio array has \d+ masked values; replace them"):
+        audio.read_audio(samples, RATE)
+    assert len(audio.read_audio(np.ma.array(tone()), RATE)) == RATE
 
 
 def test_a_blink_of_sound_and_a_constant_are_told():
@@ -308,13 +333,18 @@ def test_times_that_are_no_numbers_are_an_own_error(voice, wrong):
 )
 def test_a_playlist_reads_no_other_file_and_no_network(content, tmp_path, monkeypatch):
     soundfile.write(tmp_path / "secret.wav", np.ones(16_000, np.float32) * 0.1, 16_000)
-    (tmp_path / "list").write_bytes(content)
     monkeypatch.chdir(tmp_path)
     begin = time.monotonic()
     with pytest.raises(MediaError):
         audio.read_audio(content)
     with pytest.raises(MediaError):
         tracks_of(content)
+    for path in (tmp_path / "list", tmp_path / "list.wav", tmp_path / "list.m3u8"):
+        path.write_bytes(content)
+        with pytest.raises(MediaError):
+            audio.read_audio(path)
+        with pytest.raises(MediaError):
+            tracks_of(path)
     assert time.monotonic() - begin < 5
 
 
@@ -356,3 +386,67 @@ def test_damaged_packets_are_silence_and_are_told(tmp_path, voice):
     assert [note.text for note in features.notes if note.code == "damaged"] == [
         "3 damaged parts of the sound were left out"
     ]
+
+
+def write_track(path, samples, rate=RATE, codec="aac", options=None, **form):
+    """Write `(channels, samples)` as a sound track."""
+    import av
+
+    layout = "mono" if len(samples) == 1 else "stereo"
+    with av.open(str(path), "w", options=options or {}, **form) as container:
+        track = container.add_stream(codec, rate=rate, layout=layout)
+        for first in range(0, samples.shape[1], 1024):
+            part = np.ascontiguousarray(samples[:, first : first + 1024])
+            frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
+            frame.rate, frame.pts = rate, first
+            container.mux(track.encode(frame))
+        container.mux(track.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.m4a", "a.mp4", "a.mkv"])
+def test_channels_that_cancel_each_other_are_heard_in_compressed_files(tmp_path, name, voice):
+    expected = audio.speech(voice(2.0), RATE).values
+    opposite = np.stack([voice(2.0), -voice(2.0)])
+    if name == "a.mp3":
+        soundfile.write(tmp_path / name, opposite.T, RATE)
+    else:
+        write_track(tmp_path / name, opposite, format="mp4" if name == "a.m4a" else None)
+    features = audio.speech(tmp_path / name)
+    assert [note.code for note in features.notes if note.code == "channels-cancel"] == ["channels-cancel"]
+    assert features.values[:, :40].mean() == pytest.approx(expected[:, :40].mean(), abs=3.0)
+
+
+def test_a_compressed_sound_of_too_many_samples_is_mixed_while_it_is_read(tmp_path, voice, monkeypatch):
+    expected = voice(2.0)
+    soundfile.write(tmp_path / "a.mp3", np.stack([expected, -expected], axis=1), RATE)
+    monkeypatch.setattr(sound_files, "SOUND_SAMPLES", 30_000)
+    samples = audio.read_audio(tmp_path / "a.mp3")
+    assert len(samples) == pytest.approx(2 * RATE, abs=2000)
+    assert np.abs(samples).std() == pytest.approx(np.abs(expected).std(), rel=0.2)
+
+
+def test_clipping_is_noted_in_compressed_files(tmp_path, voice):
+    for gain, codes in ((1.0, []), (20.0, ["clipped"])):
+        soundfile.write(tmp_path / "a.mp3", np.clip(gain * voice(2.0), -1, 1), RATE)
+        notes = audio.waveform(tmp_path / "a.mp3").notes
+        assert [note.code for note in notes] == codes
+
+
+def test_a_sound_without_a_stored_length_says_that_it_is_longer(tmp_path, voice):
+    path = write_track(tmp_path / "live.mkv", voice(3.0)[None], format="matroska", options={"live": "1"})
+    assert tracks_of(path).seconds is None
+    assert [note.text for note in audio.waveform(path, limit=1.0).notes] == [
+        "the first 1 s were read; the recording is longer"
+    ]
+    assert audio.waveform(path, limit=3.0).notes == audio.waveform(path, limit=4.0).notes == ()
+    assert audio.waveform(path, end=1.0, limit=2.0).notes == ()
+
+
+def test_a_wav_that_contains_mp3_prints_nothing(tmp_path, voice, capfd):
+    soundfile.write(tmp_path / "a.mp3", voice(2.0), RATE)
+    content = bytearray((tmp_path / "a.mp3").read_bytes())
+    for position in range(500, len(content), 300):
+        content[position] ^= 255
+    audio.read_audio(wav(bytes(content), RATE, codec=0x55))
+    assert capfd.readouterr().err == ""

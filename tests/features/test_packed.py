@@ -48,3 +48,50 @@ def test_a_parquet_file_of_more_rows_than_it_can_hold_is_refused(tmp_path):
         table_files.read_table(tmp_path / "a.parquet", ())
     with pytest.raises(InputError, match="declares 100,000 rows"):
         tables.read_table(tmp_path / "a.parquet", key="text")
+
+
+def test_a_parquet_file_with_one_long_text_in_many_rows_is_refused(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    long = "".join(map(chr, np.random.default_rng(0).integers(32, 127, 20_000)))
+    for name, cells in (("text", [long] * 500), ("labels", [[long] * 5] * 100)):
+        parquet.write_table(arrow.table({name: cells}), tmp_path / "a.parquet", compression="zstd", store_schema=False)
+        with pytest.raises(CorpusFileError, match="unpacks to 10,000,000 bytes"):
+            table_files.read_table(tmp_path / "a.parquet", ())
+        with pytest.raises(InputError, match="unpacks to 10,000,000 bytes"):
+            tables.read_table(tmp_path / "a.parquet", key=name)
+
+
+def test_a_parquet_file_of_more_cells_than_it_can_hold_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr(limits, "TABLE_CELLS", 10_000)
+    pd.DataFrame({f"c{i}": np.zeros(900, np.int8) for i in range(100)}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(CorpusFileError, match="declares 90,000 cells"):
+        table_files.read_table(tmp_path / "a.parquet", ())
+
+
+def test_texts_lists_and_numbers_of_parquet_are_within_the_limits(tmp_path):
+    pytest.importorskip("pyarrow")
+    frame = pd.DataFrame(
+        {"text": ["a", None, "b"], "labels": [["joy"], [], None], "x": [1.5, 2, 3], "y": [{"a": "b"}] * 3}
+    )
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert list(table_files.read_table(tmp_path / "a.parquet", ())["text"].fillna("?")) == ["a", "?", "b"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+def test_a_file_too_large_to_be_read_whole_is_refused(tmp_path, name):
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(40 * 2**30)
+    with pytest.raises(CorpusError, match="42,949,672,960 bytes exceed the limit of 2,147,483,648"):
+        table_files.read_table(tmp_path / name, ())
+
+
+def test_an_excel_sheet_with_a_cell_far_from_the_others_is_refused(tmp_path, monkeypatch):
+    openpyxl = pytest.importorskip("openpyxl")
+    monkeypatch.setattr(limits, "TABLE_CELLS", 1_000_000)
+    book = openpyxl.Workbook()
+    for cell, value in (("A1", "text"), ("A2", "hi"), ("XFD300", "x")):
+        book.active[cell] = value
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(CorpusError, match="at least 300 rows and 16,384 columns"):
+        table_files.read_table(tmp_path / "a.xlsx", ())

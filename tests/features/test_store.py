@@ -186,3 +186,8 @@ def test_a_shard_of_long_items_is_written_before_it_fills_the_memory(tmp_path, m
     monkeypatch.setattr("emoembed.features.store.SHARD_BYTES", features(10).values.nbytes * 2)
     extract([(f"i{n}", 10) for n in range(6)], features, tmp_path / "s")
     assert len(list((tmp_path / "s").glob("shard-*.npy"))) == 3
+
+
+def test_a_name_longer_than_names_may_be_is_no_store():
+    with pytest.raises(MissingFileError, match="no folder can be called"):
+        FeatureStore("x" * 300)

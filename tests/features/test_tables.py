@@ -100,6 +100,15 @@ def test_text_is_no_number(tmp_path, rows):
         read_table(path, key="clip")
 
 
+def test_a_number_of_400_digits_is_told(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(f"clip,AU01_r\na,1\na,{'9' * 400}\n")
+    with pytest.raises(InputError, match=r"column 'AU01_r' is not numeric; '?9+ in row 2 has too many digits"):
+        read_table(path, key="clip", columns=["AU01_r"])
+    with pytest.raises(InputError, match="in row 2 has too many digits"):
+        read_openface(path)
+
+
 def test_nan_and_infinity_are_refused_or_filled(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("clip,x,y\na,1,\na,-inf,nan\nb,inf,3\nb,1e300,4\nb,5,5\n")
@@ -144,7 +153,7 @@ def test_a_parquet_file_that_is_none(tmp_path):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(MissingFileError, match=r"no table at .*nowhere\.csv"):
+    with pytest.raises(MissingFileError, match=r"no table file at .*nowhere\.csv"):
         read_table(tmp_path / "nowhere.csv", key="clip")
 
 
@@ -184,5 +193,10 @@ def test_an_openface_file_without_a_face_or_units_is_told(tmp_path):
     path.write_text("frame, pose\n1, 2\n")
     with pytest.raises(InputError, match="no action units; expected columns such as AU12_r"):
         read_openface(path)
-    with pytest.raises(MissingFileError, match="no table at"):
+    with pytest.raises(MissingFileError, match="no table file at"):
         read_openface(tmp_path / "absent.csv")
+
+
+def test_a_name_longer_than_names_may_be_is_a_missing_file():
+    with pytest.raises(MissingFileError, match="no file can be called"):
+        read_openface("x" * 300 + ".csv")

@@ -66,7 +66,7 @@ def test_words_of_several_parts_are_read(tmp_path):
 
 
 def test_a_file_that_is_none_of_them_is_refused(tmp_path):
-    with pytest.raises(MissingFileError, match="no word vectors at"):
+    with pytest.raises(MissingFileError, match="no word vector file at"):
         text.read_word_vectors(tmp_path / "absent.bin")
     (tmp_path / "prose.txt").write_text("this is no table\nof vectors at all\n")
     with pytest.raises(InputError, match=r"prose\.txt is neither word2vec binary"):
@@ -81,3 +81,8 @@ def test_real_word2vec_vectors_read():
     read = text.read_word_vectors(next((Path(os.environ["EMOEMBED_DATA"]) / "words").glob("*.bin.gz")))
     assert len(read) == 13598
     assert read.similarity("joy", "happiness") > read.similarity("joy", "anger")
+
+
+def test_a_name_longer_than_names_may_be_is_a_missing_file():
+    with pytest.raises(MissingFileError, match="no file can be called"):
+        text.read_word_vectors("x" * 300 + ".txt")

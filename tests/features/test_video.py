@@ -1,4 +1,5 @@
 import importlib.util
+import io
 import struct
 import time
 import zlib
@@ -12,7 +13,7 @@ import pytest
 import soundfile
 
 from emoembed.errors import InputError, MediaError, MissingFileError
-from emoembed.features import face_tracker, frames, limits
+from emoembed.features import face_tracker, frames, limits, picture_files
 from emoembed.features.face_tracker import Face, FaceTracker
 from emoembed.features.video import FACES, FaceFinder, read_faces
 
@@ -291,7 +292,7 @@ def test_a_black_picture_holds_no_face():
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("empty.mp4", b"", r"empty\.mp4 \(0 bytes\) cannot be read as video: Invalid data"),
+        ("empty.mp4", b"", r"empty\.mp4 \(0 bytes\) cannot be read as video: the file is empty"),
         ("text.mp4", b"not a film" * 100, r"text\.mp4 \(1000 bytes\) cannot be read as video"),
         ("empty.jpg", b"", r"empty\.jpg cannot be read as an image: its 0 bytes"),
         ("text.png", b"no picture", r"text\.png cannot be read as an image: its 10 bytes are not a \.png picture"),
@@ -501,6 +502,48 @@ def test_a_damaged_png_is_told_and_says_nothing_else(astronaut, tmp_path, capfd)
     with pytest.raises(MediaError, match=r"damaged\.png cannot be read as an image"):
         read_faces(tmp_path / "damaged.png")
     assert capfd.readouterr().err == ""
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 48 48\n%%EndComments\nshowpage\n%%EOF\n" + b" " * 400
+
+
+def test_no_picture_starts_a_program(tmp_path, monkeypatch):
+    from PIL import EpsImagePlugin, Image
+
+    program, started = tmp_path / "gs", tmp_path / "started"
+    program.write_text(f"#!/bin/sh\necho $* >> {started}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # Pillow looks for the program again
+    (tmp_path / "face.png").write_bytes(EPS)
+    for source in (tmp_path / "face.png", EPS):
+        with pytest.raises(MediaError, match="cannot be read"):
+            read_faces(source)
+    with (
+        Image.open(io.BytesIO(EPS)) as picture,
+        pytest.raises(MediaError, match="a drawing in EPS, which only another program can read; convert it to PNG"),
+    ):
+        picture_files.of_pillow(picture)
+    assert not started.exists()
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "face.png"
+    with path.open("wb") as file:
+        file.truncate(40 * 2**30)  # takes no room on the disk
+    with pytest.raises(
+        MediaError, match=r"face\.png has 42,949,672,960 bytes; the limit is 960,000,000; make it smaller"
+    ):
+        read_faces(path)
+    with path.open("rb", buffering=0) as file, pytest.raises(MediaError, match=r"the limit is .*; give its path"):
+        read_faces(file)
+
+
+def test_masked_pictures_are_refused(astronaut):
+    for video in (np.ma.masked_all((48, 48)), np.ma.array(astronaut, mask=astronaut > 250)):
+        with pytest.raises(InputError, match=r"the video array has \d+ masked values; replace them"):
+            read_faces(video)
+    assert len(read_faces(np.ma.array(astronaut)).times) == 1
 
 
 @pytest.mark.parametrize(

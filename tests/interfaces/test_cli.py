@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -172,9 +173,14 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
     [
         (("predict", "--text", "party", "--labels", "joy,Joy"), "labels 'joy' and 'Joy' are the same emotion"),
         (("predict", "--text", "party", "--labels", "joy,,anger"), "label 2, '', is not an emotion name"),
-        (("predict", "--text", "party"), "this checkpoint names no default labels"),
-        (("predict", "--labels", "joy"), "nothing to work on"),
-        (("predict", "--text", "party", "--labels-file", "no.json"), "no labels at no.json"),
+        (("predict", "--text", "party"), "this model has no default labels; name emotions, such as --labels joy,anger"),
+        (("predict", "--labels", "joy"), "nothing to work on; give --text, --audio, --video"),
+        (("predict", "--text", " ", "--labels", "joy"), "the sentence of --text is empty"),
+        (("predict", "--text", "party", "--labels", "joy", "--abstain", "3"), "from 0.05 to 0.5, or no number"),
+        (("predict", "--text", "party", "--labels", "joy", "--labels", "Joy"), "'joy' and 'Joy' are the same emotion"),
+        (("timeline", "a.wav", "--segments", "turns"), "--segments turns needs --transcript"),
+        (("timeline", "a.wav", "--abstain", "3"), "from 0.05 to 0.5, or no number; given '3'"),
+        (("predict", "--text", "party", "--labels-file", "no.json"), "no label file at no.json"),
         (("predict", "--manifest", "a.csv", "--labels", "joy"), "give --output"),
         (("predict", "--manifest", "a.csv", "--text", "party"), "many rows are written to --output"),
         (("predict", "--manifest", "no.csv", "--output", "b.csv", "--labels", "joy"), "there is no no.csv"),
@@ -207,7 +213,7 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
             "--workers and --engine share many rows; one item",
         ),
         (("predict", "--dialogue", "a.vtt", "--workers", "2"), "the turns of a dialogue are read in order"),
-        (("adapt", "--support", "no.csv", "--output", "x"), "no support at no.csv"),
+        (("adapt", "--support", "no.csv", "--output", "x"), "no support file at no.csv"),
         (("train", "--manifest", "no.csv", "--output", "x"), "there is no no.csv"),
     ],
 )
@@ -381,7 +387,7 @@ def test_names_of_labels_are_read_from_a_file(tiny, tmp_path, capsys):
     assert run("predict", "--text", "so merry", "--labels", f"@{tmp_path}/none.txt", "--model", tiny) == 2
     assert "has no emotion names" in capsys.readouterr().err
     assert run("predict", "--text", "so merry", "--labels", f"@{tmp_path}/gone.txt", "--model", tiny) == 2
-    assert "no file of emotion names" in capsys.readouterr().err
+    assert "no emotion name file" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore:attuned to only")
@@ -456,6 +462,8 @@ def test_version(capsys):
         (["train", "--output", "x"], "Missing option"),
         (["evaluate", "meld", "--split", "half"], "is not one of"),
         (["evaluate"], "Missing argument"),
+        (["predict", "--text", "a", "--labels", "joy", "fear"], "separate the names by commas"),
+        (["adapt", "--labels", "joy", "fear"], "separate the names by commas"),
         (["nothing"], "No such command"),
         ([], "Usage: emoembed"),
     ],
@@ -479,6 +487,7 @@ def test_wrong_usage_is_exit_code_two(arguments, message, capsys, monkeypatch):
         ("--context 2 --manifest a.csv", "--context 2 --manifest a.csv"),
         ("--text", "--text"),
         ("--labels a b", "--labels a b"),
+        ("--source a b --target c", "--source a --source b --target c"),
     ],
 )
 def test_options_of_many_values_are_spread(given, expected):
@@ -525,6 +534,21 @@ def test_a_text_that_begins_with_dashes_and_a_list_that_ends_with_a_comma(tiny, 
     assert capsys.readouterr().out.split()[0] in ("joy", "anger")
 
 
+def test_labels_of_a_repeated_option_are_joined(tiny, tmp_path, capsys):
+    (tmp_path / "names.txt").write_text("awe\n", encoding="utf-8")
+    asked = ("--labels", "joy,anger", "--labels", "fear", "--labels", f"@{tmp_path}/names.txt")
+    assert run("predict", "--text", "party", *asked, "--json", "--model", tiny) == 0
+    assert set(json.loads(capsys.readouterr().out)["scores"]) == {"joy", "anger", "fear", "awe"}
+
+
+def test_a_command_whose_output_is_no_longer_read_ends_quietly():
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run([sys.executable, "-m", "emoembed", "labels"], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
 def test_a_folder_of_recordings_is_a_manifest_of_its_files(voice, capsys, tmp_path):
     import soundfile
 
@@ -564,7 +588,7 @@ def test_predict_a_dialogue_as_text_json_table_and_picture(tiny, capsys, tmp_pat
     printed = capsys.readouterr()
     assert "shout fight" in printed.out
     assert "B (2 turns): " in printed.out
-    assert "1 row without an answer" in printed.err
+    assert "1 turn without an answer" in printed.err
     assert "turn 2: nothing to work on" in printed.err
     run(*asked, "--json", "--context", 2)
     values = json.loads(capsys.readouterr().out)
@@ -581,6 +605,20 @@ def test_predict_a_dialogue_as_text_json_table_and_picture(tiny, capsys, tmp_pat
     assert "A (2 turns)" in capsys.readouterr().out
     run(*asked, "--join", 0)
     assert "A (1 turns)" in capsys.readouterr().out
+
+
+def test_a_dialogue_without_its_recording_is_told(tiny, capsys, tmp_path, voice):
+    (tmp_path / "talk.txt").write_text("[00:00] A: party\n[00:01] B: shout fight\n")
+    soundfile.write(tmp_path / "call.wav", voice(2.0, seed=1), 16_000)
+    asked = ("predict", "--dialogue", tmp_path / "talk.txt", "--labels", "joy,anger", "--model", tiny)
+    assert run(*asked, "--audio", tmp_path / "missing.wav") == 2
+    assert "no sound file at" in capsys.readouterr().err
+    assert run(*asked, "--audio", tmp_path / "call.wav") == 0
+    printed = capsys.readouterr().err
+    assert "2 turns scored without a modality" in printed
+    assert "turn 1: this model has no audio; it reads text" in printed
+    assert run(*asked, "--audio", tmp_path / "call.wav", "--quiet") == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_predict_the_dialogues_of_a_manifest(tiny, tmp_path):

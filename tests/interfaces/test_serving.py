@@ -17,6 +17,7 @@ from emoembed.features.media_files import Tracks
 from emoembed.interfaces.serving.app import create_app
 from emoembed.interfaces.serving.batching import Worker
 from emoembed.interfaces.serving.limits import LimitedBody, Limits
+from emoembed.prediction.public import load
 from emoembed.prediction.recognizer import Recognizer
 
 LABELS = ["joy", "anger", "awe"]
@@ -81,6 +82,32 @@ def test_files_are_answered_together(client, recognizer, voice):
     assert answer["result"]["scores"] == pytest.approx(expected.scores, abs=1e-3)
 
 
+def test_a_form_may_ask_to_withhold_unsure_answers(client_of):
+    client = client_of(load=lambda: load("base"))
+    wait_until(lambda: client.get("/health").status_code == 200)
+    asked = {"text": "The bus leaves at nine.", "labels": "joy,anger"}
+    for abstain in ({}, {"abstain": "true"}, {"abstain": "0.05"}):
+        answer = client.post("/predict/files", data={**asked, **abstain}).json()["result"]
+        assert answer["abstained"] is bool(abstain)
+    refused = client.post("/predict/files", data={**asked, "abstain": "0.9"})
+    assert (refused.status_code, refused.json()["error"]) == (422, "unusable-input")
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "message"),
+    [
+        ("/predict/files", {"text": "so merry", "lables": "joy"}, "there is no field 'lables'; the fields are audio,"),
+        ("/predict/files", {"text": "so merry", "labels": ["joy", "awe"]}, "the field labels is given more than once"),
+        ("/timeline", {"windows": "2"}, "there is no field 'windows'; the fields are recording, labels, window,"),
+    ],
+)
+def test_a_form_with_a_wrong_field_is_refused(client, voice, path, fields, message):
+    files = {"recording": wav(voice(1.0))} if path == "/timeline" else None
+    refused = client.post(path, data=fields, files=files)
+    assert (refused.status_code, refused.json()["error"]) == (422, "invalid-request")
+    assert message in refused.json()["message"]
+
+
 def test_a_recording_has_a_timeline(client, voice):
     answer = client.post("/timeline", files={"recording": wav(voice(6.0))}, data={"labels": "joy,anger", "window": "2"})
     assert [window["start"] for window in answer.json()["windows"]] == [0, 1, 2, 3, 4]
@@ -129,6 +156,8 @@ SMALL = Limits(megabytes=0.2, json_megabytes=0.1, texts=2, characters=20, labels
         ({"json": {"text": "so merry", "labels": ["joy", "happiness"]}}, 422, "unusable-input"),
         ({"json": {"text": "so merry", "abstain": 3}}, 422, "unusable-input"),
         ({"json": {"text": 3}}, 422, "invalid-request"),
+        ({"json": {"text": "so merry", "lables": ["joy", "awe"]}}, 422, "invalid-request"),
+        ({"json": {"text": "so merry", "candidate_labels": ["joy", "awe"]}}, 422, "invalid-request"),
         ({"json": {}}, 422, "invalid-request"),
         ({"content": b"{", "headers": {"content-type": "application/json"}}, 422, "invalid-request"),
         ({"content": b" " * 300_000, "headers": {"content-type": "application/json"}}, 413, "too-large"),

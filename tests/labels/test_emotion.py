@@ -138,3 +138,10 @@ def test_ratings_of_any_kind_of_number_are_floats():
     rated = emotion.Label("awe", valence=Fraction(1, 2), arousal=0, dominance=np.float32(-0.5))
     assert rated.vad == (0.5, 0.0, -0.5)
     assert all(type(value) is float for value in rated.vad)
+
+
+@pytest.mark.parametrize("name", ["3", "1.0", " 12 ", "(2)"])
+def test_the_number_of_a_class_is_no_label(name):
+    with pytest.raises(LabelError, match="is a number; give the emotion's name"):
+        emotion.resolve([name, "joy"])
+    assert list(emotion.resolve(["feeling 3"])) == ["feeling 3"]

@@ -349,3 +349,9 @@ def test_a_description_that_is_none_is_found_when_the_checkpoint_is_read(saved, 
     checkpoint_files.write_checksums(saved)
     with pytest.raises(CheckpointError, match="does not describe a model"):
         checkpoint.load(saved)
+
+
+def test_a_file_too_large_for_a_checkpoint_is_not_read(saved):
+    os.truncate(saved / "config.json", 40 * 2**30)
+    with pytest.raises(CheckpointError, match=r"config\.json: 42,949,672,960 bytes exceed the limit"):
+        checkpoint.load(saved)

@@ -112,6 +112,14 @@ def test_a_dialogue_goes_on_from_its_state(request, kind, turns):
         ({"sums": None}, "not a state"),
         ({"hidden": [1.0]}, "wrong size"),
         ({"counts": {"text": 0}}, "wrong size"),
+        ({"turns": 0}, "wrong size"),
+        ({"sums": {"smell": [0.0]}, "counts": {"smell": 1}}, "has the modality 'smell'; the model has text"),
+        ({"sums": {"text": [float("nan")] * 24}}, "NaN or numbers that are too large"),
+        ({"sums": {"text": [1e39] * 24}}, "NaN or numbers that are too large"),
+        ({"position": -5}, "expected 0 <= turns <= position"),
+        ({"position": float("inf")}, "not a state"),
+        ({"clock": float("nan")}, "seconds of at least 0"),
+        ({"speaker": 7}, "must be a name; given 7"),
     ],
 )
 def test_a_wrong_state_is_refused(recognizer, turns, change, message):
@@ -242,6 +250,8 @@ def test_turns_come_in_several_forms(recognizer, turns):
         ([{"text": "oh no", "turn": 1}, {"text": "we"}], "turn 1 of the dialogue has no 'turn'"),
         ([{"text": "oh no", "turn": 1}, {"text": "we", "turn": 1}], "have turn=1"),
         ([{"text": "oh no", "turn": 1.5}], "turn must be a whole number"),
+        ([{"text": "oh no", "turn": True}], "turn must be a whole number"),
+        ([{"text": "oh no", "start": True}], "start must be a number of seconds"),
         ([{"text": "oh no", "start": 9.0}, {"text": "we", "start": 3.0}], "turn 1 starts at 3 s"),
         ([{"text": "oh no", "dialogue": "a"}, {"text": "we", "dialogue": "b"}], "2 dialogues"),
         ([{"text": " "}], "turn 0: text is empty"),
@@ -309,6 +319,18 @@ def test_the_summary_weighs_turns_by_seconds(recognizer, turns):
     json.dumps({speaker: part.to_dict() for speaker, part in summary.items()})
 
 
+def test_a_turn_of_no_duration_has_no_weight_in_the_summary(recognizer, turns):
+    turns[1]["end"] = turns[1]["start"]
+    talk = recognizer.predict_dialogue(turns, LABELS)
+    summary = talk.summary()["B"]
+    assert (summary.turns, summary.seconds) == (2, 1.0)
+    assert summary.shares["joy"] == pytest.approx(talk[3].scores["joy"], abs=1e-5)
+    instants = recognizer.predict_dialogue([{**turn, "end": turn["start"]} for turn in turns], LABELS)
+    mean = (instants[1].scores["joy"] + instants[3].scores["joy"]) / 2
+    assert instants.summary()["B"].seconds is None
+    assert instants.summary()["B"].shares["joy"] == pytest.approx(mean, abs=1e-5)
+
+
 def test_the_turning_point_is_where_a_speaker_changes_most():
     def talk(joys):
         scores = [{"joy": joy, "anger": 1 - joy} for joy in joys]
@@ -325,6 +347,18 @@ def test_a_label_with_the_name_of_a_column_hides_nothing(recognizer, turns):
     table = talk.to_frame()
     assert table.loc[0, "confidence"] == talk[0].confidence
     assert table.loc[0, "score_confidence"] == talk[0].scores["confidence"]
+    both = recognizer.predict_dialogue(turns, ["score_confidence", "confidence"])
+    shown = both.to_frame().loc[0]
+    assert shown["score_score_confidence"] == both[0].scores["confidence"]
+    assert shown["score_confidence"] == both[0].scores["score_confidence"]
+
+
+def test_a_slice_a_sum_and_a_copy_of_a_dialogue_are_dialogues(recognizer, turns):
+    talk = recognizer.predict_dialogue(turns, LABELS)
+    for part, count in ((talk[1:3], 2), (talk + talk[:1], len(talk) + 1), (talk.copy(), len(talk))):
+        assert isinstance(part, DialogueResult)
+        assert len(part.to_frame()) == count
+    assert repr(talk[:2]) == f"DialogueResult(2 turns; labels: {', '.join(sorted(LABELS))})"
 
 
 @pytest.mark.parametrize("format", ["png", "svg", "pdf"])

@@ -197,6 +197,14 @@ def test_a_part_that_is_shorter_than_noted_is_begun_anew(rows, recognizer, monke
     assert parts.read_bytes() == whole.read_bytes()
 
 
+@pytest.mark.parametrize("state", ["[" * 200_000, "[1]", "null", '{"rows": -5, "bytes": -5, "made_from": "x"}'])
+def test_a_part_with_a_damaged_note_is_begun_anew(rows, recognizer, monkeypatch, state):
+    whole, parts = whole_and_interrupted(rows, recognizer, monkeypatch)
+    parts.with_name("parts.csv.part.json").write_text(state)
+    assert scoring.predict_manifest(recognizer, rows, LABELS, parts).resumed == 0
+    assert parts.read_bytes() == whole.read_bytes()
+
+
 def test_a_batch_of_no_texts_is_refused(rows, recognizer):
     with pytest.raises(InputError, match="batch_size must be a whole number of at least 1; given 0"):
         scoring.predict_manifest(recognizer, rows, LABELS, rows.with_name("out.csv"), batch_size=0)

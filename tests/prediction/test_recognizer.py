@@ -13,6 +13,7 @@ from emoembed.features import audio, video
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.labels.emotion import Label
 from emoembed.model.config import ModalityConfig
+from emoembed.prediction.arguments import batches_of
 from emoembed.prediction.public import predict
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training import recipes
@@ -211,6 +212,11 @@ def test_batches_have_the_size_asked_for(recognizer, monkeypatch):
             recognizer.predict(texts, labels=LABELS, batch_size=size)
     with pytest.raises(TypeError, match="'batch'; its options are multi_label, abstain, errors, batch_size"):
         recognizer.predict(texts, labels=LABELS, batch=3)
+
+
+def test_the_length_of_a_text_is_its_number_of_words_and_signs():
+    texts = ["a b c d e f g h", "extraordinarily", "we won", "magnificent extraordinary celebration"]
+    assert batches_of([{"text": text} for text in texts], 2) == [[1, 2], [3, 0]]
 
 
 def test_texts_of_similar_length_share_a_batch_and_answers_keep_their_order(recognizer, monkeypatch):

@@ -51,6 +51,17 @@ def test_a_picture_has_a_bar_for_each_modality(result, tmp_path):
         result.plot(tmp_path / "a.gif")
 
 
+def test_a_picture_and_a_notebook_show_the_highest_of_many_scores():
+    scores = {f"label {i}": 1 / (i + 2) for i in range(200)}
+    result = Result("label 0", scores, {"text": ModalityResult(scores, 1.0), "audio": ModalityResult(scores, 0.0)})
+    axes = result.plot().axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == list(scores)[:30]
+    assert axes.get_title() == "label 0 (the 30 highest of 200 scores)"
+    shown = result._repr_html_()
+    assert shown.count("<tr>") == 31
+    assert "and 170 labels with lower scores" in shown
+
+
 def test_modalities_that_say_the_same_agree_and_opposite_ones_disagree():
     one, other = np.array([1.0, 0.0]), np.array([0.0, 1.0])
     assert disagreement([one, one], [0.5, 0.5]) == pytest.approx(0.0)

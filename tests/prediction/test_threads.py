@@ -11,7 +11,7 @@ import torch
 import emoembed
 from emoembed.cache import Cache, content_of
 from emoembed.labels.emotion import Label
-from emoembed.prediction.process import require_no_fork
+from emoembed.model.device import require_no_fork
 from emoembed.prediction.recognizer import Recognizer
 
 
@@ -101,6 +101,44 @@ os.waitpid(child, 0)
     told, label = done.stdout.splitlines()
     assert "this process was forked from one in which emoembed had computed" in told
     assert label in ("joy", "anger")
+
+
+def test_a_fork_is_told_and_does_not_hang_whatever_it_asks_of_a_model(tmp_path):
+    code = f"""
+import os, sys, numpy as np, torch, emoembed
+from emoembed.prediction.describe import describe_label
+from emoembed.prediction.manifests.scoring import predict_manifest
+torch.set_num_threads(2)
+folder = {str(tmp_path)!r}
+model = emoembed.load("base")
+model.predict(["we made it"] * 64, labels=["joy", "anger"])
+with open(folder + "/rows.csv", "w") as rows:
+    rows.write("text\\nso happy\\n")
+rare = [f"odd feeling number {{i}} of an evening" for i in range(8)]
+calls = [
+    lambda: emoembed.load("base"),
+    lambda: emoembed.predict("we made it", labels=rare),
+    lambda: predict_manifest(model, folder + "/rows.csv", rare, folder + "/scores.csv"),
+    lambda: describe_label(model.model, "a long quiet evening by the sea"),
+    lambda: model.predict_dialogue([{{"text": "hi"}}], labels=rare),
+    lambda: model.timeline((np.ones(32000, "f4") * 0.1, 16000), labels=rare),
+    lambda: model.model.embed(rare),
+    lambda: model.save_pretrained(folder + "/saved"),
+]
+child = os.fork()
+if not child:
+    for call in calls:
+        try:
+            call()
+        except ValueError as error:
+            print(error, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=100)
+    told = done.stdout.splitlines()
+    assert len(told) == 8, done.stderr
+    assert all("this process was forked from one in which emoembed had computed" in line for line in told)
 
 
 def test_a_copy_of_a_cache_goes_its_own_way():

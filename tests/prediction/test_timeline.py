@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -11,6 +12,7 @@ from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features import frames, sound_files
 from emoembed.features.notes import Note
 from emoembed.interfaces.cli import main
+from emoembed.model.model import EmotionModel
 from emoembed.prediction.arguments import Options
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import ModalityResult
@@ -150,6 +152,21 @@ def test_sound_does_not_wait_for_frames_that_have_stopped(recognizer, voice):
 def test_a_wrong_piece_is_named(recognizer, push, message):
     with pytest.raises(InputError, match=message):
         recognizer.stream(LABELS).push(**push)
+
+
+def test_a_stream_refuses_what_its_model_does_not_read(text_model, recognizer, voice):
+    with pytest.raises(InputError, match="this model reads only text"):
+        Recognizer(text_model).stream(["joy", "anger"])
+    hearing = replace(recognizer.model.config, modalities={"audio": recognizer.model.config.modalities["audio"]})
+    asked = recognizer.stream(LABELS)
+    live = stream.Stream(EmotionModel(hearing), asked.cutter, asked.settings)
+    with pytest.raises(InputError, match="this model has no video; it reads audio"):
+        live.push(voice(1.0), RATE, frame=np.zeros((48, 48), np.uint8), time=0.0)
+
+
+def test_an_unknown_option_of_a_stream_is_named(recognizer):
+    with pytest.raises(TypeError, match=r"stream\(\) got an unexpected keyword argument 'sampling_rate'"):
+        recognizer.stream(LABELS, sampling_rate=RATE)
 
 
 def test_the_sampling_rate_of_a_stream_stays(recognizer, voice):
@@ -398,6 +415,39 @@ def test_the_table_has_a_row_a_window_and_columns_for_each_modality():
     assert json.loads(json.dumps(timeline.to_dict()))["windows"][0]["start"] == 0
 
 
+def test_no_label_shares_a_column_of_the_table():
+    scores = {"joy": 0.1, "audio_joy": 0.4, "start": 0.3, "score_start": 0.2}
+    alone = {"joy": 0.25, "audio_joy": 0.3, "start": 0.35, "score_start": 0.1}
+    answer = WindowResult("audio_joy", scores, {"audio": ModalityResult(alone, 1.0)}, start=0.0, end=4.0)
+    row = Timeline([answer]).to_frame().loc[0]
+    assert row[["start", "joy", "score_audio_joy", "score_score_start"]].tolist() == [0.0, 0.1, 0.4, 0.3]
+    assert row[["score_start", "audio_joy", "audio_audio_joy"]].tolist() == [0.2, 0.25, 0.3]
+
+
+def test_a_slice_a_sum_and_a_copy_of_a_timeline_are_timelines():
+    timeline = Timeline(window(i, i + 4) for i in range(5))
+    smoothed = timeline.smoothed(3.0)
+    for part, count in ((timeline[:2], 2), (timeline[::-1], 5), (timeline + timeline[:1], 6), (timeline.copy(), 5)):
+        assert isinstance(part, Timeline)
+        assert len(part.to_frame()) == count
+    assert [part.smoothing for part in (smoothed[1:], smoothed.copy(), smoothed + smoothed)] == [3.0] * 3
+    assert (smoothed + timeline).smoothing is None
+    assert timeline + timeline[:1] == [*timeline, timeline[0]]
+
+
+def test_a_timeline_is_one_line_and_a_table_in_a_notebook():
+    timeline = Timeline(window(i, i + 4) for i in range(900))
+    assert repr(timeline) == "Timeline(900 windows from 0.0 to 903.0 s; labels: anger, joy)"
+    assert timeline._repr_html_().count("<tr") < 50
+
+
+@pytest.mark.parametrize("seconds", [np.int64(3), np.float32(3), Fraction(3)])
+def test_smoothing_takes_any_kind_of_number(seconds):
+    timeline = Timeline([window(0, 4), window(2, 6, "anger", 0.9)])
+    assert timeline.smoothed(seconds) == timeline.smoothed(3.0)
+    assert timeline.smoothed(seconds).smoothing == 3.0
+
+
 def test_the_picture_has_a_panel_for_each_modality_and_gaps(tmp_path):
     both = window(0, 4)
     both.modalities["video"] = ModalityResult(both.scores, 0.5)
@@ -482,6 +532,23 @@ def test_the_command_writes_one_table_of_several_recordings_and_reports_those_th
     assert rows["end"].tolist() == [4, 6, 8, 10, 12]
     assert main([*arguments, "--window", "-1"]) == 2  # an error of the arguments, not of each recording
     assert main([*arguments, "--plot", "talk.png"]) == 2
+    capsys.readouterr()
+    assert main(["timeline", folder, "--model", "nowhere", "--labels", "file,joy", "--output", table]) == 2
+    assert "label 'file' is a column of the table" in capsys.readouterr().err
+
+
+def test_the_command_withholds_answers_with_and_without_a_share(recording, capsys):
+    options = ["--labels", ",".join(LABELS), "--json", "--quiet"]
+    answers = []
+    for arguments in (
+        ["--abstain", str(recording[0])],
+        [str(recording[0]), "--abstain"],
+        [str(recording[0]), "--abstain", "0.2"],
+    ):
+        assert main(["timeline", *arguments, *options]) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    assert answers[0] == answers[1] == answers[2]
+    assert any(answer["abstained"] for answer in answers[0]["windows"])
 
 
 def test_the_picture_says_how_it_was_smoothed_and_shows_the_time_without_scores(recognizer, voice):

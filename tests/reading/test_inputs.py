@@ -284,3 +284,9 @@ def test_an_option_of_the_wrong_kind_is_an_own_error(recognizer, wrong):
 def test_what_adapt_cannot_take_is_an_own_error(recognizer, wrong):
     with pytest.raises(InputError):
         recognizer.adapt(**wrong)
+
+
+def test_masked_samples_are_refused(recognizer):
+    samples = np.ma.masked_greater(np.sin(np.arange(16_000) / 10), 0.9)
+    with pytest.raises(InputError, match=r"the audio array has \d+ masked values; replace them"):
+        recognizer.predict(audio=(samples, 16_000), labels=LABELS)

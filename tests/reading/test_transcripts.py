@@ -115,14 +115,28 @@ def test_segments_of_whisperx(write):
     assert as_rows(read_transcript(path)) == [("SPEAKER_00", "Hello there.", 0.0, 1.5), (None, "Hi.", 1.6, 2.0)]
 
 
+def test_whole_numbers_name_speakers(write):
+    segments = [{"text": "Hi", "speaker": 0}, {"text": "Yo", "speaker": 1}]
+    assert [turn.speaker for turn in read_transcript(write("a.json", json.dumps(segments)))] == ["0", "1"]
+    with pytest.raises(CorpusError, match="speaker must be a name or None; given True"):
+        read_transcript(write("b.json", json.dumps([{"text": "Hi", "speaker": True}])))
+
+
+def test_an_arrow_in_the_text_of_a_cue_is_text(write):
+    srt = "1\n00:00:01,000 --> 00:00:02,000\nAnna: from 3 --> 4.\n"
+    assert as_rows(read_transcript(write("a.srt", srt))) == [("Anna", "from 3 --> 4.", 1.0, 2.0)]
+    with pytest.raises(CorpusError, match="1 of 2 cues cannot be read"):
+        read_transcript(write("b.srt", f"{srt}\n00:03 --> 00:04\nBen: Yo.\n"))
+
+
 @pytest.mark.parametrize("form", DIARIZATIONS)
 def test_speaker_diarization_of_pyannote_needs_the_recording(write, form):
-    path = write("call.json", json.dumps(DIARIZATIONS[form]))
+    path, recording = write("call.json", json.dumps(DIARIZATIONS[form])), write("call.wav", b"")
     with pytest.raises(InputError, match="no texts, only speakers and times; give the recording"):
         read_transcript(path)
-    turns = read_transcript(path, audio="call.wav")
+    turns = read_transcript(path, audio=recording)
     assert as_rows(turns) == [(name, None, start, end) for name, start, end in TRACKS]
-    assert {turn.audio for turn in turns} == {"call.wav"}
+    assert {turn.audio for turn in turns} == {str(recording)}
 
 
 def test_named_lines_with_continuations_and_times(write):
@@ -153,6 +167,17 @@ def test_named_lines_with_continuations_and_times(write):
         (10.0, 12.0),
         (10.0, 12.0),
         (12.0, None),
+    ]
+    tight = "Anna:hi\nBen:yo\nBen: at\nhttp://x.org\nWe met at the gate:no names\n:D and Cool:D\n"
+    assert [row[:2] for row in as_rows(read_transcript(write("tight.txt", tight)))] == [
+        ("Anna", "hi"),
+        ("Ben", "yo"),
+        ("Ben", "at http://x.org We met at the gate:no names :D and Cool:D"),
+    ]
+    wide = "\u5b89\u5a1c\uff1a\u4f60\u597d\n\u672c\uff1a\u597d\n\u597d\uff0c\u4ed6\u8bf4\uff1a\u4e0d\n"
+    assert [row[:2] for row in as_rows(read_transcript(write("wide.txt", wide)))] == [
+        ("\u5b89\u5a1c", "\u4f60\u597d"),
+        ("\u672c", "\u597d \u597d\uff0c\u4ed6\u8bf4\uff1a\u4e0d"),
     ]
     with pytest.raises(CorpusError, match="line 2: expected 'Name: text'"):
         read_transcript(write("title.txt", "\nA long talk in May\nAnna: Hello.\n"))
@@ -233,6 +258,7 @@ def test_encodings(write, encoding):
         ("a.txt", "", "has no turns"),
         ("a.csv", "name,start\nA,1\n", "no column text, audio or video; its columns are name, start"),
         ("a.csv", "text,start\nhello,soon\n", "row 1: start must be a number"),
+        ("a.csv", "text,start\nhello,00:01:02\n", "such as 62.5 in place of 00:01:02.5; given '00:01:02'"),
         ("a.csv", "text,turn\nhello,1\nhi,1\n", "two turns of the dialogue have turn=1"),
         ("a.csv", "text,dialogue\nhello,1\nhi,2\n", "2 dialogues"),
     ],
@@ -252,6 +278,13 @@ def test_wrong_arguments(write, tmp_path):
         read_transcript(write("a.docx", "Anna: Hello."))
     with pytest.raises(InputError, match=r"turn 0 of .* has no start"):
         read_transcript(path, audio="call.wav")
+    timed = write("timed.txt", "[00:01] Anna: Hello.")
+    for recording, kind in (({"audio": "no.wav"}, "sound"), ({"video": "no.mp4"}, "video")):
+        with pytest.raises(MissingFileError, match=f"no {kind} file at no"):
+            read_transcript(timed, **recording)
+    for wrong_path in (None, b"a.txt", 7):
+        with pytest.raises(InputError, match="a transcript is the path of a file"):
+            read_transcript(wrong_path)
     for join in (-1, float("nan"), "much", True):
         with pytest.raises(InputError, match="join must be"):
             read_transcript(path, join=join)

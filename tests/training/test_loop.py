@@ -43,7 +43,7 @@ def test_it_learns_what_can_be_learned(fresh, toy):
     assert loop.validation_score(model, data) < 0.75
     history = loop.fit(model, toy(90, 1), data, CONFIG)
     assert loop.validation_score(model, data) > 0.95
-    assert history.scores[history.best_epoch] == max(history.scores)
+    assert history.scores[history.kept_epoch] == max(history.scores)
     assert history.losses[-1] < history.losses[0]
 
 
@@ -146,17 +146,26 @@ def test_divergence_is_an_error_that_names_the_remedy(fresh, toy):
         loop.fit(fresh(), replace(data, inputs={"video": broken}), toy(30, 2), CONFIG)
 
 
-def test_what_is_left_is_the_model_of_the_best_epoch(fresh, toy):
-    model, valid = prepare(fresh(), toy(90, 1)), toy(60, 2, noise=6.0)
-    history = loop.fit(model, toy(90, 1), valid, replace(CONFIG, epochs=10, patience=10))
-    assert history.scores[history.best_epoch] > history.scores[-1]
-    assert loop.validation_score(model, valid) == history.scores[history.best_epoch]
+@pytest.mark.parametrize(("keep_last", "kept"), [(False, 1), (True, 4)])
+def test_what_is_left_is_the_model_of_the_best_epoch_or_of_the_last(fresh, toy, monkeypatch, keep_last, kept):
+    weights, scores = [], [0.3, 0.9, 0.5, 0.7, 0.6]
+
+    def score(model, data, *, device):
+        weights.append({name: value.clone() for name, value in model.state_dict().items()})
+        return scores[len(weights) - 1]
+
+    monkeypatch.setattr(loop, "validation_score", score)
+    model = prepare(fresh(), toy(30, 1))
+    history = loop.fit(model, toy(30, 1), toy(20, 2), replace(CONFIG, epochs=5, patience=5, keep_last=keep_last))
+    assert (history.scores, history.kept_epoch) == (tuple(scores), kept)
+    assert all(torch.equal(value, weights[kept][name]) for name, value in model.state_dict().items())
+    assert any(not torch.equal(value, weights[kept - 1][name]) for name, value in model.state_dict().items())
 
 
 def test_training_stops_after_so_many_epochs_without_a_better_one(fresh, toy):
     model, valid = prepare(fresh(), toy(90, 1)), toy(60, 2, noise=6.0)
     history = loop.fit(model, toy(90, 1), valid, replace(CONFIG, epochs=40, patience=3))
-    assert len(history.scores) == len(history.losses) == history.best_epoch + 1 + 3 < 40
+    assert len(history.scores) == len(history.losses) == history.kept_epoch + 1 + 3 < 40
 
 
 def watched(model, seen):
@@ -261,3 +270,20 @@ def test_of_equal_epochs_the_last_is_the_best():
     assert run(0.2).best_epoch == 0
     assert [run(0.5, 0.7, 0.7, 0.6).has_waited(patience) for patience in (1, 2)] == [True, False]
     assert not run().has_waited(1)
+
+
+@pytest.mark.parametrize("damage", ["text", "list", "no tensors", "half the tensors", "fewer fields"])
+def test_a_damaged_run_is_told_with_the_remedy(fresh, toy, tmp_path, damage):
+    train, valid = toy(30), toy(30, 2)
+    config = replace(CONFIG, epochs=1)
+    loop.fit(fresh(), train, valid, config, execution=Execution(resume=tmp_path))
+    state, tensors = tmp_path / "run.json", next(tmp_path.glob("run-*.safetensors"))
+    if damage == "no tensors":
+        tensors.unlink()
+    elif damage == "half the tensors":
+        tensors.write_bytes(tensors.read_bytes()[: tensors.stat().st_size // 2])
+    else:
+        contents = {"text": "{", "list": "[]", "fewer fields": state.read_text().replace('"order"', '"other"')}
+        state.write_text(contents[damage])
+    with pytest.raises(CheckpointError, match=r"cannot be resumed.*delete the folder"):
+        loop.fit(fresh(), train, valid, config, execution=Execution(resume=tmp_path))

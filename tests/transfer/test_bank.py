@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from emoembed import plots
 from emoembed.errors import CheckpointError, InputError, MissingFileError
@@ -100,6 +101,10 @@ def test_what_does_not_fit_is_refused(bank, first, second, modular_recipe, tmp_p
     slash = replace(second, target=replace(second.target, name="a/b"))
     with pytest.raises(InputError, match="choose another, without a slash"):
         bank.add(slash)
+    with pytest.raises(InputError, match=r"a task for it has none; given first\. Add each of these corpora"):
+        bank.add(replace(second, sources=(first.target,)))
+    with pytest.raises(InputError, match="the card of a corpus has texts, numbers, lists and mappings only"):
+        bank.add(second, {"licence": object()})
     bank.save(tmp_path / "bank")
     with pytest.raises(CheckpointError, match="made with another phrase encoder"):
         PathBank.read(tmp_path / "bank", other)
@@ -117,3 +122,11 @@ def test_paths_are_drawn():
     assert drawn["target"] == [(2, 0), (4, 1)]
     assert drawn["shared"] == [(1, 0), (2, 1)]
     assert len(drawn["not used"]) == 4
+
+
+def test_a_bank_that_cannot_be_read_is_told(modular_recipe, tmp_path):
+    with pytest.raises(MissingFileError, match="no file can be called"):
+        PathBank.read("x" * 300, modular_recipe.phrases)
+    (tmp_path / "bank").write_bytes(save({"a": torch.zeros(1)}, {"bank": "[" * 200_000}))
+    with pytest.raises(CheckpointError, match="is not a bank that can be read"):
+        PathBank.read(tmp_path / "bank", modular_recipe.phrases)

@@ -1,8 +1,10 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import emoembed
 from emoembed.errors import InputError
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.transfer import choose as choosing
@@ -11,6 +13,7 @@ from emoembed.transfer.manifest import speech_task, transfer_corpora
 from emoembed.transfer.pathnet import SearchConfig
 from emoembed.transfer.task import Budget, Task, Transferred
 
+ROOT = Path(__file__).parents[2]
 SMALL = Budget(steps=40, learning_rate=5e-3, batch_size=16, search=SearchConfig(rounds=3, batches=4, population=4))
 
 
@@ -27,12 +30,13 @@ def test_the_best_on_validation_is_chosen_and_controls_never_are(task, monkeypat
     assert result.scores["mean"].to_dict() == pytest.approx(scores)
 
 
-def test_sources_are_trained_once_for_all_strategies(task, monkeypatch):
+def test_sources_are_trained_once_for_all_strategies(task, monkeypatch, capsys):
     trained = []
     real = choosing.train_sources
     monkeypatch.setattr(choosing, "train_sources", lambda *args: trained.append(args) or real(*args))
-    alone = choose(task, ["fine-tune", "lora"]).scores
+    alone = choose(task, ["fine-tune", "lora"], progress=True).scores
     assert len(trained) == 1
+    assert "lora: 100%" in capsys.readouterr().err
     each = [choose(task, [name]).scores.loc[name, "mean"] for name in alone.index]
     assert alone["mean"].tolist() == pytest.approx(each)
 
@@ -83,8 +87,20 @@ def test_speech_is_transferred_between_corpora(speech, tmp_path):
     assert model.state.provenance["trained_on"] == {"audio": ["source", "target"]}
     assert model.state.provenance["transfer"] == "fine-tune"
     assert set(model.state.labels) == {"joy", "anger"}
+    assert model.state.provenance["licence"] == "that of source; that of target"
     answers = Recognizer(model).predict(audio=[str(tmp_path / f"target-{i}.wav") for i in range(8)])
     assert np.mean([answer.label == ("joy", "anger")[i % 2] for i, answer in enumerate(answers)]) > 0.6
+
+
+def test_the_documented_lines_predict_with_a_choice_and_a_bank(speech, tmp_path, monkeypatch):
+    choice = transfer_corpora([], speech("target"), strategy="scratch", budget=SMALL)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "target-0.wav").rename("call.wav")
+    page = (ROOT / "docs" / "transfer.md").read_text().splitlines()
+    lines = [line for line in page if line.startswith("emoembed.Recognizer(")]
+    assert len(lines) == 2
+    names = {"emoembed": emoembed, "choice": choice, "bank": {"ravdess": choice.chosen.model}}
+    assert [eval(line, names).label in ("joy", "anger") for line in lines] == [True, True]
 
 
 def test_wrong_corpora_are_refused(speech, corpus_of, tmp_path):
@@ -93,3 +109,6 @@ def test_wrong_corpora_are_refused(speech, corpus_of, tmp_path):
     silent = corpus_of(["x"] * 24, ["joy", "anger"] * 12, audio=[str(tmp_path / "none.wav")] * 24)
     with pytest.raises(InputError, match="no sound file at"):
         transfer_corpora([], silent, strategy="scratch")
+    texts = corpus_of(["x"] * 24, ["joy", "anger"] * 12)
+    with pytest.raises(InputError, match="has no recordings in its train and valid rows; transfer reads speech"):
+        transfer_corpora([], texts, strategy="scratch")

@@ -47,8 +47,21 @@ def test_wrong_comparisons_are_refused(manifests):
         emoembed.compare_corpora(manifests[:1])
     with pytest.raises(InputError, match="there is no strategy 'magic'"):
         emoembed.compare_corpora(manifests, strategy="magic")
+    for alone in ("scratch", "no-source"):
+        with pytest.raises(
+            InputError, match=f"{alone} uses no source, so there is nothing to compare; choose from lin"
+        ):
+            emoembed.compare_corpora(manifests, strategy=alone)
     with pytest.raises(InputError, match="two corpora have the same name: large, large"):
         emoembed.compare_corpora([manifests[0], manifests[0]])
+
+
+def test_speakers_are_counted_before_training(manifests, monkeypatch):
+    table = pd.read_csv(manifests[1])
+    table.assign(speaker="Ann").to_csv(manifests[1], index=False)
+    monkeypatch.setattr("emoembed.transfer.compare.validation_scores", None)
+    with pytest.raises(InputError, match="mine has too few speakers to compare paths, which pathnet needs"):
+        emoembed.compare_corpora(manifests, strategy="pathnet", budget=SMALL)
 
 
 def test_the_command_transfers_and_draws_paths(manifests, tmp_path, capsys):
@@ -60,6 +73,7 @@ def test_the_command_transfers_and_draws_paths(manifests, tmp_path, capsys):
     assert "strategy: pathnet" in printed
     assert plot.stat().st_size > 1000
     assert Recognizer.from_pretrained(output).predict(audio=str(tmp_path / "mine-0.wav")).label in ("joy", "anger")
+    assert "- Terms: that of large; that of mine" in (output / "README.md").read_text()
     assert main(["transfer", *options, "--strategy", "pathnet", "--plot", "paths.txt"]) == 2
     assert main(["transfer", *options, "--strategy", "scratch", "--plot", str(tmp_path / "none.png")]) == 0
     assert "no picture: scratch has no paths" in capsys.readouterr().err
@@ -70,8 +84,10 @@ def test_the_command_compares(manifests, tmp_path, capsys):
     source, target = manifests
     output, plot = tmp_path / "table.csv", tmp_path / "table.png"
     options = ["--source", source, "--target", target, "--steps", "20", "--plot", str(plot)]
-    assert main(["transfer", "--compare", *options, "--output", str(output)]) == 0
-    assert "large" in capsys.readouterr().out
+    assert main(["transfer", "--compare", *options, "--output", str(output), "--verbose"]) == 0
+    printed = capsys.readouterr()
+    assert "large" in printed.out
+    assert "2/2" in printed.err, "the number of sources"
     assert list(pd.read_csv(output)["source"]) == ["none", "large", "mine"]
     assert plot.stat().st_size > 1000
     assert main(["transfer", "--compare", *options, "--output", str(tmp_path / "folder")]) == 2

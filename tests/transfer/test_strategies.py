@@ -232,11 +232,45 @@ def test_wrong_tasks_are_refused(task, modular_recipe):
         replace(task, sources=(task.target,))
     with pytest.raises(InputError, match="the recipe has no video"):
         replace(task, recipe=replace(modular_recipe, modalities={}))
+    narrow = modular_recipe.modalities["video"]
+    narrow = replace(modular_recipe, modalities={"video": replace(narrow, columns=narrow.columns[:5])})
+    with pytest.raises(InputError, match="source has rows of 8 columns, and the recipe has 5; read all corpora with"):
+        replace(task, recipe=narrow)
+    both = modular_recipe.modalities["video"].with_settings(summary="moments")
+    both = replace(modular_recipe, modalities={"video": replace(both, columns=both.columns[:4])})
+    assert replace(task, recipe=both).recipe.modalities == both.modalities, "8 statistics of 4 columns"
+    frames = EmotionData(
+        task.target.train.ids,
+        {"video": {row: array[:, :4] for row, array in task.target.train.inputs["video"].items()}},
+        *(getattr(task.target.train, name) for name in ("labels", "targets", "multi_label")),
+    )
+    with pytest.raises(InputError, match=r"target has rows of 4 columns, and source .* 8; use Domain\.summarised"):
+        replace(task, recipe=both, target=replace(task.target, train=frames))
     with pytest.raises(InputError, match="the speaker of 'target-0' is not given"):
         replace(task.target, speakers={})
     one = replace(task.target, speakers=dict.fromkeys(task.target.speakers, "s"))
     with pytest.raises(InputError, match="at least two training speakers; target has one"):
         transfer(replace(task, target=one), "pathnet")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "steps must be a whole number of at least 1; given 0"),
+        ({"steps": -3}, "steps must be a whole number of at least 1; given -3"),
+        ({"batch_size": 1}, "batch_size must be a whole number of at least 2"),
+        ({"seed": -1}, "seed must be a whole number of at least 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number above 0, such as 0.001; given nan"),
+        ({"learning_rate": "fast"}, "learning_rate must be a number above 0"),
+    ],
+)
+def test_wrong_budgets_are_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        replace(SMALL, **change)
+
+
+def test_a_soup_of_one_step_is_trained(task):
+    assert transfer(replace(task, budget=replace(SMALL, steps=1)), "soup").score >= 0
 
 
 def test_shares_are_nested_and_keep_every_label(domain):

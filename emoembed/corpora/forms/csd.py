@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from emoembed.corpora import feature_names
-from emoembed.corpora.files import existing
+from emoembed.corpora.files import existing, read_text
 from emoembed.corpora.forms import hdf5
 from emoembed.errors import CorpusError, CorpusFileError
 
@@ -107,7 +107,7 @@ class ComputationalSequence(Mapping[str, Timed]):
             return tuple(map(str, names))
         names_file = self.path.with_suffix(".columns.txt")
         if names_file.is_file():
-            file_names = tuple(names_file.read_text(encoding="utf-8").split())
+            file_names = tuple(read_text(names_file).split())
             if len(file_names) != dim or len(set(file_names)) != dim:
                 raise CorpusError(
                     f"{names_file} has {len(file_names)} names; {self.path.name} needs {dim} different names"

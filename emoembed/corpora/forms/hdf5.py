@@ -9,7 +9,7 @@ import numpy as np
 
 from emoembed.corpora.files import existing
 from emoembed.errors import CorpusFileError
-from emoembed.features.limits import ARCHIVE_GROWTH, archive_allows
+from emoembed.features.limits import ARCHIVE_FREE, ARCHIVE_GROWTH, archive_allows
 
 DAMAGED = (
     OSError,
@@ -48,8 +48,8 @@ def read_values(dataset: Any, path: Path, where: str) -> np.ndarray:
     """Read the values of a dataset.
 
     Raises:
-        CorpusFileError: `dataset` is not a dataset, cannot be read, links to another file, or declares far more values
-            than the file can hold.
+        CorpusFileError: `dataset` is not a dataset, cannot be read, links to another file, or has far more values than
+            the file can hold.
     """
     try:
         if dataset.external or dataset.is_virtual or Path(dataset.file.filename).resolve() != path.resolve():
@@ -62,8 +62,33 @@ def read_values(dataset: Any, path: Path, where: str) -> np.ndarray:
                 f"{path}, {where}: declares {declared_size:,} bytes, more than {ARCHIVE_GROWTH} times the file's size; "
                 "fetch the file again"
             )
-        return np.asarray(dataset[()])
+        return _read_objects(dataset, file_size) if dataset.dtype.hasobject else np.asarray(dataset[()])
     except CorpusFileError:
         raise
     except DAMAGED as error:
         raise CorpusFileError(f"{path}, {where}: cannot be read ({error}); fetch the file again") from error
+
+
+def _read_objects(dataset: Any, file_size: int) -> np.ndarray:
+    """Read values of variable length, such as words, a few at a time. Many values may be one and the same in the file.
+
+    Raises ValueError if they have more bytes than a file of this size may hold.
+    """
+    if not dataset.ndim:
+        return np.asarray(dataset[()])
+    row_size = max(1, dataset.size // max(1, len(dataset)))  # a value has at most as many bytes as the file
+    step = max(1, max(ARCHIVE_GROWTH, ARCHIVE_FREE // max(1, file_size)) // (4 * row_size))
+    parts, size = [], 0
+    for begin in range(0, len(dataset), step):
+        parts.append(np.asarray(dataset[begin : begin + step]))
+        size += sum(map(_size_of, parts[-1].ravel().tolist()))
+        if not archive_allows(size, file_size):
+            raise ValueError(f"its values have more than {ARCHIVE_GROWTH} times the bytes of the file")
+    return np.concatenate(parts) if parts else np.asarray(dataset[()])
+
+
+def _size_of(value: Any) -> int:
+    """The bytes of a value: a string, an array, or a tuple of these."""
+    if isinstance(value, tuple):
+        return sum(map(_size_of, value))
+    return value.nbytes if isinstance(value, np.ndarray) else len(value) if isinstance(value, bytes | str) else 8

@@ -14,6 +14,7 @@ import numpy as np
 
 from emoembed.corpora import feature_names
 from emoembed.corpora.feature_corpus import Arrays
+from emoembed.corpora.files import read_text
 from emoembed.corpora.forms import hdf5, padded
 from emoembed.corpora.forms.pickles import read_pickle
 from emoembed.errors import CorpusError, CorpusFileError
@@ -189,7 +190,7 @@ def _column_names(part: Part, modality: str) -> tuple[str, ...]:
     dim = part.arrays[modality].shape[2]
     names_file = part.path.parent / f"{modality}.columns.txt"
     if names_file.is_file():
-        file_names = tuple(names_file.read_text(encoding="utf-8").split())
+        file_names = tuple(read_text(names_file).split())
         if len(file_names) != dim or len(set(file_names)) != dim:
             raise CorpusError(f"{names_file} has {len(file_names)} names; {part.path.name} needs {dim} different names")
         return file_names

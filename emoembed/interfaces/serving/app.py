@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, File, Form, Request, Response, UploadFile
+from fastapi import Depends, FastAPI, File, Form, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import generate_latest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from emoembed import __version__
@@ -31,7 +31,9 @@ DISCLAIMER = (
 
 
 class Texts(BaseModel):
-    """A request for texts: one text or a list, and the labels to score."""
+    """A request for texts: one text or a list, and the labels to score. Other fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
 
     text: str | list[str] = Field(description="A text, or a list of texts.")
     labels: list[str] | dict[str, str | dict[str, Any]] | None = Field(
@@ -135,13 +137,18 @@ def _add_predict(app: FastAPI, service: Service) -> None:
 
 
 def _add_files(app: FastAPI, service: Service) -> None:
-    @app.post("/predict/files", summary="Score a recording, a face and a text, alone or together")
+    fields = [Depends(_check_fields)]
+
+    @app.post("/predict/files", summary="Score a recording, a face and a text, alone or together", dependencies=fields)
     async def predict_files(
         audio: Annotated[UploadFile | None, File(description="A sound file, or a film with sound.")] = None,
         video: Annotated[UploadFile | None, File(description="A film or a picture.")] = None,
         text: Annotated[str | None, Form(description="What is said.")] = None,
         labels: Annotated[str | None, Form(description="Emotion names, separated by commas.")] = None,
         multi_label: Annotated[bool, Form()] = False,
+        abstain: Annotated[
+            bool | float, Form(description="Withhold unsure answers; true, or a share of errors.")
+        ] = False,
         face: Annotated[bool, Form(description="The picture shows only the face.")] = False,
     ) -> dict[str, Any]:
         """Score emotion names for one item, given as files. The names of the files are not used."""
@@ -156,13 +163,14 @@ def _add_files(app: FastAPI, service: Service) -> None:
         for content in (sound, picture):
             if content and not picture_files.is_picture(content):
                 await asyncio.to_thread(service.check_length if content is sound else service.check_film, content)
+        options: dict[str, Any] = {"multi_label": multi_label, "abstain": abstain}
         film: Any = {"image": picture, "face": True} if face and picture else picture
         answer: dict[str, Any] = await service.compute(
-            worker, lambda _: worker.recognizer.predict(text, sound, film, names, multi_label=multi_label).to_dict()
+            worker, lambda _: worker.recognizer.predict(text, sound, film, names, **options).to_dict()
         )
         return {"result": answer}
 
-    @app.post("/timeline", summary="Score a long recording or film over time")
+    @app.post("/timeline", summary="Score a long recording or film over time", dependencies=fields)
     async def timeline(
         recording: Annotated[UploadFile, File(description="A sound file or a film.")],
         labels: Annotated[str | None, Form(description="Emotion names, separated by commas.")] = None,
@@ -203,6 +211,18 @@ def _add_information(app: FastAPI, service: Service) -> None:
     @app.get("/metrics", summary="Counts for Prometheus")
     async def metrics() -> Response:
         return Response(generate_latest(service.registry), media_type="text/plain; version=0.0.4")
+
+
+async def _check_fields(request: Request) -> None:
+    """Refuse a field that the form does not have, such as a wrong spelling, and a field that is given twice."""
+    known = [field.alias for field in request.scope["route"].dependant.body_params]
+    given = [name for name, _ in (await request.form()).multi_items()]
+    wrong = next((name for name in given if name not in known), None)
+    if wrong is not None:
+        raise Refused(422, "invalid-request", f"there is no field {wrong[:40]!r}; the fields are {', '.join(known)}")
+    twice = next((name for name in given if given.count(name) > 1), None)
+    if twice is not None:
+        raise Refused(422, "invalid-request", f"the field {twice} is given more than once; give it once")
 
 
 def _names(labels: str | None) -> list[str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -13,8 +14,8 @@ from torch import Tensor
 
 from emoembed.encoders.context import ContextEncoder, ContextState
 from emoembed.errors import InputError
+from emoembed.model.device import require_no_fork
 from emoembed.model.model import EmotionModel
-from emoembed.prediction import process
 from emoembed.prediction.answer import answer
 from emoembed.prediction.dialogue.result import TurnResult
 from emoembed.prediction.label_sets import LabelSet
@@ -22,7 +23,7 @@ from emoembed.prediction.result import Result
 from emoembed.reading.items import Item, batch_of
 from emoembed.reading.turns import Turn, read_turn
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class Dialogue:
@@ -91,7 +92,7 @@ class Dialogue:
     @torch.inference_mode()
     def answer(self, turns: Sequence[Turn]) -> list[TurnResult]:
         """Answer the next turns, computed as one batch. If one of them cannot be used, no turn is added."""
-        process.require_no_fork()
+        require_no_fork()
         clock = self._check_times(turns)
         items = [read_turn(self.model, turn, self.position + i, skip=self.skip) for i, turn in enumerate(turns)]
         own_points = self.model.encode(batch_of(self.model, [item.readings for item in items]))
@@ -100,7 +101,7 @@ class Dialogue:
         earlier_turns = []
         for row, item in enumerate(items):
             turn_points = {name: own_points[name][row] for name in item.readings}
-            for name, moved in self.encoder.in_context(turn_points, context).items():
+            for name, moved in self.encoder.in_context(turn_points, context, turns[row].speaker).items():
                 moved_points[name][row] = moved
             earlier_turns.append(context.turns)
             context = self.encoder.add(context, self._differences(turn_points, item), turns[row].speaker)
@@ -155,6 +156,7 @@ class Dialogue:
             "counts": dict(self.context.counts),
             "sums": {name: values.tolist() for name, values in self.context.sums.items()},
             "hidden": None if self.context.hidden is None else self.context.hidden.tolist(),
+            "own": {name: values.tolist() for name, values in self.context.own.items()},
             "speaker": self.context.speaker,
         }
 
@@ -175,19 +177,45 @@ class Dialogue:
             sums = {name: torch.tensor(values, device=device) for name, values in state["sums"].items()}
             counts = {name: int(state["counts"][name]) for name in sums}
             hidden = None if state["hidden"] is None else torch.tensor(state["hidden"], device=device)
-            context = ContextState(sums, counts, hidden, state["speaker"], int(state["turns"]))
+            own = {str(name): torch.tensor(values, device=device) for name, values in state["own"].items()}
+            context = ContextState(sums, counts, hidden, state["speaker"], int(state["turns"]), own)
             position, clock = int(state["position"]), float(state["clock"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, RuntimeError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(
                 f"this is not a state of a dialogue: {error!r}; give the result of Dialogue.state"
             ) from error
-        wrong_sums = any(tuple(total.shape) != (self.encoder.dims[name],) for name, total in sums.items())
-        hidden_dim = self.encoder.settings.hidden_dim if context.turns else 0
-        if wrong_sums or min(counts.values(), default=1) < 1 or (0 if hidden is None else len(hidden)) != hidden_dim:
-            raise InputError("the state of the dialogue has values of a wrong size")
+        _require_valid(context, self.encoder)
+        if not 0 <= context.turns <= position or not 0 <= clock < math.inf:
+            raise InputError(
+                f"the state of the dialogue has position {position}, turns {context.turns} and clock {clock:g}; "
+                "expected 0 <= turns <= position, and seconds of at least 0; give the result of Dialogue.state"
+            )
         self.context, self.position, self.clock = context, position, clock
+
+
+def _require_valid(context: ContextState, encoder: ContextEncoder) -> None:
+    """Raise InputError if the values of a state cannot come from a dialogue in this context."""
+    unknown = [name for name in context.sums if name not in encoder.dims]
+    if unknown:
+        raise InputError(
+            f"the state of the dialogue has the modality {unknown[0]!r:.40}; the model has {', '.join(encoder.dims)}"
+        )
+    if context.speaker is not None and not isinstance(context.speaker, str):
+        raise InputError(f"the speaker in the state of the dialogue must be a name; given {context.speaker!r:.40}")
+    hidden_dim = encoder.settings.hidden_dim
+    hidden = [] if context.hidden is None else [context.hidden]
+    sizes = [(total, encoder.dims[name]) for name, total in context.sums.items()]
+    sizes += [(values, hidden_dim) for values in (*hidden, *context.own.values())]
+    wrong_counts = any(not 1 <= count <= context.turns for count in context.counts.values())
+    needs_hidden = bool(hidden_dim and context.turns)
+    if not all(bool(values.isfinite().all()) for values, _ in sizes):
+        raise InputError(
+            "the state of the dialogue has NaN or numbers that are too large; resume an earlier state, or start anew"
+        )
+    if wrong_counts or bool(hidden) != needs_hidden or any(tuple(values.shape) != (size,) for values, size in sizes):
+        raise InputError("the state of the dialogue has values of a wrong size; give the result of Dialogue.state")
 
 
 def _fingerprint(model: EmotionModel, encoder: ContextEncoder) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from emoembed import plots
 from emoembed.errors import InputError
 from emoembed.prediction.result import Result
+from emoembed.prediction.result_list import ResultList, columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,9 +82,9 @@ class SpeakerSummary:
 
     Attributes:
         turns: number of turns with an answer.
-        seconds: their duration; None if a turn of the dialogue has no duration.
-        shares: label -> mean score of the turns, weighted by their seconds, highest first. If a turn of the dialogue
-            has no duration, all turns have the same weight.
+        seconds: their duration; None if a turn of the dialogue has no times, or all have a duration of 0.
+        shares: label -> mean score of the turns, weighted by their seconds, highest first. If `seconds` is None or 0,
+            all turns have the same weight.
         turning_point: where the scores changed most. None if the same label is highest before and after it, or if the
             speaker has fewer than six turns.
         strongest: positions of the three turns with the highest confidence.
@@ -100,7 +101,7 @@ class SpeakerSummary:
         return asdict(self)
 
 
-class DialogueResult(list[TurnResult]):
+class DialogueResult(ResultList[TurnResult]):
     """The results of the turns of a dialogue, in order. `Recognizer.predict_dialogue` returns one.
 
     Examples:
@@ -126,6 +127,9 @@ class DialogueResult(list[TurnResult]):
         """Name of a turn's speaker, or `NO_SPEAKER`."""
         return turn.speaker or NO_SPEAKER
 
+    def _count(self) -> str:
+        return f"{len(self)} turns"
+
     def summary(self) -> dict[str, SpeakerSummary]:
         """Speaker -> summary of the speaker's turns. Turns without an answer are left out.
 
@@ -136,7 +140,8 @@ class DialogueResult(list[TurnResult]):
             >>> {speaker: next(iter(part.shares)) for speaker, part in results.summary().items()}
             {'Ann': 'anger', 'Ben': 'shame'}
         """
-        timed = all(turn.seconds for turn in self if turn.scores)
+        durations = [turn.seconds for turn in self if turn.scores]
+        timed = None not in durations and any(durations)
         turns_by_speaker = {
             speaker: [turn for turn in self if turn.scores and self.speaker_of(turn) == speaker]
             for speaker in self.speakers
@@ -173,7 +178,7 @@ class DialogueResult(list[TurnResult]):
             }
             for turn in self
         ]
-        names = {label: f"score_{label}" if rows and label in rows[0] else label for label in self.labels}
+        names = columns_of(self.labels, rows[0] if rows else ())
         rows = [
             {**row, **{name: turn.scores.get(label, np.nan) for label, name in names.items()}}
             for row, turn in zip(rows, self, strict=True)
@@ -219,14 +224,15 @@ def score_matrix(turns: Sequence[TurnResult], labels: Iterable[str]) -> np.ndarr
 
 def _summarise(turns: Sequence[TurnResult], timed: bool) -> SpeakerSummary:
     labels = list(turns[0].scores)
-    weights = np.array([turn.seconds if timed and turn.seconds else 1.0 for turn in turns])
+    seconds = np.array([turn.seconds or 0.0 for turn in turns])
+    weights = seconds if timed and seconds.any() else np.ones(len(turns))
     scores = score_matrix(turns, labels)
     shares = weights @ scores / weights.sum()
     order = np.argsort(-shares, kind="stable")
     strongest = sorted(turns, key=lambda turn: -turn.confidence)[:STRONGEST]
     return SpeakerSummary(
         len(turns),
-        float(weights.sum()) if timed else None,
+        float(seconds.sum()) if timed else None,
         {labels[i]: round(float(shares[i]), 6) for i in order},
         _turning_point(turns, scores, labels),
         tuple(turn.turn for turn in strongest),

@@ -28,7 +28,8 @@ from emoembed.errors import EmoembedError, OutputError
 from emoembed.features.atomic import write_file
 
 FLUSH_ROWS, FLUSH_SECONDS = 100, 10.0
-"""Rows are flushed to disk after this many rows or seconds. A row that takes longer is flushed on its own."""
+"""Rows are flushed to disk after this many rows or seconds. A row that takes longer is flushed on its own, and so are
+the rows of a larger batch, which are answered together."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class ResumableTable:
             rows, size = int(state["rows"]), int(state["bytes"])
             if state["made_from"] != self.made_from or self.part_path.stat().st_size < size:
                 return 0
-        except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return 0
         self.rows = rows
         return size

@@ -13,7 +13,7 @@ import numpy as np
 from emoembed.errors import InputError, MediaError
 from emoembed.features import frames, sound_files
 from emoembed.features.audio import mono
-from emoembed.features.media_files import File, openable, tracks_of
+from emoembed.features.media_files import File, name_of, openable, require_size, tracks_of
 from emoembed.features.sound_files import SAMPLING_RATE
 from emoembed.features.video import FACES
 from emoembed.prediction.timeline.cutting import Part
@@ -72,6 +72,7 @@ def open_recording(source: Any, modalities: tuple[str, ...]) -> Recording:
 def _open_file(source: File, modalities: tuple[str, ...]) -> Recording:
     if not isinstance(source, str | Path | bytes | bytearray):
         opened = openable(source, "media")
+        require_size(opened, name_of(source))
         source = Path(opened).read_bytes() if isinstance(opened, str) else opened.read()  # each decoder needs its own
     tracks = tracks_of(source)
     wanted = {"audio": tracks.sound and "audio" in modalities, "video": tracks.film and "video" in modalities}

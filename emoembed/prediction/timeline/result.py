@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ import numpy as np
 
 from emoembed import plots
 from emoembed.errors import InputError
+from emoembed.model.config import MODALITIES
 from emoembed.prediction.result import Result
+from emoembed.prediction.result_list import ResultList, columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,8 +119,10 @@ class TimelineSummary:
         return asdict(self)
 
 
-class Timeline(list[WindowResult]):
+class Timeline(ResultList[WindowResult]):
     """The results of the windows of a recording, in the order of time. `Recognizer.timeline` returns one.
+
+    A slice, such as `timeline[:10]`, is a timeline too.
 
     Examples:
         >>> from emoembed.prediction.timeline.result import Timeline, WindowResult
@@ -145,7 +150,7 @@ class Timeline(list[WindowResult]):
         Columns: `start` and `end` in seconds, `label`, `confidence`, `notes`, `absent`, and one column a label with its
         score; then one column a label and modality, such as `audio_joy`. `face` is there if a window has a face with a
         number, `text` if a transcript was given. The score of a label with the name of another column, such as
-        confidence, is in `score_confidence`.
+        confidence or audio_joy, is in `score_confidence` or `score_audio_joy`.
 
         Examples:
             >>> from emoembed.prediction.timeline.result import Timeline, WindowResult
@@ -158,7 +163,7 @@ class Timeline(list[WindowResult]):
 
         columns = ["start", "end", "face", "text", "label", "confidence", "notes", "absent"]
         labels, modalities = self.labels, self.modalities
-        shown = {label: f"score_{label}" if label in columns else label for label in labels}
+        shown = columns_of(labels, {*columns, *(f"{name}_{label}" for name in MODALITIES for label in labels)})
         rows = []
         for window in self:
             row: dict[str, Any] = {name: getattr(window, name) for name in columns[:6]}
@@ -251,8 +256,9 @@ class Timeline(list[WindowResult]):
             >>> [window.label for window in Timeline(windows).smoothed(seconds=3.0)]
             ['joy', 'joy', 'joy']
         """
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+        if isinstance(seconds, bool) or not isinstance(seconds, Real) or not 0 < seconds < float("inf"):
             raise InputError(f"seconds must be a number above 0; given {seconds!r:.40}")
+        seconds = float(seconds)
         new = {id(window): result for windows in self._by_face() for window, result in _smoothed(windows, seconds)}
         timeline = Timeline(new.get(id(window), window) for window in self)
         timeline.smoothing = seconds
@@ -290,6 +296,10 @@ class Timeline(list[WindowResult]):
         averaged = f" (each score is a mean over {self.smoothing:g} s on both sides)" if self.smoothing else ""
         figure = plots.over_time(panels, labels, f"seconds{averaged}")
         return figure if path is None else plots.save(figure, path)
+
+    def _count(self) -> str:
+        start, end = min((w.start for w in self), default=0.0), max((w.end for w in self), default=0.0)
+        return f"{len(self)} windows from {start:.1f} to {end:.1f} s"
 
     def _by_face(self) -> Iterator[list[WindowResult]]:
         """The windows of each face; all of them if faces have no numbers."""

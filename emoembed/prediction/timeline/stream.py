@@ -17,8 +17,8 @@ from emoembed.features import video
 from emoembed.features.audio import checked_array
 from emoembed.features.feature_set import Features
 from emoembed.features.sound_files import SAMPLING_RATE, Mixer
+from emoembed.model.device import require_no_fork
 from emoembed.model.model import EmotionModel
-from emoembed.prediction import process
 from emoembed.prediction.answer import answer_items
 from emoembed.prediction.label_sets import LabelSet
 from emoembed.prediction.result import Result
@@ -141,11 +141,15 @@ class Stream:
             time: the time of the frame, in seconds since the stream began, not before the frame before it.
 
         Raises:
-            InputError: the samples or the frame have a wrong shape or type, the sampling rate changes, the frame has no
-                time, an earlier time than the one before it or one far ahead, or the stream is finished.
+            InputError: the model does not read sound or frames, the samples or the frame have a wrong shape or type,
+                the sampling rate changes, the frame has no time, an earlier time than the one before it or one far
+                ahead, or the stream is finished.
         """
         if self._finished:
             raise InputError("the stream is finished; start a new one with model.stream(...)")
+        for name, given in (("audio", audio), ("video", frame)):
+            if given is not None and name not in self.model.modalities:
+                raise InputError(f"this model has no {name}; it reads {', '.join(self.model.modalities)}")
         if frame is not None:
             self._check_time(time)
             _check_frame(frame)
@@ -214,7 +218,7 @@ class Stream:
     @torch.inference_mode()
     def answer(self, parts: Sequence[Part]) -> list[WindowResult]:
         """Answer parts in batches, and forget what no later part needs."""
-        process.require_no_fork()
+        require_no_fork()
         batches = [parts[i : i + BATCH_SIZE] for i in range(0, len(parts), BATCH_SIZE)]
         results = [result for batch in batches for result in self._answer_batch(batch)]
         self._forget()

@@ -107,7 +107,7 @@ class Dialogues:
             config=replace(CONTEXT, seed=seed),
             execution=replace(self.execution, resume=None),
         )
-        return with_context, max(history.scores)
+        return with_context, history.scores[history.kept_epoch]
 
     def _groups(self, split: str) -> list[list[int]]:
         """The turns of each dialogue that are in a split; a dialogue may have turns in several."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from emoembed.errors import CheckpointError
+from emoembed.features.atomic import write_file
 from emoembed.model.scorer import Scorer
 
 
@@ -73,7 +74,7 @@ class RunState:
             tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value).cpu() for name, value in entry.items()}
         tensors |= {"noise": run.noise.get_state(), "global": torch.get_rng_state()}
         name = f"run-{len(run.losses):04d}.safetensors"
-        save_file({key: value.contiguous().clone() for key, value in tensors.items()}, self.folder / name)
+        write_file(self.folder / name, save({key: value.contiguous().clone() for key, value in tensors.items()}))
         values = {
             "config": self.config,
             "tensors": name,
@@ -82,9 +83,7 @@ class RunState:
             "schedule": run.schedule.last_epoch,
             "order": run.order.bit_generator.state,
         }
-        temporary_file = self.folder / "run.json.tmp"
-        temporary_file.write_text(json.dumps(values))
-        os.replace(temporary_file, self.folder / "run.json")
+        write_file(self.folder / "run.json", json.dumps(values).encode())
         for path in self.folder.glob("run-*.safetensors"):
             if path.name != name:
                 path.unlink()
@@ -93,9 +92,23 @@ class RunState:
         """Load the saved state into a new run.
 
         Raises:
-            CheckpointError: the state has other settings.
+            CheckpointError: the state has other settings, or is damaged.
         """
-        values = json.loads((self.folder / "run.json").read_text())
+        try:
+            self._restore(run)
+        except CheckpointError:
+            raise
+        except (
+            *(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError),
+            *(RuntimeError, SafetensorError),
+        ) as error:
+            raise CheckpointError(
+                f"{self.folder} contains a run that cannot be resumed, because its files are damaged or incomplete "
+                f"({error!r:.200}); delete the folder to train from the beginning"
+            ) from error
+
+    def _restore(self, run: Run) -> None:
+        values = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
         if values["config"] != self.config:
             differences = [key for key, value in self.config.items() if values["config"].get(key) != value]
             raise CheckpointError(
@@ -103,7 +116,7 @@ class RunState:
                 "to resume it, or delete it"
             )
         tensors = load_file(self.folder / values["tensors"])
-        run.losses, run.scores = values["losses"], values["scores"]
+        run.losses, run.scores = (list(map(float, values[name])) for name in ("losses", "scores"))
         run.model.load_state_dict(_with_prefix(tensors, "model"))
         run.best = _with_prefix(tensors, "best")
         state: dict[int, dict[str, Tensor]] = {}

@@ -51,7 +51,7 @@ def test_few_labels_held_out_move_new_ones_little():
 
 
 def test_too_few_labels_tell_nothing(units_model):
-    with pytest.raises(InputError, match="three held-out labels at least"):
+    with pytest.raises(InputError, match="at least three held-out labels"):
         expectation.apply(
             units_model, "video", [HeldOut("joy", 0.5, 0.7, 0.0, 0.0)] * 4
         )  # one label in each of four folds

@@ -2,8 +2,10 @@ import h5py
 import numpy as np
 import pytest
 
+from emoembed.corpora.forms import hdf5
 from emoembed.corpora.forms.csd import ComputationalSequence, open_folder
 from emoembed.errors import CorpusError, MissingFileError
+from emoembed.features import limits
 
 
 def write(path, entries, root="COVAREP", names=None):
@@ -87,3 +89,29 @@ def test_two_files_of_one_name_are_refused(tmp_path):
     write(tmp_path / "b.csd", {"v": rows(2)})
     with pytest.raises(CorpusError, match=r"a\.csd and .*b\.csd both hold 'COVAREP'"):
         open_folder(tmp_path)
+
+
+def test_a_file_of_column_names_in_another_encoding_is_named(tmp_path):
+    with h5py.File(tmp_path / "a.csd", "w") as file:
+        file["w/data/v/features"], file["w/data/v/intervals"] = np.zeros((4, 7)), np.zeros((4, 2))
+    (tmp_path / "a.columns.txt").write_bytes(b"a b c d \xe9 f g")
+    with pytest.raises(CorpusError, match=r"a\.columns\.txt, line 1: expected UTF-8 text"):
+        ComputationalSequence(tmp_path / "a.csd").columns("text")
+
+
+def test_one_long_word_in_many_rows_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "ARCHIVE_FREE", 2**16)
+    monkeypatch.setattr(hdf5, "ARCHIVE_FREE", 2**16)
+    with h5py.File(tmp_path / "a.csd", "w") as file:
+        word = file.create_dataset("w/data/v1/features", (1,), dtype=h5py.string_dtype(), chunks=(1,))
+        word[0] = "y" * 100_000
+        file["w/data/v1/intervals"] = np.zeros((1, 2))
+    with h5py.File(tmp_path / "a.csd", "r+") as file:
+        _, reference = file["w/data/v1/features"].id.read_direct_chunk((0,))
+        words = file.create_dataset("w/data/v2/features", (2000,), dtype=h5py.string_dtype(), chunks=(2000,))
+        words.id.write_direct_chunk((0,), reference * 2000)
+        file["w/data/v2/intervals"] = np.zeros((2000, 2))
+    sequence = ComputationalSequence(tmp_path / "a.csd")
+    assert sequence.words("v1") == ["y" * 100_000]
+    with pytest.raises(CorpusError, match="more than 100 times the bytes of the file"):
+        sequence["v2"]

@@ -59,7 +59,7 @@ def recall(model, dialogues, context=None):
         state = ContextState()
         for i in group:
             own = dialogues.points["text"][i]
-            points[i] = encoder.in_context({"text": own}, state)["text"]
+            points[i] = encoder.in_context({"text": own}, state, dialogues.speakers[i])["text"]
             size = encoder.dims["text"]
             difference = own[:size] - model.modality("text").background[:size]
             state = encoder.add(state, {"text": difference}, dialogues.speakers[i])
@@ -117,7 +117,7 @@ def test_training_reads_turns_as_predictions_do(model, dialogues):
             state = ContextState()
             for i in group:
                 own = test.points["text"][i]
-                moved = encoder.in_context({"text": own}, state)["text"]
+                moved = encoder.in_context({"text": own}, state, test.speakers[i])["text"]
                 torch.testing.assert_close(together[i], moved, atol=1e-5, rtol=1e-4)
                 state = encoder.add(state, {"text": own[:size] - background[:size]}, test.speakers[i])
 
