@@ -1,10 +1,12 @@
-"""What the site needs for notebooks, besides the plugin that runs them: settings of their kernels, and links."""
+"""What the site needs besides its plugins: the changelog as a page, settings of notebooks' kernels, and their links."""
 
 import logging
 import os
 import posixpath
 import re
 from pathlib import Path
+
+from mkdocs.structure.files import File
 
 LOGGER = logging.getLogger("mkdocs.hooks")  # a warning ends a strict build
 LINK = re.compile(r'href="(?![a-z]+:|#)([^"#]+\.(?:md|ipynb))')
@@ -14,6 +16,13 @@ def on_startup(command, dirty):
     """Encrypt the messages of the kernels, which would warn otherwise. Without ipywidgets, tqdm warns in a notebook."""
     os.environ["JUPYTER_CONFIG_PATH"] = str(Path(__file__).parent)
     os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
+
+
+def on_files(files, config):
+    """Make the changelog a page of the site."""
+    text = (Path(config["config_file_path"]).parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    files.append(File.generated(config, "changelog.md", content=text.replace("](docs/", "](")))
+    return files
 
 
 def on_page_content(html, page, config, files):

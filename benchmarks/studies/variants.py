@@ -83,12 +83,6 @@ VARIANTS = {
 }
 
 
-def without_spread(model: EmotionModel) -> None:
-    """Examples count alike, however much they differ among themselves."""
-    for _, modality in model.each_modality():
-        modality.calibration.spread.zero_()
-
-
 def without_residual(model: EmotionModel) -> None:
     """Examples teach nothing but where labels lie among words."""
     for _, modality in model.each_modality():
@@ -97,10 +91,7 @@ def without_residual(model: EmotionModel) -> None:
                 value.detach().zero_()
 
 
-AFTER_TRAINING = {
-    "examples count alike": Variant(after=without_spread),
-    "no residual features": Variant(after=without_residual),
-}
+AFTER_TRAINING = {"no residual features": Variant(after=without_residual)}
 LONG: dict[str, dict[str, object]] = {
     "text": {},
     "audio": {"epochs": 100, "patience": 100},

@@ -67,15 +67,11 @@ class ResidualStage(nn.Module):
         self.keep = nn.ModuleList(nn.Conv2d(outputs, outputs, 3, padding=1, bias=False) for _ in range(depth))
         self.norm_keep = nn.ModuleList(nn.BatchNorm2d(outputs) for _ in range(depth))
 
-    def forward(self, maps: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`(batch, inputs, height, width)` -> `(batch, outputs, height / stride, width / stride)`
-
-        `mask` broadcasts over the output. Masked positions are zero, as is the padding at the edge of a map.
-        """
-        factor = mask if mask is not None else 1.0
-        maps = self.norm_down(self.down(maps)).relu() * factor
+    def forward(self, maps: Tensor) -> Tensor:
+        """`(batch, inputs, height, width)` -> `(batch, outputs, height / stride, width / stride)`"""
+        maps = self.norm_down(self.down(maps)).relu()
         for keep, norm in zip(self.keep, self.norm_keep, strict=True):
-            maps = (maps + norm(keep(maps))).relu() * factor
+            maps = (maps + norm(keep(maps))).relu()
         return maps
 
 
@@ -84,15 +80,6 @@ def run_recurrent(recurrent: nn.RNNBase, frames: Tensor, lengths: Tensor) -> Ten
     packed = nn.utils.rnn.pack_padded_sequence(frames, lengths.cpu(), batch_first=True, enforce_sorted=False)
     steps, _ = recurrent(packed)
     return nn.utils.rnn.pad_packed_sequence(steps, batch_first=True, total_length=frames.shape[1])[0]
-
-
-def masked_average(frames: Tensor, lengths: Tensor, factor: int) -> Tensor:
-    """Average every `factor` steps without padding: `(batch, time, dim)` -> `(batch, ceil(time / factor), dim)`."""
-    mask = padding_mask(lengths, frames.shape[1])[..., None].to(frames.dtype)
-    padding = (0, 0, 0, -frames.shape[1] % factor)
-    total: Tensor = nn.functional.pad(frames * mask, padding).unflatten(1, (-1, factor)).sum(dim=2)
-    count: Tensor = nn.functional.pad(mask, padding).unflatten(1, (-1, factor)).sum(dim=2)
-    return total / count.clamp(min=1)
 
 
 def joined(detail: Tensor, overview: RidgeMap | None, share: float, scaled: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ def test_sources_together_take_the_steps_of_one(task, domain, monkeypatch):
 @pytest.mark.parametrize("strategy", ["scratch", "fine-tune", "random-path", "lora"])
 def test_the_seed_reaches_the_first_weights(task, strategy):
     """Without a step of training, models of two seeds differ."""
-    budget = replace(SMALL, steps=1, learning_rate=0.0)
+    budget = replace(SMALL, steps=1, learning_rate=1e-12)
     models = [transfer(replace(task, budget=replace(budget, seed=seed)), strategy).model for seed in (0, 1)]
     first, second = (model.state_dict() for model in models)
     kind = "adapters.down" if strategy == "lora" else "encoder.layers"
@@ -217,10 +217,13 @@ def test_modules_that_the_target_needs_are_used_again_and_win(control):
 def test_an_unrelated_source_costs_little(control):
     """The negative control: the source's modules are of no use."""
     task = control([3, 4, 5], rows=600)
-    task = replace(task, budget=replace(task.budget, search_is_extra=True))
     test = parity("test", 2000, 3, [0, 1, 2]).train
-    carried, alone = transfer(task, "pathnet"), transfer(task, "scratch")
-    assert validation_score(carried.model, test) > validation_score(alone.model, test) - 0.02
+    losses = []
+    for seed in range(2):
+        seeded = replace(task, budget=replace(task.budget, search_is_extra=True, seed=seed))
+        carried, alone = transfer(seeded, "pathnet"), transfer(seeded, "scratch")
+        losses.append(validation_score(alone.model, test) - validation_score(carried.model, test))
+    assert sum(losses) / len(losses) < 0.02
 
 
 def test_wrong_tasks_are_refused(task, modular_recipe):
