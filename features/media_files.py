@@ -64,7 +64,9 @@ def unmasked(array: np.ndarray, kind: str) -> np.ndarray:
     return np.asarray(array)
 
 
-def require_size(file_or_path: str | IO[bytes], name: str, limit: int = limits.FILE_BYTES) -> None:
+def require_size(
+    file_or_path: str | IO[bytes], name: str, limit: int = limits.FILE_BYTES, advice: str = "give its path"
+) -> None:
     """Check the size of a file before it is read into memory. An open file is at its beginning afterwards.
 
     Raises:
@@ -80,7 +82,6 @@ def require_size(file_or_path: str | IO[bytes], name: str, limit: int = limits.F
     except (OSError, ValueError, TypeError, AttributeError):  # no size is known before it is read
         return
     if size > limit:
-        advice = "make it smaller" if limit == limits.PICTURE_BYTES else "give its path"
         raise MediaError(f"{name} has {size:,} bytes; the limit is {limit:,}; {advice}")
 
 

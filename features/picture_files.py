@@ -54,7 +54,7 @@ def read(source: File) -> np.ndarray:
     from PIL import Image
 
     name, file_or_path = name_of(source), openable(source, KIND)
-    require_size(file_or_path, name, limits.PICTURE_BYTES)
+    require_size(file_or_path, name, limits.PICTURE_BYTES, "make it smaller")
     try:
         content = Path(file_or_path).read_bytes() if isinstance(file_or_path, str) else file_or_path.read()
     except OSError as error:

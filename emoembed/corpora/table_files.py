@@ -81,7 +81,8 @@ def _read_delimited(path: Path, columns: Sequence[str], separator: str | None) -
     text = read_decoded(path)
     declared = DECLARED_SEPARATOR.match(text)
     if declared:
-        return parse_csv("\n" + text[declared.end() :], path, columns, sep=declared[1])
+        rest = "\n" + text[declared.end() :]  # an empty line in its place, so that errors count lines as the file does
+        return parse_csv(rest, path, columns, sep=declared[1])
     header = QUOTED.sub("", text.split("\n", 1)[0])
     return parse_csv(text, path, columns, sep=separator or max((",", ";", "\t"), key=header.count))
 

@@ -116,18 +116,20 @@ class ContextEncoder(nn.Module):
                 total = total + torch.where(absent, missing, self.inputs[name](present))
         return total
 
-    def _own_state(self, inputs: Tensor, mine: Tensor) -> Tensor:
+    def _own_state(self, inputs: Tensor, same_speaker: Tensor) -> Tensor:
         """The state of the second recurrence after the speaker's own turns, `(batch, hidden_dim)`; zero without any.
 
         Args:
             inputs: what the recurrence reads of the earlier turns, `(batch, time, hidden_dim)`.
-            mine: whether the present speaker spoke in a turn, `(batch, time)`.
+            same_speaker: whether the present speaker spoke in a turn, `(batch, time)`.
         """
-        counts = mine.sum(dim=1)
+        counts = same_speaker.sum(dim=1)
         longest = int(counts.max())
         if not longest:
             return inputs.new_zeros(len(inputs), self.settings.hidden_dim)
-        order = (~mine).to(torch.int8).argsort(dim=1, stable=True)[:, :longest]  # own turns first, in their order
+        order = (
+            (~same_speaker).to(torch.int8).argsort(dim=1, stable=True)[:, :longest]
+        )  # own turns first, in their order
         states, _ = self.own_gru(inputs.gather(1, order[..., None].expand(-1, -1, inputs.shape[2])))
         last: Tensor = states[torch.arange(len(states), device=states.device), (counts - 1).clamp(min=0)]
         return last.masked_fill((counts == 0)[:, None], 0.0)
@@ -167,7 +169,7 @@ class ContextEncoder(nn.Module):
         points: Mapping[str, Tensor],
         differences: Mapping[str, Tensor],
         changed: Tensor,
-        mine: Tensor,
+        same_speaker: Tensor,
         lengths: Tensor,
     ) -> dict[str, Tensor]:
         """Move the points of a batch of turns by all earlier turns of each.
@@ -177,8 +179,8 @@ class ContextEncoder(nn.Module):
             differences: modality -> differences of the earlier turns `(batch, time, embed_dim)`; NaN where one lacks
                 the modality.
             changed: whether the speaker of an earlier turn differs from the one before it, `(batch, time)`.
-            mine: whether the speaker of an earlier turn is that of the present turn, `(batch, time)`; False after the
-                last one.
+            same_speaker: whether the speaker of an earlier turn is that of the present turn, `(batch, time)`; False
+                after the last one.
             lengths: numbers of earlier turns, `(batch,)`.
         """
         hidden = own = None
@@ -187,7 +189,7 @@ class ContextEncoder(nn.Module):
             states, _ = self.gru(inputs)
             last_turn = (lengths - 1).clamp(min=0)
             hidden = self._dropped(states[torch.arange(len(lengths), device=lengths.device), last_turn])
-            own = self._dropped(self._own_state(inputs, mine))
+            own = self._dropped(self._own_state(inputs, same_speaker))
         has_history = (lengths > 0)[:, None]
         moved = {}
         for name, own_points in points.items():

@@ -29,6 +29,12 @@ class StatisticsSettings(Settings):
     whisper: dict[str, Any] | None = None  # configuration of these layers
     overview: float = 0.0  # share of a ridge map on the same statistics; see `layers.joined`
 
+    def features_dim(self, feature_dim: int) -> int:
+        """Number of statistics of frames with `feature_dim` columns."""
+        if self.summary == "whisper":
+            return 2 * int((self.whisper or {})["d_model"])
+        return feature_dim if self.summary == "mean" else 2 * feature_dim
+
 
 @dataclass(frozen=True)
 class PooledSettings(StatisticsSettings):
@@ -48,8 +54,7 @@ class StatisticsEncoder(Encoder):
         self.summary, self.overview_share = settings.summary, settings.overview
         self.feature_dim = feature_dim
         self.whisper = WhisperLayers(settings.whisper or {}) if settings.summary == "whisper" else None
-        sizes = {"mean": feature_dim, "moments": 2 * feature_dim}
-        self.features_dim = 2 * self.whisper.dim if self.whisper else sizes[settings.summary]
+        self.features_dim = settings.features_dim(feature_dim)
         self.standardize = None if self.whisper else Standardize(feature_dim)
         self.overview = RidgeMap(self.features_dim, embed_dim)
 

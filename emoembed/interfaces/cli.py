@@ -20,7 +20,7 @@ from emoembed.interfaces.evaluate import Evaluate
 from emoembed.interfaces.extract import Extract
 from emoembed.interfaces.info import Info, Labels
 from emoembed.interfaces.options import as_command
-from emoembed.interfaces.predict import Predict, PredictCommand
+from emoembed.interfaces.predict import Predict, VariadicCommand
 from emoembed.interfaces.prepare import Prepare
 from emoembed.interfaces.pretrain import PretrainDialogue
 from emoembed.interfaces.serving.command import Serve
@@ -36,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-app.command("predict", cls=PredictCommand, rich_help_panel=USE)(as_command(Predict))
+app.command("predict", cls=VariadicCommand, rich_help_panel=USE)(as_command(Predict))
 app.command("timeline", cls=TimelineCommand, rich_help_panel=USE)(as_command(Timeline))
 app.command("demo", rich_help_panel=USE)(as_command(Demo))
 app.command("serve", rich_help_panel=USE)(as_command(Serve))
@@ -47,9 +47,9 @@ export = typer.Typer(help="Export a part of a model for other programs.")
 export.command("onnx")(as_command(ExportOnnx))
 app.add_typer(export, name="export", rich_help_panel=USE)
 app.command("train", cls=TrainCommand, rich_help_panel=USE)(as_command(Train))
-app.command("transfer", cls=PredictCommand, rich_help_panel=USE)(as_command(Transfer))
-app.command("adapt", cls=PredictCommand, rich_help_panel=USE)(as_command(Adapt))
-app.command("attune", cls=PredictCommand, rich_help_panel=USE)(as_command(Attune))
+app.command("transfer", cls=VariadicCommand, rich_help_panel=USE)(as_command(Transfer))
+app.command("adapt", cls=VariadicCommand, rich_help_panel=USE)(as_command(Adapt))
+app.command("attune", cls=VariadicCommand, rich_help_panel=USE)(as_command(Attune))
 app.command("evaluate", rich_help_panel=USE)(as_command(Evaluate))
 app.command("extract", rich_help_panel=DATA)(as_command(Extract))
 app.command("prepare", rich_help_panel=DATA)(as_command(Prepare))

@@ -35,7 +35,7 @@ NUMBER_OR_NONE = ("--abstain", "--context")
 MANY_VALUES = ("--audio", "--video", "--source")
 
 
-class PredictCommand(TyperCommand):
+class VariadicCommand(TyperCommand):
     """A command whose options take several values or none: `--audio a.wav b.wav`, `--abstain`, `--context`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

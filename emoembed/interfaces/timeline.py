@@ -135,9 +135,8 @@ class Timeline(ModelOptions, LabelOptions, AbstainOptions):
         if FILE in (self.read_labels() or ()):
             raise LabelError(f"label {FILE!r} is a column of the table of several recordings; use another spelling")
         recognizer, tables, failures = self.load(), [], {}
-        recognizer.stream(
-            self.labels_for(recognizer), **self._options()
-        )  # raises the errors that are not of one recording
+        # raises the errors that are not of one recording
+        recognizer.stream(self.labels_for(recognizer), **self._options())
         for path in paths:
             try:
                 timeline = self._timeline(recognizer, path)

@@ -12,7 +12,6 @@ from torch import Tensor
 from emoembed.errors import EmoembedError, InputError
 from emoembed.labels.emotion import Label, Labels, canonical, find, is_number
 from emoembed.model.config import MODALITIES
-from emoembed.model.device import require_no_fork
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.arguments import check_errors, is_missing, listed
 from emoembed.prediction.label_sets import familiarity_of
@@ -27,7 +26,6 @@ Row = Mapping[str, Any]
 
 def adapted(model: EmotionModel, support: Any, labels: Labels | None, errors: str) -> EmotionModel:
     """A copy of a model that has learned labels from examples. The arguments are those of `Recognizer.adapt`."""
-    require_no_fork()
     check_errors(errors)
     rows = support_rows(support)
     labels_to_teach = taught_labels(model, rows, labels)
@@ -53,7 +51,6 @@ def adapted(model: EmotionModel, support: Any, labels: Labels | None, errors: st
 
 def attuned(model: EmotionModel, inputs: Mapping[str, Any], errors: str) -> EmotionModel:
     """A copy of a model that is attuned to items `inputs` (modality -> list). See `Recognizer.attune`."""
-    require_no_fork()
     check_errors(errors)
     for name, items in inputs.items():
         if items is None:

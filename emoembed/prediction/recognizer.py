@@ -17,7 +17,6 @@ from emoembed.errors import InputError
 from emoembed.labels.emotion import Labels
 from emoembed.model import checkpoint, checkpoint_files
 from emoembed.model.card import card_of
-from emoembed.model.device import require_no_fork
 from emoembed.model.model import EmotionModel
 from emoembed.prediction import learning
 from emoembed.prediction.answer import answer_items
@@ -149,7 +148,6 @@ class Recognizer(nn.Module):
             >>> [result.label for result in model.predict(texts, labels=["joy", "anger"], abstain=True)]
             ['joy', None]
         """
-        require_no_fork()
         checked = options_of(options)
         multi_label, size = checked.multi_label, checked.batch_size
         items, single = items_of({"text": text, "audio": audio, "video": video})
@@ -403,7 +401,6 @@ class Recognizer(nn.Module):
             >>> bool(points[0] @ points[1] > points[0] @ points[2])  # cosines: the first two texts are more alike
             True
         """
-        require_no_fork()
         items, single = items_of({"text": text, "audio": audio, "video": video})
         points: dict[str, np.ndarray] = {}
         for batch in batches_of(items, BATCH_SIZE):

@@ -22,7 +22,7 @@ class TrainConfig:
     warmup: float = 0.1  # share of the steps with a rising learning rate; then it falls as a cosine
     patience: int = 10  # training stops after this many epochs without a better validation score
     keep_last: bool = False
-    """Keep the weights of the last epoch, not of the best one: validation rows are too few to tell epochs apart."""
+    """Train for all epochs and keep the weights of the last one, where validation rows are too few to choose one."""
     clip: float = 1.0  # largest gradient norm
     stay_close: float = 0.1  # weight of the penalty on changes of label projections; without it unseen labels drift
     pull: float = 0.0  # weight of the distance between an item and the point of its label; see `objective.pull`

@@ -80,7 +80,7 @@ def fit(
         state.restore(run)
     execution.group.require_same((_digest(train), _digest(valid), len(run.losses)), "rows and saved state")
     lengths = train.lengths()
-    while len(run.losses) < config.epochs and not run.has_waited(config.patience):
+    while len(run.losses) < config.epochs and (config.keep_last or not run.has_waited(config.patience)):
         batches = _batches(lengths, run, config)
         epoch_batches = _bar(batches, len(train), len(run.losses) + 1, config) if execution.progress else batches
         _seed_process(run, config, execution.group)

@@ -112,30 +112,29 @@ class Task:
         object.__setattr__(self, "recipe", seeded)
 
     def _require_columns(self) -> None:
-        """Raise InputError if the rows of the domains do not have the same columns as the recipe.
+        """Raise InputError unless the rows of all domains are frames of the recipe, or all are their statistics.
 
-        Statistics in place of frames (`Domain.summarised`) have as many columns as the encoder computes of frames.
+        Statistics come from `Domain.summarised`.
         """
         modality = self.recipe.modalities[self.modality]
         settings, frames = modality.settings, len(modality.columns)
         if not isinstance(settings, ModularSettings):
             return
-        sizes = {"mean": frames, "moments": 2 * frames}
-        statistics = sizes.get(settings.summary) or 2 * int((settings.whisper or {}).get("d_model", 0))
-        first: tuple[str, int] | None = None
-        for domain in (*self.sources, self.target):
-            for count in sorted(domain.columns - {first[1] if first else None}):
-                if count not in (frames, statistics):
-                    raise InputError(
-                        f"{domain.name} has rows of {count} columns, and the recipe has {frames}; read all corpora "
-                        "with the same features, and name their columns in the recipe"
-                    )
-                if first is not None:
-                    raise InputError(
-                        f"{domain.name} has rows of {count} columns, and {first[0]} has rows of {first[1]}; use "
-                        "Domain.summarised for all domains or for none"
-                    )
-                first = (domain.name, count)
+        statistics = settings.features_dim(frames)
+        columns = {domain.name: domain.columns for domain in (*self.sources, self.target)}
+        for name, found in columns.items():
+            wrong = found - {frames, statistics}
+            if wrong:
+                raise InputError(
+                    f"{name} has rows of {min(wrong)} columns, and the recipe has {frames}; read all corpora with "
+                    "the same features, and name their columns in the recipe"
+                )
+        if len(frozenset().union(*columns.values())) > 1:
+            counts = ", ".join(f"{name} {' and '.join(map(str, sorted(found)))}" for name, found in columns.items())
+            raise InputError(
+                f"the corpora have rows of different numbers of columns: {counts}; use Domain.summarised for all "
+                "domains or for none"
+            )
 
     def config(self, steps: int | None = None, validations: int = VALIDATIONS) -> TrainConfig:
         """Training settings for a number of steps; by default, for those of the budget."""

@@ -77,15 +77,15 @@ def test_a_batch_of_turns_moves_as_each_turn_in_its_dialogue(trained, turns):
     states = states_of(trained, turns, speakers)
     longest, numbers = 4, (0, 1, 3, 4)
     earlier, changed = torch.zeros(len(numbers), longest, DIM), torch.zeros(len(numbers), longest)
-    mine = torch.zeros(len(numbers), longest, dtype=torch.bool)
+    same_speaker = torch.zeros(len(numbers), longest, dtype=torch.bool)
     for row, number in enumerate(numbers):
         for i in range(number):
             earlier[row, i] = turns[i]["text"]
             changed[row, i] = float(i > 0 and speakers[i] != speakers[i - 1])
-            mine[row, i] = speakers[i] == speakers[number]
+            same_speaker[row, i] = speakers[i] == speakers[number]
     points = {"text": torch.stack([turns[number]["text"] for number in numbers])}
     differences = {"text": earlier, "audio": torch.full_like(earlier, torch.nan)}
-    together = trained(points, differences, changed, mine, torch.tensor(numbers))["text"]
+    together = trained(points, differences, changed, same_speaker, torch.tensor(numbers))["text"]
     for row, number in enumerate(numbers):
         alone = trained.in_context(turns[number], states[number], speakers[number])["text"]
         torch.testing.assert_close(together[row], alone, atol=1e-5, rtol=1e-4)

@@ -91,4 +91,6 @@ def _size_of(value: Any) -> int:
     """The bytes of a value: a string, an array, or a tuple of these."""
     if isinstance(value, tuple):
         return sum(map(_size_of, value))
-    return value.nbytes if isinstance(value, np.ndarray) else len(value) if isinstance(value, bytes | str) else 8
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    return len(value) if isinstance(value, bytes | str) else 8

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from emoembed.encoders.context import ContextEncoder, ContextState
 from emoembed.errors import InputError
-from emoembed.model.device import require_no_fork
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.answer import answer
 from emoembed.prediction.dialogue.result import TurnResult
@@ -92,7 +91,6 @@ class Dialogue:
     @torch.inference_mode()
     def answer(self, turns: Sequence[Turn]) -> list[TurnResult]:
         """Answer the next turns, computed as one batch. If one of them cannot be used, no turn is added."""
-        require_no_fork()
         clock = self._check_times(turns)
         items = [read_turn(self.model, turn, self.position + i, skip=self.skip) for i, turn in enumerate(turns)]
         own_points = self.model.encode(batch_of(self.model, [item.readings for item in items]))

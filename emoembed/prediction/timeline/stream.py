@@ -17,7 +17,6 @@ from emoembed.features import video
 from emoembed.features.audio import checked_array
 from emoembed.features.feature_set import Features
 from emoembed.features.sound_files import SAMPLING_RATE, Mixer
-from emoembed.model.device import require_no_fork
 from emoembed.model.model import EmotionModel
 from emoembed.prediction.answer import answer_items
 from emoembed.prediction.label_sets import LabelSet
@@ -218,7 +217,6 @@ class Stream:
     @torch.inference_mode()
     def answer(self, parts: Sequence[Part]) -> list[WindowResult]:
         """Answer parts in batches, and forget what no later part needs."""
-        require_no_fork()
         batches = [parts[i : i + BATCH_SIZE] for i in range(0, len(parts), BATCH_SIZE)]
         results = [result for batch in batches for result in self._answer_batch(batch)]
         self._forget()

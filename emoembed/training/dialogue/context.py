@@ -22,7 +22,7 @@ from emoembed.model.scorer import Batch, Scorer
 from emoembed.reading.rows import EmotionData
 from emoembed.training.calibrate import calibrate
 from emoembed.training.config import Execution, TrainConfig
-from emoembed.training.dialogue.rows import LONGEST_HISTORY, MINE, TURNS, DialoguePoints, turn_rows
+from emoembed.training.dialogue.rows import LONGEST_HISTORY, SAME_SPEAKER, TURNS, DialoguePoints, turn_rows
 from emoembed.training.loop import History, encode_rows, fit, predict_logits, validation_score
 
 STRENGTHS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -33,7 +33,6 @@ CONTEXT = TrainConfig(
     epochs=20,
     batch_size=256,
     learning_rate=2e-3,
-    patience=20,
     keep_last=True,
     label_smoothing=0.1,
     max_frames=LONGEST_HISTORY,
@@ -127,7 +126,7 @@ class ContextScorer(Scorer):
         super().__init__()
         self.model = model
         longest = SimpleNamespace(longest=LONGEST_HISTORY)
-        self.config = SimpleNamespace(modalities=dict.fromkeys((*model.modalities, TURNS, MINE), longest))
+        self.config = SimpleNamespace(modalities=dict.fromkeys((*model.modalities, TURNS, SAME_SPEAKER), longest))
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         for parameter in self.encoder.parameters():
@@ -152,15 +151,17 @@ class ContextScorer(Scorer):
         """Points of turns in context `(batch, point_dim)`; NaN where a turn lacks the modality."""
         own_points = {}
         for name, (frames, lengths) in batch.items():
-            if name not in (TURNS, MINE):
+            if name not in (TURNS, SAME_SPEAKER):
                 dim = self.model.modality(name).point_dim
                 own_points[name] = frames.new_full((len(frames), dim), torch.nan)
                 present = lengths > 0
                 own_points[name][present] = frames[present, 0, :dim]
-        (turns, lengths), (mine, _) = batch[TURNS], batch[MINE]
+        (turns, lengths), (same_speaker, _) = batch[TURNS], batch[SAME_SPEAKER]
         *differences, changed = turns.split([*self.encoder.dims.values(), 1], dim=2)
         by_modality = dict(zip(self.encoder.dims, differences, strict=True))
-        moved: dict[str, Tensor] = self.encoder(own_points, by_modality, changed[..., 0], mine[..., 0] > 0, lengths)
+        moved: dict[str, Tensor] = self.encoder(
+            own_points, by_modality, changed[..., 0], same_speaker[..., 0] > 0, lengths
+        )
         return moved
 
     def score(self, points: Mapping[str, Tensor], label_points: Mapping[str, Tensor]) -> dict[str, Tensor]:

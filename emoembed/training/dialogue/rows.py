@@ -16,7 +16,7 @@ from emoembed.reading.rows import EmotionData
 
 TURNS = "turns"
 """Name of the input that has the earlier turns of a row."""
-MINE = "mine"
+SAME_SPEAKER = "same speaker"
 """Name of the input that says which of the earlier turns of a row are by its own speaker."""
 LONGEST_HISTORY = 200
 """Training reads at most this many earlier turns of a row."""
@@ -42,11 +42,11 @@ class DialoguePoints:
 
 
 def turn_rows(model: EmotionModel, dialogues: DialoguePoints) -> EmotionData:
-    """The labelled turns as rows whose inputs are their own points and, under `TURNS` and `MINE`, the earlier turns.
+    """The labelled turns as rows. Their inputs are their own points and the earlier turns.
 
     Under `TURNS`, an earlier turn has its differences from the background, NaN where it lacks a modality, and whether
-    the speaker changed, `(earlier turns, sum of embed_dim + 1)`. Under `MINE`, it has 1 if it is by the speaker of the
-    row, else 0, `(earlier turns, 1)`.
+    the speaker changed, `(earlier turns, sum of embed_dim + 1)`. Under `SAME_SPEAKER`, it has 1 if it is by the speaker
+    of the row, else 0, `(earlier turns, 1)`.
 
     Raises:
         InputError: no turn has a label.
@@ -54,7 +54,7 @@ def turn_rows(model: EmotionModel, dialogues: DialoguePoints) -> EmotionData:
     data = dialogues.data
     turns = _differences(model, dialogues).numpy()
     histories: dict[str, np.ndarray] = {}
-    mine: dict[str, np.ndarray] = {}
+    same_speaker: dict[str, np.ndarray] = {}
     for positions in dialogues.dialogues:
         heard = {i: None for i in positions if not np.isnan(turns[i]).all()}
         speakers = [dialogues.speakers[i] for i in heard]
@@ -64,9 +64,9 @@ def turn_rows(model: EmotionModel, dialogues: DialoguePoints) -> EmotionData:
         for position in positions:
             row, first = data.ids[position], max(0, earlier - LONGEST_HISTORY)
             speaker = dialogues.speakers[position]
-            is_mine = [float(speaker is not None and speaker == other) for other in speakers[first:earlier]]
+            is_same = [float(speaker is not None and speaker == other) for other in speakers[first:earlier]]
             histories[row] = history[first:earlier]
-            mine[row] = np.array(is_mine, dtype=np.float32).reshape(-1, 1)
+            same_speaker[row] = np.array(is_same, dtype=np.float32).reshape(-1, 1)
             earlier += position in heard
     has_label = (data.targets == 1).any(axis=1) | (data.multi_label & ~np.isnan(data.targets).all(axis=1))
     inputs: dict[str, Mapping[str, np.ndarray]] = {
@@ -76,7 +76,9 @@ def turn_rows(model: EmotionModel, dialogues: DialoguePoints) -> EmotionData:
     in_dialogue = np.zeros(len(data), bool)
     in_dialogue[[position for positions in dialogues.dialogues for position in positions]] = True
     has_input = np.array([any(row in store for store in inputs.values()) for row in data.ids])
-    rows = replace(data, inputs={**inputs, TURNS: histories, MINE: mine}).rows(has_label & has_input & in_dialogue)
+    rows = replace(data, inputs={**inputs, TURNS: histories, SAME_SPEAKER: same_speaker}).rows(
+        has_label & has_input & in_dialogue
+    )
     if not len(rows):
         raise InputError("no turn of the dialogues has a label; give labelled dialogues")
     return rows
