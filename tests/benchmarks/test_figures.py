@@ -90,7 +90,7 @@ def test_a_wrong_figure_a_stale_interval_and_swapped_rows_are_found(figures, cha
     changed = change(ACCURACY)
     assert changed != ACCURACY
     assert figures.faults(page, changed, PAGES[page]) != []
-    if len(figures.blocks(figures.section(page, changed))) == len(PAGES[page]):
+    if len(figures.blocks(page, figures.section(page, changed))) == len(PAGES[page]):
         mended = figures.filled(page, changed, PAGES[page])
         assert (mended == ACCURACY) == (change not in (with_swapped_rows,))
 
@@ -138,3 +138,13 @@ def test_a_goal_is_called_missed_where_no_figure_reaches_it():
             assert reached == (stated[2] is None), row
             compared += 1
     assert compared > 15
+
+
+def test_a_number_in_per_cent_and_one_of_several_in_a_cell_are_compared(figures):
+    page = "docs/dialogues.md"
+    text = (ROOT / page).read_text()
+    for number in ("54.5", "(8.2 to 12.5)", "(-0.2 to 1.5)"):
+        assert number in text
+        changed = text.replace(number, number.replace("2", "3").replace("4", "8"))
+        assert figures.faults(page, changed, PAGES[page]) != []
+        assert figures.filled(page, changed, PAGES[page]) == text
