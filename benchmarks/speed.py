@@ -1,6 +1,9 @@
 """Measure how long things take: `python benchmarks/speed.py`. It prints medians of repeated runs and asserts nothing.
 
 The media are those of the demo: a synthetic voice of 2.5 s and a 640x480 video of 2 s.
+
+`--all` then runs the benchmarks of processes, of many rows, of training and of the model of Dai et al. 2020, one after
+the other: with `--data DIR` and `--official DIR`, as `benchmarks/mtee.py` takes them.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import get_args
 import av
 import cv2
 import numpy as np
+import soundfile
 import torch
 from torch import Tensor
 
@@ -31,8 +35,10 @@ from emoembed import corpora
 from emoembed.encoders.transformer import TransformerEncoder
 from emoembed.features import audio, video
 from emoembed.labels.phrases import SentenceEncoder
+from emoembed.prediction.manifests.scoring import predict_manifest
 from emoembed.prediction.public import Backend
 from emoembed.prediction.recognizer import Recognizer
+from emoembed.reading.items import batch_of, read_item
 from emoembed.reading.rows import collate
 
 SITUATIONS = Path(__file__).parents[1] / "checkpoints" / "build" / "situations"
@@ -76,9 +82,9 @@ def texts(model: Recognizer) -> Rows:
         for frames, lengths in given:
             encoder.hidden_mean(frames, lengths, adapted=True)
 
-    one, many = median(partial(raw, [single])), median(partial(raw, batches), 3, 1)
+    single_seconds, many = median(partial(raw, [single])), median(partial(raw, batches), 3, 1)
     rows: Rows = [
-        ("the text encoder alone, one text, warm", one * 1e3, "ms"),
+        ("the text encoder alone, one text, warm", single_seconds * 1e3, "ms"),
         ("the same, 1,000 texts sorted by length, each", many, "ms"),
     ]
     for backend in get_args(Backend):
@@ -87,20 +93,82 @@ def texts(model: Recognizer) -> Rows:
         each = median(partial(recognizer.predict, short, labels=LABELS), 3, 1)
         rows += [
             (f"one text, warm, {backend}", text * 1e3, "ms"),
-            ("the same, times the encoder alone", text / one, "x"),
+            ("the same, times the encoder alone", text / single_seconds, "x"),
             (f"1,000 texts in one call, each, {backend}", each, "ms"),
             ("the same, times the encoder alone", each / many, "x"),
         ]
     return rows
 
 
-def sounds(model: Recognizer) -> Rows:
-    """Recordings of several lengths, as samples."""
+def _read(model: Recognizer, texts: list[str]) -> None:
+    for text in texts:
+        read_item(model.model, {"text": text})
+
+
+def _encode(model: Recognizer, batches: list[dict[str, tuple[Tensor, Tensor]]]) -> None:
+    for batch in batches:
+        model.model.encode(batch)
+
+
+def steps(model: Recognizer) -> Rows:
+    """Where the time of a single text and of 1,000 texts goes: reading, encoder, scores."""
+    short = corpora.load("situations", SITUATIONS).samples["text"].tolist()[:1000]
+    rows: Rows = []
+    for count, name in ((1, "one text"), (1000, "1,000 texts")):
+        given = sorted(short[:count], key=len)
+        whole = median(partial(model.predict, given, labels=LABELS), 5, 1)
+        items = [read_item(model.model, {"text": text}).readings for text in given]
+        reading = median(partial(_read, model, given), 5, 1)
+        batches = [batch_of(model.model, items[first : first + 32]) for first in range(0, count, 32)]
+        with torch.inference_mode():
+            encoder = median(partial(_encode, model, batches), 5, 1)
+        rows += [
+            (f"{name}: share of reading", reading / whole, ""),
+            (f"{name}: share of the encoder", encoder / whole, ""),
+            (f"{name}: share of scores and the rest", 1 - (reading + encoder) / whole, ""),
+        ]
+    return rows
+
+
+def new_labels(model: Recognizer) -> Rows:
+    """A call with a label that was never named before, beside a call with known labels."""
+    names = iter(f"the feeling of day {i}" for i in range(1000))
+    text = "I kept it."
+    known = median(partial(model.predict, text, labels=LABELS))
+    new = median(lambda: model.predict(text, labels=[*LABELS, next(names)]))
+    many = median(lambda: model.predict(text, labels=[next(names) for _ in range(50)]), 7)
+    return [
+        ("a call with a new label, times one with known labels", new / known, "x"),
+        ("each of 50 new labels, share of a call with known labels", (many - known) / known / 50, ""),
+    ]
+
+
+def manifest_beside_list(model: Recognizer, folder: Path) -> Rows:
+    """A manifest of 128 texts, beside `predict` of the list."""
+    short = corpora.load("situations", SITUATIONS).samples["text"].tolist()[:128]
+    files = iter(folder / f"{i}.csv" for i in range(99))
+    (folder / "texts.csv").write_text("text\n" + "".join(f'"{text.replace(chr(34), "")}"\n' for text in short))
+    table = median(lambda: predict_manifest(model, folder / "texts.csv", LABELS, next(files)), 5, 1)
+    listed = median(partial(model.predict, short, labels=LABELS), 5, 1)
+    return [("a manifest of 128 texts, times predict(list)", table / listed, "x")]
+
+
+def sounds(model: Recognizer, folder: Path) -> Rows:
+    """Recordings of several lengths, as samples and as files."""
     rows: Rows = []
     for seconds in (4, 30, 300):
         samples = np.tile(voice(), 1 + seconds * SAMPLING_RATE // len(voice()))[: seconds * SAMPLING_RATE]
         taken = median(partial(model.predict, audio=(samples, SAMPLING_RATE), labels=LABELS), 5, 1)
-        rows.append((f"{seconds} s of sound, share of its length", taken / seconds, ""))
+        file = folder / f"{seconds}.wav"
+        soundfile.write(file, samples, SAMPLING_RATE)
+        reading = median(partial(soundfile.read, file), 5, 1)
+        whole = median(partial(model.predict, audio=file, labels=LABELS), 5, 1)
+        features = median(partial(audio.speech, samples, SAMPLING_RATE), 5, 1)
+        rows += [
+            (f"{seconds} s of sound, share of its length", taken / seconds, ""),
+            ("the same from a file, times reading it", whole / reading, "x"),
+            ("log-mel and prosody, share of the call", features / taken, ""),
+        ]
     return rows
 
 
@@ -142,7 +210,11 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2, help="threads of torch, for all but fresh processes")
-    torch.set_num_threads(parser.parse_args().threads)
+    parser.add_argument("--all", action="store_true", help="also run the other benchmarks of speed")
+    parser.add_argument("--data", type=Path, help="with --all: folder of the corpora")
+    parser.add_argument("--official", type=Path, help="with --all: folder with the code of Dai et al. 2020")
+    parsed = parser.parse_args()
+    torch.set_num_threads(parsed.threads)
     with tempfile.TemporaryDirectory() as folder:
         sound, face = make_demo_media(Path(folder))
         bare, torch_alone = fresh("pass"), fresh("import torch")
@@ -165,7 +237,10 @@ def main() -> None:
         clip = median(lambda: model.predict(audio=(two, SAMPLING_RATE), video=face, labels=LABELS), 7)
         rows += [
             *texts(model),
-            *sounds(model),
+            *steps(model),
+            *new_labels(model),
+            *manifest_beside_list(model, Path(folder)),
+            *sounds(model, Path(folder)),
             *films(Path(folder), face),
             ("2 s of sound and 640x480 video, share of 2 s", clip / 2, ""),
             ("log-mel and prosody, times real time", 10 / median(lambda: audio.speech(ten, SAMPLING_RATE)), "x"),
@@ -175,7 +250,19 @@ def main() -> None:
         ]
     for name, value, unit in rows:
         print(f"{name:52} {value:10.3f} {unit}")
-    print(f"(medians, {torch.get_num_threads()} threads)")
+    print(f"(medians, {torch.get_num_threads()} threads)", flush=True)
+    if parsed.all:
+        run_others(parsed.data, parsed.official)
+
+
+def run_others(data: Path | None, official: Path | None) -> None:
+    """Run the other benchmarks, each in a process of its own."""
+    paper = [
+        argument for name, path in (("--data", data), ("--official", official)) if path for argument in (name, path)
+    ]
+    for command in (["workers.py", "--ray"], ["many_rows.py"], ["training.py"], ["mtee.py", *paper]):
+        print(f"\n{' '.join(map(str, command))}", flush=True)
+        subprocess.run([sys.executable, Path(__file__).with_name(str(command[0])), *command[1:]], check=True)
 
 
 def _predict(arguments: str) -> str:

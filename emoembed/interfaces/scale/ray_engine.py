@@ -1,4 +1,4 @@
-"""Items are worked on by actors of a Ray cluster. Ray Data hands them out and replaces actors that are lost."""
+"""Process items in actors of a Ray cluster. Ray Data hands the items out and replaces actors that are lost."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Ray:
     """The actors of a Ray cluster, in place of the processes of one machine.
 
     Each actor has one core and loads the model once. Answers come in the order of the items. If an actor or a machine
-    is lost, its items are done again. Every machine needs emoembed installed, and the media files under the same path.
+    is lost, its items are processed again. Every machine needs emoembed installed, and the media files under the same
+    path.
 
     Args:
         address: address of the cluster, such as `auto` on one of its machines. None starts Ray on this machine alone.
@@ -44,6 +45,12 @@ class Ray:
 
     Raises:
         InputError: ray is not installed, or a number is out of range.
+
+    Examples:
+        >>> from emoembed.interfaces.scale import Ray
+        >>> cluster = Ray("auto", actors=8)  # pass it to predict_manifest as workers=cluster
+        >>> cluster.device
+        'cpu'
     """
 
     address: str | None = None
@@ -74,7 +81,7 @@ class Ray:
     ) -> Generator[Answer]:
         """Yield `task(item)` for each item, in the order of the items.
 
-        The items of a lost actor are done again, one at a time. An item that stops its process each time gets
+        The items of a lost actor are processed again, one at a time. An item that stops its process each time gets
         `stopped(item)`.
 
         Args:
@@ -95,21 +102,21 @@ class Ray:
             import ray
 
             # in a list, because Ray replaces a reference that is an argument by what it refers to
-            given = {"task": task, "setup": setup, "state": [ray.put(state)]}
-            actors, alone = self._actors(), _Alone(given)
+            arguments = {"task": task, "setup": setup, "state": [ray.put(state)]}
+            actors, alone = self._actors(), _Alone(arguments)
             more = chain(first, waiting)
             while together := list(islice(more, actors * AT_ONCE)):
-                yield from self._in_order(together, given, actors, alone, stopped)
+                yield from self._in_order(together, arguments, actors, alone, stopped)
 
     def _in_order(
         self,
         items: list[Item],
-        given: dict[str, Any],
+        arguments: dict[str, Any],
         actors: int,
         alone: _Alone,
         stopped: Callable[[Item], Answer],
     ) -> Generator[Answer]:
-        """The answers of items that Ray Data has at once."""
+        """The answers of the items that Ray Data processes at the same time."""
         from ray.exceptions import ObjectLostError
 
         size = min(max(len(items) // (actors * ROUNDS), 1), MOST_TOGETHER)
@@ -118,7 +125,7 @@ class Ray:
         while done < len(portions):
             begin = done
             try:
-                for number, answers in _answers(portions[begin:], given, actors, self.gpus):
+                for number, answers in _answers(portions[begin:], arguments, actors, self.gpus):
                     for portion in portions[done : begin + number]:  # lost with their actor
                         yield from (alone.answer(item, stopped) for item in portion)
                     yield from answers
@@ -146,7 +153,7 @@ class Ray:
 
 
 class _Actor:
-    """A process that does portions of items."""
+    """A process that works on portions of items."""
 
     def __init__(self, task: Callable[[Any], Any], setup: Callable[[bytes], None] | None, state: list[Any]) -> None:
         import cv2
@@ -163,7 +170,7 @@ class _Actor:
 
 
 def _answers(
-    portions: list[list[Item]], given: dict[str, Any], actors: int, gpus: float
+    portions: list[list[Item]], arguments: dict[str, Any], actors: int, gpus: float
 ) -> Iterator[tuple[int, list[Any]]]:
     """Yield the number and the answers of each portion, in order. Portions of lost actors are left out."""
     from ray.data import ActorPoolStrategy, from_items
@@ -176,7 +183,7 @@ def _answers(
         warnings.simplefilter("ignore", DeprecationWarning)  # of `max_task_retries`, which has no other name yet
         answered = from_items(rows, override_num_blocks=len(rows)).map(
             actor_class,
-            fn_constructor_kwargs=given,
+            fn_constructor_kwargs=arguments,
             compute=ActorPoolStrategy(size=actors),
             num_cpus=1,
             num_gpus=gpus or None,
@@ -184,8 +191,8 @@ def _answers(
         )
     context = answered.context
     context.execution_options.preserve_order = True
-    context.max_errored_blocks = -1  # `Ray.in_order` does them again
-    context.execution_no_progress_timeout_s = -1  # long films take their time
+    context.max_errored_blocks = -1  # `Ray.in_order` processes them again
+    context.execution_no_progress_timeout_s = -1  # long films need much time
     context.enable_progress_bars = context.print_on_execution_start = False
     try:
         for row in answered.iter_rows():
@@ -197,10 +204,10 @@ def _answers(
 
 
 class _Alone:
-    """Does single items in an actor of its own, which needs no free core and computes on the CPU."""
+    """Processes single items in a separate actor, which needs no free core and computes on the CPU."""
 
-    def __init__(self, given: dict[str, Any]) -> None:
-        self._given = given
+    def __init__(self, arguments: dict[str, Any]) -> None:
+        self._arguments = arguments
         self._actor: Any = None
 
     def answer(self, item: Item, stopped: Callable[[Item], Answer]) -> Answer:
@@ -211,7 +218,7 @@ class _Alone:
         row = {"number": 0, "items": pickle.dumps([item])}
         for _ in range(TRIES_ALONE):
             if self._actor is None:
-                self._actor = ray.remote(num_cpus=0)(_Actor).remote(**self._given)
+                self._actor = ray.remote(num_cpus=0)(_Actor).remote(**self._arguments)
             try:
                 (answer,) = pickle.loads(ray.get(self._actor.__call__.remote(row))["answers"])
                 return answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -50,9 +50,8 @@ def score_batches(
         answers: Iterator[Scored] = (score_batch(recognizer, batch, task.args[0]) for batch in batches)
     else:
         workers = batching.workers
-        device = "cpu" if isinstance(workers, int) else workers.device
         most = min(workers, max(len(starts), 1)) if isinstance(workers, int) else workers
-        answers = in_order(task, batches, most, _stopped, _load, pickle.dumps((recognizer, device)))
+        answers = in_order(task, batches, most, stopped, *preparation(recognizer, workers))
     for (first, _), answer in zip(starts, answers, strict=True):
         yield first, answer
 
@@ -75,7 +74,13 @@ _recognizer: Recognizer | None = None
 """The recognizer of a worker process."""
 
 
-def _load(state: bytes) -> None:
+def preparation(recognizer: Recognizer, workers: Workers) -> tuple[Callable[[bytes], None], bytes]:
+    """What prepares a worker process for a recognizer: a function, and its argument."""
+    device = "cpu" if isinstance(workers, int) else workers.device
+    return _load_recognizer, pickle.dumps((recognizer, device))
+
+
+def _load_recognizer(state: bytes) -> None:
     """Unpickle the recognizer of a worker process, and put it on its device."""
     import torch
 
@@ -83,18 +88,23 @@ def _load(state: bytes) -> None:
     torch.set_num_threads(1)
     _recognizer, device = pickle.loads(state)  # what the parent of this process has pickled
     if device != "cpu" and torch.version.cuda is None:
-        raise RuntimeError("torch of this machine cannot compute on a GPU; leave out gpus")
+        raise RuntimeError("torch on this machine cannot compute on a GPU; leave out gpus")
     if device != "cpu" and torch.cuda.is_available():  # the actor for single rows has no GPU
         _recognizer.model.to(device)
 
 
-def _score_in_worker(options: Mapping[str, Any], rows: Rows) -> Scored:
+def loaded_recognizer() -> Recognizer:
+    """The recognizer of this worker process."""
     if _recognizer is None:
         raise RuntimeError("the worker process has no recognizer")
-    return score_batch(_recognizer, rows, options)
+    return _recognizer
 
 
-def _stopped(rows: Rows) -> Scored:
+def _score_in_worker(options: Mapping[str, Any], rows: Rows) -> Scored:
+    return score_batch(loaded_recognizer(), rows, options)
+
+
+def stopped(rows: Rows) -> Scored:
     """The results of rows that stopped their worker."""
     reason = STOPPED if len(rows) == 1 else f"{STOPPED} ({len(rows)} rows were read together)"
     return [

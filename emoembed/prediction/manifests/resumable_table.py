@@ -14,7 +14,7 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -29,7 +29,7 @@ from emoembed.features.atomic import write_file
 
 FLUSH_ROWS, FLUSH_SECONDS = 100, 10.0
 """Rows are flushed to disk after this many rows or seconds. A row that takes longer is flushed on its own, and so are
-the rows of a larger batch, which are answered together."""
+the rows of a larger batch, which are scored together."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,25 @@ class Summary:
     withheld: int = 0
     noted: int = 0
     median_confidence: float = float("nan")
+
+
+def summary_of(rows: Iterable[tuple[str, Mapping[str, Any]]], resumed: int) -> Summary:
+    """A summary of written rows: the id of each with its cells `error`, `absent`, `confidence`, `label` and `notes`."""
+    failures, absent, confidences = {}, {}, []
+    count = withheld = noted = 0
+    for item, row in rows:
+        count += 1
+        if row["error"]:
+            failures[item] = row["error"]
+            continue
+        if row["absent"]:
+            absent[item] = row["absent"]
+        if row["confidence"] not in ("", None):
+            confidences.append(float(row["confidence"]))
+            withheld += not row["label"]
+        noted += bool(row["notes"])
+    median = statistics.median(confidences) if confidences else math.nan
+    return Summary(count, failures, absent, resumed, withheld, noted, median)
 
 
 class ResumableTable:
@@ -161,7 +180,7 @@ class ResumableTable:
         self.flush(self.rows, now=True)
         self._out.close()
         self._file = None
-        summary = self._summary(ids)
+        summary = summary_of(zip(ids, self._read(), strict=True), self.resumed)
         try:
             if self.output.suffix.lower() in (".csv", ".tsv", ".jsonl"):
                 if self.output.exists():
@@ -177,22 +196,6 @@ class ResumableTable:
             raise self._write_error(error) from error
         self.state_path.unlink(missing_ok=True)
         return summary
-
-    def _summary(self, ids: Sequence[str]) -> Summary:
-        failures, absent, confidences = {}, {}, []
-        withheld = noted = 0
-        for item, row in zip(ids, self._read(), strict=True):
-            if row["error"]:
-                failures[item] = row["error"]
-                continue
-            if row["absent"]:
-                absent[item] = row["absent"]
-            if row["confidence"] not in ("", None):
-                confidences.append(float(row["confidence"]))
-                withheld += not row["label"]
-            noted += bool(row["notes"])
-        median = statistics.median(confidences) if confidences else math.nan
-        return Summary(len(ids), failures, absent, self.resumed, withheld, noted, median)
 
     def _read(self) -> Iterator[dict[str, Any]]:
         """The rows of the temporary file, one after the other."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from emoembed.corpora.corpus import Corpus
@@ -48,11 +48,19 @@ def extract_features(
 
 
 def adapt_table(
-    recognizer: Recognizer, support: str | Path, output: str | Path, labels: Labels | None = None
+    recognizer: Recognizer,
+    support: str | Path,
+    output: str | Path,
+    labels: Labels | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
 ) -> Recognizer:
-    """Adapt a recognizer to the rows of a CSV, JSONL or Parquet file, and save the result as a checkpoint."""
+    """Adapt a recognizer to the rows of a table, and save the result as a checkpoint.
+
+    `columns` names the columns that have other names in the table, such as `{"label": "emotion"}`.
+    """
     checkpoint_files.require_own_folder(output)
-    adapted_recognizer = recognizer.adapt(read_support(support), labels)
+    adapted_recognizer = recognizer.adapt(read_support(support, columns), labels)
     adapted_recognizer.save_pretrained(output)
     return adapted_recognizer
 
