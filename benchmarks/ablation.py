@@ -79,15 +79,15 @@ def measure(
     ridge_rows = voice_and_face.other_speech(data) if modality == "audio" and not variant.alone else None
     for position, whole in enumerate(Study(CORPORA[modality], data, base).folds):
         fold = replace(whole, ridge_rows=ridge_rows)
-        one = changed(fold, variant)
-        one = with_others(one, variant.beside, data) if variant.beside else one
+        changed_fold = changed(fold, variant)
+        changed_fold = with_others(changed_fold, variant.beside, data) if variant.beside else changed_fold
         settings = {**(LONG[modality] if more else {}), **dict(variant.training)}
-        training = replace(held_out.training_of(one), **settings)  # type: ignore[arg-type]
+        training = replace(held_out.training_of(changed_fold), **settings)  # type: ignore[arg-type]
         together = groups(modality, fold, position)
         for unseen in [(label,) for label in fold.train.labels] if variant.singly else together:
             for seed in seeds:
                 recipe = held_out.recipe_of(
-                    one,
+                    changed_fold,
                     unseen,
                     seed,
                     base=base,
@@ -95,7 +95,7 @@ def measure(
                     augmented=variant.augmented,
                     strength=variant.strength,
                 )
-                model = held_out.train_without(one, unseen, recipe)
+                model = held_out.train_without(changed_fold, unseen, recipe)
                 if variant.hubness:
                     correct_hubs(model, variant.hubness)
                 if variant.after:

@@ -68,7 +68,7 @@ class Faces:
 @torch.no_grad()
 def held_out_auc(model: EmotionModel, labels: Sequence[str], train: Faces, valid: Faces, weight: float) -> pd.Series:
     """AUC of each emotion, held out from the ridge map; with weight 0, a face has the actions of its label as goal."""
-    modality, found = model.modality("video"), {}
+    modality, aucs = model.modality("video"), {}
     encoder, columns = modality.encoder, model.config.modalities["video"].parts.action_columns if weight else ()
     assert isinstance(encoder, FaceEncoder)
     assert encoder.overview is not None
@@ -80,8 +80,8 @@ def held_out_auc(model: EmotionModel, labels: Sequence[str], train: Faces, valid
         fit_face_map(encoder.overview, train.features[rows], *goals, train.actions[rows], columns, weight)
         placed = torch.nn.functional.normalize(encoder.embed(valid.features), dim=-1)
         scores = placed @ points[column, : placed.shape[1]]
-        found[label] = metrics.auc(scores.numpy(), valid.labels[:, column].numpy() == 1)
-    return pd.Series(found)
+        aucs[label] = metrics.auc(scores.numpy(), valid.labels[:, column].numpy() == 1)
+    return pd.Series(aucs)
 
 
 def main() -> None:

@@ -40,11 +40,17 @@ def write(folder: Path, videos: int, seconds: float, segments: Path | None) -> N
     if segments is None:
         spans = {f"video{i:04d}": [(0.0, seconds, "train")] for i in range(videos)}
     else:
-        known = pd.read_csv(segments).fillna({"split": "train"}).replace({"split": {"validation": "valid"}})
-        known["start"] = known["start"].clip(lower=0.0)  # a few of the published times lie before the beginning
+        published_segments = (
+            pd.read_csv(segments).fillna({"split": "train"}).replace({"split": {"validation": "valid"}})
+        )
+        published_segments["start"] = published_segments["start"].clip(
+            lower=0.0
+        )  # a few of the published times lie before the beginning
         spans = {
             str(video): list(zip(rows["start"], rows["end"], rows["split"], strict=True))
-            for video, rows in list(known[known["end"] > known["start"]].groupby("video"))[:videos]
+            for video, rows in list(
+                published_segments[published_segments["end"] > published_segments["start"]].groupby("video")
+            )[:videos]
         }
     stand_in.write_mosei(folder, words, vocabulary, size=spans)
 
@@ -53,13 +59,13 @@ def ours(folder: Path) -> tuple[dict[str, dict[str, alignment.Aligned]], float]:
     """Every sequence averaged within every word, and the seconds it took, reading included."""
     begin = time.perf_counter()
     sequences = csd.open_folder(folder)
-    found: dict[str, dict[str, alignment.Aligned]] = {name: {} for name in SEQUENCES}
+    averages: dict[str, dict[str, alignment.Aligned]] = {name: {} for name in SEQUENCES}
     for video in sequences[REFERENCE]:
         reference = sequences[REFERENCE][video].intervals
         for name in SEQUENCES:
             timed = sequences[name][video]
-            found[name][video] = alignment.average(reference, timed.intervals, timed.values)
-    return found, time.perf_counter() - begin
+            averages[name][video] = alignment.average(reference, timed.intervals, timed.values)
+    return averages, time.perf_counter() - begin
 
 
 def theirs(folder: Path, sdk: Path):  # type: ignore[no-untyped-def]

@@ -17,15 +17,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "checkpoints/build"))
 
 from studies import dialogue
-from studies.dialogue import Answers, Measure, TurnModel
+from studies.dialogue import TurnModel
+from studies.dialogue_measures import (
+    NEUTRAL,
+    Answers,
+    Measure,
+    calibration_error,
+    mean_auc,
+    mean_gain,
+    micro_f1_without,
+    of_label,
+    weighted_f1,
+)
 
 import emoembed
+from emoembed import corpora, metrics, plots
 from emoembed.cache import content_of, tensors_of
 from emoembed.corpora.corpus import Corpus
 from emoembed.encoders.context import ContextSettings
@@ -44,13 +57,14 @@ HELD_OUT = ("excitement", "frustration")
 UNLABELLED = ("dailydialog", "emocontext", "meld")
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
 ALONE, MEAN, GRU = "no context", "mean of earlier turns", "GRU over earlier turns"
+RANDOM, PLACEBO = "random", "shuffled turns"
 REVISION = 1
 """Results of another revision are not used. Raise it when a change of the package changes results."""
-F1_AND_AUC: dict[str, Measure] = {"weighted F1": dialogue.weighted_f1, "AUC": dialogue.mean_auc}
+F1_AND_AUC: dict[str, Measure] = {"weighted F1": weighted_f1, "AUC": mean_auc}
 
 
 @dataclass(frozen=True)
-class Asked:
+class Setup:
     """What is measured: a checkpoint, on the rows of a split, with so many seeds of turns and of contexts."""
 
     recognizer: Recognizer
@@ -77,7 +91,7 @@ class Asked:
 
     def unlabelled(self, name: str) -> Corpus:
         """The dialogues of a corpus for pre-training, without its test split."""
-        corpus = dialogue.corpora.load(name, self.data)
+        corpus = corpora.load(name, self.data)
         corpus = dialogue.chats(corpus) if name == "emocontext" else corpus
         return corpus.where(corpus.samples["split"] != "test")
 
@@ -99,48 +113,48 @@ class Asked:
 def measures_of(name: str, labels: Sequence[str]) -> dict[str, Measure]:
     """The measures that are usual for a corpus."""
     if name == "dailydialog":
-        return {"micro F1 without neutral": dialogue.micro_f1_without(list(labels).index(dialogue.NEUTRAL))}
-    return F1_AND_AUC if name == HOME else {"weighted F1": dialogue.weighted_f1}
+        return {"micro F1 without neutral": micro_f1_without(list(labels).index(NEUTRAL))}
+    return F1_AND_AUC if name == HOME else {"weighted F1": weighted_f1}
 
 
-def zero_shot(asked: Asked) -> Report:
+def zero_shot(setup: Setup, _: Path) -> Report:
     """A model that saw no label of the corpus."""
-    report = Report(f"Dialogues, no label of the corpus seen, {asked.split} split", {"split": asked.split})
-    for name in asked.corpora:
-        talks = asked.talks(name)
+    report = Report(f"Dialogues, no label of the corpus seen, {setup.split} split", {"split": setup.split})
+    for name in setup.corpora:
+        talks = setup.talks(name)
         report.tables[name] = dialogue.zero_shot(
-            asked.model_for(name), talks, asked.split, measures_of(name, talks.labels)
+            setup.model_for(name), talks, setup.split, measures_of(name, talks.labels)
         )
     return report
 
 
-def trained(asked: Asked) -> Report:
+def trained(setup: Setup, _: Path) -> Report:
     """Contexts trained on the training dialogues, on models of single turns."""
-    facts = {"split": asked.split, "models of single turns": asked.turn_seeds, "contexts of each": asked.context_seeds}
+    facts = {"split": setup.split, "models of single turns": setup.turn_seeds, "contexts of each": setup.context_seeds}
     report = Report(
-        f"Dialogues, trained, {asked.split} split", {**facts, "models of MELD's and DailyDialog's turns": 1}
+        f"Dialogues, trained, {setup.split} split", {**facts, "models of MELD's and DailyDialog's turns": 1}
     )
-    for name in asked.corpora:
-        found: dict[str, list[Answers]] = {ALONE: [], MEAN: [], GRU: []}
-        for seed in range(asked.turn_seeds if name == HOME else 1):
-            turns = asked.turns(name, seed)
-            test = turns.talks.part(asked.split)
+    for name in setup.corpora:
+        answers_of: dict[str, list[Answers]] = {ALONE: [], MEAN: [], GRU: []}
+        for seed in range(setup.turn_seeds if name == HOME else 1):
+            turns = setup.turns(name, seed)
+            test = turns.talks.part(setup.split)
             means = dialogue.train_contexts(turns, (0,), settings=ContextSettings(hidden_dim=0), name="mean")
-            contexts = dialogue.train_contexts(turns, range(asked.context_seeds), settings=ContextSettings())
+            contexts = dialogue.train_contexts(turns, range(setup.context_seeds), settings=ContextSettings())
             for system, models in ((ALONE, [turns.model]), (MEAN, means), (GRU, contexts)):
-                found[system] += [dialogue.in_context(model, test) for model in models]
+                answers_of[system] += [dialogue.in_context(model, test) for model in models]
         measures = measures_of(name, turns.talks.labels)
         rows = []
-        for system, answers in found.items():
+        for system, answers in answers_of.items():
             for each in answers:
                 values = {key: measure(each.logits, each.true) for key, measure in measures.items()}
-                rows.append({"system": system, **values, "calibration error": dialogue.calibration_error(each)})
+                rows.append({"system": system, **values, "calibration error": calibration_error(each)})
         by_system = pd.DataFrame(rows).groupby("system", sort=False)
         report.tables[f"{name}, mean"] = by_system.mean()
         report.tables[f"{name}, deviation over models and contexts"] = by_system.std()
         gains = {}
         for other in (ALONE, MEAN):
-            above = {key: dialogue.mean_gain(found[GRU], found[other], measure) for key, measure in measures.items()}
+            above = {key: mean_gain(answers_of[GRU], answers_of[other], measure) for key, measure in measures.items()}
             gains[f"above {other}"] = {
                 key: "{:+.1f} ({:+.1f} to {:+.1f})".format(*value) for key, value in above.items()
             }
@@ -148,90 +162,98 @@ def trained(asked: Asked) -> Report:
     return report
 
 
-def held_out(asked: Asked) -> Report:
+def held_out(setup: Setup, _: Path) -> Report:
     """Emotions that neither the turns nor the context were trained on: their AUC and AP without and with context."""
-    facts = {"split": asked.split, "seeds of contexts": asked.context_seeds}
-    report = Report(f"Dialogues, emotions held out, {asked.split} split", facts)
-    rows = []
+    facts = {"split": setup.split, "seeds of contexts": setup.context_seeds}
+    report = Report(f"Dialogues, emotions held out, {setup.split} split", facts)
+    rows, gains = [], {}
     for label in HELD_OUT:
-        turns = asked.turns(HOME, 0, (label,))
+        turns = setup.turns(HOME, 0, (label,))
         seen = [name for name in turns.talks.labels if name != label]
-        test = turns.talks.part(asked.split)
+        test = turns.talks.part(setup.split)
         column = list(turns.talks.labels).index(label)
         (mean,) = dialogue.train_contexts(turns, (0,), seen, ContextSettings(hidden_dim=0), name="mean")
-        contexts = dialogue.train_contexts(turns, range(asked.context_seeds), seen)
-        systems = {ALONE: [turns.model], MEAN: [mean], GRU: contexts}
-        for system, models in systems.items():
-            for seed, model in enumerate(models):
-                each = dialogue.in_context(model, test)
-                scores, bears = each.logits[:, column], each.true == column
-                auc, precision = (
-                    100 * dialogue.metrics.auc(scores, bears),
-                    100 * dialogue.metrics.average_precision(scores, bears),
-                )
-                rows.append({"label": label, "system": system, "seed": seed, "AUC": auc, "AP": precision})
-    table = pd.DataFrame(rows)
-    grouped = table.groupby(["label", "system"], sort=False)[["AUC", "AP"]]
+        contexts = dialogue.train_contexts(turns, range(setup.context_seeds), seen)
+        measures = {"AUC": of_label(metrics.auc, column), "AP": of_label(metrics.average_precision, column)}
+        answers_of = {}
+        for system, models in {ALONE: [turns.model], MEAN: [mean], GRU: contexts}.items():
+            answers_of[system] = [dialogue.in_context(model, test) for model in models]
+            for each in answers_of[system]:
+                values = {name: measure(each.logits, each.true) for name, measure in measures.items()}
+                rows.append({"label": label, "system": system, **values})
+        above = {name: mean_gain(answers_of[GRU], answers_of[ALONE], measure) for name, measure in measures.items()}
+        gains[label] = {name: "{:+.1f} ({:+.1f} to {:+.1f})".format(*gain) for name, gain in above.items()}
+    grouped = pd.DataFrame(rows).groupby(["label", "system"], sort=False)[["AUC", "AP"]]
     report.tables["mean over contexts"] = grouped.mean()
     report.tables["deviation"] = grouped.std()
+    report.tables[f"{GRU}, above no context"] = pd.DataFrame(gains).T.rename_axis("label")
     return report
 
 
-def pretraining(asked: Asked) -> Report:
-    """Contexts that start from pre-trained ones, beside random and shuffled starts, on shares of the dialogues."""
-    facts = {"split": asked.split, "seeds of contexts": asked.context_seeds, "pre-trained on": ", ".join(UNLABELLED)}
-    report = Report(f"Dialogues, pre-training, {asked.split} split", facts)
-    starts: dict[str, PretrainedStart | None] = {"random": None}
-    costs = []
-    sequences = {name: text_sequences(asked.base, asked.unlabelled(name)) for name in UNLABELLED}
+def pretraining(setup: Setup, folder: Path) -> Report:
+    """Contexts that start from pre-trained ones, beside random starts and their placebos, on shares of the dialogues.
+
+    A placebo is pre-trained on dialogues whose turns were shuffled.
+    """
+    facts = {"split": setup.split, "seeds of contexts": setup.context_seeds, "pre-trained on": ", ".join(UNLABELLED)}
+    report = Report(f"Dialogues, pre-training, {setup.split} split", facts, figures=["weighted-f1"])
+    starts, costs = pretrained_starts(setup)
+    names, seeds = list(starts), range(setup.context_seeds)
+    scores = pd.DataFrame(index=pd.Index(names, name="start"), columns=list(SHARES), dtype=float)
+    epochs = scores.copy()
+    gains = {f"above {RANDOM}": scores.astype(object), f"above {PLACEBO}": scores.astype(object)}
+    for share in SHARES:
+        turns = setup.untrained_turns(HOME, share)
+        test, answers_of = turns.talks.part(setup.split), {}
+        for name, start in starts.items():
+            file_name = name.replace(" ", "-")
+            contexts = dialogue.train_contexts(turns, seeds, settings=ContextSettings(), start=start, name=file_name)
+            answers_of[name] = [dialogue.in_context(model, test) for model in contexts]
+            scores.loc[name, share] = np.mean([weighted_f1(each.logits, each.true) for each in answers_of[name]])
+            epochs.loc[name, share] = np.mean(dialogue.best_epochs(turns, seeds, file_name))
+        for name in names[1:]:
+            for rival in (RANDOM, f"{name}, {PLACEBO}"):
+                if rival in starts:
+                    gain = mean_gain(answers_of[name], answers_of[rival], weighted_f1)
+                    table = gains[f"above {RANDOM if rival == RANDOM else PLACEBO}"]
+                    table.loc[name, share] = "{:+.1f} ({:+.1f} to {:+.1f})".format(*gain)
+    report.tables["weighted F1 by share of the dialogues"] = scores
+    report.tables |= {name: table.dropna() for name, table in gains.items()}
+    report.tables["epoch with the best validation score"] = epochs
+    report.tables["pre-training"] = costs
+    curves = {name: dict(scores.loc[name]) for name in (RANDOM, *DECODERS)}
+    figure = plots.by_share(curves, "weighted F1")
+    plots.save(figure, folder / "weighted-f1.png")
+    return report
+
+
+def pretrained_starts(setup: Setup) -> tuple[dict[str, PretrainedStart | None], pd.DataFrame]:
+    """The starts of contexts by name, and what pre-training took."""
+    starts: dict[str, PretrainedStart | None] = {RANDOM: None}
+    rows = {}
+    sequences = [text_sequences(setup.base, setup.unlabelled(name)) for name in UNLABELLED]
     for decoder in DECODERS:
         for shuffle in (False, True):
-            name = f"{decoder}, shuffled turns" if shuffle else decoder
+            name = f"{decoder}, {PLACEBO}" if shuffle else decoder
             begin = time.perf_counter()
-            found = dialogue.pretrain_on(list(sequences.values()), PretrainConfig(decoder=decoder, shuffle=shuffle))
-            seconds = time.perf_counter() - begin
-            divergence = found.divergences[found.best_epoch] if found.divergences else float("nan")
-            costs.append(
-                {
-                    "start": name,
-                    "perplexity": found.perplexity,
-                    "KL": divergence,
-                    "collapsed": found.has_collapsed,
-                    "epochs": len(found.losses),
-                    "seconds": seconds,
-                }
-            )
-            starts[name] = PretrainedStart(found.encoder)
+            pretrained = dialogue.pretrain_on(sequences, PretrainConfig(decoder=decoder, shuffle=shuffle))
+            rows[name] = {
+                "perplexity": pretrained.perplexity,
+                "KL": pretrained.divergences[pretrained.best_epoch] if pretrained.divergences else float("nan"),
+                "collapsed": pretrained.has_collapsed,
+                "epochs": len(pretrained.losses),
+                "seconds": time.perf_counter() - begin,
+            }
+            starts[name] = PretrainedStart(pretrained.encoder)
     starts["contrast, permuted weights"] = PretrainedStart(starts["contrast"].source, SPECS["shuffled"])  # type: ignore[union-attr]
-    rows = []
-    for share in SHARES:
-        turns = asked.untrained_turns(HOME, share)
-        test = turns.talks.part(asked.split)
-        for name, start in starts.items():
-            contexts = dialogue.train_contexts(
-                turns, range(asked.context_seeds), settings=ContextSettings(), start=start, name=name.replace(" ", "-")
-            )
-            for seed, model in enumerate(contexts):
-                answers = dialogue.in_context(model, test)
-                score = dialogue.weighted_f1(answers.logits, answers.true)
-                rows.append({"share": share, "start": name, "seed": seed, "weighted F1": score})
-    table = pd.DataFrame(rows)
-    wide = table.pivot_table(index="start", columns="share", values="weighted F1", sort=False)
-    report.tables["weighted F1 by share of the dialogues"] = wide
-    paired = table.pivot(index=["share", "seed"], columns="start", values="weighted F1")
-    gains = paired.drop(columns="random").sub(paired["random"], axis=0).groupby("share")
-    deviation = gains.std() / asked.context_seeds**0.5
-    report.tables["above random, paired by seed"] = gains.mean().T.rename_axis("start")
-    report.tables["standard error of this difference"] = deviation.T.rename_axis("start")
-    report.tables["pre-training"] = pd.DataFrame(costs).set_index("start")
-    return report
+    return starts, pd.DataFrame(rows).T.rename_axis("start")
 
 
-def speed(asked: Asked) -> Report:
+def speed(setup: Setup, _: Path) -> Report:
     """Seconds of a dialogue beyond its encoders, and of one more turn."""
     texts = ["I have been waiting for an hour.", "I am sorry about that.", "It does not help me.", "Let me see."] * 13
     turns, labels = texts[:50], ["frustration", "relief", "joy", "neutral"]
-    model = asked.recognizer
+    model = setup.recognizer
     model.predict_dialogue(turns, labels)
 
     def median(call: Callable[[], object], runs: int = 15) -> float:
@@ -258,7 +280,7 @@ def speed(asked: Asked) -> Report:
     return Report("Dialogues, speed", {"threads": torch.get_num_threads()}, {"median": table.rename_axis("what")})
 
 
-PARTS: dict[str, Callable[[Asked], Report]] = {
+PARTS: dict[str, Callable[[Setup, Path], Report]] = {
     "zero-shot": zero_shot,
     "trained": trained,
     "held-out": held_out,
@@ -277,12 +299,13 @@ def main() -> None:
     parser.add_argument("--corpora", nargs="+", default=[HOME, *OTHERS], help="of the parts zero-shot and trained")
     parser.add_argument("--turn-seeds", type=int, default=3, help="models of single turns")
     parser.add_argument("--context-seeds", type=int, default=10, help="contexts of each of them")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch")
     parser.add_argument("--output", type=Path, default=Path("docs/report"), help="folder for the reports")
     parser.add_argument("--cache", type=Path, help="folder for points and models of single turns")
     parsed = parser.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(parsed.threads)
     recognizer = emoembed.load(parsed.model)
-    asked = Asked(
+    setup = Setup(
         recognizer,
         parsed.data,
         parsed.split,
@@ -292,8 +315,9 @@ def main() -> None:
         parsed.corpora,
     )
     for name in PARTS if "all" in parsed.parts else parsed.parts:
-        report = PARTS[name](asked)
-        write(report, parsed.output / f"dialogue-{name}")
+        folder = parsed.output / f"dialogue-{name}"
+        report = PARTS[name](setup, folder)
+        write(report, folder)
         print(report.markdown())
 
 

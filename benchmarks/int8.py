@@ -1,6 +1,7 @@
-"""Measure what 8-bit integers cost and gain for texts: `python benchmarks/int8.py --data DIR`.
+"""Measure what 8-bit integers and bfloat16 cost and gain for texts: `python benchmarks/int8.py --data DIR`.
 
-It compares `backend="onnx-int8"` with torch on the five corpora on which choices are made. No test rows are read.
+It compares `backend="onnx-int8"` and `precision="bf16"` with torch in fp32, on the five corpora on which choices are
+made. No test rows are read.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def accuracy(models: dict[str, Recognizer], data: Path) -> pd.DataFrame:
     """The measure of each corpus, and the mean, for each backend."""
     rows = {
         name: {
-            question.corpus: outside.value(one.model, outside.ask(one.model, question, data)) for question in CHOOSING
+            question.corpus: outside.value(one.model, outside.encode_question(one.model, question, data))
+            for question in CHOOSING
         }
         for name, one in models.items()
     }
@@ -41,13 +43,14 @@ def answers(models: dict[str, Recognizer], texts: list[str]) -> pd.DataFrame:
     """How far the answers differ from torch's, and those of a text alone from those in a batch."""
     usual = models["torch"].predict(texts, labels=LABELS)
     rows = {}
-    for name, one in models.items():
-        found, alone = one.predict(texts, labels=LABELS), [one.predict(text, labels=LABELS) for text in texts[:100]]
+    for name, recognizer in models.items():
+        batched = recognizer.predict(texts, labels=LABELS)
+        alone = [recognizer.predict(text, labels=LABELS) for text in texts[:100]]
         rows[name] = {
-            "same label as torch": float(np.mean([a.label == b.label for a, b in zip(found, usual, strict=True)])),
-            "mean difference of a probability": _differences(found, usual).mean(),
-            "greatest": _differences(found, usual).max(),
-            "greatest, alone against in a batch": _differences(alone, found[:100]).max(),
+            "same label as torch": float(np.mean([a.label == b.label for a, b in zip(batched, usual, strict=True)])),
+            "mean difference of a probability": _differences(batched, usual).mean(),
+            "greatest": _differences(batched, usual).max(),
+            "greatest, alone against in a batch": _differences(alone, batched[:100]).max(),
         }
     return pd.DataFrame(rows).T.rename_axis("backend")
 
@@ -59,9 +62,9 @@ def _differences(some: list[emoembed.Result], others: list[emoembed.Result]) -> 
 def seconds(models: dict[str, Recognizer], texts: list[str]) -> pd.DataFrame:
     """Median milliseconds of a single text, and of a text among many, by backend; and both beside torch."""
     rows = {}
-    for name, one in models.items():
-        single = [_time(one, text) for text in texts[:40]]
-        many = [_time(one, texts) / len(texts) for _ in range(3)]
+    for name, recognizer in models.items():
+        single = [_time(recognizer, text) for text in texts[:40]]
+        many = [_time(recognizer, texts) / len(texts) for _ in range(3)]
         rows[name] = {
             "a single text, ms": 1e3 * statistics.median(single),
             "of many, ms": 1e3 * statistics.median(many),
@@ -91,6 +94,7 @@ def main() -> None:
         "torch": emoembed.load(parsed.model),
         "onnx": emoembed.load(parsed.model, backend="onnx"),
         "onnx-int8": emoembed.load(parsed.model, backend="onnx-int8"),
+        "torch, bf16": emoembed.load(parsed.model, precision="bf16"),
     }
     texts = corpora.load("semeval2018", parsed.data).split("valid").samples["text"].tolist()[:TEXTS]
     print(seconds(models, texts).round(3).to_string(), flush=True)

@@ -62,14 +62,14 @@ def main() -> None:
         voice_and_face.splits_of(data, parsed.data),
         voice_and_face.statistics_of(data, model),
     )
-    found = {}
+    aucs = {}
     for name, parts in PARTS.items():
         points = label_points(model, data.labels, parts)
-        found[name] = {way: baselines.held_out_ridge(points, one, true, splits, "valid") for way, one in inputs.items()}
-        print(f"{name:56}" + "  ".join(f"{way} {one:.3f}" for way, one in found[name].items()), flush=True)
+        aucs[name] = {way: baselines.held_out_ridge(points, one, true, splits, "valid") for way, one in inputs.items()}
+        print(f"{name:56}" + "  ".join(f"{way} {one:.3f}" for way, one in aucs[name].items()), flush=True)
     facts = {"corpus": "RAVDESS, four folds of actors", "split": "validation", "measure": "mean AUC of each held out"}
     report = Report("What of a label to use, by ridge regression to it", facts)
-    report.tables["Labels made of"] = pd.DataFrame(found).T.rename_axis("parts")
+    report.tables["Labels made of"] = pd.DataFrame(aucs).T.rename_axis("parts")
     write(report, parsed.output)
 
 

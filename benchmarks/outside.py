@@ -33,16 +33,16 @@ def texts(base: EmotionModel, published: EmotionModel, data: Path, questions: Se
     """The table of text corpora: one row a corpus, beside the sentence encoder as published."""
     rows = {}
     for question in questions:
-        asked = outside.ask(base, question, data)
-        found = outside.measure(base, asked)
-        without = outside.value(published, outside.ask(published, question, data))
-        before, after = outside.adapted(base, asked)
+        encoded = outside.encode_question(base, question, data)
+        figures = outside.measure(base, encoded)
+        without = outside.value(published, outside.encode_question(published, question, data))
+        before, after = outside.adapted(base, encoded)
         rows[question.corpus] = {
             "measure": question.measure,
-            "rows": len(asked.rows),
+            "rows": len(encoded.rows),
             "untrained": without,
-            "as it is": found.pop(""),
-            **found,
+            "as it is": figures.pop(""),
+            **figures,
             "same rows, not taught": before,
             f"taught {outside.SHOTS} a label": after,
         }
@@ -55,7 +55,10 @@ def strengths(base: EmotionModel, data: Path) -> pd.DataFrame:
     rows = {}
     for strength in STRENGTHS:
         model = set_adapter_strength(deepcopy(base), strength)
-        each = {question.corpus: outside.value(model, outside.ask(model, question, data)) for question in CHOOSING}
+        each = {
+            question.corpus: outside.value(model, outside.encode_question(model, question, data))
+            for question in CHOOSING
+        }
         written = outside.situations(model, SITUATIONS, "valid")
         rows[strength] = {"mean": float(np.mean(list(each.values()))), **each, **written}
         print(strength, rows[strength], flush=True)
@@ -81,16 +84,16 @@ def speech(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
 
     Beside it, the UAR of one answer for all recordings.
     """
-    asked = outside.ask(base, Question("emovo", "UAR", split), data)
-    ways = {"as it is": None, "attuned": np.zeros(len(asked.rows), int), "attuned, each speaker": asked.groups}
-    found = {
-        way: shipped.answers(unseen.attuned_shares(base, asked.rows, groups), asked.true, asked.groups)
+    encoded = outside.encode_question(base, Question("emovo", "UAR", split), data)
+    ways = {"as it is": None, "attuned": np.zeros(len(encoded.rows), int), "attuned, each speaker": encoded.groups}
+    figures = {
+        way: shipped.answers(unseen.attuned_shares(base, encoded.rows, groups), encoded.true, encoded.groups)
         for way, groups in ways.items()
     }
-    before, after = outside.adapted(base, asked)
-    found["same rows, not taught"], found[f"taught {outside.SHOTS} a label"] = {"UAR": before}, {"UAR": after}
-    found["one answer for all"] = {"UAR": 1 / len(asked.rows.labels)}
-    return pd.DataFrame(found).T.rename_axis(f"emovo, {split}")
+    before, after = outside.adapted(base, encoded)
+    figures["same rows, not taught"], figures[f"taught {outside.SHOTS} a label"] = {"UAR": before}, {"UAR": after}
+    figures["one answer for all"] = {"UAR": 1 / len(encoded.rows.labels)}
+    return pd.DataFrame(figures).T.rename_axis(f"emovo, {split}")
 
 
 def left_out(base: EmotionModel, data: Path, seeds: int) -> pd.DataFrame:
@@ -118,17 +121,17 @@ def faces(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
         of_other = dict(zip(other.samples["id"], other.samples["labels"], strict=True))
         own = corpus.split(split).samples
         same = [labels == of_other[i] for i, labels in zip(own["id"], own["labels"], strict=True) if i in of_other]
-        asked = outside.asked_of(base, corpus.split(split), "UAR")
-        softmax, sigmoid = outside.logits_of(base, "video", asked.points, asked.rows.labels)
-        found = shipped.answers(softmax.softmax(dim=1).numpy(), asked.true, asked.groups)
-        auc = outside.mean_auc(sigmoid.numpy(), asked.rows.targets)
+        encoded = outside.encode_corpus(base, corpus.split(split), "UAR")
+        softmax, sigmoid = outside.logits_of(base, "video", encoded.points, encoded.rows.labels)
+        figures = shipped.answers(softmax.softmax(dim=1).numpy(), encoded.true, encoded.groups)
+        auc = outside.mean_auc(sigmoid.numpy(), encoded.rows.targets)
         recalls = {
-            f"recall of {label}": float((softmax.argmax(dim=1).numpy() == column)[asked.true == column].mean())
-            for column, label in enumerate(asked.rows.labels)
+            f"recall of {label}": float((softmax.argmax(dim=1).numpy() == column)[encoded.true == column].mean())
+            for column, label in enumerate(encoded.rows.labels)
         }
         agreement = {"share with the label of the other": float(np.mean(same))}
-        rows[corpus.name] = {"labels": len(asked.rows.labels), **found, "mean AUC": auc, **recalls, **agreement}
-        before, after = outside.adapted(base, asked)
+        rows[corpus.name] = {"labels": len(encoded.rows.labels), **figures, "mean AUC": auc, **recalls, **agreement}
+        before, after = outside.adapted(base, encoded)
         rows[corpus.name] |= {"UAR, same rows, not taught": before, f"UAR, taught {outside.SHOTS} a label": after}
     return pd.DataFrame(rows).T.rename_axis(f"faces, {split}")
 
@@ -136,13 +139,13 @@ def faces(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
 def degraded_faces(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
     """The same faces, worse: fewer pixels, blurred, noisy, darker, turned, partly covered."""
     corpus = corpora.load("ferplus", data).split(split)
-    asked = outside.asked_of(base, corpus, "UAR")
-    plain = outside.logits_of(base, "video", asked.points, asked.rows.labels)[0].argmax(dim=1).numpy()
+    encoded = outside.encode_corpus(base, corpus, "UAR")
+    plain = outside.logits_of(base, "video", encoded.points, encoded.rows.labels)[0].argmax(dim=1).numpy()
     rows = {}
     for name, change in outside.CHANGES_OF_FACES.items():
         changed = outside.of_changed_faces(base, corpus, change)
-        answered = outside.logits_of(base, "video", changed, asked.rows.labels)[0].argmax(dim=1).numpy()
-        rows[name] = {"UAR": metrics.uar(answered, asked.true), "same answer": float((answered == plain).mean())}
+        answered = outside.logits_of(base, "video", changed, encoded.rows.labels)[0].argmax(dim=1).numpy()
+        rows[name] = {"UAR": metrics.uar(answered, encoded.true), "same answer": float((answered == plain).mean())}
     return pd.DataFrame(rows).T.rename_axis(f"FER+, {split}")
 
 

@@ -113,12 +113,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="folder for report.md")
     parsed = parser.parse_args()
     model = emoembed.load(parsed.model)
-    known = not_understood(parsed.data, model)
-    print(known.round(3).to_string(index=False))
+    misunderstood = not_understood(parsed.data, model)
+    print(misunderstood.round(3).to_string(index=False))
     table = readings(parsed.data, model)
     if parsed.output:
         facts = {"printed by": "`python benchmarks/reading_texts.py --data DIR`", "split": "validation"}
-        tables = {"Readings": table.set_index("reading"), "Not understood": known.set_index("texts")}
+        tables = {"Readings": table.set_index("reading"), "Not understood": misunderstood.set_index("texts")}
         write(Report("How texts are read", facts, tables), parsed.output)
 
 

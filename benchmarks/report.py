@@ -39,7 +39,7 @@ DRAWS = 5
 
 
 @dataclass(frozen=True)
-class Asked:
+class Setup:
     """What is measured: a checkpoint, on the rows of a split, by models trained so many times."""
 
     recognizer: Recognizer
@@ -96,12 +96,12 @@ def draw(base: EmotionModel, data: Path, split: str, folder: Path) -> list[str]:
     return ["reliability-seen", *(f"labels-{modality}" for modality in base.modalities)]
 
 
-def of_shipped(asked: Asked, folder: Path) -> Report:
+def of_shipped(setup: Setup, folder: Path) -> Report:
     """The checkpoint as it ships."""
-    base, data, split = asked.base, asked.data, asked.split
+    base, data, split = setup.base, setup.data, setup.split
     report = Report(f"emoembed base as it ships, {split} split", {"split": split})
     sections: dict[str, Callable[[], pd.DataFrame]] = {
-        "Labels trained on": lambda: supervised(asked.recognizer, data, split),
+        "Labels trained on": lambda: supervised(setup.recognizer, data, split),
         "Six emotions by name": lambda: named(base, data, split),
         "Calibration": lambda: pd.concat([shipped.calibration(base, name, data, split) for name in CORPORA.values()]),
         "Voice and face of one clip, trained jointly": lambda: joint(data, split),
@@ -116,33 +116,35 @@ def of_shipped(asked: Asked, folder: Path) -> Report:
     return report
 
 
-def of_each(modality: str, asked: Asked, folder: Path) -> Report:
+def of_each(modality: str, setup: Setup, folder: Path) -> Report:
     """Each label of a modality's corpus held out in turn, and taught with examples."""
-    base, data, split, seeds = asked.base, asked.data, asked.split, asked.seeds(modality)
+    base, data, split, seeds = setup.base, setup.data, setup.split, setup.seeds(modality)
     facts: dict[str, object] = {"split": split, "seeds": seeds, "a few examples and calibration": "of the first seed"}
     report = Report(f"Each label held out in turn, {modality}, {split} split", facts, figures=["unseen"])
     if modality == "audio":
         folds = tuple(voice_and_face.held_out_folds(data, base))
     else:
         folds = Study(CORPORA[modality], data, base, split=split).folds
-        if modality == "video" and asked.facial_actions is not None:
-            facts["facial actions"] = asked.facial_actions.digest()[:16]
-            folds = tuple(replace(fold, facial_actions=asked.facial_actions) for fold in folds)
-    found = unseen.each(
-        folds,
-        modality,
-        base,
-        seeds=seeds,
-        split=split,
-        kept=folder / "each.csv",
-        draws=DRAWS,
-        workers=asked.workers,
-        progress=True,
+        if modality == "video" and setup.facial_actions is not None:
+            facts["facial actions"] = setup.facial_actions.digest()[:16]
+            folds = tuple(replace(fold, facial_actions=setup.facial_actions) for fold in folds)
+    results = unseen.each(
+        unseen.UnseenStudy(
+            folds,
+            modality,
+            base,
+            seeds=seeds,
+            split=split,
+            draws=DRAWS,
+            measures_file=folder / "each.csv",
+            workers=setup.workers,
+            progress=True,
+        )
     )
-    novelty.write(found.expected, folder)
+    novelty.write(results.expected, folder)
     several = modality == "text"
     measures = ("auc", "ap") if several else ("auc", "ap", "seen_uar", "unseen_uar", "harmonic", "seen_uar_closed")
-    each = unseen.beside_untrained(found, folds, base, split)
+    each = unseen.beside_untrained(results, folds, base, split)
     report.tables["Each label held out"] = each
     if several:
         below = each.index[each["auc"] < each["untrained"]]
@@ -151,21 +153,21 @@ def of_each(modality: str, asked: Asked, folder: Path) -> Report:
             f"its mean AUC is {each['untrained'].mean():.3f}",
             f"{len(below)} of {len(each)} labels are below it{named}",
         ]
-    report.tables["Mean over labels held out"] = unseen.over_labels(found.alone, measures)
+    report.tables["Mean over labels held out"] = unseen.over_labels(results.alone, measures)
     if len(folds[0].modalities) > 1:
-        report.tables["Mean over labels held out, with action units"] = unseen.over_labels(found.zero, measures)
+        report.tables["Mean over labels held out, with action units"] = unseen.over_labels(results.zero, measures)
     if modality == "audio":
         report.tables["Beside them: ridge regression to valence, arousal and dominance"] = ridge(base, data, split)
-    errors = found.calibration.rename_axis("probability of a label never seen")
+    errors = results.calibration.rename_axis("probability of a label never seen")
     report.tables["Calibration of labels held out"] = errors
-    summary = few_shot.summarize(found.few)
+    summary = few_shot.summarize(results.few)
     report.tables["A few examples"] = summary
-    gains = pd.DataFrame([few_shot.gain(found.few, shots) for shots in unseen.SHOTS[1:]]).set_index("shots")
+    gains = pd.DataFrame([few_shot.gain(results.few, shots) for shots in unseen.SHOTS[1:]]).set_index("shots")
     report.tables["Gain in average precision over no example"] = gains
-    first = found.alone[found.alone["seed"] == 0]  # in the order of `found.expected`
+    first = results.alone[results.alone["seed"] == 0]  # in the order of `results.expected`
     figure = plots.unseen(
-        {way: one[:2] for way, one in found.pooled.items() if "as seen" not in way},
-        ([one.nearest for one in found.expected], list(first["auc"])),
+        {way: pool[:2] for way, pool in results.pooled.items() if "as seen" not in way},
+        ([label.nearest for label in results.expected], list(first["auc"])),
         (list(summary.index), list(summary["ap"])),
     )
     plots.save(figure, folder / "unseen.png")
@@ -178,62 +180,55 @@ def ridge(base: EmotionModel, data: Path, split: str) -> pd.DataFrame:
     size = base.config.phrase_dim
     points = LabelProjection(size, size, LabelParts(vad_share=1.0))(base.embed(both.labels)).detach().numpy()
     true, splits = both.targets.argmax(axis=1), voice_and_face.splits_of(both, data)
-    found = {
+    aucs = {
         way: baselines.held_out_ridge(points, inputs, true, splits, split)
         for way, inputs in voice_and_face.statistics_of(both, base).items()
     }
-    return pd.Series(found, name="auc").rename_axis("from").to_frame()
+    return pd.Series(aucs, name="auc").rename_axis("from").to_frame()
 
 
-def of_six_absent(asked: Asked, _: Path) -> Report:
+def of_six_absent(setup: Setup, _: Path) -> Report:
     """Six emotions by models that saw neither them nor a synonym: by name on another corpus, and among all labels."""
-    split, seeds = asked.split, asked.seeds("text")
+    split, seeds = setup.split, setup.seeds("text")
     report = Report(f"Six emotions absent from training, {split} split", {"split": split, "seeds": seeds})
     corpus = "dair_emotion" if split == "test" else "semeval2018"
-    found = unseen.six_absent(asked.base, asked.data, corpus, seeds=seeds, split=split)
-    report.tables["By name on another corpus, over seeds"] = unseen.over_seeds(found, [found.index.names[0]])
-    report.tables["By name on another corpus"] = found
-    study = Study(CORPORA["text"], asked.data, asked.base, unseen=shipped.SIX, seeds=range(seeds), split=split)
+    named_rows = unseen.six_absent(setup.base, setup.data, corpus, seeds=seeds, split=split)
+    report.tables["By name on another corpus, over seeds"] = unseen.over_seeds(named_rows, [named_rows.index.names[0]])
+    report.tables["By name on another corpus"] = named_rows
+    study = Study(CORPORA["text"], setup.data, setup.base, unseen=shipped.SIX, seeds=range(seeds), split=split)
     zero = zero_shot.evaluate(study)
     each = zero_shot.by_label(zero)
-    untrained = zero_shot.untrained_similarity(study.folds, asked.base, list(each.index), split)
+    untrained = zero_shot.untrained_similarity(study.folds, setup.base, list(each.index), split)
     report.tables["Among GoEmotions, each"] = each.assign(untrained=[untrained[label]["auc"] for label in each.index])
     report.tables["Among GoEmotions, over seeds"] = zero_shot.summarize(zero).rename_axis("measure")
     return report
 
 
-def of_iemocap(asked: Asked, _: Path) -> Report:
+def of_iemocap(setup: Setup, _: Path) -> Report:
     """Dialogue transcripts, two emotions held out one by one."""
-    split, seeds = asked.split, asked.seeds("text")
+    split, seeds = setup.split, setup.seeds("text")
     report = Report(f"IEMOCAP's text, one emotion held out, {split} split", {"split": split, "seeds": seeds})
-    report.tables["One emotion held out"] = unseen.together(
-        "iemocap_text",
-        asked.data,
-        ("excitement", "frustration"),
-        asked.base,
-        protocol="iemocap-6",
-        seeds=seeds,
-        split=split,
-    )
+    study = Study("iemocap_text", setup.data, setup.base, protocol="iemocap-6", seeds=range(seeds), split=split)
+    report.tables["One emotion held out"] = unseen.together(study, ("excitement", "frustration"))
     return report
 
 
-def of_voice_and_face(asked: Asked, _: Path) -> Report:
+def of_voice_and_face(setup: Setup, _: Path) -> Report:
     """Sound and action units of one clip over four folds of actors, all emotions seen."""
-    report = Report(f"Voice and face of one clip, {asked.split} split", {"split": asked.split, "seeds": 1})
-    folds = voice_and_face.evaluate(asked.data, split=asked.split).drop(columns="seed").set_index("fold").T
+    report = Report(f"Voice and face of one clip, {setup.split} split", {"split": setup.split, "seeds": 1})
+    folds = voice_and_face.evaluate(setup.data, split=setup.split).drop(columns="seed").set_index("fold").T
     report.tables["UAR"] = folds.assign(mean=folds.mean(axis=1)).rename_axis("fold")
     return report
 
 
-def of_ridge(asked: Asked, _: Path) -> Report:
+def of_ridge(setup: Setup, _: Path) -> Report:
     """The linear baseline of `voice-and-face`."""
-    report = Report(f"Ridge classifiers of voice and face, {asked.split} split", {"split": asked.split})
-    report.tables["UAR"] = voice_and_face.ridge_uar(asked.base, asked.data, asked.split)
+    report = Report(f"Ridge classifiers of voice and face, {setup.split} split", {"split": setup.split})
+    report.tables["UAR"] = voice_and_face.ridge_uar(setup.base, setup.data, setup.split)
     return report
 
 
-PARTS: dict[str, Callable[[Asked, Path], Report]] = {
+PARTS: dict[str, Callable[[Setup, Path], Report]] = {
     "shipped": of_shipped,
     "text": partial(of_each, "text"),
     "audio": partial(of_each, "audio"),
@@ -275,12 +270,12 @@ def main() -> None:
     torch.set_num_threads(parsed.threads)
     workers: Workers = Ray(parsed.address) if parsed.engine == "ray" else parsed.workers
     reader = shipped.action_reader(parsed.facial_actions) if "video" in parts else None
-    asked = Asked(emoembed.load(parsed.base), parsed.data, parsed.split, parsed.seeds, workers, reader)
+    setup = Setup(emoembed.load(parsed.base), parsed.data, parsed.split, parsed.seeds, workers, reader)
     for part in parts:
         begin = time.monotonic()
         folder = parsed.output / part
         folder.mkdir(parents=True, exist_ok=True)
-        report = PARTS[part](asked, folder)
+        report = PARTS[part](setup, folder)
         write(report, folder)
         print(f"\n{report.markdown()}\n{folder}, {(time.monotonic() - begin) / 60:.0f} minutes", flush=True)
 

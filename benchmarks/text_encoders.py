@@ -69,12 +69,12 @@ def report(name: str, model: EmotionModel, dev: EmotionData, megabytes: float) -
     logits = predict_logits(model, dev)["fused"]
     bears = dev.targets == 1
     score = metrics.macro_f1(logits >= metrics.best_thresholds(logits, bears), bears)
-    one = dev.batch(np.arange(1))
+    single = dev.batch(np.arange(1))
     times = []
     with torch.inference_mode():
         for _ in range(40):
             begin = time.perf_counter()
-            model.encode(one)
+            model.encode(single)
             times.append(time.perf_counter() - begin)
     print(
         f"{name:32} macro-F1 {score:.3f}   {megabytes:5.1f} MB   {1e3 * np.median(times):5.2f} ms a sentence",

@@ -23,7 +23,7 @@ from emoembed.reading.rows import EmotionData, buckets
 from emoembed.training import recipes
 from emoembed.training.build import build
 from emoembed.training.config import TrainConfig
-from emoembed.training.loop import fit
+from emoembed.training.loop import optimise
 
 SITUATIONS = Path(__file__).parents[1] / "checkpoints" / "build" / "situations"
 
@@ -39,7 +39,7 @@ def fresh(base: EmotionModel) -> EmotionModel:
 def ours(model: EmotionModel, rows: EmotionData, valid: EmotionData, config: TrainConfig) -> float:
     """Seconds of an epoch of the training loop, with all that stands around it and 8 rows of validation."""
     begin = time.perf_counter()
-    fit(model, rows, valid, config)
+    optimise(model, rows, valid, config)
     return time.perf_counter() - begin
 
 

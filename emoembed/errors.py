@@ -7,7 +7,7 @@ Examples:
     emoembed.errors.LabelError: labels 'joy' and 'happiness' are the same emotion; give each emotion once
     >>> try:
     ...     emoembed.predict(audio="missing.wav", labels=["joy", "anger"])
-    ... except FileNotFoundError as error:  # a MissingFileError is one
+    ... except FileNotFoundError as error:  # MissingFileError is a subclass of it
     ...     print(error)
     no sound file at missing.wav
 """

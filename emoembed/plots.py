@@ -1,6 +1,6 @@
 """All plots. Each function returns a matplotlib figure; `save` writes it. Matplotlib is imported when one is called.
 
-The colours are those of Okabe & Ito (2008), which colour-blind people can tell apart. Legends stand beside the data.
+The colours are those of Okabe & Ito (2008), which colour-blind people can distinguish. Legends are beside the data.
 """
 
 from __future__ import annotations
@@ -134,20 +134,20 @@ def reliability(curves: Mapping[str, Judged]) -> Figure:
 
 def unseen(
     curves: Mapping[str, Judged],
-    known: tuple[Sequence[float], Sequence[float]],
+    by_cosine: tuple[Sequence[float], Sequence[float]],
     taught: tuple[Sequence[int], Sequence[float]],
 ) -> Figure:
     """Draw three plots of unseen labels: reliability, AUC by cosine, and average precision by number of examples.
 
     Args:
         curves: as in `reliability`.
-        known: the cosine of each held-out label with the nearest seen label, and its AUC.
+        by_cosine: the cosine of each held-out label with the nearest seen label, and its AUC.
         taught: numbers of examples, and the mean average precision after them.
     """
     figure = _figure(14, 4.5)
     first, second, third = figure.subplots(1, 3)
     _reliability(first, curves)
-    second.scatter(*known, s=14, color=COLOURS[0])
+    second.scatter(*by_cosine, s=14, color=COLOURS[0])
     second.axhline(0.5, color=GREY)
     second.set(xlabel="cosine with the nearest label trained on", ylabel="AUC", title="labels held out in turn")
     third.plot(*taught, marker="o", color=COLOURS[0])
@@ -156,7 +156,7 @@ def unseen(
 
 
 def growth(curves: Mapping[str, Mapping[int, float]]) -> Figure:
-    """One panel per curve: what is counted -> seconds by number. Both axes are logarithmic; all share the second."""
+    """Draw seconds by number of items: one panel per curve. Both axes are logarithmic; the panels share the y axis."""
     figure = _figure(3.2 * len(curves), 3.0)
     panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
     panels[0].set_ylabel("seconds")
@@ -168,8 +168,22 @@ def growth(curves: Mapping[str, Mapping[int, float]]) -> Figure:
     return figure
 
 
+def by_share(curves: Mapping[str, Mapping[float, float]], measure: str) -> Figure:
+    """Draw a measure by the share of the rows that training had, with one line per name. The x axis is logarithmic."""
+    figure = _figure(7.0, 4.0)
+    axes = figure.subplots()
+    for (name, values), colour in zip(curves.items(), COLOURS, strict=False):
+        axes.plot(list(values), list(values.values()), marker="o", markersize=4, label=name, color=colour)
+    shares = sorted({share for values in curves.values() for share in values})
+    axes.set(xscale="log", xlabel="share of the training rows", ylabel=measure)
+    axes.set_xticks(shares, [f"{100 * share:g} %" for share in shares])
+    axes.minorticks_off()
+    figure.legend(loc="outside right upper", fontsize="small")
+    return figure
+
+
 def paths(used: Mapping[str, Sequence[Sequence[int]]], modules: int) -> Figure:
-    """Draw paths through modules: a grid of layers and modules, coloured by who uses a module.
+    """Draw paths through modules: a grid of layers and modules, coloured by the corpora that use a module.
 
     Args:
         used: corpus -> the modules of each layer that its path uses, counted from 0. The last corpus is the target; the
@@ -199,7 +213,7 @@ def _places(path: Sequence[Sequence[int]]) -> set[tuple[int, int]]:
 
 
 def sources_by_targets(scores: pd.DataFrame) -> Figure:
-    """Draw the scores of transfers, as `compare_corpora` returns them. The colour says how far above the first row."""
+    """Draw the scores of transfers from `compare_corpora`. The colour shows the difference from the first row."""
     gains = (scores - scores.iloc[0]).to_numpy()
     limit = max(0.05, float(np.nanmax(np.abs(gains))))
     figure = _figure(3.0 + len(scores.columns), 2.0 + 0.6 * len(scores))
@@ -209,7 +223,7 @@ def sources_by_targets(scores: pd.DataFrame) -> Figure:
         axes.text(column, row, f"{scores.to_numpy()[row, column]:.2f}", fontsize=8, ha="center", va="center")
     axes.set_xticks(range(len(scores.columns)), scores.columns, rotation=45, ha="right")
     axes.set_yticks(range(len(scores)), scores.index)
-    axes.set(xlabel="target", ylabel="source", title="validation score; colour: above the target alone")
+    axes.set(xlabel="target", ylabel="source", title="validation score; colour: difference from the target alone")
     figure.colorbar(image)
     return figure
 

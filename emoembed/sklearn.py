@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 class EmotionClassifier(ClassifierMixin, BaseEstimator):
     """Emotion recognition with the interface of scikit-learn, for pipelines, cross-validation and model selection.
 
-    `fit` adds to the names of the classes what their examples have in common (`Recognizer.adapt`). A handful of
-    examples a class is enough. `fit(X, y)` with `shots=0` teaches nothing: the classes are recognised by name alone.
+    `fit` teaches each class from its examples, in addition to its name (`Recognizer.adapt`). A few examples of each
+    class are enough. With `shots=0`, `fit` uses no examples, and the classes are recognised by name alone.
 
     Args:
         model: the name of a checkpoint that ships, a folder, or a hub id.
-        shots: the largest number of examples a class that are learned, the first ones of `X`; None for all.
+        shots: how many examples of each class are learned at most, from the beginning of `X`; None for all.
         descriptions: class -> description, as in `labels` of `emoembed.predict`; for classes whose names say little.
         batch_size: how many items are computed together.
 
@@ -69,9 +69,9 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):
             y: the class of each item, names of emotions, `(items,)`.
 
         Raises:
-            InputError: `X` has another form, `X` and `y` differ in length, a class is no name, or `shots` is no number.
-            LabelError: two classes are the same emotion, or a description is invalid.
-            MediaError, MissingFileError: an item cannot be used.
+            InputError: `X` has another form, `X` and `y` differ in length, a class is not a name, or `shots` is not a
+            number. LabelError: two classes are the same emotion, or a description is invalid. MediaError,
+            MissingFileError: an item cannot be used.
         """
         _check_shots(self.shots)
         columns, names = _columns_of(X), [_name_of(label) for label in np.asarray(y, dtype=object)]
@@ -114,7 +114,7 @@ class EmotionClassifier(ClassifierMixin, BaseEstimator):
         return {str(name): (self.descriptions or {}).get(str(name), "") for name in classes}
 
     def __sklearn_tags__(self) -> Tags:
-        """What the classifier accepts: texts or a table, no numbers."""
+        """The input that the classifier accepts: texts or a table, no numbers."""
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.one_d_array = True

@@ -66,7 +66,7 @@ def moving_face() -> np.ndarray:
         scale = 1.3 + 0.15 * step
         centre = np.array(
             [235.0 + 12.0 * np.sin(2 * np.pi * step), 180.0 + 6.0 * step]
-        )  # of the view, in the photograph
+        )  # of the view, in pixels of the photograph
         offset = np.array(VIDEO_SIZE) / 2 - scale * centre
         view = np.array([[scale, 0.0, offset[0]], [0.0, scale, offset[1]]])
         frames.append(cv2.warpAffine(photograph, view, VIDEO_SIZE, borderMode=cv2.BORDER_REFLECT))

@@ -1,4 +1,4 @@
-"""Train with held-out emotions, then measure how well the model answers them by name.
+"""Train with held-out emotions, then measure how well the model recognises them by name.
 
     python examples/zero_shot_eval.py --corpus ravdess --data DIR --unseen disgust,surprise --seeds 3
     python examples/zero_shot_eval.py --corpus goemotions --data DIR --unseen anger,fear,joy,love,sadness,surprise

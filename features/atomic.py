@@ -1,8 +1,8 @@
 """Atomic replacement of files and folders: a reader always sees the complete old version or the complete new one.
 
-A file is written under a temporary name in the same folder and then renamed. A folder is swapped with the old one in
+A file is written under a temporary name in the same folder and then renamed. A folder is swapped with the old folder in
 one step where the system can (Linux, macOS). Elsewhere it takes two renames; between them, readers find the old folder
-under its other name. The next write to the same path removes what a killed process left under a temporary name.
+under its other name. The next write to the same path removes the temporary files that a killed process left.
 
 Symbolic links are followed: their target is replaced and the link remains.
 """
@@ -57,7 +57,9 @@ def write_file(path: str | Path, content: bytes) -> None:
         if temporary_file is not None:
             with contextlib.suppress(OSError):
                 temporary_file.unlink()
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}; what stood there stands") from error
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}; its old content is unchanged"
+        ) from error
 
 
 def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
@@ -82,7 +84,9 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         _exchange(temporary_folder, folder)
         _sync(folder.parent)
     except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror or error}; what stood there stands") from error
+        raise OutputError(
+            f"{folder} cannot be written: {error.strerror or error}; its old content is unchanged"
+        ) from error
     finally:
         if descriptor is not None:
             os.close(descriptor)
@@ -123,6 +127,11 @@ def reading(folder: str | Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a file or folder has the name of one that is being written, or that a killed process left."""
+    return path.name.startswith(".") and path.name.endswith(SAVING)
+
+
 def standing(folder: Path) -> Path:
     """Return the folder, or the old folder under its other name if a process was killed between two renames."""
     if not folder.exists():
@@ -153,7 +162,7 @@ def _open_and_lock(folder: Path, *, exclusive: bool) -> int:
 
 
 def _exchange(new_folder: Path, target: Path) -> None:
-    """Move the new folder to `target`. An old folder there moves to the path of the new one."""
+    """Move the new folder to `target`. An old folder there moves to the path of the new folder."""
     try:
         os.rename(new_folder, target)  # works if `target` does not exist or is an empty folder
     except OSError:

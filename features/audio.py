@@ -67,6 +67,13 @@ def read_audio(
         MediaError: the file cannot be decoded, has no sound, has less than 0.1 s of it, or is silent.
         InputError: an array has the wrong shape or scale, NaN or infinite values, or no sampling rate; or start, end
             or limit is not a valid time.
+
+    Examples:
+        >>> import numpy as np
+        >>> from emoembed.features.audio import read_audio
+        >>> tone = np.sin(2 * np.pi * 220 * np.arange(44_100) / 44_100)  # one second
+        >>> read_audio(tone, 44_100).shape
+        (16000,)
     """
     return _read(source, sampling_rate, start, end, limit)[0]
 
@@ -85,6 +92,14 @@ def speech(
     (normalised autocorrelation at the period of F0, 0 to 1), `energy` (dB) and `tilt` (dB, mean of the lower half of
     the mel bands minus mean of the upper half). The arguments and errors are those of `read_audio`.
     `speech_check.no_speech` checks whether the sound is speech at all.
+
+    Examples:
+        >>> import numpy as np
+        >>> from emoembed.features.audio import speech
+        >>> time = np.arange(16_000) / 16_000  # a buzz whose pitch and loudness change, instead of a voice:
+        >>> features = speech((150 * time + 10 * np.sin(3 * time)) % 1 * np.sin(9 * time) ** 2, 16_000)
+        >>> features.values.shape[1], features.feature_set.columns[-4:]
+        (84, ('f0', 'voicing', 'energy', 'tilt'))
     """
     samples, notes = _read(source, sampling_rate, start, end, limit)
     features = speech_of(samples)
@@ -117,9 +132,9 @@ def waveform(
 def spoken_part(mel: np.ndarray, columns: np.ndarray) -> tuple[int, int]:
     """Find the spoken part of a recording: its first frame, and the frame after its last.
 
-    The part begins 0.25 s before the first voiced stretch and ends 0.25 s after the last one. Frames at its ends that
-    are more than 40 dB below the loudest frame are then removed. Noise around speech is unvoiced and clicks are too
-    short, so neither changes the result. If nothing is voiced (a whisper), only the loudness decides.
+    The part begins 0.25 s before the first voiced stretch and ends 0.25 s after the last voiced stretch. Frames at its
+    ends that are more than 40 dB below the loudest frame are then removed. Noise around speech is unvoiced and clicks
+    are too short, so neither changes the result. If nothing is voiced (a whisper), only the loudness decides.
 
     Args:
         mel: `(time, 80)` in dB.
@@ -259,7 +274,8 @@ def _read(
     peak = float(np.abs(samples).max())
     if peak > LOUDEST:
         raise MediaError(f"{name}: samples as floats lie in -1..1; these reach {peak:.4g}: divide by their full scale")
-    clipping_note = speech_check.clipping(np.clip(samples, -1.0, 1.0) if compressed else samples)
+    within_scale = np.clip(samples, -1.0, 1.0) if compressed else samples
+    clipping_note = speech_check.clipping(within_scale, compressed=compressed)
     samples, channel_note = _mono(samples)
     if len(samples) < SHORTEST * rate:
         raise MediaError(f"{name}: {len(samples) / rate:.4f} s of sound; at least {SHORTEST} s are needed")

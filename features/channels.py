@@ -1,4 +1,4 @@
-"""Change a recording as microphones, lines and rooms do. Training also hears such copies."""
+"""Change a recording as microphones, lines and rooms do. Training also uses these copies."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def room(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     decay = generator.uniform(0.1, 0.7)  # seconds until the echo is 60 dB lower
     time = np.arange(int(decay * SAMPLING_RATE)) / SAMPLING_RATE
     echo = generator.standard_normal(len(time)) * 10.0 ** (-3.0 * time / decay)
-    share = generator.uniform(0.05, 0.4)  # of the echo's energy in the direct sound's
+    share = generator.uniform(0.05, 0.4)  # energy of the echo, as a share of the direct sound
     response = np.concatenate([[1.0], echo * np.sqrt(share / np.square(echo).sum())])
     return np.asarray(fftconvolve(samples, response)[: len(samples)])
 
@@ -100,7 +100,7 @@ def opus(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 LINES: tuple[Change, ...] = (unchanged, microphone, telephone, narrow_line, opus)
-"""What a recording passes at last; each is as frequent as the others."""
+"""The last change of a recording. Each is equally frequent."""
 
 
 def _filtered(samples: np.ndarray, low: float, high: float | None, order: int) -> np.ndarray:

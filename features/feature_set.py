@@ -34,7 +34,16 @@ class FeatureSet:
 
 @dataclass(frozen=True)
 class Features:
-    """One item's features: `values` is float32 `(time, feature_dim)`, described by `feature_set`."""
+    """One item's features: `values` is float32 `(time, feature_dim)`, described by `feature_set`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from emoembed.features.feature_set import Features, FeatureSet
+        >>> units = FeatureSet("units", ("brows", "smile"), rate=25.0)
+        >>> features = Features(np.array([[0.1, 0.9], [0.2, 0.8]], dtype=np.float32), units)
+        >>> features.drop(["brows"]).feature_set.columns
+        ('smile',)
+    """
 
     values: np.ndarray
     feature_set: FeatureSet

@@ -174,7 +174,7 @@ def _file_frames(
 def _luminance(frame: Any) -> np.ndarray:
     """The luminance of a decoded frame, uint8 `(height, width)`, in the full range 0..255 whatever the file's range.
 
-    The formats of nearly all videos have luminance in a plane of its own. Reading it is several times faster than
+    The formats of nearly all videos have luminance in a separate plane. Reading it is several times faster than
     PyAV's conversion, and the values are the same.
     """
     import cv2

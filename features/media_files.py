@@ -14,6 +14,7 @@ import numpy as np
 
 from emoembed.errors import EmoembedError, InputError, MediaError, MissingFileError
 from emoembed.features import limits
+from emoembed.features.addresses import fetched
 
 File = str | Path | bytes | bytearray | IO[bytes]
 """A path, an open file, or the bytes of a file."""
@@ -29,11 +30,15 @@ def name_of(source: File) -> str:
 def openable(source: File, kind: str) -> str | IO[bytes]:
     """Return what a library can open: the path of an existing file, or an open file at its beginning.
 
+    A file at an address such as `s3://bucket/clip.wav` is read into memory.
+
     Raises:
         MissingFileError: the path is not a file. `kind` names the expected kind of file in the message.
         MediaError: the file is empty or cannot be read.
         InputError: the source is not a path, bytes or an open file, or the file was opened as text.
     """
+    if isinstance(source, str):
+        source = fetched(source, kind)
     if isinstance(source, str | Path):
         require_file(source, kind)
         return str(source)
@@ -129,7 +134,7 @@ def open_media(source: File, kind: str) -> Iterator[Any]:
 
 
 def reason_of(error: Exception) -> str:
-    """What a library says of a file that it cannot read, without its error number and without the file's name."""
+    """A library's error message for a file that it cannot read, without the error number and the file's name."""
     return getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
 
 
@@ -157,7 +162,7 @@ def frames_of_track(container: Any, track: Any, faults: list[Exception]) -> Iter
 
 @dataclass(frozen=True)
 class Tracks:
-    """What a media file holds.
+    """The content of a media file.
 
     Attributes:
         sound, film: whether it has sound and moving pictures.

@@ -78,7 +78,7 @@ def require_rows(path: Path) -> None:
 
 
 def _require_texts(path: Path, columns: list[str], size: int) -> None:
-    """Check the bytes of the texts. A text that is stored once may stand in many rows, so read each only once."""
+    """Check the bytes of the texts. A text may be stored once for many rows, so each text is read only once."""
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(path, read_dictionary=columns) as file:
@@ -91,7 +91,7 @@ def _require_texts(path: Path, columns: list[str], size: int) -> None:
 
 
 def _bytes_of_texts(array: Any) -> int:
-    """The bytes of all texts in an Arrow array, each counted as often as it stands there."""
+    """The bytes of all texts in an Arrow array, each counted as often as it occurs."""
     import pyarrow
     import pyarrow.compute
 

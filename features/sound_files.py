@@ -19,6 +19,11 @@ BEYOND = 0.1
 """Seconds that are decoded after the requested end, to see whether there is more. Codecs add less at the end."""
 CANCELLED = 0.1  # times the level of the loudest channel: if the mix is quieter, the channels cancel each other
 
+LOSSY = frozenset(
+    {"VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III", "GSM610", "MS_ADPCM", "IMA_ADPCM"}
+)
+"""The subtypes of soundfile that compress with loss."""
+
 
 class Decoded(NamedTuple):
     """Sound of a file.
@@ -28,7 +33,7 @@ class Decoded(NamedTuple):
         rate: samples per second.
         seconds: length of the complete sound; None if it is longer than the decoded part by an unknown time.
         damaged: number of damaged packets that were left out.
-        compressed: whether PyAV decoded it. Clipped peaks of a compressed recording then lie around full scale.
+        compressed: whether it was compressed with loss, or PyAV decoded it. Peaks that were clipped are then rounded.
     """
 
     samples: np.ndarray
@@ -61,7 +66,8 @@ def decode(source: File, start: float | None, end: float | None) -> Decoded:
                 return _decode_container(source, name, start, end, None)
             sound.seek(min(int((start or 0) * rate), sound.frames))
             count = -1 if end is None else max(int((end - (start or 0)) * rate), 0)
-            return Decoded(sound.read(count, dtype="float32"), rate, sound.frames / rate)
+            compressed = sound.subtype in LOSSY
+            return Decoded(sound.read(count, dtype="float32"), rate, sound.frames / rate, compressed=compressed)
     except TypeError as error:  # a .raw file does not state its format
         raise MediaError(
             f"{name} has raw samples without a header; give (samples, sampling_rate), or a .wav"

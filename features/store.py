@@ -50,7 +50,18 @@ Extracted = tuple[str, Features | Failure, str]
 
 
 class FeatureStore(Mapping[str, np.ndarray]):
-    """A store opened for reading: a mapping from item id to a memory-mapped array `(time, feature_dim)`."""
+    """A store opened for reading: a mapping from item id to a memory-mapped array `(time, feature_dim)`.
+
+    Examples:
+        >>> from tempfile import mkdtemp
+        >>> import numpy as np
+        >>> from emoembed.features.audio import log_mel
+        >>> from emoembed.features.store import extract
+        >>> sounds = {"a": np.ones(16_000), "b": np.ones(8_000)}  # samples at 16 kHz
+        >>> store = extract(sounds.items(), log_mel, mkdtemp())
+        >>> {item: store[item].shape for item in store}
+        {'a': (101, 80), 'b': (51, 80)}
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
@@ -142,7 +153,7 @@ def extract(
         state_of: returns the current state of a source, such as its size and modification time, or "" if unknown.
             Items whose source changed since their extraction are extracted again, and so are items that failed.
         workers: number of processes, or an engine. With more than one process, `extractor` is a function of a module.
-            The items of a killed process are done again. An item that stops its process each time is a failure.
+            The items of a killed process are processed again. An item that stops its process each time is a failure.
 
     Raises:
         InputError: an id is repeated, the store has other columns, or no item could be extracted.

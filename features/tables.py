@@ -46,6 +46,15 @@ def read_table(
     Raises:
         MissingFileError: the path is not a file.
         InputError: the file is not a table, a column is missing, or a column has text, NaN or infinite values.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from tempfile import mkdtemp
+        >>> from emoembed.features.tables import read_table
+        >>> path = Path(mkdtemp()) / "units.csv"
+        >>> _ = path.write_text("clip,AU01,AU12\\na,0.5,2.0\\na,0.6,2.5\\nb,0.0,0.0\\n")
+        >>> {clip: features.values.shape for clip, features in read_table(path, key="clip").items()}
+        {'a': (2, 2), 'b': (1, 2)}
     """
     if fill is not None and not math.isfinite(fill):
         raise InputError(f"fill replaces NaN and infinite values and must itself be finite; given {fill}")

@@ -98,6 +98,15 @@ def words(text: str, vectors: WordVectors) -> Features:
 
     Raises:
         InputError: the text is empty, or none of its tokens has a vector.
+
+    Examples:
+        >>> import numpy as np
+        >>> from gensim.models import KeyedVectors
+        >>> from emoembed.features.text import words
+        >>> vectors = KeyedVectors(vector_size=2)
+        >>> vectors.add_vectors(["we", "made", "it"], np.eye(3, 2, dtype=np.float32))
+        >>> words("We made it!", vectors).values.shape
+        (3, 2)
     """
     tokens = tokenize(text)
     keys = [key for key in (_key(token, vectors) for token in tokens) if key is not None]

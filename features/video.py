@@ -12,15 +12,8 @@ import numpy as np
 
 from emoembed.errors import InputError, MediaError
 from emoembed.features import limits
-from emoembed.features.face_tracker import (
-    FACE_SIZE,
-    FaceTracker,
-    FaceTracks,
-    HaarDetector,
-    YuNetDetector,
-    crop,
-    equalised,
-)
+from emoembed.features.faces.detectors import HaarDetector, YuNetDetector
+from emoembed.features.faces.tracker import FACE_SIZE, FaceTracker, FaceTracks, crop, equalised
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.features.frames import frames_of
 from emoembed.features.media_files import File
@@ -40,7 +33,16 @@ FEW_FACES = 0.25  # of a clip's frames: if fewer show a face, the detections may
 
 @dataclass(frozen=True)
 class FaceTrack:
-    """One face over time. Frames without the face have no row."""
+    """One face over time. Frames without the face have no row.
+
+    Examples:
+        >>> import numpy as np
+        >>> from emoembed.features.video import read_faces
+        >>> frames = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)  # in place of faces
+        >>> track = read_faces((frames, 10.0), detector="none")
+        >>> track.features.values.shape, track.times.tolist()
+        ((5, 2304), [0.0, 0.1, 0.2, 0.3, 0.4])
+    """
 
     features: Features
     """float32 `(time, 2304)`, grey 0..1, pixels row by row. Feature set `faces`; its rate is an upper bound."""
@@ -142,7 +144,7 @@ class FaceFinder:
     """Finds the face in each frame of a video, frames in order.
 
     Args:
-        name: of the video, for error messages.
+        name: name of the video, for error messages.
         detector, side: as in `read_faces`.
         is_still: whether the video is a single picture.
         every: follow every face; `find_all` returns them. Otherwise only one face is followed.
@@ -162,9 +164,9 @@ class FaceFinder:
         self.tracker: FaceTracker | None = None
         self.tracks: FaceTracks | None = None
         if detector != "none":
-            found = HaarDetector(patient=is_still) if detector == "haar" else YuNetDetector(detector)
-            self.tracker = FaceTracker(found)
-            self.tracks = FaceTracks(found) if every else None
+            face_detector = HaarDetector(patient=is_still) if detector == "haar" else YuNetDetector(detector)
+            self.tracker = FaceTracker(face_detector)
+            self.tracks = FaceTracks(face_detector) if every else None
 
     def find(self, grey: np.ndarray, time: float) -> Found | None:
         """The face of a grey uint8 frame `(height, width)`, or None."""

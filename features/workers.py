@@ -23,14 +23,14 @@ Answer = TypeVar("Answer")
 AHEAD = 4
 """Number of items per worker that are handed out before their turn. So memory does not grow with the items."""
 STOPPED = (
-    "the worker process that read it was stopped by the system; it may need more memory than there is, or its file may "
-    "be damaged"
+    "the system stopped the worker process that read this row; the row may need more memory than there is, or its file "
+    "may be damaged"
 )
-"""The reason of an item that stopped its worker when it was done alone."""
+"""The reason for an item that stopped its worker when it was processed alone."""
 SECONDS_OF_TEXT, SECONDS_OF_MEDIA, WORTH_STARTING = 0.003, 0.1, 15.0
 """Seconds of work for a text and for a media file, roughly, and the work for which further processes are started."""
 MEMORY_OF_WORKER, UNKNOWN_MEMORY = 2**30, 2**32
-"""Bytes that a worker needs, and the free memory that is assumed where the system does not tell it."""
+"""Bytes that a worker needs, and the free memory that is assumed if the system does not report it."""
 MOST_WORKERS = 61 if os.name == "nt" else 256
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 GROUP = Path("/sys/fs/cgroup")
@@ -118,8 +118,8 @@ def in_order(
     """Yield `task(item)` for each item, computed in worker processes, in the order of the items.
 
     The processes are started fresh (not forked), with one thread each. If one is killed, the items that were handed out
-    are done again, one at a time. An item that stops its worker when it is done alone gets `stopped(item)`. If the
-    caller stops early, the processes are ended.
+    are processed again, one at a time. An item that stops its worker when it is processed alone gets `stopped(item)`.
+    If the caller stops early, the processes are ended.
 
     Args:
         task: a function of a module, so that a new process can import it.
@@ -150,7 +150,7 @@ def _answers(
     pool: Pool, task: Callable[[Item], Answer], items: Iterator[Item], stopped: Callable[[Item], Answer]
 ) -> Iterator[Answer]:
     waiting: deque[tuple[Item, Future[Answer]]] = deque()
-    alone = 0  # number of items that are done one at a time, because one of them stopped a worker
+    alone = 0  # number of items that are processed one at a time, because one of them stopped a worker
     while True:
         if not alone:
             free = max(AHEAD * pool.workers - len(waiting), 0)
@@ -204,8 +204,8 @@ class Pool:
                 fault = self._pool.submit(_fault).result()
         except BrokenProcessPool as error:
             raise OutputError(
-                "the worker processes stop as soon as they start, perhaps for want of memory; try fewer workers, or "
-                "workers=1, which computes in this process. In a script, put the call under "
+                "the worker processes stop as soon as they start, perhaps because memory is short; try fewer workers, "
+                "or workers=1, which computes in this process. In a script, put the call under "
                 "`if __name__ == '__main__':`"
             ) from error
         if fault:
@@ -222,7 +222,7 @@ class Pool:
             return stopped
 
     def restart(self) -> None:
-        """Start new processes in place of the stopped ones."""
+        """Start new processes in place of the stopped processes."""
         self.end()
         self._start()
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
@@ -141,6 +142,24 @@ def corpus_of():
         samples = make_samples(ids, text=texts, labels=labels, split=split, **columns)
         names = tuple(sorted({name for row in labels for name in row}))
         return Corpus("toy", samples, names, any(len(row) > 1 for row in labels))
+
+    return make
+
+
+@pytest.fixture
+def speech(corpus_of, tmp_path, monkeypatch, voice):
+    """`speech(name)`: recordings of six speakers; joy is high, anger is low."""
+    monkeypatch.setenv("EMOEMBED_CACHE", str(tmp_path / "cache"))
+
+    def make(name, seed=0):
+        labels = ["joy", "anger"] * 12
+        paths = []
+        for i, label in enumerate(labels):
+            path = tmp_path / f"{name}-{i}.wav"
+            soundfile.write(path, voice(0.6, 260.0 if label == "joy" else 110.0, seed=seed + i), 16_000)
+            paths.append(str(path))
+        corpus = corpus_of([None] * 24, labels, audio=paths, speaker=[f"{name}{i // 4}" for i in range(24)])
+        return replace(corpus, name=name)
 
     return make
 

@@ -18,10 +18,10 @@ def test_what_needs_corpora_asks_for_them_before_it_installs_anything(target, tm
 
 
 @pytest.mark.parametrize(
-    ("version", "said"), [("", "name the version"), ("99.0.0", "emoembed/__init__.py has another version")]
+    ("version", "message"), [("", "name the version"), ("99.0.0", "emoembed/__init__.py has another version")]
 )
-def test_a_release_of_another_version_is_refused_before_any_work(version, said):
+def test_a_release_of_another_version_is_refused_before_any_work(version, message):
     call = ["make", "--no-print-directory", "-C", ROOT, "release", f"VERSION={version}"]
     done = subprocess.run(call, capture_output=True, text=True)
     assert done.returncode == 2
-    assert said in done.stdout
+    assert message in done.stdout

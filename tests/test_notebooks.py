@@ -1,5 +1,6 @@
 """The notebooks of the documentation run from the first cell to the last, offline, and are stored without results."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -48,6 +49,13 @@ def test_a_notebook_runs_to_its_end_and_leaves_no_files(path, working_folder):
     )
     client.execute()
     assert not list(working_folder.iterdir())
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_says_how_to_install_jupyter_and_how_to_open_it(path):
+    begin = nbformat.read(path, as_version=4).cells[0].source
+    assert re.search(r"`pip install \S+ jupyterlab`", begin)
+    assert f"`jupyter lab docs/notebooks/{path.name}`" in begin
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -32,13 +32,13 @@ CORE = ("labels", "encoders", "model")
 
 
 def modules():
-    found = {}
+    path_of = {}
     for folder, package in (("emoembed", "emoembed"), ("features", "emoembed.features")):
         for path in (ROOT / folder).rglob("*.py"):
             parts = path.relative_to(ROOT / folder).with_suffix("").parts
             name = ".".join((package, *(part for part in parts if part != "__init__")))
-            found[name] = path
-    return found
+            path_of[name] = path
+    return path_of
 
 
 MODULES = modules()
@@ -86,11 +86,11 @@ def test_a_room_imports_itself_and_those_before_it():
 
 
 def test_the_map_names_every_room_in_this_order():
-    said = (ROOT / "CONTRIBUTING.md").read_text()
-    places = [said.index(f"`{room}/`") for room in ROOMS if (ROOT / "emoembed" / room).is_dir()]
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    places = [contributing.index(f"`{room}/`") for room in ROOMS if (ROOT / "emoembed" / room).is_dir()]
     assert places == sorted(places)
     for room in ROOMS:
-        assert f"`{room}/`" in said or f"`{room}.py`" in said, room
+        assert f"`{room}/`" in contributing or f"`{room}.py`" in contributing, room
 
 
 def test_a_room_is_small_enough_to_be_looked_over():

@@ -1,8 +1,8 @@
-"""Measures of emotion in dialogues: what earlier turns add to the present one."""
+"""Models of emotion in dialogues, with and without earlier turns: trained, pre-trained, and answering."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,11 +10,10 @@ import numpy as np
 import pandas as pd
 import safetensors.torch
 import torch
-from scipy.stats import rankdata
 from texts import TEXT_ROWS, drawn, training_corpora
 from torch import Tensor
 
-from emoembed import corpora, metrics
+from emoembed import corpora
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.encoders.context import ContextSettings
 from emoembed.model import checkpoint
@@ -37,9 +36,10 @@ from emoembed.training.fit import train
 from emoembed.training.loop import encode_rows
 from emoembed.training.recipes import Recipe
 from emoembed.transfer.dialogue.pretrain import PretrainConfig, Pretrained, TurnSequences, pretrain
+from studies.dialogue_measures import Answers, Measure, row_of
 
-NEUTRAL = "neutral"
-Measure = Callable[[np.ndarray, np.ndarray], float]
+BEST_EPOCH = "best epoch"
+"""Key in the metadata of a kept context."""
 
 
 @dataclass(frozen=True)
@@ -112,20 +112,6 @@ def text_rows(model: EmotionModel, corpus: Corpus) -> EmotionData:
     return EmotionData(tuple(samples["id"]), {"text": pieces}, corpus.labels, targets, np.zeros(len(samples), bool))
 
 
-@dataclass(frozen=True)
-class Answers:
-    """Calibrated logits of labelled turns `(rows, labels)`, their labels `(rows,)`, and their dialogues `(rows,)`."""
-
-    logits: np.ndarray
-    true: np.ndarray
-    dialogues: np.ndarray
-    probabilities: np.ndarray
-
-    @property
-    def targets(self) -> np.ndarray:
-        return np.eye(self.logits.shape[1], dtype=bool)[self.true]
-
-
 def in_context(model: EmotionModel, dialogues: DialoguePoints) -> Answers:
     """Answers to the turns of dialogues in their context; without one for a model that has none."""
     rows = turn_rows(model, dialogues)
@@ -157,78 +143,6 @@ def with_strength(model: EmotionModel, strength: float) -> EmotionModel:
             for parameter in copy.context.encoder.strength.values():
                 parameter.fill_(strength)
     return copy.eval()
-
-
-def weighted_f1(logits: np.ndarray, true: np.ndarray) -> float:
-    """Weighted F1 in per cent."""
-    return 100 * metrics.weighted_f1(logits.argmax(axis=1), true)
-
-
-def mean_auc(logits: np.ndarray, true: np.ndarray) -> float:
-    """Mean over the labels that occur of the AUC of their scores, in per cent."""
-    ranks = rankdata(logits, axis=0)
-    with_label = true[:, None] == np.arange(logits.shape[1])
-    count = with_label.sum(axis=0)
-    occurs = (count > 0) & (count < len(true))
-    wins = (ranks * with_label).sum(axis=0) - count * (count + 1) / 2
-    return 100 * float((wins[occurs] / (count * (len(true) - count))[occurs]).mean())
-
-
-def micro_f1_without(label: int) -> Measure:
-    """Micro F1 of the other labels in per cent, as DailyDialog is measured without neutral."""
-
-    def measure(logits: np.ndarray, true: np.ndarray) -> float:
-        answers = logits.argmax(axis=1)
-        hits = int(((answers == true) & (true != label)).sum())
-        return 100 * 2 * hits / max(int((answers != label).sum()) + int((true != label).sum()), 1)
-
-    return measure
-
-
-def calibration_error(answers: Answers) -> float:
-    """Expected calibration error of the most probable label."""
-    best = answers.probabilities.argmax(axis=1)
-    return metrics.expected_calibration_error(answers.probabilities.max(axis=1), best == answers.true)
-
-
-def interval(answers: Answers, measure: Measure) -> tuple[float, float]:
-    """Bootstrap interval of a measure, over dialogues."""
-    return metrics.bootstrap(lambda rows: measure(answers.logits[rows], answers.true[rows]), answers.dialogues)
-
-
-def gain(answers: Answers, other: Answers, measure: Measure) -> tuple[float, float, float]:
-    """By how much a measure of the answers is above that of others to the same turns, with its interval."""
-
-    def difference(rows: np.ndarray) -> float:
-        true = answers.true[rows]
-        return measure(answers.logits[rows], true) - measure(other.logits[rows], true)
-
-    return difference(np.arange(len(answers.true))), *metrics.bootstrap(difference, answers.dialogues)
-
-
-def mean_gain(
-    answers: Sequence[Answers], others: Sequence[Answers], measure: Measure, samples: int = 200
-) -> tuple[float, float, float]:
-    """Mean difference between two groups of models, with a bootstrap interval over dialogues."""
-    true = answers[0].true
-
-    def difference(rows: np.ndarray) -> float:
-        means = [np.mean([measure(each.logits[rows], true[rows]) for each in group]) for group in (answers, others)]
-        return float(means[0] - means[1])
-
-    interval = metrics.bootstrap(difference, answers[0].dialogues, samples=samples)
-    return difference(np.arange(len(true))), *interval
-
-
-def row_of(answers: Answers, alone: Answers, measures: Mapping[str, Measure]) -> dict[str, str]:
-    """A row of a table: each measure with its interval, and how much it is above the answers without context."""
-    cells = {}
-    for name, measure in measures.items():
-        low, high = interval(answers, measure)
-        cells[name] = f"{measure(answers.logits, answers.true):.1f} ({low:.1f} to {high:.1f})"
-        above, low, high = gain(answers, alone, measure)
-        cells[f"{name} above no context"] = f"{above:+.1f} ({low:+.1f} to {high:+.1f})"
-    return cells
 
 
 def centred(model: EmotionModel, talks: Talks) -> Talks:
@@ -379,11 +293,21 @@ def train_contexts(
         else:
             train_part, valid_part = turns.talks.part("train", labels), turns.talks.part("valid", labels)
             seeded = replace(config, seed=seed)
-            model, _ = train_context(turns.model, train_part, valid_part, settings, start=start, config=seeded)
+            model, history = train_context(turns.model, train_part, valid_part, settings, start=start, config=seeded)
             weights = {key: value for key, value in model.state_dict().items() if key.startswith("context.")}
-            safetensors.torch.save_file(weights, file)
+            best = str(1 + int(np.argmax(history.scores)))
+            safetensors.torch.save_file(weights, file, {BEST_EPOCH: best})
         contexts.append(model.eval())
     return contexts
+
+
+def best_epochs(turns: TurnModel, seeds: Sequence[int], name: str) -> list[int]:
+    """The epoch with the best validation score, from 1, of the contexts that `train_contexts` kept under `name`."""
+    epochs = []
+    for seed in seeds:
+        with safetensors.safe_open(turns.folder / f"{name}-{seed}.safetensors", "pt") as file:
+            epochs.append(int(file.metadata()[BEST_EPOCH]))
+    return epochs
 
 
 def pretrain_on(sequences: Sequence[TurnSequences], config: PretrainConfig) -> Pretrained:

@@ -61,24 +61,24 @@ def score(
     labels = (*seen, label)
     points = model.label_points(labels)
     rows = fold.part(split).columns(labels)
-    known = model.label_trust(points)
-    raw = model.score({modality: encoded[split][modality].clone()}, points, known)
+    trust = model.label_trust(points)
+    raw = model.score({modality: encoded[split][modality].clone()}, points, trust)
     softmax, sigmoid = (
-        model.calibrated(raw, known, multi_label=several)[modality].detach() for several in (False, True)
+        model.calibrated(raw, trust, multi_label=several)[modality].detach() for several in (False, True)
     )
     return Scores(softmax, sigmoid, torch.from_numpy(rows.targets), bool(rows.multi_label.all()))
 
 
 def measure(model: EmotionModel, fold: Fold, label: str, modality: str, encoded: Encoded | None = None) -> HeldOut:
     """Compare the scores of a held-out label on validation rows with the calibration fitted on the other labels."""
-    said = score(model, fold, label, modality, encoded=encoded)
-    ranks = said.sigmoid if said.several else said.softmax.log_softmax(dim=1)
-    softmax = _missing(said.softmax, said.bears, softmax=True)
-    sigmoid = _missing(said.sigmoid, said.bears, softmax=False)
+    scores = score(model, fold, label, modality, encoded=encoded)
+    ranks = scores.sigmoid if scores.several else scores.softmax.log_softmax(dim=1)
+    softmax = _missing(scores.softmax, scores.bears, softmax=True)
+    sigmoid = _missing(scores.sigmoid, scores.bears, softmax=False)
     return HeldOut(
         label,
         float(model.modality(modality).calibration.nearest(model.label_points((label,))[modality].detach())),
-        metrics.auc(ranks[:, -1].numpy(), said.bears[:, -1].numpy() == 1),
+        metrics.auc(ranks[:, -1].numpy(), scores.bears[:, -1].numpy() == 1),
         softmax[0],
         sigmoid[0],
         softmax[1],
@@ -90,26 +90,26 @@ Pooled = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Probabilities, whether they came true, and of which label they are, `(n,)` each."""
 
 
-def pooled(found: Sequence[HeldOut], said: Sequence[Scores]) -> dict[str, Pooled]:
+def pooled(held_out: Sequence[HeldOut], all_scores: Sequence[Scores]) -> dict[str, Pooled]:
     """Probabilities of labels never seen, which rows bear them, and those labels, pooled over labels held out in turn.
 
     The offset of a label is estimated from the other held-out labels, never from the label itself.
 
     Args:
-        found: the labels held out, each once or once a fold.
-        said: what the same models say of rows, in the same order.
+        held_out: the labels held out, each once or once a fold.
+        all_scores: what the same models say of rows, in the same order.
 
     Returns:
         `among labels` (softmax) and `by itself` (sigmoid), each `calibrated` with that or `as seen labels are`.
     """
     parts: dict[str, list[Pooled]] = {}
-    for one, scores in zip(found, said, strict=True):
-        others = [other for other in found if other.label != one.label]
+    for left_out, scores in zip(held_out, all_scores, strict=True):
+        others = [other for other in held_out if other.label != left_out.label]
         bears = scores.bears[:, -1].numpy() == 1
-        named = np.full(len(bears), one.label)
-        for known in (others, []):
-            way = "calibrated" if known else "as seen labels are"
-            add = [lacking(known, kind) * one.newness for kind in ("softmax", "sigmoid")]
+        named = np.full(len(bears), left_out.label)
+        for measured in (others, []):
+            way = "calibrated" if measured else "as seen labels are"
+            add = [lacking(measured, kind) * left_out.newness for kind in ("softmax", "sigmoid")]
             moved = torch.cat([scores.softmax[:, :-1], scores.softmax[:, -1:] + add[0]], dim=1)
             parts.setdefault(f"by itself, {way}", []).append(
                 ((scores.sigmoid[:, -1] + add[1]).sigmoid().numpy(), bears, named)
@@ -143,7 +143,7 @@ def _missing(logits: Tensor, bears: Tensor, *, softmax: bool) -> tuple[float, fl
     return float(OFFSETS[best]), max(bend, 0.0) * len(logits)
 
 
-def write(found: Sequence[HeldOut], folder: Path) -> None:
+def write(held_out: Sequence[HeldOut], folder: Path) -> None:
     """Keep what was found of a modality, for `checkpoints/build`."""
-    table = pd.DataFrame([asdict(one) for one in found])
+    table = pd.DataFrame([asdict(one) for one in held_out])
     write_file(folder / FILE, table.to_csv(index=False).encode())

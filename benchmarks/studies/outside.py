@@ -58,7 +58,7 @@ TESTED = (Question("dair_emotion", "accuracy", "test", shipped.SIX), Question("p
 
 
 @dataclass(frozen=True)
-class Asked:
+class EncodedQuestion:
     """The rows of a question as a model reads them."""
 
     question: Question
@@ -73,14 +73,14 @@ class Asked:
         return self.rows.targets.argmax(axis=1)
 
 
-def ask(model: EmotionModel, question: Question, data: Path) -> Asked:
+def encode_question(model: EmotionModel, question: Question, data: Path) -> EncodedQuestion:
     """Read and encode the rows of a question."""
     corpus = corpora.load(question.corpus, data).canonical()
     corpus = corpus.split(question.split) if question.split else corpus
-    return asked_of(model, corpus, question.measure, question.labels)
+    return encode_corpus(model, corpus, question.measure, question.labels)
 
 
-def asked_of(model: EmotionModel, corpus: Corpus, measure: str, labels: Sequence[str] = ()) -> Asked:
+def encode_corpus(model: EmotionModel, corpus: Corpus, measure: str, labels: Sequence[str] = ()) -> EncodedQuestion:
     """Encode the rows of a corpus that a measure is taken of, with these labels; by default all of the corpus."""
     question = Question(corpus.name, measure, labels=tuple(labels))
     labels = tuple(label for label in labels or corpus.labels if measure != "AUC" or label != "neutral")
@@ -91,7 +91,7 @@ def asked_of(model: EmotionModel, corpus: Corpus, measure: str, labels: Sequence
         corpus = corpus.where([len(row) == 1 for row in kept])
     modality, rows = shipped.rows_of(model, corpus)
     points = encode_rows(model, rows)[modality].clone()
-    return Asked(question, modality, rows, points, shipped.groups_of(corpus, rows))
+    return EncodedQuestion(question, modality, rows, points, shipped.groups_of(corpus, rows))
 
 
 @torch.no_grad()
@@ -104,37 +104,39 @@ def logits_of(model: EmotionModel, modality: str, points: Tensor, labels: Sequen
     return softmax, sigmoid
 
 
-def measure(model: EmotionModel, asked: Asked) -> dict[str, float]:
+def measure(model: EmotionModel, encoded: EncodedQuestion) -> dict[str, float]:
     """The question's measure with its 95 % interval; for rows with one label also calibration and abstention."""
-    softmax, sigmoid = logits_of(model, asked.modality, asked.points, asked.rows.labels)
-    if asked.question.measure == "AUC":
-        return _with_interval("", lambda at: mean_auc(sigmoid.numpy()[at], asked.rows.targets[at]), asked.groups)
-    found = shipped.answers(softmax.softmax(dim=1).numpy(), asked.true, asked.groups)
-    name = asked.question.measure
+    softmax, sigmoid = logits_of(model, encoded.modality, encoded.points, encoded.rows.labels)
+    if encoded.question.measure == "AUC":
+        return _with_interval("", lambda at: mean_auc(sigmoid.numpy()[at], encoded.rows.targets[at]), encoded.groups)
+    figures = shipped.answers(softmax.softmax(dim=1).numpy(), encoded.true, encoded.groups)
+    name = encoded.question.measure
     sure = confidence(softmax.softmax(dim=1), sigmoid.sigmoid()).numpy()
-    answered = sure >= model.modality(asked.modality).calibration.threshold(RISK)
-    right = softmax.argmax(dim=1).numpy() == asked.true
+    answered = sure >= model.modality(encoded.modality).calibration.threshold(RISK)
+    right = softmax.argmax(dim=1).numpy() == encoded.true
     return {
-        "": found[name],
-        "low": found[f"{name} low"],
-        "high": found[f"{name} high"],
-        "ECE": found["ECE"],
+        "": figures[name],
+        "low": figures[f"{name} low"],
+        "high": figures[f"{name} high"],
+        "ECE": figures["ECE"],
         "answered": float(answered.mean()),
         "wrong of those": float(1 - right[answered].mean()) if answered.any() else float("nan"),
     }
 
 
-def value(model: EmotionModel, asked: Asked, keep: np.ndarray | None = None) -> float:
+def value(model: EmotionModel, encoded: EncodedQuestion, keep: np.ndarray | None = None) -> float:
     """The question's measure alone, of all rows or of those at the positions `keep`."""
-    rows = np.arange(len(asked.rows)) if keep is None else keep
-    softmax, sigmoid = logits_of(model, asked.modality, asked.points[torch.from_numpy(rows)], asked.rows.labels)
-    if asked.question.measure == "AUC":
-        return mean_auc(sigmoid.numpy(), asked.rows.targets[rows])
-    answers, true = softmax.argmax(dim=1).numpy(), asked.true[rows]
-    return metrics.uar(answers, true) if asked.question.measure == "UAR" else float((answers == true).mean())
+    rows = np.arange(len(encoded.rows)) if keep is None else keep
+    softmax, sigmoid = logits_of(model, encoded.modality, encoded.points[torch.from_numpy(rows)], encoded.rows.labels)
+    if encoded.question.measure == "AUC":
+        return mean_auc(sigmoid.numpy(), encoded.rows.targets[rows])
+    answers, true = softmax.argmax(dim=1).numpy(), encoded.true[rows]
+    return metrics.uar(answers, true) if encoded.question.measure == "UAR" else float((answers == true).mean())
 
 
-def adapted(model: EmotionModel, asked: Asked, shots: int = SHOTS, draws: int = DRAWS) -> tuple[float, float]:
+def adapted(
+    model: EmotionModel, encoded: EncodedQuestion, shots: int = SHOTS, draws: int = DRAWS
+) -> tuple[float, float]:
     """The measure before and after teaching every label from examples, on the other rows; means over draws.
 
     A label with fewer than twice as many rows as examples is not taught.
@@ -144,25 +146,25 @@ def adapted(model: EmotionModel, asked: Asked, shots: int = SHOTS, draws: int = 
         generator = np.random.default_rng(seed)
         support = {
             label: generator.permutation(np.flatnonzero(column == 1))[:shots]
-            for label, column in zip(asked.rows.labels, asked.rows.targets.T, strict=True)
+            for label, column in zip(encoded.rows.labels, encoded.rows.targets.T, strict=True)
             if (column == 1).sum() >= 2 * shots
         }
-        rest = np.setdiff1d(np.arange(len(asked.rows)), np.concatenate(list(support.values())))
-        before.append(value(model, asked, rest))
-        after.append(value(teach(model, asked, support), asked, rest))
+        rest = np.setdiff1d(np.arange(len(encoded.rows)), np.concatenate(list(support.values())))
+        before.append(value(model, encoded, rest))
+        after.append(value(teach(model, encoded, support), encoded, rest))
     return float(np.mean(before)), float(np.mean(after))
 
 
-def teach(model: EmotionModel, asked: Asked, support: dict[str, np.ndarray]) -> EmotionModel:
+def teach(model: EmotionModel, encoded: EncodedQuestion, support: dict[str, np.ndarray]) -> EmotionModel:
     """The model after learning labels from the rows at these positions."""
-    name = asked.modality
+    name = encoded.modality
     with torch.no_grad():
         words = model.label_points(list(support))[name]
         known = [label for label in model.state.labels if canonical(label) not in support]
         others = {name: model.label_points(known)[name]} if known else {}
     return few_shot.adapt(
         model,
-        {label: {name: asked.points[torch.from_numpy(rows)]} for label, rows in support.items()},
+        {label: {name: encoded.points[torch.from_numpy(rows)]} for label, rows in support.items()},
         {label: {name: word} for label, word in zip(support, words, strict=True)},
         others=others,
     )
@@ -170,12 +172,12 @@ def teach(model: EmotionModel, asked: Asked, support: dict[str, np.ndarray]) -> 
 
 def mean_auc(scores: np.ndarray, targets: np.ndarray) -> float:
     """Mean over labels of the AUC of `(rows, labels)` scores, over labels that some rows have and others lack."""
-    found = [
+    aucs = [
         metrics.auc(scores[:, column], targets[:, column] == 1)
         for column in range(targets.shape[1])
         if 0 < (targets[:, column] == 1).sum() < len(targets)
     ]
-    return float(np.mean(found))
+    return float(np.mean(aucs))
 
 
 def _with_interval(name: str, measured: Callable[[np.ndarray], float], groups: np.ndarray) -> dict[str, float]:
@@ -195,7 +197,7 @@ def situations(model: EmotionModel, folder: Path, split: str) -> dict[str, float
     points = encode_rows(model, rows)["text"].clone()
     order = logits_of(model, "text", points, names)[0].argsort(dim=1, descending=True)
     own = torch.tensor([names.index(row[0]) for row in corpus.samples["labels"]])
-    found = {f"right among {k}": float((order[:, :k] == own[:, None]).any(dim=1).float().mean()) for k in (1, 5)}
+    shares = {f"right among {k}": float((order[:, :k] == own[:, None]).any(dim=1).float().mean()) for k in (1, 5)}
     pairs = read_pairs(folder).split(split)
     points = encode_rows(model, corpus_rows.text_data(pairs, model.phrases))["text"].clone()
     labels = list(pairs.labels)
@@ -204,7 +206,7 @@ def situations(model: EmotionModel, folder: Path, split: str) -> dict[str, float
     own = torch.tensor([labels.index(row[0]) for row in pairs.samples["labels"]])
     rival = torch.tensor([labels.index(name) for name in pairs.samples["rival"]])
     right = (scores[at, own] > scores[at, rival]).view(-1, 2)
-    return found | {"both of a pair": float(right.all(dim=1).float().mean())}
+    return shares | {"both of a pair": float(right.all(dim=1).float().mean())}
 
 
 def _table() -> set[str]:

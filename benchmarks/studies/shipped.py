@@ -139,9 +139,9 @@ def _calibrated(
 ) -> tuple[Tensor, Tensor]:
     """Logits `(rows, labels)` whose softmax, and whose sigmoid, is a probability; no label's depend on the others."""
     points = model.label_points(labels)
-    known = model.label_trust(points)
-    raw = model.score({modality: encode_rows(model, rows)[modality].clone()}, points, known)
-    softmax, sigmoid = (model.calibrated(raw, known, multi_label=several)[modality] for several in (False, True))
+    trust = model.label_trust(points)
+    raw = model.score({modality: encode_rows(model, rows)[modality].clone()}, points, trust)
+    softmax, sigmoid = (model.calibrated(raw, trust, multi_label=several)[modality] for several in (False, True))
     return softmax, sigmoid
 
 
@@ -150,9 +150,9 @@ def fused(model: EmotionModel, rows: EmotionData) -> np.ndarray:
     """Logits `(rows, labels)` of all modalities a row has, calibrated and weighed as `predict` has them."""
     points = {name: matrix.clone() for name, matrix in encode_rows(model, rows).items()}
     label_points = model.label_points(rows.labels)
-    known = model.label_trust(label_points)
-    raw = model.score(points, label_points, known)
-    return model.fuse(model.calibrated(raw, known, multi_label=False), known, among=True).numpy()
+    trust = model.label_trust(label_points)
+    raw = model.score(points, label_points, trust)
+    return model.fuse(model.calibrated(raw, trust, multi_label=False), trust, among=True).numpy()
 
 
 def judged(
@@ -166,11 +166,11 @@ def judged(
     corpus = corpora.load(name, data).canonical().split(split)
     modality, rows = rows_of(model, corpus, cache)
     shares, each = probabilities(model, modality, rows, rows.labels)
-    one = (rows.targets == 1).sum(axis=1) == 1
-    right = shares[one].argmax(axis=1) == rows.targets[one].argmax(axis=1)
+    has_one_label = (rows.targets == 1).sum(axis=1) == 1
+    right = shares[has_one_label].argmax(axis=1) == rows.targets[has_one_label].argmax(axis=1)
     drawn = groups_of(corpus, rows)
     return {
-        "among labels": (shares[one].max(axis=1), right, drawn[one]),
+        "among labels": (shares[has_one_label].max(axis=1), right, drawn[has_one_label]),
         "each label": (each.ravel(), (rows.targets == 1).ravel(), drawn.repeat(len(rows.labels))),
     }
 
@@ -186,11 +186,11 @@ def calibration(model: EmotionModel, name: str, data: Path, split: str, cache: P
 
     The second column is the error that a perfectly calibrated model would have on as many rows.
     """
-    found = judged(model, name, data, split, cache)
-    figures: dict[str, float] = {"rows of one label": len(found["among labels"][0])}
-    for way, one in found.items():
-        figures |= error_of(f"ECE, {way}", *one)
-        figures[f"ECE, {way}, by chance"] = metrics.chance_calibration_error(one[0])
+    judgements = judged(model, name, data, split, cache)
+    figures: dict[str, float] = {"rows of one label": len(judgements["among labels"][0])}
+    for way, judgement in judgements.items():
+        figures |= error_of(f"ECE, {way}", *judgement)
+        figures[f"ECE, {way}, by chance"] = metrics.chance_calibration_error(judgement[0])
     return pd.DataFrame([figures], index=pd.Index([name], name=f"corpus, {split}"))
 
 
@@ -208,26 +208,26 @@ def abstention(
     softmax, sigmoid = _calibrated(model, modality, rows, rows.labels)
     sure: list[Tensor] = []
     wrong: list[np.ndarray] = []
-    there: list[np.ndarray] = []
-    for asked in lists(len(rows.labels), seed):
-        shares = softmax[:, asked].softmax(dim=1)
-        sure.append(confidence(shares, sigmoid[:, asked].sigmoid()))
+    answerable: list[np.ndarray] = []
+    for columns in lists(len(rows.labels), seed):
+        shares = softmax[:, columns].softmax(dim=1)
+        sure.append(confidence(shares, sigmoid[:, columns].sigmoid()))
         best = shares.argmax(dim=1).numpy()
-        wrong.append(rows.targets[np.arange(len(rows)), asked[best]] != 1)
-        there.append((rows.targets[:, asked] == 1).any(axis=1))
+        wrong.append(rows.targets[np.arange(len(rows)), columns[best]] != 1)
+        answerable.append((rows.targets[:, columns] == 1).any(axis=1))
     confidences = torch.stack(sure, dim=1).numpy()
-    counts = halves(torch.from_numpy(np.stack(there, axis=1))).numpy()
+    counts = halves(torch.from_numpy(np.stack(answerable, axis=1))).numpy()
     groups = groups_of(corpus, rows)
-    found: dict[float, dict[str, float]] = {}
+    by_risk: dict[float, dict[str, float]] = {}
     for risk in RISKS:
         answered = counts * (confidences >= model.modality(modality).calibration.threshold(risk))
         by_row = {"answered": (answered, counts), "wrong of those": (answered * np.stack(wrong, axis=1), answered)}
-        found[risk] = {}
+        by_risk[risk] = {}
         for what, (part, whole) in by_row.items():
             share = partial(_share_of, part.sum(axis=1), whole.sum(axis=1))
             low, high = metrics.bootstrap(share, groups, samples=300)
-            found[risk] |= {what: share(np.arange(len(rows))), f"{what} low": low, f"{what} high": high}
-    return pd.DataFrame(found).T.rename_axis(f"risk asked for ({name}, {split})")
+            by_risk[risk] |= {what: share(np.arange(len(rows))), f"{what} low": low, f"{what} high": high}
+    return pd.DataFrame(by_risk).T.rename_axis(f"risk asked for ({name}, {split})")
 
 
 def _share_of(part: np.ndarray, whole: np.ndarray, at: np.ndarray) -> float:

@@ -23,6 +23,7 @@ from emoembed.training.fit import untrained
 from emoembed.training.loop import predict_logits
 from emoembed.training.recipes import Recipe
 from emoembed.transfer import strategies
+from emoembed.transfer.choose import choose
 from emoembed.transfer.domain import Domain
 from emoembed.transfer.strategies import CONTROLS
 from emoembed.transfer.task import Task
@@ -150,24 +151,18 @@ def measure(task: Task, way: str, rate: float, test: EmotionData, unseen: Sequen
     strategy = way.removesuffix(NOT_COUNTED)
     task = replace(task, budget=replace(task.budget, learning_rate=rate, search_is_extra=way.endswith(NOT_COUNTED)))
     begin = time.perf_counter()
-    found = strategies.transfer(task, strategy)
+    result = strategies.transfer(task, strategy)
     seconds = time.perf_counter() - begin
     labels = tuple(label for label in test.labels if label not in unseen)
-    logits = predict_logits(found.model, test, labels)["fused"]
-    true = test.targets[:, [test.labels.index(label) for label in labels]]
-    known = (true == 1).any(axis=1)
-    answers, right = logits[known].argmax(axis=1), true[known].argmax(axis=1)
-    bears = np.eye(len(labels), dtype=bool)
     facts = {
-        "validation": found.score,
-        "UAR": metrics.uar(answers, right),
-        "macro F1": metrics.macro_f1(bears[answers], bears[right]),
-        "reused": _reused(found),
+        "validation": result.score,
+        **scores_of(result, test, labels),
+        "reused": _reused(result),
         "seconds": seconds,
     }
     for label in unseen:
         column = test.labels.index(label)
-        scores = predict_logits(found.model, test, (*labels, label))["fused"]
+        scores = predict_logits(result.model, test, (*labels, label))["fused"]
         relative = scores[:, -1] - scores[:, :-1].max(axis=1)
         with_label = test.targets[:, column] == 1
         facts["AUC"] = metrics.auc(relative, with_label)
@@ -175,11 +170,31 @@ def measure(task: Task, way: str, rate: float, test: EmotionData, unseen: Sequen
     return facts
 
 
-def _reused(found: strategies.Transferred) -> float:
+def measure_choice(task: Task, test: EmotionData) -> dict[str, float | str]:
+    """The strategy that the package chooses for a task, its mean validation score, measures on test rows, seconds."""
+    begin = time.perf_counter()
+    choice = choose(task)
+    seconds = time.perf_counter() - begin
+    chosen = choice.chosen.strategy
+    score = float(choice.scores["mean"][chosen])
+    return {"chosen": chosen, "validation": score, **scores_of(choice.chosen, test, test.labels), "seconds": seconds}
+
+
+def scores_of(result: strategies.Transferred, test: EmotionData, labels: tuple[str, ...]) -> dict[str, float]:
+    """UAR and macro F1 on the test rows that have one of the labels."""
+    logits = predict_logits(result.model, test, labels)["fused"]
+    true = test.targets[:, [test.labels.index(label) for label in labels]]
+    with_label = (true == 1).any(axis=1)
+    answers, right = logits[with_label].argmax(axis=1), true[with_label].argmax(axis=1)
+    one_hot = np.eye(len(labels), dtype=bool)
+    return {"UAR": metrics.uar(answers, right), "macro F1": metrics.macro_f1(one_hot[answers], one_hot[right])}
+
+
+def _reused(result: strategies.Transferred) -> float:
     """Share of the target's path that goes through modules of sources; NaN without a source's path."""
-    if len(found.paths) < 2:
+    if len(result.paths) < 2:
         return float("nan")
-    *sources, target = (strategies.places_of(path) for path in found.paths.values())
+    *sources, target = (strategies.places_of(path) for path in result.paths.values())
     return len(target & frozenset().union(*sources)) / len(target)
 
 
@@ -240,6 +255,28 @@ def chosen_strategies(table: pd.DataFrame, measure: str) -> pd.DataFrame:
         }
         rows.append(row)
     return pd.DataFrame(rows).set_index(["pair", "share"])
+
+
+def choices_beside(choices: pd.DataFrame, table: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """The package's choices beside fixed strategies on the same targets at the same learning rate, in per cent.
+
+    Args:
+        choices: results of `measure_choice`.
+        table: results of `measure`.
+        measure: a column of both.
+
+    Returns:
+        Rows `strategy`, columns `share`: means over pairs and seeds, each pair with the same weight. The row `best on
+        test` is the best strategy of each pair and share in the mean over its seeds, which nobody can know.
+    """
+    keys = ["pair", "share", "seed", "rate"]
+    fair = table[~table["strategy"].isin([*CONTROLS, *(way for way in WAYS if way.endswith(NOT_COUNTED))])]
+    fixed = fair.merge(choices[keys], on=keys)
+    by_pair = fixed.groupby(["strategy", "share", "pair"], sort=False)[measure].mean()
+    means = by_pair.groupby(["strategy", "share"], sort=False).mean().unstack("share")
+    means.loc["chosen by the package"] = choices.groupby(["share", "pair"])[measure].mean().groupby("share").mean()
+    means.loc["best on test"] = by_pair.groupby(["share", "pair"]).max().groupby("share").mean()
+    return 100 * means
 
 
 def means_over_pairs(table: pd.DataFrame, measure: str) -> pd.DataFrame:

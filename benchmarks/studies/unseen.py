@@ -6,7 +6,7 @@ Every model stays in the cache, so a stopped study resumes.
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import product
@@ -27,15 +27,50 @@ from emoembed.model.model import EmotionModel
 from emoembed.reading import corpus_rows
 from emoembed.reading.rows import EmotionData, join
 from emoembed.training import recipes
+from emoembed.training.recipes import Recipe
 from emoembed.transfer.attune import attune
 from studies import novelty, shipped
 
 SHOTS = (0, 1, 2, 4, 8, 16)
 
 
+@dataclass(frozen=True)
+class UnseenStudy:
+    """Labels of a corpus held out in turn; `neutral` only where labels exclude each other."""
+
+    folds: Sequence[Fold]
+    modality: str
+    """It is scored alone, adapted, and used to estimate unseen labels."""
+    base: EmotionModel
+    """Models start from its untrained sentence encoder."""
+    seeds: int = 1
+    """Trainings of each model."""
+    split: str = "valid"
+    """The rows that are scored."""
+    draws: int = 5
+    """How often examples are drawn."""
+    cache: Path | None = None
+    """The folder in which models are kept."""
+    measures_file: Path | None = None
+    """A CSV to which the measures of each model are appended. Measures of later seeds are read from it, even if their
+    models were deleted."""
+    workers: Workers = 1
+    """Number of processes that train models, or an engine such as `interfaces.scale.Ray`."""
+    progress: bool = False
+    """Print a line per model: its AUC, and how long it took."""
+
+    def recipe(self, fold: Fold, label: str, seed: int) -> Recipe:
+        """The recipe of the model without a label."""
+        return held_out.recipe_of(fold, (label,), seed, base=self.base)
+
+    def name(self, fold: Fold, label: str, seed: int) -> str:
+        """The name of a model's measures in `_Kept`."""
+        return f"{held_out.name_of(fold, (label,), self.recipe(fold, label, seed))}-{self.split}"
+
+
 @dataclass
-class Found:
-    """What a study of labels held out in turn found."""
+class UnseenResults:
+    """Measures of labels held out in turn."""
 
     zero: pd.DataFrame
     """A row per label, fold and seed, of all modalities together."""
@@ -50,82 +85,55 @@ class Found:
     @property
     def calibration(self) -> pd.DataFrame:
         """Expected calibration error of those probabilities, with its 95 % interval over labels."""
-        return pd.DataFrame({name: shipped.error_of("ECE", *one) for name, one in self.pooled.items()}).T
+        return pd.DataFrame({name: shipped.error_of("ECE", *pool) for name, pool in self.pooled.items()}).T
 
 
-def each(
-    folds: Iterable[Fold],
-    modality: str,
-    base: EmotionModel,
-    *,
-    seeds: int = 1,
-    split: str = "valid",
-    draws: int = 5,
-    cache: Path | None = None,
-    kept: Path | None = None,
-    workers: Workers = 1,
-    progress: bool = False,
-) -> Found:
-    """Each label of a corpus held out in turn; `neutral` only where labels exclude each other.
-
-    Args:
-        folds: of the corpus.
-        modality: the modality that is scored alone, adapted, and used to estimate unseen labels.
-        base: models start from its untrained sentence encoder.
-        seeds: trainings of each.
-        split: what is scored.
-        draws: how often examples are drawn.
-        cache: the folder in which models are kept.
-        kept: a CSV to which the measures of each model are appended. Measures of later seeds are read from it, even if
-            their models were deleted.
-        workers: number of processes that train models, or an engine such as `interfaces.scale.Ray`.
-        progress: print a line per model: its AUC, and how long it took.
-    """
-    measured = _Kept(kept)
-    folds = tuple(folds)
-    if workers != 1:
-        places = product(range(len(folds)), range(seeds))
-        asked = [(at, (label,), seed) for at, seed in places for label in held_out_labels(folds[at])]
-        missing = [one for one in asked if one[2] == 0 or _name(folds[one[0]], *one[1:], base, split) not in measured]
-        held_out.train_ahead(missing, folds, base, workers, cache=cache)
+def each(study: UnseenStudy) -> UnseenResults:
+    """Train a model without each label in turn, and measure it."""
+    kept = _Kept(study.measures_file)
+    if study.workers != 1:
+        _train_ahead(study, kept)
     names: list[str] = []
-    few, expected, said = [], [], []
-    for fold in folds:
-        single = of_one_modality(fold, modality)
-        for label in held_out_labels(fold):
-            for seed in range(seeds):
-                recipe = held_out.recipe_of(fold, (label,), seed, base=base)
-                names.append(_name(fold, (label,), seed, base, split))
-                if seed and names[-1] in measured:
-                    continue
-                begin = time.monotonic()
-                model = held_out.train_without(fold, (label,), recipe, cache=cache)
-                facts: dict[str, object] = {"seed": seed, "fold": fold.name}
-                encoded = zero_shot.encode(model, fold, split)
-                one = {part: {modality: points[modality]} for part, points in encoded.items()}
-                readings = {"alone": zero_shot.measure(model, single, (label,), split, facts, one)}
-                if len(fold.modalities) > 1:
-                    readings["all"] = zero_shot.measure(model, fold, (label,), split, facts, encoded)
-                measured.add(names[-1], readings)
-                if seed == 0:
-                    few.append(
-                        few_shot.curve(model, single, (label,), split, few_shot.Teaching(SHOTS, draws), encoded=one)
-                    )
-                    expected.append(novelty.measure(model, single, label, modality, one))
-                    said.append(novelty.score(model, single, label, modality, split, one))
-                if progress:
-                    aucs = ", ".join(f"{reading} {rows[0]['auc']:.3f}" for reading, rows in readings.items())
-                    took = f"{(time.monotonic() - begin) / 60:.1f} minutes"
-                    print(f"{fold.name} without {label}, seed {seed}: AUC {aucs}; {took}", flush=True)
-    pooled = novelty.pooled(expected, said)
-    alone, zero = (measured.table(names, reading) for reading in ("alone", "all"))
-    return Found(alone if zero.empty else zero, alone, pd.concat(few, ignore_index=True), expected, pooled)
+    few, expected, scores = [], [], []
+    for fold in study.folds:
+        single = of_one_modality(fold, study.modality)
+        for label, seed in product(held_out_labels(fold), range(study.seeds)):
+            names.append(study.name(fold, label, seed))
+            if seed and names[-1] in kept:
+                continue
+            begin = time.monotonic()
+            model = held_out.train_without(fold, (label,), study.recipe(fold, label, seed), cache=study.cache)
+            facts: dict[str, object] = {"seed": seed, "fold": fold.name}
+            encoded = zero_shot.encode(model, fold, study.split)
+            own = {part: {study.modality: points[study.modality]} for part, points in encoded.items()}
+            readings = {"alone": zero_shot.measure(model, single, (label,), study.split, facts, own)}
+            if len(fold.modalities) > 1:
+                readings["all"] = zero_shot.measure(model, fold, (label,), study.split, facts, encoded)
+            kept.add(names[-1], readings)
+            if seed == 0:
+                teaching = few_shot.Teaching(SHOTS, study.draws)
+                few.append(few_shot.curve(model, single, (label,), study.split, teaching, encoded=own))
+                expected.append(novelty.measure(model, single, label, study.modality, own))
+                scores.append(novelty.score(model, single, label, study.modality, study.split, own))
+            if study.progress:
+                aucs = ", ".join(f"{reading} {rows[0]['auc']:.3f}" for reading, rows in readings.items())
+                took = f"{(time.monotonic() - begin) / 60:.1f} minutes"
+                print(f"{fold.name} without {label}, seed {seed}: AUC {aucs}; {took}", flush=True)
+    pooled = novelty.pooled(expected, scores)
+    alone, zero = (kept.table(names, reading) for reading in ("alone", "all"))
+    return UnseenResults(alone if zero.empty else zero, alone, pd.concat(few, ignore_index=True), expected, pooled)
 
 
-def _name(fold: Fold, unseen_labels: tuple[str, ...], seed: int, base: EmotionModel, split: str) -> str:
-    """The name of a model's measures in `_Kept`."""
-    recipe = held_out.recipe_of(fold, unseen_labels, seed, base=base)
-    return f"{held_out.name_of(fold, unseen_labels, recipe)}-{split}"
+def _train_ahead(study: UnseenStudy, kept: _Kept) -> None:
+    """Train models in several processes: those of the first seed, and the others that have no kept measures."""
+    folds = tuple(study.folds)
+    missing = [
+        (position, (label,), seed)
+        for position, seed in product(range(len(folds)), range(study.seeds))
+        for label in held_out_labels(folds[position])
+        if seed == 0 or study.name(folds[position], label, seed) not in kept
+    ]
+    held_out.train_ahead(missing, folds, study.base, study.workers, cache=study.cache)
 
 
 def held_out_labels(fold: Fold) -> list[str]:
@@ -179,7 +187,7 @@ def six_absent(
 def other_corpus(
     base: EmotionModel,
     data: Path,
-    asked: str,
+    scored: str,
     *,
     seeds: int = 1,
     modality: ModalityConfig | None = None,
@@ -192,19 +200,19 @@ def other_corpus(
     Args:
         base: whose label space embeds the labels.
         data: the folder that holds the corpora.
-        asked: the corpus that is scored.
+        scored: the corpus that is scored.
         seeds: trainings.
         modality: what reads speech, by default what the recipe has for so many recordings.
         cache: the folder in which models and features are kept.
     """
-    fold = speech_without(asked, base, data, cache)
+    fold = speech_without(scored, base, data, cache)
     fold = replace(fold, modalities={"audio": modality}) if modality else fold
-    corpus = corpora.load(asked, data).canonical()
+    corpus = corpora.load(scored, data).canonical()
     rows = corpus_rows.audio_data(corpus, cache)
     speakers = shipped.groups_of(corpus, rows)
     true = rows.targets.argmax(axis=1)
     training = held_out.training_of(fold, seen=True)
-    found = []
+    measures = []
     for seed in range(seeds):
         recipe = held_out.recipe_of(fold, (), seed, base=base, training=training)
         model = held_out.train_without(fold, (), recipe, cache=cache)
@@ -218,15 +226,15 @@ def other_corpus(
                     low, high = metrics.bootstrap(partial(_auc_at, ranks, bears), speakers)
                     named = {"": metrics.auc(ranks, bears), " low": low, " high": high}
                     figures |= {f"AUC of {label}{end}": value for end, value in named.items()}
-            found.append(figures)
-    return pd.DataFrame(found).set_index(["way", "seed"])
+            measures.append(figures)
+    return pd.DataFrame(measures).set_index(["way", "seed"])
 
 
-def speech_without(asked: str, base: EmotionModel, data: Path, cache: Path | None = None) -> Fold:
+def speech_without(left_out: str, base: EmotionModel, data: Path, cache: Path | None = None) -> Fold:
     """RAVDESS in its own split, with the other corpora of speech but one beside its training rows."""
     corpus = corpora.load("ravdess", data).canonical()
-    others = [name for name in AUDIO_CORPORA if name not in (asked, "ravdess")]
-    own = as_fold(f"speech-without-{asked}", "audio", corpus, corpus_rows.audio_data(corpus, cache), {})
+    others = [name for name in AUDIO_CORPORA if name not in (left_out, "ravdess")]
+    own = as_fold(f"speech-without-{left_out}", "audio", corpus, corpus_rows.audio_data(corpus, cache), {})
     parts = [corpus.split("train"), *(corpora.load(name, data).canonical() for name in others)]
     train = join([corpus_rows.audio_data(part, cache, corpus_rows.COPIES) for part in parts])
     return replace(own, train=train, modalities={"audio": recipes.audio_modality()}, phrases=phrases_for("audio", base))
@@ -244,38 +252,23 @@ def attuned_shares(model: EmotionModel, rows: EmotionData, groups: np.ndarray | 
     return shares
 
 
-def together(
-    corpus: str,
-    data: Path,
-    unseen: Sequence[str],
-    base: EmotionModel,
-    *,
-    protocol: str = "default",
-    seeds: int = 1,
-    split: str = "valid",
-    cache: Path | None = None,
-) -> pd.DataFrame:
+def together(study: Study, unseen: Sequence[str]) -> pd.DataFrame:
     """The generalised reading of emotions held out one by one, beside the untouched sentence encoder's.
 
     The offset between seen and unseen labels is chosen in the same way for both, on a seen label (`pseudo_offset`).
     """
-    found = []
-    study = Study(corpus, data, base, protocol=protocol, split=split, cache=cache)
+    rows = []
     for fold in study.folds:
-        untrained = zero_shot.untrained_model(fold, base)
-        for label in unseen:
-            for seed in range(seeds):
-                model = study.model(fold, (label,), seed)
-                offset = zero_shot.pseudo_offset(study, fold, (label,), seed)
-                found += zero_shot.measure(
-                    model, fold, (label,), split, {"system": "trained", "seed": seed}, offset=offset
-                )
-                if untrained is not None:
-                    offset = zero_shot.pseudo_offset(study, fold, (label,), seed, untrained=True)
-                    facts = {"system": "untrained", "seed": seed}
-                    found += zero_shot.measure(untrained, fold, (label,), split, facts, offset=offset)
+        untrained = zero_shot.untrained_model(fold, study.base)
+        for label, seed in product(unseen, study.seeds):
+            models = {"trained": study.model(fold, (label,), seed), "untrained": untrained}
+            for system, model in models.items():
+                if model is not None:
+                    offset = zero_shot.pseudo_offset(study, fold, (label,), seed, untrained=system == "untrained")
+                    facts = {"system": system, "seed": seed}
+                    rows += zero_shot.measure(model, fold, (label,), study.split, facts, offset=offset)
     columns = ["auc", "ap", "seen_uar", "unseen_uar", "harmonic", "ausuc"]
-    seeded = pd.DataFrame(found).groupby(["system", "unseen"])[columns]
+    seeded = pd.DataFrame(rows).groupby(["system", "unseen"])[columns]
     spread = seeded.std(ddof=1)[["auc", "harmonic"]].add_suffix(" sd over seeds")
     return seeded.mean().join(spread)
 
@@ -303,11 +296,11 @@ def over_seeds(table: pd.DataFrame, by: Sequence[Hashable]) -> pd.DataFrame:
     return table.groupby(list(by), sort=False).agg({**ways, "rows": "first"})
 
 
-def beside_untrained(found: Found, folds: Sequence[Fold], base: EmotionModel, split: str) -> pd.DataFrame:
+def beside_untrained(results: UnseenResults, folds: Sequence[Fold], base: EmotionModel, split: str) -> pd.DataFrame:
     """AUC of each label held out, and what the untouched sentence encoder has; NaN without texts."""
-    labels = list(dict.fromkeys(found.alone["unseen"]))
+    labels = list(dict.fromkeys(results.alone["unseen"]))
     untrained = zero_shot.untrained_similarity(folds, base, labels, split)
-    table = zero_shot.by_label(found.alone)
+    table = zero_shot.by_label(results.alone)
     return table.assign(untrained=[untrained[label]["auc"] for label in table.index])
 
 

@@ -94,7 +94,7 @@ def fusion_measures(joint: EmotionModel, valid: EmotionData, speakers: np.ndarra
     is_first_half = np.isin(speakers, np.unique(speakers)[::2])
     halves = [valid.rows(np.flatnonzero(rows)) for rows in (is_first_half, ~is_first_half)]
     true = np.concatenate([half.targets for half in halves]) == 1
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for way in ("by label", "one weight"):
         logits = []
         for scored, fitted in (halves, halves[::-1]):
@@ -104,10 +104,10 @@ def fusion_measures(joint: EmotionModel, valid: EmotionData, speakers: np.ndarra
                 modality.calibration.trust.fill_(1.0)
             logits.append(shipped.fused(model, scored))
         scores = np.concatenate(logits)
-        found[f"UAR, {way}"] = metrics.uar(scores.argmax(axis=1), true.argmax(axis=1))
+        figures[f"UAR, {way}"] = metrics.uar(scores.argmax(axis=1), true.argmax(axis=1))
         for name, measure in (("AP", metrics.average_precision), ("AUC", metrics.auc)):
-            found[f"{name}, {way}"] = float(np.mean([measure(*pair) for pair in zip(scores.T, true.T, strict=True)]))
-    return found
+            figures[f"{name}, {way}"] = float(np.mean([measure(*pair) for pair in zip(scores.T, true.T, strict=True)]))
+    return figures
 
 
 def evaluate_checkpoint(model: EmotionModel, data: Path, split: str = "valid", cache: Path | None = None) -> pd.Series:
@@ -187,11 +187,11 @@ def ridge_uar(base: EmotionModel, data: Path, split: str = "valid") -> pd.DataFr
     """
     both, _ = read_both(data)
     true, splits = both.targets.argmax(axis=1), splits_of(both, data)
-    found = {
+    uars = {
         way: [_fold_uar(inputs, true, parts, split) for parts in splits]
         for way, inputs in statistics_of(both, base).items()
     }
-    table = pd.DataFrame(found, index=pd.RangeIndex(len(splits), name="fold")).T
+    table = pd.DataFrame(uars, index=pd.RangeIndex(len(splits), name="fold")).T
     return table.assign(mean=table.mean(axis=1))
 
 

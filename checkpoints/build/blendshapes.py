@@ -74,9 +74,9 @@ def read(landmarker: vision.FaceLandmarker, file: Path) -> list:
     for border in BORDERS:
         framed = cv2.copyMakeBorder(grey, border, border, border, border, cv2.BORDER_REPLICATE)
         colour = np.ascontiguousarray(np.repeat(framed[..., None], 3, axis=2))
-        found = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=colour))
-        if found.face_blendshapes:
-            return found.face_blendshapes[0]
+        detection = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=colour))
+        if detection.face_blendshapes:
+            return detection.face_blendshapes[0]
     return []
 
 

@@ -25,7 +25,7 @@ from emoembed.reading.rows import EmotionData
 from emoembed.training import recipes
 from emoembed.training.build import build
 from emoembed.training.config import Execution, TrainConfig
-from emoembed.training.loop import encode_rows, fit
+from emoembed.training.loop import encode_rows, optimise
 from emoembed.training.objective import Teacher
 
 LONGEST = 64  # tokens of a text that the teacher reads
@@ -64,7 +64,7 @@ def answers(
         names: names of feelings that can be labels together.
         file: a safetensors file.
     """
-    fit(model, rows, valid, config, execution=Execution(progress=True, resume=file.with_suffix("")))
+    optimise(model, rows, valid, config, execution=Execution(progress=True, resume=file.with_suffix("")))
     dim = model.config.modalities["text"].embed_dim  # the columns after these are residual features
     with torch.autocast("cpu", torch.bfloat16):
         points = encode_rows(model, rows)["text"][:, :dim]
@@ -85,11 +85,11 @@ def read(file: Path) -> Teacher:
 
 def different(names: Sequence[str]) -> list[str]:
     """Names that can be labels together: one for each emotion."""
-    found: dict[str, str] = {}
+    name_of: dict[str, str] = {}
     for name in names:
         try:
             (label,) = resolve([name]).values()
         except LabelError:
             continue  # several emotions in one name
-        found.setdefault(label.name, name)
-    return list(found.values())
+        name_of.setdefault(label.name, name)
+    return list(name_of.values())

@@ -112,7 +112,7 @@ def recognize(folder: str | Path) -> str:
         return prepared.read(path).name
     names = [name for name in ("mosei", "iemocap") if import_module(f"emoembed.corpora.readers.{name}").forms(path)]
     if len(names) != 1:
-        holds = " and ".join(names) if names else "no corpus that its files would name"
+        holds = " and ".join(names) if names else "no corpus that can be recognised by its files"
         raise CorpusError(f"{folder} holds {holds}; give the corpus's name, and the folder with --data")
     return names[0]
 

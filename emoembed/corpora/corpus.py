@@ -160,11 +160,11 @@ def to_labels(corpus: str, table: pd.DataFrame, column: str, path: Path) -> list
     ]
 
 
-def to_splits(table: pd.DataFrame, column: str, known: Mapping[str, str], path: Path) -> list[str]:
-    """Convert a column of native split names into the split of each row; `known` maps native names to `SPLITS`."""
+def to_splits(table: pd.DataFrame, column: str, split_of: Mapping[str, str], path: Path) -> list[str]:
+    """Convert a column of native split names into the split of each row; `split_of` maps native names to `SPLITS`."""
     for row, native in enumerate(table[column], start=1):
-        if native not in known:
+        if native not in split_of:
             raise CorpusError(
-                f"{path}, row {row}, column {column}: {native!r} is no split; expected {', '.join(known)}"
+                f"{path}, row {row}, column {column}: {native!r} is not a split; expected {', '.join(split_of)}"
             )
-    return [known[native] for native in table[column]]
+    return [split_of[native] for native in table[column]]

@@ -13,7 +13,7 @@ from emoembed.features.feature_set import FeatureSet
 
 
 class FeatureTable(Protocol):
-    """Maps an item id to `(time, feature_dim)`, for one feature set. `features.store.FeatureStore` is one on disk."""
+    """Maps an item id to `(time, feature_dim)`, for one feature set. On disk: `features.store.FeatureStore`."""
 
     @property
     def feature_set(self) -> FeatureSet: ...

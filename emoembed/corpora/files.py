@@ -113,14 +113,14 @@ def _parse_rows(text: str, path: Path, columns: Sequence[str], sep: str, header:
     return pd.DataFrame(rows, columns=table_columns, dtype=object)
 
 
-def require_columns(found: Sequence[str], required: Sequence[str], where: str | Path) -> None:
-    """Raise CorpusError if a column name occurs twice or a required column is missing; the message lists `found`."""
-    if len(set(found)) != len(found):
-        raise CorpusError(f"{where}: the columns {', '.join(found)} contain a name twice; rename one")
+def require_columns(columns: Sequence[str], required: Sequence[str], where: str | Path) -> None:
+    """Raise CorpusError if a column name occurs twice or a required column is missing; the message lists `columns`."""
+    if len(set(columns)) != len(columns):
+        raise CorpusError(f"{where}: the columns {', '.join(columns)} contain a name twice; rename one")
     for column in required:
-        if column not in found:
-            names = ", ".join(filter(None, map(str, found))) or "none: the file is empty"
-            separator = len(found) == 1 and next((mark for mark in ";\t" if mark in str(found[0])), None)
+        if column not in columns:
+            names = ", ".join(filter(None, map(str, columns))) or "none: the file is empty"
+            separator = len(columns) == 1 and next((mark for mark in ";\t" if mark in str(columns[0])), None)
             hint = f"; expected a comma between cells, found {separator!r}" if separator else ""
             raise CorpusError(f"{where}: no column {column!r}; the columns found are {names}{hint}")
 
@@ -128,7 +128,7 @@ def require_columns(found: Sequence[str], required: Sequence[str], where: str | 
 def numbers(table: pd.DataFrame, column: str, path: Path, *, whole: bool = False) -> pd.Series:
     """Convert a column of strings to numbers; a missing or empty cell becomes NaN. `whole` requires integers."""
     cells = table[column].where(table[column].notna() & (table[column] != ""))
-    values = pd.to_numeric(cells.map(_without_huge), errors="coerce")
+    values = pd.to_numeric(cells.map(_convertible), errors="coerce")
     invalid_cells = cells.notna() & (
         values.isna() | np.isinf(values) | (whole & ((values % 1 != 0) | (values.abs() > 2**53)))
     )
@@ -138,9 +138,11 @@ def numbers(table: pd.DataFrame, column: str, path: Path, *, whole: bool = False
     return values
 
 
-def _without_huge(cell: object) -> object:
-    """The cell, or NaN for an integer that no float can hold: JSON has integers of any length."""
-    return np.nan if isinstance(cell, int) and abs(cell) >= 2**1023 else cell
+def _convertible(cell: object) -> object:
+    """The cell, or NaN for what pandas cannot convert: JSON has integers of any length, and halves of characters."""
+    huge = isinstance(cell, int) and abs(cell) >= 2**1023
+    half = isinstance(cell, str) and any("\ud800" <= letter <= "\udfff" for letter in cell)
+    return np.nan if huge or half else cell
 
 
 def read_jsonl(path: Path, columns: Sequence[str]) -> pd.DataFrame:

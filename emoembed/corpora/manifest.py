@@ -3,7 +3,7 @@
 A table needs at least one of the columns `text`, `audio`, `video`. If it has no column `id`, rows are numbered from 1.
 Optional columns are `labels` (joined by `|`; lists in JSONL and Parquet), `split` (train, valid or dev, test; without
 this column all rows are train), `start`, `end`, `speaker`, `dialogue` and `turn`. Other columns are kept unchanged.
-Paths may be relative to the manifest.
+Paths may be relative to the manifest. If columns have other names, `read(path, columns=...)` takes them.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from __future__ import annotations
 import glob
 import os
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from emoembed.corpora import places
 from emoembed.corpora.corpus import COLUMNS, SPLITS, Corpus, make_samples, to_splits
 from emoembed.corpora.files import existing, numbers
 from emoembed.corpora.table_files import is_missing, read_table, table_bytes, to_string
-from emoembed.errors import CorpusError, MissingFileError
+from emoembed.errors import CorpusError, InputError, MissingFileError
+from emoembed.features import addresses
 from emoembed.features.atomic import write_file
 from emoembed.features.picture_files import SUFFIXES as PICTURES
 from emoembed.labels.emotion import is_number
@@ -34,26 +36,49 @@ SPLIT_NAMES = {**{name: name for name in SPLITS}, **dict.fromkeys(("dev", "val",
 """Names of splits, in any case, as manifests write them -> the names of this package."""
 
 
-def read(path: str | Path, *, annotated: bool = True, known_labels: Collection[str] = ()) -> Corpus:
+def read(
+    path: str | Path,
+    *,
+    annotated: bool = True,
+    known_labels: Collection[str] = (),
+    columns: Mapping[str, str] | None = None,
+) -> Corpus:
     """Read a manifest as a corpus with the name of the file. An empty cell is a missing value.
 
     Labels keep their spelling. The corpus's `labels` are those that occur, sorted. The corpus is multi-label if a row
     has several labels.
 
     Args:
-        path: of the manifest.
+        path: of the manifest: a file, a folder of tables, or an address such as `s3://bucket/calls.parquet`.
         annotated: whether to read the columns `labels` and `split`. Without them, rows have no labels and are train.
         known_labels: labels that may contain a comma or a semicolon, which otherwise look like several labels.
+        columns: the columns that have other names in the table, such as `{"text": "Q5"}`.
     """
-    path = existing(Path(path))
-    table = read_table(path, ())
+    if places.is_place(path):
+        table, folder = places.read_tables(path)
+    else:
+        table, folder = read_table(existing(Path(path)), ()), str(Path(path).parent)
+    table = with_names(table, columns or {}, path)
+    return of_table(table, Path(path), folder, annotated=annotated, known_labels=known_labels)
+
+
+def of_table(
+    table: pd.DataFrame,
+    path: Path,
+    folder: str,
+    *,
+    annotated: bool = True,
+    known_labels: Collection[str] = (),
+) -> Corpus:
+    """As `read`, from a table that is already read. `path` is named in errors; media paths are relative to `folder`."""
     used = table if annotated else table.drop(columns=["labels", "split"], errors="ignore")
     if "id" not in table:
         table = table.assign(id=[str(row) for row in range(1, len(table) + 1)])
     if not set(MODALITIES) & set(table.columns):
         raise CorpusError(
             f"{path}: no column 'text', 'audio' or 'video'; at least one is needed; "
-            f"the columns found are {', '.join(repr(name) for name in table.columns if name != 'id')}"
+            f"the columns found are {', '.join(repr(name) for name in table.columns if name != 'id')}; "
+            "to read one of them as text, give --column text=NAME (in Python, columns={'text': NAME})"
         )
     columns: dict[str, Sequence[object]] = {
         column: strings(table, column, path)
@@ -63,13 +88,14 @@ def read(path: str | Path, *, annotated: bool = True, known_labels: Collection[s
     ids = _check_ids(columns.pop("id"), path)
     for column in ("audio", "video"):
         if column in table:
-            columns[column] = [_make_absolute(place, path) for place in columns[column]]
+            columns[column] = [_make_absolute(place, folder) for place in columns[column]]
     for column in ("start", "end", "turn"):
         if column in table:
             columns[column] = list(numbers(table, column, path, whole=column == "turn"))
     columns["labels"] = label_lists(used, "labels", path) if "labels" in used else [()] * len(table)
     if "split" in used:
-        used = used.assign(split=[(name or "").lower() for name in strings(used, "split", path)])
+        splits = [(name or "").lower() for name in strings(used, "split", path)]
+        used = used.assign(split=pd.Series(splits, used.index, dtype=object))  # Arrow cannot hold half a character
     columns["split"] = to_splits(used, "split", SPLIT_NAMES, path) if "split" in used else ["train"] * len(table)
     samples = make_samples(ids, **columns)
     other_columns = table[[column for column in table if column not in COLUMNS]]
@@ -88,9 +114,34 @@ def read(path: str | Path, *, annotated: bool = True, known_labels: Collection[s
         warnings.warn(
             f"{path}: rows may have several labels, so its {blank} rows without a label count as having none of them; "
             "leave out the rows that nobody labelled",
-            stacklevel=3,
+            stacklevel=4,
         )
     return Corpus(path.stem, pd.concat([samples, other_columns], axis=1), labels, multi_label)
+
+
+def with_names(table: pd.DataFrame, columns: Mapping[str, str], path: str | Path) -> pd.DataFrame:
+    """Rename columns of a table to those of a manifest. A column that already had this name becomes `input_NAME`.
+
+    Args:
+        table: of any columns.
+        columns: a name such as text -> the column of the table. Capitals do not matter.
+        path: of the table, for messages.
+
+    Raises:
+        InputError: a name is not that of a column of a manifest.
+        CorpusError: the table has no such column.
+    """
+    for name, wanted in columns.items():
+        if name not in (*COLUMNS, "label"):
+            raise InputError(f"{name!r} is not a column of a manifest; its columns are {', '.join(COLUMNS)}")
+        names = list(map(str, table))
+        same = [column for column in names if column == wanted]
+        same = same or [column for column in names if column.lower() == wanted.strip().lower()]
+        if len(same) != 1:
+            raise CorpusError(f"{path}: no column {wanted!r} to read as {name}; its columns are {', '.join(names)}")
+        if same != [name]:
+            table = table.rename(columns={name: f"input_{name}"}).rename(columns={same[0]: name})
+    return table
 
 
 def write(corpus: Corpus, path: str | Path) -> None:
@@ -128,16 +179,27 @@ def of_files(modality: str, sources: Sequence[str | Path]) -> Corpus:
 
     Args:
         modality: audio or video.
-        sources: files, folders (searched with their subfolders) or patterns such as `interviews/*.wav`.
+        sources: files, folders (searched with their subfolders) or patterns such as `interviews/*.wav`; or addresses of
+            files and folders, such as `s3://bucket/interviews`.
 
     Raises:
         MissingFileError: a path does not exist, or a folder or pattern has no file of this modality.
     """
     paths = files_of(sources, FILMS | (SOUNDS if modality == "audio" else PICTURES), modality)
     samples = make_samples(
-        paths, split=["train"] * len(paths), labels=[()] * len(paths), **{modality: list(map(os.path.abspath, paths))}
+        paths,
+        split=["train"] * len(paths),
+        labels=[()] * len(paths),
+        **{modality: [_make_absolute(path, "") for path in paths]},
     )
     return Corpus(modality, samples, (), False)
+
+
+def of_texts(texts: Sequence[str]) -> Corpus:
+    """Make a corpus from texts, one row per text. The ids are their numbers, from 1."""
+    ids = [str(row) for row in range(1, len(texts) + 1)]
+    samples = make_samples(ids, split=["train"] * len(ids), labels=[()] * len(ids), text=list(texts))
+    return Corpus("text", samples, (), False)
 
 
 def files_of(sources: Sequence[str | Path], suffixes: Collection[str], kind: str) -> list[str]:
@@ -148,6 +210,9 @@ def files_of(sources: Sequence[str | Path], suffixes: Collection[str], kind: str
     """
     paths: list[str] = []
     for source in map(str, sources):
+        if addresses.is_address(source):
+            paths = list(dict.fromkeys([*paths, *_files_at(source, suffixes, kind)]))
+            continue
         candidates = sorted(Path(source).rglob("*")) if os.path.isdir(source) else sorted(map(Path, glob.glob(source)))
         files = [str(path) for path in candidates if path.is_file() and path.suffix.lower() in suffixes]
         if not os.path.isdir(source) and (os.path.isfile(source) or not glob.has_magic(source)):
@@ -156,6 +221,18 @@ def files_of(sources: Sequence[str | Path], suffixes: Collection[str], kind: str
             raise MissingFileError(f"{source} holds no {kind} file ({', '.join(sorted(suffixes))})")
         paths += [name for name in files if name not in paths]
     return paths
+
+
+def _files_at(address: str, suffixes: Collection[str], kind: str) -> list[str]:
+    """The addresses of a file, or of the files of a folder that have these suffixes."""
+    if Path(address).suffix.lower() in suffixes:
+        return [address]
+    root = addresses.located(address)[1].rstrip("/") + "/"
+    names = [info.path.removeprefix(root) for info in addresses.files_in(address)]
+    files = [addresses.join(address, name) for name in names if Path(name).suffix.lower() in suffixes]
+    if not files:
+        raise MissingFileError(f"{address} holds no {kind} file ({', '.join(sorted(suffixes))})")
+    return files
 
 
 def strings(table: pd.DataFrame, column: str, path: Path) -> list[str | None]:
@@ -189,8 +266,11 @@ def label_lists(table: pd.DataFrame, column: str, path: Path) -> list[tuple[str,
     return rows
 
 
-def _make_absolute(name: object, path: Path) -> str | None:
-    return None if name is None else os.path.abspath(path.parent / str(name))
+def _make_absolute(name: object, folder: str) -> str | None:
+    if name is None:
+        return None
+    place = addresses.join(folder, str(name))
+    return place if addresses.is_address(place) else os.path.abspath(place)
 
 
 def _check_ids(ids: Sequence[object], path: Path) -> list[str]:

@@ -190,6 +190,8 @@ def to_labels(corpus: str, native: str, where: str | Path) -> tuple[str, ...]:
     """Convert a native name into a row's `labels`: one canonical name, or (). The error message starts with `where`."""
     native_names = CANONICAL[corpus]
     if native not in native_names:
-        raise CorpusError(f"{where}: {native!r} is no emotion of {corpus}; its emotions are {', '.join(native_names)}")
+        raise CorpusError(
+            f"{where}: {native!r} is not an emotion of {corpus}; its emotions are {', '.join(native_names)}"
+        )
     name = native_names[native]
     return () if name is None else (name,)

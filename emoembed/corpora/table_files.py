@@ -1,4 +1,4 @@
-"""Tables as files: CSV, TSV, JSONL, Parquet or Excel `.xlsx`, in the encodings and with the separators people have."""
+"""Tables as files: CSV, TSV, JSONL, Parquet or Excel `.xlsx`, in common encodings and with common separators."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         table = _read_with_pandas(path, _read_excel)
     else:
         raise _unknown_format(path)
-    table.columns = _normalise_names(list(table.columns))
+    table.columns = normalise_names(list(table.columns))
     require_columns(list(table.columns), columns, path)
     empty = table.map(is_missing).all(axis=1) if len(table.columns) else pd.Series(False, index=table.index)
     return table[~empty].reset_index(drop=True) if empty.any() else table
 
 
-def _normalise_names(columns: Sequence[object]) -> list[str]:
+def normalise_names(columns: Sequence[object]) -> list[str]:
     """Strip the column names, and turn `Text` into `text` unless another column already has that name."""
     names = [str(name).strip() for name in columns]
     absent_names = {*COLUMNS, "label"} - set(names)
@@ -117,7 +117,7 @@ def read_decoded(path: Path) -> str:
 
 
 def _require_one_encoding(content: bytes, path: Path) -> None:
-    """Raise CorpusError if most lines beyond ASCII are UTF-8 and others are not: the text of neither would be right."""
+    """Raise CorpusError if most non-ASCII lines are UTF-8 and others are not: no encoding reads all lines correctly."""
     wrong_lines, right = [], 0
     for number, line in enumerate(content.split(b"\n"), start=1):
         if line.isascii():
@@ -155,7 +155,7 @@ def _require_cells(path: Path) -> None:
             if not cells_allowed(count * width, path.stat().st_size):
                 raise CorpusError(
                     f"{path}: its first sheet has at least {count:,} rows and {width:,} columns, more than "
-                    f"{TABLE_CELLS:,} cells; delete the cells that stand far from the table, or save it as .csv"
+                    f"{TABLE_CELLS:,} cells; delete the cells that are far from the table, or save it as .csv"
                 )
     finally:
         book.close()

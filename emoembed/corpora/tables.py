@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,22 @@ from emoembed.features.media_files import require_file
 from emoembed.labels.emotion import Description
 
 
-def read_support(path: str | Path) -> list[dict[str, Any]]:
+def read_support(path: str | Path, columns: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     """Read few-shot examples: a table with a column `label` or `labels`, and any of `text`, `audio`, `video`.
 
-    As in a manifest, `|` joins several labels of a row, and paths are relative to the file.
+    As in a manifest, `|` joins several labels of a row, and paths are relative to the file. `columns` names the columns
+    that have other names in the table, such as `{"label": "emotion"}`.
     """
     path = Path(path)
     require_file(path, "support")
-    table = table_files.read_table(path, ())
+    table = manifest.with_names(table_files.read_table(path, ()), columns or {}, path)
     table = table if "label" in table else table.rename(columns={"labels": "label"})
     if "label" not in table:
-        columns = ", ".join(map(str, table))
-        raise InputError(f"{path} has no column 'label' with the label of each row; its columns are {columns}")
+        listed = ", ".join(map(str, table))
+        raise InputError(
+            f"{path} has no column 'label' with the label of each row; its columns are {listed}; name the column with "
+            "--column label=NAME"
+        )
     table = table.astype(object).where(table.notna(), None)
     for column in {"text", "audio", "video"} & set(table):
         table[column] = pd.Series(manifest.strings(table, column, path), index=table.index, dtype=object)
@@ -89,8 +93,13 @@ def write_table(frame: pd.DataFrame, path: str | Path) -> None:
     write_file(path, table_files.table_bytes(frame, path))
 
 
-def require_output(path: str | Path, source: Corpus | str | Path | None = None) -> None:
+def require_output(path: str | Path, source: Corpus | str | Path | None = None, *, also: Sequence[str] = ()) -> None:
     """Check that a table can be written to `path`, before any work is done. The folder is created if needed.
+
+    Args:
+        path: of the new file.
+        source: what is scored. It may not be overwritten.
+        also: further suffixes that the caller writes itself.
 
     Raises:
         InputError: the suffix is not a table format, or the path is a folder, not a regular file, or the source itself.
@@ -98,7 +107,7 @@ def require_output(path: str | Path, source: Corpus | str | Path | None = None) 
     """
     path = Path(path)
     try:
-        _check_output(path, source)
+        _check_output(path, source, also)
     # a file in place of the folder (OSError), a zero byte (ValueError), circular links (RuntimeError)
     except (OSError, ValueError, RuntimeError) as error:
         if isinstance(error, EmoembedError):
@@ -106,23 +115,26 @@ def require_output(path: str | Path, source: Corpus | str | Path | None = None) 
         raise OutputError(f"{str(path)!r:.100} cannot be written: {error}") from error
 
 
-def _check_output(path: Path, source: Corpus | str | Path | None) -> None:
-    _check_suffix(path)
-    _check_suffix(Path(os.path.realpath(path)))  # writing to a link writes its target
+def _check_output(path: Path, source: Corpus | str | Path | None, also: Sequence[str]) -> None:
+    _check_suffix(path, also)
+    _check_suffix(Path(os.path.realpath(path)), also)  # writing to a link writes its target
     if path.is_dir():
         raise InputError(f"{path} is a folder; name a file in it")
     if path.exists() and not path.is_file():
         raise InputError(f"{path} is not a regular file; name another file")
     if isinstance(source, (str, Path)) and path.resolve() == Path(source).resolve():
-        raise InputError(f"{path} is the manifest itself; write the scores to another file")
+        raise InputError(f"{path} is the input itself; write the scores to another file")
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"{path.parent} is not writable; choose another folder")
 
 
-def _check_suffix(path: Path) -> None:
+def _check_suffix(path: Path, also: Sequence[str]) -> None:
+    if path.suffix.lower() in also:
+        return
     if path.suffix.lower() not in table_files.SUFFIXES:
-        raise InputError(f"{path}: a table is one of {', '.join(table_files.SUFFIXES)}, not {path.suffix!r}")
+        others = f", other files are {', '.join(also)}" if also else ""
+        raise InputError(f"{path}: a table is one of {', '.join(table_files.SUFFIXES)}{others}, not {path.suffix!r}")
     needed = {".parquet": "pyarrow", ".xlsx": "openpyxl"}.get(path.suffix.lower())
     if needed and find_spec(needed) is None:
         raise InputError(f"{path}: {table_files.NEEDS[path.suffix.lower()]}, or write .csv")

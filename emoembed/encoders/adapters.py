@@ -15,7 +15,7 @@ ADAPTED = (
     *("query", "key", "value", "dense", "q_proj", "k_proj", "v_proj", "out_proj", "o_proj", "fc1", "fc2"),
     *("q", "k", "v", "o", "q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2", "Wqkv", "Wi", "Wo"),
 )
-"""Names of linear layers that get adapters, in the model families that `build_trunk` lists and in similar ones."""
+"""Names of linear layers that get adapters, in the model families that `build_trunk` lists and in similar families."""
 
 
 class LowRankAdapters(nn.Module):
@@ -40,7 +40,7 @@ class LowRankAdapters(nn.Module):
                 self.up[key] = nn.Parameter(torch.zeros(module.out_features, rank))
         if not self.names:
             raise CheckpointError(
-                f"{type(trunk).__name__} has no linear layer with a name that adapters know; set rank=0"
+                f"{type(trunk).__name__} has no linear layer that adapters can be added to; set rank=0"
             )
 
     def update(self, key: str) -> Tensor:

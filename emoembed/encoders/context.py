@@ -1,7 +1,7 @@
 """The context of a turn: the earlier turns of a dialogue move its points.
 
-The dialogue model of Hazarika et al. 2019 (TL-ERC), with three differences. The recurrence reads the points of the
-shared space. Its output moves the point of the present turn, so that any emotion name can still be the nearest. A
+This is the dialogue model of Hazarika et al. 2019 (TL-ERC), with three differences. The recurrence reads points of the
+shared space. Its output moves the point of the present turn, so that any emotion name can still be the answer. A
 second recurrence reads only the earlier turns of the present speaker.
 """
 
@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from emoembed.encoders.layers import padding_mask, point
 
 STRENGTH = 0.5
-"""Weight of the mean of earlier turns, until training sets another."""
+"""Weight of the mean of earlier turns before training."""
 DROPOUT = 0.5
-"""Training leaves out this share of what the recurrences read, and of their states."""
+"""Dropout rate of the inputs and of the states of the recurrences."""
 MOST_SPEAKERS = 16
-"""Speakers whose own turns are remembered. Of more, those who spoke last."""
+"""Number of speakers whose own turns are remembered. With more speakers, those who spoke last are kept."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ContextSettings:
 
 @dataclass(frozen=True)
 class ContextState:
-    """What the earlier turns of a dialogue leave for the present turn. Its size does not depend on their number.
+    """A summary of the earlier turns of a dialogue. Its size does not depend on their number.
 
     Attributes:
         sums: modality -> sum of the earlier turns' differences from the background, `(embed_dim,)`.
@@ -93,7 +93,7 @@ class ContextEncoder(nn.Module):
     def states(self, differences: Mapping[str, Tensor], changed: Tensor) -> Tensor | None:
         """The states of the recurrence after each turn, `(batch, time, hidden_dim)`; None without a recurrence.
 
-        They differ from those of `add`, turn by turn, in the last bits.
+        They equal the states that `add` computes turn by turn, except for the last bits.
 
         Args:
             differences: modality -> `(batch, time, embed_dim)`; NaN where a turn lacks the modality.
@@ -105,7 +105,7 @@ class ContextEncoder(nn.Module):
         return cast(Tensor, states)
 
     def _inputs(self, differences: Mapping[str, Tensor], changed: Tensor) -> Tensor:
-        """What the recurrence reads of turns, `(..., hidden_dim)`, from differences `(..., embed_dim)`."""
+        """The input of the recurrence for turns, `(..., hidden_dim)`, from differences `(..., embed_dim)`."""
         total = changed[..., None] * self.changed
         for name, missing in self.missing.items():
             absent = differences[name].isnan().any(dim=-1, keepdim=True) if name in differences else None
@@ -120,7 +120,7 @@ class ContextEncoder(nn.Module):
         """The state of the second recurrence after the speaker's own turns, `(batch, hidden_dim)`; zero without any.
 
         Args:
-            inputs: what the recurrence reads of the earlier turns, `(batch, time, hidden_dim)`.
+            inputs: the input of the recurrence for the earlier turns, `(batch, time, hidden_dim)`.
             same_speaker: whether the present speaker spoke in a turn, `(batch, time)`.
         """
         counts = same_speaker.sum(dim=1)
@@ -176,9 +176,9 @@ class ContextEncoder(nn.Module):
 
         Args:
             points: modality -> the turns' own points `(batch, point_dim)`; NaN where a turn lacks the modality.
-            differences: modality -> differences of the earlier turns `(batch, time, embed_dim)`; NaN where one lacks
-                the modality.
-            changed: whether the speaker of an earlier turn differs from the one before it, `(batch, time)`.
+            differences: modality -> differences of the earlier turns `(batch, time, embed_dim)`; NaN where a turn
+                lacks the modality.
+            changed: whether the speaker of an earlier turn differs from the speaker before, `(batch, time)`.
             same_speaker: whether the speaker of an earlier turn is that of the present turn, `(batch, time)`; False
                 after the last one.
             lengths: numbers of earlier turns, `(batch,)`.
@@ -196,7 +196,7 @@ class ContextEncoder(nn.Module):
             turns = differences[name]
             counted = padding_mask(lengths, turns.shape[1])[..., None] & ~turns.isnan().any(dim=2, keepdim=True)
             mean = turns.masked_fill(~counted, 0.0).sum(dim=1) / counted.sum(dim=1).clamp(min=1)
-            absent = own_points.isnan().any(dim=1, keepdim=True)  # NaN in `move` would spoil the gradients
+            absent = own_points.isnan().any(dim=1, keepdim=True)  # NaN in `move` would make the gradients NaN
             in_context = self.move(own_points.masked_fill(absent, 0.0), name, mean, hidden, own)
             moved[name] = torch.where(has_history, in_context, own_points).masked_fill(absent, torch.nan)
         return moved
@@ -208,7 +208,7 @@ class ContextEncoder(nn.Module):
 
         Args:
             points: modality -> the turn's own point `(point_dim,)`.
-            state: what the earlier turns left.
+            state: the summary of the earlier turns.
             speaker: the speaker of the turn.
         """
         own_state = None if speaker is None else state.own.get(speaker)
@@ -268,7 +268,7 @@ def _after(gru: nn.Module, inputs: Tensor, hidden: Tensor | None) -> Tensor:
 
 
 def speaker_changes(speakers: Sequence[str | None]) -> list[float]:
-    """For each turn 1.0 if its speaker is another than the last one that is known, else 0.0. None is unknown."""
+    """For each turn: 1.0 if its speaker differs from the last known speaker, else 0.0. None is an unknown speaker."""
     last: str | None = None
     changes = []
     for speaker in speakers:

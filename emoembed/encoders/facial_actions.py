@@ -1,8 +1,9 @@
 """A reader of facial actions: how far a face raises its brows, smiles, opens its mouth, and so on.
 
-It has the network of a `FaceEncoder`, and it has learned the actions without any emotion label. A face network that is
-trained on emotions starts from it. Its output is also the regression target of the ridge map of that network, in
-the part of the space that describes how an emotion looks. So an unseen label is recognised by its description.
+The reader has the network of a `FaceEncoder`. It has learned the actions without any emotion label. The training of a
+face encoder on emotions starts from this network. The output of the reader is also the regression target of the
+encoder's ridge map, in the part of the space that describes how an emotion looks. So the model recognises an unseen
+label by its description.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from emoembed.labels.descriptions import FACE
 NETWORK = ("stages.", "narrow.", "pool.")
 """The weights of a face encoder that do not depend on the space of its labels."""
 LARGEST = 3.0
-"""Readings are clipped at this many standard deviations."""
+"""The predicted actions are clipped at this many standard deviations."""
 
 
 class FacialActionReader(nn.Module):
     """A face network with a linear layer for the facial actions of `labels.descriptions.FACE`, in their order.
 
     Args:
-        settings: of the network; by default as `FaceEncoder` has them.
+        settings: settings of the network; by default those of `FaceEncoder`.
     """
 
     def __init__(self, settings: FaceSettings | None = None) -> None:
@@ -44,12 +45,12 @@ class FacialActionReader(nn.Module):
         return self.encoder.read(frames, lengths)[:, : self.encoder.features_dim // 2]
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Faces `(batch, time, side * side)` -> actions `(batch, actions)`. The teacher's have deviation 1."""
+        """Faces `(batch, time, side * side)` -> actions `(batch, actions)`, in standard deviations of the teacher."""
         actions: Tensor = self.out(self.out.scaled(self.features(frames, lengths)))
         return actions.clamp(-LARGEST, LARGEST)
 
     def network(self) -> dict[str, Tensor]:
-        """Name in a face encoder -> weight, for training that starts from this network."""
+        """The weights by their name in a face encoder, for training that starts from this network."""
         weights = self.encoder.state_dict()
         return {name: value for name, value in weights.items() if name.startswith(NETWORK)}
 
@@ -71,7 +72,7 @@ class FacialActionReader(nn.Module):
             reader.load_state_dict(load_file(path))
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             raise CheckpointError(
-                f"{path} does not hold a reader of facial actions ({error!s:.200}); delete it and make it again: "
+                f"{path} does not contain a reader of facial actions ({error!s:.200}); delete it and make it again: "
                 "python checkpoints/build, stage video"
             ) from error
         return reader.eval()

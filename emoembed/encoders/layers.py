@@ -83,9 +83,9 @@ def run_recurrent(recurrent: nn.RNNBase, frames: Tensor, lengths: Tensor) -> Ten
 
 
 def joined(detail: Tensor, overview: RidgeMap | None, share: float, scaled: Tensor) -> Tensor:
-    """Weighted sum of the directions from the network and from the ridge map. In training, the network's points alone.
+    """Weighted sum of the directions from the network and from the ridge map. In training, only the network's points.
 
-    The network is better for seen emotions, the ridge map for unseen ones. Neither is trained on the other's output.
+    The network is better for seen emotions, the ridge map for unseen emotions. They are trained independently.
 
     Args:
         detail: points of the network `(batch, embed_dim)`.

@@ -1,4 +1,4 @@
-"""Encoder of statistics whose layers are modules, of which a path uses a few (PathNet, Fernando et al. 2017)."""
+"""Encoder of statistics whose layers consist of modules. A path uses a few of them (PathNet, Fernando et al. 2017)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Path = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class ModularSettings(StatisticsSettings):
-    """Layers, modules per layer, and the path through them. The sizes follow Nguyen et al. 2020, but for the width."""
+    """Layers, modules per layer, and the path through them. The sizes, except the width, follow Nguyen et al. 2020."""
 
     layers: int = 3
     modules: int = 10
@@ -63,11 +63,11 @@ def require_path(path: Path, settings: ModularSettings) -> None:
 class ModularEncoder(StatisticsEncoder):
     """Modules on statistics over time. Each layer adds the outputs of the modules on the path.
 
-    Each module has its own parameters, so it can be frozen. A part of a shared tensor could not: weight decay and
-    momentum would still change it.
+    Each module has its own parameters, so that it can be frozen. A part of a shared tensor cannot be frozen, because
+    weight decay and momentum would still change it.
 
     Attributes:
-        path: the modules that are used. A tournament changes it; a trained model has that of its settings.
+        path: the modules that are used. A tournament changes the path. A trained model has the path of its settings.
     """
 
     settings_type = ModularSettings
@@ -96,16 +96,8 @@ class ModularEncoder(StatisticsEncoder):
 
     def _module(self, layer: int, module: int, features: Tensor) -> Tensor:
         """The output of a module, with its adapter if there is one."""
-        found = cast(nn.Linear, cast(nn.ModuleList, self.layers[layer])[module])
+        dense = cast(nn.Linear, cast(nn.ModuleList, self.layers[layer])[module])
         if self.adapters is None:
-            output: Tensor = found(features)
+            output: Tensor = dense(features)
             return output
-        return linear(features, found.weight + self.adapters.update(f"{layer}/{module}"), found.bias)
-
-    def modules_on(self, path: Path) -> list[nn.Module]:
-        """The modules of a path, layer by layer."""
-        return [
-            cast(nn.ModuleList, layer)[module]
-            for layer, active in zip(self.layers, path, strict=True)
-            for module in active
-        ]
+        return linear(features, dense.weight + self.adapters.update(f"{layer}/{module}"), dense.bias)

@@ -20,7 +20,7 @@ SUMMARY_NOISE = 0.1
 
 @dataclass(frozen=True)
 class StatisticsSettings(Settings):
-    """What an encoder of statistics reads."""
+    """The input of an encoder of statistics."""
 
     dropout: float = 0.3
     summary: Literal["mean", "moments", "whisper"] = "mean"

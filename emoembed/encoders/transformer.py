@@ -34,7 +34,7 @@ IMAGES_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class TransformerSettings(Settings):
-    """The transformer, and the parts of it that are trained."""
+    """Settings of the transformer and of its trained parts."""
 
     trunk_config: dict[str, Any]  # the configuration in the `config.json` of the model
     rank: int = 0  # rank of the low-rank adapters; 0 freezes the whole trunk
@@ -74,12 +74,12 @@ class TransformerEncoder(Encoder):
         self._onnx: OnnxEncoder | None = None  # the same, computed by ONNX Runtime
 
     def discard_copies(self) -> None:
-        """Discard what was made from the weights: the merged trunk, and the encoder of ONNX Runtime."""
+        """Discard the copies made from the weights: the merged trunk, and the encoder of ONNX Runtime."""
         self._merged, self._onnx = [], None
 
     @property
     def backend(self) -> str:
-        """What computes the encoder: `torch`, or the name of an exported file."""
+        """The backend of the encoder: `torch`, or the name of an exported file."""
         return "torch" if self._onnx is None else self._onnx.file.name
 
     def use_onnx(self, folder: Path, *, int8: bool = False) -> Path:
@@ -106,7 +106,7 @@ class TransformerEncoder(Encoder):
         return self
 
     def _load_from_state_dict(self, *args: Any, **named: Any) -> None:
-        """Load weights and discard the merged trunk, which has the old ones."""
+        """Load weights and discard the merged trunk, which has the old weights."""
         self.discard_copies()
         super()._load_from_state_dict(*args, **named)
 
@@ -164,11 +164,6 @@ class TransformerEncoder(Encoder):
             merged.load_state_dict(adapters.weights(self.trunk), strict=False)  # the other weights are copied already
             self._merged = [merged]
         return self._merged[0]
-
-
-def ratings_of(points: Tensor) -> Tensor:
-    """Valence, arousal and dominance `(items, 3)` from points with a `vad_share`: their first four columns."""
-    return CONSTANT_WEIGHT * points[:, :3] / points[:, 3:4].clamp(min=1e-6)
 
 
 def _training_attention(device: torch.device) -> AbstractContextManager[Any]:

@@ -62,7 +62,7 @@ class WhisperLayers(nn.Module):
     def forward(self, decibels: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """States of the last layer `(batch, states, dim)` and their numbers `(batch,)`: one state for two frames.
 
-        Padding has no influence. The level of a recording has none, apart from the floor of its frames.
+        Padding has no influence. The level of a recording has no influence, except for the floor of its frames.
 
         Args:
             decibels: log-mel frames in dB, `(batch, time, 80)`, 100 a second. Frames after `longest` are not read.
@@ -72,7 +72,7 @@ class WhisperLayers(nn.Module):
         mask = padding_mask(lengths, decibels.shape[1])[..., None]
         frames = _normalised(decibels.float(), mask).masked_fill(~mask, 0.0).transpose(1, 2)
         counts = (lengths + 1) // 2
-        # the convolutions read past the end of a recording: zeros, as if it were alone in its batch
+        # the convolutions read past the end of a recording; zeros there give the same result as without a batch
         frames = gelu(self.conv1(frames)).masked_fill(~mask.transpose(1, 2), 0.0)
         states = gelu(self.conv2(frames)).transpose(1, 2)
         states = states + self.embed_positions.weight[: states.shape[1]]
@@ -135,7 +135,7 @@ def read_whisper(
         offline: never use the network.
 
     Raises:
-        CheckpointError: there is no such model, it is no Whisper of 80 bands, or it has fewer layers.
+        CheckpointError: the model does not exist, is not a Whisper with 80 bands, or has fewer layers.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -143,15 +143,17 @@ def read_whisper(
 
     local = offline or Path(name).is_dir()
     try:
-        found = [cached_file(str(name), file, local_files_only=local) for file in ("config.json", "model.safetensors")]
-        config = json.loads(Path(str(found[0])).read_text(encoding="utf-8"))
-        weights = load_file(str(found[1]))
+        paths = [cached_file(str(name), file, local_files_only=local) for file in ("config.json", "model.safetensors")]
+        config = json.loads(Path(str(paths[0])).read_text(encoding="utf-8"))
+        weights = load_file(str(paths[1]))
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(
             f"no Whisper at {name!s}: give a folder with config.json and model.safetensors, or a hub id when online"
         ) from error
     if config.get("model_type") != "whisper" or config.get("num_mel_bins") != BANDS:
-        raise CheckpointError(f"{name!s} is no Whisper of {BANDS} bands; take one such as openai/whisper-tiny.en")
+        raise CheckpointError(
+            f"{name!s} is not a Whisper with {BANDS} bands; give a model such as openai/whisper-tiny.en"
+        )
     if config["encoder_layers"] < layers:
         raise CheckpointError(f"{name!s} has {config['encoder_layers']} layers; {layers} are needed")
     own = {**{key: config[key] for key in DEFAULT}, "encoder_layers": layers}

@@ -17,7 +17,7 @@ from emoembed.evaluation.folds import Fold
 from emoembed.evaluation.report import Section
 from emoembed.evaluation.study import Study
 from emoembed.training.config import TrainConfig
-from emoembed.training.loop import fit, predict_logits
+from emoembed.training.loop import optimise, predict_logits
 
 Answers = Sequence[tuple[np.ndarray, np.ndarray]]
 """One pair per fold: logits and boolean answers, both `(rows, labels)`."""
@@ -93,7 +93,7 @@ def _closed_set(name: str, config: TrainConfig, fold: Fold, seed: int) -> baseli
     torch.manual_seed(seed)
     model = baselines.ClosedSet(fold.train.labels, fold.modalities, baselines.CLOSED_SET[name])
     model.fit_inputs(fold.train)
-    fit(model, fold.train, fold.valid, TrainConfig(**{**asdict(config), "seed": seed, "modality_dropout": 0.0}))
+    optimise(model, fold.train, fold.valid, TrainConfig(**{**asdict(config), "seed": seed, "modality_dropout": 0.0}))
     return model
 
 

@@ -2,7 +2,7 @@
 
 The networks are those of Dai et al. 2020 (section 4.2): EF-LSTM and LF-LSTM (early and late fusion), and a cross-modal
 transformer (MulT, Tsai et al. 2019). Each encodes the whole item and ends in a linear head with one output per label.
-None can answer a label that it was not trained on.
+No network can predict a label that it was not trained on.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ RIDGE_PENALTY, RIDGE_SCALE = 1000.0, 10.0
 
 
 class ClosedSet(Scorer):
-    """An encoder of the whole item with a linear head. `training.loop.fit` trains it like an `EmotionModel`.
+    """An encoder of the whole item with a linear head. `training.loop.optimise` trains it like an `EmotionModel`.
 
     Args:
-        labels: the labels of the head. It can answer no others.
+        labels: the labels of the head. It can predict no other labels.
         modalities: the modalities it reads.
         make: the class of the encoder: `EarlyFusion`, `LateFusion` or `CrossModal`.
     """
@@ -62,8 +62,8 @@ class ClosedSet(Scorer):
         unknown_labels = [label for label in names if label not in self.labels]
         if unknown_labels:
             raise LabelError(
-                f"a closed-set network can never answer {', '.join(unknown_labels)}: it was trained on "
-                f"{', '.join(self.labels)}; ask for these, or train a network on the new labels"
+                f"a closed-set network cannot predict {', '.join(unknown_labels)}: it was trained on "
+                f"{', '.join(self.labels)}; give these labels, or train a network on the new labels"
             )
         return torch.eye(len(self.labels))[[self.labels.index(label) for label in names]]
 
@@ -196,7 +196,7 @@ CLOSED_SET: dict[str, Callable[[Mapping[str, int]], Fusion]] = {
 def trivial(train_bears: np.ndarray, bears: np.ndarray, *, multi_label: bool) -> dict[str, np.ndarray]:
     """Boolean answers `(rows, labels)` of three baselines that read no input, by name.
 
-    `always negative` answers no label. `majority` answers the most frequent training label; with `multi_label`, every
+    `always negative` predicts no label. `majority` predicts the most frequent training label; with `multi_label`, every
     label that more than half of the training rows have. `prior` draws labels at random with their training frequency.
     """
     generator = np.random.default_rng(0)

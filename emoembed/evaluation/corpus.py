@@ -60,11 +60,12 @@ def evaluate_corpus(
     A known corpus is read in the modality of `folds.modality_of`. A manifest is read in all modalities that both the
     manifest and the model have. AUC and average precision rank the rows by the probability of a label. For a
     multi-label corpus, the thresholds of macro-F1 are fitted on the valid split; if that split is scored, macro-F1 is
-    too good. A label without a row in the split, which no row is given, is left out of macro-F1. UAR, accuracy and
-    macro-F1 have 95 % intervals, `low` to `high`: a percentile bootstrap over dialogues, else speakers, else rows.
+    too good. A label is left out of macro-F1 if no row of the split has it and it is predicted for no row. UAR,
+    accuracy and macro-F1 have 95 % intervals, `low` to `high`: a percentile bootstrap over dialogues, else speakers,
+    else rows.
 
-    `batch_size` texts are scored at once, in `workers` processes (`predict_manifest`). With `context`, turns are scored
-    in the context of their dialogues; turns without a label inform later turns.
+    `batch_size` texts are scored together, in `workers` processes (`predict_manifest`). With `context`, turns are
+    scored in the context of their dialogues; turns without a label inform later turns.
 
     Raises:
         CorpusError: the corpus does not have the split.
@@ -82,15 +83,14 @@ def evaluate_corpus(
     usable = usable_modalities(
         recognizer.model, corpus, (modality_of(corpus),) if corpus.name in corpora.NAMES else present_modalities(corpus)
     )
-    asked = {"labels": corpus.labels, "multi_label": corpus.multi_label}
+    label_options = {"labels": corpus.labels, "multi_label": corpus.multi_label}
     batching = Batching(batch_size, workers_for(workers, recognizer, rows, usable, context))
     options: dict[str, Any] = {"batching": batching, "context": context, "progress": progress}
-    results, summary = score_rows(recognizer, scored if context is False else rows, usable, asked, **options)
-    scores, bears = _matrices(scored, results)
-    thresholds = None
+    results, summary = score_rows(recognizer, scored if context is False else rows, usable, label_options, **options)
+    (scores, bears), thresholds = _matrices(scored, results), None
     if valid is not None:
         scored_already = (results, summary) if split == "valid" else None
-        valid_results, _ = scored_already or score_rows(recognizer, valid, usable, asked, **options)
+        valid_results, _ = scored_already or score_rows(recognizer, valid, usable, label_options, **options)
         thresholds = metrics.best_thresholds(*_matrices(valid, valid_results))
     by_label = _by_label(corpus.labels, scores, bears)
     figures = {
@@ -137,7 +137,7 @@ def _named(model: EmotionModel, part: str) -> set[str]:
 
 
 def write_evaluation(folder: str | Path, figures: Mapping[str, Any], **tables: pd.DataFrame) -> None:
-    """Write `metrics.json` and one CSV per table into a folder. No file is ever half written."""
+    """Write `metrics.json` and one CSV per table into a folder. Each file is written completely or not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame in tables.items():
@@ -157,7 +157,7 @@ def _matrices(corpus: Corpus, results: Mapping[str, Result]) -> tuple[np.ndarray
 
 
 def _figures(scores: np.ndarray, bears: np.ndarray, thresholds: np.ndarray | None) -> dict[str, float]:
-    """The figures over the labels that occur in these rows or are given to one of them."""
+    """The figures over the labels that occur in these rows or are predicted for one of these rows."""
     if thresholds is not None:
         return {"macro_f1": metrics.macro_f1(scores >= thresholds, bears, np.nan)}
     true, answered = bears.argmax(axis=1), scores.argmax(axis=1)

@@ -88,19 +88,24 @@ def train_without(
     return trained
 
 
-Asked = tuple[int, tuple[str, ...], int]
+ModelKey = tuple[int, tuple[str, ...], int]
 """A model to train: the position of its fold, the emotions held out together, and the seed."""
 
 
 def train_ahead(
-    asked: Sequence[Asked], folds: Sequence[Fold], base: EmotionModel, workers: Workers, *, cache: Path | None = None
+    models: Sequence[ModelKey],
+    folds: Sequence[Fold],
+    base: EmotionModel,
+    workers: Workers,
+    *,
+    cache: Path | None = None,
 ) -> None:
     """Train models in several processes and keep them in the cache, where `train_without` finds them.
 
-    A model whose process is stopped each time is left out, so `train_without` trains it.
+    If the process of a model stops each time, the model is left out, and `train_without` trains it.
 
     Args:
-        asked: the models. Those in the cache are left out.
+        models: the models. Those in the cache are left out.
         folds: the divisions of the corpus.
         base: as in `recipe_of`.
         workers: number of processes, or an engine such as `interfaces.scale.Ray`.
@@ -108,34 +113,34 @@ def train_ahead(
     """
     files = {
         (at, unseen, seed): _file_of(folds[at], unseen, recipe_of(folds[at], unseen, seed, base=base), cache)
-        for at, unseen, seed in asked
+        for at, unseen, seed in models
     }
     missing = [one for one, file in files.items() if not file.is_file()]
     state = pickle.dumps((tuple(folds), base))
     trained = in_order(_train_in_worker, missing, workers, lambda _: b"", _receive, state) if missing else ()
-    for one, weights in zip(missing, trained, strict=True):
+    for key, weights in zip(missing, trained, strict=True):
         if weights:
-            files[one].parent.mkdir(parents=True, exist_ok=True)
-            write_file(files[one], weights)
+            files[key].parent.mkdir(parents=True, exist_ok=True)
+            write_file(files[key], weights)
 
 
-_given: tuple[tuple[Fold, ...], EmotionModel] | None = None
+_worker_data: tuple[tuple[Fold, ...], EmotionModel] | None = None
 """The folds and the base model of a worker process."""
 
 
 def _receive(state: bytes) -> None:
-    """Unpickle what a worker process trains on."""
-    global _given
+    """Unpickle the training data of a worker process."""
+    global _worker_data
     torch.set_num_threads(1)
-    _given = pickle.loads(state)  # what the parent of this process has pickled
+    _worker_data = pickle.loads(state)  # what the parent of this process has pickled
 
 
-def _train_in_worker(asked: Asked) -> bytes:
+def _train_in_worker(key: ModelKey) -> bytes:
     """Train a model, and return the content of its file."""
-    if _given is None:
+    if _worker_data is None:
         raise RuntimeError("the worker process has no folds")
-    folds, base = _given
-    position, unseen, seed = asked
+    folds, base = _worker_data
+    position, unseen, seed = key
     recipe = recipe_of(folds[position], unseen, seed, base=base)
     with tempfile.TemporaryDirectory() as folder:
         train_without(folds[position], unseen, recipe, cache=Path(folder))

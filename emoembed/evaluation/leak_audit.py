@@ -81,7 +81,10 @@ def audit_study(study: Study) -> list[str]:
         LabelError: a training label is a synonym of an unseen one, or the corpus has no label of that name.
         InputError: the study holds out no emotion.
     """
-    audits = [audit(study.folds[0], group, study.split, dropped=study.drop_emotion_columns) for group in study.asked()]
+    audits = [
+        audit(study.folds[0], group, study.split, dropped=study.drop_emotion_columns)
+        for group in study.held_out_groups()
+    ]
     probes = {label: value for result in audits for label, value in result.probes.items()}
     return replace(audits[0], probes=probes).lines()
 

@@ -4,10 +4,10 @@ Each modality has a two-layer BiLSTM (300, 200 and 100 units for text, audio, vi
 read at the last step. Labels are frozen word vectors, mapped linearly into the acoustic and the visual space. Scores
 are raw dot products. One linear layer fuses the modalities and starts at equal weights.
 
-This project's own model differs in six points, to correct weaknesses of this one. Attention reads every step, because
-at the last step the backward state has seen only one frame. Padding is masked. Features are standardised. Label
-projections start from an isometry, because few seen labels do not determine a free linear map: unseen labels land
-anywhere. Similarity is a scaled cosine. Fusion skips missing modalities.
+This project's own model differs from MTEE in six points, to correct weaknesses of MTEE. Attention reads every step,
+because at the last step the backward state has seen only one frame. Padding is masked. Features are standardised. Label
+projections start from an isometry, because few seen labels do not determine a free linear map: the points of unseen
+labels would be arbitrary. Similarity is a scaled cosine. Fusion skips missing modalities.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -29,7 +30,7 @@ from emoembed.model.config import ModalityConfig
 from emoembed.model.scorer import Batch, Scorer
 from emoembed.reading.rows import EmotionData
 from emoembed.training.config import Execution, TrainConfig
-from emoembed.training.loop import fit
+from emoembed.training.loop import optimise
 
 REVISION = 2
 """Increase it when a change makes cached models stale."""
@@ -56,7 +57,7 @@ class LastStepEncoder(nn.Module):
 
 
 class MTEE(Scorer):
-    """The model. `training.loop.fit` trains it and `evaluation` scores it like an `EmotionModel`.
+    """The model. `training.loop.optimise` trains it and `evaluation` scores it like an `EmotionModel`.
 
     Args:
         modalities: ready features. Text has to be word vectors from the same table as the labels.
@@ -144,14 +145,23 @@ def train(
     weights_file: Path,
     execution: Execution = Execution(),
 ) -> MTEE:
-    """Train a model and save its weights to `weights_file`. If the file exists, load the weights instead."""
+    """Train a model and save its weights to `weights_file`. If the file exists, load the weights instead.
+
+    Raises:
+        InputError: the existing file is damaged, or has the weights of another model.
+    """
     torch.manual_seed(config.seed)
     model = MTEE(modalities, words)
     if not weights_file.is_file():
-        fit(model, train_rows, valid_rows, config, execution=execution)
+        optimise(model, train_rows, valid_rows, config, execution=execution)
         weights_file.parent.mkdir(parents=True, exist_ok=True)
         temporary = weights_file.with_suffix(".tmp")
         save_file(model.state_dict(), temporary)
         temporary.replace(weights_file)
-    model.load_state_dict(load_file(weights_file))
+    try:
+        model.load_state_dict(load_file(weights_file))
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            f"{weights_file} cannot be read as trained weights ({error!s:.200}); delete it to train again"
+        ) from error
     return model.eval()

@@ -173,13 +173,13 @@ PROTOCOLS: dict[str, Protocol] = {
         Protocol(
             "iemocap-9-zero-shot",
             ("iemocap",),
-            "four emotions train; excited, surprised and frustrated are asked for",
+            "four emotions are trained on; excited, surprised and frustrated are held out",
             labels=("neutral", "joy", "sadness", "anger", "excitement", "surprise", "frustration"),
             unseen=("excitement", "surprise", "frustration"),
             together=True,
             forms=("nine-class", "raw"),
             warning="the published code reads the unseen items from another file, cut by one step, so that "
-            "preprocessing alone tells them apart; here all rows come from one file",
+            "preprocessing alone distinguishes them; here all rows come from one file",
         ),
     )
 }

@@ -59,7 +59,7 @@ class Report:
 
 
 def write(report: Report, folder: str | Path) -> None:
-    """Write `report.md`, `report.json` and the plots into a folder. No file is ever half written."""
+    """Write `report.md`, `report.json` and the plots into a folder. Each file is written completely or not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     figures = [*report.figures, *_draw(report, folder)]

@@ -137,7 +137,7 @@ class Study:
             )
         return groups
 
-    def asked(self) -> tuple[tuple[str, ...], ...]:
+    def held_out_groups(self) -> tuple[tuple[str, ...], ...]:
         """The `groups`. Raises InputError if the study holds out no emotion."""
         if not self.groups:
             raise InputError(
@@ -147,8 +147,8 @@ class Study:
         return self.groups
 
     def runs(self) -> Iterator[tuple[Fold, tuple[str, ...], int]]:
-        """Every combination of fold, held-out group and seed. Raises InputError like `asked`."""
-        return product(self.folds, self.asked(), self.seeds)
+        """Every combination of fold, held-out group and seed. Raises InputError like `held_out_groups`."""
+        return product(self.folds, self.held_out_groups(), self.seeds)
 
     def training(self, *, seen: bool = False) -> TrainConfig:
         """The training settings: with held-out emotions, or with all emotions `seen`."""

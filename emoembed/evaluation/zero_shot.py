@@ -224,8 +224,8 @@ def _multi_label(
 ) -> tuple[dict[str, float], np.ndarray]:
     """Macro-F1 of seen and unseen labels, and the answers as booleans `(rows, labels)`.
 
-    Thresholds of seen labels come from the validation rows. The threshold of an unseen label is chosen so that it is
-    answered as often as the average seen label on the validation rows.
+    Thresholds of seen labels come from the validation rows. The threshold of an unseen label is chosen so that the
+    label is predicted as often as the average seen label on the validation rows.
     """
     seen = [i for i, label in enumerate(scored.labels) if label not in unseen]
     hidden = [i for i, label in enumerate(scored.labels) if label in unseen]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from emoembed.errors import InputError
-from emoembed.interfaces.options import ModelOptions, names
+from emoembed.interfaces.options import ColumnOptions, ModelOptions, names
 from emoembed.interfaces.printing import print_failures
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attune(ModelOptions):
+class Attune(ModelOptions, ColumnOptions):
     """Adapt a model to your microphone or camera from unlabelled recordings (mean alignment).
 
     Examples:
@@ -54,11 +54,13 @@ class Attune(ModelOptions):
         print(f"attuned to: {', '.join(f'{count} {name}' for name, count in counts.items())}\nsaved -> {self.output}")
         return print_failures("could not be read", failures)
 
-    def _rows(self) -> Path | Corpus:
+    def _rows(self) -> str | Path | Corpus:
         from emoembed.corpora import manifest
 
         if sum(bool(source) for source in (self.manifest, self.audio, self.video)) != 1:
             raise InputError("give the recordings by one of --manifest, --audio and --video")
         if self.manifest is not None:
-            return self.manifest
+            return self.rows(self.manifest)
+        if self.column:
+            raise InputError("--column names columns of --manifest; leave it out")
         return manifest.of_files("audio", self.audio) if self.audio else manifest.of_files("video", self.video or [])

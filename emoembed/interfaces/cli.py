@@ -18,7 +18,7 @@ from emoembed.interfaces.attune import Attune
 from emoembed.interfaces.demo.command import Demo
 from emoembed.interfaces.evaluate import Evaluate
 from emoembed.interfaces.extract import Extract
-from emoembed.interfaces.info import Info, Labels
+from emoembed.interfaces.info import Info, Labels, Models
 from emoembed.interfaces.options import as_command
 from emoembed.interfaces.predict import Predict, VariadicCommand
 from emoembed.interfaces.prepare import Prepare
@@ -54,6 +54,7 @@ app.command("evaluate", rich_help_panel=USE)(as_command(Evaluate))
 app.command("extract", rich_help_panel=DATA)(as_command(Extract))
 app.command("prepare", rich_help_panel=DATA)(as_command(Prepare))
 app.command("info", rich_help_panel=DATA)(as_command(Info))
+app.command("models", rich_help_panel=DATA)(as_command(Models))
 app.command("labels", rich_help_panel=DATA)(as_command(Labels))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from emoembed.errors import InputError
-from emoembed.interfaces.options import BatchOptions, WorkerOptions
+from emoembed.interfaces.options import BatchOptions, ColumnOptions, WorkerOptions
 from emoembed.interfaces.printing import print_failures
 from emoembed.labels.emotion import canonical
 
@@ -22,8 +22,8 @@ TRAINING_PANEL = "Zero-shot: models trained without some emotions"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(BatchOptions, WorkerOptions):
-    """Evaluate a model on a corpus, or train models without some emotions and test them on those (zero-shot).
+class Evaluate(BatchOptions, WorkerOptions, ColumnOptions):
+    """Evaluate a model on a corpus, or train models without some emotions and test them on these emotions (zero-shot).
 
     Examples:
 
@@ -112,6 +112,8 @@ class Evaluate(BatchOptions, WorkerOptions):
                 "--device, --batch-size, --workers, --engine and --context cannot be used with --unseen or --protocol, "
                 "which train on the CPU and on single rows; leave them out"
             )
+        if self.column:
+            raise InputError("--column is for the table that a model is scored on; leave it out")
         return self._train_and_score() if self.protocol is None else self._report()
 
     def _score_model(self) -> int:
@@ -124,7 +126,8 @@ class Evaluate(BatchOptions, WorkerOptions):
             )
         if self.seeds is not None or self.seed is not None:
             raise InputError("--seed and --seeds need --unseen or --protocol; without them no model is trained")
-        corpus = corpora.load(self.corpus, self.data)
+        rows = self.rows(Path(self.corpus))
+        corpus = corpora.load(self.corpus, self.data) if isinstance(rows, str | Path) else rows
         _print_names(corpus)
         split = self.split or (splits[0] if len(splits := list(corpus.counts().columns)) == 1 else "valid")
         result = evaluate_corpus(
@@ -142,7 +145,7 @@ class Evaluate(BatchOptions, WorkerOptions):
         elif result.chosen_on:
             print(
                 f"emoembed: {self.model} was validated or calibrated on these rows, so the figures are a little too "
-                "good, above all those of calibration; score test rows where there are some",
+                "good, above all those of calibration; score test rows if the corpus has any",
                 file=sys.stderr,
             )
         for name, value in result.figures.items():

@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from emoembed.interfaces.options import WorkerOptions
+from emoembed.interfaces.options import ColumnOptions, WorkerOptions
 from emoembed.interfaces.printing import print_failures
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extract(WorkerOptions):
+class Extract(WorkerOptions, ColumnOptions):
     """Extract the features of audio or video into a feature store.
 
     Example:
@@ -21,7 +21,13 @@ class Extract(WorkerOptions):
         emoembed extract --manifest clips.csv --modality audio --output features
     """
 
-    manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with a column audio or video.")]
+    manifest: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="Table with a column audio or video, a folder of tables, or an address such as s3://bucket/calls.",
+        ),
+    ]
     modality: Annotated[Literal["audio", "video"], typer.Option(help="Column to extract features from.")]
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the feature store, new or existing.")]
 
@@ -30,7 +36,7 @@ class Extract(WorkerOptions):
         from emoembed.prediction.manifests import tasks
 
         store = tasks.extract_features(
-            self.manifest, self.modality, self.output, progress=self.progress, workers=self.processes()
+            self.rows(self.manifest), self.modality, self.output, progress=self.progress, workers=self.processes()
         )
         print(f"{len(store)} items of {store.feature_set.name} are now in {self.output}")
         return print_failures("failed", store.failures)

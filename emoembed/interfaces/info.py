@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
+from emoembed.errors import InputError
 from emoembed.interfaces.options import Command, ModelOptions
 
+KINDS = ("model", "corpus", "label")
 MOST_SEEN = 40
 """Number of seen labels that are printed by name."""
 
@@ -20,46 +22,99 @@ class Info(ModelOptions):
 
     Examples:
 
-        emoembed info model base
+        emoembed info base
 
         emoembed info corpus mosei --data DIR
 
-        emoembed info label nostalgia
+        emoembed info nostalgia
     """
 
-    subject: Annotated[Literal["model", "corpus", "label"], typer.Argument(help="Kind of thing to describe.")]
-    name: Annotated[str, typer.Argument(help="Its name; for a model or a corpus also its folder.")]
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[KIND] NAME",
+            help="Kind and name of what to describe. The kind is model, corpus or label. It may be left out if the "
+            "package knows the name. A model or a corpus may also be a folder.",
+        ),
+    ]
     data: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder that contains the corpora.")] = None
 
     def run(self) -> int:
         """Print the description."""
         from emoembed.prediction import describe
 
-        if self.subject == "model":
-            _print_model(self.name, describe.describe_model(replace(self, model=self.name).load()))
-        elif self.subject == "label":
-            _print_label(self.model, describe.describe_label(self.load().model, self.name))
+        kind, name = self._kind_and_name()
+        if kind == "model":
+            _print_model(name, describe.describe_model(replace(self, model=name).load()))
+        elif kind == "label":
+            _print_label(self.model, describe.describe_label(self.load().model, name))
         else:
-            print(self._describe_corpus())
+            print(self._describe_corpus(name))
         return 0
 
-    def _describe_corpus(self) -> str:
+    def _kind_and_name(self) -> tuple[str, str]:
+        """Model, corpus or label, and the name.
+
+        Raises:
+            InputError: there is no kind, and the package does not know the name.
+        """
+        from emoembed import corpora
+        from emoembed.labels.emotion import canonical, table
+        from emoembed.model import checkpoint_files
+
+        if self.words[0] in KINDS and len(self.words) > 1:
+            return self.words[0], " ".join(self.words[1:])
+        name = " ".join(self.words)
+        folder = Path(name)
+        if name in [path.name for path in checkpoint_files.shipped()] or (folder / checkpoint_files.CONFIG).is_file():
+            return "model", name
+        if name in corpora.NAMES or folder.exists():
+            return "corpus", name
+        if canonical(name) in table():
+            return "label", name
+        raise InputError(
+            f"the package knows no {name!r}; say what it is: emoembed info model NAME, info corpus NAME or "
+            "info label NAME"
+        )
+
+    def _describe_corpus(self, name: str) -> str:
         from emoembed import corpora
         from emoembed.prediction import describe
 
-        folder = Path(self.name)
-        if folder.is_dir() and self.name not in corpora.NAMES:
+        folder = Path(name)
+        if folder.is_dir() and name not in corpora.NAMES:
             corpus = corpora.load(corpora.recognize(folder), folder)
         else:
-            corpus = corpora.load(self.name, self.data)
+            corpus = corpora.load(name, self.data)
         return describe.describe_corpus(corpus)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Labels(Command):
-    """List the emotions that the package describes, or those that are like a name of yours.
+class Models(Command):
+    """List the models that ship with the package: size, modalities and licence of the weights.
 
-    Any other name works too; a described emotion has a definition, and cues of voice and face.
+    A model of your own is named by its folder, or by its id on the Hugging Face hub.
+
+    Example:
+
+        emoembed models
+    """
+
+    def run(self) -> int:
+        """Print one model per line."""
+        from emoembed.prediction.describe import list_models
+
+        for model in list_models():
+            size, reads = f"{model['bytes'] / 1e6:.0f} MB", ", ".join(model["modalities"])
+            print(f"{model['name']:<16} {size:>6}  {reads:<18}  {model['licence']}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels(Command):
+    """List the emotions of the package's table, or those that are most similar to a name.
+
+    You can score any other name too. An emotion of the table has a definition, and cues of voice and face.
 
     Examples:
 
@@ -68,10 +123,10 @@ class Labels(Command):
         emoembed labels --like awe --count 5
     """
 
-    like: Annotated[str | None, typer.Option(metavar="NAME", help="Any emotion name; the nearest ones are listed.")] = (
+    like: Annotated[str | None, typer.Option(metavar="NAME", help="An emotion name; lists the nearest emotions.")] = (
         None
     )
-    count: Annotated[int, typer.Option(min=1, metavar="N", help="With --like: how many.")] = 10
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="With --like: number of emotions to list.")] = 10
     model: Annotated[str, typer.Option(help="With --like: the model whose text vectors are compared.")] = "base"
 
     def run(self) -> int:

@@ -19,6 +19,7 @@ import typer
 from emoembed.errors import EmoembedError, InputError, LabelError
 
 if TYPE_CHECKING:
+    from emoembed.corpora.corpus import Corpus
     from emoembed.features.workers import Workers
     from emoembed.labels.emotion import Description
     from emoembed.prediction.recognizer import Recognizer
@@ -77,7 +78,7 @@ class ModelOptions(Command):
     backend: Annotated[
         Literal["torch", "onnx", "onnx-int8"],
         typer.Option(
-            help="What computes the text encoder; onnx (ONNX Runtime) answers single short texts sooner; onnx-int8 "
+            help="Backend of the text encoder. onnx (ONNX Runtime) is faster for single short texts. onnx-int8 "
             "is faster for all texts, but its scores differ slightly.",
             rich_help_panel=MODEL_PANEL,
         ),
@@ -88,6 +89,24 @@ class ModelOptions(Command):
         from emoembed.prediction.public import load
 
         return load(self.model, device=self.device, backend=self.backend)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionOptions(ModelOptions):
+    """The option for the arithmetic of the encoders."""
+
+    precision: Annotated[
+        Literal["fp32", "bf16"],
+        typer.Option(
+            help="Arithmetic of the encoders. bf16 suits GPUs; scores differ slightly.", rich_help_panel=MODEL_PANEL
+        ),
+    ] = "fp32"
+
+    def load(self) -> Recognizer:
+        """Load the model onto the device, with this precision."""
+        from emoembed.prediction.public import load
+
+        return load(self.model, device=self.device, backend=self.backend, precision=self.precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +136,7 @@ class WorkerOptions(Command):
     engine: Annotated[
         Literal["processes", "ray"],
         typer.Option(
-            help="What shares the rows: processes of this machine, or the actors of a Ray cluster.",
+            help="Where rows are computed: in processes of this machine, or in actors of a Ray cluster.",
             rich_help_panel=CLUSTER_PANEL,
         ),
     ] = "processes"
@@ -168,7 +187,41 @@ class WorkerOptions(Command):
         """Raise InputError if an option for sharing rows was given for work that is not shared, such as one item."""
         given = self.workers, self.address, self.num_actors
         if any(value is not None for value in given) or self.engine != "processes" or self.num_gpus:
-            raise InputError(f"--workers and --engine share many rows; {work}: leave them out")
+            raise InputError(f"--workers and --engine are for many rows; {work}: leave them out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnOptions(Command):
+    """The option for tables whose columns have other names."""
+
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=COLUMN",
+            help="Which column of the table is NAME (text, audio, video, id, labels, ...), such as text=Q5. Can be "
+            "repeated.",
+        ),
+    ] = None
+
+    def columns(self) -> dict[str, str]:
+        """The name of a manifest's column -> the column of the table.
+
+        Raises:
+            InputError: a value is not of the form NAME=COLUMN.
+        """
+        pairs = [text.partition("=") for text in self.column or ()]
+        wrong = [name for name, _, given in pairs if not (name.strip() and given.strip())]
+        if wrong:
+            raise InputError(f"--column takes NAME=COLUMN, such as text=Q5; given {wrong[0]!r}")
+        return {name.strip(): given.strip() for name, _, given in pairs}
+
+    def rows(self, path: str | Path) -> str | Path | Corpus:
+        """The table at a path: the path itself, or its rows if columns have other names."""
+        if not self.column:
+            return path
+        from emoembed.corpora import manifest
+
+        return manifest.read(path, columns=self.columns())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,8 +277,8 @@ class AbstainOptions(Command):
         str | None,
         typer.Option(
             metavar="[RISK]",
-            help="Withhold unsure answers ('none of these'), so that about this share of the others is wrong; "
-            "0.2 without a number.",
+            help="Withhold unsure answers ('none of these'). About this share of the other answers is then "
+            "wrong; 0.2 if no number is given.",
         ),
     ] = None
 
@@ -254,8 +307,15 @@ def names(text: str) -> list[str]:
 
 
 def require_commas(ctx: typer.Context, arguments: Sequence[str]) -> None:
-    """Raise BadParameter if `--labels` is followed by several words: `--labels joy fear`."""
+    """Raise BadParameter if `--labels` is followed by several words: `--labels joy fear`.
+
+    If the command has arguments of its own, they may follow a list such as `joy,fear`.
+    """
+    has_arguments = any(parameter.param_type_name == "argument" for parameter in ctx.command.params)
     for option, names_given, extra in zip(arguments, arguments[1:], arguments[2:], strict=False):
+        is_list = names_given.startswith("@") or ("," in names_given and not names_given.endswith(","))
+        if has_arguments and is_list:
+            continue
         if option == "--labels" and not names_given.startswith("-") and not extra.startswith("-"):
             raise typer.BadParameter(
                 f"separate the names by commas, and put names with spaces in quotes, as in --labels 'joy,at ease'; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,24 +14,33 @@ import typer
 from typer.core import TyperCommand
 
 from emoembed.errors import InputError
+from emoembed.features.addresses import is_address
 from emoembed.interfaces.options import (
     OUTPUT_PANEL,
     TABLES,
     USUAL,
     AbstainOptions,
     BatchOptions,
+    ColumnOptions,
     LabelOptions,
+    PrecisionOptions,
     WorkerOptions,
     require_commas,
 )
-from emoembed.interfaces.printing import print_failures, print_trust, to_json
+from emoembed.interfaces.printing import (
+    print_failures,
+    print_trust,
+    readable,
+    readable_dialogue,
+    readable_list,
+    to_json,
+)
 
 if TYPE_CHECKING:
     from emoembed.corpora.corpus import Corpus
     from emoembed.prediction.dialogue.result import DialogueResult
-    from emoembed.prediction.result import Result
 
-BATCH_SIZE, TEXT_SHOWN = 32, 50
+BATCH_SIZE = 32
 NUMBER_OR_NONE = ("--abstain", "--context")
 MANY_VALUES = ("--audio", "--video", "--source")
 
@@ -45,12 +55,14 @@ class VariadicCommand(TyperCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predict(BatchOptions, WorkerOptions, LabelOptions, AbstainOptions):
-    """Score emotion names for a sentence, a recording or a face, or for a table of them.
+class Predict(PrecisionOptions, BatchOptions, WorkerOptions, LabelOptions, AbstainOptions, ColumnOptions):
+    """Score emotion names for a sentence, a recording or a face, or for many of them.
 
     Examples:
 
-        emoembed predict --text "We made it!" --labels relief,joy,fear
+        emoembed predict "We made it!" --labels relief,joy,fear
+
+        cat answers.txt | emoembed predict - --labels relief,joy,fear --output scores.csv
 
         emoembed predict --audio call.wav --video face.jpg
 
@@ -61,7 +73,15 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions, AbstainOptions):
         emoembed predict --dialogue call.vtt --audio call.wav --labels frustrated,relieved --plot call.png
     """
 
-    text: Annotated[str | None, typer.Option(help="A sentence; - reads standard input.")] = None
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TEXT",
+            help="One or more texts, before the options; - reads standard input, one text per line.",
+            show_default=False,
+        ),
+    ] = None
+    text: Annotated[str | None, typer.Option(help="One text; - reads all of standard input as one text.")] = None
     audio: Annotated[
         list[str] | None,
         typer.Option(
@@ -74,12 +94,12 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions, AbstainOptions):
         typer.Option(metavar="FILE...", help="A video or an image; or several files, a folder or a pattern."),
     ] = None
     manifest: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="FILE",
-            help=f"Table of items to score: {TABLES}. Its columns: any of text, audio, video (paths relative to the "
-            "table); optional id, start and end (seconds), speaker, dialogue, turn. Other columns are carried to the "
-            "output.",
+            help=f"Table of items to score: {TABLES}, a folder of tables, or an address such as s3://bucket/calls. Its "
+            "columns: any of text, audio, video (paths relative to the table); optional id, start and end (seconds), "
+            "speaker, dialogue, turn. Other columns are copied to the output.",
         ),
     ] = None
     dialogue: Annotated[
@@ -106,20 +126,39 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions, AbstainOptions):
         ),
     ] = None
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help=f"Table for the scores of many items: {TABLES}.")
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"Table for the scores of many items: {TABLES}. A folder such as scores/, or an address, gets Parquet "
+            "files, which the processes write themselves.",
+        ),
     ] = None
+    part_rows: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Rows of each file in a folder of scores.", rich_help_panel=OUTPUT_PANEL),
+    ] = 1000
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --dialogue: a picture of it: .png, .svg or .pdf.")
+        Path | None,
+        typer.Option(metavar="FILE", help="With --dialogue: a picture of the dialogue (.png, .svg or .pdf)."),
     ] = None
     multi_label: Annotated[bool, typer.Option("--multi-label", help="Give every label its own probability.")] = False
     json: Annotated[bool, typer.Option("--json", help="Print JSON.", rich_help_panel=OUTPUT_PANEL)] = False
 
     def run(self) -> int:
-        """Print the result of one item, or write the results of many to a file."""
+        """Print the results, or write the results of many to a file."""
+        if self.texts and (self.text is not None or self.manifest is not None or self.dialogue is not None):
+            raise InputError(
+                "give the texts before the options, or with --text, --manifest or --dialogue, not both; "
+                f"given both, the first is {self.texts[0]!r:.60}"
+            )
         if self.dialogue is not None:
             return self._predict_dialogue()
         if self.join is not None or self.plot is not None or (self.context is not None and self.manifest is None):
             raise InputError("--join and --plot need --dialogue; --context needs --dialogue or --manifest")
+        if self.column and self.manifest is None:
+            raise InputError("--column names columns of --manifest; leave it out")
+        if self.texts and (len(self.texts) > 1 or "-" in self.texts):
+            return self._predict_texts(self.texts)
         rows = self.manifest or self._many_files()
         if rows is None:
             return self._predict_one()
@@ -135,11 +174,11 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions, AbstainOptions):
             raise InputError(
                 "--output is for rows of a manifest or of files; for one item use --json, which prints JSON"
             )
-        text = sys.stdin.read() if self.text == "-" else self.text
+        text = self.texts[0] if self.texts else sys.stdin.read() if self.text == "-" else self.text
         if text is not None and not text.strip():
-            raise InputError("the sentence of --text is empty; give one, or leave out --text")
+            raise InputError("the sentence of --text is empty; give one, or leave it out")
         if text is None and not self.audio and not self.video:
-            raise InputError("nothing to work on; give --text, --audio, --video, --manifest or --dialogue")
+            raise InputError("nothing to work on; give a text, --audio, --video, --manifest or --dialogue")
         recognizer = self.load()
         result = recognizer.predict(
             text,
@@ -152,25 +191,54 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions, AbstainOptions):
         print(to_json(result.to_dict()) if self.json else readable(result))
         return 0
 
-    def _predict_many(self, rows: Path | Corpus) -> int:
+    def _predict_texts(self, arguments: Sequence[str]) -> int:
+        """Print the results of several texts, or write them to --output. `-` means the lines of standard input."""
+        if self.audio or self.video:
+            raise InputError("--audio and --video go with one text; list several items in a manifest")
+        texts = [text for part in arguments for text in (sys.stdin.read().splitlines() if part == "-" else [part])]
+        if not texts:
+            raise InputError("standard input is empty; give one text per line")
+        if self.output is not None:
+            from emoembed.corpora import manifest
+
+            return self._predict_many(manifest.of_texts(texts))
+        self.require_no_workers("scores that are printed are computed by one process")
+        recognizer = self.load()
+        results = recognizer.predict(
+            texts,
+            labels=self.labels_for(recognizer),
+            multi_label=self.multi_label,
+            abstain=self.risk(),
+            errors="skip",
+            batch_size=self.batch_size or BATCH_SIZE,
+        )
+        print(to_json([result.to_dict() for result in results]) if self.json else readable_list(texts, results))
+        failures = {f"text {i}": "; ".join(result.absent.values()) for i, result in enumerate(results, 1)}
+        return print_failures("failed", {name: reason for name, reason in failures.items() if reason}, "text")
+
+    def _predict_many(self, rows: str | Corpus) -> int:
+        from emoembed.prediction.manifests.parts import is_folder_of_parts, predict_parts
         from emoembed.prediction.manifests.scoring import predict_manifest
 
         if self.output is None:
-            count = "the rows of a manifest" if isinstance(rows, Path) else f"{len(rows.samples)} files"
+            count = "the rows of a manifest" if isinstance(rows, str) else f"{len(rows.samples)} files"
             raise InputError(f"the scores of {count} are written to a table; give --output, a {TABLES} file")
         recognizer = self.load()
-        summary = predict_manifest(
-            recognizer,
-            rows,
-            self.labels_for(recognizer),
-            self.output,
-            multi_label=self.multi_label,
-            abstain=self.risk(),
-            batch_size=self.batch_size or BATCH_SIZE,
-            workers=self.processes(self.device),
-            context=self._strength(),
-            progress=not self.quiet,  # without a terminal, a line every 30 seconds
-        )
+        labels = self.labels_for(recognizer)
+        options: dict[str, Any] = {
+            "multi_label": self.multi_label,
+            "abstain": self.risk(),
+            "batch_size": self.batch_size or BATCH_SIZE,
+            "workers": self.processes(self.device),
+            "columns": self.columns(),
+            "progress": not self.quiet,  # without a terminal, a line every 30 seconds
+        }
+        if not is_folder_of_parts(self.output):
+            summary = predict_manifest(recognizer, rows, labels, self.output, context=self._strength(), **options)
+        elif self.context is not None:
+            raise InputError(f"--context reads rows in order, so its scores go to one table; give a {TABLES} file")
+        else:
+            summary = predict_parts(recognizer, rows, labels, self.output, rows_of_part=self.part_rows, **options)
         if summary.resumed and not self.quiet:
             print(f"resumed after {summary.resumed} rows that an earlier run had scored", file=sys.stderr)
         print(f"{summary.rows - len(summary.failures)} of {summary.rows} rows scored -> {self.output}")
@@ -187,7 +255,7 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions, AbstainOptions):
         self.require_no_workers("the turns of a dialogue are read in order, by one process")
         recordings = [self.audio or [], self.video or []]
         if self.manifest is not None or self.text is not None or any(len(files) > 1 for files in recordings):
-            raise InputError("--dialogue takes one --audio and one --video at most, and no --text and --manifest")
+            raise InputError("--dialogue takes at most one --audio and one --video, and neither --text nor --manifest")
         if self.output is not None:
             require_output(self.output, self.dialogue)
         if self.plot is not None:
@@ -243,12 +311,13 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions, AbstainOptions):
             for name, paths in paths_by_modality.items()
             if len(paths) > 1 or any(map(_is_folder_or_pattern, paths))
         }
-        if not many_files and self.output is not None and self.text is None:
+        has_text = self.text is not None or bool(self.texts)
+        if not many_files and self.output is not None and not has_text:
             given = {name: paths for name, paths in paths_by_modality.items() if paths}
             many_files = given if len(given) == 1 else {}
         if not many_files:
             return None
-        if self.text is not None or all(paths_by_modality.values()):
+        if has_text or all(paths_by_modality.values()):
             raise InputError(
                 "several files must have the same modality; to combine text, sound and faces, list them in a manifest"
             )
@@ -258,6 +327,8 @@ class Predict(BatchOptions, WorkerOptions, LabelOptions, AbstainOptions):
 
 
 def _is_folder_or_pattern(path: str) -> bool:
+    if is_address(path):
+        return not os.path.splitext(path)[1]
     return os.path.isdir(path) or (glob.has_magic(path) and not os.path.exists(path))
 
 
@@ -279,31 +350,3 @@ def spread(arguments: list[str]) -> list[str]:
             values.append(remaining_arguments.pop(0))
         rewritten_arguments += [part for value in values for part in (option, value)] or [option]
     return rewritten_arguments
-
-
-def readable(result: Result) -> str:
-    """The result as text: scores, the scores and weight of each modality, absent modalities and notes."""
-    lines = [result.label or "none of these", "", result.to_frame().round(3).to_string()]
-    lines += ["", "weights: " + ", ".join(f"{name} {scores.weight:.2f}" for name, scores in result.modalities.items())]
-    lines.append(f"confidence: {result.confidence:.2f}")
-    if len(result.modalities) > 1:
-        lines.append(f"disagreement: {result.disagreement:.2f}")
-    lines += [f"absent: {name}: {reason}" for name, reason in result.absent.items()]
-    return "\n".join(lines + [f"note: {note} [{note.code}]" for note in result.notes])
-
-
-def readable_dialogue(dialogue: DialogueResult) -> str:
-    """The turns of a dialogue as text, and the summary of each speaker."""
-    table = dialogue.to_frame().astype({"text": object})
-    table["text"] = [(text or "")[:TEXT_SHOWN] for text in table["text"].where(table["text"].notna(), None)]
-    shown = table[["speaker", "start", "text", "label", "confidence"]].dropna(axis=1, how="all")
-    lines = [shown.round(2).astype(object).fillna("").to_string()]
-    for speaker, summary in dialogue.summary().items():
-        shares = ", ".join(f"{label} {share:.2f}" for label, share in summary.shares.items())
-        weighted = f", {summary.seconds:.0f} s" if summary.seconds is not None else ""
-        lines += ["", f"{speaker} ({summary.turns} turns{weighted}): {shares}"]
-        if summary.turning_point:
-            point = summary.turning_point
-            lines.append(f"  changes at turn {point.turn}: from {point.before} to {point.after}")
-        lines.append(f"  strongest turns: {', '.join(map(str, summary.strongest))}")
-    return "\n".join(lines)

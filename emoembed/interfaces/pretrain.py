@@ -25,7 +25,7 @@ class PretrainDialogue(BatchOptions):
     manifest: Annotated[Path, typer.Option(metavar="FILE", help="Table with the columns text and dialogue.")]
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the pre-trained context.")]
     decoder: Annotated[
-        str, typer.Option(help="What is predicted of the next turn: contrast, bag_of_words, hred or vhred.")
+        str, typer.Option(help="Decoder that predicts the next turn: contrast, bag_of_words, hred or vhred.")
     ] = "contrast"
     shuffle: Annotated[bool, typer.Option("--shuffle", help="Train on turns in random order, as a control.")] = False
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0

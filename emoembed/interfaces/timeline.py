@@ -19,6 +19,7 @@ from emoembed.interfaces.options import (
     AbstainOptions,
     LabelOptions,
     ModelOptions,
+    require_commas,
     with_value,
 )
 from emoembed.interfaces.printing import print_failures, to_json
@@ -38,6 +39,7 @@ class TimelineCommand(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Add a value to `--abstain` without a number."""
+        require_commas(ctx, args)
         return super().parse_args(ctx, with_value(args, "--abstain", USUAL, numbers_only=True))
 
 
@@ -53,15 +55,20 @@ class Timeline(ModelOptions, LabelOptions, AbstainOptions):
 
         emoembed timeline interview.wav --segments speech --transcript interview.vtt --smooth 10
 
+        emoembed timeline interview.wav --labels calm,anxious --output interview.TextGrid
+
         emoembed timeline interviews/ --labels calm,anxious,amused --output windows.csv
     """
 
     recordings: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="FILE...", help="A sound file or a film; or several files, a folder or a pattern, for --output."
+            metavar="FILE",
+            help="A sound file or a film. With --output also several files, a folder or a pattern. With --transcript, "
+            "it may be left out.",
+            show_default=False,
         ),
-    ]
+    ] = None
     window: Annotated[float, typer.Option(metavar="SECONDS", help="Length of a window.")] = 4.0
     hop: Annotated[
         float | None,
@@ -70,21 +77,29 @@ class Timeline(ModelOptions, LabelOptions, AbstainOptions):
     segments: Annotated[
         Literal["windows", "speech", "turns"],
         typer.Option(
-            help="What is scored: windows of equal length, stretches of speech between pauses, or the turns of the "
+            help="Parts to score: windows of equal length, stretches of speech between pauses, or the turns of the "
             "transcript."
         ),
     ] = "windows"
     transcript: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What is said, with times, such as .vtt or .srt.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File with the spoken words and their times, such as .vtt or .srt."),
     ] = None
     every_face: Annotated[
-        bool, typer.Option("--every-face", help="Score each face, instead of only the largest one.")
+        bool, typer.Option("--every-face", help="Score every face, instead of only the largest face.")
     ] = False
     smooth: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Average the scores over neighbouring windows.")
     ] = None
     multi_label: Annotated[bool, typer.Option("--multi-label", help="Give every label its own probability.")] = False
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help=f"Table of the windows: {TABLES}.")] = None
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"Table of the windows: {TABLES}; the segments as subtitles: .vtt or .srt, or for Praat and ELAN: "
+            ".TextGrid; or all of it: .json.",
+        ),
+    ] = None
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A picture of one recording: .png, .svg or .pdf.")
     ] = None
@@ -94,28 +109,31 @@ class Timeline(ModelOptions, LabelOptions, AbstainOptions):
         """Score the windows, write the table and the picture, and print the segments and the summary."""
         from emoembed.corpora.manifest import FILMS, SOUNDS, files_of
         from emoembed.corpora.tables import require_output
+        from emoembed.prediction.timeline.result import SAVED_AS
 
         if self.smooth is not None and not self.smooth > 0:
             raise InputError(f"--smooth takes a number of seconds above 0; given {self.smooth:g}")
         if self.segments == "turns" and self.transcript is None:
             raise InputError("--segments turns needs --transcript, a file with times, such as .vtt or .srt")
         self.risk()
-        paths = files_of(self.recordings, SOUNDS | FILMS, "sound or film")
+        if not self.recordings and self.transcript is None:
+            raise InputError("give a recording, or a --transcript with times")
+        paths = files_of(self.recordings or (), SOUNDS | FILMS, "sound or film")
         if self.output is not None:
-            for path in paths:
-                require_output(self.output, path)
-        several = len(paths) > 1 or os.path.isdir(self.recordings[0])
-        return self._several(paths) if several else self._one(paths[0])
+            sources: list[str | Path] = [*paths, *([] if self.transcript is None else [self.transcript])]
+            for source in sources:
+                require_output(self.output, source, also=SAVED_AS)
+        several = len(paths) > 1 or any(map(os.path.isdir, self.recordings or ()))
+        return self._several(paths) if several else self._one(paths[0] if paths else None)
 
-    def _one(self, path: str) -> int:
-        from emoembed.corpora.tables import write_table
+    def _one(self, path: str | None) -> int:
         from emoembed.plots import require_picture
 
         if self.plot is not None:
             require_picture(self.plot)
         timeline = self._timeline(self.load(), path)
         if self.output is not None:
-            write_table(timeline.to_frame(), self.output)
+            timeline.save(self.output)
         print(to_json(timeline.to_dict()) if self.json else readable_timeline(timeline))
         if self.plot is not None:
             timeline.plot(self.plot)
@@ -125,13 +143,14 @@ class Timeline(ModelOptions, LabelOptions, AbstainOptions):
         """Write one table of all recordings, after each of them, and print their summaries."""
         import pandas as pd
 
-        from emoembed.corpora.tables import write_table
+        from emoembed.corpora.tables import require_output, write_table
 
         if self.output is None or self.json or self.plot is not None or self.transcript is not None:
             raise InputError(
                 f"a folder or several files ({len(paths)} here) are written to one table: give --output; --plot, "
                 "--transcript and --json are for one recording"
             )
+        require_output(self.output)
         if FILE in (self.read_labels() or ()):
             raise LabelError(f"label {FILE!r} is a column of the table of several recordings; use another spelling")
         recognizer, tables, failures = self.load(), [], {}
@@ -151,7 +170,7 @@ class Timeline(ModelOptions, LabelOptions, AbstainOptions):
         print(f"{len(tables)} of {len(paths)} recordings scored" + (f" -> {self.output}" if tables else ""))
         return print_failures("failed", failures, "recording")
 
-    def _timeline(self, recognizer: Recognizer, path: str) -> Result:
+    def _timeline(self, recognizer: Recognizer, path: str | None) -> Result:
         timeline = recognizer.timeline(
             path, self.labels_for(recognizer), transcript=self.transcript, progress=self.progress, **self._options()
         )

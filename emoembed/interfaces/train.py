@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from emoembed.errors import InputError
-from emoembed.interfaces.options import BatchOptions, names, with_value
+from emoembed.interfaces.options import BatchOptions, ColumnOptions, names, with_value
 from emoembed.interfaces.printing import print_failures
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class TrainCommand(TyperCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(BatchOptions):
+class Train(BatchOptions, ColumnOptions):
     """Train a model on the labelled rows of a manifest.
 
     Several processes train together if torchrun starts the command with --distributed. To let torchrun restart them,
@@ -69,8 +69,8 @@ class Train(BatchOptions):
         str | None,
         typer.Option(
             metavar="[DIR]",
-            help="Also train the context of dialogues, on the rows that name a dialogue; from the pre-trained context "
-            "in DIR if it is given.",
+            help="Also train the context of dialogues, on the rows that name a dialogue. With DIR, the training starts "
+            "from the pre-trained context in DIR.",
         ),
     ] = None
     seed: Annotated[int, typer.Option(help="Random seed of the weights and of the held-out rows.")] = 0
@@ -81,7 +81,8 @@ class Train(BatchOptions):
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for the state of the training after each epoch. Run again with it to resume a stopped run.",
+            help="Folder for the state of the training after each epoch. Run the command again to resume a stopped "
+            "run.",
         ),
     ] = None
     accumulate: Annotated[
@@ -122,7 +123,7 @@ class Train(BatchOptions):
         if self.precision is not None:
             changes["bf16"] = self.precision == "bf16"
         result = train_manifest(
-            self.manifest,
+            self.rows(self.manifest),
             self.output,
             None if self.modality is None else names(self.modality),
             base=load(self.model).model,
@@ -134,7 +135,7 @@ class Train(BatchOptions):
         return self._report(result, context) if group.leads else 0
 
     def _report(self, result: Trained, context: bool | PretrainedStart) -> int:
-        """Print what was trained. Returns the exit code."""
+        """Print a summary of the training. Returns the exit code."""
         if result.held_out:
             print(f"no valid rows; {result.held_out} train rows held out for validation (seed {self.seed})")
         for name, (rows, valid) in result.rows.items():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Transfer(Command):
-    """Carry what source corpora of speech teach to a target corpus.
+    """Transfer a model from source corpora of speech to a target corpus.
 
     Examples:
 

@@ -60,7 +60,8 @@ The actions are those that observers name (Ekman & Friesen 1978). A movement pat
 a word. A part pattern also matches inside a word (`eyebrows`)."""
 
 POLES = {"sounds": 0.5, "looks": 0.3}
-"""A constant appended to the numbers, so that one weak attribute differs from a strong one after scaling."""
+"""A constant that is appended to the numbers, so that a weak attribute differs from a strong attribute after
+scaling."""
 
 
 def attributes(cue: str, description: str) -> Tensor | None:

@@ -28,7 +28,7 @@ ALIKE = 0.8
 
 @dataclass(frozen=True)
 class Label:
-    """An emotion. Only the name is required; every further field makes its vector better.
+    """An emotion. Only the name is required. Every other field improves its vector.
 
     `sounds` and `looks` describe the voice and the face. They are searched for words such as "loud" or "smile".
     Describe what is present: "no smile" counts as a smile. `valence`, `arousal` and `dominance` are numbers from -1 to
@@ -93,7 +93,7 @@ class Label:
 
 
 def _find_text_fault(text: str, longest: int) -> str | None:
-    """The reason why a label must not contain a text, or None if it may."""
+    """Why a text is not allowed in a label, or None if it is allowed."""
     if len(text) > longest:
         return f"has {len(text):,} characters; give at most {longest:,}"
     if any("\ud800" <= letter <= "\udfff" for letter in text):
@@ -129,7 +129,7 @@ def find(name: str) -> Label:
 
 
 def similar_spelling(name: str) -> str | None:
-    """The emotion of the table whose name or alias is spelled most like a name; None if none is alike."""
+    """The emotion of the table whose name or alias is spelled most like a name; None if no spelling is similar."""
     emotions, aliases = _read_table()
     spellings = {**aliases, **{label: label for label in emotions}}
     matches = difflib.get_close_matches(name.strip().lower(), spellings, n=1, cutoff=ALIKE)
@@ -143,7 +143,7 @@ Labels = Sequence[str | Label] | Mapping[str, Description]
 
 
 def resolve(labels: Labels) -> dict[str, Label]:
-    """Check the labels of a call and look up each one. The keys of the result keep the caller's spelling.
+    """Check the labels of a call and look up each label. The keys of the result keep the caller's spelling.
 
     Args:
         labels: names or `Label` objects, or a dictionary of name -> description. A string replaces the table's
@@ -220,9 +220,9 @@ def is_number(name: str) -> bool:
     return re.fullmatch(r"\W*\d[\d.]*\W*", name) is not None
 
 
-def synonymous(one: str, other: str) -> bool:
+def synonymous(name: str, other: str) -> bool:
     """Whether two names have the same table entry or family (anger, rage), or one is a listed synonym of the other."""
-    first, second = find(one), find(other)
+    first, second = find(name), find(other)
     if first.name == second.name or any(first.name in family and second.name in family for family in _families()):
         return True
     return second.name in map(canonical, first.synonyms) or first.name in map(canonical, second.synonyms)

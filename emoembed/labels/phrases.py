@@ -89,7 +89,7 @@ class WordTable:
         rows = self._find_rows(phrase)
         if not rows:
             close = difflib.get_close_matches(phrase.lower(), self.words, n=5, cutoff=0.6)
-            hint = f"nearest known spellings: {', '.join(close)}" if close else "no known spelling is near it"
+            hint = f"nearest known spellings: {', '.join(close)}" if close else "no known spelling is similar"
             raise LabelError(f"{phrase!r} has no vector in {self.name}; {hint}")
         mean: np.ndarray = self.vectors[rows].mean(axis=0)
         return mean
@@ -151,7 +151,7 @@ class SentenceEncoder:
         return [self.ids_of(encoding) for encoding in self.tokenizer.encode_batch([_valid(text) for text in phrases])]
 
     def encode(self, text: str) -> Encoding:
-        """What the tokenizer makes of a text."""
+        """The output of the tokenizer for a text."""
         return self.tokenizer.encode(_valid(text))
 
     def ids_of(self, encoding: Encoding) -> list[int] | None:

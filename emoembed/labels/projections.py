@@ -20,7 +20,7 @@ class LabelParts:
     cue_share: float = 0.0  # share of how the label sounds or looks
     cue: str = "sounds"  # or "looks"
     vad_weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, CONSTANT_WEIGHT)
-    """Weights of valence, arousal, dominance and the constant. A voice shows less of valence than a face does."""
+    """Weights of valence, arousal, dominance and the constant. A voice shows less valence than a face."""
 
     def __post_init__(self) -> None:
         if min(self.vad_share, self.cue_share) < 0.0 or self.vad_share + self.cue_share > 1.0:
@@ -52,8 +52,8 @@ class LabelProjection(nn.Module):
     norm 1 and is weighted by the square root of its share.
 
     The map starts as an isometry on the leading directions of the label features, not at random, so labels are apart
-    before training. `drift` measures how far training has moved the map. With few seen labels the drift must stay
-    small, or the points of unseen labels become arbitrary.
+    before training. `drift` measures how far training has moved the map. With few seen labels, the drift must stay
+    small; otherwise the points of unseen labels become arbitrary.
     """
 
     start: Tensor
@@ -67,7 +67,7 @@ class LabelProjection(nn.Module):
         columns = phrase_dim + VAD_DIM + self.cue_dim
         self.weight = nn.Parameter(torch.zeros(embed_dim, columns))
         self.register_buffer("start", torch.zeros(embed_dim, columns), persistent=False)
-        if not self.weight.is_meta:  # only the shapes of a model are wanted
+        if not self.weight.is_meta:  # only the shapes of the weights are needed
             self.reset(torch.eye(phrase_dim))
 
     def reset(self, directions: Tensor) -> None:

@@ -2,8 +2,8 @@
 
 The features of a label have four parts, side by side: the text vector (the mean of its prompts' vectors, centred on
 the table's mean and scaled to norm 1); valence, arousal and dominance; how it sounds; how it looks. The text vector
-carries the meaning of the name. The other parts carry what a voice or a face shows of it, which matters if training
-saw only a handful of emotions.
+has the meaning of the name. The other parts describe what a voice or a face shows. They matter most if the training
+data has only a few emotions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KEPT_LABELS = 20_000
 
 
 class LabelSpace(nn.Module):
-    """Labels -> features `(labels, label_dim)`: the part of a model that knows what names mean.
+    """Labels -> features `(labels, label_dim)`: the part of a model that turns names into vectors.
 
     It is never trained on items with emotion labels. Its centre and its ridge maps are fitted on the label table of
     this package. The ridge maps predict valence, arousal and dominance, or the cues, from the text vector of a label
@@ -57,7 +57,7 @@ class LabelSpace(nn.Module):
         self._cache_entry: tuple[Any, str, Cache[Label, Tensor]] = ((), "", Cache(KEPT_LABELS))
 
     def copy_from(self, other: LabelSpace) -> None:
-        """Become a copy of another space over the same phrase encoder, including its cached label features."""
+        """Copy another space over the same phrase encoder into this space, with its cached label features."""
         self.load_state_dict(other.state_dict())
         self._cache_entry = deepcopy(other._cache_entry)
 
@@ -72,10 +72,6 @@ class LabelSpace(nn.Module):
             cache = cache if content == cached_content else Cache(KEPT_LABELS)
             self._cache_entry = (state, content, cache)
         return cache
-
-    @property
-    def label_dim(self) -> int:
-        return self.dim + VAD_DIM + sum(CUE_DIMS.values())
 
     def fit(self, phrases: PhraseEncoder, rated: tuple[Tensor, Tensor] | None = None) -> None:
         """Fit the centre and the ridge maps on the label table.
@@ -116,7 +112,7 @@ class LabelSpace(nn.Module):
         return torch.stack([row for label in entries if (row := features[label]) is not None]).to(self.centre.device)
 
     def vad(self, label: Label, phrases: PhraseEncoder) -> tuple[float, float, float]:
-        """Valence, arousal and dominance of a label: its own if it has them, else predicted from its text vector."""
+        """Valence, arousal and dominance of a label: its own values, or values predicted from its text vector."""
         valence, arousal, dominance = self.embed([label], phrases)[0, self.dim : self.dim + 3].tolist()
         return label.vad or (valence, arousal, dominance)
 

@@ -19,7 +19,7 @@ REFERENCE = 256
 NEW = 0.5
 """Cosine distance (1 - cosine) to the nearest seen label at which a label counts as entirely new."""
 WIDTH = 0.1
-"""Kernel width on cosine distance. Seen labels much farther away than this hardly count for a label."""
+"""Kernel width on cosine distance. Seen labels that are much farther away have almost no influence on a label."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Scaling:
 
     Args:
         slope: a positive factor, the same for all labels.
-        offset: a constant for each label `(labels,)`. Seen labels share one. A new one differs by its newness.
+        offset: a constant for each label `(labels,)`, the same for all seen labels. For new labels it depends on
+            newness.
     """
 
     slope: Tensor
@@ -81,7 +82,7 @@ class Reliability(nn.Module):
         self.register_buffer("offsets", torch.zeros(2))  # the first stays 0: an offset does not change a softmax
         self.register_buffer("novelty", torch.zeros(2))  # added to the offsets of an entirely new label
         self.register_buffer("familiar", torch.zeros(seen, embed_dim))  # points of the seen labels
-        self.register_buffer("trust", torch.ones(seen + 1))  # of each seen label, 0 to 1; last, of a label far from all
+        self.register_buffer("trust", torch.ones(seen + 1))  # 0 to 1 for each seen label, then for a label far from all
         self.register_buffer(
             "expected", torch.zeros(3)
         )  # AUC of an unseen label: value at cosine 0, slope, standard error; zeros if not measured
@@ -129,7 +130,7 @@ class Reliability(nn.Module):
         """Mean logit of each new label over the reference items, minus that of the seen labels.
 
         `Modality.score` subtracts it, because a label near all items (a hub) would win for items of other labels.
-        Centring the items would subtract the same (Suzuki et al. 2013). `docs/ablation` compares it with inverted
+        Centring the items would have the same effect (Suzuki et al. 2013). `docs/ablation` compares it with inverted
         softmax (Smith et al. 2017) and CSLS (Conneau et al. 2018). For texts it is better than both and than no
         correction; for sound the three differ little. Seen labels get no correction, because training has fitted their
         frequency. If the points of seen labels are unknown, every label counts as new.
@@ -195,9 +196,9 @@ def confidence(softmax: Tensor, sigmoid: Tensor, answers: Tensor | None = None) 
 
     The best answer is the label with the largest softmax probability, unless `answers` `(items,)` gives its column.
 
-    The confidence is the product of both probabilities of that label. The softmax says whether the label beats the
-    others, and the sigmoid says whether the item has it at all. The sigmoid does not depend on the other labels in the
-    list, so the confidence is low if the list lacks the right label.
+    The confidence is the product of both probabilities of that label. The softmax says whether the label fits better
+    than the others. The sigmoid says whether the label fits the item at all. The sigmoid does not depend on the other
+    labels in the list, so the confidence is low if the list lacks the right label.
     """
     best = (softmax.argmax(dim=1) if answers is None else answers)[:, None]
     return (softmax.gather(1, best) * sigmoid.gather(1, best))[:, 0]

@@ -1,7 +1,7 @@
 """Checkpoints: `config.json` and `model.safetensors` (fp16), a tokenizer or a word table, and checksums.
 
-No pickle is written or read. A save replaces the whole folder at once (`features.atomic`): a process that reads at the
-same time gets either the old checkpoint or the new one.
+No pickle is written or read. A save replaces the whole folder in one step (`features.atomic`): a process that reads at
+the same time gets either the old or the new checkpoint.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def save(
     card: str = "",
     license_text: str = "",
 ) -> None:
-    """Write a complete checkpoint or nothing. An old checkpoint stays until the new one replaces it.
+    """Write a complete checkpoint or nothing. An old checkpoint stays until the new checkpoint replaces it.
 
     Args:
         model: the model to save.
@@ -165,7 +165,7 @@ class _Uninitialised(TorchFunctionMode):
 
 
 def _error_of_transformers() -> type[Exception]:
-    """What a configuration of transformers raises for a wrong value. Only called after an error."""
+    """The errors that a configuration of transformers raises for a wrong value. Only called after an error."""
     from huggingface_hub.errors import StrictDataclassError
 
     return StrictDataclassError

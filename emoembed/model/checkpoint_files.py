@@ -36,8 +36,8 @@ def find_folder(name: str | Path) -> Path:
     """
     if not isinstance(name, str | Path):
         raise InputError(f"a checkpoint must be a name, a folder or a hub id; given {name!r}")
-    shipped = Path(str(resources.files("emoembed.checkpoints"))) / str(name)
-    for folder in (shipped, Path(name)):
+    place = Path(str(resources.files("emoembed.checkpoints"))) / str(name)
+    for folder in (place, Path(name)):
         try:
             if (atomic.standing(folder) / CONFIG).is_file():
                 return folder
@@ -54,7 +54,7 @@ def find_folder(name: str | Path) -> Path:
         allowed = [*CHECKED, CHECKSUMS, CARD, LICENSE]
         return Path(snapshot_download(str(name), allow_patterns=allowed, local_files_only=offline()))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        reason = "EMOEMBED_OFFLINE is set, and the cache does not have it" if offline() else str(error)
+        reason = "EMOEMBED_OFFLINE is set, and the checkpoint is not in the cache" if offline() else str(error)
         raise MissingFileError(f"checkpoint {str(name)!r} cannot be downloaded from the hub: {reason}") from error
 
 
@@ -88,7 +88,9 @@ def require_own_folder(folder: str | Path) -> Path:
     other_names = [name for name in names if name not in (*CHECKED, CHECKSUMS, CARD, LICENSE)]
     if other_names or (names and not {CHECKSUMS, CONFIG, WEIGHTS} <= set(names)):
         sample = ", ".join((other_names or names)[:3])
-        raise CheckpointError(f"{folder} holds files that are no checkpoint ({sample}); save to a new or empty folder")
+        raise CheckpointError(
+            f"{folder} contains files that do not belong to a checkpoint ({sample}); save to a new or empty folder"
+        )
     if not os.access(folder.parent, os.W_OK):
         raise CheckpointError(f"{folder} cannot be written: {folder.parent} is not writable")
     return folder
@@ -164,7 +166,11 @@ def _read_checksums(snapshot: Path, folder: Path) -> dict[str, str]:
     return checksums
 
 
+def shipped() -> list[Path]:
+    """The folders of the checkpoints that ship, by name."""
+    return sorted(path.parent for path in Path(str(resources.files("emoembed.checkpoints"))).glob(f"*/{CONFIG}"))
+
+
 def _list_shipped() -> str:
-    shipped = Path(str(resources.files("emoembed.checkpoints")))
-    names = sorted(path.parent.name for path in shipped.glob(f"*/{CONFIG}"))
+    names = [folder.name for folder in shipped()]
     return f"a shipped checkpoint ({', '.join(names)})" if names else "a shipped checkpoint (none found)"

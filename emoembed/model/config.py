@@ -38,9 +38,7 @@ class ModalityConfig:
     features: str  # name of the feature set, as `features/` names it
     encoder: str  # a key of ENCODERS
     embed_dim: int
-    columns: tuple[
-        str, ...
-    ] = ()  # names of the input columns, in order; empty if the columns have no meaning of their own
+    columns: tuple[str, ...] = ()  # names of the input columns, in order; empty if single columns have no meaning
     settings: Settings = USUAL  # settings of the encoder; by default those of `settings_type()`
     parts: LabelParts = field(
         default_factory=LabelParts

@@ -9,7 +9,7 @@ import torch
 from emoembed.errors import InputError
 
 _process_ids: set[int] = set()
-"""Ids of the processes that computed: this process and the ones it was forked from."""
+"""Ids of the processes that computed: this process and the processes it was forked from."""
 
 
 def check_device(device: str) -> None:
@@ -22,16 +22,22 @@ def check_device(device: str) -> None:
         raise InputError(f"device {device!r} cannot be used here: {error}") from error
 
 
+def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor on a device. For a GPU it is pinned first, so that the copy does not wait for the GPU."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
 def require_no_fork() -> None:
     """Record that this process computes.
 
     Raises:
-        InputError: this process was forked from one that computed, and torch uses several threads. A fork does not
+        InputError: this process was forked from a process that computed, and torch uses several threads. A fork does
+        not
             copy threads, so torch would wait for them forever.
     """
     if _process_ids - {os.getpid()} and torch.get_num_threads() > 1:
         raise InputError(
-            "this process was forked from one in which emoembed had computed, and torch's threads do not survive "
+            "this process was forked from a process in which emoembed had computed, and torch's threads do not survive "
             "a fork; start workers with multiprocessing.get_context('spawn'), or call "
             "torch.set_num_threads(1) in them first"
         )

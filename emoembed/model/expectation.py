@@ -43,9 +43,10 @@ class HeldOut:
 def lacking(found: Sequence[HeldOut], kind: str) -> float:
     """Logit offset of an entirely new label. Other labels get a share of it, proportional to their newness.
 
-    This is least squares through zero, with the certainty of each label's offset as its weight: to second order, the
-    maximum likelihood estimate from all rows together. `PRIOR_LABELS` shrink it if few labels were held out. Without
-    them, the offset of eight labels that all occur would let any distant name win.
+    The estimate is a least-squares line through zero. The weight of a held-out label is the certainty of its offset. To
+    second order, this is the maximum likelihood estimate from all rows together. `PRIOR_LABELS` shrink the estimate if
+    few labels were held out. Without this prior, eight labels that all occur would give an offset with which any
+    distant name wins.
 
     Args:
         found: the labels held out.

@@ -132,8 +132,8 @@ class Modality(nn.Module):
     def trust(self, label_points: Tensor, calibration: Reliability | None = None) -> LabelTrust:
         """Calibration of labels, from their points `(labels, point_dim)`.
 
-        A few-shot label has the calibration of its word, and its level is added to its logits. `calibration` is used
-        in place of that of single items.
+        A few-shot label has the calibration of its word, and its level is added to its logits. `calibration`
+        replaces the calibration of single items.
         """
         words, levels = label_points.clone(), label_points.new_zeros(len(label_points))
         for anchor, word, level in zip(self.anchors, self.words, self.levels, strict=True):

@@ -48,7 +48,8 @@ class EmotionModel(Scorer):
     logits = model(batch, model.embed(["joy", "anger", "awe"]))  # (batch, 3)
     ```
 
-    These methods return a copy and leave the model unchanged: `with_state`, `with_seen`, `with_taught`.
+    These methods return a copy and leave the model unchanged: `with_state`, `with_seen`, `with_taught`. `Recognizer`
+    reads raw items and holds such a model in its attribute `model`.
 
     Args:
         config: the architecture.
@@ -59,11 +60,22 @@ class EmotionModel(Scorer):
         modalities: name -> `Modality`.
         space: labels -> label features.
         context: the trained context of dialogues; None if the model was not trained on dialogues.
+
+    Examples:
+        >>> import emoembed, torch
+        >>> from emoembed.reading.items import batch_of, read_item
+        >>> model = emoembed.load("base").model
+        >>> item = read_item(model, {"text": "We made it home before the storm!"})
+        >>> with torch.inference_mode():
+        ...     logits = model(batch_of(model, [item.readings]), model.embed(["relief", "boredom"]))
+        >>> logits.shape, bool(logits[0, 0] > logits[0, 1])
+        (torch.Size([1, 2]), True)
     """
 
     def __init__(self, config: ModelConfig, phrases: PhraseEncoder | None = None, state: State | None = None) -> None:
         super().__init__()
         self.config, self.state = config, state or State()
+        self.bf16 = False  # whether `encode` computes in bfloat16; set by `load(precision="bf16")`
         self.phrases = phrases
         self.space = LabelSpace(config.phrase_dim)
         self.modalities = nn.ModuleDict(
@@ -87,8 +99,8 @@ class EmotionModel(Scorer):
         return ContextEncoder(self.config.embed_dims, ContextSettings(0)).to(self.space.centre.device).eval()
 
     def calibrations(self, *, context: bool = False) -> dict[str, Reliability]:
-        """Each modality's calibration: that of single items, or with `context` that of turns in context, if it was
-        fitted.
+        """Each modality's calibration. With `context`, it is the calibration of turns in context, if that was fitted;
+        otherwise it is the calibration of single items.
         """
         calibrations = {name: modality.calibration for name, modality in self.each_modality()}
         if not context or self.context is None:
@@ -145,7 +157,10 @@ class EmotionModel(Scorer):
     def encode(self, batch: Batch) -> dict[str, Tensor]:
         """Each modality's points `(batch, point_dim)`; see `Modality.encode`."""
         require_no_fork()
-        return {name: self.modality(name).encode(*read) for name, read in batch.items()}
+        if not self.bf16:
+            return {name: self.modality(name).encode(*read) for name, read in batch.items()}
+        with torch.autocast(self.space.centre.device.type, torch.bfloat16):
+            return {name: self.modality(name).encode(*read).float() for name, read in batch.items()}
 
     def project(self, features: Tensor) -> dict[str, Tensor]:
         """Label features `(labels, label_dim)` -> each modality's label points `(labels, point_dim)`."""

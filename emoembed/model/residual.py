@@ -10,9 +10,9 @@ from torch.nn.functional import normalize
 class Residual(nn.Module):
     """Item features -> whitened coordinates along the principal directions of training items, scaled to norm 1.
 
-    The embedding of an item contains only what relates to the words for emotions; with few seen emotions that is
-    little. Examples of a new emotion have more in common, and the residual features contain it. They are zero for
-    labels that are known only by name.
+    The embedding of an item contains only what relates to the words for emotions. With few seen emotions, this is
+    little. Examples of a new emotion share other features too, and the residual features contain them. The residual
+    features are zero for labels that are known only by name.
 
     Args:
         columns: number of item features.

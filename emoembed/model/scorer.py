@@ -17,8 +17,8 @@ Batch = Mapping[str, tuple[Tensor, Tensor]]
 class Scorer(nn.Module):
     """A model that scores labels given by name.
 
-    `EmotionModel` is one; the others are baselines. Items and labels have points in each modality. If an item lacks a
-    modality, its row is NaN.
+    `EmotionModel` has this interface, and so have the baselines. Items and labels have points in each modality. If an
+    item lacks a modality, its row is NaN.
     """
 
     config: Any  # has `modalities`: name -> `ModalityConfig`

@@ -1,4 +1,4 @@
-"""What a model has learned besides its weights, after its architecture was fixed."""
+"""The state of a model: everything it has learned besides its weights."""
 
 from __future__ import annotations
 

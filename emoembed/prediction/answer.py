@@ -33,7 +33,7 @@ def answer(
     model: EmotionModel,
     points: Mapping[str, Tensor],
     items: Sequence[Item],
-    asked: LabelSet,
+    label_set: LabelSet,
     *,
     multi_label: bool,
     risk: float | None,
@@ -44,29 +44,31 @@ def answer(
         model: the model that scores.
         points: modality -> points of the items; NaN where an item lacks the modality.
         items: the readings of each item.
-        asked: the labels.
-        multi_label: give every label its own probability, instead of probabilities that sum to one.
-        risk: the accepted share of wrong answers; the model abstains where its confidence is too low for it. None
-            answers every item.
+        label_set: the labels.
+        multi_label: each label gets its own probability. Otherwise, the probabilities of all labels sum to one.
+        risk: the accepted share of wrong answers; the model abstains if its confidence is too low for this share. None:
+            the model never abstains.
     """
     if not items:
         return []
-    scores = score(model, points, asked, multi_label)
-    thresholds = {name: 0.0 if risk is None else asked.calibration[name].threshold(risk) for name in scores.weights}
+    scores = score(model, points, label_set, multi_label)
+    thresholds = {name: 0.0 if risk is None else label_set.calibration[name].threshold(risk) for name in scores.weights}
     results = []
     for row, item in enumerate(items):
-        modality_results = _results_by_modality(scores, row, item, asked.names)
+        modality_results = _results_by_modality(scores, row, item, label_set.names)
         threshold = sum(thresholds[name] * modality.weight for name, modality in modality_results.items())
-        # an item that is not understood adds nothing to the confidence
+        # a modality that is not understood adds nothing to the confidence
         understood_weight = 1.0 - sum(
             modality.weight for name, modality in modality_results.items() if not item.readings[name].understood
         )
-        best_label = asked.names[int(scores.best[row])]
-        confidence = scores.confidence[row] * understood_weight * asked.familiarity.get(best_label, 1.0)
+        best_label = label_set.names[int(scores.best[row])]
+        confidence = scores.confidence[row] * understood_weight * label_set.familiarity.get(best_label, 1.0)
         abstained = confidence < threshold or (risk is not None and confidence <= 0.0)
-        likely_labels = [asked.names[i] for i in np.flatnonzero(scores.independent[row] >= 0.5)] if multi_label else []
+        likely_labels = (
+            [label_set.names[i] for i in np.flatnonzero(scores.independent[row] >= 0.5)] if multi_label else []
+        )
         notes = [note for name in modality_results for note in item.readings[name].notes]
-        notes += asked.notes_on({best_label, *likely_labels}, modality_results)
+        notes += label_set.notes_on({best_label, *likely_labels}, modality_results)
         divergence = disagreement(
             [scores.shares[name][row] for name in modality_results],
             [modality.weight for modality in modality_results.values()],
@@ -74,7 +76,7 @@ def answer(
         results.append(
             Result(
                 label=None if abstained else best_label,
-                scores=ranked(asked.names, scores.fused[row]),
+                scores=ranked(label_set.names, scores.fused[row]),
                 modalities=modality_results,
                 absent=dict(item.absent),
                 multi_label=multi_label,
@@ -88,19 +90,19 @@ def answer(
 
 
 def answer_items(
-    model: EmotionModel, items: Sequence[Item], asked: LabelSet, *, multi_label: bool, risk: float | None
+    model: EmotionModel, items: Sequence[Item], label_set: LabelSet, *, multi_label: bool, risk: float | None
 ) -> list[Result]:
     """Encode and score items as one batch. An item without readings gets a result without label and scores."""
     usable_items = [item for item in items if item.readings]
     points = model.encode(batch_of(model, [item.readings for item in usable_items]))
-    answers = iter(answer(model, points, usable_items, asked, multi_label=multi_label, risk=risk))
+    answers = iter(answer(model, points, usable_items, label_set, multi_label=multi_label, risk=risk))
     return [next(answers) if item.readings else Result(None, {}, {}, dict(item.absent), multi_label) for item in items]
 
 
-def score(model: EmotionModel, points: Mapping[str, Tensor], asked: LabelSet, multi_label: bool) -> Scores:
+def score(model: EmotionModel, points: Mapping[str, Tensor], label_set: LabelSet, multi_label: bool) -> Scores:
     """Compute the calibrated probabilities of a batch, for each modality and for all together."""
-    trust = asked.trust
-    logits = model.score(points, asked.points, trust)
+    trust = label_set.trust
+    logits = model.score(points, label_set.points, trust)
     calibrated = {sigmoid: model.calibrated(logits, trust, multi_label=sigmoid) for sigmoid in (False, True)}
     fused = {
         sigmoid: probabilities(model.fuse(calibrated[sigmoid], trust, among=not sigmoid), sigmoid)

@@ -19,7 +19,8 @@ from emoembed.model.calibration import RISKS
 DEFAULT_RISK = 0.2
 BATCH_SIZE = 32
 PIECE = re.compile(r"\w{1,8}|[^\w\s]")
-"""A word, a part of a long word, or a sign. Their number follows the number of tokens more closely than characters."""
+"""A word, a part of a long word, or a sign. Their number is closer to the number of tokens than the number of
+characters."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +57,7 @@ class ManifestOptions(AnswerOptions, total=False):
 
     batch_size: int
     workers: Workers | None
+    columns: Mapping[str, str] | None
 
 
 class TimelineOptions(AnswerOptions, total=False):
@@ -76,15 +78,15 @@ class Options:
     candidate_labels: Labels | None = None
 
 
-def options_of(given: Mapping[str, Any]) -> Options:
+def options_of(arguments: Mapping[str, Any]) -> Options:
     """Check the options of a call.
 
     Raises:
         TypeError: an option does not exist.
         InputError: an option has a wrong value.
     """
-    _refuse_unknown("predict", given, PredictOptions.__annotations__)
-    options = Options(**given)
+    _refuse_unknown("predict", arguments, PredictOptions.__annotations__)
+    options = Options(**arguments)
     if not isinstance(options.multi_label, bool | np.bool_):
         raise InputError(f"multi_label must be True or False; given {options.multi_label!r:.40}")
     if not isinstance(options.batch_size, Integral) or options.batch_size < 1:
@@ -105,7 +107,7 @@ def labels_of(labels: Labels | None, options: Options) -> Labels | None:
 
 
 def timeline_options_of(
-    given: Mapping[str, Any], call: str = "timeline"
+    arguments: Mapping[str, Any], call: str = "timeline"
 ) -> tuple[Options, bool, bool | Callable[[float], None]]:
     """Check the options of `timeline` or `stream`. Returns those of an answer, `every_face` and `progress`.
 
@@ -113,22 +115,22 @@ def timeline_options_of(
         TypeError: an option does not exist.
         InputError: an option has a wrong value.
     """
-    _refuse_unknown(call, given, TimelineOptions.__annotations__)
-    flags = {name: given.get(name, False) for name in ("every_face", "progress")}
+    _refuse_unknown(call, arguments, TimelineOptions.__annotations__)
+    flags = {name: arguments.get(name, False) for name in ("every_face", "progress")}
     for name, value in flags.items():
         if not isinstance(value, bool | np.bool_) and not (name == "progress" and callable(value)):
             raise InputError(f"{name} must be True or False; given {value!r:.40}")
-    options = options_of({name: value for name, value in given.items() if name not in flags})
+    options = options_of({name: value for name, value in arguments.items() if name not in flags})
     progress = flags["progress"]
     return options, bool(flags["every_face"]), progress if callable(progress) else bool(progress)
 
 
-def _refuse_unknown(call: str, given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def _refuse_unknown(call: str, arguments: Mapping[str, Any], allowed: Mapping[str, Any]) -> None:
     """Raise TypeError if a call has an option that does not exist."""
-    unknown_names = [name for name in given if name not in known]
+    unknown_names = [name for name in arguments if name not in allowed]
     if unknown_names:
         raise TypeError(
-            f"{call}() got an unexpected keyword argument {unknown_names[0]!r}; its options are {', '.join(known)}"
+            f"{call}() got an unexpected keyword argument {unknown_names[0]!r}; its options are {', '.join(allowed)}"
         )
 
 
@@ -139,7 +141,7 @@ def check_errors(errors: str) -> None:
 
 
 def risk_of(abstain: bool | float) -> float | None:
-    """The accepted share of wrong answers; None to answer every item. Raises InputError for a wrong value."""
+    """The accepted share of wrong answers; None for no abstention. Raises InputError for a wrong value."""
     abstain = abstain.item() if isinstance(abstain, np.generic) else abstain
     risk = DEFAULT_RISK if abstain is True else abstain
     if risk is False:
@@ -151,24 +153,25 @@ def risk_of(abstain: bool | float) -> float | None:
     return float(risk)
 
 
-def items_of(given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+def items_of(sources: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
     """One dictionary per item, and whether the caller gave a single item instead of lists.
 
     Raises:
         InputError: the lists differ in length, or a single item comes together with lists.
     """
-    given = {name: _entries(value) for name, value in given.items()}
-    lists = {name: value for name, value in given.items() if isinstance(value, list)}
+    sources = {name: _entries(value) for name, value in sources.items()}
+    lists = {name: value for name, value in sources.items() if isinstance(value, list)}
     if not lists:
-        return [dict(given)], True
+        return [dict(sources)], True
     lengths = {name: len(value) for name, value in lists.items()}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name} has {count}" for name, count in lengths.items())
         raise InputError(f"lists must be equally long, with one entry per item; {listed}")
-    single_inputs = [name for name, value in given.items() if value is not None and name not in lists]
+    single_inputs = [name for name, value in sources.items() if value is not None and name not in lists]
     if single_inputs:
         raise InputError(
-            f"{', '.join(single_inputs)} is a single item beside lists; give a list, with None where an item lacks it"
+            f"{', '.join(single_inputs)} is a single item, but other inputs are lists; give a list, with None "
+            "where an item lacks it"
         )
     return [{name: value[i] for name, value in lists.items()} for i in range(next(iter(lengths.values())))], False
 

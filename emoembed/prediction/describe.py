@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import torch
@@ -122,9 +123,26 @@ def describe_model(recognizer: Recognizer) -> dict[str, Any]:
     }
 
 
+def list_models() -> list[dict[str, Any]]:
+    """The checkpoints that ship: name, modalities, size in bytes and licence of the weights. No weights are read."""
+    models = []
+    for folder in checkpoint_files.shipped():
+        content = checkpoint_files.read_files(folder, (checkpoint_files.CONFIG,))[checkpoint_files.CONFIG]
+        values = json.loads(content)
+        models.append(
+            {
+                "name": folder.name,
+                "modalities": list(values["config"]["modalities"]),
+                "bytes": sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
+                "licence": values["state"]["provenance"].get("licence", "not stated"),
+            }
+        )
+    return models
+
+
 def describe_corpus(corpus: Corpus) -> str:
     """Describe a corpus: its form, counts by label and split (with published counts if known), columns and faults."""
-    kind = "several labels a row" if corpus.multi_label else "one label a row"
+    kind = "several labels per row" if corpus.multi_label else "one label per row"
     form = corpus.form if isinstance(corpus, FeatureCorpus) else ""
     counts = corpus.counts()
     for split, published_counts in published.LABELS.get((corpus.name, form), {}).items():

@@ -26,14 +26,14 @@ CUES = (
 )
 """Part of a label's description, the modality that it describes, and examples of the cues it may name."""
 FAR = 0.4
-"""Cosine to the nearest label, below which that label says little about this one."""
+"""Cosine to the nearest label. Below it, that label says little about this label."""
 WEAK = 0.65
 """AUC below which scores are little better than chance."""
 
 KEPT = 64
 """How many label lists a recognizer keeps in its cache."""
 FOR_ALL = ("label-unknown", "cues-unknown")
-"""Codes of notes on a label that are given whatever the answer is."""
+"""Codes of notes on a label that every result gets, whatever its answer is."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ class LabelSet:
     notes: tuple[tuple[str, Note], ...] = ()
     """Each note with the name of its label."""
     familiarity: Mapping[str, float] = field(default_factory=dict)
-    """0 to 1 for labels that are like no known emotion; see `familiarity_of`. The confidence is multiplied by it."""
+    """0 to 1 for labels that resemble no known emotion; see `familiarity_of`. The confidence is multiplied by this
+    value."""
 
     def notes_on(self, answered: Collection[str], modalities: Iterable[str]) -> list[Note]:
         """The notes on the answered labels, and those that affect the scores of every answer (`FOR_ALL`)."""
@@ -136,10 +137,11 @@ def notes_of(
 
 
 def familiarity_of(model: EmotionModel, labels: Mapping[str, Label], *, by_examples: bool = True) -> dict[str, float]:
-    """How familiar the labels are that are similar to no known emotion; other labels are left out.
+    """The familiarity of labels that resemble no known emotion; other labels are left out.
 
-    It is the cosine to the nearest emotion, divided by the cosine from which a label counts as similar, and 0 if the
-    model knows no word of the label. A label that was taught counts as known, unless `by_examples` is False.
+    The familiarity is the cosine to the nearest emotion, divided by the cosine from which a label counts as similar,
+    and 0 if the model knows no word of the label. A label that was taught counts as known, unless `by_examples` is
+    False.
     """
     return {
         name: 0.0 if _is_not_understood(model, labels[name]) else min(max(cosine / FAR, 0.0), 1.0)

@@ -59,7 +59,7 @@ def attuned(model: EmotionModel, inputs: Mapping[str, Any], errors: str) -> Emot
             raise InputError(f"attuning needs a list of {name} items; given {items!r:.80}")
         empty_positions = [i for i, item in enumerate(items) if item is None]
         if empty_positions:
-            raise InputError(f"{name} {empty_positions[0]} to attune to is None")
+            raise InputError(f"{name} item {empty_positions[0]} is None; attune needs an input for every item")
     rows = [{name: item} for name, items in inputs.items() for item in items or ()]
     skip_reasons: list[str] = []
 
@@ -83,7 +83,7 @@ def attuned(model: EmotionModel, inputs: Mapping[str, Any], errors: str) -> Emot
 
 
 def _clone(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies that are no inference tensors, so that a model can keep them."""
+    """Copies that are not inference tensors, so that a model can keep them."""
     return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
@@ -125,7 +125,9 @@ def support_rows(support: Any) -> list[dict[str, Any]]:
             problem = (
                 f"its label is {label!r:.40}" if "label" in support[i] else f"it has {', '.join(map(str, support[i]))}"
             )
-            raise InputError(f"row {i} of the support has no label, a name or a list of names under 'label'; {problem}")
+            raise InputError(
+                f"row {i} of the support has no label; give a name or a list of names under 'label'; {problem}"
+            )
         unknown_columns = [key for key in row if key not in (*MODALITIES, "label", *UNREAD)]
         if unknown_columns:
             raise InputError(

@@ -16,6 +16,7 @@ from emoembed.prediction.arguments import PredictOptions
 from emoembed.prediction.licence import tell_licence
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.prediction.result import Result
+from emoembed.prediction.result_list import Results
 from emoembed.reading.cache import cache_folder
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def predict(
     model: str | Path = "base",
     device: str | None = None,
     **options: Unpack[PredictOptions],
-) -> list[Result]: ...
+) -> Results: ...
 def predict(
     text: Any = None,
     audio: Any = None,
@@ -53,7 +54,7 @@ def predict(
     model: str | Path = "base",
     device: str | None = None,
     **options: Unpack[PredictOptions],
-) -> Result | list[Result]:
+) -> Result | Results:
     """Score any emotion names for a sentence, a recording and a face, alone or together.
 
     Args:
@@ -69,7 +70,7 @@ def predict(
             definition, or a dictionary with any of definition, synonyms, sounds, looks, valence, arousal, dominance.
             By default the checkpoint's own labels.
         model: the name of a checkpoint that ships, a folder, or a hub id.
-        multi_label: give every label its own probability. By default, the probabilities of all labels sum to one.
+        multi_label: each label gets its own probability. By default, the probabilities of all labels sum to one.
         abstain: True withholds unsure answers ("none of these": `label` is None and `abstained` is true), so that at
             most about 20 % of the given answers are wrong. A number from 0.05 to 0.5 sets another share. False, the
             default, answers every item. The thresholds come from validation rows of seen labels, scored with label
@@ -83,14 +84,15 @@ def predict(
         device: device to compute on, such as "cuda"; by default the CPU.
 
     Returns:
-        A `Result`; for lists, a list of them. In a list, None or NaN means that the item lacks the modality. The
-        `notes` of a result warn, for example, of input that was cut or not understood.
+        A `Result`; for lists, `Results`: a list of them, whose `to_frame()` makes a table. In a list, None or NaN means
+        that the item lacks the modality. The `notes` of a result warn, for example, of input that was cut or not
+        understood.
 
     Raises:
         LabelError: no labels, an empty label, or two labels for the same emotion.
         InputError: no input, lists of different lengths, NaN, or an argument of the wrong type.
         MissingFileError: a file does not exist, and `errors` is "raise".
-        MediaError: the only recording or video of an item holds nothing to work on, such as silence, and `errors` is
+        MediaError: the only recording or video of an item has no usable content (for example, silence), and `errors` is
             "raise".
 
     Examples:
@@ -101,15 +103,25 @@ def predict(
         >>> [result.label for result in results]
         ['anger', 'joy']
     """
-    results: Result | list[Result] = _shared_recognizer(model, device).predict(text, audio, video, labels, **options)
+    results: Result | Results = _shared_recognizer(model, device).predict(text, audio, video, labels, **options)
     return results
 
 
 Backend = Literal["torch", "onnx", "onnx-int8"]
-"""What computes the text encoder: torch, or ONNX Runtime with fp32 or int8."""
+"""The backend of the text encoder: torch, or ONNX Runtime with fp32 or int8."""
 
 
-def load(name: str | Path = "base", *, device: str | None = None, backend: Backend = "torch") -> Recognizer:
+Precision = Literal["fp32", "bf16"]
+"""The arithmetic of the encoders in `predict`."""
+
+
+def load(
+    name: str | Path = "base",
+    *,
+    device: str | None = None,
+    backend: Backend = "torch",
+    precision: Precision = "fp32",
+) -> Recognizer:
     """Load the recognizer of a checkpoint. The caller owns it: changes to it affect no other recognizer.
 
     The checkpoint stays in a cache until its files are replaced.
@@ -117,13 +129,16 @@ def load(name: str | Path = "base", *, device: str | None = None, backend: Backe
     Args:
         name: the name of a checkpoint that ships, a folder, or a hub id.
         device: device to compute on, such as "cuda"; by default the CPU.
-        backend: "onnx" computes the text encoder with ONNX Runtime (extra `onnx`), which answers a single short text
-            sooner if torch has one thread. Batches gain nothing. Scores differ by less than 1e-5. The first call
-            exports the encoder into the folder `onnx` of the cache. "onnx-int8" computes with 8-bit integers: sooner,
-            also in batches, but scores differ (`docs/speed.md`), and a text's score depends on its batch.
+        backend: "onnx" computes the text encoder with ONNX Runtime (extra `onnx`), which is faster for a single short
+            text if torch has one thread, but not for batches. Scores differ by less than 1e-5. The first call exports
+            the encoder into the folder `onnx` of the cache. "onnx-int8" computes with 8-bit integers. It is faster,
+            also for batches, but scores differ (`docs/speed.md`), and a text's score depends on its batch.
+        precision: "bf16" computes the encoders in bfloat16 (autocast), for GPUs. Scores differ (`docs/speed.md`), and
+            an item's score depends on its batch.
 
     Raises:
-        InputError: `backend` has a wrong value, its extra is not installed, or the model cannot use it.
+        InputError: `backend` has a wrong value, its extra is not installed, or the model cannot use it; or `precision`
+            has a wrong value.
         MissingFileError, CheckpointError: the checkpoint does not exist, or is damaged.
 
     Examples:
@@ -136,8 +151,13 @@ def load(name: str | Path = "base", *, device: str | None = None, backend: Backe
     """
     if backend not in get_args(Backend):
         raise InputError(f"backend is 'torch', 'onnx' or 'onnx-int8'; given {backend!r:.40}")
+    if precision not in get_args(Precision):
+        raise InputError(f"precision is 'fp32' or 'bf16'; given {precision!r:.40}")
+    if precision == "bf16" and backend != "torch":
+        raise InputError(f"precision='bf16' needs torch; leave out backend={backend!r}")
     shared = _shared_recognizer(name, device)
     recognizer = Recognizer(deepcopy(shared.model), shared.folder)
+    recognizer.model.bf16 = precision == "bf16"
     if backend != "torch":
         _use_onnx(recognizer.model, device, backend)
     return recognizer

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from numbers import Real
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,10 +34,12 @@ from emoembed.prediction.arguments import (
     risk_of,
     timeline_options_of,
 )
+from emoembed.prediction.batch_sizes import ahead, fitting
 from emoembed.prediction.dialogue.live import Dialogue
 from emoembed.prediction.dialogue.result import DialogueResult
 from emoembed.prediction.label_sets import LabelSets
 from emoembed.prediction.result import Result
+from emoembed.prediction.result_list import Results
 from emoembed.prediction.timeline.cutting import Cutter, cutter_of
 from emoembed.prediction.timeline.recording import answer_recording, open_recording
 from emoembed.prediction.timeline.result import Timeline
@@ -92,7 +96,7 @@ class Recognizer(nn.Module):
         Args:
             repo_id: name of the repository, such as "user/name".
             private: whether a new repository is private; by default as the account has it.
-            token: of the account; by default the stored one.
+            token: access token of the account; by default the stored token.
 
         Returns:
             The address of the commit.
@@ -130,7 +134,7 @@ class Recognizer(nn.Module):
         video: ItemList = None,
         labels: Labels | None = None,
         **options: Unpack[PredictOptions],
-    ) -> list[Result]: ...
+    ) -> Results: ...
     @torch.inference_mode()
     def predict(
         self,
@@ -139,7 +143,7 @@ class Recognizer(nn.Module):
         video: Any = None,
         labels: Labels | None = None,
         **options: Unpack[PredictOptions],
-    ) -> Result | list[Result]:
+    ) -> Result | Results:
         """Score labels for one item or a list of items; see `emoembed.predict`.
 
         Examples:
@@ -155,14 +159,16 @@ class Recognizer(nn.Module):
         risk = self.risk(checked.abstain, given_modalities)
         label_set = self._label_sets.of(labels_of(labels, checked))
         results: dict[int, Result] = {}
-        for batch in batches_of(items, size):
-            read_items = [
-                self._read(items[i], i, single) if checked.errors == "raise" else read_what_can_be(self.model, items[i])
-                for i in batch
-            ]
-            answers = answer_items(self.model, read_items, label_set, multi_label=multi_label, risk=risk)
-            results.update(zip(batch, answers, strict=True))
-        return results[0] if single else [results[i] for i in range(len(items))]
+        batches = batches_of(items, size)
+        skip = checked.errors == "skip"
+        reads = (partial(self._read_batch, {i: items[i] for i in batch}, single, skip) for batch in batches)
+        for batch, read_items in zip(batches, ahead(reads, self.model.space.centre.device), strict=True):
+            parts = (
+                answer_items(self.model, part, label_set, multi_label=multi_label, risk=risk)
+                for part in fitting(self.model, read_items)
+            )
+            results.update(zip(batch, chain.from_iterable(parts), strict=True))
+        return results[0] if single else Results(results[i] for i in range(len(items)))
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """Same as `predict`."""
@@ -203,7 +209,7 @@ class Recognizer(nn.Module):
                 audio and video is a gap: it gets no label.
             labels: as for `predict`.
             strength: weight of the mean of earlier turns; 0 for none. By default the weight from the model's training,
-                or 0.5. How much helps differs between corpora.
+                or 0.5. The best weight differs between corpora.
             options: as for `predict`. With `batch_size=1` the results equal those of `dialogue` in every bit. `abstain`
                 needs a model that was trained on dialogues.
 
@@ -233,7 +239,7 @@ class Recognizer(nn.Module):
         state: Mapping[str, Any] | None = None,
         **options: Unpack[PredictOptions],
     ) -> Dialogue:
-        """Start a dialogue whose turns come one at a time: `dialogue.add(text, speaker="A")` answers each.
+        """Start a dialogue whose turns come one at a time: `dialogue.add(text, speaker="A")` scores a turn.
 
         Args:
             labels, strength, options: as for `predict_dialogue`.
@@ -274,7 +280,7 @@ class Recognizer(nn.Module):
 
     def timeline(
         self,
-        source: Any,
+        source: Any = None,
         labels: Labels | None = None,
         *,
         window: float = 4.0,
@@ -290,7 +296,8 @@ class Recognizer(nn.Module):
 
         Args:
             source: a sound file or a film (path, bytes or open file); `(samples, sampling_rate)`; or a dictionary with
-                `audio` and `video` for sound and film in two files.
+                `audio` and `video` for sound and film in two files. It may be left out if a transcript is given, and is
+                not opened by a model that reads only text.
             labels: as for `predict`.
             window, hop: length of a window and time from one window to the next, in seconds. By default, a window
                 begins at the middle of the one before it.
@@ -298,7 +305,7 @@ class Recognizer(nn.Module):
                 turns of the transcript.
             transcript: a file with times (such as .vtt or .srt), or turns. A text counts for the window in which the
                 middle of its turn lies.
-            options: `multi_label` and `abstain` as for `predict`; `every_face` answers each face, instead of the face
+            options: `multi_label` and `abstain` as for `predict`; `every_face` scores every face, instead of the face
                 that is largest when a track begins; `progress` shows a progress bar, or is a function that receives the
                 seconds that were read.
 
@@ -319,9 +326,11 @@ class Recognizer(nn.Module):
         given_turns = _turns_in(transcript) if isinstance(transcript, str | Path) else transcript
         turns = turns_of(given_turns) if given_turns else []
         if turns and all(turn.start is None for turn in turns):
-            raise InputError("the transcript has no times, so its texts cannot be placed; give one with times, as .vtt")
+            raise InputError(
+                "the transcript has no times, so its texts cannot be placed; give a transcript with times, such as .vtt"
+            )
         stream = self._stream(labels, cutter_of(window, hop, segments, turns), checked, every_face, turns)
-        recording = open_recording(source, tuple(self.model.config.modalities))
+        recording = open_recording(source, tuple(self.model.config.modalities), turns)
         if segments == "speech" and recording.sound is None:
             raise InputError("segments='speech' needs sound, and the recording has none; leave it out")
         return Timeline(answer_recording(stream, recording, progress=progress))
@@ -366,7 +375,7 @@ class Recognizer(nn.Module):
         return Stream(self.model, cutter, Settings(label_set, options.multi_label, risk, every_face, turns))
 
     def risk(self, abstain: bool | float, modalities: Sequence[str], *, context: bool = False) -> float | None:
-        """The share of wrong answers that `abstain` accepts; None to answer every item.
+        """The share of wrong answers that `abstain` accepts; None for no abstention.
 
         Args:
             abstain: as in `predict`.
@@ -418,10 +427,10 @@ class Recognizer(nn.Module):
         *,
         errors: str = "raise",
     ) -> Recognizer:
-        """Teach labels from a few examples (few-shot). Returns a new recognizer; this one does not change.
+        """Teach labels from a few examples (few-shot). Returns a new recognizer; this recognizer does not change.
 
-        What the examples have in common is added to the score by name. Labels that are not taught keep their scores,
-        and a taught label does not become more frequent than its name and its examples support
+        The new score of a label is its score by name plus a score by its examples. Labels that are not taught keep
+        their scores, and a taught label does not become more frequent than its name and its examples support
         (`transfer.few_shot` explains the method).
 
         Args:
@@ -430,7 +439,7 @@ class Recognizer(nn.Module):
             labels: the labels to teach: names, or a dictionary of name to description; by default the labels of the
                 support. A description sets the label's starting vector. The model keeps it and uses it in every
                 modality when the label is named again.
-            errors: "raise" raises the error of the first row that cannot be used; "skip" leaves such rows out and
+            errors: "raise" raises the error of the first row that cannot be used; "skip" leaves these rows out and
                 warns.
 
         Raises:
@@ -453,13 +462,14 @@ class Recognizer(nn.Module):
         """Adapt to a microphone, room, speaker or camera from unlabelled recordings or faces (mean alignment).
 
         Give about thirty items of mixed emotions. The model subtracts the mean shift that they share. Returns a new
-        recognizer; this one does not change. Call `attune` before `adapt`. `transfer.attune` explains the method.
+        recognizer; this recognizer does not change. Call `attune` before `adapt`. `transfer.attune` explains the
+        method.
 
         Args:
             audio: a list of recordings, in any form that `predict` accepts.
             video: a list of faces, in any form that `predict` accepts.
             text: a list of turns of dialogues. The mean of other texts shows their topic.
-            errors: "raise" raises the error of the first item that cannot be used; "skip" leaves such items out and
+            errors: "raise" raises the error of the first item that cannot be used; "skip" leaves these items out and
                 warns.
 
         Raises:
@@ -477,6 +487,12 @@ class Recognizer(nn.Module):
         """
         inputs = {"audio": audio, "video": video, "text": text}
         return Recognizer(learning.attuned(self.model, inputs, errors), self.folder)
+
+    def _read_batch(self, items: Mapping[int, Mapping[str, Any]], single: bool, skip: bool) -> list[Item]:
+        """Read items by their position. With `skip`, what cannot be used is left out; otherwise its error is raised."""
+        if skip:
+            return [read_what_can_be(self.model, item) for item in items.values()]
+        return [self._read(item, position, single) for position, item in items.items()]
 
     def _read(self, item: Mapping[str, Any], position: int, single: bool) -> Item:
         return read_item(self.model, item, "" if single else f"item {position}: ")

@@ -68,8 +68,8 @@ class Result:
         absent: modality -> reason, for each modality that was given but could not be used.
         multi_label: whether every label has its own probability.
         confidence: 0 to 1, how sure the model is of the best label: its probability among the labels, times its
-            probability on its own. Input that is not understood lowers it, and so does a label like no known emotion.
-            NaN (None in `to_dict`) if the item was skipped.
+            probability on its own. Input that is not understood lowers the confidence, and so does a label that
+            resembles no known emotion. NaN (None in `to_dict`) if the item was skipped.
         abstained: whether the confidence was too low for the accepted share of wrong answers.
         disagreement: 0 if the modalities agree or there is only one; 1 if each is sure of a different label. It is the
             Jensen-Shannon divergence of their scores, in bits, divided by its largest value.

@@ -1,9 +1,17 @@
-"""The list of results that a timeline or a dialogue is: its slices, sums and copies keep its methods."""
+"""The lists of results: those of a list of items here, and the base of timelines and dialogues.
+
+Slices, sums and copies of a list of results keep its methods.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeVar, overload
+
+import numpy as np
+
+from emoembed.model.config import MODALITIES
+from emoembed.prediction.result import Result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +79,58 @@ class ResultList(list[Entry]):
     def _repr_html_(self) -> str:
         """The table, for notebooks, without the middle of a large one."""
         return self.to_frame().to_html(max_rows=SHOWN_ROWS, max_cols=SHOWN_COLUMNS)
+
+
+class Results(ResultList[Result]):
+    """The results of a list of items, in their order. `predict` returns one for lists.
+
+    Examples:
+        >>> import emoembed
+        >>> results = emoembed.predict(["How dare you lie to me!", "I passed the exam!"], labels=["joy", "anger"])
+        >>> [result.label for result in results], results.labels
+        (['anger', 'joy'], ['anger', 'joy'])
+    """
+
+    @property
+    def labels(self) -> list[str]:
+        """The scored labels, in alphabetical order."""
+        return sorted({label for result in self for label in result.scores})
+
+    def to_frame(self) -> pd.DataFrame:
+        """A table with one row per item, in the form of the tables of `emoembed predict`.
+
+        Columns: `label`, `confidence`, `notes`, `absent`, the weight of each modality that any item has, such as
+        `weight_text`, and the score of each label. The score of a label with the name of another column, such as
+        confidence, is in `score_confidence`.
+
+        Examples:
+            >>> import emoembed
+            >>> results = emoembed.predict(["How dare you lie to me!", "I passed!"], labels=["joy", "anger"])
+            >>> table = results.to_frame()
+            >>> list(table.columns), list(table["label"])
+            (['label', 'confidence', 'notes', 'absent', 'weight_text', 'anger', 'joy'], ['anger', 'joy'])
+        """
+        import pandas as pd
+
+        weights = {name: f"weight_{name}" for name in MODALITIES if any(name in result.modalities for result in self)}
+        columns = ["label", "confidence", "notes", "absent", *weights.values()]
+        shown = columns_of(self.labels, columns)
+        rows = [
+            [
+                result.label,
+                result.confidence,
+                "; ".join(f"{note.modality} {note.code}: {note.text}" for note in result.notes),
+                "; ".join(f"{name}: {reason}" for name, reason in result.absent.items()),
+                *(result.modalities[name].weight if name in result.modalities else np.nan for name in weights),
+                *(result.scores.get(label, np.nan) for label in shown),
+            ]
+            for result in self
+        ]
+        return pd.DataFrame(rows, columns=[*columns, *shown.values()])
+
+    def __repr__(self) -> str:
+        """The results, each in one line."""
+        return f"[{', '.join(map(repr, self))}]"
 
 
 def columns_of(labels: Iterable[str], taken: Collection[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from emoembed.features import audio, channels
+from emoembed.features import addresses, audio, channels
 from emoembed.features.feature_set import Features
 from emoembed.features.store import FeatureStore, extract
 from emoembed.features.workers import Workers
@@ -28,10 +28,11 @@ LOOKED_AT, MOST_FACES = 300.0, 3000
 """Limits per item in `predict` and in training: seconds of sound, and number of faces."""
 
 BEGINNING = 65_536
-"""Bytes of a file that tell it from others of the same size and time."""
+"""Number of bytes of a file that are compared, to distinguish it from files of the same size and time."""
 
 Span = tuple[str, float | None, float | None, Literal["left", "right"] | None]
-"""A media file, start and end in seconds (None for the start or end of the file), and the side of the picture."""
+"""The path or address of a media file, start and end in seconds (None for the start or end of the file), and the side
+of the picture."""
 
 
 def cache_folder() -> Path:
@@ -57,7 +58,7 @@ def spans(corpus: Corpus, modality: str) -> Iterator[tuple[str, Span]]:
 
 
 def read_copy(copy: int, span: Span) -> Features:
-    """Speech features of a recording through another channel, which the number of the copy decides."""
+    """Speech features of a copy of a recording through another channel. The number of the copy decides the channel."""
     path, start, end, _ = span
     samples = audio.read_audio(path, start=start, end=end, limit=LOOKED_AT)
     seed = int.from_bytes(hashlib.sha256(f"{copy} {len(samples)} {samples.sum():.6f}".encode()).digest()[:8])
@@ -70,12 +71,13 @@ def read_span(modality: str, span: Span, *, whole: bool = False) -> Features:
     Without `whole`, the limits of `predict` apply: `LOOKED_AT` seconds of sound, `MOST_FACES` faces.
     """
     path, start, end, side = span
+    file = addresses.fetched(path, modality)
     if modality == "audio":
-        return audio.speech(path, start=start, end=end, limit=None if whole else LOOKED_AT)
+        return audio.speech(file, start=start, end=end, limit=None if whole else LOOKED_AT)
     from emoembed.features import video
 
     limit = None if whole else MOST_FACES
-    return video.read_faces(path, start=start, end=end, side=side, limit=limit).features
+    return video.read_faces(file, start=start, end=end, side=side, limit=limit).features
 
 
 def extract_features(
@@ -127,8 +129,11 @@ def cached_features(
 def _key(span: Span) -> str:
     path, time_ns = str(span[0]), 0
     with contextlib.suppress(OSError, ValueError, RuntimeError):  # an invalid path: reading it raises the error
-        path, time_ns = str(Path(path).resolve()), Path(path).stat().st_mtime_ns
-    part = span[1:3] if span[3] is None else span[1:]  # without a side, as before sides existed: old keys stay valid
+        if addresses.is_address(path):
+            path = f"{path} {addresses.state_of(path)}"
+        else:
+            path, time_ns = str(Path(path).resolve()), Path(path).stat().st_mtime_ns
+    part = span[1:3] if span[3] is None else span[1:]  # rows without a side keep the keys of earlier releases
     return hashlib.sha256(repr((REVISION, path, part, time_ns)).encode("utf-8", "replace")).hexdigest()[:20]
 
 
@@ -138,6 +143,9 @@ def _state(span: Span) -> str:
     Recordings of one length, unpacked from one archive, often have the same size and time. "" if the file is missing.
     """
     with contextlib.suppress(OSError, ValueError):
+        if addresses.is_address(span[0]):
+            known = addresses.state_of(span[0])
+            return f"{REVISION} {known} {span[1:]}" if known else ""
         status = Path(span[0]).stat()
         with open(span[0], "rb") as file:
             beginning = hashlib.sha256(file.read(BEGINNING)).hexdigest()[:16]

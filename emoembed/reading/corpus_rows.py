@@ -37,7 +37,7 @@ def annotate(corpus: Corpus, inputs: Mapping[str, Mapping[str, np.ndarray]]) -> 
     targets = np.zeros((len(samples), len(corpus.labels)), dtype=np.float32)
     for row, labels in enumerate(samples["labels"]):
         targets[row, [corpus.labels.index(label) for label in labels]] = 1.0
-    if "rival" in samples:  # a row of a minimal pair tells its emotion from its rival's only
+    if "rival" in samples:  # a row of a minimal pair distinguishes its emotion only from its rival
         own = targets == 1
         targets[:] = np.nan
         targets[own] = 1.0

@@ -59,7 +59,8 @@ def sound_of(source: Any) -> tuple[File | np.ndarray, float | None]:
 
 
 def frames_of(source: Any) -> tuple[File | np.ndarray, bool]:
-    """Convert a caller's video or picture to a file or an RGB or grey array, and tell if it is a cropped face already.
+    """Convert a caller's video or picture to a file or an RGB or grey array, and say whether it is already a cropped
+    face.
 
     Raises:
         InputError: the video or picture has none of the forms `VIDEO_FORMS`.

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from emoembed.errors import EmoembedError, InputError, MediaError, MissingFileError
+from emoembed.model.device import moved
 from emoembed.model.model import EmotionModel
 from emoembed.reading import media
 from emoembed.reading.media import Reading
@@ -64,7 +65,7 @@ def batch_of(model: EmotionModel, items: Sequence[Mapping[str, Reading]]) -> dic
     longest = {name: model.config.modalities[name].longest for name in modalities}
     rows = {name: [readings[name].values if name in readings else None for readings in items] for name in modalities}
     batch = {name: collate(arrays, longest[name]) for name, arrays in rows.items()}
-    return {name: (frames.to(device), lengths.to(device)) for name, (frames, lengths) in batch.items()}
+    return {name: (moved(frames, device), moved(lengths, device)) for name, (frames, lengths) in batch.items()}
 
 
 def _read_sources(

@@ -1,8 +1,11 @@
-"""Reads a caller's input (a sentence, a path, an array) into the float32 array that a modality's encoder reads."""
+"""Reads a caller's input (a sentence, a path, an array) into the float32 array that a modality's encoder reads.
+
+`KINDS` has one entry for each kind of features.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,39 +61,77 @@ def read(model: EmotionModel, modality: str, source: Any, *, any_sound: bool = F
     config = model.config.modalities[modality]
     if isinstance(source, Features) and not (source.feature_set == WAVEFORM and config.features == "speech"):
         return _read_features(source, config, modality)
-    if modality == "text":
-        return _text(model, config, source)
-    return _audio(config, source, any_sound) if modality == "audio" else _video(config, source)
+    kind = KINDS.get(config.features)
+    if kind is None:
+        raise InputError(
+            f"this model reads {modality} as {config.features} features, which cannot be extracted from files; give "
+            f"emoembed.features.feature_set.Features with columns {', '.join(config.columns[:4])}, ..."
+        )
+    return kind.read(model, config, source, any_sound)
 
 
-def _text(model: EmotionModel, config: ModalityConfig, source: Any) -> Reading:
+def prepared(inputs: Mapping[str, np.ndarray], config: ModalityConfig) -> Mapping[str, np.ndarray]:
+    """Stored inputs by row id, as the encoder of a modality reads them; see `FeatureKind.prepare`."""
+    kind = KINDS.get(config.features)
+    return inputs if kind is None or kind.prepare is None else Prepared(inputs, config, kind.prepare)
+
+
+class Prepared(Mapping[str, np.ndarray]):
+    """Inputs by row id; each access prepares one for the encoder. All of them would be too large to store."""
+
+    def __init__(
+        self,
+        stored: Mapping[str, np.ndarray],
+        config: ModalityConfig,
+        prepare: Callable[[np.ndarray, ModalityConfig], np.ndarray],
+    ) -> None:
+        self.stored, self.config, self.prepare = stored, config, prepare
+
+    def __getitem__(self, row: str) -> np.ndarray:
+        return self.prepare(self.stored[row], self.config)
+
+    def __contains__(self, row: object) -> bool:
+        return row in self.stored
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stored)
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+
+def _text_of(source: Any) -> str:
     if not isinstance(source, str):
         raise InputError(f"text is a string; given {type(source).__name__}")
-    text = readable(source)
+    text: str = readable(source)
     if not text.strip():
         raise InputError("text is empty; give None for an item without text")
-    if config.features == "wordpieces" and isinstance(model.phrases, SentenceEncoder):
-        return _word_pieces(model.phrases, text, len(source) > TEXT_CHARACTERS)
-    if config.features == "words" and isinstance(model.phrases, WordTable):
-        from emoembed.features.text import tokenize, words
-
-        values = words(text, model.phrases).values
-        known_count, word_count = len(values), len(tokenize(text))
-        if known_count >= ENOUGH * word_count:
-            return Reading(values)
-        message = f"{known_count} of {word_count} words are known; confidence is set to 0"
-        return Reading(values, (Note("not-understood", "text", message),), understood=False)
-    raise CheckpointError(
-        f"this model reads text as {config.features} features, which cannot be extracted here; give them as Features"
-    )
+    return text
 
 
-def _word_pieces(phrases: SentenceEncoder, text: str, was_cut: bool) -> Reading:
+def _words(model: EmotionModel, config: ModalityConfig, source: Any, any_sound: bool) -> Reading:
+    from emoembed.features.text import tokenize, words
+
+    text = _text_of(source)
+    if not isinstance(model.phrases, WordTable):
+        raise CheckpointError("this model reads text as word vectors, but it has no word table; fetch it again")
+    values = words(text, model.phrases).values
+    known_count, word_count = len(values), len(tokenize(text))
+    if known_count >= ENOUGH * word_count:
+        return Reading(values)
+    message = f"{known_count} of {word_count} words are known; confidence is set to 0"
+    return Reading(values, (Note("not-understood", "text", message),), understood=False)
+
+
+def _word_pieces(model: EmotionModel, config: ModalityConfig, source: Any, any_sound: bool) -> Reading:
+    text, phrases = _text_of(source), model.phrases
+    if not isinstance(phrases, SentenceEncoder):
+        raise CheckpointError("this model reads text as word pieces, but it has no tokenizer; fetch it again")
     encoding = phrases.encode(text)
     ids, pieces = phrases.ids_of(encoding), tokens_of(encoding)
     if ids is None:
         raise InputError(f"nothing in the text {text[:40]!r} is known to this model, which reads English")
-    notes = []
+    notes, was_cut = [], len(source) > TEXT_CHARACTERS
     if pieces > len(ids) or was_cut:
         message = f"the first {len(ids)} of {'more than ' if was_cut else ''}{pieces} word pieces were read"
         notes.append(Note("cut", "text", message))
@@ -101,9 +142,7 @@ def _word_pieces(phrases: SentenceEncoder, text: str, was_cut: bool) -> Reading:
     return Reading(np.array(ids, dtype=np.float32)[:, None], tuple(notes), share >= ENOUGH)
 
 
-def _audio(config: ModalityConfig, source: Any, any_sound: bool) -> Reading:
-    if config.features not in ("speech", "waveform"):
-        raise _needs_features("audio", config)
+def _sound(model: EmotionModel, config: ModalityConfig, source: Any, any_sound: bool) -> Reading:
     is_waveform = isinstance(source, Features)  # a waveform, with the notes of its reading
     recording, rate = (source.values[:, 0], SAMPLING_RATE) if is_waveform else inputs.sound_of(source)
     speech = sound.speech(recording, rate, limit=LOOKED_AT)
@@ -122,53 +161,40 @@ def _audio(config: ModalityConfig, source: Any, any_sound: bool) -> Reading:
             *notes,
             Note("cut", "audio", f"the first {seconds_read} of {seconds} s of speech were read{ALL_OF_IT}"),
         )
-    return Reading(_normalise_waveform(values, config) if config.features == "waveform" else values, notes)
+    return Reading(_for_encoder(values, config), notes)
 
 
-def _normalise_waveform(values: np.ndarray, config: ModalityConfig) -> np.ndarray:
-    """Standardise the samples (mean 0, standard deviation 1) if the speech transformer expects it."""
-    if not config.trunk_config.get("do_normalize"):
-        return values
-    scaled: np.ndarray = (values - values.mean()) / max(values.std(), 1e-4)
-    return scaled
+def _faces(model: EmotionModel, config: ModalityConfig, source: Any, any_sound: bool) -> Reading:
+    from emoembed.features import video
 
-
-def _video(config: ModalityConfig, source: Any) -> Reading:
-    from emoembed.features import tables, video
-
-    if config.features == "action_units" and isinstance(source, (str, Path)):
-        return _read_features(tables.read_openface(source), config, "video")
-    if config.features not in ("faces", "pixels"):
-        raise _needs_features("video", config)
     frames, is_face = inputs.frames_of(source)
     track = video.read_faces(frames, limit=config.longest, detector="none" if is_face else "haar")
     faces, notes = track.features.values, track.features.notes
     if len(faces) == config.longest:
         message = f"the first {len(faces)} faces were read, up to {track.times[-1]:.0f} s{ALL_OF_IT}"
         notes = (*notes, Note("cut", "video", message))
-    return Reading(faces if config.features == "faces" else _pixels(faces, config), notes)
+    return Reading(_for_encoder(faces, config), notes)
 
 
-class Pixels(Mapping[str, np.ndarray]):
-    """Faces by id, `(time, 48 * 48)`; each access converts them for an image transformer (too large to store)."""
+def _openface(model: EmotionModel, config: ModalityConfig, source: Any, any_sound: bool) -> Reading:
+    from emoembed.features import tables
 
-    def __init__(self, faces: Mapping[str, np.ndarray], config: ModalityConfig) -> None:
-        self.faces, self.config = faces, config
-
-    def __getitem__(self, item: str) -> np.ndarray:
-        return _pixels(self.faces[item], self.config)
-
-    def __contains__(self, item: object) -> bool:
-        return item in self.faces
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.faces)
-
-    def __len__(self) -> int:
-        return len(self.faces)
+    if not isinstance(source, str | Path):
+        raise InputError(
+            f"this model reads video as action units; give a file of OpenFace; given {type(source).__name__}"
+        )
+    return _read_features(tables.read_openface(source), config, "video")
 
 
-def _pixels(faces: np.ndarray, config: ModalityConfig) -> np.ndarray:
+def standardise_samples(values: np.ndarray, config: ModalityConfig) -> np.ndarray:
+    """Samples with mean 0 and standard deviation 1, if the speech transformer expects it."""
+    if not config.trunk_config.get("do_normalize"):
+        return values
+    scaled: np.ndarray = (values - values.mean()) / max(values.std(), 1e-4)
+    return scaled
+
+
+def pixels(faces: np.ndarray, config: ModalityConfig) -> np.ndarray:
     """Evenly spaced faces of a clip, with the size, mean and standard deviation that the image transformer expects.
 
     All channels have the same grey values.
@@ -184,14 +210,20 @@ def _pixels(faces: np.ndarray, config: ModalityConfig) -> np.ndarray:
     resized = [
         cv2.resize(face.astype(np.float32).reshape(face_side, face_side), (side, side)).ravel() for face in clip_faces
     ]
-    pixels = (np.stack(resized)[:, None] - mean[:, None]) / deviation[:, None]
-    return np.ascontiguousarray(pixels.reshape(len(clip_faces), -1), dtype=np.float32)
+    values = (np.stack(resized)[:, None] - mean[:, None]) / deviation[:, None]
+    return np.ascontiguousarray(values.reshape(len(clip_faces), -1), dtype=np.float32)
+
+
+def _for_encoder(values: np.ndarray, config: ModalityConfig) -> np.ndarray:
+    kind = KINDS.get(config.features)
+    return values if kind is None or kind.prepare is None else kind.prepare(values, config)
 
 
 def _read_features(source: Features, config: ModalityConfig, modality: str) -> Reading:
     """Convert ready features: put their columns in the order that the encoder was trained on."""
-    if config.features == "pixels" and source.feature_set.name == "faces":
-        return Reading(_pixels(source.values, config), (*source.notes, *_note_cut_rows(source, config, modality)))
+    kind = KINDS.get(config.features)
+    if kind is not None and source.feature_set.name == kind.stored:
+        return Reading(_for_encoder(source.values, config), (*source.notes, *_note_cut_rows(source, config, modality)))
     source_columns = source.feature_set.columns
     missing_columns = [column for column in config.columns if column not in source_columns]
     if missing_columns:
@@ -210,8 +242,7 @@ def _read_features(source: Features, config: ModalityConfig, modality: str) -> R
         raise InputError(
             f"{modality} features {source.feature_set.name!r} contain NaN or infinite values; replace or remove them"
         )
-    values = values[: config.longest].astype(np.float32)
-    values = _normalise_waveform(values, config) if config.features == "waveform" else values
+    values = _for_encoder(values[: config.longest].astype(np.float32), config)
     return Reading(values, (*source.notes, *_note_cut_rows(source, config, modality)))
 
 
@@ -222,8 +253,28 @@ def _note_cut_rows(source: Features, config: ModalityConfig, modality: str) -> t
     return (Note("cut", modality, f"the first {config.longest} of {rows} rows of features were read"),)
 
 
-def _needs_features(modality: str, config: ModalityConfig) -> InputError:
-    return InputError(
-        f"this model reads {modality} as {config.features} features, which cannot be extracted from files; give "
-        f"emoembed.features.feature_set.Features with columns {', '.join(config.columns[:4])}, ..."
-    )
+@dataclass(frozen=True)
+class FeatureKind:
+    """How the inputs of one kind of features are read. A new kind is one more entry of `KINDS`.
+
+    Args:
+        read: reads a source in a form of `inputs`, for a model and one of its modalities; raises as `read` does.
+        prepare: changes stored inputs `(time, feature_dim)` to what the encoder reads; None if they are the same.
+        stored: name of the feature set of stored inputs, if it differs from the kind.
+    """
+
+    read: Callable[[EmotionModel, ModalityConfig, Any, bool], Reading]
+    prepare: Callable[[np.ndarray, ModalityConfig], np.ndarray] | None = None
+    stored: str = ""
+
+
+KINDS = {
+    "wordpieces": FeatureKind(_word_pieces),
+    "words": FeatureKind(_words),
+    "speech": FeatureKind(_sound),
+    "waveform": FeatureKind(_sound, standardise_samples),
+    "faces": FeatureKind(_faces),
+    "pixels": FeatureKind(_faces, pixels, stored="faces"),
+    "action_units": FeatureKind(_openface),
+}
+"""`ModalityConfig.features` -> how it is read. Other kinds are ready features, which no file is turned into."""

@@ -15,6 +15,7 @@ from emoembed.corpora import prepared, table_files
 from emoembed.corpora.corpus import Corpus
 from emoembed.corpora.feature_corpus import FeatureCorpus, FeatureTable
 from emoembed.errors import InputError
+from emoembed.features.atomic import is_temporary
 from emoembed.features.feature_set import Features, FeatureSet
 from emoembed.features.store import FeatureStore, extract
 from emoembed.features.workers import Workers, require_workers
@@ -129,14 +130,14 @@ def _prepared_before(corpus: Corpus, folder: Path) -> FeatureCorpus:
     earlier_corpus = prepared.read(folder)
     if earlier_corpus.name != corpus.name or set(earlier_corpus.samples["id"]) != set(corpus.samples["id"]):
         raise InputError(
-            f"{folder} contains {earlier_corpus.name} with other rows; give another folder, or remove this one first"
+            f"{folder} contains {earlier_corpus.name} with other rows; give another folder, or remove this folder first"
         )
     columns = ("labels", "split", "text", "audio", "video", "start", "end")
     changed_columns = [name for name in columns if _cells(earlier_corpus, name) != _cells(corpus, name)]
     if changed_columns:
         raise InputError(
             f"{folder} contains {earlier_corpus.name} with other values of {' and '.join(changed_columns)}; give "
-            "another folder, or remove this one first"
+            "another folder, or remove this folder first"
         )
     return earlier_corpus
 
@@ -148,7 +149,7 @@ def _require_no_other_files(folder: Path) -> None:
         raise InputError(
             f"{folder / blocked_folders[0]} contains files that are not part of a feature store; give an empty folder"
         )
-    file_names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    file_names = [path.name for path in folder.iterdir() if not is_temporary(path)] if folder.is_dir() else []
     other_files = sorted(set(file_names) - {*prepared.MODALITIES, prepared.SAMPLES})
     if other_files:
         raise InputError(f"{folder} contains {', '.join(other_files[:3])}; give an empty or a new folder")
@@ -178,9 +179,11 @@ def _cells(corpus: Corpus, column: str) -> dict[str, object]:
 
 
 def _may_become_store(folder: Path) -> bool:
-    """Whether a folder is missing, empty, or contains only files of a feature store."""
+    """Whether a folder is missing, empty, or contains only files of a feature store and what a killed run left."""
     prefixes = ("store.json", "shard-", "failures.jsonl", ".lock")
-    return not folder.exists() or (folder.is_dir() and all(p.name.startswith(prefixes) for p in folder.iterdir()))
+    return not folder.exists() or (
+        folder.is_dir() and all(path.name.startswith(prefixes) or is_temporary(path) for path in folder.iterdir())
+    )
 
 
 def _copy_table(table: FeatureTable, folder: Path, progress: bool) -> tuple[FeatureStore, Findings]:

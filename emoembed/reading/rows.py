@@ -81,7 +81,7 @@ class EmotionData:
 
 
 class Excerpts(Mapping[str, np.ndarray]):
-    """Frames sampled over the length of each item, anew at each access; items with few frames are returned unchanged.
+    """Frames sampled over the length of each item, newly at each access; items with few frames are returned unchanged.
 
     One frame is sampled from each of `frames` segments of equal length, as in temporal segment networks (Wang et al.
     2016), because neighbouring frames are similar.

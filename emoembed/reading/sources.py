@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from emoembed.errors import InputError, MediaError, MissingFileError
-from emoembed.features import audio, media_files
+from emoembed.features import addresses, audio, media_files
 from emoembed.model.config import MODALITIES
 from emoembed.model.model import EmotionModel
 from emoembed.reading import cache
@@ -22,13 +22,15 @@ Sources = dict[str, Source]
 """A row's sources by modality."""
 
 
-def as_corpus(source: Corpus | str | Path, *, annotated: bool = True) -> Corpus:
+def as_corpus(
+    source: Corpus | str | Path, *, annotated: bool = True, columns: Mapping[str, str] | None = None
+) -> Corpus:
     """The corpus itself, or the manifest at this path; its columns `labels` and `split` are read if `annotated`."""
     if not isinstance(source, str | Path):
         return source
     from emoembed.corpora import manifest
 
-    return manifest.read(source, annotated=annotated)
+    return manifest.read(source, annotated=annotated, columns=columns)
 
 
 def present_modalities(corpus: Corpus) -> tuple[str, ...]:
@@ -48,10 +50,10 @@ def usable_modalities(model: EmotionModel, corpus: Corpus, offered: Sequence[str
 
 
 class RowSources(Sequence[tuple[str, Sources]]):
-    """The id of each row with its sources, made when they are asked for, so that many rows need little memory.
+    """Row ids with their sources. The sources of a row are made when it is read, so many rows need little memory.
 
     Args:
-        ids: of the rows.
+        ids: the id of each row.
         columns: modality -> the source of each row; None if the row lacks the modality.
     """
 
@@ -98,13 +100,17 @@ def read_row(sources: Mapping[str, Source]) -> tuple[dict[str, Any], dict[str, s
 
 
 def input_of(modality: str, source: Source) -> Any:
-    """A text or the path of a whole file, unchanged, for `predict` to read; a part of a file is extracted here."""
+    """A text or the path of a whole file, unchanged, for `predict` to read; a part of a file is extracted here.
+
+    A file at an address is fetched here.
+    """
     if source is None or isinstance(source, str):
         return source
     path, start, end, side = source
-    media_files.require_file(path, modality)
+    if not addresses.is_address(path):
+        media_files.require_file(path, modality)
     if start is None and end is None and side is None:
-        return path
+        return addresses.fetched(path, modality)
     if modality == "audio":
-        return audio.waveform(path, start=start, end=end, limit=cache.LOOKED_AT)
+        return audio.waveform(addresses.fetched(path, modality), start=start, end=end, limit=cache.LOOKED_AT)
     return cache.read_span(modality, source)

@@ -16,7 +16,7 @@ from emoembed.reading.rows import EmotionData, collate
 
 
 def whisper_of(encoder: nn.Module) -> WhisperLayers | None:
-    """Whisper's layers in an encoder; None if it has none."""
+    """Whisper's layers in an encoder; None if the encoder has none."""
     return encoder.whisper if isinstance(encoder, StatisticsEncoder) else None
 
 
@@ -24,7 +24,8 @@ def whisper_of(encoder: nn.Module) -> WhisperLayers | None:
 def summarised(model: EmotionModel, rows: EmotionData) -> EmotionData:
     """The rows with statistics of Whisper's states in place of speech frames, if the model reads speech with Whisper.
 
-    An encoder with the same layers reads both alike. Rows that have these statistics already do not change.
+    An encoder with the same layers gives the same result for both. Rows that already have these statistics do not
+    change.
     """
     stores: dict[str, Mapping[str, np.ndarray]] = dict(rows.inputs)
     for name, store in rows.inputs.items():

@@ -22,7 +22,7 @@ from emoembed.reading.turns import TURN_KEYS, UNREAD, Turn, turns_of
 NAME = r"[^\W\d_][^\n:\uff1a\u3002\uff01\uff1f]{0,39}?"
 """A speaker's name before a colon, such as `Anna`, `Dr. O'Neil` or `SPEAKER_00`; its length is limited."""
 MOST_WORDS, MOST_WORDS_WITHOUT_SPACE = 4, 2
-"""More words before a colon are part of a sentence, not a name; before a colon without a space after it, fewer."""
+"""Most words of a name before a colon, with and without a space after the colon. More words are part of a sentence."""
 _WORD = r"(?![A-Za-z]\b)[\"'\u201c\xa1\xbf]?[^\W\d_]"
 """What follows a colon without a space: a word, not a number, an address or the letter of `:D`."""
 _NAMED = re.compile(rf"\s*({NAME})(?:\uff1a|:(?:\s|$)|(:)(?={_WORD}))\s*(.*)", re.DOTALL)
@@ -140,10 +140,10 @@ def _read_subtitles(path: Path) -> list[dict[str, Any]]:
         raise CorpusError(f"{path} is not a {kind.upper()} file: {error}") from error
     arrows = _count_arrows(text)  # one for the times of each cue, and those in the texts of SRT
     time_lines = arrows - sum(_count_arrows(caption.raw_text) for caption in captions.captions)
-    if len(captions.captions) < time_lines:  # the library leaves out what it cannot read
+    if len(captions.captions) < time_lines:  # the library leaves out cues that it cannot read
         raise CorpusError(
             f"{path}: {time_lines - len(captions.captions)} of {time_lines} cues cannot be read; a time is "
-            f"{'00:01:02,500' if kind == 'srt' else '00:01:02.500'}, and a number stands above each cue of SRT"
+            f"{'00:01:02,500' if kind == 'srt' else '00:01:02.500'}, and each cue of SRT needs a number above it"
         )
     cues: list[dict[str, Any]] = [
         {"text": text, "speaker": voice, "start": _seconds(caption.start), "end": _seconds(caption.end)}
@@ -158,7 +158,7 @@ def _read_subtitles(path: Path) -> list[dict[str, Any]]:
 
 
 def _count_arrows(text: str) -> int:
-    """Number of lines with the arrow that stands between the start and the end of a cue."""
+    """Number of lines with the arrow between the start and the end of a cue."""
     return sum("-->" in line for line in text.splitlines())
 
 

@@ -185,7 +185,7 @@ def _turn_of(position: int, row: Any) -> Turn:
 
 
 def _plain(value: Any) -> Any:
-    """The value of a table cell: None for NaN and pandas' NA, and plain numbers for those of NumPy."""
+    """The value of a table cell: None for NaN and pandas' NA, and a plain number for a number of NumPy."""
     if (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in ("NAType", "NaTType"):
         return None
     return value.item() if isinstance(value, np.generic) else value

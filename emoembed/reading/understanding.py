@@ -39,8 +39,8 @@ def understood(text: str, tokenizer: Tokenizer, encoding: Encoding | None = None
 
     Args:
         text: as the model reads it.
-        tokenizer: of the model.
-        encoding: what the tokenizer makes of the text, if that is known already.
+        tokenizer: the tokenizer of the model.
+        encoding: the output of the tokenizer for the text, if it was computed before.
 
     Returns:
         0 to 2. It is 2 for a text without words, because nothing can be misunderstood.

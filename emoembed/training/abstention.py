@@ -14,7 +14,7 @@ from emoembed.model.model import EmotionModel
 
 LISTS = 64
 """Number of random label lists that each validation row is scored with. Of eight labels, a few are recognised far
-better than the others; with few lists, the thresholds depended on which labels were drawn."""
+better than the others. With few lists, the thresholds would depend on which labels are drawn."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,13 @@ def lists(labels: int, seed: int) -> Iterator[np.ndarray]:
         yield draw.permutation(labels)[:size]
 
 
-def halves(there: Tensor) -> Tensor:
+def halves(answerable: Tensor) -> Tensor:
     """Weights `(questions,)` that give questions with and without a right answer the same total weight.
 
-    `there` says for each question whether its list contains a right answer.
+    `answerable` says for each question whether its list contains a right answer.
     """
-    share = there.double().mean().clamp(1e-9, 1 - 1e-9)
-    return torch.where(there, 0.5 / share, 0.5 / (1 - share))
+    share = answerable.double().mean().clamp(1e-9, 1 - 1e-9)
+    return torch.where(answerable, 0.5 / share, 0.5 / (1 - share))
 
 
 def risk_thresholds(confidences: Tensor, wrong: Tensor, counts: Tensor | None = None) -> Tensor:

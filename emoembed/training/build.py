@@ -73,7 +73,7 @@ def start_projections(model: EmotionModel, *, fit: bool = True) -> None:
 
 
 def set_adapter_strength(model: EmotionModel, strength: float = TEXT_STRENGTH) -> EmotionModel:
-    """Scale the text encoder's adapters in place, between untrained weights (0) and trained ones (1) (WiSE-FT)."""
+    """Scale the text encoder's adapters in place, between untrained weights (0) and trained weights (1) (WiSE-FT)."""
     config = model.config.modalities["text"]
     encoder = transformer_of(model, "text")
     if encoder.adapters is not None:

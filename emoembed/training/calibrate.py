@@ -135,7 +135,7 @@ def _fit_scaling(parts: Sequence[tuple[Tensor, Tensor]], *, softmax: bool) -> Te
     """Slope and offset with the maximum likelihood, `(2,)`. A prior with the weight of one row keeps them near 1 and 0.
 
     Args:
-        parts: of each corpus, logits `(rows, labels)` with NaN where a row lacks the modality, and targets
+        parts: for each corpus, logits `(rows, labels)` with NaN where a row lacks the modality, and targets
             `(rows, labels)`: 1, 0, or NaN if the label was not annotated. Every corpus has the same weight.
         softmax: fit the softmax over the labels of single-label rows, else the sigmoid of each label. An offset does
             not change a softmax, so it stays 0.

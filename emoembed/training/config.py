@@ -22,7 +22,8 @@ class TrainConfig:
     warmup: float = 0.1  # share of the steps with a rising learning rate; then it falls as a cosine
     patience: int = 10  # training stops after this many epochs without a better validation score
     keep_last: bool = False
-    """Train for all epochs and keep the weights of the last one, where validation rows are too few to choose one."""
+    """Train for all epochs and keep the weights of the last epoch, if validation rows are too few to choose an
+    epoch."""
     clip: float = 1.0  # largest gradient norm
     stay_close: float = 0.1  # weight of the penalty on changes of label projections; without it unseen labels drift
     pull: float = 0.0  # weight of the distance between an item and the point of its label; see `objective.pull`
@@ -53,7 +54,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Execution:
-    """How a training run is executed. Apart from rounding, this does not change what is learned."""
+    """How a training run is executed. Apart from rounding, these settings do not change the trained weights."""
 
     device: str = "cpu"
     progress: bool = False  # whether to show a progress bar

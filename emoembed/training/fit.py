@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
@@ -19,21 +20,21 @@ from emoembed.features.atomic import write_file
 from emoembed.labels.phrases import PhraseEncoder
 from emoembed.model import checkpoint, checkpoint_files
 from emoembed.model.model import EmotionModel
-from emoembed.reading.media import Pixels
+from emoembed.reading.media import Prepared, prepared
 from emoembed.reading.rows import EmotionData, Excerpts
 from emoembed.reading.summaries import summarised, whisper_of
 from emoembed.training.background import fit_background, with_seen
 from emoembed.training.build import build, set_adapter_strength, transformer_of
 from emoembed.training.calibrate import calibrate, calibrate_jointly
 from emoembed.training.config import Execution
-from emoembed.training.loop import History, fit
+from emoembed.training.loop import History, optimise
 from emoembed.training.recipes import Recipe, Stage, augment_of
 from emoembed.training.ridge_maps import finish_faces, finished, prepare
 
 SHIPPED = "base"
-"""The checkpoint that holds Whisper's layers."""
+"""The checkpoint that contains Whisper's layers."""
 FACES_OF_A_CLIP = {"faces": 8, "pixels": 2}
-"""Number of faces per clip, sampled anew in each epoch. A step holds all faces of a batch in memory, and a transformer
+"""Number of faces per clip, newly sampled in each epoch. A step holds all faces of a batch in memory, and a transformer
 needs the most memory per face, so it gets fewer."""
 TRAINED = ("encoder", "projection", "log_scale", "bias", "log_weight")
 """Parts of a modality that are saved after training, with the label space. The other parts are fitted again on rows."""
@@ -88,7 +89,7 @@ def train(
         learned: dict[str, Any] = {"augment": augment, "teacher": recipe.teacher}
         for stage in recipe.stages or (Stage(("*",), recipe.config),):
             with only_trained(model, stage.trained):
-                history = fit(model, sampled_rows, valid_rows, stage.config, **learned, execution=execution)
+                history = optimise(model, sampled_rows, valid_rows, stage.config, **learned, execution=execution)
         model.to("cpu")
         finish_faces(model, train_rows, recipe.facial_actions)
         if weights_file is not None and execution.group.leads:
@@ -180,14 +181,13 @@ def assemble(
 
 
 def _sample_faces(model: EmotionModel, rows: EmotionData, seed: int) -> dict[str, Mapping[str, np.ndarray]]:
-    """Inputs for training, with a few faces per clip that are sampled anew at each reading."""
+    """Inputs for training, with a few faces per clip that are newly sampled at each access."""
     inputs: dict[str, Mapping[str, np.ndarray]] = {}
     for name, store in rows.inputs.items():
         config = model.config.modalities[name]
-        if isinstance(store, Pixels):
-            store = Pixels(Excerpts(store.faces, FACES_OF_A_CLIP["pixels"], seed), config)
-        elif config.features == "faces":
-            store = Excerpts(store, FACES_OF_A_CLIP["faces"], seed)
+        if config.features in FACES_OF_A_CLIP:
+            stored = store.stored if isinstance(store, Prepared) else store
+            store = prepared(Excerpts(stored, FACES_OF_A_CLIP[config.features], seed), config)
         inputs[name] = store
     return inputs
 
@@ -213,9 +213,15 @@ def _write_weights(model: EmotionModel, path: Path) -> None:
 
 
 def _read_weights(model: EmotionModel, path: Path) -> None:
-    """Read the weights that `_write_weights` wrote."""
-    weights = load_file(path)
-    missing, unexpected = model.load_state_dict(weights, strict=False)
+    """Read the weights that `_write_weights` wrote. Raises InputError if the file is damaged or of another model."""
+    try:
+        weights = load_file(path)
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:  # RuntimeError: a weight of another shape
+        message = " ".join(str(error).split())  # torch gives several lines
+        raise InputError(
+            f"{path} cannot be read as trained weights ({message:.200}); delete it to train again"
+        ) from error
     if unexpected or any(_is_trained(name) for name in missing) or not finished(model):
         raise InputError(f"{path} does not have the weights that this release expects; delete it to train again")
 

@@ -22,7 +22,7 @@ from emoembed.training.execution.run_state import Run, RunState
 from emoembed.training.objective import Objective, Teacher
 
 DIGESTED = 64
-"""Frames of an input that tell it from another."""
+"""Number of frames of an input that are compared, to distinguish it from other inputs."""
 Augment = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 
 
@@ -35,7 +35,7 @@ class History:
     kept_epoch: int = -1
 
 
-def fit(
+def optimise(
     model: Scorer,
     train: EmotionData,
     valid: EmotionData,
@@ -45,7 +45,7 @@ def fit(
     teacher: Teacher | None = None,
     execution: Execution = Execution(),
 ) -> History:
-    """Train a model in place, and restore the weights of its best epoch on the validation rows (but see `keep_last`).
+    """Optimise the weights of a model in place, and restore those of the best epoch (but see `TrainConfig.keep_last`).
 
     The loss of a single-label row is cross-entropy over its annotated labels, and that of a multi-label row is binary
     cross-entropy. The settings can add further terms (`objective`). The validation score is UAR for single-label rows
@@ -109,7 +109,7 @@ def _start_run(model: Scorer, config: TrainConfig, steps: int) -> Run:
 
 
 def _batches(lengths: np.ndarray, run: Run, config: TrainConfig) -> Iterator[np.ndarray]:
-    """The batches of the next epoch. A single row is no batch."""
+    """The batches of the next epoch. Batches of one row are left out."""
     epoch, steps = len(run.losses), config.steps
     passes = iter([0]) if steps is None else count()
     batches = (rows for _ in passes for rows in buckets(lengths, config.batch_size, run.order))
@@ -165,7 +165,7 @@ def _encode(
 
 
 def _seed_process(run: Run, config: TrainConfig, group: Group) -> None:
-    """Give each of several processes its own random numbers for dropout and augmentation, anew in each epoch."""
+    """Give each of several processes its own random numbers in each epoch, for dropout and augmentation."""
     if group.size > 1:
         seed = (config.seed * 1000 + len(run.losses)) * group.size + group.rank
         torch.manual_seed(seed)
@@ -212,7 +212,7 @@ def encode_rows(model: Scorer, data: EmotionData, *, batch_size: int = 64, devic
 
 
 def picked(points: Mapping[str, Tensor], whole: EmotionData, part: EmotionData) -> dict[str, Tensor]:
-    """Select from the points of the rows in `whole` those of the rows in `part`, in the order of `part`."""
+    """Select the points of the rows in `part` from the points of the rows in `whole`, in the order of `part`."""
     position_of = {row: i for i, row in enumerate(whole.ids)}
     positions = torch.tensor([position_of[row] for row in part.ids], dtype=torch.long)
     return {name: matrix[positions] for name, matrix in points.items()}

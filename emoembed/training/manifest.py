@@ -1,21 +1,17 @@
-"""Train on the labels of a manifest: hold rows out, train each modality, and combine them in a calibrated model."""
+"""Train on the labels of a manifest: train each modality, and combine them in a calibrated model."""
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Unpack
 
 import numpy as np
-import pandas as pd
 from torch import Tensor
 
-from emoembed.corpora import manifest
 from emoembed.corpora.corpus import Corpus
+from emoembed.corpora.splits import hold_out, is_labelled
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features.text import word_feature_set
 from emoembed.labels.phrases import PhraseEncoder, WordTable
@@ -36,10 +32,7 @@ from emoembed.training.fit import assemble, train, untrained
 from emoembed.training.pretrained import Pretrained
 from emoembed.training.recipes import Recipe
 
-HELD_OUT_FOLDS = 5  # one fold, 20 %, is held out if a manifest has no valid rows
 LONGEST_SOUND = 128_000  # training uses this many samples of a recording: 8 s
-MOST_OF_A_GROUP = 0.8
-FEWEST_ROWS = 10  # fewest labelled train rows from which valid rows are held out
 
 
 @dataclass(frozen=True)
@@ -70,7 +63,7 @@ def train_manifest(
         text: the first 64 word pieces.
         audio: as much as `predict` if the recipe uses speech statistics; the first 4 s if it uses a network over
             frames; the first 8 s if it uses raw samples.
-        video: eight faces from the whole clip, or two for an image transformer, sampled anew in each epoch.
+        video: eight faces from the whole clip, or two for an image transformer, newly sampled in each epoch.
 
     Args:
         source: a manifest's path, or a corpus, with train rows and valid rows. Without valid rows, 20 % of the train
@@ -130,12 +123,7 @@ def _train_modality(
 
 
 def _count_held_out(corpus: Corpus, split_corpus: Corpus) -> int:
-    return int(((split_corpus.samples["split"] != corpus.samples["split"]) & _is_labelled(corpus)).sum())
-
-
-def _is_labelled(corpus: Corpus) -> pd.Series:
-    """Whether each row has annotations. A row of a multi-label corpus may have none of the labels."""
-    return corpus.samples["labels"].map(len).gt(0) | corpus.multi_label
+    return int(((split_corpus.samples["split"] != corpus.samples["split"]) & is_labelled(corpus)).sum())
 
 
 def _choose_modalities(
@@ -162,7 +150,7 @@ def _choose_modalities(
 def _check_before_training(
     output: str | Path | None, execution: Execution, changes: Changes, context: bool | ContextStart
 ) -> int:
-    """Check all that would fail only after training; the seed."""
+    """Check everything that would fail only after training. Returns the seed."""
     if context is not False and execution.group.size > 1:
         raise InputError("the context of dialogues is trained in one process; leave out the context, or use one")
     if output is not None:
@@ -172,72 +160,6 @@ def _check_before_training(
     if seed < 0:
         raise InputError(f"seed must be at least 0; given {seed}")
     return seed
-
-
-def hold_out(corpus: Corpus, seed: int = 0) -> Corpus:
-    """Return the corpus with a valid split: its own, or about 20 % of its train rows, stratified by label.
-
-    Speakers and dialogues are not split if there are several groups of them that share none. Otherwise dialogues are
-    not split, or else speakers. The same seed gives the same split.
-
-    Raises:
-        InputError: there are no valid rows and fewer than ten labelled train rows.
-    """
-    train = corpus.samples["split"] == "train"
-    labelled = train & _is_labelled(corpus)
-    if not train.any() or (corpus.samples["split"] == "valid").any():
-        corpus.split("train")  # raises an error that names the existing splits if there are no train rows
-        return corpus
-    if labelled.sum() < FEWEST_ROWS:
-        raise InputError(
-            f"{corpus.name} has no valid rows and {labelled.sum()} labelled train rows; mark rows as valid in the "
-            f"column 'split', or give at least {FEWEST_ROWS} labelled train rows, of which 20 % are held out"
-        )
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    rows = corpus.samples[labelled]
-    all_groups = _groups(corpus.samples[train], labelled[train])
-    groups = all_groups[rows.index]
-    count = max(2, min(HELD_OUT_FOLDS, groups.nunique()))
-    kinds = _kinds(rows["labels"], count)
-    folds = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():  # a label may have fewer rows than there are folds
-        warnings.simplefilter("ignore", UserWarning)
-        parts = [positions for _, positions in folds.split(np.zeros(len(rows)), kinds, groups)]
-    chosen = min(parts, key=lambda part: abs(len(part) - len(rows) / HELD_OUT_FOLDS))  # one speaker may have most rows
-    splits = corpus.samples["split"].copy()
-    splits[all_groups.index[all_groups.isin(groups.iloc[chosen])]] = "valid"  # also the unlabelled rows of a group
-    return corpus.with_splits(splits)
-
-
-def _kinds(labels: pd.Series, folds: int) -> pd.Series:
-    """What each row counts as, so that folds are alike: its labels, or its rarest label, or nothing if all are rare."""
-    joined = labels.map(manifest.SEPARATOR.join)
-    rows = Counter(chain.from_iterable(labels))
-    rarest = labels.map(lambda names: min(names, key=lambda name: (rows[name], name), default=""))
-    return next((kinds for kinds in (joined, rarest) if kinds.value_counts().max() >= folds), joined.map(lambda _: ""))
-
-
-def _groups(rows: pd.DataFrame, labelled: pd.Series) -> pd.Series:
-    """Assign each row to a group that is kept in one split.
-
-    Rows of one speaker or one dialogue share a group, also through other rows. If the largest of these groups has more
-    than `MOST_OF_A_GROUP` of the labelled rows, each dialogue is a group. Without dialogues, each speaker is one.
-    """
-    by_dialogue, by_speaker = rows["dialogue"].fillna(rows["id"]), rows["speaker"].fillna(rows["id"])
-    if rows["dialogue"].isna().all():
-        return by_speaker if by_speaker[labelled].nunique() > 1 else rows["id"]
-    joined = rows["speaker"].fillna(by_dialogue)
-    while True:  # merge the groups that share a speaker or a dialogue, until none do
-        merged = joined
-        for column in (rows["speaker"], rows["dialogue"]):
-            merged = merged.where(column.isna(), merged.groupby(column).transform("min"))
-        if merged.equals(joined):
-            break
-        joined = merged
-    if joined[labelled].value_counts(normalize=True).max() <= MOST_OF_A_GROUP:
-        return joined
-    return next((groups for groups in (by_dialogue, by_speaker) if groups[labelled].nunique() > 1), rows["id"])
 
 
 def _choose_phrases(names: Sequence[str], base: EmotionModel | WordTable | None) -> PhraseEncoder:
@@ -302,8 +224,7 @@ def _labelled_rows(
                 f"{fewest}{failure}"
             )
         data = corpus_rows.annotate(rows, {modality: inputs})
-        stores = {modality: media.Pixels(data.inputs[modality], config)} if config.features == "pixels" else data.inputs
-        parts.append(replace(data, inputs=stores))
+        parts.append(replace(data, inputs={modality: media.prepared(data.inputs[modality], config)}))
     labels = int((parts[0].targets == 1).any(axis=0).sum())
     if labels < 2:
         raise InputError(f"the train rows of {corpus.name} with {modality} have {labels} label; give at least 2 labels")

@@ -23,7 +23,7 @@ class Objective:
         model: the model to train, already on its device.
         data: the training rows.
         config: the terms of the loss and their weights.
-        teacher: whose answers are learned as well, if the settings give them a weight.
+        teacher: a model whose answers are learned too, if the settings give them a weight.
     """
 
     def __init__(self, model: Scorer, data: EmotionData, config: TrainConfig, teacher: Teacher | None = None) -> None:
@@ -171,7 +171,7 @@ SHARPNESS = 20.0
 
 @dataclass(frozen=True)
 class Teacher:
-    """The answers of a larger model for training rows of one modality: where it places them among names of feelings.
+    """The answers of a larger model for training rows of one modality: how similar each row is to names of feelings.
 
     The spaces of the two models need not have the same dimension, because only distances to names are compared.
 
@@ -224,7 +224,7 @@ class Imitation:
 
 
 def centred(label_points: Tensor) -> Tensor:
-    """Label points `(labels, dim)` without their mean, with norm 1. So no name is near everything."""
+    """Label points `(labels, dim)` without their mean, with norm 1, so that no name is near every item."""
     return normalize(label_points - label_points.mean(dim=0), dim=-1)
 
 

@@ -30,7 +30,7 @@ from emoembed.training.objective import Teacher
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of training: some weights are trained, with settings of their own."""
+    """A stage of training: some weights are trained, with separate settings."""
 
     trained: tuple[str, ...]
     """Patterns of the names of the weights that are trained, such as `modalities.audio.encoder.last.*`."""
@@ -126,7 +126,7 @@ TRAINING = {
         epochs=60, batch_size=32, learning_rate=2e-3, patience=20, pull=1.0, balance=0.5, bf16=False
     ),
 }
-# many corpora at once; a larger encoder, which is trained first, is imitated
+# many corpora together; a larger encoder is trained first, and the model learns its answers
 TRAINING["teacher"] = replace(
     TRAINING["text"], one_question=True, adjust=True, epochs=1, batch_size=48, learning_rate=5e-4
 )

@@ -51,7 +51,8 @@ def finish_faces(
     Args:
         model: with trained face networks.
         data: the training rows.
-        reader: reads facial actions. A face then has its own actions as goal, in place of those of its label.
+        reader: reads facial actions. With a reader, the goal of a face has the face's own actions, not those of its
+            label.
         rows: the largest number of rows that are used.
     """
     model.eval()
@@ -64,12 +65,12 @@ def finish_faces(
         labels = torch.from_numpy(sample.has).float()
         max_frames = model.config.modalities[name].longest
         batches = [np.arange(i, min(i + 64, len(sample))) for i in range(0, len(sample), 64)]
-        read, found = [], []
+        read, action_parts = [], []
         for batch in batches:  # one batch after the other, because the faces of a clip need much memory
             faces = sample.batch(batch, max_frames)[name]
             read.append(encoder.read(*faces).float())
-            found.append(reader(*faces) if reader is not None else read[-1][:, :0])
-        features, actions = torch.cat(read), torch.cat(found)
+            action_parts.append(reader(*faces) if reader is not None else read[-1][:, :0])
+        features, actions = torch.cat(read), torch.cat(action_parts)
         settle(encoder.out, features)
         if encoder.overview is None:
             continue
@@ -90,12 +91,12 @@ def fit_face_map(
 
     Args:
         ridge_map: is fitted in place.
-        features: what the network reads in faces `(faces, features_dim)`.
+        features: features of the faces from the network `(faces, features_dim)`.
         labels: `(faces, labels)`: 1 if a face has the label, else 0. Each face has one label at least.
         label_points: `(labels, point_dim)`.
         actions: the facial actions of each face `(faces, actions)`.
-        action_columns: columns of a point that hold facial actions. A face then has its own there, around the mean of
-            the labels. Without them, it has those of its label.
+        action_columns: columns of a point that hold facial actions. There, the goal of a face has its own actions,
+            around the mean of the labels. Without these columns, it has the actions of its label.
         weight: factor of the actions.
     """
     goals = labels @ label_points[:, : len(ridge_map.bias)] / labels.sum(dim=1, keepdim=True)
@@ -117,7 +118,7 @@ def settle(layer: nn.Linear, inputs: Tensor) -> None:
     """Move the contribution of constant input columns into the bias, and set their weights to 0.
 
     Training cannot learn the weights of a column that is constant over all rows. Example: after training on single
-    faces, the variation of a face over frames is such a column, but in a video it is no longer constant.
+    faces, the variation of a face over frames is constant, but in a video it is not.
     """
     constant = inputs.std(dim=0) <= CONSTANT
     layer.bias.add_(layer.weight[:, constant] @ inputs.mean(dim=0)[constant])

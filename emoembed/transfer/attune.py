@@ -1,8 +1,8 @@
 """Adapt a model to unlabelled recordings from another microphone, room, speaker or camera (mean alignment).
 
-Such a change shifts all points of a modality by the same vector, whatever the emotion. The mean of a few unlabelled
-items estimates this shift, and the model subtracts it. Speech emotion recognition knows this as speaker and corpus
-normalisation (Schuller et al. 2010); here it is applied to the points in the shared space, not to the features.
+A change of this kind shifts all points of a modality by the same vector, whatever the emotion. The mean of a few
+unlabelled items estimates this shift, and the model subtracts it. Speech emotion recognition knows this as speaker and
+corpus normalisation (Schuller et al. 2010); here it is applied to the points in the shared space, not to the features.
 """
 
 from __future__ import annotations

@@ -63,6 +63,26 @@ class PathBank:
         phrases: embeds labels, for all corpora.
         entries: corpus -> entry.
         modules: name in the model -> weight of the modules that a path uses.
+
+    Examples:
+        >>> import pathlib, tempfile
+        >>> import numpy as np, pandas as pd, soundfile
+        >>> from emoembed.transfer.bank import PathBank
+        >>> from emoembed.transfer.manifest import speech_task
+        >>> from emoembed.transfer.task import Budget
+        >>> folder, time = pathlib.Path(tempfile.mkdtemp()), np.arange(8_000) / 16_000
+        >>> for name, pitch in (("joy.wav", 250), ("anger.wav", 120)):  # two buzzes, instead of voices
+        ...     buzz = (pitch * time + 10 * np.sin(3 * time)) % 1 * np.sin(9 * time) ** 2
+        ...     soundfile.write(folder / name, buzz, 16_000)
+        >>> table = pd.DataFrame({"audio": ["joy.wav", "anger.wav"] * 6, "labels": ["joy", "anger"] * 6})
+        >>> paths = [folder / "actors.csv", folder / "mine.csv"]
+        >>> for path in paths:
+        ...     table.to_csv(path, index=False)
+        >>> first, second = (speech_task([], path, budget=Budget(steps=2)) for path in paths)
+        >>> bank = PathBank(first.recipe.phrases).add(first).add(second)
+        >>> bank.save(folder / "bank.safetensors")
+        >>> sorted(PathBank.read(folder / "bank.safetensors", bank.phrases).entries)
+        ['actors', 'mine']
     """
 
     phrases: PhraseEncoder
@@ -88,16 +108,16 @@ class PathBank:
         return name in self.entries
 
     def add(self, task: Task, card: Mapping[str, Any] | None = None) -> PathBank:
-        """Give a corpus a path through the modules of the bank and new ones, and train what is new.
+        """Give a corpus a path through modules of the bank and new modules, and train the new modules.
 
         Args:
             task: its target is the corpus. Its recipe must have the geometry, the features and the phrase encoder of
                 the bank.
-            card: notes for people, such as the licence of the corpus. The values are those of JSON.
+            card: notes for people, such as the licence of the corpus. The values must be JSON values.
 
         Raises:
             InputError: the bank has the corpus already, the task has sources, the recipe does not fit, or the card has
-                other values than those of JSON.
+                values that JSON lacks.
         """
         name = task.target.name
         if name in self.entries:
@@ -107,8 +127,8 @@ class PathBank:
         if task.sources:
             sources = ", ".join(source.name for source in task.sources)
             raise InputError(
-                f"a bank is its own source, so a task for it has none; given {sources}. Add each of these corpora with "
-                "a task of its own"
+                f"a task for a bank must not have sources, because the bank is the source; given {sources}. Add "
+                "each of these corpora with a separate task"
             )
         _require_json(card)
         self._require_fit(task)
@@ -123,7 +143,9 @@ class PathBank:
 
     def _require_fit(self, task: Task) -> None:
         if _fingerprint(task.recipe.phrases) != _fingerprint(self.phrases):
-            raise InputError("the recipe has another phrase encoder than the bank; use that of the bank")
+            raise InputError(
+                "the recipe and the bank have different phrase encoders; use the phrase encoder of the bank"
+            )
         for name, entry in self.entries.items():
             modality = entry.config.modalities.get(task.modality)
             given = task.recipe.modalities[task.modality]
@@ -168,7 +190,9 @@ class PathBank:
             if described["version"] != VERSION:
                 raise CheckpointError(f"{file} has version {described['version']!r}; expected {VERSION}")
             if described["phrases"] != _fingerprint(phrases):
-                raise CheckpointError(f"{file} was made with another phrase encoder; read it with that of its base")
+                raise CheckpointError(
+                    f"{file} was made with another phrase encoder; read it with the phrase encoder of its base"
+                )
             entries = {
                 name: Entry(
                     ModelConfig.from_dict(values["config"]),
@@ -211,7 +235,7 @@ def _without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Ten
 
 
 def _geometry(modality: Any) -> tuple[Any, ...]:
-    """What the modalities of a bank must share."""
+    """The properties that the modalities of a bank must share."""
     settings = modality.settings
     if not isinstance(settings, ModularSettings):
         raise InputError("a bank needs an encoder of modules; use recipes.modular_modality")
@@ -220,7 +244,7 @@ def _geometry(modality: Any) -> tuple[Any, ...]:
 
 
 def _fingerprint(phrases: PhraseEncoder) -> str:
-    """A short hash of what labels get their vectors from."""
+    """A short hash of the phrase encoder, which gives labels their vectors."""
     if isinstance(phrases, WordTable):
         content = phrases.vectors.tobytes() + "\n".join(phrases.words).encode()
     else:

@@ -74,7 +74,7 @@ def _divisions(task: Task) -> list[Domain]:
 
 
 def with_bar(names: Sequence[str], progress: bool, unit: str = "strategy") -> Iterator[str]:
-    """The names, one by one. With `progress`, a bar on stderr shows the present one and the number of those done."""
+    """The names, one by one. With `progress`, a bar on stderr shows the present name and how many are done."""
     if not progress:
         yield from names
         return
@@ -97,7 +97,7 @@ def _that_fit(names: list[str], task: Task) -> list[str]:
         )
         names = [name for name in names if name not in SEARCHED]
     if set(names) <= set(CONTROLS):
-        raise InputError(f"name a strategy that is not a control; {', '.join(CONTROLS)} are only compared with")
+        raise InputError(f"give a strategy that is not a control; {', '.join(CONTROLS)} are only controls")
     return names
 
 

@@ -29,7 +29,7 @@ def compare_corpora(
     budget: Budget | None = None,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Transfer from each corpus of speech to each other one.
+    """Transfer from each corpus of speech to each of the others.
 
     Args:
         corpora: at least two corpora or paths of manifests.

@@ -19,7 +19,7 @@ class Domain:
 
     Args:
         name: name of the corpus.
-        train, valid: its rows. For an honest score, no speaker is in both.
+        train, valid: its rows. For an unbiased score, no speaker may be in both.
         speakers: row id -> speaker.
 
     Raises:
@@ -48,12 +48,12 @@ class Domain:
 
     @property
     def columns(self) -> frozenset[int]:
-        """The numbers of columns that the rows have; more than one if the rows do not fit each other."""
+        """The numbers of columns that the rows have; more than one number if the rows do not match."""
         stores = [rows.inputs[self.modality] for rows in (self.train, self.valid)]
         return frozenset(array.shape[-1] for store in stores for array in store.values())
 
     def summarised(self, model: EmotionModel) -> Domain:
-        """The domain with the statistics that the model's encoder never changes in place of frames, if it has such.
+        """The domain with statistics instead of frames, if training does not change how the encoder computes them.
 
         They are then computed once for all strategies.
         """

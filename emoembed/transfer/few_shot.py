@@ -1,4 +1,4 @@
-"""Few-shot learning: add to the score of a label's word what its examples have in common.
+"""Few-shot learning: the score of a label by its word, plus a score by its examples.
 
 The score of a taught label for an item is
 
@@ -10,7 +10,7 @@ spread of the scores over items in general as it was. An item at the mean leave-
 the level. Items farther away get less. So the label does not become more frequent, and its scores remain comparable
 with those of labels that are known by name only.
 
-If the model does not know the word, `word` counts less and `evidence` more. An unknown word tells nothing about items.
+If the model does not know the word, `word` counts less and `evidence` more. An unknown word says nothing about items.
 
 The level is the mean logit of the examples by the word. If the word says little about them, the level is that of a
 label that fits moderately.
@@ -29,10 +29,11 @@ from emoembed.model.model import EmotionModel
 
 HALF = {"text": 12.0, "audio": 16.0, "video": 16.0}
 """Modality -> number of examples at which their evidence has half of its full weight. These constants were chosen on
-GoEmotions dev, enISEAR, and validation rows of RAVDESS and FER2013, with the former checkpoint. There is no table."""
+GoEmotions dev, enISEAR, and validation rows of RAVDESS and FER2013, with the former checkpoint. No table of this
+comparison was kept."""
 DOMAIN = 2.0
 """Directions are measured from a mix of two means: of all examples, and of the training items. With this many taught
-labels, both have the same weight. Examples of one corpus also share what is not their emotion."""
+labels, both have the same weight. Examples of one corpus also share features that are not their emotion."""
 FIT = 0.5
 """A level is at least this many standard deviations above the mean logit of other labels for the examples."""
 RESIDUAL_SHRINKAGE = 8.0
@@ -78,8 +79,8 @@ def adapt(
 def centre_of(modality: Modality, groups: list[Tensor]) -> Tensor:
     """The point from which the directions of examples are measured, `(point_dim,)`.
 
-    It lies between the mean of training items and the mean of the examples of all taught labels. One label alone cannot
-    tell its emotion from its corpus, so the mean of training items is used for it.
+    It lies between the mean of training items and the mean of the examples of all taught labels. With a single label,
+    its emotion and its corpus cannot be separated, so the mean of training items is used for it.
     """
     if len(groups) < 2:
         return modality.background
@@ -111,7 +112,7 @@ def learn(
             (row - centre) @ _direction(rest, centre, modality.config.residual)
             for row, rest in zip(examples, left_out, strict=False)
         ]
-    ).mean() * (1.0 if shots > 1 else 0.5)  # one example agrees with itself more than it would with others
+    ).mean() * (1.0 if shots > 1 else 0.5)  # a single example agrees more with itself than with other examples
     scale, keep = modality.scale, word.new_ones(())
     if len(reference) > 1:
         usual, evidence = modality.score(reference, word[None], trust)[:, 0], (reference - centre) @ direction

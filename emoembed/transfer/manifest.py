@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from emoembed.corpora.corpus import Corpus
+from emoembed.corpora.splits import hold_out
 from emoembed.errors import InputError
 from emoembed.labels.phrases import PhraseEncoder, WordTable
 from emoembed.model import checkpoint, checkpoint_files
@@ -18,7 +19,7 @@ from emoembed.reading.sources import as_corpus
 from emoembed.training import fit, recipes
 from emoembed.training.config import TrainConfig
 from emoembed.training.fit import untrained
-from emoembed.training.manifest import hold_out, terms_of
+from emoembed.training.manifest import terms_of
 from emoembed.training.recipes import Recipe
 from emoembed.transfer.choose import Choice, choose
 from emoembed.transfer.domain import Domain
@@ -39,7 +40,7 @@ def transfer_corpora(
     budget: Budget | None = None,
     progress: bool = False,
 ) -> Choice:
-    """Carry the knowledge of source corpora of speech to a target corpus.
+    """Transfer a model from source corpora of speech to a target corpus.
 
     Args:
         sources: corpora or paths of manifests, in order. Without valid rows, about 20 % of the train rows are held out.
@@ -89,7 +90,7 @@ def transfer_corpora(
 
 
 def _provenance(task: Task, strategy: str) -> dict[str, Any]:
-    """What the model of a strategy was made from."""
+    """The origin of the model of a strategy, for its card."""
     used = () if strategy in ALONE else task.sources
     trained_on = [domain.name for domain in (*used, task.target)]
     return {
@@ -108,7 +109,7 @@ def speech_task(
     budget: Budget | None = None,
     progress: bool = False,
 ) -> Task:
-    """The task of carrying source corpora of speech to a target corpus, for one strategy or for a `PathBank`.
+    """The task of a transfer from source corpora of speech to a target corpus, for a strategy or for a `PathBank`.
 
     The arguments and errors are those of `transfer_corpora`.
     """

@@ -32,7 +32,7 @@ NOISE = 0.1
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """Settings of a search. By default it takes 400 training steps: 20 rounds, two paths each, ten batches a path."""
+    """Settings of a search. By default 400 training steps: 20 rounds, two paths per round, ten batches per path."""
 
     rounds: int = 20
     batches: int = 10
@@ -87,7 +87,7 @@ def search(
         compare: rows of other speakers, on which paths are compared.
         config: the settings.
         frozen: modules that a path may use and that do not change.
-        state: a file for the state of the tournament and the weights. A stopped search goes on from it.
+        state: a file for the state of the tournament and the weights. A stopped search resumes from this file.
     """
     encoder = modular_encoder(model, modality)
     settings = encoder.settings
@@ -192,16 +192,16 @@ class _PathTrainer:
                 metadata = opened.metadata()
                 weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             if metadata["search"] != self.digest:
-                raise CheckpointError(f"{file} belongs to a search on other rows; delete it to start anew")
+                raise CheckpointError(f"{file} belongs to a search on other rows; delete it to start again")
             self.calls = int(metadata["calls"])
             missing, unexpected = self.model.modality(self.modality).load_state_dict(weights, strict=False)
             if unexpected or any(name.startswith("encoder.") for name in missing):
-                raise CheckpointError(f"{file} belongs to another encoder; delete it to start anew")
+                raise CheckpointError(f"{file} belongs to another encoder; delete it to start again")
             return str(metadata["tournament"])
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             if isinstance(error, CheckpointError):
                 raise
-            raise CheckpointError(f"{file} is not the state of a search; delete it to start anew: {error}") from error
+            raise CheckpointError(f"{file} is not the state of a search; delete it to start again: {error}") from error
 
     def _weights(self) -> dict[str, Tensor]:
         """The weights that a search changes, by their names in the modality."""

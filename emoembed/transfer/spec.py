@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class TransferReport:
-    """What a transfer did, by names of weights.
+    """The result of a transfer of weights, by their names.
 
     Attributes:
         loaded: weights of the target that now have the values of the source.
@@ -36,8 +36,8 @@ class TransferSpec:
     Attributes:
         name: name of the transfer, for reports.
         move: patterns of the names of weights that move, such as `gru.*`.
-        permute: permute the numbers within each weight. The target then starts from numbers of the same size that carry
-            no knowledge: a control.
+        permute: permute the numbers within each weight. This is a control: the target starts from numbers of the same
+            size that contain no information.
     """
 
     name: str

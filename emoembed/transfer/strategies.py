@@ -33,7 +33,7 @@ ADAPTERS = ("encoder.adapters.*",)
 RANK = 4
 """Rank of the adapters of `lora`, beside modules of 48 units."""
 SOUP_RATES = (0.3, 1.0, 3.0)
-"""Learning rates of the models whose weights a soup averages, as factors of the given one."""
+"""Learning rates of the models whose weights a soup averages, as factors of the given learning rate."""
 
 
 Strategy = Callable[[Task], Transferred]
@@ -50,7 +50,7 @@ def source_model(task: Task) -> EmotionModel:
 
 
 def train_sources(task: Task, strategies: Collection[str] | None = None) -> TrainedSources:
-    """Train what the strategies take from the sources; by default, for all strategies."""
+    """Train the source models that the strategies start from; by default, for all strategies."""
     without_paths = strategies is not None and not set(strategies) & set(WITH_PATHS)
     return TrainedSources(source_model(task), *(({}, {}) if without_paths else _paths_of_sources(task)))
 
@@ -140,11 +140,11 @@ SEARCHED = ("pathnet", "no-source")
 ALONE = ("scratch", "no-source")
 """Strategies that use no source."""
 CONTROLS = ("random-path", "no-source")
-"""Strategies that are only compared with, and never chosen."""
+"""Controls: strategies that are compared, but never chosen."""
 
 
 def transfer(task: Task, strategy: str) -> Transferred:
-    """Carry the sources' knowledge to the target by one strategy.
+    """Transfer from the sources to the target with a strategy.
 
     Raises:
         InputError: the strategy is unknown, or it needs a source and there is none.
@@ -154,7 +154,7 @@ def transfer(task: Task, strategy: str) -> Transferred:
 
 
 def require_strategy(name: str) -> None:
-    """Raise InputError if there is no such strategy."""
+    """Raise InputError if the strategy does not exist."""
     if name not in STRATEGIES:
         raise InputError(f"there is no strategy {name!r:.40}; choose from {', '.join(STRATEGIES)}")
 
@@ -216,7 +216,7 @@ def _require_sources(task: Task) -> None:
 def add_path(
     task: Task, domain: Domain, modules: Mapping[str, Tensor], *, searched: bool = True
 ) -> tuple[EmotionModel, Path]:
-    """Give a domain a path through frozen and new modules, and train what is not frozen.
+    """Give a domain a path through frozen and new modules, and train the modules that are not frozen.
 
     Args:
         task: the recipe and the budget.

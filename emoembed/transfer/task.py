@@ -1,4 +1,4 @@
-"""What a strategy of transfer is given, and what it returns."""
+"""The input and the result of a strategy of transfer."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class TrainedSources:
-    """What strategies take from the sources.
+    """The source models that strategies start from.
 
     Attributes:
         model: the model of the sources together.
@@ -79,13 +79,13 @@ class TrainedSources:
 
 @dataclass(frozen=True)
 class Task:
-    """What is transferred: from which domains, to which, with which recipe and budget.
+    """A transfer: the source domains, the target domain, the recipe and the budget.
 
     Attributes:
         recipe: recipe of the target, with an encoder of modules. All strategies use it, with the seed of the budget.
         sources: the source domains, in order.
         target: the target domain.
-        trained: what was trained on the sources before, for many targets; by default it is trained anew.
+        trained: source models that were trained before, for many targets; by default they are trained for this task.
     """
 
     recipe: Recipe
@@ -102,8 +102,8 @@ class Task:
         others = [source for source in self.sources if source.modality != self.modality]
         if others:
             raise InputError(
-                f"{others[0].name} has {others[0].modality} and {self.target.name} has {self.modality}; knowledge "
-                "moves within one modality"
+                f"{others[0].name} has {others[0].modality} and {self.target.name} has {self.modality}; transfer "
+                "needs the same modality in all corpora"
             )
         if self.modality not in self.recipe.modalities:
             raise InputError(f"the recipe has no {self.modality}; it has {', '.join(self.recipe.modalities)}")
@@ -122,8 +122,8 @@ class Task:
             return
         statistics = settings.features_dim(frames)
         columns = {domain.name: domain.columns for domain in (*self.sources, self.target)}
-        for name, found in columns.items():
-            wrong = found - {frames, statistics}
+        for name, widths in columns.items():
+            wrong = widths - {frames, statistics}
             if wrong:
                 raise InputError(
                     f"{name} has rows of {min(wrong)} columns, and the recipe has {frames}; read all corpora with "

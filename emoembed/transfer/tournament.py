@@ -1,4 +1,4 @@
-"""Evolve paths through modules by tournaments (PathNet, Fernando et al. 2017). This file knows no networks."""
+"""Evolve paths through modules by tournaments (PathNet, Fernando et al. 2017). This file contains no networks."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Tournament:
     ) -> Path:
         """Play the remaining rounds, score all trained paths once more, and return the best.
 
-        The last scores are needed because training goes on after a path was compared, in parts that paths share.
+        The paths are scored again at the end, because modules that paths share are trained further after a comparison.
 
         Args:
             train, score: as in `play`.
@@ -139,7 +139,7 @@ class Tournament:
         try:
             state = json.loads(text)
             if state["config"] != asdict(config):
-                raise CheckpointError("the saved tournament has other settings; delete its file to start anew")
+                raise CheckpointError("the saved tournament has other settings; delete its file to start again")
             paths = [tuple(tuple(map(int, layer)) for layer in path) for path in state["paths"]]
             generator = np.random.default_rng()
             generator.bit_generator.state = state["generator"]
@@ -147,7 +147,7 @@ class Tournament:
         except (ValueError, KeyError, TypeError) as error:
             if isinstance(error, CheckpointError):
                 raise
-            raise CheckpointError("this is not the state of a tournament; delete its file to start anew") from error
+            raise CheckpointError("this is not the state of a tournament; delete its file to start again") from error
 
 
 def _finite(fitness: float) -> float:

@@ -16,9 +16,12 @@ def fuzz():
     return module
 
 
-@pytest.mark.parametrize("kind", ["media", "tables", "stores", "checkpoints"])
-def test_damaged_files_end_in_an_answer_or_an_own_error(fuzz, kind):
-    table, faults = fuzz.run(150, 7, [kind])
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [("media", 150), ("tables", 150), ("transcripts", 200), ("stores", 600), ("checkpoints", 200)],
+)
+def test_damaged_files_end_in_an_answer_or_an_own_error(fuzz, kind, count):
+    table, faults = fuzz.run(count, 7, [kind])
     assert faults == []
     row = table.iloc[0]
     assert row["answered"] + row["own errors"] == row["inputs"] > 0

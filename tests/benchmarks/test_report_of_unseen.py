@@ -29,13 +29,13 @@ def report(monkeypatch, manifest):
 
 
 def test_a_part_holds_its_tables_and_what_build_reads(report, text_model, manifest, tmp_path):
-    made = report.of_each("text", report.Asked(Recognizer(text_model), manifest.parent, "valid"), tmp_path)
+    made = report.of_each("text", report.Setup(Recognizer(text_model), manifest.parent, "valid"), tmp_path)
     write(made, tmp_path)
     each = made.tables["Each label held out"]
     assert list(each.columns) == ["auc", "ap", "chance_ap", "untrained"]
     assert made.tables["Mean over labels held out"].loc["auc", "mean"] == pytest.approx(each["auc"].mean())
-    said = made.lines["Beside the untrained sentence encoder"]
-    assert said[1].startswith(f"{(each['auc'] < each['untrained']).sum()} of {len(each)} labels")
+    lines = made.lines["Beside the untrained sentence encoder"]
+    assert lines[1].startswith(f"{(each['auc'] < each['untrained']).sum()} of {len(each)} labels")
     assert [one.label for one in stages.read_held_out(tmp_path)] == list(each.index)
     assert stages.read_held_out(tmp_path / "elsewhere") == []
     written = (tmp_path / "report.md").read_text()
@@ -46,11 +46,11 @@ def test_a_part_holds_its_tables_and_what_build_reads(report, text_model, manife
 
 
 def test_fewer_trainings_are_done_and_said_where_fewer_are_asked_for(report, text_model, manifest, tmp_path):
-    asked = report.Asked(Recognizer(text_model), manifest.parent, "valid", most=1)
-    made = report.of_each("text", asked, tmp_path)
+    setup = report.Setup(Recognizer(text_model), manifest.parent, "valid", most=1)
+    made = report.of_each("text", setup, tmp_path)
     assert made.facts["seeds"] == 1
     assert len((tmp_path / "each.csv").read_text().splitlines()) == 1 + len(made.tables["Each label held out"])
-    assert report.Asked(asked.recognizer, asked.data, "valid", most=9).seeds("text") == 2
+    assert report.Setup(setup.recognizer, setup.data, "valid", most=9).seeds("text") == 2
 
 
 def test_emotions_absent_together_are_asked_of_another_corpus_and_their_own(
@@ -63,7 +63,7 @@ def test_emotions_absent_together_are_asked_of_another_corpus_and_their_own(
         report.unseen, "six_absent", lambda base, data, _, **said: six_absent(base, data, str(manifest), **said)
     )
     monkeypatch.setattr(report.shipped, "SIX", ("joy", "anger"))
-    made = report.of_six_absent(report.Asked(Recognizer(text_model), manifest.parent, "valid"), tmp_path)
+    made = report.of_six_absent(report.Setup(Recognizer(text_model), manifest.parent, "valid"), tmp_path)
     write(made, tmp_path)
     named = made.tables["By name on another corpus"]["ECE"]
     assert list(named.index) == [("without them", 0), ("without them", 1), ("untrained", 0)]

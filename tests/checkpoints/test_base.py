@@ -61,11 +61,11 @@ def test_saving_and_loading_change_nothing(base, tmp_path):
 def test_it_answers_on_a_real_clip_face_and_sentence_together_and_alone(base):
     sound = Path(DATA) / "ravdess/Actor_21/03-01-05-02-01-01-21.flac"
     face = next((Path(DATA) / "fer2013/test/angry").glob("*.jpg"))
-    given = {"text": "Get out of my house!", "audio": sound, "video": face}
-    together = base.predict(**given, labels=LABELS)
+    sources = {"text": "Get out of my house!", "audio": sound, "video": face}
+    together = base.predict(**sources, labels=LABELS)
     assert together.label == "anger"
     assert sum(one.weight for one in together.modalities.values()) == pytest.approx(1.0, abs=1e-4)
-    for name, source in given.items():
+    for name, source in sources.items():
         alone = base.predict(**{name: source}, labels=LABELS)
         assert alone.scores == pytest.approx(together.modalities[name].scores, abs=1e-3)
         assert sum(alone.scores.values()) == pytest.approx(1.0, abs=1e-4)
@@ -87,6 +87,6 @@ def test_it_says_what_to_expect_of_an_emotion_it_never_heard(base):
         describe.describe_label(base.model, label)["modalities"]["audio"] for label in ("delight", "nostalgia")
     )
     assert near["nearest"][0]["cosine"] > far["nearest"][0]["cosine"]
-    for found in (near, far):
-        assert 0.5 < found["expected_auc"] < 1.0
-        assert found["error"] > 0
+    for description in (near, far):
+        assert 0.5 < description["expected_auc"] < 1.0
+        assert description["error"] > 0

@@ -109,16 +109,16 @@ def test_what_to_expect_of_new_labels_is_read_from_the_report_or_missed_aloud(as
 
 def test_a_stage_that_was_finished_is_taken_up(rows, trained, monkeypatch):
     first = trained()
-    monkeypatch.setattr("emoembed.training.fit.fit", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("emoembed.training.fit.optimise", lambda *_, **__: pytest.fail("trained again"))
     second = trained()
     for name, value in first.state_dict().items():
         torch.testing.assert_close(second.state_dict()[name], value, equal_nan=True)
     for other in ((None, 1), (rows("train").rows(np.arange(20)), 0), (None, 0, FacialActionReader())):
         with pytest.raises(pytest.fail.Exception, match="trained again"):
             trained(*other)
-    known = working_folder.table()
-    joy = replace(known["joy"], definition="a storm ahead")
-    monkeypatch.setattr(working_folder, "table", lambda: {**known, "joy": joy})
+    emotions = working_folder.table()
+    joy = replace(emotions["joy"], definition="a storm ahead")
+    monkeypatch.setattr(working_folder, "table", lambda: {**emotions, "joy": joy})
     with pytest.raises(pytest.fail.Exception, match="trained again"):
         trained()
 
@@ -149,17 +149,17 @@ def few_corpora(monkeypatch, corpus_of):
 
 
 def test_training_texts_are_those_of_training_rows(few_corpora, tmp_path):
-    found = texts.training_texts(tmp_path)
+    collected = texts.training_texts(tmp_path)
     own = [name for name in texts.TEXT_CORPORA if name not in texts.WHOLE]
-    assert {text for text in found if "second" in text} == {f"a second text in {name}" for name in texts.WHOLE}
-    assert {f"a first text in {name}" for name in own} <= set(found)
+    assert {text for text in collected if "second" in text} == {f"a second text in {name}" for name in texts.WHOLE}
+    assert {f"a first text in {name}" for name in own} <= set(collected)
 
 
 def test_a_text_that_is_tested_on_is_not_trained_on(few_corpora, monkeypatch, tmp_path):
     monkeypatch.setattr(texts, "tested_corpora", lambda _: [few_corpora("tec")])
-    found = texts.training_texts(tmp_path)
-    assert not any("in tec" in text for text in found)
-    assert any("in xed" in text for text in found)
+    collected = texts.training_texts(tmp_path)
+    assert not any("in tec" in text for text in collected)
+    assert any("in xed" in text for text in collected)
 
 
 @pytest.mark.parametrize(

@@ -36,17 +36,17 @@ def test_every_action_that_labels_are_described_by_is_read():
 def test_an_action_is_the_mean_of_its_muscles(shapes):
     values, _ = shapes
     scaled = standardised(values)
-    found = actions_of(scaled, NAMES)
-    assert found.shape == (300, len(FACE))
-    np.testing.assert_allclose(found.mean(axis=0), 0, atol=0.05)
-    np.testing.assert_allclose(found.std(axis=0), 1, atol=0.1)
+    actions = actions_of(scaled, NAMES)
+    assert actions.shape == (300, len(FACE))
+    np.testing.assert_allclose(actions.mean(axis=0), 0, atol=0.05)
+    np.testing.assert_allclose(actions.std(axis=0), 1, atol=0.1)
     left, right = (scaled[:, NAMES.index(name)] for name in ("browOuterUpLeft", "browOuterUpRight"))
     outer, inner = (left + right) / 2, scaled[:, NAMES.index("browInnerUp")]
     brows = outer / outer.std() + inner / inner.std()
-    assert np.corrcoef(found[:, list(FACE).index("brows up")], brows)[0, 1] > 0.99
+    assert np.corrcoef(actions[:, list(FACE).index("brows up")], brows)[0, 1] > 0.99
     assert np.corrcoef(brows, inner)[0, 1] < 0.9
     moved = np.abs(scaled[:, [NAMES.index(name) for name in NAMES if name != "_neutral"]]).mean(axis=1)
-    assert np.corrcoef(found[:, list(FACE).index("soft")], moved)[0, 1] < -0.7
+    assert np.corrcoef(actions[:, list(FACE).index("soft")], moved)[0, 1] < -0.7
 
 
 def few_epochs(monkeypatch, count):
@@ -90,20 +90,20 @@ def test_a_stopped_training_resumes_with_the_same_result(shapes, monkeypatch, tm
 def stop_after(calls):
     change, count = facial_actions.augment.faces, iter(range(calls))
 
-    def faces(*given):
+    def faces(*arguments):
         if next(count, None) is None:
             raise KeyboardInterrupt
-        return change(*given)
+        return change(*arguments)
 
     return faces
 
 
 def test_a_finished_reader_is_taken_up(shapes, monkeypatch, tmp_path):
     reader = FacialActionReader()
-    asked = []
+    trainings = []
 
     def train(faces, values, names, state):
-        asked.append((faces.shape, values.shape, names, state.name))
+        trainings.append((faces.shape, values.shape, names, state.name))
         return reader
 
     monkeypatch.setattr(stages, "train_reader", train)
@@ -116,7 +116,7 @@ def test_a_finished_reader_is_taken_up(shapes, monkeypatch, tmp_path):
     monkeypatch.setattr(stages.corpus_rows, "video_data", lambda _: data)
     found = [stages.action_reader(tmp_path, file, tmp_path) for _ in range(2)]
     assert [one.digest() for one in found] == [reader.digest()] * 2
-    ((faces, taught, names, state),) = asked
+    ((faces, taught, names, state),) = trainings
     assert (faces, taught, names) == ((2, 48 * 48), (2, len(NAMES)), NAMES)
     assert state.startswith("run-actions-")
 

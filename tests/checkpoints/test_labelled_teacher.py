@@ -9,7 +9,7 @@ import torch
 
 from emoembed.reading import corpus_rows
 from emoembed.training import recipes
-from emoembed.training.loop import fit
+from emoembed.training.loop import optimise
 from emoembed.training.objective import Teacher
 
 NAMES = ["joy", "anger", "glad, sad", "awe", "joyful"]
@@ -51,7 +51,7 @@ def test_a_smaller_encoder_learns_from_the_answers(larger, rows_of, text_model, 
     teacher = answered(larger, rows_of, tmp_path / "answers.safetensors", 3)
     rows = rows_of(text_model, "train")
     config = recipes.training("texts", epochs=2, batch_size=8, bf16=False, imitate=1.0)
-    history = fit(text_model, rows, rows_of(text_model, "valid"), config, teacher=teacher)
+    history = optimise(text_model, rows, rows_of(text_model, "valid"), config, teacher=teacher)
     assert history.losses[1] < history.losses[0]
 
 
@@ -61,9 +61,9 @@ def test_the_answers_of_a_finished_stage_are_read_without_the_larger_encoder(mon
     monkeypatch.setattr(text_stages, "feelings", lambda _: ["joy"])
     made = []
 
-    def write(*given):
-        made.append(given[-1])
-        given[-1].touch()
+    def write(*arguments):
+        made.append(arguments[-1])
+        arguments[-1].touch()
 
     monkeypatch.setattr(labelled_teacher, "untrained", lambda *_: SimpleNamespace(phrases="mpnet"))
     monkeypatch.setattr(text_stages, "text_rows", lambda *_: ("rows", "valid"))

@@ -71,9 +71,9 @@ def test_counts_agree_with_counting_by_hand(corpus):
     ],
 )
 def test_a_corpus_checks_its_rows(change, message):
-    given = {"ids": ["a", "b"], "labels": [("joy",), ()], "split": "train"} | change
+    columns = {"ids": ["a", "b"], "labels": [("joy",), ()], "split": "train"} | change
     with pytest.raises(CorpusError, match=message):
-        Corpus("small", make_samples(**given), ("joy", "love"), multi_label=False)
+        Corpus("small", make_samples(**columns), ("joy", "love"), multi_label=False)
 
 
 def test_a_corpus_without_a_column_names_it(corpus):

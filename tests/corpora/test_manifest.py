@@ -7,7 +7,7 @@ import pytest
 
 from emoembed.corpora import manifest, table_files
 from emoembed.corpora.corpus import Corpus, make_samples
-from emoembed.errors import CorpusError, MissingFileError
+from emoembed.errors import CorpusError, InputError, MissingFileError
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_jsonl_may_list_labels_and_leave_fields_out(tmp_path):
         ("id,text\na,x\n,y\n", "row 2, column id: empty"),
         ("id,text,start\na,x,soon\n", "row 1, column start: expected a number, found 'soon'"),
         ("id,text,turn\na,x,1.5\n", "row 1, column turn: expected a whole number, found '1.5'"),
-        ("id,text,split\na,x,holdout\n", "row 1, column split: 'holdout' is no split; expected train, valid, test"),
+        ("id,text,split\na,x,holdout\n", "row 1, column split: 'holdout' is not a split; expected train, valid, test"),
     ],
 )
 def test_a_malformed_manifest_is_named_with_the_place(tmp_path, content, message):
@@ -324,3 +324,32 @@ def test_half_a_character_is_not_written(tmp_path, suffix):
     (tmp_path / "m.jsonl").write_text('{"id": "\\ud800", "text": "hi"}\n')
     with pytest.raises(CorpusError, match=r"cannot be written: .*surrogate"):
         manifest.write(manifest.read(tmp_path / "m.jsonl"), tmp_path / f"out{suffix}")
+
+
+@pytest.mark.parametrize("column", ["split", "labels", "start", "speaker", "dialogue", "mood"])
+def test_half_a_character_in_any_column_is_read_or_an_own_error(tmp_path, column):
+    (tmp_path / "m.jsonl").write_text(f'{{"text": "hi", "{column}": "\\ud800"}}\n')
+    if column in ("split", "start"):
+        with pytest.raises(CorpusError, match=r"m\.jsonl, row 1, column"):
+            manifest.read(tmp_path / "m.jsonl")
+    else:
+        assert len(manifest.read(tmp_path / "m.jsonl").samples) == 1
+
+
+def test_columns_may_have_other_names(tmp_path):
+    path = tmp_path / "survey.csv"
+    path.write_text("ResponseId,Q5,text,Mood\nR_1,We won!,spam,joy\nR_2,Get out.,spam,anger\n")
+    columns = {"text": "q5", "id": "ResponseId", "labels": "Mood"}
+    samples = manifest.read(path, columns=columns).samples
+    assert samples[["id", "text", "input_text"]].values.tolist() == [
+        ["R_1", "We won!", "spam"],
+        ["R_2", "Get out.", "spam"],
+    ]
+    assert samples["labels"].tolist() == [("joy",), ("anger",)]
+    with pytest.raises(CorpusError, match="no column 'Q6' to read as text; its columns are ResponseId, Q5, text, Mood"):
+        manifest.read(path, columns={"text": "Q6"})
+    with pytest.raises(InputError, match="'words' is not a column of a manifest; its columns are id, text"):
+        manifest.read(path, columns={"words": "Q5"})
+    path.write_text("Q5\nWe won!\n")
+    with pytest.raises(CorpusError, match="give --column text=NAME"):
+        manifest.read(path)

@@ -41,6 +41,6 @@ def test_native_names_become_canonical(corpus, native, labels):
 
 def test_an_unmapped_name_lists_the_known():
     with pytest.raises(
-        CorpusError, match="here: 'glad' is no emotion of emocontext; its emotions are happy, sad, angry"
+        CorpusError, match="here: 'glad' is not an emotion of emocontext; its emotions are happy, sad, angry"
     ):
         names.to_labels("emocontext", "glad", "here")

@@ -21,6 +21,7 @@ def test_a_support_has_labels_as_manifests_do(tmp_path):
     (tmp_path / "none.csv").write_text("emotion,text\njoy,so vast\n")
     with pytest.raises(InputError, match="no column 'label' with the label of each row; its columns are emotion, text"):
         read_support(tmp_path / "none.csv")
+    assert read_support(tmp_path / "none.csv", {"label": "emotion"}) == [{"label": ["joy"], "text": "so vast"}]
 
 
 def test_a_parquet_table_may_list_labels_and_leave_cells_empty(tmp_path):

@@ -44,3 +44,8 @@ def test_another_network_is_built_by_transformers(change):
     assert not bert.is_plain({**CONFIG, **change})
     assert isinstance(build_trunk(CONFIG), bert.Bert)
     assert not isinstance(build_trunk({**CONFIG, **change}), bert.Bert)
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(ValueError, match="given 16 and 3"):
+        bert.Bert(CONFIG | {"num_attention_heads": 3})

@@ -14,13 +14,13 @@ def faces(count, time=1):
 
 def test_a_reader_that_was_saved_reads_the_same(tmp_path):
     torch.manual_seed(0)
-    reader, given = FacialActionReader().eval(), faces(3)
+    reader, inputs = FacialActionReader().eval(), faces(3)
     reader.save(tmp_path / "reader.safetensors")
     again = FacialActionReader.load(tmp_path / "reader.safetensors")
     with torch.no_grad():
-        torch.testing.assert_close(again(*given), reader(*given), atol=0, rtol=0)
+        torch.testing.assert_close(again(*inputs), reader(*inputs), atol=0, rtol=0)
     assert again.digest() == reader.digest()
-    assert again(*given).shape == (3, len(FACE))
+    assert again(*inputs).shape == (3, len(FACE))
 
 
 def test_readings_are_limited():
@@ -35,14 +35,14 @@ def test_its_network_is_that_of_a_face_encoder():
     missing, unexpected = encoder.load_state_dict(reader.network(), strict=False)
     assert not unexpected
     assert all(name.startswith(("out.", "overview.")) for name in missing)
-    given = faces(2)
+    inputs = faces(2)
     with torch.no_grad():
-        torch.testing.assert_close(encoder.read(*given)[:, :320], reader.features(*given))
+        torch.testing.assert_close(encoder.read(*inputs)[:, :320], reader.features(*inputs))
 
 
 def test_another_file_is_refused(tmp_path):
     save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     (tmp_path / "damaged.safetensors").write_bytes(b"\x10\x00\x00")
     for name in ("other.safetensors", "none.safetensors", "damaged.safetensors"):
-        with pytest.raises(CheckpointError, match="does not hold a reader of facial actions"):
+        with pytest.raises(CheckpointError, match="does not contain a reader of facial actions"):
             FacialActionReader.load(tmp_path / name)

@@ -109,7 +109,7 @@ def test_what_is_no_such_whisper_is_refused(published, tmp_path):
         read_whisper(folder, layers=4)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "num_mel_bins": 128}))
-    with pytest.raises(CheckpointError, match="no Whisper of 80 bands"):
+    with pytest.raises(CheckpointError, match="is not a Whisper with 80 bands"):
         read_whisper(folder)
     (folder / "config.json").write_text(json.dumps(config))
     save_file({"encoder.conv1.weight": torch.zeros(2)}, folder / "model.safetensors")

@@ -7,7 +7,7 @@ from emoembed.evaluation import baselines
 from emoembed.model.config import ModalityConfig
 from emoembed.reading.rows import EmotionData
 from emoembed.training.config import TrainConfig
-from emoembed.training.loop import fit, predict_logits
+from emoembed.training.loop import optimise, predict_logits
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_each_learns_through_the_same_loop(name, two):
     torch.manual_seed(0)
     model = baselines.ClosedSet(two.labels, MODALITIES, baselines.CLOSED_SET[name])
     model.fit_inputs(two)
-    fit(model, two, two, TrainConfig(epochs=12, batch_size=16, learning_rate=3e-3, bf16=False))
+    optimise(model, two, two, TrainConfig(epochs=12, batch_size=16, learning_rate=3e-3, bf16=False))
     logits = predict_logits(model, two)["fused"]
     assert (logits.argmax(axis=1) == two.targets.argmax(axis=1)).mean() > 0.9
 
@@ -46,7 +46,7 @@ def test_padding_is_inert(name, two):
 
 def test_none_answers_for_a_label_it_was_not_trained_on(two):
     model = baselines.ClosedSet(two.labels, MODALITIES, baselines.EarlyFusion)
-    with pytest.raises(LabelError, match="can never answer awe"):
+    with pytest.raises(LabelError, match="cannot predict awe"):
         model.embed(["awe"])
 
 
@@ -55,11 +55,13 @@ def test_answers_that_look_at_nothing():
     several = baselines.trivial(train, np.zeros((6, 3), bool), multi_label=True)
     assert not several["always negative"].any()
     assert several["majority"].tolist() == [[True, False, False]] * 6
-    one = baselines.trivial(np.eye(3, dtype=bool)[[0, 0, 1]], np.zeros((200, 3), bool), multi_label=False)
-    assert one["prior"].sum(axis=1).tolist() == [1] * 200
-    assert not one["prior"][:, 2].any()
-    assert 0.55 < one["prior"][:, 0].mean() < 0.78
-    figures = baselines.by_label(one["majority"], np.eye(3, dtype=bool)[[0, 1, 2] * 66 + [0, 0]], ("a", "b", "c"))
+    predictions = baselines.trivial(np.eye(3, dtype=bool)[[0, 0, 1]], np.zeros((200, 3), bool), multi_label=False)
+    assert predictions["prior"].sum(axis=1).tolist() == [1] * 200
+    assert not predictions["prior"][:, 2].any()
+    assert 0.55 < predictions["prior"][:, 0].mean() < 0.78
+    figures = baselines.by_label(
+        predictions["majority"], np.eye(3, dtype=bool)[[0, 1, 2] * 66 + [0, 0]], ("a", "b", "c")
+    )
     assert figures["a"]["wacc"] == figures["b"]["wacc"] == 0.5
 
 

@@ -36,29 +36,29 @@ def test_evaluation_agrees_with_the_metrics(corpus_of, recognizer):
         ["joy", "joy", "anger", "sadness", "sadness", "anger"],
     )
     corpus = corpus_of(texts * 4, labels * 4, split=["train", "valid", "valid", "valid"] * 6)
-    found = evaluate_corpus(recognizer, corpus, batch_size=4)
+    evaluation = evaluate_corpus(recognizer, corpus, batch_size=4)
     scored = corpus.split("valid")
     results = [recognizer.predict(text, labels=corpus.labels) for text in scored.samples["text"]]
     true = np.array([row[0] for row in scored.samples["labels"]])
     answered = np.array([result.label for result in results])
-    assert found.figures["accuracy"] == pytest.approx((true == answered).mean())
-    assert found.figures["uar"] == pytest.approx(metrics.uar(answered, true))
-    assert found.figures["uar_low"] <= found.figures["uar"] <= found.figures["uar_high"]
+    assert evaluation.figures["accuracy"] == pytest.approx((true == answered).mean())
+    assert evaluation.figures["uar"] == pytest.approx(metrics.uar(answered, true))
+    assert evaluation.figures["uar_low"] <= evaluation.figures["uar"] <= evaluation.figures["uar_high"]
     joy = np.array([result.scores["joy"] for result in results])
-    assert found.by_label.loc["joy", "auc"] == pytest.approx(metrics.auc(joy, true == "joy"), abs=0.02)
-    assert list(found.predictions["true"]) == list(true)
-    assert not found.trained_on
+    assert evaluation.by_label.loc["joy", "auc"] == pytest.approx(metrics.auc(joy, true == "joy"), abs=0.02)
+    assert list(evaluation.predictions["true"]) == list(true)
+    assert not evaluation.trained_on
 
 
 def test_turns_are_evaluated_in_the_context_of_their_dialogues(corpus_of, recognizer):
     texts = ["jubilant", "wrathful", "sunny", "downcast"] * 2
     labels = ["joy", (), "joy", "sadness"] * 2  # a turn without a label informs later turns
     corpus = corpus_of(texts, labels, split="valid", dialogue=["a"] * 4 + ["b"] * 4, turn=[0, 1, 2, 3] * 2)
-    found = evaluate_corpus(recognizer, corpus, context=2.0)
+    evaluation = evaluate_corpus(recognizer, corpus, context=2.0)
     talk = recognizer.predict_dialogue(texts[:4], corpus.labels, strength=2.0)
-    predictions = found.predictions.set_index("id")
+    predictions = evaluation.predictions.set_index("id")
     assert list(predictions.index) == ["row0", "row2", "row3", "row4", "row6", "row7"]
-    assert found.figures["rows"] == 6
+    assert evaluation.figures["rows"] == 6
     for i in (0, 2, 3):
         assert predictions.loc[f"row{i}", "joy"] == pytest.approx(talk[i].scores["joy"], abs=1e-6)
     alone = evaluate_corpus(recognizer, corpus).predictions.set_index("id")
@@ -68,10 +68,10 @@ def test_turns_are_evaluated_in_the_context_of_their_dialogues(corpus_of, recogn
 def test_multi_label_thresholds_come_from_valid(corpus_of, recognizer):
     rows = [("joy",), ("joy", "anger"), ("anger",), ()] * 3
     corpus = corpus_of(["jubilant", "sunny", "wrathful", "downcast"] * 3, rows, split=["valid"] * 8 + ["test"] * 4)
-    found = evaluate_corpus(recognizer, corpus, "test")
-    assert set(found.figures) >= {"macro_f1", "mean_auc", "mean_ap"}
-    assert "uar" not in found.figures
-    assert found.figures["rows"] == 4
+    evaluation = evaluate_corpus(recognizer, corpus, "test")
+    assert set(evaluation.figures) >= {"macro_f1", "mean_auc", "mean_ap"}
+    assert "uar" not in evaluation.figures
+    assert evaluation.figures["rows"] == 4
     with pytest.raises(ValueError, match="no valid rows"):
         evaluate_corpus(recognizer, corpus.split("test"), "test")
 

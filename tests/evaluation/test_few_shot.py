@@ -46,9 +46,11 @@ def test_a_row_whose_id_only_looks_like_that_of_a_copy_is_an_example(toy):
 
 
 def test_no_shots_are_zero_shot_and_shots_come_from_training_rows(manifest, text_model, tmp_path, monkeypatch):
-    asked = []
+    drawn_from = []
     real = few_shot.draw_support
-    monkeypatch.setattr(few_shot, "draw_support", lambda rows, *a, **k: asked.append(rows.ids) or real(rows, *a, **k))
+    monkeypatch.setattr(
+        few_shot, "draw_support", lambda rows, *a, **k: drawn_from.append(rows.ids) or real(rows, *a, **k)
+    )
     study = Study(str(manifest), manifest.parent, text_model, unseen="fear,joy", cache=tmp_path, split="test")
     table = few_shot.evaluate(study, shots=(0, 2, 8), draws=3)
     zero = zero_shot.evaluate(study)
@@ -56,7 +58,7 @@ def test_no_shots_are_zero_shot_and_shots_come_from_training_rows(manifest, text
     np.testing.assert_allclose(none[["auc", "ap"]], zero[["auc", "ap"]])
     assert table.groupby("shots").size().to_dict() == {0: 2, 2: 6, 8: 6}
     train = study.folds[0].train
-    assert all(ids == train.ids for ids in asked)
+    assert all(ids == train.ids for ids in drawn_from)
     assert list(few_shot.summarize(table).index) == [0, 2, 8]
 
 

@@ -33,14 +33,14 @@ def fold(manifest, text_model, tmp_path):
 @pytest.fixture
 def taught(monkeypatch):
     """The (train, valid) data sets given to `fit`, in order."""
-    given = []
+    training_rows = []
 
     def spy(model, rows, valid, *args, **kwargs):
-        given.append((rows, valid))
-        return loop.fit(model, rows, valid, *args, **kwargs)
+        training_rows.append((rows, valid))
+        return loop.optimise(model, rows, valid, *args, **kwargs)
 
-    monkeypatch.setattr("emoembed.training.fit.fit", spy)
-    return given
+    monkeypatch.setattr("emoembed.training.fit.optimise", spy)
+    return training_rows
 
 
 def test_neither_training_nor_stopping_sees_a_row_of_an_unseen_emotion(fold, text_model, taught, tmp_path):
@@ -63,9 +63,9 @@ def test_what_rows_of_an_unseen_emotion_hold_reaches_no_part_of_the_model(text_m
         for (row, image), bears in zip(frames.items(), targets, strict=True)
     }
     parts = []
-    for one in (rows, replace(rows, inputs={"video": changed})):
+    for data in (rows, replace(rows, inputs={"video": changed})):
         modalities = {"video": recipes.video_modality()}
-        fold = Fold("faces", "video", one, one, one, {}, modalities, phrases=text_model.phrases)
+        fold = Fold("faces", "video", data, data, data, {}, modalities, phrases=text_model.phrases)
         model = train_without(fold, ("joy",), 0, base=text_model, cache=tmp_path, training=QUICK)
         parts.append(model.state_dict())
     assert len(list((tmp_path / "held_out").iterdir())) == 2
@@ -134,8 +134,8 @@ def test_a_face_model_is_finished_once_and_an_unfinished_one_refused(text_model,
 def test_rows_of_other_corpora_are_for_the_map_alone_and_without_the_unseen_emotion(
     units_model, toy, word_table, taught, tmp_path, monkeypatch
 ):
-    given = []
-    monkeypatch.setattr("emoembed.training.fit.prepare", lambda _, *rest: given.append(rest[:2]))
+    prepared = []
+    monkeypatch.setattr("emoembed.training.fit.prepare", lambda _, *rest: prepared.append(rest[:2]))
     rows, ridge_rows = toy(60), toy(60, 1, labels=("rage", "anger", "joy", "awe"))
     modalities = units_model.config.modalities
     fold = Fold("units", "sequence", rows, rows, rows, {}, modalities, phrases=word_table, ridge_rows=ridge_rows)
@@ -144,7 +144,7 @@ def test_rows_of_other_corpora_are_for_the_map_alone_and_without_the_unseen_emot
         return train_without(one, ("anger",), 0, base=units_model, cache=tmp_path, training=QUICK)
 
     make(fold)
-    (train_rows, others), ((taught_rows, _),) = given[0], taught
+    (train_rows, others), ((taught_rows, _),) = prepared[0], taught
     assert set(others.labels) == {"joy", "awe"}
     assert len(others) == 30
     assert set(train_rows.ids) == set(taught_rows.ids) < set(rows.ids)
@@ -153,7 +153,7 @@ def test_rows_of_other_corpora_are_for_the_map_alone_and_without_the_unseen_emot
     make(replace(fold, ridge_rows=None))
     make(replace(fold, ridge_rows=ridge_rows.rows(np.arange(59))))
     assert len(taught) == 3
-    assert [more is None for _, more in given] == [False, True, False]
+    assert [more is None for _, more in prepared] == [False, True, False]
 
 
 def test_a_model_of_other_rows_or_of_another_start_is_not_taken_for_this_one(fold, text_model, taught, tmp_path):
@@ -181,9 +181,9 @@ def test_a_model_knows_what_it_saw_and_takes_hubs_off_new_labels_alone(fold, tex
     model = train_without(fold, ("awe",), 0, base=text_model, cache=tmp_path / "cache")
     seen = [label for label in fold.train.labels if label != "awe"]
     assert model.state.seen_in("text") == tuple(seen)
-    known = model.label_trust(model.label_points([*seen, "awe"]))["text"].hubness
-    assert known[:-1].abs().max() < 1e-4
-    assert known[-1].abs() > 1e-3
+    hubness = model.label_trust(model.label_points([*seen, "awe"]))["text"].hubness
+    assert hubness[:-1].abs().max() < 1e-4
+    assert hubness[-1].abs() > 1e-3
 
 
 def test_clips_of_sound_and_face_lose_one_of_them_in_training(toy):
@@ -215,13 +215,13 @@ def test_a_synonym_among_the_training_labels_is_refused(manifest, text_model, tm
 
 
 def test_models_that_several_processes_train_ahead_are_those_of_one(fold, text_model, tmp_path, taught, monkeypatch):
-    asked = [(0, ("joy",), 0), (0, ("fear",), 0), (0, ("fear",), 1)]
+    models = [(0, ("joy",), 0), (0, ("fear",), 0), (0, ("fear",), 1)]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    for position, unseen, seed in asked[:2]:
+    for position, unseen, seed in models[:2]:
         train_without((fold,)[position], unseen, seed, base=text_model, cache=tmp_path / "one")
     assert len(taught) == 2
-    held_out.train_ahead(asked, [fold], text_model, 2, cache=tmp_path / "two")
+    held_out.train_ahead(models, [fold], text_model, 2, cache=tmp_path / "two")
     files = {path.name: path for path in (tmp_path / "two" / "held_out").iterdir()}
     assert len(files) == 3
     for path in (tmp_path / "one" / "held_out").iterdir():
@@ -231,5 +231,5 @@ def test_models_that_several_processes_train_ahead_are_those_of_one(fold, text_m
     train_without(fold, ("fear",), 1, base=text_model, cache=tmp_path / "two")
     assert len(taught) == 2  # it was in the cache
     monkeypatch.setattr(held_out, "in_order", lambda *_: pytest.fail("trained again"))
-    held_out.train_ahead(asked, [fold], text_model, 2, cache=tmp_path / "two")
+    held_out.train_ahead(models, [fold], text_model, 2, cache=tmp_path / "two")
     torch.set_num_threads(threads)

@@ -49,17 +49,17 @@ def test_the_probe_sees_preprocessing_and_nothing_else():
 
     honest, cut = (Fold("toy", "sequence", part, part, part, {}) for part in (rows(0), rows(2)))
     assert leak_audit.audit(honest, ["joy"]).probes["joy"] < 0.65
-    found = leak_audit.audit(cut, ["joy"])
-    assert found.probes["joy"] > leak_audit.SUSPICIOUS
-    assert found.lines()[-1].endswith("lengths alone predict it, so its zero-shot result may be inflated")
+    audit = leak_audit.audit(cut, ["joy"])
+    assert audit.probes["joy"] > leak_audit.SUSPICIOUS
+    assert audit.lines()[-1].endswith("lengths alone predict it, so its zero-shot result may be inflated")
     few = Fold("toy", "sequence", *[rows(0).rows(np.arange(12))] * 3, {})
     assert leak_audit.audit(few, ["joy"]).lines()[-1].endswith("too few rows")
 
 
 def test_a_corpus_is_audited_before_it_is_evaluated(manifest, text_model):
-    said = leak_audit.audit_study(Study(str(manifest), manifest.parent, text_model, unseen="each", split="test"))
-    assert said[0] == "no training label is a synonym of an unseen one"
-    assert [line.split(":")[0] for line in said[1:]] == [
+    lines = leak_audit.audit_study(Study(str(manifest), manifest.parent, text_model, unseen="each", split="test"))
+    assert lines[0] == "no training label is a synonym of an unseen one"
+    assert [line.split(":")[0] for line in lines[1:]] == [
         f"probe of lengths and gaps for {label}" for label in ("anger", "fear", "joy", "sadness")
     ]
     table = pd.read_csv(manifest)

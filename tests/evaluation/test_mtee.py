@@ -107,7 +107,10 @@ def test_it_is_trained_once_and_then_read(toy, word_table, tmp_path, monkeypatch
     read = {"video": modalities({"video": 6})["video"]}
     config = TrainConfig(epochs=2, batch_size=8, bf16=False)
     first = train(read, word_table, toy(30), toy(15, 1), config, weights_file=tmp_path / "new" / "kept.safetensors")
-    monkeypatch.setattr("emoembed.evaluation.mtee.fit", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("emoembed.evaluation.mtee.optimise", lambda *_, **__: pytest.fail("trained again"))
     again = train(read, word_table, toy(30), toy(15, 1), config, weights_file=tmp_path / "new" / "kept.safetensors")
     rows = toy(15, 2).batch(np.arange(15))
     torch.testing.assert_close(again(rows, again.embed(["joy", "awe"])), first(rows, first.embed(["joy", "awe"])))
+    (tmp_path / "new" / "kept.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"kept\.safetensors cannot be read as trained weights"):
+        train(read, word_table, toy(30), toy(15, 1), config, weights_file=tmp_path / "new" / "kept.safetensors")

@@ -32,20 +32,20 @@ def cache(tmp_path_factory):
     ],
 )
 def test_a_protocol_runs_from_files_to_report(name, form, protocol, unseen, stand_in, text_model, word_table, cache):
-    found = run(stand_in(name, form), name, protocol, text_model, word_table, cache, unseen=unseen, shots=(0, 2))
-    text = found.markdown()
+    result = run(stand_in(name, form), name, protocol, text_model, word_table, cache, unseen=unseen, shots=(0, 2))
+    text = result.markdown()
     assert f"# {name}, {protocol}, test split" in text
     assert f"- form: {form}" in text
-    systems = found.tables["All emotions seen: means"].index
+    systems = result.tables["All emotions seen: means"].index
     assert list(systems[-3:]) == ["always negative", "majority", "prior"]
     assert ("MulT" in systems) == (form != "raw")  # raw texts are token ids, which no closed-set network here reads
-    assert (found.tables["All emotions seen: means"]["WAcc"].iloc[-3:-1] == 0.5).all()
+    assert (result.tables["All emotions seen: means"]["WAcc"].iloc[-3:-1] == 0.5).all()
     if unseen:
-        assert "no training label is a synonym of an unseen one" in found.lines["Leak audit"]
-        table = found.tables["Zero-shot: each unseen emotion, its rows left out of training"]
+        assert "no training label is a synonym of an unseen one" in result.lines["Leak audit"]
+        table = result.tables["Zero-shot: each unseen emotion, its rows left out of training"]
         asked = ["excitement", "surprise", "frustration"] if unseen == "each" else [unseen]
         assert list(table.index) == [*asked, "mean"]
-        shots = found.tables["With a few examples, mean over emotions (five draws; sd over draws)"]
+        shots = result.tables["With a few examples, mean over emotions (five draws; sd over draws)"]
         assert list(shots.index) == [0, 2]
 
 
@@ -53,13 +53,13 @@ def test_emotions_that_a_protocol_holds_out_together_are_all_absent(
     stand_in, text_model, word_table, tmp_path, monkeypatch
 ):
     trained = []
-    real = loop.fit
+    real = loop.optimise
 
     def fit(model, train, *rest, **options):
         trained.append(train.labels)
         return real(model, train, *rest, **options)
 
-    monkeypatch.setattr("emoembed.training.fit.fit", fit)
+    monkeypatch.setattr("emoembed.training.fit.optimise", fit)
     options = {"unseen": "each", "shots": (), "closed_set": False}
     run(
         stand_in("iemocap", "nine-class"), "iemocap", "iemocap-9-zero-shot", text_model, word_table, tmp_path, **options
@@ -80,13 +80,13 @@ def test_emotions_that_a_protocol_holds_out_together_are_all_absent(
 
 
 def test_a_split_without_rows_is_refused_before_any_training(manifest, text_model, monkeypatch):
-    monkeypatch.setattr("emoembed.training.fit.fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr("emoembed.training.fit.optimise", lambda *_, **__: pytest.fail("trained"))
     rows = pd.read_csv(manifest)
     rows["split"] = rows["split"].replace("test", "valid")
     rows.to_csv(manifest, index=False)
-    said = "has no test rows with features; it has train, valid"
+    message = "has no test rows with features; it has train, valid"
     for ask in (zero_shot.evaluate, few_shot.evaluate, experiment.run):
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             ask(Study(str(manifest), manifest.parent, text_model, unseen="joy", split="test"))
 
 
@@ -99,7 +99,7 @@ def test_rows_without_emotions_are_refused_with_the_remedy(stand_in, text_model,
 def test_a_second_run_writes_the_same_report(stand_in, text_model, word_table, tmp_path):
     written = []
     for number in range(2):
-        found = run(
+        result = run(
             stand_in("mosei", "seq-20"),
             "mosei",
             "mosei-6",
@@ -109,7 +109,7 @@ def test_a_second_run_writes_the_same_report(stand_in, text_model, word_table, t
             unseen="joy",
             shots=(),
         )
-        report.write(found, tmp_path / str(number))
+        report.write(result, tmp_path / str(number))
         written.append(tmp_path / str(number))
     assert (written[0] / "report.md").read_text() == (written[1] / "report.md").read_text()
     content = json.loads((written[0] / "report.json").read_text())
@@ -127,7 +127,7 @@ def test_zero_shot_finds_what_word_vectors_carry_and_nothing_where_they_were_dea
     monkeypatch.setitem(held_out.HELD_OUT_TRAINING, "sequence", config)
     from emoembed.corpora import stand_in
 
-    found = {}
+    means = {}
     for shuffled in (False, True):
         folder = tmp_path / str(shuffled)
         stand_in.write_mosei(
@@ -148,9 +148,9 @@ def test_zero_shot_finds_what_word_vectors_carry_and_nothing_where_they_were_dea
             )["auc"].mean()
             for label in ("joy", "fear", "surprise")
         ]
-        found[shuffled] = sum(runs) / 3
-    assert found[False] > 0.7
-    assert found[True] < 0.6
+        means[shuffled] = sum(runs) / 3
+    assert means[False] > 0.7
+    assert means[True] < 0.6
 
 
 def test_a_table_of_two_keys_names_both():

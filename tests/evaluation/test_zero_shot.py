@@ -62,14 +62,14 @@ def test_the_untrained_baseline_is_ranked_as_models_are(several, monkeypatch):
 
 def test_a_label_validation_lacks_does_not_play_the_unseen_one(monkeypatch):
     valid = rows(np.eye(4)[[0, 0, 0]], False, labels=("joy", "anger", "fear", "disgust"))
-    asked = []
-    monkeypatch.setattr(Study, "model", lambda study, fold, out, seed: asked.append(out))
+    left_out = []
+    monkeypatch.setattr(Study, "model", lambda study, fold, out, seed: left_out.append(out))
     monkeypatch.setattr(zero_shot, "predict_logits", lambda model, rows: {"fused": np.zeros((3, 3))})
     monkeypatch.setattr(zero_shot, "best_offset", lambda *a: 0.0)
     fold = Fold("toy", "text", valid, valid, valid, {})
     for seed in range(3):
         zero_shot.pseudo_offset(STUDY, fold, (valid.labels[2],), seed)
-    assert asked == [(valid.labels[2], valid.labels[0])] * 3
+    assert left_out == [(valid.labels[2], valid.labels[0])] * 3
     assert zero_shot.pseudo_offset(STUDY, fold, (valid.labels[0],), 0) is None
 
 
@@ -80,13 +80,13 @@ def test_one_label_is_not_trained_on_alone_for_an_offset():
 
 def test_a_label_whose_synonym_is_trained_on_does_not_play_the_unseen_one(monkeypatch):
     valid = rows(np.eye(4), labels=("anger", "rage", "joy", "fear"))
-    asked = []
-    monkeypatch.setattr(Study, "model", lambda study, fold, out, seed: asked.append(out))
+    left_out = []
+    monkeypatch.setattr(Study, "model", lambda study, fold, out, seed: left_out.append(out))
     monkeypatch.setattr(zero_shot, "predict_logits", lambda model, rows: {"fused": np.eye(3)})
     monkeypatch.setattr(zero_shot, "best_offset", lambda *a: 0.0)
     for seed in range(3):
         zero_shot.pseudo_offset(STUDY, Fold("toy", "text", valid, valid, valid, {}), ("fear",), seed)
-    assert asked == [("fear", "joy")] * 3
+    assert left_out == [("fear", "joy")] * 3
 
 
 def test_the_offset_of_a_second_model_is_the_one_measured_with(manifest, text_model, tmp_path, monkeypatch):

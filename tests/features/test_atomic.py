@@ -32,7 +32,7 @@ def test_a_full_disk_leaves_what_stood_there_and_nothing_else(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "a.csv")], capture_output=True, text=True)
     assert "OutputError" in done.stdout, done.stderr
-    assert "a.csv cannot be written: File too large; what stood there stands" in done.stdout
+    assert "a.csv cannot be written: File too large; its old content is unchanged" in done.stdout
     assert (tmp_path / "a.csv").read_text() == "before"
     assert os.listdir(tmp_path) == ["a.csv"]
 

@@ -49,9 +49,9 @@ def test_rows_of_a_key_become_time(tmp_path, rows, name):
         table.to_parquet(path)
     else:
         write(path, rows, "\t" if ".tsv" in name else ",")
-    found, expected = read_table(path, key="clip", name="openface", rate=30.0), slowly(rows)
-    assert list(found) == list(expected)  # in order of appearance, and NA is a name like another
-    for item, features in found.items():
+    by_item, expected = read_table(path, key="clip", name="openface", rate=30.0), slowly(rows)
+    assert list(by_item) == list(expected)  # in order of appearance, and NA is a name like another
+    for item, features in by_item.items():
         np.testing.assert_allclose(features.values, expected[item], rtol=1e-6)
         assert features.values.dtype == np.float32
         assert (features.feature_set.name, features.feature_set.columns) == ("openface", COLUMNS)
@@ -60,10 +60,10 @@ def test_rows_of_a_key_become_time(tmp_path, rows, name):
 
 def test_columns_are_taken_in_the_order_given(tmp_path, rows):
     path = write(tmp_path / "a.csv", rows)
-    found = read_table(path, key="clip", columns=["AU45_c", "AU01_r"])
+    by_item = read_table(path, key="clip", columns=["AU45_c", "AU01_r"])
     for item, values in slowly(rows).items():
-        assert found[item].feature_set.columns == ("AU45_c", "AU01_r")
-        np.testing.assert_allclose(found[item].values, values[:, [2, 0]], rtol=1e-6)
+        assert by_item[item].feature_set.columns == ("AU45_c", "AU01_r")
+        np.testing.assert_allclose(by_item[item].values, values[:, [2, 0]], rtol=1e-6)
 
 
 def test_keys_that_look_like_numbers_stay_text(tmp_path):
@@ -114,9 +114,9 @@ def test_nan_and_infinity_are_refused_or_filled(tmp_path):
     path.write_text("clip,x,y\na,1,\na,-inf,nan\nb,inf,3\nb,1e300,4\nb,5,5\n")
     with pytest.raises(InputError, match=r"column 'x' has NaN or infinite values in 3 of 5 rows, and so have 1 other"):
         read_table(path, key="clip")
-    found = read_table(path, key="clip", fill=-1.0)
-    assert found["a"].values.tolist() == [[1, -1], [-1, -1]]
-    assert found["b"].values.tolist() == [[-1, 3], [-1, 4], [5, 5]]
+    by_item = read_table(path, key="clip", fill=-1.0)
+    assert by_item["a"].values.tolist() == [[1, -1], [-1, -1]]
+    assert by_item["b"].values.tolist() == [[-1, 3], [-1, 4], [5, 5]]
     with pytest.raises(InputError, match="must itself be finite; given nan"):
         read_table(path, key="clip", fill=float("nan"))
 
@@ -168,10 +168,10 @@ def test_many_items_are_grouped_without_a_loop_over_rows(tmp_path):
     keys = np.random.default_rng(0).integers(0, 2000, 40_000)
     pd.DataFrame({"clip": keys, "x": np.arange(40_000)}).to_csv(path, index=False)
     began = time.perf_counter()
-    found = read_table(path, key="clip")
+    by_item = read_table(path, key="clip")
     assert time.perf_counter() - began < 5
-    assert sum(len(features.values) for features in found.values()) == 40_000
-    assert all((np.diff(features.values[:, 0]) > 0).all() for features in found.values())
+    assert sum(len(features.values) for features in by_item.values()) == 40_000
+    assert all((np.diff(features.values[:, 0]) > 0).all() for features in by_item.values())
 
 
 OPENFACE = "frame, face_id, timestamp, confidence, success, gaze_0_x, AU01_r, AU12_r, AU12_c\n"

@@ -32,11 +32,11 @@ def test_each_token_is_its_vector_as_written_or_in_lower_case(vectors):
 
 
 @pytest.mark.parametrize(
-    ("given", "says"), [("", "has no words"), (" -- ", "has no words"), ("zzz", "no word of 'zzz'")]
+    ("sentence", "says"), [("", "has no words"), (" -- ", "has no words"), ("zzz", "no word of 'zzz'")]
 )
-def test_a_text_without_a_known_word_is_an_error(given, says, vectors):
+def test_a_text_without_a_known_word_is_an_error(sentence, says, vectors):
     with pytest.raises(InputError, match=says):
-        text.words(given, vectors)
+        text.words(sentence, vectors)
 
 
 @pytest.mark.filterwarnings(

@@ -126,9 +126,9 @@ def test_workers_that_cannot_be_prepared_are_an_error(setup, message):
 
 def test_workers_end_when_the_caller_stops_early():
     answers = workers.in_order(process_id, range(100), 2, stopped=str)
-    found = next(answers)
+    worker = next(answers)
     answers.close()
-    assert is_gone(found)
+    assert is_gone(worker)
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):
@@ -141,9 +141,9 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
         "        print(number, flush=True)\n"
     )
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as parent:
-        found = int(parent.stdout.readline())
+        worker = int(parent.stdout.readline())
         parent.kill()
-        assert is_gone(found)
+        assert is_gone(worker)
 
 
 def test_a_script_without_its_guard_is_told_so(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -43,6 +44,7 @@ COMMANDS = (
     "extract",
     "prepare",
     "info",
+    "models",
 )
 TOY = {"joy": ("party", "gift"), "anger": ("shout", "fight"), "sadness": ("rain", "alone")}
 
@@ -93,6 +95,69 @@ def test_predict_prints_a_table(tiny, capsys):
         assert re.search(rf"{label} +{round(score, 3)}", printed)
 
 
+def test_a_text_needs_no_option(tiny, capsys):
+    assert run("predict", "party", "--labels", "joy,anger", "--json", "--model", tiny) == 0
+    assert json.loads(capsys.readouterr().out) == load(tiny).predict("party", labels=["joy", "anger"]).to_dict()
+    assert run("predict", "party", "--audio", "a.wav", "--labels", "joy,anger", "--model", tiny) == 0
+    assert "absent: audio: this model has no audio; it reads text" in capsys.readouterr().out
+
+
+def test_several_texts_are_a_table(tiny, capsys):
+    assert run("predict", "--model", tiny, "--labels", "joy,anger", "party gift", "zzzz", "shout") == 1
+    printed = capsys.readouterr()
+    results = load(tiny).predict(["party gift", "shout"], labels=["joy", "anger"])
+    head, *lines = printed.out.splitlines()
+    assert head.split() == ["text", "label", "confidence", "anger", "joy"]
+    assert lines[0].split()[:3] == ["party", "gift", results[0].label]
+    assert lines[2].split() == ["shout", results[1].label, *(str(round(x, 3)) for x in numbers_of(results[1]))]
+    assert "1 text failed\n  text 2: no word of 'zzzz' has a vector" in printed.err
+
+
+def numbers_of(result):
+    return [result.confidence, result.scores["anger"], result.scores["joy"]]
+
+
+def test_the_lines_of_standard_input_are_texts(tiny, capsys, tmp_path, monkeypatch):
+    command = ("predict", "-", "--labels", "joy,anger", "--model", tiny)
+    monkeypatch.setattr("sys.stdin", io.StringIO("party gift\nshout\n"))
+    assert run(*command, "--json") == 0
+    results = load(tiny).predict(["party gift", "shout"], labels=["joy", "anger"])
+    assert json.loads(capsys.readouterr().out) == [result.to_dict() for result in results]
+    monkeypatch.setattr("sys.stdin", io.StringIO("party gift\nshout\n"))
+    assert run(*command, "--output", tmp_path / "out.csv") == 0
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert table[["id", "text"]].values.tolist() == [[1, "party gift"], [2, "shout"]]
+    assert table["label"].tolist() == [result.label for result in results]
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert run(*command) == 2
+    assert "standard input is empty" in capsys.readouterr().err
+
+
+def test_columns_of_other_names(tiny, tmp_path, capsys):
+    table = tmp_path / "survey.csv"
+    table.write_text("Name,Q5,Mood\n" + "".join(f"R_{i},party gift,joy\nS_{i},shout fight,anger\n" for i in range(12)))
+    columns = ("--column", "text=Q5", "--column", "id=name", "--column", "labels=Mood")
+    options = ("--manifest", table, "--labels", "joy,anger", "--model", tiny)
+    assert run("predict", *options, "--output", tmp_path / "out.csv") == 2
+    assert "--column text=NAME" in capsys.readouterr().err
+    assert run("predict", *options, *columns[:4], "--output", tmp_path / "out.csv") == 0
+    assert list(pd.read_csv(tmp_path / "out.csv"))[:5] == ["id", "Name", "Q5", "Mood", "label"]
+    assert (
+        run("train", "--manifest", table, *columns, "--epochs", "1", "--output", tmp_path / "t", "--model", tiny) == 0
+    )
+    assert run("evaluate", table, *columns, "--model", tmp_path / "t") == 0
+    assert "accuracy" in capsys.readouterr().out
+    assert run("adapt", "--support", table, *columns, "--output", tmp_path / "a", "--model", tiny) == 0
+    assert capsys.readouterr().out.startswith("taught labels: joy, anger")
+    for arguments, message in (
+        (("predict", "party", "--column", "text=Q5"), "--column names columns of --manifest"),
+        (("predict", *options, "--column", "Q5", "--output", "o.csv"), "--column takes NAME=COLUMN"),
+        (("evaluate", table, "--unseen", "joy", "--column", "text=Q5"), "the table that a model is scored on"),
+    ):
+        assert run(*arguments) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_predict_says_what_was_of_no_use(tiny, capsys):
     assert run("predict", "--text", "party", "--audio", "a.wav", "--labels", "joy,anger", "--model", tiny) == 0
     assert "absent: audio: this model has no audio; it reads text" in capsys.readouterr().out
@@ -135,9 +200,9 @@ def test_withheld_answers_and_notes_are_counted(capsys, tmp_path):
     table = pd.read_csv(tmp_path / "out.csv")
     withheld = int(table["label"].isna().sum())
     assert withheld > 0
-    said = capsys.readouterr().err
-    assert f"{withheld} answers withheld, {int(table['notes'].notna().sum())} rows have notes" in said
-    assert "--abstain withholds them" not in said
+    errors = capsys.readouterr().err
+    assert f"{withheld} answers withheld, {int(table['notes'].notna().sum())} rows have notes" in errors
+    assert "--abstain withholds them" not in errors
 
 
 def test_one_file_is_a_table_of_one_row_too(capsys, tmp_path, voice):
@@ -174,7 +239,7 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
         (("predict", "--text", "party", "--labels", "joy,Joy"), "labels 'joy' and 'Joy' are the same emotion"),
         (("predict", "--text", "party", "--labels", "joy,,anger"), "label 2, '', is not an emotion name"),
         (("predict", "--text", "party"), "this model has no default labels; name emotions, such as --labels joy,anger"),
-        (("predict", "--labels", "joy"), "nothing to work on; give --text, --audio, --video"),
+        (("predict", "--labels", "joy"), "nothing to work on; give a text, --audio, --video"),
         (("predict", "--text", " ", "--labels", "joy"), "the sentence of --text is empty"),
         (("predict", "--text", "party", "--labels", "joy", "--abstain", "3"), "from 0.05 to 0.5, or no number"),
         (("predict", "--text", "party", "--labels", "joy", "--labels", "Joy"), "'joy' and 'Joy' are the same emotion"),
@@ -186,11 +251,15 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
         (("predict", "--manifest", "no.csv", "--output", "b.csv", "--labels", "joy"), "there is no no.csv"),
         (("predict", "--text", "party", "--plot", "a.png"), "--join and --plot need --dialogue"),
         (("predict", "--text", "party", "--context"), "--context needs --dialogue or --manifest"),
-        (("predict", "--dialogue", "a.vtt", "--text", "party"), "no --text and --manifest"),
-        (("predict", "--dialogue", "a.vtt", "--audio", "a.wav", "b.wav"), "one --audio and one --video at most"),
+        (("predict", "--dialogue", "a.vtt", "--text", "party"), "neither --text nor --manifest"),
+        (("predict", "--dialogue", "a.vtt", "--audio", "a.wav", "b.wav"), "at most one --audio and one --video"),
         (("predict", "--dialogue", "no.vtt", "--context", "much"), "--context takes a strength"),
         (("predict", "--dialogue", "no.vtt", "--plot", "a.txt"), "the name of a picture ends with .png"),
         (("predict", "--dialogue", "no.vtt"), "there is no no.vtt"),
+        (("predict", "party", "--text", "rain"), "given both, the first is 'party'"),
+        (("predict", "party", "--manifest", "a.csv"), "given both, the first is 'party'"),
+        (("predict", "party", "rain", "--audio", "a.wav"), "--audio and --video go with one text"),
+        (("predict", "party", "rain", "--workers", "2"), "scores that are printed are computed by one process"),
         (("evaluate", "nothing", "--data", "."), "there is no corpus 'nothing'"),
         (("evaluate", "meld"), "where is meld?"),
         (("evaluate", "meld", "--seed", "1", "--seeds", "2"), "--seed is one run and --seeds many"),
@@ -210,7 +279,7 @@ def test_a_file_that_stands_is_replaced_whole_or_not_at_all(tiny, toy, tmp_path,
         (("evaluate", "meld", "--unseen", "joy", "--engine", "ray"), "--engine and --context cannot be used"),
         (
             ("predict", "--text", "hm", "--workers", "2"),
-            "--workers and --engine share many rows; one item",
+            "--workers and --engine are for many rows; one item",
         ),
         (("predict", "--dialogue", "a.vtt", "--workers", "2"), "the turns of a dialogue are read in order"),
         (("adapt", "--support", "no.csv", "--output", "x"), "no support file at no.csv"),
@@ -267,10 +336,10 @@ def test_evaluate_scores_all_rows_of_a_table_without_splits(tiny, toy, capsys):
 
 
 def test_evaluate_unseen_prints_means_over_seeds(tiny, capsys, tmp_path, monkeypatch):
-    asked = []
+    studies = []
 
     def evaluate(study):
-        asked.append(study)
+        studies.append(study)
         row = {"fold": "f", "group": "joy", "unseen": "joy", "auc": 0.75, "ap": 0.5, "chance_ap": 0.25}
         return pd.DataFrame([{"seed": seed, **row} for seed in study.seeds])
 
@@ -278,7 +347,7 @@ def test_evaluate_unseen_prints_means_over_seeds(tiny, capsys, tmp_path, monkeyp
     monkeypatch.setattr("emoembed.evaluation.leak_audit.audit_study", lambda _: ["no training label is a synonym"])
     options = ("--unseen", "joy", "--seeds", 3, "--split", "test", "--model", tiny, "--output", tmp_path / "out")
     assert run("evaluate", "meld", "--data", tmp_path, *options) == 0
-    (study,) = asked
+    (study,) = studies
     assert (list(study.seeds), study.unseen, study.split) == ([0, 1, 2], "joy", "test")
     printed = capsys.readouterr().out
     assert printed.startswith("audit: no training label is a synonym")
@@ -320,7 +389,7 @@ def test_prepare_writes_what_info_counts(toy, capsys, tmp_path):
     assert "24 rows" in capsys.readouterr().out
     assert run("info", "corpus", tmp_path / "copy.jsonl") == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("copy: 24 rows, one label a row")
+    assert printed.startswith("copy: 24 rows, one label per row")
     assert re.search(r"sadness +8", printed)
 
 
@@ -334,7 +403,7 @@ def test_prepare_writes_a_folder_that_info_recognizes(stand_in, capsys, tmp_path
     assert "144 rows -> " in capsys.readouterr().out
     assert run("info", "corpus", tmp_path / "out") == 0
     printed = capsys.readouterr().out
-    assert printed.startswith("mosei, form csd: 144 rows, several labels a row")
+    assert printed.startswith("mosei, form csd: 144 rows, several labels per row")
     assert "train: 96 rows, published 16327" in printed
     assert "video: Anger, Contempt, Disgust" in printed
     assert "audio: COVAREP, 74 columns (F0, VUV" in printed
@@ -342,7 +411,7 @@ def test_prepare_writes_a_folder_that_info_recognizes(stand_in, capsys, tmp_path
     assert run("info", "corpus", stand_in("iemocap", "nine-class")) == 0
     assert "published" in capsys.readouterr().out
     assert run("info", "corpus", tmp_path) == 2
-    assert "holds no corpus that its files would name" in capsys.readouterr().err
+    assert "holds no corpus that can be recognised by its files" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("method", ["emoembed", "mtee"])
@@ -351,10 +420,10 @@ def test_a_protocol_prints_and_writes_a_report(method, stand_in, word_table, tin
     lines = [" ".join([word, *map(str, row)]) for word, row in zip(word_table.words, word_table.vectors, strict=True)]
     vectors.write_text("\n".join([f"{len(lines)} {word_table.dim}", *lines]))
     monkeypatch.setenv("EMOEMBED_CACHE", str(tmp_path / "cache"))
-    given = (
+    options = (
         f"--protocol mosei-6 --unseen fear --epochs 1 --words {vectors} --method {method} --output {tmp_path / 'out'}"
     )
-    assert run("evaluate", "mosei", "--data", stand_in("mosei", "seq-20"), *given.split(), "--model", tiny) == 0
+    assert run("evaluate", "mosei", "--data", stand_in("mosei", "seq-20"), *options.split(), "--model", tiny) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("# mosei, mosei-6, valid split")
     assert f"| {method} |" in printed
@@ -422,6 +491,28 @@ def test_info_model(tiny, capsys):
     assert "licence:    not stated" in printed
 
 
+def test_info_needs_no_kind_for_a_name_that_the_package_knows(tiny, toy, capsys):
+    for kind, name in (("model", "text-permissive"), ("model", tiny), ("label", "Happiness"), ("corpus", toy)):
+        printed = []
+        for words in ((kind, name), (name,)):
+            assert run("info", *words, "--model", tiny) == 0
+            printed.append(capsys.readouterr().out)
+        assert printed[0] == printed[1]
+    assert run("info", "label", "so", "merry", "--model", tiny) == 0
+    assert capsys.readouterr().out.startswith("so merry: ")
+    assert run("info", "nowhere") == 2
+    assert "the package knows no 'nowhere'; say what it is: emoembed info model NAME" in capsys.readouterr().err
+
+
+def test_models_lists_the_checkpoints_that_ship(capsys):
+    assert run("models") == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in ("base", "ravdess-av", "text-permissive"):
+        (line,) = [line for line in lines if line.startswith(f"{name} ")]
+        assert load(name).model.state.provenance["licence"] in line
+        assert ", ".join(load(name).model.modalities) in line
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_each_shows_an_example_and_says_something_of_every_option(command, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
@@ -431,10 +522,10 @@ def test_help_of_each_shows_an_example_and_says_something_of_every_option(comman
     assert f"emoembed {command} " in printed.split("Example")[1]
     for corpus in re.findall(r"emoembed (?:evaluate|prepare) (\w+) ", printed):
         assert corpus in corpora.NAMES
-    found = typer.main.get_command(app)
+    group = typer.main.get_command(app)
     for name in command.split():
-        found = found.commands[name]
-    for option in found.params:
+        group = group.commands[name]
+    for option in group.params:
         assert option.help, option.name
     if "--model" in printed:
         assert "[default: base]" in printed
@@ -463,6 +554,8 @@ def test_version(capsys):
         (["evaluate", "meld", "--split", "half"], "is not one of"),
         (["evaluate"], "Missing argument"),
         (["predict", "--text", "a", "--labels", "joy", "fear"], "separate the names by commas"),
+        (["predict", "--labels", "joy,", "fear"], "separate the names by commas"),
+        (["timeline", "a.wav", "--labels", "joy", "fear"], "separate the names by commas"),
         (["adapt", "--labels", "joy", "fear"], "separate the names by commas"),
         (["nothing"], "No such command"),
         ([], "Usage: emoembed"),
@@ -495,12 +588,12 @@ def test_options_of_many_values_are_spread(given, expected):
 
 
 def test_abstain_with_and_without_a_share(capsys):
-    asked = ("predict", "--text", "what a day", "--labels", "joy,anger", "--json")
+    command = ("predict", "--text", "what a day", "--labels", "joy,anger", "--json")
     for options, abstain in (((), False), (("--abstain",), True), (("--abstain", 0.4), 0.4)):
-        assert run(*asked, *options) == 0
+        assert run(*command, *options) == 0
         expected = load("base").predict("what a day", labels=["joy", "anger"], abstain=abstain).to_dict()
         assert json.loads(capsys.readouterr().out) == expected
-    assert run(*asked, "--abstain", "often") == 2
+    assert run(*command, "--abstain", "often") == 2
     assert "--abstain takes a share of wrong answers" in capsys.readouterr().err
 
 
@@ -583,51 +676,51 @@ TALK = "A: party\nB: shout fight\nA:\nB: rain alone\n"
 
 def test_predict_a_dialogue_as_text_json_table_and_picture(tiny, capsys, tmp_path):
     (tmp_path / "talk.txt").write_text(TALK)
-    asked = ("predict", "--dialogue", tmp_path / "talk.txt", "--labels", "joy,anger", "--model", tiny)
-    assert run(*asked) == 1
+    command = ("predict", "--dialogue", tmp_path / "talk.txt", "--labels", "joy,anger", "--model", tiny)
+    assert run(*command) == 1
     printed = capsys.readouterr()
     assert "shout fight" in printed.out
     assert "B (2 turns): " in printed.out
     assert "1 turn without an answer" in printed.err
     assert "turn 2: nothing to work on" in printed.err
-    run(*asked, "--json", "--context", 2)
+    run(*command, "--json", "--context", 2)
     values = json.loads(capsys.readouterr().out)
     lines = [("party", "A"), ("shout fight", "B"), (None, "A"), ("rain alone", "B")]
     turns = [{"text": text, "speaker": speaker} for text, speaker in lines]
     expected = load(tiny).predict_dialogue(turns, ["joy", "anger"], strength=2)
     assert values == json.loads(json.dumps(expected.to_dict()))
-    run(*asked, "--output", tmp_path / "turns.csv", "--plot", tmp_path / "talk.png")
+    run(*command, "--output", tmp_path / "turns.csv", "--plot", tmp_path / "talk.png")
     assert "3 of 4 turns scored" in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "turns.csv")) == 4
     assert (tmp_path / "talk.png").stat().st_size > 1000
     (tmp_path / "talk.txt").write_text("A: party\nA: gift\nB: rain\n")
-    run(*asked)
+    run(*command)
     assert "A (2 turns)" in capsys.readouterr().out
-    run(*asked, "--join", 0)
+    run(*command, "--join", 0)
     assert "A (1 turns)" in capsys.readouterr().out
 
 
 def test_a_dialogue_without_its_recording_is_told(tiny, capsys, tmp_path, voice):
     (tmp_path / "talk.txt").write_text("[00:00] A: party\n[00:01] B: shout fight\n")
     soundfile.write(tmp_path / "call.wav", voice(2.0, seed=1), 16_000)
-    asked = ("predict", "--dialogue", tmp_path / "talk.txt", "--labels", "joy,anger", "--model", tiny)
-    assert run(*asked, "--audio", tmp_path / "missing.wav") == 2
+    command = ("predict", "--dialogue", tmp_path / "talk.txt", "--labels", "joy,anger", "--model", tiny)
+    assert run(*command, "--audio", tmp_path / "missing.wav") == 2
     assert "no sound file at" in capsys.readouterr().err
-    assert run(*asked, "--audio", tmp_path / "call.wav") == 0
+    assert run(*command, "--audio", tmp_path / "call.wav") == 0
     printed = capsys.readouterr().err
     assert "2 turns scored without a modality" in printed
     assert "turn 1: this model has no audio; it reads text" in printed
-    assert run(*asked, "--audio", tmp_path / "call.wav", "--quiet") == 0
+    assert run(*command, "--audio", tmp_path / "call.wav", "--quiet") == 0
     assert capsys.readouterr().err == ""
 
 
 def test_predict_the_dialogues_of_a_manifest(tiny, tmp_path):
     table = pd.DataFrame({"text": ["party", "shout", "rain"], "dialogue": ["d", "d", "e"]})
     table.to_csv(tmp_path / "in.csv", index=False)
-    asked = ("predict", "--manifest", tmp_path / "in.csv", "--labels", "joy,anger", "--model", tiny)
-    assert run(*asked, "--output", tmp_path / "alone.csv") == 0
-    assert run(*asked, "--output", tmp_path / "context.csv", "--context") == 0
-    assert run(*asked, "--output", tmp_path / "strong.csv", "--context", 4) == 0
+    command = ("predict", "--manifest", tmp_path / "in.csv", "--labels", "joy,anger", "--model", tiny)
+    assert run(*command, "--output", tmp_path / "alone.csv") == 0
+    assert run(*command, "--output", tmp_path / "context.csv", "--context") == 0
+    assert run(*command, "--output", tmp_path / "strong.csv", "--context", 4) == 0
     alone, context, strong = (pd.read_csv(tmp_path / f"{name}.csv")["joy"] for name in ("alone", "context", "strong"))
     assert (abs(context - alone) > 1e-5).tolist() == [False, True, False]
     assert abs(strong[1] - alone[1]) > abs(context[1] - alone[1])
@@ -640,12 +733,12 @@ def test_pretrain_and_train_the_context_of_dialogues(tiny, text_model, capsys, t
     chats.to_csv(tmp_path / "chats.csv", index=False)
     Recognizer(text_model).save_pretrained(tmp_path / "base")
     shared = ("--manifest", tmp_path / "chats.csv", "--model", tmp_path / "base", "--epochs", 1)
-    asked = ("pretrain", "dialogue", *shared, "--decoder", "vhred", "--output", tmp_path / "context")
-    assert run(*asked) == 0
+    command = ("pretrain", "dialogue", *shared, "--decoder", "vhred", "--output", tmp_path / "context")
+    assert run(*command) == 0
     printed = capsys.readouterr().out
     assert "perplexity" in printed
     assert "KL term" in printed
-    assert run(*asked[:-4], "--decoder", "gpt", "--output", tmp_path / "x") == 2
+    assert run(*command[:-4], "--decoder", "gpt", "--output", tmp_path / "x") == 2
     assert "decoder must be one of" in capsys.readouterr().err
     assert run("train", *shared, "--context", tmp_path / "context", "--output", tmp_path / "model") == 0
     assert "context: best validation score" in capsys.readouterr().out

@@ -39,11 +39,11 @@ def test_a_form_with_nothing_in_it_is_refused(recognizer):
 
 @pytest.mark.parametrize("has_sound", [True, False])
 def test_a_film_is_seen_and_heard(recognizer, monkeypatch, has_sound):
-    given = {}
+    arguments = {}
     monkeypatch.setattr(demo, "tracks_of", lambda _: Tracks(has_sound, True, 2.0))
-    monkeypatch.setattr(type(recognizer), "predict", lambda _, **named: given.update(named))
+    monkeypatch.setattr(type(recognizer), "predict", lambda _, **named: arguments.update(named))
     demo.answer(recognizer, "", None, None, "film.mp4", "joy")
-    assert given == {**({"audio": "film.mp4"} if has_sound else {}), "video": "film.mp4", "labels": ["joy"]}
+    assert arguments == {**({"audio": "film.mp4"} if has_sound else {}), "video": "film.mp4", "labels": ["joy"]}
 
 
 def test_a_taught_emotion_belongs_to_one_visitor(recognizer):
@@ -131,9 +131,9 @@ def test_a_broken_file_is_named_without_the_folders_of_the_server(visit, tmp_pat
     visit.locator("#recording input[type=file]").set_input_files(tmp_path / "broken.wav")
     visit.locator("#recording .file-preview").wait_for()
     visit.locator("#show").click()
-    said = visit.locator(".toast-body").first.inner_text()
-    assert "broken.wav" in said
-    assert "/" not in said.split("broken.wav")[0]
+    message = visit.locator(".toast-body").first.inner_text()
+    assert "broken.wav" in message
+    assert "/" not in message.split("broken.wav")[0]
 
 
 def test_a_mistake_is_said_on_the_page(visit):

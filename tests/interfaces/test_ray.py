@@ -12,9 +12,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pyarrow.dataset
 import pytest
+import torch
 from scipy.io import wavfile
 
+import emoembed
 from emoembed.errors import InputError, OutputError
 from emoembed.features import workers
 from emoembed.interfaces.options import WorkerOptions
@@ -61,17 +65,17 @@ def parent_of(process):
 
 def actors():
     """The processes of the actors that do portions, of the cluster that this process has started."""
-    found = []
+    processes = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             ancestor = int(file.parent.name)
             if file.read_bytes().startswith(b"ray::MapWorker"):
                 while ancestor not in (0, os.getpid()):
                     ancestor = parent_of(ancestor)
-                found += [int(file.parent.name)] if ancestor else []
+                processes += [int(file.parent.name)] if ancestor else []
         except OSError:
             continue
-    return found
+    return processes
 
 
 def wait_for(condition, seconds=60):
@@ -182,31 +186,44 @@ def test_an_actor_that_cannot_be_prepared_is_reported(cluster):
         list(Ray(actors=1).in_order(abs, range(3), stopped=str, setup=not_prepared, state=pickle.dumps(1)))
 
 
-def test_the_command_scores_on_a_cluster(cluster, rows):
-    out = rows.with_name("out.csv")
-    options = ["--labels", "joy,anger", "--output", out, "--engine", "ray", "--address", cluster.address]
-    command = [sys.executable, "-m", "emoembed", "predict", "--manifest", rows, *options, "--num-actors", "2"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
+def test_the_actors_read_parts_at_an_address_and_write_the_scores_there(cluster, rows):
+    folder, one = rows.parent, rows.with_name("one.csv")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as an actor
+    scoring.predict_manifest(emoembed.load("base"), rows, LABELS, one)
+    torch.set_num_threads(threads)
+    table = pd.read_csv(rows)
+    table["audio"] = table["audio"].map("../{}".format, na_action="ignore")
+    (folder / "calls").mkdir()
+    table[:200].to_parquet(folder / "calls" / "a.parquet")
+    table[200:].to_parquet(folder / "calls" / "b.parquet")
+    options = ["--labels", "joy,anger", "--engine", "ray", "--address", cluster.address, "--num-actors", "2"]
+    places = ["--manifest", f"file://{folder}/calls", "--output", f"file://{folder}/scores", "--part-rows", "100"]
+    command = [sys.executable, "-m", "emoembed", "predict", *places, *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert "252 of 253 rows scored" in done.stdout, done.stderr
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert len(out.read_text().splitlines()) == 254
+    written = pyarrow.dataset.dataset(str(folder / "scores")).to_table().to_pandas()
+    paths = ["audio", "error"]  # the reason names the path of the missing recording
+    assert written.drop(columns=paths).to_csv(index=False) == pd.read_csv(one).drop(columns=paths).to_csv(index=False)
+    assert len(list((folder / "scores").glob("*.parquet"))) == 3
 
 
 @pytest.mark.parametrize(
-    "given",
+    "options",
     [
         *({"actors": actors} for actors in (0, True, 1.5, "two")),
         *({"gpus": gpus} for gpus in (-1.0, float("nan"), "one")),
     ],
 )
-def test_a_wrong_number_is_refused(given):
+def test_a_wrong_number_is_refused(options):
     with pytest.raises(InputError, match="must be"):
-        Ray(**given)
+        Ray(**options)
 
 
 @pytest.mark.parametrize(
-    ("given", "device", "message"),
+    ("options", "device", "message"),
     [
         ({"address": "auto"}, "cpu", "need --engine ray"),
         ({"num_actors": 2}, "cpu", "need --engine ray"),
@@ -214,9 +231,9 @@ def test_a_wrong_number_is_refused(given):
         ({"engine": "ray"}, "cuda", "in place of --workers and --device"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(given, device, message):
+def test_options_that_do_not_go_together_are_refused(options, device, message):
     with pytest.raises(InputError, match=message):
-        WorkerOptions(**given).processes(device)
+        WorkerOptions(**options).processes(device)
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):

@@ -67,9 +67,9 @@ def wav(samples):
 def test_texts_are_answered_as_predict_answers_them(client, recognizer):
     answer = client.post("/predict", json={"text": ["so merry", "so cross"], "labels": LABELS}).json()
     expected = recognizer.predict(["so merry", "so cross"], labels=LABELS)
-    for found, result in zip(answer["results"], expected, strict=True):
-        assert found["label"] == result.label
-        assert found["scores"] == pytest.approx(result.scores, abs=1e-5)
+    for answered, result in zip(answer["results"], expected, strict=True):
+        assert answered["label"] == result.label
+        assert answered["scores"] == pytest.approx(result.scores, abs=1e-5)
     one = client.post("/predict", json={"text": "so merry", "labels": {"joy": "a merry feeling", "awe": "wonder"}})
     assert len(one.json()["results"]) == 1
 
@@ -85,11 +85,11 @@ def test_files_are_answered_together(client, recognizer, voice):
 def test_a_form_may_ask_to_withhold_unsure_answers(client_of):
     client = client_of(load=lambda: load("base"))
     wait_until(lambda: client.get("/health").status_code == 200)
-    asked = {"text": "The bus leaves at nine.", "labels": "joy,anger"}
+    form = {"text": "The bus leaves at nine.", "labels": "joy,anger"}
     for abstain in ({}, {"abstain": "true"}, {"abstain": "0.05"}):
-        answer = client.post("/predict/files", data={**asked, **abstain}).json()["result"]
+        answer = client.post("/predict/files", data={**form, **abstain}).json()["result"]
         assert answer["abstained"] is bool(abstain)
-    refused = client.post("/predict/files", data={**asked, "abstain": "0.9"})
+    refused = client.post("/predict/files", data={**form, "abstain": "0.9"})
     assert (refused.status_code, refused.json()["error"]) == (422, "unusable-input")
 
 
@@ -267,9 +267,9 @@ def test_an_error_of_one_batch_does_not_stop_the_next(recognizer):
         worker = Worker(recognizer)
         wrong = worker.predict_texts(["so merry"], ["joy", "joy"], {})
         right = worker.predict_texts(["so merry"], LABELS, {})
-        found = await asyncio.gather(wrong, right, return_exceptions=True)
+        responses = await asyncio.gather(wrong, right, return_exceptions=True)
         await worker.close()
-        return found
+        return responses
 
     wrong, right = asyncio.run(ask())
     assert "are the same emotion" in str(wrong)
@@ -372,11 +372,11 @@ def test_a_full_service_refuses_an_upload_before_reading_it():
             raise AssertionError("the body was read")
 
         limited = LimitedBody(read_body, most=1000, most_json=1000, waiting=1, patience=9.0)
-        one = asyncio.create_task(post_to(limited, waiting, first))
+        pending = asyncio.create_task(post_to(limited, waiting, first))
         await asyncio.sleep(0)
         await post_to(limited, unread, second)
         arrived.set()
-        await one
+        await pending
 
     asyncio.run(both())
     assert (first[0]["status"], second[0]["status"]) == (200, 429)
@@ -430,4 +430,4 @@ def test_a_long_film_is_sent_to_the_timeline(client, monkeypatch):
     monkeypatch.setattr("emoembed.interfaces.serving.service.tracks_of", lambda _: Tracks(True, True, 301.0))
     answer = client.post("/predict/files", files={"video": b"a film"})
     assert (answer.status_code, answer.json()["error"]) == (413, "too-long")
-    assert "/timeline takes longer ones" in answer.json()["message"]
+    assert "send longer films to /timeline" in answer.json()["message"]

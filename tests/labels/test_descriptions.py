@@ -45,9 +45,9 @@ def test_an_adverb_says_what_its_adjective_says():
 
 @pytest.mark.parametrize(("cue", "description"), [("sounds", "a loud voice"), ("looks", "raised brows")])
 def test_a_description_is_a_direction_or_none_if_it_names_nothing(cue, description):
-    found = descriptions.attributes(cue, description)
-    assert found.shape == (descriptions.count(cue),)
-    torch.testing.assert_close(found.norm(), torch.tensor(1.0))
+    vector = descriptions.attributes(cue, description)
+    assert vector.shape == (descriptions.count(cue),)
+    torch.testing.assert_close(vector.norm(), torch.tensor(1.0))
     assert [descriptions.attributes(cue, text) for text in ("an indescribable way", "")] == [None, None]
 
 

@@ -54,7 +54,7 @@ def test_a_description_takes_the_place_of_the_definition():
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("labels", "said"),
     [
         ([], "no labels were given"),
         (["joy", " "], "not an emotion name"),
@@ -63,9 +63,9 @@ def test_a_description_takes_the_place_of_the_definition():
         ("joy", "is one string"),
     ],
 )
-def test_bad_labels_are_told(given, said):
+def test_bad_labels_are_told(labels, said):
     with pytest.raises(LabelError, match=said):
-        emotion.resolve(given)
+        emotion.resolve(labels)
 
 
 def test_synonyms_leak():

@@ -26,17 +26,17 @@ def test_an_unknown_word_gets_the_nearest_spellings():
 
 
 def test_a_label_does_not_depend_on_its_company(word_table):
-    one, other = LabelSpace(16), LabelSpace(16)
-    one.fit(word_table)
+    first, other = LabelSpace(16), LabelSpace(16)
+    first.fit(word_table)
     other.fit(word_table)
-    torch.testing.assert_close(one.embed(["joy", "awe"], word_table)[1], other.embed(["awe"], word_table)[0])
+    torch.testing.assert_close(first.embed(["joy", "awe"], word_table)[1], other.embed(["awe"], word_table)[0])
 
 
 def test_features_are_a_text_vector_valence_arousal_and_dominance_and_two_cues(word_table):
     space = LabelSpace(16)
     space.fit(word_table)
     features = space.embed(list(table()), word_table)
-    assert features.shape == (len(table()), space.label_dim) == (len(table()), 16 + 4 + sum(CUE_DIMS.values()))
+    assert features.shape == (len(table()), 16 + 4 + sum(CUE_DIMS.values()))
     for part in ("text", "sounds", "looks"):
         torch.testing.assert_close(space.part(features, part).norm(dim=1), torch.ones(len(table())))
     joy = list(table()).index("joy")
@@ -55,21 +55,23 @@ def test_a_space_that_was_read_forgets_what_it_said_before(word_table):
 
 
 def test_a_space_taken_over_shares_what_it_embeds_until_it_is_another(word_table, monkeypatch):
-    asked = []
+    looked_up = []
     look_up = WordTable.phrase_vectors
-    monkeypatch.setattr(WordTable, "phrase_vectors", lambda words, given: asked.extend(given) or look_up(words, given))
+    monkeypatch.setattr(
+        WordTable, "phrase_vectors", lambda words, given: looked_up.extend(given) or look_up(words, given)
+    )
     space, other = LabelSpace(16), LabelSpace(16)
     space.fit(word_table)
-    known = space.embed(["joy"], word_table)
+    joy = space.embed(["joy"], word_table)
     other.copy_from(space)
-    asked.clear()
-    torch.testing.assert_close(other.embed(["joy"], word_table), known)
+    looked_up.clear()
+    torch.testing.assert_close(other.embed(["joy"], word_table), joy)
     other.load_state_dict(other.state_dict())  # as when the weights of one's best epoch are taken back
     other.embed(["joy"], word_table)
-    assert asked == []
+    assert looked_up == []
     other.load_state_dict({name: value + 0.3 for name, value in other.state_dict().items()})
-    assert not torch.allclose(other.embed(["joy"], word_table), known)
-    torch.testing.assert_close(space.embed(["joy"], word_table), known)
+    assert not torch.allclose(other.embed(["joy"], word_table), joy)
+    torch.testing.assert_close(space.embed(["joy"], word_table), joy)
 
 
 def test_valence_of_an_unknown_label_comes_from_its_vector():
@@ -92,9 +94,9 @@ def test_how_a_label_sounds_and_looks_is_its_own_where_given_and_guessed_elsewhe
     features = space.embed([joy], word_table)
     for cue in ("sounds", "looks"):
         guessed = space.part(space.embed([bare], word_table), cue)
-        given = space.part(space.embed([told], word_table), cue)
-        torch.testing.assert_close(given, space.part(features, cue))
-        assert torch.cosine_similarity(guessed, given).item() < 0.99
+        described = space.part(space.embed([told], word_table), cue)
+        torch.testing.assert_close(described, space.part(features, cue))
+        assert torch.cosine_similarity(guessed, described).item() < 0.99
 
 
 def test_rated_sentences_teach_what_an_unknown_label_feels_like():

@@ -117,7 +117,7 @@ def test_weights_of_another_model_are_refused(saved, units_model, tmp_path):
 
 def test_a_folder_with_other_files_is_left_alone(three_model, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(CheckpointError, match=r"holds files that are no checkpoint \(thesis.tex\)"):
+    with pytest.raises(CheckpointError, match=r"contains files that do not belong to a checkpoint \(thesis.tex\)"):
         checkpoint.save(three_model, tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
@@ -132,7 +132,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(saved):
     )
     done = subprocess.run([sys.executable, "-c", code, str(saved)], capture_output=True, text=True)
     assert "OutputError" in done.stdout, done.stderr
-    assert "File too large; what stood there stands" in done.stdout
+    assert "File too large; its old content is unchanged" in done.stdout
     assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
 
@@ -298,7 +298,7 @@ def test_the_digest_of_a_folder_changes_with_what_is_saved(saved, units_model, t
 def test_a_folder_of_something_else_is_never_replaced(three_model, tmp_path, held):
     for name, content in held.items():
         (tmp_path / name).write_text(content)
-    with pytest.raises(CheckpointError, match="holds files that are no checkpoint"):
+    with pytest.raises(CheckpointError, match="contains files that do not belong to a checkpoint"):
         checkpoint.save(three_model, tmp_path)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == held
 

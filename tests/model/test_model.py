@@ -60,12 +60,12 @@ def test_a_modality_counts_by_its_learned_weight(three_model):
 def test_among_labels_what_a_modality_says_of_all_alike_counts_for_nothing(three_model):
     points = three_model.label_points(["joy", "anger"])
     logits = three_model.score(three_model.encode(batch_of(three_model)), points)
-    known = three_model.label_trust(points)
-    known["audio"].weight.copy_(torch.tensor([1.0, 0.2]))
+    trust = three_model.label_trust(points)
+    trust["audio"].weight.copy_(torch.tensor([1.0, 0.2]))
     louder = {**logits, "audio": logits["audio"] + 5.0}
-    fused, again = (three_model.fuse(one, known, among=True) for one in (logits, louder))
+    fused, again = (three_model.fuse(one, trust, among=True) for one in (logits, louder))
     torch.testing.assert_close(again, fused, atol=1e-4, rtol=0)
-    assert (three_model.fuse(louder, known) - three_model.fuse(logits, known)).min() > 0.1
+    assert (three_model.fuse(louder, trust) - three_model.fuse(logits, trust)).min() > 0.1
 
 
 @torch.no_grad()
@@ -83,13 +83,15 @@ def test_probabilities_among_labels_and_of_each_by_itself_are_calibrated_apart(t
 @torch.no_grad()
 @pytest.mark.parametrize("modality", ["audio", "video"])
 def test_what_a_modality_is_shifted_by_moves_what_words_say_of_items_and_nothing_else(three_model, modality):
-    batch, said = batch_of(three_model), three_model.config.modalities[modality].embed_dim
+    batch, embed_dim = batch_of(three_model), three_model.config.modalities[modality].embed_dim
     before = three_model.encode(batch)[modality]
-    shift = 0.3 * torch.nn.functional.normalize(torch.randn(said), dim=0)
+    shift = 0.3 * torch.nn.functional.normalize(torch.randn(embed_dim), dim=0)
     three_model.modality(modality).shift.copy_(shift)
     after = three_model.encode(batch)[modality]
-    torch.testing.assert_close(after[:, :said], torch.nn.functional.normalize(before[:, :said] - shift, dim=1))
-    torch.testing.assert_close(after[:, said:], before[:, said:])
+    torch.testing.assert_close(
+        after[:, :embed_dim], torch.nn.functional.normalize(before[:, :embed_dim] - shift, dim=1)
+    )
+    torch.testing.assert_close(after[:, embed_dim:], before[:, embed_dim:])
 
 
 def test_a_modality_counts_where_it_is_reliable(three_model):

@@ -26,14 +26,14 @@ def recognizer(word_table):
 
 
 def test_nearest_labels_are_ordered_by_cosine(recognizer):
-    known = describe.describe_label(recognizer.model, "angry")
-    assert known["name"] == "anger"
-    assert known["in_table"]
-    cosines = [near["cosine"] for near in known["nearest"]]
+    description = describe.describe_label(recognizer.model, "angry")
+    assert description["name"] == "anger"
+    assert description["in_table"]
+    cosines = [near["cosine"] for near in description["nearest"]]
     assert len(cosines) == 10
     assert cosines == sorted(cosines, reverse=True)
-    assert "anger" not in {near["name"] for near in known["nearest"]}
-    text = recognizer.model.embed(["anger", known["nearest"][0]["name"]])[:, : recognizer.model.config.phrase_dim]
+    assert "anger" not in {near["name"] for near in description["nearest"]}
+    text = recognizer.model.embed(["anger", description["nearest"][0]["name"]])[:, : recognizer.model.config.phrase_dim]
     assert cosines[0] == pytest.approx(float(text[0] @ text[1]), abs=1e-4)
 
 
@@ -41,10 +41,14 @@ def test_a_label_is_described_as_it_was_taught(text_model):
     taught = Recognizer(text_model).adapt(
         [{"text": "so far away", "label": "saudade"}], {"saudade": "anger at the sea"}
     )
-    known, bare = (describe.describe_label(one, "Saudade") for one in (taught.model, text_model))
-    assert (known["name"], known["definition"], known["examples"]) == ("saudade", "anger at the sea", {"text": 1})
+    described, bare = (describe.describe_label(one, "Saudade") for one in (taught.model, text_model))
+    assert (described["name"], described["definition"], described["examples"]) == (
+        "saudade",
+        "anger at the sea",
+        {"text": 1},
+    )
     assert (bare["name"], bare["definition"], bare["examples"]) == ("saudade", "", {})
-    assert known["nearest"] != bare["nearest"]
+    assert described["nearest"] != bare["nearest"]
 
 
 def test_how_far_a_label_is_to_be_trusted(recognizer):
@@ -76,12 +80,12 @@ def test_a_word_like_no_emotion_known_promises_nothing_however_near_it_lies(reco
     model.modality("text").calibration.expected.copy_(torch.tensor([0.5, 0.4, 0.05]))
     for module in (describe, label_sets):
         monkeypatch.setattr(module, "table", lambda: {"joy": describe.find("joy"), "anger": describe.find("anger")})
-    said = {far: _of(model, "sunny", far, monkeypatch) for far in (0.0, 0.9999)}
-    assert said[0.0]["expected_auc"] is not None
-    assert said[0.9999]["expected_auc"] is None
+    descriptions = {far: _of(model, "sunny", far, monkeypatch) for far in (0.0, 0.9999)}
+    assert descriptions[0.0]["expected_auc"] is not None
+    assert descriptions[0.9999]["expected_auc"] is None
     assert (
         "the position of sunny in text is guessed from the word: no known emotion is similar to it"
-        in said[0.9999]["warning"]
+        in descriptions[0.9999]["warning"]
     )
     assert "guessed" not in _of(model, "joy", 0.9999, monkeypatch)["warning"]
 
@@ -116,9 +120,11 @@ def test_a_label_taught_by_examples_is_no_nearer_to_itself_than_itself(text_mode
 
 def test_a_checkpoint_is_described_by_what_it_holds(recognizer, tmp_path):
     recognizer.save_pretrained(tmp_path / "model")
-    known = describe.describe_model(Recognizer.from_pretrained(tmp_path / "model"))
+    description = describe.describe_model(Recognizer.from_pretrained(tmp_path / "model"))
     text = recognizer.model.config.modalities["text"]
-    assert known["modalities"] == {"text": {"features": "words", "encoder": "recurrent", "embed_dim": text.embed_dim}}
-    assert known["parameters"] == sum(one.numel() for one in recognizer.model.parameters())
-    assert known["bytes"] == sum(path.stat().st_size for path in (tmp_path / "model").iterdir())
+    assert description["modalities"] == {
+        "text": {"features": "words", "encoder": "recurrent", "embed_dim": text.embed_dim}
+    }
+    assert description["parameters"] == sum(one.numel() for one in recognizer.model.parameters())
+    assert description["bytes"] == sum(path.stat().st_size for path in (tmp_path / "model").iterdir())
     assert describe.describe_model(recognizer)["folder"] is None

@@ -58,11 +58,11 @@ def stopped_after(recognizer, monkeypatch, calls):
     """`predict` does not come back from the call after so many."""
     real, done = recognizer.predict, []
 
-    def predict(*given, **options):
+    def predict(*arguments, **options):
         if len(done) == calls:
             raise Stopped
         done.append(1)
-        return real(*given, **options)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(recognizer, "predict", predict)
 
@@ -153,7 +153,7 @@ def test_a_link_as_output_is_followed(rows, recognizer):
 
 def test_a_manifest_is_not_overwritten_through_a_link(rows, recognizer):
     (rows.parent / "link.csv").symlink_to(rows)
-    with pytest.raises(InputError, match="is the manifest itself"):
+    with pytest.raises(InputError, match="is the input itself"):
         scoring.predict_manifest(recognizer, rows, LABELS, rows.parent / "link.csv")
 
 
@@ -358,3 +358,17 @@ def test_an_output_that_cannot_be_is_told_before_the_work(tmp_path, recognizer, 
     (tmp_path / "file.txt").touch()
     with pytest.raises(OutputError, match="cannot be written"):
         scoring.predict_manifest(recognizer, rows, LABELS, f"{tmp_path}/{name}")
+
+
+def test_columns_with_other_names_keep_them_in_the_table(recognizer, tmp_path):
+    (tmp_path / "in.csv").write_text("id,Q5,labels,Name\n1,sunny,joy,R_1\n2,wrathful,anger,R_2\n")
+    columns = {"text": "Q5", "id": "Name"}
+    summary = scoring.predict_manifest(
+        recognizer, tmp_path / "in.csv", LABELS, tmp_path / "out.csv", columns=columns, workers=1
+    )
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert summary.rows == 2
+    assert list(table)[:6] == ["id", "input_id", "Q5", "labels", "Name", "label"]
+    assert table["id"].tolist() == ["R_1", "R_2"]
+    expected = recognizer.predict(["sunny", "wrathful"], labels=LABELS)
+    assert table["label"].tolist() == [result.label for result in expected]

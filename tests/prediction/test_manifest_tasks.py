@@ -144,13 +144,13 @@ def test_what_is_trained_on_is_what_predict_looks_at_and_an_extraction_has_all(
     for module in (cache, emoembed.reading.media):
         monkeypatch.setattr(module, "LOOKED_AT", 1.2)
     corpus = corpus_of([None] * 2, audio=[tone, tone], start=[np.nan, 0.5])
-    known, failures = cache.cached_features(corpus, "audio", tmp_path)
+    features, failures = cache.cached_features(corpus, "audio", tmp_path)
     assert not failures
     whole = tasks.extract_features(corpus, "audio", tmp_path / "store")
     assert len(whole["row0"]) > 180
-    assert len(known["row1"]) < len(whole["row1"])
+    assert len(features["row1"]) < len(whole["row1"])
     read = emoembed.reading.media.read(hearing.model, "audio", tone)
-    np.testing.assert_allclose(known["row0"], read.values, atol=0.1)  # kept in half precision
+    np.testing.assert_allclose(features["row0"], read.values, atol=0.1)  # kept in half precision
     assert len(sources.input_of("audio", (tone, 0.5, None, None)).values) == 1.2 * 16000
     picture = np.random.default_rng(0).integers(0, 255, (48, 48), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), picture)
@@ -164,7 +164,7 @@ def test_what_is_trained_on_is_what_predict_looks_at_and_an_extraction_has_all(
 def test_a_manifest_is_not_overwritten_by_its_own_scores(recognizer, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text("id,text\na,sunny\n")
-    with pytest.raises(InputError, match="is the manifest itself"):
+    with pytest.raises(InputError, match="is the input itself"):
         scoring.predict_manifest(recognizer, path, ["joy", "anger"], path)
     assert path.read_text() == "id,text\na,sunny\n"
     (tmp_path / "folder.csv").mkdir()

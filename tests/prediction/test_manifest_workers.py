@@ -29,11 +29,11 @@ def rows(tmp_path, voice):
 
 
 def test_several_processes_write_the_table_of_one(rows, three_model):
-    recognizer, (one, two) = Recognizer(three_model), (rows.with_name(f"{n}.csv") for n in (1, 2))
-    summary = scoring.predict_manifest(recognizer, rows, LABELS, one, batch_size=8)
+    recognizer, (single_path, two) = Recognizer(three_model), (rows.with_name(f"{n}.csv") for n in (1, 2))
+    summary = scoring.predict_manifest(recognizer, rows, LABELS, single_path, batch_size=8)
     assert scoring.predict_manifest(recognizer, rows, LABELS, two, batch_size=8, workers=2) == summary
     assert list(summary.failures) == ["s1"]
-    first, second = pd.read_csv(one), pd.read_csv(two)
+    first, second = pd.read_csv(single_path), pd.read_csv(two)
     pd.testing.assert_frame_equal(first.round(5), second.round(5))
     np.testing.assert_allclose(first[LABELS], second[LABELS], atol=1e-6)
     assert first["id"].tolist() == [*(f"t{i}" for i in range(40)), "s0", "s1", "s2"]
@@ -42,10 +42,10 @@ def test_several_processes_write_the_table_of_one(rows, three_model):
 class Deadly(Recognizer):
     """Kills its process at the text "so cross"."""
 
-    def predict(self, *given, **options):
+    def predict(self, *arguments, **options):
         if "so cross" in (options.get("text") or ()):
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().predict(*given, **options)
+        return super().predict(*arguments, **options)
 
 
 def test_a_pickled_recognizer_answers_as_before(three_model):
@@ -67,11 +67,11 @@ def test_a_run_with_more_processes_goes_on_where_one_was_stopped(rows, three_mod
     recognizer, out = Recognizer(three_model), rows.with_name("out.csv")
     real, calls = batches.score_batch, []
 
-    def stopping(*given):
+    def stopping(*arguments):
         calls.append(1)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return real(*given)
+        return real(*arguments)
 
     monkeypatch.setattr(batches, "score_batch", stopping)
     for module in ("batches", "resumable_table"):
@@ -91,10 +91,10 @@ def test_a_wrong_number_of_processes_is_refused(rows, three_model, value):
 
 def test_dialogues_are_scored_by_one_process(tmp_path, three_model):
     (tmp_path / "in.csv").write_text("id,text,dialogue,turn\na,so merry,d,1\nb,so cross,d,2\n")
-    given = Recognizer(three_model), tmp_path / "in.csv", LABELS, tmp_path / "out.csv"
+    arguments = Recognizer(three_model), tmp_path / "in.csv", LABELS, tmp_path / "out.csv"
     with pytest.raises(InputError, match="scored by one process in the context of their dialogues; given workers=2"):
-        scoring.predict_manifest(*given, context=True, workers=2)
-    assert scoring.predict_manifest(*given, context=True, workers=None).rows == 2
+        scoring.predict_manifest(*arguments, context=True, workers=2)
+    assert scoring.predict_manifest(*arguments, context=True, workers=None).rows == 2
 
 
 def test_the_number_of_processes_suits_the_work_and_the_machine(corpus_of, three_model, monkeypatch):
@@ -112,11 +112,11 @@ def test_the_number_of_processes_suits_the_work_and_the_machine(corpus_of, three
 
 
 def test_features_are_those_of_one_process(rows, tmp_path):
-    one, two = (tasks.extract_features(rows, "audio", tmp_path / str(n), workers=n) for n in (1, 2))
-    assert list(one) == list(two) == ["s0", "s2"]
-    assert one.failures == two.failures
-    for item in one:
-        np.testing.assert_array_equal(one[item], two[item])
+    alone, two = (tasks.extract_features(rows, "audio", tmp_path / str(n), workers=n) for n in (1, 2))
+    assert list(alone) == list(two) == ["s0", "s2"]
+    assert alone.failures == two.failures
+    for item in alone:
+        np.testing.assert_array_equal(alone[item], two[item])
 
 
 def deadly(source):

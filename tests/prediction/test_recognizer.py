@@ -45,8 +45,8 @@ def test_scores_are_named_sorted_and_sum_to_one(recognizer, sound, face):
     assert result.label == next(iter(result.scores))
     assert sum(result.scores.values()) == pytest.approx(1, abs=1e-5)
     assert set(result.modalities) == {"text", "audio", "video"}
-    for one in result.modalities.values():
-        assert sum(one.scores.values()) == pytest.approx(1, abs=1e-5)
+    for modality_result in result.modalities.values():
+        assert sum(modality_result.scores.values()) == pytest.approx(1, abs=1e-5)
     assert sum(one.weight for one in result.modalities.values()) == pytest.approx(1, abs=1e-4)
     assert json.loads(json.dumps(result.to_dict()))["label"] == result.label
     frame = result.to_frame()
@@ -103,7 +103,7 @@ def test_what_holds_nothing_is_absent_with_the_reason(recognizer, face):
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "said"),
+    ("sources", "error", "said"),
     [
         ({}, InputError, "text, audio and video are all None"),
         ({"text": "  "}, InputError, "text is empty"),
@@ -113,13 +113,13 @@ def test_what_holds_nothing_is_absent_with_the_reason(recognizer, face):
         ({"audio": np.zeros(16_000)}, InputError, "comes with its sampling rate"),
         ({"audio": (np.full(100, np.nan), 16_000)}, InputError, "NaN"),
         ({"text": ["a", "b"], "audio": ["x.wav"]}, InputError, "text has 2, audio has 1"),
-        ({"text": ["a", "b"], "audio": "x.wav"}, InputError, "audio is a single item beside lists"),
+        ({"text": ["a", "b"], "audio": "x.wav"}, InputError, "audio is a single item, but other inputs are lists"),
         ({"text": ["a", None]}, InputError, "item 1: nothing to work on"),
     ],
 )
-def test_bad_input_is_told(recognizer, given, error, said):
+def test_bad_input_is_told(recognizer, sources, error, said):
     with pytest.raises(error, match=said):
-        recognizer.predict(**given, labels=LABELS)
+        recognizer.predict(**sources, labels=LABELS)
 
 
 def test_labels_are_checked_before_anything_is_read(recognizer):
@@ -227,10 +227,10 @@ def test_texts_of_similar_length_share_a_batch_and_answers_keep_their_order(reco
     monkeypatch.setattr(
         recognizer.model, "encode", lambda batch: lengths.append(batch["text"][1].tolist()) or encode(batch)
     )
-    found = recognizer.predict(texts, labels=LABELS, batch_size=4, errors="skip")
+    results = recognizer.predict(texts, labels=LABELS, batch_size=4, errors="skip")
     assert [len(batch) for batch in lengths] == [3, 2]  # the item without a text is in the first batch
     assert max(lengths[0]) < min(lengths[1])
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(results, expected, strict=True):
         assert one.scores == pytest.approx(other.scores if other else {}, abs=1e-6)
     monkeypatch.undo()
     monkeypatch.setattr("emoembed.prediction.recognizer.BATCH_SIZE", 2)

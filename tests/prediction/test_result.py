@@ -1,9 +1,13 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from emoembed.errors import InputError
 from emoembed.features.notes import Note
+from emoembed.prediction.manifests.scoring import predict_manifest
+from emoembed.prediction.public import load, predict
 from emoembed.prediction.result import ModalityResult, Result, disagreement
+from emoembed.prediction.result_list import Results
 
 SCORES = {"joy": 0.7, "awe": 0.15, "fear": 0.1, "<b>": 0.05}
 
@@ -40,6 +44,33 @@ def test_a_result_converts_to_the_form_of_pipelines(result):
     assert len(result.to_list()) == 4
 
 
+def test_results_of_a_list_make_the_table_of_a_manifest(tmp_path):
+    texts, labels = ["What a lovely day!", "", "Das ist wirklich nicht in Ordnung."], ["fear", "joy"]
+    results = predict(texts, labels=labels, errors="skip")
+    assert isinstance(results, Results)
+    pd.DataFrame({"text": texts, "id": [1, 2, 3]}).to_csv(tmp_path / "in.csv", index=False)
+    predict_manifest(load("base"), tmp_path / "in.csv", labels, tmp_path / "out.csv")
+    written, table = pd.read_csv(tmp_path / "out.csv"), results.to_frame()
+    assert ["id", "text", *table, "error"] == list(written)
+    answered = [0, 2]  # the table of a manifest has the reason of the other one in `error`
+    assert table["notes"][answered].tolist() == written["notes"].fillna("").astype(object)[answered].tolist()
+    assert table["label"][answered].tolist() == written["label"][answered].tolist()
+    numbers = ["confidence", "weight_text", *labels]
+    np.testing.assert_allclose(table[numbers].iloc[answered], written[numbers].iloc[answered], atol=1e-6)
+    assert table["label"].isna().tolist() == [False, True, False]
+    assert table["absent"][1].startswith("text: ")
+
+
+def test_a_label_with_the_name_of_a_column_keeps_its_scores_apart(result):
+    table = Results([Result("label", {"label": 0.6, "joy": 0.4}, {}, confidence=0.5)]).to_frame()
+    assert table.iloc[0].to_dict() | {"notes": None, "absent": None} == {
+        "label": "label", "confidence": 0.5, "notes": None, "absent": None, "joy": 0.4, "score_label": 0.6
+    }  # fmt: skip
+    assert Results([result])[:1].to_frame()["weight_audio"].tolist() == [0.5]
+    assert Results().to_frame().empty
+    assert repr(Results([result, result])) == f"[{result!r}, {result!r}]"
+
+
 def test_a_picture_has_a_bar_for_each_modality(result, tmp_path):
     axes = result.plot().axes[0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["together", "text", "audio"]
@@ -63,11 +94,11 @@ def test_a_picture_and_a_notebook_show_the_highest_of_many_scores():
 
 
 def test_modalities_that_say_the_same_agree_and_opposite_ones_disagree():
-    one, other = np.array([1.0, 0.0]), np.array([0.0, 1.0])
-    assert disagreement([one, one], [0.5, 0.5]) == pytest.approx(0.0)
-    assert disagreement([one, other], [0.5, 0.5]) == pytest.approx(1.0)
-    assert disagreement([one, other], [0.9, 0.1]) == pytest.approx(1.0)
-    assert 0.0 < disagreement([one, np.array([0.5, 0.5])], [0.5, 0.5]) < 1.0
+    first, other = np.array([1.0, 0.0]), np.array([0.0, 1.0])
+    assert disagreement([first, first], [0.5, 0.5]) == pytest.approx(0.0)
+    assert disagreement([first, other], [0.5, 0.5]) == pytest.approx(1.0)
+    assert disagreement([first, other], [0.9, 0.1]) == pytest.approx(1.0)
+    assert 0.0 < disagreement([first, np.array([0.5, 0.5])], [0.5, 0.5]) < 1.0
 
 
 def test_one_modality_has_nobody_to_disagree_with():

@@ -99,7 +99,7 @@ os.waitpid(child, 0)
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=60)
     told, label = done.stdout.splitlines()
-    assert "this process was forked from one in which emoembed had computed" in told
+    assert "this process was forked from a process in which emoembed had computed" in told
     assert label in ("joy", "anger")
 
 
@@ -138,7 +138,7 @@ os.waitpid(child, 0)
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=100)
     told = done.stdout.splitlines()
     assert len(told) == 8, done.stderr
-    assert all("this process was forked from one in which emoembed had computed" in line for line in told)
+    assert all("this process was forked from a process in which emoembed had computed" in line for line in told)
 
 
 def test_a_copy_of_a_cache_goes_its_own_way():
@@ -150,9 +150,9 @@ def test_a_copy_of_a_cache_goes_its_own_way():
 
 
 def test_the_hash_of_a_models_numbers_tells_the_smallest_change():
-    one = torch.tensor([1.0, 2.0])
-    assert content_of([one]) == content_of([one.clone()])
-    assert content_of([one]) != content_of([one + torch.tensor([1e-6, 0.0])])
+    vector = torch.tensor([1.0, 2.0])
+    assert content_of([vector]) == content_of([vector.clone()])
+    assert content_of([vector]) != content_of([vector + torch.tensor([1e-6, 0.0])])
 
 
 def test_a_process_that_computed_in_several_threads_may_do_so_again():

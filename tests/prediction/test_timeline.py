@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -10,15 +9,12 @@ import soundfile
 
 from emoembed.errors import InputError, MediaError, MissingFileError
 from emoembed.features import frames, sound_files
-from emoembed.features.notes import Note
 from emoembed.interfaces.cli import main
-from emoembed.model.model import EmotionModel
 from emoembed.prediction.arguments import Options
+from emoembed.prediction.public import load
 from emoembed.prediction.recognizer import Recognizer
-from emoembed.prediction.result import ModalityResult
 from emoembed.prediction.timeline import cutting, stream
 from emoembed.prediction.timeline import recording as recording_module
-from emoembed.prediction.timeline.result import Timeline, WindowResult
 from emoembed.reading.turns import Turn
 
 LABELS = ["joy", "anger", "awe"]
@@ -37,21 +33,6 @@ def recording(voice, tmp_path):
     path = tmp_path / "talk.wav"
     soundfile.write(path, samples, RATE, subtype="FLOAT")
     return path, samples
-
-
-def window(start, end, label="joy", score=0.6, face=None, confidence=0.5, **rest):
-    other = "anger" if label == "joy" else "joy"
-    scores = {label: score, other: 1 - score}
-    return WindowResult(
-        label,
-        scores,
-        {"audio": ModalityResult(scores, 1.0)},
-        confidence=confidence,
-        start=start,
-        end=end,
-        face=face,
-        **rest,
-    )
 
 
 def places(results):
@@ -87,100 +68,6 @@ def test_a_stream_gives_the_same_answers_whatever_the_size_of_its_pieces(recogni
     assert places(results) == places(whole)
     for one, other in zip(results, whole, strict=True):
         assert one.scores == pytest.approx(other.scores, abs=1e-4)
-
-
-def test_a_stream_answers_as_soon_as_a_window_is_full(recognizer, voice):
-    live = recognizer.stream(LABELS, window=2.0, hop=1.0)
-    samples = voice(3.5)
-    assert live.push(samples[: 2 * RATE - 1], RATE) == []
-    assert places(live.push(samples[2 * RATE - 1 : 2 * RATE], RATE)) == [(0, 2)]
-    assert places(live.push(samples[2 * RATE :], RATE)) == [(1, 3)]
-    assert places(live.finish()) == [(2, 3.5)]
-
-
-def test_a_stream_keeps_no_more_than_a_window(recognizer, voice):
-    live = recognizer.stream(LABELS, window=2.0, hop=1.0)
-    piece = voice(1.0)
-    for _ in range(20):
-        live.push(piece, RATE)
-    assert sum(map(len, live._sound.pieces)) <= 3 * RATE
-
-
-def test_a_stream_resamples_pieces_as_a_whole(recognizer, voice):
-    import soxr
-
-    samples = soxr.resample(voice(4.0), RATE, 44_100)
-    live = recognizer.stream(LABELS, window=4.0)
-    results = [result for i in range(0, len(samples), 4410) for result in live.push(samples[i : i + 4410], 44_100)]
-    results += live.finish()
-    alone = recognizer.predict(audio=(samples, 44_100), labels=LABELS)
-    assert results[0].scores == pytest.approx(alone.scores, abs=1e-3)
-
-
-def test_frames_and_sound_are_answered_together(recognizer, voice):
-    live = recognizer.stream(LABELS, window=2.0, hop=2.0)
-    samples, pictures = voice(4.0), np.random.default_rng(0).integers(0, 255, (40, 48, 48), dtype=np.uint8)
-    results = []
-    for i, picture in enumerate(pictures):
-        part = samples[i * 1600 : (i + 1) * 1600]
-        results += live.push(part, RATE, frame=picture, time=i / 10)
-    results += live.finish()
-    assert places(results) == [(0, 2), (2, 4)]
-    assert all(set(result.modalities) == {"audio", "video"} for result in results)
-
-
-def test_sound_does_not_wait_for_frames_that_have_stopped(recognizer, voice):
-    live = recognizer.stream(LABELS, window=2.0, hop=2.0)
-    picture = np.random.default_rng(0).integers(0, 255, (48, 48), dtype=np.uint8)
-    live.push(frame=picture, time=0.0)
-    results = live.push(voice(5.0), RATE)
-    assert places(results) == [(0, 2), (2, 4)]
-    assert set(results[0].modalities) == {"audio", "video"}
-    assert results[1].absent["video"] == stream.NO_FACE
-
-
-@pytest.mark.parametrize(
-    ("push", "message"),
-    [
-        ({"audio": np.zeros(100), "sampling_rate": None}, "needs its sampling_rate"),
-        ({"audio": np.full(100, np.nan), "sampling_rate": RATE}, "NaN or infinite samples"),
-        ({"frame": np.zeros((48, 48), np.uint8)}, "needs its time in seconds"),
-        ({"frame": "face.png", "time": 0.0}, r"a frame is an array .*; given str"),
-        ({"frame": np.zeros((48, 48), np.uint8), "time": float("nan")}, "needs its time in seconds"),
-    ],
-)
-def test_a_wrong_piece_is_named(recognizer, push, message):
-    with pytest.raises(InputError, match=message):
-        recognizer.stream(LABELS).push(**push)
-
-
-def test_a_stream_refuses_what_its_model_does_not_read(text_model, recognizer, voice):
-    with pytest.raises(InputError, match="this model reads only text"):
-        Recognizer(text_model).stream(["joy", "anger"])
-    hearing = replace(recognizer.model.config, modalities={"audio": recognizer.model.config.modalities["audio"]})
-    asked = recognizer.stream(LABELS)
-    live = stream.Stream(EmotionModel(hearing), asked.cutter, asked.settings)
-    with pytest.raises(InputError, match="this model has no video; it reads audio"):
-        live.push(voice(1.0), RATE, frame=np.zeros((48, 48), np.uint8), time=0.0)
-
-
-def test_an_unknown_option_of_a_stream_is_named(recognizer):
-    with pytest.raises(TypeError, match=r"stream\(\) got an unexpected keyword argument 'sampling_rate'"):
-        recognizer.stream(LABELS, sampling_rate=RATE)
-
-
-def test_the_sampling_rate_of_a_stream_stays(recognizer, voice):
-    live = recognizer.stream(LABELS)
-    live.push(voice(0.5), RATE)
-    with pytest.raises(InputError, match="must stay 16000 Hz; given 8000"):
-        live.push(voice(0.5), 8000)
-
-
-def test_frames_come_in_order(recognizer):
-    live = recognizer.stream(LABELS)
-    live.push(frame=np.zeros((48, 48), np.uint8), time=1.0)
-    with pytest.raises(InputError, match=r"order of time; given 0\.5 s after 1 s"):
-        live.push(frame=np.zeros((48, 48), np.uint8), time=0.5)
 
 
 @pytest.mark.parametrize(
@@ -287,20 +174,6 @@ def test_channels_that_cancel_each_other_are_heard(recognizer, voice, tmp_path):
         assert result.scores == pytest.approx(alone.scores, abs=1e-3)
 
 
-def test_a_finished_stream_takes_nothing_more(recognizer, voice):
-    live = recognizer.stream(LABELS, window=1.0)
-    live.push(voice(1.2), RATE)
-    live.finish()
-    assert live.finish() == []
-    with pytest.raises(InputError, match="the stream is finished"):
-        live.push(voice(1.0), RATE)
-
-
-def test_a_frame_far_ahead_is_refused(recognizer):
-    with pytest.raises(InputError, match=r"now at 0 s; given 1\.7e\+09 s"):
-        recognizer.stream(LABELS).push(frame=np.zeros((48, 48), np.uint8), time=1.7e9)
-
-
 @pytest.mark.parametrize("source", [{"audio": None}, {"sound": "a.wav"}, {}])
 def test_a_dictionary_without_a_recording_is_refused(recognizer, source):
     with pytest.raises(InputError):
@@ -337,12 +210,12 @@ def test_speech_is_cut_at_pauses_and_a_long_stretch_at_its_limit(voice):
     silence = np.zeros(RATE, np.float32)
     samples = np.concatenate([silence, voice(2.0), silence, voice(18.0), silence, voice(0.2)])
     cutter = cutting.Stretches()
-    found = []
+    parts = []
     for i in range(0, len(samples), 1000):
         cutter.hear(samples[i : i + 1000])
-        found += cutter.complete(i / RATE)
-    found += cutter.rest(len(samples) / RATE)
-    starts_and_ends = [time for part in found for time in part[:2]]
+        parts += cutter.complete(i / RATE)
+    parts += cutter.rest(len(samples) / RATE)
+    starts_and_ends = [time for part in parts for time in part[:2]]
     assert starts_and_ends == pytest.approx([0.9, 3.1, 3.9, 19.1, 19.0, 22.1], abs=0.25)
 
 
@@ -350,116 +223,6 @@ def test_a_short_last_window_is_answered_only_if_it_adds_enough():
     for seconds, last in ((8.3, (4, 8)), (8.6, (6, 8.6)), (3.0, (0, 3.0))):
         windows = cutting.Windows(4.0, 2.0)
         assert [*windows.complete(seconds), *windows.rest(seconds)][-1][:2] == last
-
-
-def test_segments_are_runs_of_a_label_that_do_not_overlap():
-    timeline = Timeline([window(0, 4), window(2, 6, confidence=0.7), window(4, 8, "anger"), window(6, 10, "anger")])
-    first, second = timeline.segments()
-    assert (first.start, first.end, first.label, first.windows) == (0, 5, "joy", 2)
-    assert first.confidence == pytest.approx(0.6)
-    assert (second.start, second.end, second.label) == (5, 10, "anger")
-
-
-def test_a_window_without_a_label_and_a_gap_end_a_segment():
-    nothing = WindowResult(None, {}, {}, start=4, end=8)
-    timeline = Timeline([window(0, 4), nothing, window(8, 12), window(20, 24)])
-    assert [(part.start, part.end) for part in timeline.segments()] == [(0, 4), (8, 12), (20, 24)]
-
-
-def test_each_face_has_segments_of_its_own():
-    timeline = Timeline([window(0, 4, face=1), window(0, 4, "anger", face=2), window(4, 8, face=1)])
-    assert [(part.face, part.start, part.end) for part in timeline.segments()] == [(1, 0, 8), (2, 0, 4)]
-
-
-def test_the_summary_has_shares_of_time_and_mean_scores():
-    nothing = WindowResult(None, {}, {}, start=8, end=12)
-    timeline = Timeline([window(0, 4, score=0.8), window(4, 8, "anger", score=0.9), nothing, window(12, 16, score=0.9)])
-    summary = timeline.summary()
-    assert (summary.seconds, summary.windows, summary.answered) == (16, 4, 0.75)
-    assert list(summary.shares.items()) == [("joy", pytest.approx(2 / 3, abs=1e-6)), ("anger", pytest.approx(1 / 3))]
-    assert summary.scores["joy"] == pytest.approx((0.8 + 0.1 + 0.9) / 3)
-    assert Timeline().summary().windows == 0
-
-
-def test_smoothing_averages_neighbours_by_their_distance():
-    timeline = Timeline([window(0, 4, score=0.9), window(2, 6, "anger", score=0.6), window(4, 8, score=0.9)])
-    middle = timeline.smoothed(4.0)[1]
-    assert middle.scores["joy"] == pytest.approx((0.5 * 0.9 + 0.4 + 0.5 * 0.9) / 2)
-    assert middle.label == "joy"
-    assert [result.scores for result in timeline.smoothed(1.0)] == [result.scores for result in timeline]
-
-
-def test_smoothing_keeps_abstention_and_windows_without_scores():
-    abstained = window(2, 6, "anger")
-    abstained = WindowResult(None, abstained.scores, abstained.modalities, abstained=True, start=2, end=6)
-    nothing = WindowResult(None, {}, {}, start=4, end=8)
-    smoothed = Timeline([window(0, 4), abstained, nothing]).smoothed(10.0)
-    assert smoothed[1].label is None
-    assert smoothed[2] is nothing
-    with pytest.raises(InputError, match="seconds must be a number above 0; given 0"):
-        smoothed.smoothed(0)
-
-
-def test_the_table_has_a_row_a_window_and_columns_for_each_modality():
-    note = Note("cut", "audio", "the first part was read")
-    timeline = Timeline([window(0, 4, notes=(note,)), WindowResult(None, {}, {}, {"audio": "silence"}, start=4, end=8)])
-    table = timeline.to_frame()
-    assert list(table.columns) == [
-        *("start", "end", "label", "confidence", "notes", "absent", "anger", "joy", "audio_anger", "audio_joy"),
-    ]
-    assert table.loc[0, "audio_joy"] == 0.6
-    assert table.loc[0, "notes"] == "audio: the first part was read"
-    assert table.loc[1, "absent"] == "audio: silence"
-    assert np.isnan(table.loc[1, "joy"])
-    assert list(Timeline().to_frame().columns) == ["start", "end", "label", "confidence", "notes", "absent"]
-    assert json.loads(json.dumps(timeline.to_dict()))["windows"][0]["start"] == 0
-
-
-def test_no_label_shares_a_column_of_the_table():
-    scores = {"joy": 0.1, "audio_joy": 0.4, "start": 0.3, "score_start": 0.2}
-    alone = {"joy": 0.25, "audio_joy": 0.3, "start": 0.35, "score_start": 0.1}
-    answer = WindowResult("audio_joy", scores, {"audio": ModalityResult(alone, 1.0)}, start=0.0, end=4.0)
-    row = Timeline([answer]).to_frame().loc[0]
-    assert row[["start", "joy", "score_audio_joy", "score_score_start"]].tolist() == [0.0, 0.1, 0.4, 0.3]
-    assert row[["score_start", "audio_joy", "audio_audio_joy"]].tolist() == [0.2, 0.25, 0.3]
-
-
-def test_a_slice_a_sum_and_a_copy_of_a_timeline_are_timelines():
-    timeline = Timeline(window(i, i + 4) for i in range(5))
-    smoothed = timeline.smoothed(3.0)
-    for part, count in ((timeline[:2], 2), (timeline[::-1], 5), (timeline + timeline[:1], 6), (timeline.copy(), 5)):
-        assert isinstance(part, Timeline)
-        assert len(part.to_frame()) == count
-    assert [part.smoothing for part in (smoothed[1:], smoothed.copy(), smoothed + smoothed)] == [3.0] * 3
-    assert (smoothed + timeline).smoothing is None
-    assert timeline + timeline[:1] == [*timeline, timeline[0]]
-
-
-def test_a_timeline_is_one_line_and_a_table_in_a_notebook():
-    timeline = Timeline(window(i, i + 4) for i in range(900))
-    assert repr(timeline) == "Timeline(900 windows from 0.0 to 903.0 s; labels: anger, joy)"
-    assert timeline._repr_html_().count("<tr") < 50
-
-
-@pytest.mark.parametrize("seconds", [np.int64(3), np.float32(3), Fraction(3)])
-def test_smoothing_takes_any_kind_of_number(seconds):
-    timeline = Timeline([window(0, 4), window(2, 6, "anger", 0.9)])
-    assert timeline.smoothed(seconds) == timeline.smoothed(3.0)
-    assert timeline.smoothed(seconds).smoothing == 3.0
-
-
-def test_the_picture_has_a_panel_for_each_modality_and_gaps(tmp_path):
-    both = window(0, 4)
-    both.modalities["video"] = ModalityResult(both.scores, 0.5)
-    timeline = Timeline([both, WindowResult(None, {}, {}, start=4, end=8), window(8, 12, "anger")])
-    figure = timeline.plot()
-    assert [axes.get_title() for axes in figure.axes] == ["together", "audio alone", "video alone"]
-    assert np.isnan(figure.axes[0].lines[0].get_ydata()).tolist() == [False, True, False]
-    (panel,) = Timeline([window(0, 4)]).plot().axes
-    assert panel.get_title() == "audio"
-    assert timeline.plot(tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(InputError, match="nothing to draw"):
-        Timeline().plot()
 
 
 @pytest.fixture(scope="module")
@@ -630,15 +393,6 @@ def test_a_part_without_sound_says_so(recognizer, voice, film):
     assert [window.absent.get("audio") for window in timeline] == [None, *["no sound in this part"] * 2]
 
 
-def test_a_turn_inside_another_keeps_its_own_time():
-    timeline = Timeline([window(0, 10), window(1, 2, "anger"), window(12, 14)])
-    assert [(part.label, part.start, part.end) for part in timeline.segments()] == [
-        ("joy", 0, 10),
-        ("anger", 1, 2),
-        ("joy", 12, 14),
-    ]
-
-
 def test_silence_has_windows_without_answers_in_memory_as_in_a_file(recognizer, tmp_path):
     silence = np.zeros(4 * RATE, np.float32)
     soundfile.write(tmp_path / "silence.wav", silence, RATE)
@@ -652,3 +406,30 @@ def test_a_recording_too_short_for_any_part_is_refused(recognizer, tmp_path, voi
     path = sparse_film([0.0], tmp_path / "film.mkv", sound=voice(0.0))
     with pytest.raises(MediaError, match="too short, or has nothing to score"):
         recognizer.timeline(path, LABELS)
+
+
+def test_a_transcript_alone_is_a_recording(text_model, recognizer):
+    turns = [Turn("what joy", start=0.0, end=3.0), Turn("so sad", start=3.0, end=4.0), Turn("so cross", start=19.0)]
+    for model in (Recognizer(text_model), recognizer):
+        timeline = model.timeline(labels=LABELS, transcript=turns, hop=4.0)
+        assert [(part.start, part.end) for part in timeline] == [(4.0 * i, min(4.0 * i + 4.0, 21.0)) for i in range(6)]
+        assert [part.text for part in timeline] == ["what joy so sad", None, None, None, "so cross", None]
+        assert timeline[0].scores == pytest.approx(model.predict("what joy so sad", labels=LABELS).scores, abs=1e-6)
+        assert timeline[1].absent == {"text": "no text in this part"}
+    by_turns = recognizer.timeline(labels=LABELS, transcript=turns[:2], segments="turns")
+    assert [(part.end, part.text) for part in by_turns] == [(3.0, "what joy"), (4.0, "so sad")]
+
+
+def test_a_model_of_texts_does_not_open_the_recording(text_model, tmp_path):
+    turns = [Turn("what joy", start=0.0, end=3.0)]
+    (part,) = Recognizer(text_model).timeline(tmp_path / "film.mp4", LABELS, transcript=turns)
+    assert (part.start, part.end, part.text) == (0.0, 3.0, "what joy")
+
+
+def test_without_a_recording_there_is_a_transcript_to_a_model_that_reads_it(recognizer, voice):
+    with pytest.raises(InputError, match="there is no recording; give one, or a transcript with times"):
+        recognizer.timeline(labels=LABELS)
+    with pytest.raises(InputError, match="this model reads audio, video"):
+        load("ravdess-av").timeline(labels=["joy", "anger"], transcript=[Turn("what joy", start=0.0, end=3.0)])
+    with pytest.raises(InputError, match="segments='speech' needs sound"):
+        recognizer.timeline(labels=LABELS, transcript=[Turn("joy", start=0.0, end=3.0)], segments="speech")

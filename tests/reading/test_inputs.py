@@ -94,7 +94,7 @@ def test_a_picture_said_to_be_the_face_is_not_searched(recognizer):
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("sources", "message"),
     [
         ({"audio": 7}, r"audio must be a path, bytes, an open file, \(samples, sampling_rate\).*given int"),
         ({"audio": {"samples": [1]}}, "given a dictionary of samples"),
@@ -111,9 +111,9 @@ def test_a_picture_said_to_be_the_face_is_not_searched(recognizer):
         ({"video": 3.5}, "given float"),
     ],
 )
-def test_what_has_no_meaning_is_refused_with_the_forms_that_have(recognizer, given, said):
-    with pytest.raises(InputError, match=said):
-        recognizer.predict(**given, labels=LABELS)
+def test_what_has_no_meaning_is_refused_with_the_forms_that_have(recognizer, sources, message):
+    with pytest.raises(InputError, match=message):
+        recognizer.predict(**sources, labels=LABELS)
 
 
 def test_a_float_file_of_another_scale_is_refused_as_the_array_is(recognizer, voice, tmp_path):
@@ -177,7 +177,7 @@ def test_a_picture_is_turned_as_its_exif_entry_says(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "error", "said"),
+    ("make", "error", "message"),
     [
         (lambda path: as_text(path), InputError, "mode 'rb'"),
         (lambda path: io.StringIO("text"), InputError, "mode 'rb'"),
@@ -187,9 +187,9 @@ def test_a_picture_is_turned_as_its_exif_entry_says(tmp_path):
     ],
 )
 @pytest.mark.parametrize("modality", ["audio", "video"])
-def test_an_open_file_that_cannot_be_read_is_one_items_error(recognizer, tmp_path, modality, make, error, said):
+def test_an_open_file_that_cannot_be_read_is_one_items_error(recognizer, tmp_path, modality, make, error, message):
     (tmp_path / "a.bin").write_bytes(b"\xff\xfe\x86\x00" * 30)
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         recognizer.predict(**{modality: make(tmp_path / "a.bin")}, labels=["joy"])
     texts = ["I am happy", "I am sad"]
     skipped = recognizer.predict(

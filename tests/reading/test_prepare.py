@@ -107,6 +107,14 @@ def test_a_stopped_run_goes_on_and_an_unfinished_folder_is_no_corpus(tmp_path):
         corpora.load("mosei", tmp_path / "out")
 
 
+@pytest.mark.parametrize("left", ["audio/.store.json.0badcafe.saving", ".samples.jsonl.0badcafe.saving"])
+def test_what_a_killed_run_was_writing_does_not_stop_the_next_run(tmp_path, left):
+    (tmp_path / "out" / "audio").mkdir(parents=True)
+    (tmp_path / "out" / left).write_bytes(b"half a fi")
+    done = prepare(toy({"x": np.ones((2, 3), np.float32)}), tmp_path / "out")
+    assert done.features["audio"]["x"].shape == (2, 3)
+
+
 def test_rows_whose_media_are_others_now_are_refused(corpus_of, tmp_path, voice):
     for name in ("a", "b"):
         soundfile.write(tmp_path / f"{name}.wav", voice(1.0), 16_000)

@@ -17,11 +17,11 @@ def test_answers_above_a_threshold_are_wrong_no_more_often_than_its_risk():
 
 def test_lists_without_a_right_answer_count_half_however_many_there_are():
     for labels in (2, 3, 8, 28):
-        asked = list(lists(labels, seed=0))
-        there = torch.tensor([0 in one for one in asked])
-        counts = halves(there)
-        assert 0 < int(there.sum()) < len(asked)
-        assert float(counts[there].sum()) == pytest.approx(float(counts[~there].sum()))
+        label_lists = list(lists(labels, seed=0))
+        answerable = torch.tensor([0 in one for one in label_lists])
+        counts = halves(answerable)
+        assert 0 < int(answerable.sum()) < len(label_lists)
+        assert float(counts[answerable].sum()) == pytest.approx(float(counts[~answerable].sum()))
     sure, wrong = torch.tensor([0.9, 0.8, 0.7, 0.6]), torch.tensor([False, False, False, True])
     plain, weighed = (risk_thresholds(sure, wrong, counts) for counts in (None, torch.tensor([1.0, 1, 1, 9])))
     assert plain[RISKS.index(0.3)] == pytest.approx(0.6)  # a quarter wrong
@@ -34,10 +34,10 @@ def test_nothing_is_answered_where_no_confidence_is_enough():
 
 
 def test_between_risks_the_threshold_lies_between():
-    known = Reliability(3, 0)
-    known.thresholds.copy_(torch.linspace(0.9, 0.4, len(RISKS)))
-    assert known.threshold(RISKS[0]) == pytest.approx(0.9)
-    assert known.threshold(0.15) == pytest.approx((known.threshold(0.1) + known.threshold(0.2)) / 2)
+    reliability = Reliability(3, 0)
+    reliability.thresholds.copy_(torch.linspace(0.9, 0.4, len(RISKS)))
+    assert reliability.threshold(RISKS[0]) == pytest.approx(0.9)
+    assert reliability.threshold(0.15) == pytest.approx((reliability.threshold(0.1) + reliability.threshold(0.2)) / 2)
 
 
 def test_a_list_without_the_right_label_is_answered_without_confidence():

@@ -10,7 +10,7 @@ from emoembed.metrics import expected_calibration_error
 from emoembed.reading.rows import join
 from emoembed.training.calibrate import calibrate
 from emoembed.training.config import TrainConfig
-from emoembed.training.loop import encode_rows, fit, predict_logits
+from emoembed.training.loop import encode_rows, optimise, predict_logits
 from emoembed.training.ridge_maps import prepare
 
 
@@ -23,7 +23,7 @@ def valid(toy):
 def trained(units_model, toy):
     config = TrainConfig(epochs=8, batch_size=16, learning_rate=0.02, bf16=False)
     prepare(units_model, toy(90, 1))
-    fit(units_model, toy(90, 1), toy(60, 2), config)
+    optimise(units_model, toy(90, 1), toy(60, 2), config)
     return units_model
 
 
@@ -84,10 +84,10 @@ def test_a_modality_that_knows_nothing_weighs_almost_nothing(units_model, valid,
 def test_a_label_no_validation_row_bears_is_trusted_like_the_others(trained, valid):
     trained = trained.with_seen({"video": (*valid.labels, "boredom")})
     calibrate(trained, "video", valid)
-    *known, unmeasured, unknown = trained.modality("video").calibration.trust.tolist()
-    assert len(known) == len(valid.labels)
-    assert unmeasured == pytest.approx(np.mean(known), abs=1e-5)
-    assert unknown == pytest.approx(np.mean(known) / 2, abs=1e-5)
+    *measured, unmeasured, unknown = trained.modality("video").calibration.trust.tolist()
+    assert len(measured) == len(valid.labels)
+    assert unmeasured == pytest.approx(np.mean(measured), abs=1e-5)
+    assert unknown == pytest.approx(np.mean(measured) / 2, abs=1e-5)
 
 
 def test_a_weight_learned_jointly_stays(units_model, valid):
@@ -102,10 +102,10 @@ def test_rows_of_several_labels_calibrate_each_by_itself(trained, valid):
     several = type(valid)(valid.ids, valid.inputs, valid.labels, targets, ~valid.multi_label)
     weight = trained.modality("video").log_weight.detach().clone()
     calibrate(trained, "video", several)
-    known = trained.modality("video").calibration
-    assert known.slopes[1] != 1.0
-    assert bool(known.thresholds.any())
-    assert known.slopes[0] == 1.0
+    calibration = trained.modality("video").calibration
+    assert calibration.slopes[1] != 1.0
+    assert bool(calibration.thresholds.any())
+    assert calibration.slopes[0] == 1.0
     assert bool(trained.modality("video").log_weight == weight)
     none = type(valid)(valid.ids, valid.inputs, valid.labels, np.zeros_like(targets), ~valid.multi_label)
     with pytest.raises(

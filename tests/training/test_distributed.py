@@ -67,15 +67,15 @@ def curve(state):
 
 def ranks(state):
     """The processes that torchrun has started for a training."""
-    found = []
+    process_ids = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             command, variables = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
         except OSError:
             continue
         if str(state).encode() in command and b"LOCAL_RANK=" in variables:
-            found.append(int(process.name))
-    return found
+            process_ids.append(int(process.name))
+    return process_ids
 
 
 def test_two_processes_learn_what_one_learns_also_after_one_was_killed(rows, tmp_path):
@@ -115,16 +115,16 @@ def test_a_batch_in_portions_gives_the_same_steps(fresh, toy, monkeypatch):
 
     def losses(portions):
         model = prepare(fresh(), toy(70))
-        return loop.fit(model, toy(70), toy(30, 2), config, execution=Execution(portions=portions)).losses
+        return loop.optimise(model, toy(70), toy(30, 2), config, execution=Execution(portions=portions)).losses
 
     np.testing.assert_allclose(losses(4), losses(1), atol=1e-5)
 
 
 def test_a_run_on_other_rows_is_not_resumed(fresh, toy, tmp_path):
     config = TrainConfig(epochs=1, batch_size=16, bf16=False)
-    loop.fit(prepare(fresh(), toy(70)), toy(70), toy(30, 2), config, execution=Execution(resume=tmp_path))
+    loop.optimise(prepare(fresh(), toy(70)), toy(70), toy(30, 2), config, execution=Execution(resume=tmp_path))
     with pytest.raises(CheckpointError, match="rows"):
-        loop.fit(prepare(fresh(), toy(50)), toy(50), toy(30, 2), config, execution=Execution(resume=tmp_path))
+        loop.optimise(prepare(fresh(), toy(50)), toy(50), toy(30, 2), config, execution=Execution(resume=tmp_path))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 16])

@@ -60,14 +60,21 @@ def test_whisper_reads_each_recording_once_and_training_is_the_same(word_table, 
 
 def test_kept_weights_are_read_and_finished_alike(recipe, toy, tmp_path, monkeypatch):
     first, _ = train(recipe, toy(60), toy(30, 1), weights_file=tmp_path / "new" / "kept.safetensors")
-    monkeypatch.setattr("emoembed.training.fit.fit", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("emoembed.training.fit.optimise", lambda *_, **__: pytest.fail("trained again"))
     second, history = train(recipe, toy(60), toy(30, 1), weights_file=tmp_path / "new" / "kept.safetensors")
     assert history.scores == ()
     for name, value in first.state_dict().items():
         torch.testing.assert_close(second.state_dict()[name], value, equal_nan=True)
     other = replace(recipe, modalities={"video": replace(recipe.modalities["video"], embed_dim=30)})
-    with pytest.raises((InputError, RuntimeError)):
+    with pytest.raises(InputError, match=r"kept\.safetensors cannot be read as trained weights .* train again"):
         train(other, toy(60), toy(30, 1), weights_file=tmp_path / "new" / "kept.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'\x08\0\0\0\0\0\0\0{"a":1}'])
+def test_damaged_kept_weights_are_an_own_error(recipe, toy, tmp_path, content):
+    (tmp_path / "kept.safetensors").write_bytes(content)
+    with pytest.raises(InputError, match=r"kept\.safetensors cannot be read as trained weights"):
+        train(recipe, toy(60), toy(30, 1), weights_file=tmp_path / "kept.safetensors")
 
 
 def test_parts_keep_their_weights_and_calibration_when_they_are_put_together(recipe, toy, word_table):
@@ -112,7 +119,7 @@ def test_there_is_one_way_to_train():
     for path in (*root.rglob("*.py"), *(root.parent / "checkpoints").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module == "emoembed.training.loop":
-                callers |= {path.stem for alias in node.names if alias.name == "fit"}
+                callers |= {path.stem for alias in node.names if alias.name == "optimise"}
     assert callers == {"fit", "context", "labelled_teacher", "all_seen", "mtee"}
 
 

@@ -41,7 +41,7 @@ def weights(model):
 def test_it_learns_what_can_be_learned(fresh, toy):
     model, data = prepare(fresh(), toy(90, 1)), toy(60, 2)
     assert loop.validation_score(model, data) < 0.75
-    history = loop.fit(model, toy(90, 1), data, CONFIG)
+    history = loop.optimise(model, toy(90, 1), data, CONFIG)
     assert loop.validation_score(model, data) > 0.95
     assert history.scores[history.kept_epoch] == max(history.scores)
     assert history.losses[-1] < history.losses[0]
@@ -50,7 +50,7 @@ def test_it_learns_what_can_be_learned(fresh, toy):
 def test_the_seed_decides_the_weights(fresh, toy):
     def run(seed):
         model = prepare(fresh(seed), toy())
-        loop.fit(model, toy(), toy(30, 2), TrainConfig(epochs=2, batch_size=16, bf16=False, seed=seed))
+        loop.optimise(model, toy(), toy(30, 2), TrainConfig(epochs=2, batch_size=16, bf16=False, seed=seed))
         return weights(model)
 
     torch.testing.assert_close(run(3), run(3), rtol=0, atol=0)
@@ -59,7 +59,7 @@ def test_the_seed_decides_the_weights(fresh, toy):
 
 def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
     whole = prepare(fresh(), toy())
-    expected = loop.fit(whole, toy(), toy(30, 2, noise=3.0), CONFIG)
+    expected = loop.optimise(whole, toy(), toy(30, 2, noise=3.0), CONFIG)
     real, calls = loop.validation_score, []
 
     def dying(*args, **kwargs):
@@ -70,27 +70,29 @@ def test_a_killed_run_goes_on_exactly(fresh, toy, tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "validation_score", dying)
     with pytest.raises(KeyboardInterrupt):
-        loop.fit(prepare(fresh(), toy()), toy(), toy(30, 2, noise=3.0), CONFIG, execution=Execution(resume=tmp_path))
+        loop.optimise(
+            prepare(fresh(), toy()), toy(), toy(30, 2, noise=3.0), CONFIG, execution=Execution(resume=tmp_path)
+        )
     monkeypatch.setattr(loop, "validation_score", real)
     torch.manual_seed(99)
     again = prepare(fresh(), toy())
-    history = loop.fit(again, toy(), toy(30, 2, noise=3.0), CONFIG, execution=Execution(resume=tmp_path))
+    history = loop.optimise(again, toy(), toy(30, 2, noise=3.0), CONFIG, execution=Execution(resume=tmp_path))
     assert history == expected
     torch.testing.assert_close(weights(again), weights(whole), rtol=0, atol=0)
     assert not list(tmp_path.glob("*.pt"))
 
 
 def test_a_run_of_other_settings_is_not_taken_up(fresh, toy, tmp_path):
-    loop.fit(prepare(fresh(), toy()), toy(), toy(30, 2), CONFIG, execution=Execution(resume=tmp_path))
+    loop.optimise(prepare(fresh(), toy()), toy(), toy(30, 2), CONFIG, execution=Execution(resume=tmp_path))
     other = TrainConfig(epochs=7, batch_size=16, learning_rate=0.02, bf16=False, patience=6)
     with pytest.raises(CheckpointError, match=r"a run with other settings \(epochs"):
-        loop.fit(fresh(), toy(), toy(30, 2), other, execution=Execution(resume=tmp_path))
+        loop.optimise(fresh(), toy(), toy(30, 2), other, execution=Execution(resume=tmp_path))
 
 
 @pytest.mark.parametrize("change", ["texts", "validation labels", "first weights"])
 def test_a_run_on_other_inputs_is_not_taken_up(fresh, toy, tmp_path, change):
     train, valid = toy(), toy(30, 2)
-    loop.fit(fresh(), train, valid, CONFIG, execution=Execution(resume=tmp_path))
+    loop.optimise(fresh(), train, valid, CONFIG, execution=Execution(resume=tmp_path))
     if change == "texts":  # two rows exchange what they hold; ids, labels and sizes stay
         name = next(iter(train.inputs))
         first, second = [row for row in train.ids if row in train.inputs[name]][:2]
@@ -99,7 +101,7 @@ def test_a_run_on_other_inputs_is_not_taken_up(fresh, toy, tmp_path, change):
     elif change == "validation labels":
         valid = replace(valid, targets=valid.targets[::-1].copy())
     with pytest.raises(CheckpointError, match="a run with other settings"):
-        loop.fit(
+        loop.optimise(
             fresh(5 if change == "first weights" else 0), train, valid, CONFIG, execution=Execution(resume=tmp_path)
         )
 
@@ -132,7 +134,7 @@ def test_joint_training_survives_rows_that_lack_a_modality(word_table, toy):
         both, inputs={"audio": dict(list(data.inputs["video"].items())[:60]), "video": both.inputs["video"]}
     )
     prepare(model, both)
-    loop.fit(model, lacking, both, replace(CONFIG, modality_dropout=0.5))
+    loop.optimise(model, lacking, both, replace(CONFIG, modality_dropout=0.5))
     assert all(parameter.isfinite().all() for parameter in model.parameters())
     for modality in ("audio", "video"):
         alone = replace(both, inputs={modality: both.inputs[modality]})
@@ -143,7 +145,7 @@ def test_divergence_is_an_error_that_names_the_remedy(fresh, toy):
     data = toy()
     broken = {i: np.full_like(frames, np.nan) for i, frames in data.inputs["video"].items()}
     with pytest.raises(TrainingError, match=r"diverged in epoch 1: the video encoder.*lower the learning rate"):
-        loop.fit(fresh(), replace(data, inputs={"video": broken}), toy(30, 2), CONFIG)
+        loop.optimise(fresh(), replace(data, inputs={"video": broken}), toy(30, 2), CONFIG)
 
 
 @pytest.mark.parametrize(("keep_last", "kept"), [(False, 1), (True, 4)])
@@ -156,7 +158,7 @@ def test_what_is_left_is_the_model_of_the_best_epoch_or_of_the_last(fresh, toy, 
 
     monkeypatch.setattr(loop, "validation_score", score)
     model = prepare(fresh(), toy(30, 1))
-    history = loop.fit(model, toy(30, 1), toy(20, 2), replace(CONFIG, epochs=5, patience=5, keep_last=keep_last))
+    history = loop.optimise(model, toy(30, 1), toy(20, 2), replace(CONFIG, epochs=5, patience=5, keep_last=keep_last))
     assert (history.scores, history.kept_epoch) == (tuple(scores), kept)
     assert all(torch.equal(value, weights[kept][name]) for name, value in model.state_dict().items())
     assert any(not torch.equal(value, weights[kept - 1][name]) for name, value in model.state_dict().items())
@@ -164,7 +166,7 @@ def test_what_is_left_is_the_model_of_the_best_epoch_or_of_the_last(fresh, toy, 
 
 def test_training_stops_after_so_many_epochs_without_a_better_one(fresh, toy):
     model, valid = prepare(fresh(), toy(90, 1)), toy(60, 2, noise=6.0)
-    history = loop.fit(model, toy(90, 1), valid, replace(CONFIG, epochs=40, patience=3))
+    history = loop.optimise(model, toy(90, 1), valid, replace(CONFIG, epochs=40, patience=3))
     assert len(history.scores) == len(history.losses) == history.kept_epoch + 1 + 3 < 40
 
 
@@ -182,7 +184,7 @@ def watched(model, seen):
 def test_the_rate_rises_and_then_falls(fresh, toy):
     model, seen = prepare(fresh(), toy()), []
     config = replace(CONFIG, epochs=10, patience=10, warmup=0.5, weight_decay=0.0)
-    loop.fit(model, toy(64), toy(30, 2), config, augment=watched(model, seen))
+    loop.optimise(model, toy(64), toy(30, 2), config, augment=watched(model, seen))
     moved = np.array([float((after[0] - before[0]).norm()) for before, after in pairwise(seen)])
     assert len(moved) == 39
     assert moved[0] == 0.0
@@ -193,7 +195,7 @@ def test_the_rate_rises_and_then_falls(fresh, toy):
 def test_the_seed_decides_which_rows_meet_and_what_is_drawn(fresh, toy):
     def run(seed):
         model, seen = prepare(fresh(), toy()), []
-        loop.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=2, seed=seed), augment=watched(model, seen))
+        loop.optimise(model, toy(), toy(30, 2), replace(CONFIG, epochs=2, seed=seed), augment=watched(model, seen))
         assert all(training for _, _, _, training in seen)
         return {float(frames.sum()) for _, frames, _, _ in seen}, {draw for _, _, draw, _ in seen}
 
@@ -207,7 +209,7 @@ def test_what_chance_drops_in_training_goes_by_the_seed_alone(fresh, toy):
     def run(drawn):
         model = prepare(fresh(), toy())
         torch.rand(drawn)
-        loop.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=1))
+        loop.optimise(model, toy(), toy(30, 2), replace(CONFIG, epochs=1))
         return weights(model)
 
     torch.testing.assert_close(run(7), run(1), rtol=0, atol=0)
@@ -217,7 +219,7 @@ def test_weights_decay_where_they_are_matrices_of_encoders_and_nowhere_else(fres
     """Gradients are clipped away: what moves, moves by decay."""
     model = prepare(fresh(), toy())
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    loop.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=1, patience=1, clip=0.0, weight_decay=0.5))
+    loop.optimise(model, toy(), toy(30, 2), replace(CONFIG, epochs=1, patience=1, clip=0.0, weight_decay=0.5))
     for name, parameter in model.named_parameters():
         if ".encoder." in name and parameter.ndim > 1:
             assert parameter.norm() < before[name].norm()
@@ -227,13 +229,13 @@ def test_weights_decay_where_they_are_matrices_of_encoders_and_nowhere_else(fres
 
 def test_what_changes_batches_is_all_that_training_sees(fresh, toy):
     model, blind = prepare(fresh(), toy()), {"video": lambda frames, lengths, noise: 0.0 * frames}
-    history = loop.fit(model, toy(), toy(30, 2), CONFIG, augment=blind)
+    history = loop.optimise(model, toy(), toy(30, 2), CONFIG, augment=blind)
     assert min(history.losses) > 0.9 * np.log(3)
 
 
 def test_items_are_cut_in_training(fresh, toy):
     model, seen = prepare(fresh(), toy()), []
-    loop.fit(model, toy(), toy(30, 2), replace(CONFIG, epochs=1, max_frames=2), augment=watched(model, seen))
+    loop.optimise(model, toy(), toy(30, 2), replace(CONFIG, epochs=1, max_frames=2), augment=watched(model, seen))
     assert {frames.shape[1] for _, frames, _, _ in seen} == {2}
 
 
@@ -242,7 +244,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_rows(fresh, toy):
     for size in (8, 30, 60):
         model = prepare(fresh(), toy())
         config = replace(CONFIG, epochs=1, learning_rate=0.0, batch_size=size)
-        losses += loop.fit(model, toy(), toy(30, 2), config).losses
+        losses += loop.optimise(model, toy(), toy(30, 2), config).losses
     assert losses == pytest.approx([losses[0]] * 3, rel=0.1)
 
 
@@ -256,7 +258,7 @@ def test_modality_dropout_hides_modalities_from_their_encoders(word_table, toy):
     encoder = model.modality("audio").encoder
     encoder.register_forward_pre_hook(lambda part, given: heard.append(len(given[0])) if part.training else None)
     for chance in (0.0, 0.5):
-        loop.fit(model, both, both, replace(CONFIG, epochs=1, modality_dropout=chance))
+        loop.optimise(model, both, both, replace(CONFIG, epochs=1, modality_dropout=chance))
     plain, dropped = sum(heard[:4]), sum(heard[4:])
     assert plain == 64
     assert 40 < dropped < 56
@@ -276,7 +278,7 @@ def test_of_equal_epochs_the_last_is_the_best():
 def test_a_damaged_run_is_told_with_the_remedy(fresh, toy, tmp_path, damage):
     train, valid = toy(30), toy(30, 2)
     config = replace(CONFIG, epochs=1)
-    loop.fit(fresh(), train, valid, config, execution=Execution(resume=tmp_path))
+    loop.optimise(fresh(), train, valid, config, execution=Execution(resume=tmp_path))
     state, tensors = tmp_path / "run.json", next(tmp_path.glob("run-*.safetensors"))
     if damage == "no tensors":
         tensors.unlink()
@@ -286,4 +288,4 @@ def test_a_damaged_run_is_told_with_the_remedy(fresh, toy, tmp_path, damage):
         contents = {"text": "{", "list": "[]", "fewer fields": state.read_text().replace('"order"', '"other"')}
         state.write_text(contents[damage])
     with pytest.raises(CheckpointError, match=r"cannot be resumed.*delete the folder"):
-        loop.fit(fresh(), train, valid, config, execution=Execution(resume=tmp_path))
+        loop.optimise(fresh(), train, valid, config, execution=Execution(resume=tmp_path))

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
 import torch
 
-from emoembed.corpora.corpus import Corpus, make_samples
+from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
 from emoembed.evaluation.corpus import trained_on
 from emoembed.model.state import State
 from emoembed.prediction.recognizer import Recognizer
 from emoembed.training import manifest
 from emoembed.training.config import Execution
-from emoembed.training.loop import fit
+from emoembed.training.loop import optimise
 from emoembed.training.ridge_maps import fit_overviews
 
 LABELS = ["joy", "anger", "sadness"]
@@ -30,50 +27,6 @@ def sentences(corpus_of):
     labels = [name for name in kinds for _ in range(8)]
     texts = [f"{kinds[name][i % 2]} {kinds[name][(i + i // 2) % 2]}" for i, name in enumerate(labels)]
     return corpus_of(texts, labels)
-
-
-def test_hold_out_takes_a_fifth_alike_in_labels_and_is_seeded(sentences):
-    divided = manifest.hold_out(sentences, seed=1)
-    assert divided.counts()["valid"].between(1, 2).all()
-    assert 4 <= (divided.samples["split"] == "valid").sum() <= 6
-    pd.testing.assert_series_equal(divided.samples["split"], manifest.hold_out(sentences, seed=1).samples["split"])
-
-
-def test_hold_out_keeps_speakers_whole(sentences):
-    speakers = [f"speaker{i % 6}" for i in range(24)]
-    divided = manifest.hold_out(Corpus("toy", sentences.samples.assign(speaker=speakers), sentences.labels, False))
-    parts = divided.samples.groupby("speaker")["split"].nunique()
-    assert (parts == 1).all()
-    assert set(divided.samples["split"]) == {"train", "valid"}
-
-
-@pytest.mark.parametrize("rows", [(90, 5, 5), (400, 50, 50, 50, 50), (50, *(5,) * 9)])
-def test_a_speaker_of_most_rows_is_trained_on(corpus_of, rows):
-    speakers = [f"speaker{i}" for i, count in enumerate(rows) for _ in range(count)]
-    labels = [("joy", "anger", "anger")[i % 3] for i in range(len(speakers))]
-    whole = corpus_of([f"text {i}" for i in range(len(speakers))], labels)
-    corpus = Corpus("toy", whole.samples.assign(speaker=speakers), whole.labels, False)
-    for seed in range(3):
-        held = manifest.hold_out(corpus, seed).samples
-        assert 0 < (held["split"] == "valid").mean() <= 0.25
-        assert (held.groupby("speaker")["split"].nunique() == 1).all()
-
-
-@pytest.mark.parametrize("alike", [1, 3])
-def test_a_fifth_is_held_out_also_where_every_row_has_labels_of_its_own(alike):
-    names = list("abcdefghij")
-    sets = list(itertools.combinations(names, 3))[:30]
-    sets = [sets[0]] * alike + sets[1 : 31 - alike]
-    samples = make_samples([str(i) for i in range(30)], text=["x"] * 30, labels=sets, split="train")
-    divided = manifest.hold_out(Corpus("mine", samples, tuple(names), multi_label=True))
-    assert 4 <= (divided.samples["split"] == "valid").sum() <= 8
-
-
-def test_hold_out_leaves_a_valid_split_alone_and_refuses_too_few_rows(sentences):
-    own = sentences.with_splits(["valid"] * 3 + ["train"] * 21)
-    assert manifest.hold_out(own) is own
-    with pytest.raises(InputError, match="toy has no valid rows and 9 labelled train rows"):
-        manifest.hold_out(sentences.where(np.arange(24) < 9))
 
 
 def test_training_learns_and_comes_back_from_disk(sentences, word_table, tmp_path):
@@ -89,10 +42,10 @@ def test_training_learns_and_comes_back_from_disk(sentences, word_table, tmp_pat
 
 
 def test_the_same_seed_gives_the_same_weights(sentences, word_table):
-    one, other = (
+    weights, other = (
         manifest.train_manifest(sentences, base=word_table, epochs=1, seed=3).model.state_dict() for _ in range(2)
     )
-    for name, value in one.items():
+    for name, value in weights.items():
         torch.testing.assert_close(value, other[name], rtol=0, atol=0)
 
 
@@ -131,7 +84,7 @@ def test_clips_are_trained_on_by_a_few_faces_and_recordings_are_read_once(corpus
     stores = {"audio": (700, 84), "video": (20, 2304)}
     features = {name: {f"row{i}": random.random(shape) for i in range(12)} for name, shape in stores.items()}
     monkeypatch.setattr(manifest.cache, "cached_features", lambda corpus, name, progress: (features[name], {}))
-    fits, real = {}, fit
+    fits, real = {}, optimise
 
     def noted(model, train, valid, config, **rest):
         name = next(iter(train.inputs))
@@ -139,7 +92,7 @@ def test_clips_are_trained_on_by_a_few_faces_and_recordings_are_read_once(corpus
         return real(model, train, valid, config, **rest)
 
     fitted, overviews = [], fit_overviews
-    monkeypatch.setattr("emoembed.training.fit.fit", noted)
+    monkeypatch.setattr("emoembed.training.fit.optimise", noted)
     monkeypatch.setattr(
         "emoembed.training.ridge_maps.fit_overviews", lambda *given: fitted.append(given[2]) or overviews(*given)
     )
@@ -170,18 +123,12 @@ def test_valid_rows_that_bear_nothing_cannot_say_when_to_stop(corpus_of, word_ta
 def test_what_stands_in_the_way_is_told_before_the_work(sentences, word_table, tmp_path, monkeypatch):
     monkeypatch.setattr(manifest, "train", lambda *_: pytest.fail("it trained first"))
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ValueError, match="holds files that are no checkpoint"):
+    with pytest.raises(ValueError, match="contains files that do not belong to a checkpoint"):
         manifest.train_manifest(sentences, tmp_path, base=word_table)
     with pytest.raises(InputError, match="device 'nonsense' cannot be used here"):
         manifest.train_manifest(sentences, base=word_table, execution=Execution("nonsense"))
     with pytest.raises(InputError, match="seed must be at least 0"):
         manifest.train_manifest(sentences, base=word_table, seed=-1)
-
-
-def test_ten_rows_of_three_labels_suffice_to_hold_some_out(corpus_of):
-    labels = ["joy"] * 4 + ["anger"] * 3 + ["sadness"] * 3
-    divided = manifest.hold_out(corpus_of([f"text {i}" for i in range(10)], labels))
-    assert 1 <= (divided.samples["split"] == "valid").sum() <= 4
 
 
 def test_what_was_taken_from_a_base_keeps_its_terms(corpus_of, text_model, tmp_path):
@@ -202,10 +149,10 @@ def test_text_taught_on_a_base_reads_valence_as_it_does(corpus_of, text_model):
     text_model.space.vad_map.fill_(0.25)
     corpus = corpus_of(["joy", "sad", "joy a", "sad b"] * 6, ["joy", "sadness"] * 12)
     made = manifest.train_manifest(corpus, base=text_model, epochs=1).model
-    for one, other in (
+    for trained, other in (
         (made.modality("text").encoder.ratings.weight, text_model.modality("text").encoder.ratings.weight),
         (made.space.vad_map, text_model.space.vad_map),
     ):
-        torch.testing.assert_close(one, other)
+        torch.testing.assert_close(trained, other)
     assert set(made.state.seen_in("text")) == {"joy", "sadness"}
     assert bool(made.modality("text").calibration.reference.any())

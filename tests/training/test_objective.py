@@ -47,15 +47,15 @@ def test_rows_that_lack_a_modality_leave_every_gradient_finite(changes, word_tab
         "units", "pooled", 24, tuple("abcdef"), PooledSettings(hidden=16), parts=LabelParts(vad_share=0.5)
     )
     model, data = build({"audio": units, "video": units}, word_table), toy(30)
-    found = Objective(model, data, replace(CONFIG, **changes))
+    loss_function = Objective(model, data, replace(CONFIG, **changes))
     items = model.label_points(data.labels)["video"][data.targets.argmax(axis=1)].detach()
     points = {"audio": items.clone(), "video": items.clone()}
     points["audio"][:5], points["video"][5:12] = torch.nan, torch.nan
     points = {name: one.requires_grad_(True) for name, one in points.items()}
-    found(points, np.arange(30)).backward()
-    for one in (*points.values(), *model.label_parameters()):
-        assert one.grad is not None
-        assert one.grad.isfinite().all()
+    loss_function(points, np.arange(30)).backward()
+    for parameter in (*points.values(), *model.label_parameters()):
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
     assert points["video"].grad[12:].abs().sum() > 0
 
 
@@ -63,7 +63,7 @@ def test_rows_that_lack_a_modality_leave_every_gradient_finite(changes, word_tab
 def test_every_choice_still_learns(setting, toy, changes):
     model, data = setting
     prepare(model, data)
-    history = loop.fit(model, toy(90, 1), toy(60, 2), replace(CONFIG, epochs=12, **changes))
+    history = loop.optimise(model, toy(90, 1), toy(60, 2), replace(CONFIG, epochs=12, **changes))
     assert max(history.scores) > 0.9
 
 
@@ -71,9 +71,9 @@ def test_locked_labels_stay(setting, toy):
     model, data = setting
     before = model.label_points(data.labels)["video"].clone()
     prepare(model, data)
-    loop.fit(model, data, toy(30, 2), replace(CONFIG, lock_labels=True))
+    loop.optimise(model, data, toy(30, 2), replace(CONFIG, lock_labels=True))
     torch.testing.assert_close(model.label_points(data.labels)["video"], before)
-    loop.fit(model, data, toy(30, 2), CONFIG)  # locked once is not locked for ever
+    loop.optimise(model, data, toy(30, 2), CONFIG)  # locked once is not locked for ever
     assert not torch.allclose(model.label_points(data.labels)["video"], before, atol=1e-3)
 
 
@@ -156,12 +156,12 @@ def test_one_question_asks_multi_label_rows_by_cross_entropy(setting):
     model, data = setting
     several = replace(data, multi_label=np.ones(len(data), bool))
     points, rows = points_of(setting), np.arange(len(data))
-    asked = []
+    losses = []
     for data_, one_question in ((data, False), (several, True), (several, False)):
         loss = Objective(model, data_, replace(CONFIG, one_question=one_question))
-        asked.append(loss({"video": points["video"]}, rows).item())
-    assert asked[0] == pytest.approx(asked[1])
-    assert asked[2] != pytest.approx(asked[1], rel=1e-3)
+        losses.append(loss({"video": points["video"]}, rows).item())
+    assert losses[0] == pytest.approx(losses[1])
+    assert losses[2] != pytest.approx(losses[1], rel=1e-3)
 
 
 def test_adjusted_logits_hold_the_frequency_in_the_row_s_own_corpus(setting):
@@ -213,19 +213,21 @@ def test_training_moves_items_to_where_a_teacher_has_them(setting):
 
     before = distance()
     without_labels = replace(data, targets=np.full_like(data.targets, np.nan))
-    loop.fit(model, without_labels, data, config, teacher=teacher)
+    loop.optimise(model, without_labels, data, config, teacher=teacher)
     assert distance() < 0.85 * before
 
 
 def test_rows_that_lack_the_modality_learn_nothing_from_the_teacher(setting):
     model, data = setting
-    found = Objective(model, data, replace(CONFIG, imitate=3.0, lock_labels=True), teacher_of(setting, data.ids))
+    loss_function = Objective(
+        model, data, replace(CONFIG, imitate=3.0, lock_labels=True), teacher_of(setting, data.ids)
+    )
     points = {"video": points_of(setting)["video"].requires_grad_(True)}
     lacking = {"video": torch.where(torch.arange(30)[:, None] < 4, torch.nan, points["video"])}
-    found.imitation(lacking, np.arange(30)).backward()
+    loss_function.imitation(lacking, np.arange(30)).backward()
     assert points["video"].grad.isfinite().all()
     nothing = {"video": torch.full_like(points["video"], torch.nan)}
-    assert found.imitation(nothing, np.arange(30)) == 0
+    assert loss_function.imitation(nothing, np.arange(30)) == 0
 
 
 @pytest.mark.parametrize("lacking", ["teacher", "lock_labels"])

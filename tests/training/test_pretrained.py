@@ -169,20 +169,22 @@ def test_preparation_that_is_not_told_is_warned_of_and_one_that_does_not_fit_ref
 def test_an_image_transformer_reads_few_faces_of_a_clip_and_keeps_no_pixels(
     corpus, sight, word_table, tmp_path, monkeypatch
 ):
-    random, fits, real = np.random.default_rng(0), [], loop.fit
+    random, fits, real = np.random.default_rng(0), [], loop.optimise
     clips = {f"row{i}": random.random((40, 48 * 48)).astype(np.float16) for i in range(12)}
     monkeypatch.setattr(manifest.cache, "cached_features", lambda *_, **__: (clips, {}))
-    monkeypatch.setattr("emoembed.training.fit.fit", lambda *given, **rest: fits.append(given) or real(*given, **rest))
+    monkeypatch.setattr(
+        "emoembed.training.fit.optimise", lambda *args, **rest: fits.append(args) or real(*args, **rest)
+    )
     manifest.train_manifest(corpus, None, ["video"], base=word_table, encoders={"video": sight}, epochs=1, batch_size=4)
     _, train, valid, _ = fits[0]
     drawn, pixels = train.inputs["video"], valid.inputs["video"]
     assert len({face.tobytes() for _ in range(99) for face in drawn[train.ids[0]]}) > media.FACES_SHOWN
     assert len(drawn[train.ids[0]]) == 2
     assert pixels[valid.ids[0]].shape == (16, 3 * 16 * 16)
-    assert pixels.faces[valid.ids[0]] is clips["row8"]
-    first, last = (media._pixels(clips["row8"][[place]], pixels.config)[0] for place in (0, 39))
+    assert pixels.stored[valid.ids[0]] is clips["row8"]
+    first, last = (media.pixels(clips["row8"][[place]], pixels.config)[0] for place in (0, 39))
     np.testing.assert_array_equal(pixels[valid.ids[0]][[0, -1]], [first, last])
-    monkeypatch.setattr(media, "_pixels", lambda *_: pytest.fail("made to see whether they are there"))
+    monkeypatch.setattr(pixels, "prepare", lambda *_: pytest.fail("made to see whether they are there"))
     assert valid.ids[0] in pixels
     assert train.ids[0] in drawn
 
@@ -228,7 +230,7 @@ def test_code_in_a_folder_is_never_run_and_never_asked_about(bert, monkeypatch, 
         values["model_type"] = "mine"
     place.write_text(json.dumps({**values, "auto_map": names}))
     if kind == "unknown":
-        with pytest.raises(CheckpointError, match="brings code of its own, which is never run"):
+        with pytest.raises(CheckpointError, match="has its own code, which emoembed never runs"):
             pretrained.read("text", bert)
     else:
         pretrained.read("text", bert)  # what transformers knows itself is read without that code
@@ -244,8 +246,8 @@ def test_weights_that_are_pickles_are_refused_with_the_way_to_convert_them(bert)
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"_attn_implementation": "nobody/kernels"}, "is code; it is not fetched"),
-        ({"attn_implementation": "nobody/kernels"}, "is code; it is not fetched"),
+        ({"_attn_implementation": "nobody/kernels"}, "is code; emoembed does not download code"),
+        ({"attn_implementation": "nobody/kernels"}, "is code; emoembed does not download code"),
         ({"num_hidden_layers": 10**9}, "at most 200 are built"),
     ],
 )
@@ -258,7 +260,7 @@ def test_a_configuration_that_fetches_code_or_never_ends_is_refused(change, said
     ("change", "said"),
     [
         ({"num_hidden_layers": -1}, "has -1 layers"),
-        ({"quantization_config": {"load_in_4bit": True}}, "is quantised, which is not read here"),
+        ({"quantization_config": {"load_in_4bit": True}}, "is quantised, which emoembed cannot read"),
     ],
 )
 def test_a_configuration_that_builds_nothing_that_can_be_read_is_refused(change, said):

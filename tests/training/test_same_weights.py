@@ -24,14 +24,14 @@ def sums_of(model):
 
     The sum of the numbers depends on signs that LAPACK chooses, which differ between processors.
     """
-    found = {}
+    sums = {}
     for name, value in sorted(model.state_dict().items()):
         part = ".".join(name.split(".")[: 3 if name.startswith("modalities") else 2])
         trained = part.startswith("space") or part.endswith((".encoder", ".projection", ".log_scale", ".bias"))
         if trained and value.is_floating_point():
             numbers = value.double().nan_to_num(0.0)
-            found[part] = found.get(part, 0.0) + float(numbers.square().sum())
-    return found
+            sums[part] = sums.get(part, 0.0) + float(numbers.square().sum())
+    return sums
 
 
 def frames_of(rows, shape, seed=0):
@@ -82,12 +82,12 @@ def test_weights_are_those_kept(sentences, text_model, word_table, tmp_path, mon
         monkeypatch.setitem(recipes.TRAINING, kind, QUICK)
     monkeypatch.setattr("emoembed.model.checkpoint.read_word_table", lambda path=None: word_table)
     torch.manual_seed(0)
-    found = {name: sums_of(train()) for name, train in ways(sentences, text_model, word_table, tmp_path).items()}
+    sums = {name: sums_of(train()) for name, train in ways(sentences, text_model, word_table, tmp_path).items()}
     if request.config.getoption("--write-golden"):
-        KEPT.write_text(json.dumps(found, indent=1) + "\n")
+        KEPT.write_text(json.dumps(sums, indent=1) + "\n")
     kept = json.loads(KEPT.read_text())
-    assert set(found) == set(kept)
+    assert set(sums) == set(kept)
     for name, parts in kept.items():
-        assert set(found[name]) == set(parts), name
+        assert set(sums[name]) == set(parts), name
         for part, squares in parts.items():
-            assert found[name][part] == pytest.approx(squares, rel=2e-3, abs=1e-3), f"{name}: {part}"
+            assert sums[name][part] == pytest.approx(squares, rel=2e-3, abs=1e-3), f"{name}: {part}"

@@ -1,10 +1,7 @@
 """Synthetic corpora for transfer."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
-import soundfile
 
 from emoembed.encoders.modular import ModularSettings
 from emoembed.labels.projections import LabelParts
@@ -41,23 +38,5 @@ def domain():
         part = rows * 2 // 3
         speakers = {row: f"{name}-s{i % 6}" for i, row in enumerate(store)}
         return Domain(name, data.rows(np.arange(part)), data.rows(np.arange(part, rows)), speakers)
-
-    return make
-
-
-@pytest.fixture
-def speech(corpus_of, tmp_path, monkeypatch, voice):
-    """`speech(name)`: recordings of six speakers; joy is high, anger is low."""
-    monkeypatch.setenv("EMOEMBED_CACHE", str(tmp_path / "cache"))
-
-    def make(name, seed=0):
-        labels = ["joy", "anger"] * 12
-        paths = []
-        for i, label in enumerate(labels):
-            path = tmp_path / f"{name}-{i}.wav"
-            soundfile.write(path, voice(0.6, 260.0 if label == "joy" else 110.0, seed=seed + i), 16_000)
-            paths.append(str(path))
-        corpus = corpus_of([None] * 24, labels, audio=paths, speaker=[f"{name}{i // 4}" for i in range(24)])
-        return replace(corpus, name=name)
 
     return make

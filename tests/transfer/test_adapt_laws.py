@@ -60,7 +60,7 @@ def changes(name, count):
     """Mean change of `measures` by teaching `count` labels, over draws."""
     model, modality, points, labels, true = rows_of(name)
     enough = [j for j in range(len(labels)) if (true == j).sum() >= 2 * SHOTS]
-    found = []
+    differences = []
     for seed in range(DRAWS):
         generator = np.random.default_rng(seed)
         taught = sorted(generator.permutation(enough)[:count].tolist())
@@ -79,8 +79,8 @@ def changes(name, count):
         before, after = (
             measures(m, modality, points[rest], labels, true[rest.numpy()], taught) for m in (model, adapted)
         )
-        found.append(after - before)
-    return dict(zip(("untaught", "all", "auc", "ece"), np.mean(found, axis=0), strict=True))
+        differences.append(after - before)
+    return dict(zip(("untaught", "all", "auc", "ece"), np.mean(differences, axis=0), strict=True))
 
 
 @pytest.mark.parametrize(

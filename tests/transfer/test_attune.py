@@ -58,10 +58,10 @@ def test_attuning_anew_forgets_what_it_was_attuned_to_before(at_home, toy):
 def test_items_that_lack_the_modality_say_nothing_of_where_it_lies(at_home, toy):
     model, _ = at_home
     away = toy(30, 1)
-    there = attune.attune(model, [away.batch(np.arange(20))])
+    moved = attune.attune(model, [away.batch(np.arange(20))])
     lacking = dict(list(away.inputs["video"].items())[:20])
     some = attune.attune(model, [replace(away, inputs={"video": lacking}).batch(np.arange(30))])
-    torch.testing.assert_close(some.modality("video").shift, there.modality("video").shift)
+    torch.testing.assert_close(some.modality("video").shift, moved.modality("video").shift)
     assert some.state.attuned == {"video": 20}
 
 
@@ -101,7 +101,7 @@ def test_nothing_to_attune_to_is_told(at_home, three_model):
         recognizer.attune()
     with pytest.raises(InputError, match=r"a list of audio items; given 'a\.wav'"):
         recognizer.attune(audio="a.wav")
-    with pytest.raises(InputError, match="audio 1 to attune to is None"):
+    with pytest.raises(InputError, match="audio item 1 is None"):
         recognizer.attune(audio=["a.wav", None])
 
 

@@ -96,12 +96,12 @@ def test_what_does_not_fit_is_refused(bank, first, second, modular_recipe, tmp_p
     with pytest.raises(InputError, match="does not fit first"):
         bank.add(replace(second, recipe=replace(modular_recipe, modalities=wider)))
     other = WordTable(modular_recipe.phrases.words, modular_recipe.phrases.vectors[:, ::-1].copy())
-    with pytest.raises(InputError, match="another phrase encoder"):
+    with pytest.raises(InputError, match="different phrase encoders"):
         bank.add(replace(second, recipe=replace(modular_recipe, phrases=other)))
     slash = replace(second, target=replace(second.target, name="a/b"))
     with pytest.raises(InputError, match="choose another, without a slash"):
         bank.add(slash)
-    with pytest.raises(InputError, match=r"a task for it has none; given first\. Add each of these corpora"):
+    with pytest.raises(InputError, match=r"must not have sources, .* given first\. Add each of these"):
         bank.add(replace(second, sources=(first.target,)))
     with pytest.raises(InputError, match="the card of a corpus has texts, numbers, lists and mappings only"):
         bank.add(second, {"licence": object()})

@@ -53,7 +53,7 @@ def test_wrong_choices_are_refused_before_training(task, monkeypatch):
     monkeypatch.setattr(choosing, "train_sources", None)
     with pytest.raises(InputError, match="there is no strategy 'magic'"):
         choose(task, ["fine-tune", "magic"])
-    with pytest.raises(InputError, match="name a strategy that is not a control"):
+    with pytest.raises(InputError, match="give a strategy that is not a control"):
         choose(task, ["random-path"])
 
 

@@ -68,12 +68,12 @@ def test_the_spread_of_scores_stays(video, word):
 def test_more_examples_tell_items_like_them_better_from_others(video, word):
     reference, alike = video.calibration.reference[:100], cluster(video, 100, seed=1)
     items, own = torch.cat([alike, reference]), torch.arange(200) < 100
-    found = [
+    aucs = [
         metrics.auc(logits(video, learned(video, word, cluster(video, count)), items).numpy(), own.numpy())
         for count in (1, 4, 32)
     ]
-    assert found == sorted(found)
-    assert found[-1] > 0.95
+    assert aucs == sorted(aucs)
+    assert aucs[-1] > 0.95
 
 
 def test_without_weight_the_score_is_that_of_the_word(video, word):
@@ -91,9 +91,9 @@ def test_a_word_that_means_nothing_leaves_the_order_to_the_examples(video, word)
         for name in (word, normalize(torch.ones_like(word), dim=0))
     ]
     assert float(torch.corrcoef(torch.stack(scores))[0, 1]) > 0.999
-    for name, found in zip((word, normalize(torch.ones_like(word), dim=0)), scores, strict=True):
+    for name, label_scores in zip((word, normalize(torch.ones_like(word), dim=0)), scores, strict=True):
         usual = video.score(reference, name[None])[:, 0].std().detach()
-        torch.testing.assert_close(found.std(), usual, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(label_scores.std(), usual, rtol=1e-3, atol=1e-3)
 
 
 def test_examples_decide_for_a_name_that_the_model_does_not_know():
@@ -141,13 +141,13 @@ def test_what_all_taught_labels_share_is_no_evidence(video):
 
 def test_a_description_taught_with_holds_where_the_name_alone_is_given(three_model, tmp_path):
     recognizer, rows = Recognizer(three_model), [{"text": "so vast", "label": "awe"}, {"text": "oh my", "label": "awe"}]
-    said = {"awe": {"definition": "anger at the sky", "sounds": "loud"}}
-    recognizer.adapt(rows[:1], said).save_pretrained(tmp_path / "one")
+    definitions = {"awe": {"definition": "anger at the sky", "sounds": "loud"}}
+    recognizer.adapt(rows[:1], definitions).save_pretrained(tmp_path / "one")
     taught = Recognizer.from_pretrained(tmp_path / "one")
-    at_once, later = recognizer.adapt(rows, said).model, taught.adapt(rows[1:]).model
+    at_once, later = recognizer.adapt(rows, definitions).model, taught.adapt(rows[1:]).model
     torch.testing.assert_close(at_once.modality("text").anchors, later.modality("text").anchors)
     assert not torch.allclose(later.modality("text").anchors, recognizer.adapt(rows).model.modality("text").anchors)
-    bare, described = (taught.model.label_points(labels)["audio"] for labels in (["awe"], said))
+    bare, described = (taught.model.label_points(labels)["audio"] for labels in (["awe"], definitions))
     torch.testing.assert_close(bare, described)
     assert not torch.allclose(bare, recognizer.model.label_points(["awe"])["audio"])
     other = taught.model.label_points({"awe": "a small fish"})
@@ -214,7 +214,7 @@ def test_an_adapted_model_saves_and_teaches_further(recognizer, tmp_path):
     ("support", "labels", "said"),
     [
         ([], None, "the support is empty"),
-        ([{"text": "x"}], None, "row 0 of the support has no label, .* under 'label'; it has text"),
+        ([{"text": "x"}], None, "row 0 of the support has no label; .* under 'label'; it has text"),
         ([{"text": "x", "label": 3}], None, "its label is 3"),
         (["abc"], None, r"a row of the support is a dictionary .* given 'abc'"),
         ([{"text": "x", "label": "awe"}], ["joy"], "teaches awe, which labels does not name"),

@@ -251,9 +251,9 @@ def test_wrong_tasks_are_refused(task, modular_recipe):
         replace(task, recipe=both, target=replace(task.target, train=frames))
     with pytest.raises(InputError, match="the speaker of 'target-0' is not given"):
         replace(task.target, speakers={})
-    one = replace(task.target, speakers=dict.fromkeys(task.target.speakers, "s"))
+    target = replace(task.target, speakers=dict.fromkeys(task.target.speakers, "s"))
     with pytest.raises(InputError, match="at least two training speakers; target has one"):
-        transfer(replace(task, target=one), "pathnet")
+        transfer(replace(task, target=target), "pathnet")
 
 
 @pytest.mark.parametrize(

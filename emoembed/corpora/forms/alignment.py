@@ -31,7 +31,7 @@ class Aligned:
 
 
 def average(reference: np.ndarray, intervals: np.ndarray, values: np.ndarray) -> Aligned:
-    """Average the features that overlap each reference interval. All overlaps have equal weight, even short ones.
+    """Average the features that overlap each reference interval. All overlaps have equal weight, even short overlaps.
 
     Args:
         reference: `(words, 2)` seconds.

@@ -70,7 +70,7 @@ def read_values(dataset: Any, path: Path, where: str) -> np.ndarray:
 
 
 def _read_objects(dataset: Any, file_size: int) -> np.ndarray:
-    """Read values of variable length, such as words, a few at a time. Many values may be one and the same in the file.
+    """Read values of variable length, such as words, a few at a time. Many values may share the same bytes in the file.
 
     Raises ValueError if they have more bytes than a file of this size may hold.
     """

@@ -44,7 +44,7 @@ class BoundedFile:
 
 
 class Machine:
-    """Executes the admitted opcodes. Arrays in the result are `PendingArray` objects."""
+    """Executes the allowed opcodes. Arrays in the result are `PendingArray` objects."""
 
     def __init__(self, stream: BoundedFile, budget: Budget) -> None:
         self.stream, self.budget = stream, budget
@@ -210,7 +210,7 @@ CONSTANTS: dict[str, Callable[[Any], Any]] = {
 
 
 def _read_byte_string(stream: BoundedFile) -> str:
-    """Read a line line with escapes, decoded as Latin-1."""
+    """Read a line with escapes, decoded as Latin-1."""
     line = _read_line(stream)
     if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in b"'\"" or not ESCAPED.fullmatch(line):
         raise ValueError("a string without quotation marks, or with unknown escapes")

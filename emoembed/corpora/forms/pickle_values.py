@@ -25,14 +25,14 @@ ADMITTED = {
 }
 """Global names that a pickle may use. None of them is imported: `call` implements each name."""
 KIND = re.compile(r"[<>|=]?[?bBhHiIlLqQuefdcFDSUO]\d{0,9}")
-"""Admitted types of array elements: no structured types and no dates."""
+"""Allowed types of array elements: no structured types and no dates."""
 KEY_INTEGER = 2**60
-"""Integer keys must be smaller: larger ones can all have the same hash, and building their dictionary takes hours."""
+"""Integer keys must be smaller: larger keys can all have the same hash, and building their dictionary takes hours."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """An admitted global name in the pickle."""
+    """An allowed global name in the pickle."""
 
     module: str
     name: str
@@ -103,19 +103,19 @@ def admitted(module: Any, name: Any) -> Name:
     return Name(module, name)
 
 
-def call(name: Any, given: tuple[Any, ...], budget: Budget) -> Any:
-    """Return the value of an admitted name called with the arguments `given` (REDUCE)."""
+def call(name: Any, arguments: tuple[Any, ...], budget: Budget) -> Any:
+    """Return the value of an allowed name called with the arguments `arguments` (REDUCE)."""
     if not isinstance(name, Name):
         raise CorpusFileError(f"calls a {type(name).__name__}")
-    kind, first = name.name, given[0] if given else None
+    kind, first = name.name, arguments[0] if arguments else None
     if kind == "_reconstruct":
         return PendingArray()
     if kind == "dtype":
         return DataType(first)
     if kind == "scalar" and isinstance(first, DataType) and not first.dtype.hasobject:
-        return make_array((), first, given[1], "C", budget)[()]
+        return make_array((), first, arguments[1], "C", budget)[()]
     if kind == "_frombuffer":
-        content, dtype, shape, order = given
+        content, dtype, shape, order = arguments
         return make_array(shape, dtype, content, order, budget)
     if kind == "OrderedDict":
         pairs = [expected(pair, (list, tuple)) for pair in budget.copies(expected(first or [], list))]
@@ -123,20 +123,20 @@ def call(name: Any, given: tuple[Any, ...], budget: Budget) -> Any:
     if kind in ("set", "frozenset"):
         members = {key_of(member, budget) for member in budget.copies(expected(first or [], list))}
         return members if kind == "set" else frozenset(members)
-    if kind == "list" and not given:
+    if kind == "list" and not arguments:
         return []
     if kind == "complex":
-        real, imaginary = given
+        real, imaginary = arguments
         return complex(expected(real, (int, float)), expected(imaginary, (int, float)))
     if kind == "encode" and isinstance(first, str):
-        if len(given) > 1 and given[1] not in ("latin1", "latin-1"):
-            raise CorpusFileError(f"asks for the codec {given[1]!r:.40}")
+        if len(arguments) > 1 and arguments[1] not in ("latin1", "latin-1"):
+            raise CorpusFileError(f"asks for the codec {arguments[1]!r:.40}")
         return budget.copies(first).encode("latin1")
     if kind in ("bytearray", "bytes") and (first is None or isinstance(first, bytes | bytearray | str)):
         budget.copies(first or b"")
         content = first.encode("latin1") if isinstance(first, str) else first or b""
         return bytearray(content) if kind == "bytearray" else bytes(content)
-    raise CorpusFileError(f"calls {name} with {given!r:.60}")
+    raise CorpusFileError(f"calls {name} with {arguments!r:.60}")
 
 
 def make_array(shape: Any, kind: Any, raw: Any, order: Any, budget: Budget) -> np.ndarray:
@@ -188,7 +188,7 @@ def key_of(value: Any, budget: Budget) -> Any:
         small = (isinstance(part, str | bytes) or (isinstance(part, int) and abs(part) < 2**31) for part in value)
         if all(small):
             return budget.copies(value)
-    raise CorpusFileError(f"has a dictionary key or set member of type {type(value).__name__} that is not admitted")
+    raise CorpusFileError(f"has a dictionary key or set member of type {type(value).__name__} that is not allowed")
 
 
 def expected(value: Any, kind: Any) -> Any:

@@ -19,7 +19,7 @@ TURNS = ("turn1", "turn2", "turn3")
 
 
 def read(folder: Path) -> Corpus:
-    """Read one row per chat. The text has all three turns, one per line: the last one alone is often "Why?" or "ok".
+    """Read one row per chat. The text has all three turns, one per line: the last turn alone is often "Why?" or "ok".
 
     `others` is not a label: such rows have the `labels` (). Chat numbers restart in each file, so an id begins with
     the split.

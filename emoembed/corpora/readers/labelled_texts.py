@@ -38,9 +38,9 @@ NAMES = (
 )
 MULTI_LABEL = ("brighter_eng", "covidet", "emolit_gold", "event2mind", "po_emo_en", "xed")
 FREE_NAMES = ("emobench_eu", "event2mind")
-"""Corpora whose labels are free text. Every phrase is a label of its own."""
+"""Corpora whose labels are free text. Every phrase is a separate label."""
 NO_FEELING = ("", "nan", "none")
-"""Phrases of a corpus with free names that say that there is no feeling."""
+"""Phrases of a corpus with free-text labels that mean "no feeling"."""
 SPLITS = {"all": "train", "train": "train", "dev": "valid", "val": "valid", "test": "test"}
 
 

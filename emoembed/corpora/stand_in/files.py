@@ -293,20 +293,20 @@ def _write_video(path: Path, seconds: float) -> None:
         out.mux(stream.encode())
 
 
-def clip(one: Utterance) -> str:
+def clip(utterance: Utterance) -> str:
     """The name of a MOSEI segment in MERBench."""
-    return f"{one.video}_{one.number}"
+    return f"{utterance.video}_{utterance.number}"
 
 
-def turn(one: Utterance) -> str:
+def turn(utterance: Utterance) -> str:
     """The name of a turn in IEMOCAP."""
-    return f"{one.video}_{'FM'[one.number % 2]}{one.number:03d}"
+    return f"{utterance.video}_{'FM'[utterance.number % 2]}{utterance.number:03d}"
 
 
-def sentiment(one: Utterance) -> float:
+def sentiment(utterance: Utterance) -> float:
     """The sentiment of an utterance, -3 to 3, computed from its emotions."""
-    positive_count = sum(name == "happy" for name in one.emotions)
-    negative_count = sum(name in ("anger", "sad", "disgust", "fear") for name in one.emotions)
+    positive_count = sum(name == "happy" for name in utterance.emotions)
+    negative_count = sum(name in ("anger", "sad", "disgust", "fear") for name in utterance.emotions)
     return float(np.clip(2 * positive_count - negative_count, -3, 3))
 
 

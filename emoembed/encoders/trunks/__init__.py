@@ -1,1 +1,1 @@
-"""Pretrained transformers that encoders hold: built, computed without transformers, and with ONNX Runtime."""
+"""Pretrained transformers in encoders: how to build them, and how to compute them without `transformers`."""

@@ -1,6 +1,6 @@
 """A BERT encoder (Devlin et al. 2019) with the parameter names and the outputs of `transformers.BertModel`.
 
-The text encoder of `base` is one. With this module, a text is read without importing transformers, so that a fresh
+The text encoder of `base` is a BERT. With this module, a text is read without importing transformers, so a fresh
 process answers sooner. Other families come from transformers; see `encoders.trunks.build`.
 """
 
@@ -56,7 +56,7 @@ class Bert(nn.Module):
     """The encoder, without dropout and without a pooling layer.
 
     Args:
-        settings: of a configuration; keys that do not change the output are ignored.
+        settings: keys of a configuration; keys that do not change the output are ignored.
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
@@ -123,6 +123,11 @@ class _Layer(nn.Module):
 class _Attention(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
+        if config.num_attention_heads < 1 or config.hidden_size % config.num_attention_heads:
+            raise ValueError(
+                f"hidden_size must be a multiple of num_attention_heads; given {config.hidden_size} and "
+                f"{config.num_attention_heads}"
+            )
         self.heads = config.num_attention_heads
         self.self = _Projections(config.hidden_size)
         self.output = _DenseAndNorm(config.hidden_size, config)

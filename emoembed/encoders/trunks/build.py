@@ -63,7 +63,7 @@ def read_trunk(name: str | Path, *, offline: bool = False) -> tuple[dict[str, An
         reason = str(error)
         if "trust_remote_code" in reason or "custom code" in reason:
             raise CheckpointError(
-                f"{name!s} brings code of its own, which is never run; take a model that transformers knows"
+                f"{name!s} has its own code, which emoembed never runs; give a model that transformers supports"
             ) from error
         if "safetensors" in reason:
             raise CheckpointError(f"{name!s} has no weights in safetensors format. {CONVERT}") from error
@@ -100,9 +100,13 @@ def _require_plain(config: dict[str, Any], where: str) -> None:
     """Raise CheckpointError for a configuration that downloads code, is quantised, or has too many layers to build."""
     attention = config.get("_attn_implementation") or config.get("attn_implementation")
     if isinstance(attention, str) and "/" in attention:
-        raise CheckpointError(f"{where} asks for attention from {attention!r:.80}, which is code; it is not fetched")
+        raise CheckpointError(
+            f"{where} takes its attention from {attention!r:.80}, which is code; emoembed does not download code"
+        )
     if config.get("quantization_config"):
-        raise CheckpointError(f"{where} is quantised, which is not read here; take the model it was made from")
+        raise CheckpointError(
+            f"{where} is quantised, which emoembed cannot read; give the original model that is not quantised"
+        )
     layers = config.get("num_hidden_layers", 0)
     if not isinstance(layers, int) or not 0 <= layers <= MOST_LAYERS:
         raise CheckpointError(f"{where} has {layers!r:.40} layers; at most {MOST_LAYERS} are built")

@@ -1,4 +1,4 @@
-"""Compute a BERT text encoder with ONNX Runtime (extra `onnx`). A single short text is answered sooner."""
+"""Compute a BERT text encoder with ONNX Runtime (extra `onnx`). This is faster for a single short text."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def export(trunk: nn.Module, file: Path, *, int8: bool = False) -> None:
     ids, mask = torch.ones((2, 3), dtype=torch.long), torch.ones((2, 3), dtype=torch.long)
     sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("time", max=trunk.config.max_position_embeddings)}
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's exporter warns of its own deprecated calls
+        warnings.simplefilter("ignore")  # torch's exporter warns about its own deprecated calls
         program = torch.onnx.export(
             _States(trunk).eval(),
             (ids, mask),
@@ -140,8 +140,8 @@ def export(trunk: nn.Module, file: Path, *, int8: bool = False) -> None:
 def quantized(file: Path) -> Path:
     """Write an encoder whose matrix products compute with 8-bit integers beside an exported one. Returns the new file.
 
-    The weights have one scale per column. The activations get theirs at each call (dynamic quantisation), so a text's
-    states also depend on the other texts of its batch.
+    The weights have one scale per column. The scale of the activations is computed at each call (dynamic quantisation),
+    so a text's states also depend on the other texts of its batch.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process

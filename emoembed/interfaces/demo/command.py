@@ -17,15 +17,15 @@ from emoembed.interfaces.options import ModelOptions
 class Demo(ModelOptions):
     """Open a page in the browser to try a model. Needs pip install "emoembed[demo]".
 
-    The page reads texts, microphone, camera and files. It shows one chart a modality and the timeline of a long
-    recording, and it can be taught an emotion by examples.
+    The page reads texts, microphone, camera and files. It shows a chart for each modality and the timeline of a long
+    recording. You can teach it an emotion by examples.
 
     Example:
 
         emoembed demo
     """
 
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1"
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines connect.")] = "127.0.0.1"
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True
 

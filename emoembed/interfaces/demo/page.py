@@ -1,6 +1,6 @@
 """A page in the browser to try a model: one item, a long recording, and teaching by examples.
 
-Each visitor has a model of their own: what one teaches, no other visitor sees.
+Each visitor has a separate model: no visitor sees what another visitor teaches.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ LABELS = "joy, sadness, anger, fear, surprise, disgust, relief, nostalgia"
 NAMES = {"text": "Words alone", "audio": "Voice alone", "video": "Face alone"}
 INTRODUCTION = """# emoembed
 Any emotion name, from words, voice and face. A score says how near an item is to a name. It does not say what a person
-feels, and it is not fit to decide about people. Nothing leaves this machine."""
+feels. Do not use it to decide about people. Your data stay on this machine."""
 HEIGHT = 220
-"""Of a picture or film, in pixels."""
+"""Height of a picture or film on the page, in pixels."""
 UPLOADED = r"\S*/gradio/[0-9a-f]{32,}/"
 """The folder of an uploaded file, which is left out of messages."""
 SHOWN = 10
@@ -39,7 +39,7 @@ Charts = list[Any]
 
 
 def names_of(text: str) -> list[str]:
-    """The emotion names in a text: one a line, or separated by commas. Each is named once."""
+    """The emotion names in a text: one per line, or separated by commas. Repeated names are left out."""
     return list(dict.fromkeys(names_in(text.replace("\n", ","))))
 
 
@@ -51,7 +51,7 @@ def answer(
     film: str | None,
     labels: str,
 ) -> Result:
-    """Score one item as the form gives it. A film is also heard, unless there is a sound as well.
+    """Score one item as the form gives it. The sound of a film is also scored, unless there is a sound file too.
 
     Raises:
         InputError: nothing was given, or a picture and a film at the same time.
@@ -59,9 +59,9 @@ def answer(
     if picture is not None and film is not None:
         raise InputError("a picture and a film were given; remove one of them")
     heard = film if sound is None and film is not None and tracks_of(film).sound else sound
-    given = {"text": text.strip() or None, "audio": heard, "video": picture if film is None else film}
+    sources = {"text": text.strip() or None, "audio": heard, "video": picture if film is None else film}
     inputs: dict[str, Any] = {
-        name: value for name, value in given.items() if value is not None and name in recognizer.model.modalities
+        name: value for name, value in sources.items() if value is not None and name in recognizer.model.modalities
     }
     if not inputs:
         read = ", ".join(recognizer.model.modalities)
@@ -71,7 +71,7 @@ def answer(
 
 
 def charts(result: Result) -> Charts:
-    """Updates of the page: the chart of all modalities together, one a modality, and the notes."""
+    """Updates of the page: the chart of all modalities together, a chart for each modality, and the notes."""
     together = gr.update(value=result.scores, visible=True)
     each = []
     for name in MODALITIES:
@@ -110,7 +110,7 @@ def over_time(recognizer: Recognizer, file: str | None, labels: str, window: flo
 
 
 def taught(recognizer: Recognizer, label: str, texts: str, sounds: Sequence[str] | None) -> Recognizer:
-    """A model that was taught a label by texts, one a line, and by sound files.
+    """A model that was taught a label by texts, one per line, and by sound files.
 
     Raises:
         InputError: no name or no example was given.
@@ -208,30 +208,30 @@ def _add_teaching(recognizer: Recognizer, own: gr.State, labels: gr.Textbox) -> 
     gr.Markdown("Examples of one emotion, in text or sound. The model of this page knows them until you close it.")
     name = gr.Textbox(label="Name of the emotion", elem_id="name")
     with gr.Row():
-        texts = gr.Textbox(label="Texts, one a line", lines=6, elem_id="examples")
+        texts = gr.Textbox(label="Texts, one per line", lines=6, elem_id="examples")
         sounds = gr.File(label="Sound files", file_count="multiple", visible="audio" in recognizer.model.modalities)
     with gr.Row():
         button = gr.Button("Teach", variant="primary", elem_id="teach")
         forget = gr.Button("Forget all that was taught")
-    said = gr.Markdown(elem_id="taught")
+    message = gr.Markdown(elem_id="taught")
 
     def teach(
-        model: Recognizer | None, label: str, examples: str, files: Sequence[str] | None, asked: str
+        model: Recognizer | None, label: str, examples: str, files: Sequence[str] | None, scored_labels: str
     ) -> tuple[Recognizer, str, str]:
         new = taught(model or recognizer, label, examples, files)
         label = label.strip()
-        return new, with_label(asked, label), f"**{label}** is taught. Score an item to see it."
+        return new, with_label(scored_labels, label), f"**{label}** is taught. Score an item to see it."
 
-    button.click(_with_errors(teach), [own, name, texts, sounds, labels], [own, labels, said])
-    forget.click(lambda: (None, "Everything that was taught is forgotten."), None, [own, said])
+    button.click(_with_errors(teach), [own, name, texts, sounds, labels], [own, labels, message])
+    forget.click(lambda: (None, "Everything that was taught is forgotten."), None, [own, message])
 
 
 def _with_errors(task: Callable[..., Any]) -> Callable[..., Any]:
     """A task whose errors are shown on the page."""
 
-    def run(*given: Any) -> Any:
+    def run(*values: Any) -> Any:
         try:
-            return task(*given)
+            return task(*values)
         except EmoembedError as error:
             raise gr.Error(re.sub(UPLOADED, "", str(error)), duration=None, print_exception=False) from error
 

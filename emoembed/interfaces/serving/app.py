@@ -25,8 +25,8 @@ from emoembed.labels.emotion import names_in, table
 from emoembed.prediction.recognizer import Recognizer
 
 DISCLAIMER = (
-    "Scores say how near a text, a voice or a face is to an emotion name. They do not say what a person feels, and are "
-    "not fit to decide about people."
+    "Scores say how near a text, a voice or a face is to an emotion name. They do not say what a person feels. Do "
+    "not use them to decide about people."
 )
 
 
@@ -194,7 +194,7 @@ def _add_files(app: FastAPI, service: Service) -> None:
 def _add_information(app: FastAPI, service: Service) -> None:
     @app.get("/labels", summary="The emotions that the package describes")
     async def labels() -> dict[str, Any]:
-        """The default labels of the model, and the table of described emotions. Any other name works too."""
+        """The default labels of the model, and the package's table of emotions. You can score any other name too."""
         return {
             "default": list(service.ready().recognizer.labels),
             "described": {label.name: label.definition for label in table().values()},
@@ -215,12 +215,12 @@ def _add_information(app: FastAPI, service: Service) -> None:
 
 async def _check_fields(request: Request) -> None:
     """Refuse a field that the form does not have, such as a wrong spelling, and a field that is given twice."""
-    known = [field.alias for field in request.scope["route"].dependant.body_params]
-    given = [name for name, _ in (await request.form()).multi_items()]
-    wrong = next((name for name in given if name not in known), None)
+    fields = [field.alias for field in request.scope["route"].dependant.body_params]
+    sent_fields = [name for name, _ in (await request.form()).multi_items()]
+    wrong = next((name for name in sent_fields if name not in fields), None)
     if wrong is not None:
-        raise Refused(422, "invalid-request", f"there is no field {wrong[:40]!r}; the fields are {', '.join(known)}")
-    twice = next((name for name in given if given.count(name) > 1), None)
+        raise Refused(422, "invalid-request", f"there is no field {wrong[:40]!r}; the fields are {', '.join(fields)}")
+    twice = next((name for name in sent_fields if sent_fields.count(name) > 1), None)
     if twice is not None:
         raise Refused(422, "invalid-request", f"the field {twice} is given more than once; give it once")
 

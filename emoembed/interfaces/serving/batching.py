@@ -19,7 +19,7 @@ MOST = 64
 
 @dataclass(eq=False)  # a job is equal to itself only
 class _Job:
-    """Texts with the same question, and where their results go."""
+    """Texts with the same labels and options, and where their results go."""
 
     texts: Sequence[str]
     labels: Any
@@ -61,7 +61,7 @@ class Worker:
         return await asyncio.get_running_loop().run_in_executor(self._thread, task)
 
     async def close(self) -> None:
-        """Finish what is in work, and start nothing more."""
+        """Finish the present task and start no other task."""
         await asyncio.to_thread(self._thread.shutdown, wait=True, cancel_futures=True)
 
     async def _work(self) -> None:
@@ -83,7 +83,7 @@ class Worker:
                     job.done.set_result(own)
 
     def _next_batch(self) -> list[_Job]:
-        """The oldest job, and others with the same question up to `MOST` texts."""
+        """The oldest job, and others with the same labels and options, up to `MOST` texts."""
         first = self._jobs.pop(0)
         batch, count, rest = [first], len(first.texts), []
         for job in self._jobs:

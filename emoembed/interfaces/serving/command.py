@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Annotated
@@ -25,7 +28,7 @@ class Serve(ModelOptions):
         emoembed serve --model base --port 8000
     """
 
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all.")] = "127.0.0.1"
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines connect.")] = "127.0.0.1"
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000
     max_megabytes: Annotated[float, typer.Option(min=0.001, help="Largest request.", rich_help_panel=LIMITS_PANEL)] = (
         100.0
@@ -33,16 +36,24 @@ class Serve(ModelOptions):
     max_texts: Annotated[int, typer.Option(min=1, help="Texts in a request.", rich_help_panel=LIMITS_PANEL)] = 256
     max_seconds: Annotated[float, typer.Option(min=1, help="Longest recording.", rich_help_panel=LIMITS_PANEL)] = 7200.0
     max_waiting: Annotated[
-        int, typer.Option(min=1, help="Requests in work and waiting; more get 429.", rich_help_panel=LIMITS_PANEL)
+        int,
+        typer.Option(
+            min=1, help="Requests in progress and waiting; further requests get 429.", rich_help_panel=LIMITS_PANEL
+        ),
     ] = 128
     patience: Annotated[
         float, typer.Option(min=1, help="Seconds until a request gets 408.", rich_help_panel=LIMITS_PANEL)
     ] = 120.0
 
     def run(self) -> int:
-        """Serve until the process is stopped. Requests in work are finished first."""
+        """Serve until the process is stopped. Requests in progress are finished first.
+
+        Raises:
+            InputError: the packages of the extra are missing, or the port is taken.
+        """
         if find_spec("fastapi") is None or find_spec("uvicorn") is None:
             raise InputError('serving needs FastAPI and uvicorn; install them with pip install "emoembed[serve]"')
+        _check_address(self.host, self.port)
         import uvicorn
 
         from emoembed.model import checkpoint_files
@@ -60,6 +71,8 @@ class Serve(ModelOptions):
             waiting=self.max_waiting,
             patience=self.patience,
         )
+        # uvicorn finishes the requests in progress and raises the signal again; to be stopped is not a failure
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         uvicorn.run(
             create_app(self.load, limits),
             host=self.host,
@@ -69,3 +82,11 @@ class Serve(ModelOptions):
             limit_concurrency=limits.waiting + limits.streams + 64,
         )
         return 0
+
+
+def _check_address(host: str, port: int) -> None:
+    """Raise InputError if nothing can listen at an address. uvicorn would end with its own exit code."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise InputError(f"port {port} at {host} cannot be used; choose another with --port ({error})") from error

@@ -17,7 +17,7 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Limits:
-    """What the service accepts. A request beyond a limit gets a 4xx answer that names the limit.
+    """The limits of the service. A request beyond a limit gets a 4xx answer that names the limit.
 
     Attributes:
         megabytes: size of a request with files.
@@ -27,9 +27,9 @@ class Limits:
         labels: number of labels in a request.
         label_characters: length of all labels and their descriptions.
         seconds: length of a recording or film.
-        waiting: number of requests that are received, in work or waiting; more get 429.
-        patience: seconds until a request that does not arrive, or is not answered, gets 408, and until a silent stream
-            is closed.
+        waiting: number of requests that are received, in progress or waiting; further requests get 429.
+        patience: seconds after which a request that has not arrived or was not answered gets 408, and after which a
+            silent stream is closed.
         streams: number of live streams at a time.
     """
 
@@ -58,7 +58,7 @@ class LimitedBody:
         app: the application.
         most: bytes of a request.
         most_json: bytes of a request that is not a form.
-        waiting: number of requests that may be read, in work or waiting.
+        waiting: number of requests that may be read, in progress or waiting.
         patience: seconds in which a body must arrive.
     """
 

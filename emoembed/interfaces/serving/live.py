@@ -102,7 +102,7 @@ def _seconds_of(samples: np.ndarray, rate: Any) -> Iterator[np.ndarray]:
 
 
 async def _next_message(socket: WebSocket, service: Service) -> Mapping[str, Any]:
-    """The next message of a stream. A client that sends nothing for long loses it."""
+    """The next message of a stream. If the client sends nothing for a long time, the stream is closed."""
     try:
         message = await asyncio.wait_for(socket.receive(), service.limits.patience)
     except TimeoutError:
@@ -115,8 +115,8 @@ async def _next_message(socket: WebSocket, service: Service) -> Mapping[str, Any
 
 async def _first_message(socket: WebSocket, service: Service) -> Mapping[str, Any]:
     """The settings of a stream."""
-    known = {"labels", "sampling_rate", "window", "hop"}
+    allowed = {"labels", "sampling_rate", "window", "hop"}
     settings = json.loads((await _next_message(socket, service)).get("text") or "null")
-    if not isinstance(settings, Mapping) or set(settings) - known or "sampling_rate" not in settings:
-        raise InputError(f"the first message is JSON with sampling_rate and any of {', '.join(sorted(known))}")
+    if not isinstance(settings, Mapping) or set(settings) - allowed or "sampling_rate" not in settings:
+        raise InputError(f"the first message is JSON with sampling_rate and any of {', '.join(sorted(allowed))}")
     return settings

@@ -41,7 +41,7 @@ class Service:
         self.registry = CollectorRegistry()
         self.requests = Counter("emoembed_requests", "Requests", ["path", "status"], registry=self.registry)
         self.seconds = Histogram("emoembed_request_seconds", "Seconds per request", ["path"], registry=self.registry)
-        self.waiting = Gauge("emoembed_requests_in_work", "Requests in work and waiting", registry=self.registry)
+        self.waiting = Gauge("emoembed_requests_in_work", "Requests in progress and waiting", registry=self.registry)
         self.streams = Gauge("emoembed_streams", "Live streams", registry=self.registry)
         self.open_streams = 0
 
@@ -81,7 +81,7 @@ class Service:
         """Run a task in the thread of the model, within the limits.
 
         The task receives a function that it calls with the seconds of the recording that it has read. The function
-        raises Refused beyond the limit, and after the request has ended, so that no work goes on for nobody.
+        raises Refused beyond the limit, and after the request has ended, so that no work continues without a client.
         """
         ended = threading.Event()
 
@@ -97,7 +97,7 @@ class Service:
             ended.set()
 
     def check_labels(self, labels: Any) -> None:
-        """Refuse more labels, or longer ones, than the limits."""
+        """Refuse more or longer labels than the limits allow."""
         if labels is None:
             return
         if not isinstance(labels, list | dict):
@@ -111,7 +111,7 @@ class Service:
             raise Refused(422, "labels-too-long", message)
 
     def check_texts(self, texts: list[str]) -> None:
-        """Refuse more texts, or longer ones, than the limits."""
+        """Refuse more or longer texts than the limits allow."""
         if not texts:
             raise Refused(422, "no-text", "give a text, or a list with at least one text")
         if len(texts) > self.limits.texts:
@@ -127,7 +127,7 @@ class Service:
         seconds = tracks_of(content).seconds
         most = min(LOOKED_AT, self.limits.seconds)
         if seconds is not None and seconds > most:
-            message = f"a film has at most {most:g} s here, and /timeline takes longer ones; given {seconds:.0f} s"
+            message = f"a film has at most {most:g} s here; send longer films to /timeline; given {seconds:.0f} s"
             raise Refused(413, "too-long", message)
 
     def check_length(self, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A dialogue in progress: turns are added one at a time, and each is answered in the context of the earlier ones."""
+"""A dialogue in progress: turns are added one at a time, and each turn is scored in the context of earlier turns."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ STATE_VERSION = 2
 
 
 class Dialogue:
-    """A dialogue in progress, of which only a state of fixed size is kept. `Recognizer.dialogue` returns one.
+    """A dialogue in progress. Only a state of fixed size is kept. `Recognizer.dialogue` returns a `Dialogue`.
 
     Args:
         model: the model that scores.
         context: the encoder that moves points by the earlier turns.
         labels: the labels of every turn.
         labels_in_context: the same labels, with the calibration of turns in context.
-        multi_label: give every label its own probability.
-        risk: the accepted share of wrong answers; None answers every turn.
+        multi_label: each label gets its own probability.
+        risk: the accepted share of wrong answers; None: the model never abstains.
         skip: leave out sources that cannot be used, instead of raising an error.
 
     Examples:
@@ -76,7 +76,7 @@ class Dialogue:
         start: float | None = None,
         end: float | None = None,
     ) -> TurnResult:
-        """Answer the next turn in the context of the earlier ones.
+        """Score the next turn in the context of the earlier turns.
 
         Args:
             text, audio, video: as for `emoembed.predict`, in any combination. A turn without any of them is a gap.
@@ -90,7 +90,7 @@ class Dialogue:
 
     @torch.inference_mode()
     def answer(self, turns: Sequence[Turn]) -> list[TurnResult]:
-        """Answer the next turns, computed as one batch. If one of them cannot be used, no turn is added."""
+        """Score the next turns in one batch. If one of them cannot be used, no turn is added."""
         clock = self._check_times(turns)
         items = [read_turn(self.model, turn, self.position + i, skip=self.skip) for i, turn in enumerate(turns)]
         own_points = self.model.encode(batch_of(self.model, [item.readings for item in items]))
@@ -162,7 +162,7 @@ class Dialogue:
         """Continue from a state of `state`.
 
         Raises:
-            InputError: the value is not such a state, or belongs to another model.
+            InputError: the value is not a state of a dialogue, or belongs to another model.
         """
         try:
             if state["version"] != STATE_VERSION:
@@ -210,14 +210,15 @@ def _require_valid(context: ContextState, encoder: ContextEncoder) -> None:
     needs_hidden = bool(hidden_dim and context.turns)
     if not all(bool(values.isfinite().all()) for values, _ in sizes):
         raise InputError(
-            "the state of the dialogue has NaN or numbers that are too large; resume an earlier state, or start anew"
+            "the state of the dialogue has NaN or numbers that are too large; resume an earlier state, or start a "
+            "new dialogue"
         )
     if wrong_counts or bool(hidden) != needs_hidden or any(tuple(values.shape) != (size,) for values, size in sizes):
         raise InputError("the state of the dialogue has values of a wrong size; give the result of Dialogue.state")
 
 
 def _fingerprint(model: EmotionModel, encoder: ContextEncoder) -> str:
-    """A short hash of what the state depends on: another model or another context has another one."""
+    """A short hash of what the state depends on: another model or another context has another hash."""
     digest = hashlib.sha256(json.dumps(sorted(model.modalities)).encode())
     parts = [(modality.background, modality.shift) for _, modality in model.each_modality()]
     recurrence = [value for name, value in encoder.state_dict().items() if not name.startswith("strength.")]

@@ -35,7 +35,7 @@ class TurnResult(Result):
     Attributes:
         turn: position in the dialogue, from 0.
         speaker, start, end, text: as given.
-        alone: what the turn says by itself; the result of `predict`.
+        alone: the result of `predict` for this turn by itself.
         context_turns: number of earlier turns that informed this result.
 
     Examples:
@@ -102,7 +102,7 @@ class SpeakerSummary:
 
 
 class DialogueResult(ResultList[TurnResult]):
-    """The results of the turns of a dialogue, in order. `Recognizer.predict_dialogue` returns one.
+    """The results of the turns of a dialogue, in order. `Recognizer.predict_dialogue` returns this list.
 
     Examples:
         >>> import emoembed

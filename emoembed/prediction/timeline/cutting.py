@@ -1,4 +1,5 @@
-"""Cut time into the parts that are answered: windows of equal length, stretches of speech, or turns of a transcript.
+"""Cut a recording into the parts that are scored: windows of equal length, stretches of speech, or turns of a
+transcript.
 
 A cutter receives the sound in order and returns the parts that are complete. It keeps a state of fixed size.
 """
@@ -18,7 +19,7 @@ from emoembed.reading.turns import Turn
 
 
 class Part(NamedTuple):
-    """A part of a recording: start and end in seconds, and what is said in it if it is a turn."""
+    """A part of a recording: start and end in seconds, and the spoken text if it is a turn."""
 
     start: float
     end: float
@@ -26,7 +27,7 @@ class Part(NamedTuple):
 
 
 SHORTEST = 0.5
-"""Seconds: the shortest part, and the least that a last window must add to the one before it."""
+"""Seconds: the shortest part, and the least that a last window must add to the window before it."""
 MOST_SECONDS, LONGEST_TURN = 30.0, 300.0
 """Seconds: the longest window, because speech is read up to 30 s; and the longest turn, whose end is cut."""
 FRAME = SAMPLING_RATE // 100
@@ -72,7 +73,7 @@ def cutter_of(window: float, hop: float | None, segments: str, turns: Sequence[T
 
 
 class Cutter(Protocol):
-    """Decides which parts of a recording are answered."""
+    """Decides which parts of a recording are scored."""
 
     def hear(self, samples: np.ndarray) -> None:
         """Receive the next samples `(samples,)`, mono at 16 kHz."""

@@ -1,8 +1,8 @@
-"""Answer a long recording or film window by window, in the order of time and with a bounded amount of memory."""
+"""Score a long recording or film window by window, in the order of time and with a bounded amount of memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,12 +17,15 @@ from emoembed.features.media_files import File, name_of, openable, require_size,
 from emoembed.features.sound_files import SAMPLING_RATE
 from emoembed.features.video import FACES
 from emoembed.prediction.timeline.cutting import Part
-from emoembed.prediction.timeline.result import WindowResult
 from emoembed.prediction.timeline.stream import BATCH_SIZE, Stream
+from emoembed.prediction.timeline.windows import WindowResult
 from emoembed.reading import inputs
+from emoembed.reading.turns import Turn
 
 FORGET_EVERY = 30.0
-"""Seconds of a recording after which what is complete is answered, and the sound and frames before it are forgotten."""
+"""After this many seconds of a recording, complete parts are scored, and sound and frames before them are discarded."""
+UNENDED = 2.0
+"""Seconds after the start of a turn that has no end, at which a transcript alone ends."""
 Progress = Callable[[float], None]
 """Receives the seconds of a recording that were read. It may raise an error to stop."""
 
@@ -36,18 +39,21 @@ class Recording:
     seconds: float | None
 
 
-def open_recording(source: Any, modalities: tuple[str, ...]) -> Recording:
+def open_recording(source: Any, modalities: tuple[str, ...], turns: Sequence[Turn] = ()) -> Recording:
     """Open the tracks of a recording that a model reads.
 
     Args:
         source: a sound file or a film (path, bytes or open file); `(samples, sampling_rate)`; or a dictionary with
-            `audio` and `video`, each a file, for sound and film in two files.
-        modalities: of the model.
+            `audio` and `video`, each a file, for sound and film in two files; or None for a transcript alone.
+        modalities: the modalities of the model. If it reads only text, the source is not opened.
+        turns: of the transcript, with times.
 
     Raises:
         MissingFileError, MediaError: a file cannot be read.
-        InputError: the source has another form, or no track that the model reads.
+        InputError: the source has another form, or no track that the model reads; or there is nothing to read.
     """
+    if source is None or (turns and not {"audio", "video"} & set(modalities)):
+        return _of_transcript(turns, modalities)
     if isinstance(source, Mapping) and set(source) <= {"audio", "video"} and source:
         unread = [name for name in source if name not in modalities]
         if unread or not any(part is not None for part in source.values()):
@@ -61,12 +67,23 @@ def open_recording(source: Any, modalities: tuple[str, ...]) -> Recording:
         return _open_file(source, modalities)
     if "audio" not in modalities:
         raise InputError(f"a film is a file; given {type(source).__name__}")
-    given, rate = inputs.sound_of(source)
-    if not isinstance(given, np.ndarray):  # a dictionary with a file
-        return _open_file(given, modalities)
-    samples = mono(given, rate)
+    sound_source, rate = inputs.sound_of(source)
+    if not isinstance(sound_source, np.ndarray):  # a dictionary with a file
+        return _open_file(sound_source, modalities)
+    samples = mono(sound_source, rate)
     pieces = (samples[i : i + SAMPLING_RATE] for i in range(0, len(samples), SAMPLING_RATE))
     return Recording(pieces, None, len(samples) / SAMPLING_RATE)
+
+
+def _of_transcript(turns: Sequence[Turn], modalities: tuple[str, ...]) -> Recording:
+    """A recording without tracks that lasts until the last turn ends."""
+    if not turns or "text" not in modalities:
+        raise InputError(
+            "there is no recording; give one, or a transcript with times to a model that reads text; this model reads "
+            f"{', '.join(modalities)}"
+        )
+    ends = [turn.start + UNENDED if turn.end is None else turn.end for turn in turns if turn.start is not None]
+    return Recording(None, None, max(ends))
 
 
 def _open_file(source: File, modalities: tuple[str, ...]) -> Recording:
@@ -78,7 +95,7 @@ def _open_file(source: File, modalities: tuple[str, ...]) -> Recording:
     wanted = {"audio": tracks.sound and "audio" in modalities, "video": tracks.film and "video" in modalities}
     if not any(wanted.values()):
         held = " and ".join(name for name, has in (("sound", tracks.sound), ("film", tracks.film)) if has)
-        raise InputError(f"the recording has {held}, which is not asked for; this call reads {', '.join(modalities)}")
+        raise InputError(f"the recording has {held}, but this call reads only {', '.join(modalities)}")
     sound = sound_files.blocks(source) if wanted["audio"] else None
     rate = FACES.rate or 10.0
     film = frames.frames_of(source, rate, None, None)[2] if wanted["video"] else None
@@ -115,6 +132,9 @@ def answer_recording(
 
 def _play(stream: Stream, recording: Recording) -> Iterator[None]:
     """Give the tracks to the stream side by side. A frame waits until the sound before it was given."""
+    if recording.sound is None and recording.film is None:
+        stream.let_pass(recording.seconds or 0.0)
+        yield
     sound, film = recording.sound, recording.film or iter(())
     frame, heard = next(film, None), 0.0
     while sound is not None or frame is not None:

@@ -1,9 +1,10 @@
-"""The results of a timeline: one per window, a table, runs of one emotion, a summary and a picture."""
+"""A timeline: the results of the windows of a recording, as a table, a summary and a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from numbers import Real
 from pathlib import Path
@@ -14,8 +15,9 @@ import numpy as np
 from emoembed import plots
 from emoembed.errors import InputError
 from emoembed.model.config import MODALITIES
-from emoembed.prediction.result import Result
 from emoembed.prediction.result_list import ResultList, columns_of
+from emoembed.prediction.timeline import subtitles
+from emoembed.prediction.timeline.windows import Segment, WindowResult, score_matrix, segments_of, smoothed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,69 +27,10 @@ DRAWN_LABELS = 8
 """Lines per panel of a picture: the labels with the highest mean scores."""
 DRAWN_FACES = 12
 """Panels of a picture of several faces: those with the most windows."""
+SAVED_AS = (*subtitles.FORMATS, ".json")
+"""Suffixes of the files of `Timeline.save` beside those of tables."""
 TOGETHER = "together"
 """Name of the scores of all modalities together."""
-
-
-@dataclass(frozen=True, repr=False)
-class WindowResult(Result):
-    """The result for one window of a recording.
-
-    Attributes:
-        start, end: of the window, in seconds.
-        face: number of the face, if every face is answered. A face keeps its number until it is lost.
-        text: what is said in the window, if a transcript is given.
-
-    Examples:
-        >>> from emoembed.prediction.timeline.result import WindowResult
-        >>> window = WindowResult("joy", {"joy": 0.8, "fear": 0.2}, {}, start=2.0, end=6.0)
-        >>> window.label, window.middle
-        ('joy', 4.0)
-    """
-
-    start: float = 0.0
-    end: float = 0.0
-    face: int | None = None
-    text: str | None = None
-
-    @property
-    def middle(self) -> float:
-        """The middle of the window, in seconds."""
-        return (self.start + self.end) / 2
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result as plain values, ready for `json.dumps`."""
-        return {
-            **{"start": self.start, "end": self.end, "face": self.face, "text": self.text},
-            **super().to_dict(),
-        }
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A run of windows with the same label.
-
-    Attributes:
-        start, end: in seconds. Where two windows overlap, each stands for the time up to half way between their
-            middles, so segments do not overlap.
-        label: the label of all its windows.
-        confidence: mean confidence of its windows.
-        windows: their number.
-        face: number of the face, if every face is answered.
-
-    Examples:
-        >>> from emoembed.prediction.timeline.result import Segment
-        >>> segment = Segment(start=3.0, end=9.0, label="joy", confidence=0.7, windows=3)
-        >>> segment.end - segment.start
-        6.0
-    """
-
-    start: float
-    end: float
-    label: str
-    confidence: float
-    windows: int
-    face: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,7 +45,8 @@ class TimelineSummary:
         shares: label -> share of the answered time, highest first.
 
     Examples:
-        >>> from emoembed.prediction.timeline.result import Timeline, WindowResult
+        >>> from emoembed.prediction.timeline.result import Timeline
+        >>> from emoembed.prediction.timeline.windows import WindowResult
         >>> window = WindowResult("joy", {"joy": 0.75, "fear": 0.25}, {}, start=0.0, end=4.0)
         >>> Timeline([window]).summary().to_dict()["scores"]
         {'joy': 0.75, 'fear': 0.25}
@@ -120,19 +64,20 @@ class TimelineSummary:
 
 
 class Timeline(ResultList[WindowResult]):
-    """The results of the windows of a recording, in the order of time. `Recognizer.timeline` returns one.
+    """The results of the windows of a recording, in the order of time. `Recognizer.timeline` returns this list.
 
     A slice, such as `timeline[:10]`, is a timeline too.
 
     Examples:
-        >>> from emoembed.prediction.timeline.result import Timeline, WindowResult
+        >>> from emoembed.prediction.timeline.result import Timeline
+        >>> from emoembed.prediction.timeline.windows import WindowResult
         >>> timeline = Timeline([WindowResult("joy", {"joy": 0.75, "fear": 0.25}, {}, start=0.0, end=4.0)])
         >>> len(timeline), timeline[0].label, timeline.labels
         (1, 'joy', ['fear', 'joy'])
     """
 
     smoothing: float | None = None
-    """The seconds over which `smoothed` averaged the scores; None if it did not."""
+    """The seconds over which `smoothed` averaged the scores; None without smoothing."""
 
     @property
     def labels(self) -> list[str]:
@@ -153,7 +98,8 @@ class Timeline(ResultList[WindowResult]):
         confidence or audio_joy, is in `score_confidence` or `score_audio_joy`.
 
         Examples:
-            >>> from emoembed.prediction.timeline.result import Timeline, WindowResult
+            >>> from emoembed.prediction.timeline.result import Timeline
+            >>> from emoembed.prediction.timeline.windows import WindowResult
             >>> window = WindowResult("joy", {"joy": 0.75, "fear": 0.25}, {}, start=0.0, end=4.0)
             >>> table = Timeline([window]).to_frame()
             >>> list(table.columns)
@@ -184,32 +130,22 @@ class Timeline(ResultList[WindowResult]):
         """Runs of one label, in the order of their start. Windows without a label end a run.
 
         Examples:
-            >>> from emoembed.prediction.timeline.result import Timeline, WindowResult
+            >>> from emoembed.prediction.timeline.result import Timeline
+            >>> from emoembed.prediction.timeline.windows import WindowResult
             >>> joy = WindowResult("joy", {"joy": 0.75, "fear": 0.25}, {}, start=0.0, end=4.0)
             >>> fear = WindowResult("fear", {"fear": 0.75, "joy": 0.25}, {}, start=2.0, end=6.0)
             >>> [(segment.label, segment.start, segment.end) for segment in Timeline([joy, fear]).segments()]
             [('joy', 0.0, 3.0), ('fear', 3.0, 6.0)]
         """
-        found: list[Segment] = []
-        for windows in self._by_face():
-            spans = _spans(windows)
-            run: list[int] = []
-            for i, window in enumerate(windows):
-                continues = run and window.label == windows[run[-1]].label and spans[i][0] <= spans[run[-1]][1] + 1e-6
-                if run and not continues:
-                    found.append(_segment(windows, spans, run))
-                    run = []
-                if window.label is not None:
-                    run.append(i)
-            if run:
-                found.append(_segment(windows, spans, run))
-        return sorted(found, key=lambda segment: (segment.start, segment.face or 0))
+        segments = [segment for windows in self._by_face() for segment in segments_of(windows)]
+        return sorted(segments, key=lambda segment: (segment.start, segment.face or 0))
 
     def summary(self) -> TimelineSummary:
         """The recording in numbers: mean scores, and the shares of the labels in the answered time.
 
         Examples:
-            >>> from emoembed.prediction.timeline.result import Timeline, WindowResult
+            >>> from emoembed.prediction.timeline.result import Timeline
+            >>> from emoembed.prediction.timeline.windows import WindowResult
             >>> joy = WindowResult("joy", {"joy": 1.0, "fear": 0.0}, {}, start=0.0, end=4.0)
             >>> fear = WindowResult("fear", {"fear": 0.75, "joy": 0.25}, {}, start=4.0, end=8.0)
             >>> summary = Timeline([joy, fear]).summary()
@@ -249,7 +185,8 @@ class Timeline(ResultList[WindowResult]):
             InputError: `seconds` is not a number above 0.
 
         Examples:
-            >>> from emoembed.prediction.timeline.result import Timeline, WindowResult
+            >>> from emoembed.prediction.timeline.result import Timeline
+            >>> from emoembed.prediction.timeline.windows import WindowResult
             >>> joy, fear = {"joy": 0.9, "fear": 0.1}, {"fear": 0.6, "joy": 0.4}
             >>> answers = [("joy", joy), ("fear", fear), ("joy", joy)]
             >>> windows = [WindowResult(*answer, {}, start=i, end=i + 2) for i, answer in enumerate(answers)]
@@ -259,7 +196,7 @@ class Timeline(ResultList[WindowResult]):
         if isinstance(seconds, bool) or not isinstance(seconds, Real) or not 0 < seconds < float("inf"):
             raise InputError(f"seconds must be a number above 0; given {seconds!r:.40}")
         seconds = float(seconds)
-        new = {id(window): result for windows in self._by_face() for window, result in _smoothed(windows, seconds)}
+        new = {id(window): result for windows in self._by_face() for window, result in smoothed(windows, seconds)}
         timeline = Timeline(new.get(id(window), window) for window in self)
         timeline.smoothing = seconds
         return timeline
@@ -297,6 +234,44 @@ class Timeline(ResultList[WindowResult]):
         figure = plots.over_time(panels, labels, f"seconds{averaged}")
         return figure if path is None else plots.save(figure, path)
 
+    def save(self, path: str | Path) -> None:
+        """Write the timeline to a file. The end of its name says how.
+
+        `.vtt` and `.srt` are subtitles: the label and confidence of each segment. `.TextGrid` has the segments for
+        Praat and ELAN, in one tier, or in one per face. `.json` has `to_dict()`, and `.csv`, `.tsv`, `.jsonl`,
+        `.parquet` and `.xlsx` have the table `to_frame()`.
+
+        Raises:
+            InputError: the name ends in another way.
+            OutputError: the file cannot be written.
+
+        Examples:
+            >>> from pathlib import Path
+            >>> from tempfile import mkdtemp
+            >>> from emoembed.prediction.timeline.result import Timeline
+            >>> from emoembed.prediction.timeline.windows import WindowResult
+            >>> window = WindowResult("joy", {"joy": 0.75, "fear": 0.25}, {}, start=0.0, end=4.0, confidence=0.5)
+            >>> path = Path(mkdtemp()) / "talk.vtt"
+            >>> Timeline([window]).save(path)
+            >>> print(path.read_text().strip())
+            WEBVTT
+            <BLANKLINE>
+            00:00:00.000 --> 00:00:04.000
+            joy (0.50)
+        """
+        from emoembed.corpora import tables
+        from emoembed.features.atomic import write_file
+
+        tables.require_output(path, also=SAVED_AS)
+        suffix = Path(path).suffix.lower()
+        if suffix == ".json":
+            write_file(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False).encode())
+        elif suffix in subtitles.FORMATS:
+            end = max((window.end for window in self), default=0.0)
+            write_file(path, subtitles.FORMATS[suffix](self.segments(), end).encode())
+        else:
+            tables.write_table(self.to_frame(), path)
+
     def _count(self) -> str:
         start, end = min((w.start for w in self), default=0.0), max((w.end for w in self), default=0.0)
         return f"{len(self)} windows from {start:.1f} to {end:.1f} s"
@@ -305,11 +280,6 @@ class Timeline(ResultList[WindowResult]):
         """The windows of each face; all of them if faces have no numbers."""
         for _, windows in groupby(sorted(self, key=lambda window: window.face or 0), key=lambda window: window.face):
             yield list(windows)
-
-
-def score_matrix(windows: Sequence[Result], labels: Iterable[str]) -> np.ndarray:
-    """Scores `(windows, labels)`; NaN where a window has none."""
-    return np.array([[window.scores.get(label, np.nan) for label in labels] for window in windows], dtype=np.float64)
 
 
 def _face_name(windows: Sequence[WindowResult]) -> str:
@@ -324,46 +294,3 @@ def _panel(windows: Sequence[WindowResult], labels: Sequence[str], name: str, ti
     ]
     matrix = np.array([[row.get(label, np.nan) for label in labels] for row in scores], dtype=np.float64)
     return plots.Panel(title, np.array([window.middle for window in windows]), matrix)
-
-
-def _spans(windows: Sequence[WindowResult]) -> list[tuple[float, float]]:
-    """The time of each window: up to half way to the middles of its neighbours, within its own limits."""
-    middles = [window.middle for window in windows]
-    spans = []
-    for i, window in enumerate(windows):
-        start, end = window.start, window.end
-        if i > 0 and not _is_inside(windows[i - 1], window):
-            start = max(start, (middles[i - 1] + middles[i]) / 2)
-        if i < len(windows) - 1 and not _is_inside(window, windows[i + 1]):
-            end = min(end, (middles[i] + middles[i + 1]) / 2)
-        spans.append((start, max(start, end)))
-    return spans
-
-
-def _is_inside(window: WindowResult, following: WindowResult) -> bool:
-    """Whether the following part ends before this one, as a turn inside another. Both then keep their own time."""
-    return following.end < window.end
-
-
-def _segment(windows: Sequence[WindowResult], spans: Sequence[tuple[float, float]], run: Sequence[int]) -> Segment:
-    confidence = float(np.mean([windows[i].confidence for i in run]))
-    first = windows[run[0]]
-    return Segment(spans[run[0]][0], spans[run[-1]][1], first.label or "", round(confidence, 6), len(run), first.face)
-
-
-def _smoothed(windows: Sequence[WindowResult], seconds: float) -> Iterator[tuple[WindowResult, WindowResult]]:
-    """Each window with scores, and the same after smoothing."""
-    scored = [window for window in windows if window.scores]
-    if not scored:
-        return
-    labels = list(scored[0].scores)
-    scores, middles = score_matrix(scored, labels), np.array([window.middle for window in scored])
-    confidences = np.array([window.confidence for window in scored])
-    for window in scored:
-        weights = np.maximum(1.0 - np.abs(middles - window.middle) / seconds, 0.0)
-        means = weights @ scores / weights.sum()
-        order = np.argsort(-means, kind="stable")
-        ranked = {labels[i]: float(means[i]) for i in order}
-        confidence = round(float(weights @ confidences / weights.sum()), 6)
-        label = None if window.label is None else labels[order[0]]
-        yield window, replace(window, scores=ranked, label=label, confidence=confidence)

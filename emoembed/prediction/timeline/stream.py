@@ -1,4 +1,4 @@
-"""Answer sound and frames while they arrive. The state has a fixed size, however long the stream is."""
+"""Score sound and frames while they arrive. The state has a fixed size, however long the stream is."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from emoembed.prediction.answer import answer_items
 from emoembed.prediction.label_sets import LabelSet
 from emoembed.prediction.result import Result
 from emoembed.prediction.timeline.cutting import Cutter, Part
-from emoembed.prediction.timeline.result import WindowResult
+from emoembed.prediction.timeline.windows import WindowResult
 from emoembed.reading.items import Item, read_what_can_be
 from emoembed.reading.turns import Turn
 
 LATE = 1.0
-"""Seconds that sound may lag behind frames, or frames behind sound, before a part is answered without the rest."""
-NO_FACE, NO_SOUND = "no face in this part", "no sound in this part"
+"""Seconds that sound may lag behind frames, or frames behind sound, before a part is scored without the rest."""
+NO_FACE, NO_SOUND, NO_TEXT = "no face in this part", "no sound in this part", "no text in this part"
 BATCH_SIZE = 16
 """Parts that are computed together."""
 MOST_FRAMES = 3600
 """Frames that are kept: those of the longest turn, and more."""
 LONGEST_JUMP = 300.0
-"""Seconds by which a frame may come after everything before it. A larger jump is an error of its time stamp."""
+"""Longest gap in seconds between a frame and everything before it. A longer gap is an error of the time stamp."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is asked of each part, and how the stream is read.
+    """The settings of a stream: what is scored in each part, and how the stream is read.
 
     Attributes:
         labels: the labels.
-        multi_label: give every label its own probability.
-        risk: the accepted share of wrong answers; None answers every part.
-        every_face: answer each face, instead of the face that is largest when a track begins.
+        multi_label: each label gets its own probability.
+        risk: the accepted share of wrong answers; None: the model never abstains.
+        every_face: score every face, instead of the face that is largest when a track begins.
         turns: the turns of a transcript, with times. Their texts are part of the windows in which they are spoken.
     """
 
@@ -58,7 +58,7 @@ class Settings:
 
 @dataclass
 class _Sound:
-    """The recent samples, mono at 16 kHz, and the number of the first one."""
+    """The recent samples, mono at 16 kHz, and the number of the first sample."""
 
     pieces: list[np.ndarray] = field(default_factory=list)
     first: int = 0
@@ -86,12 +86,12 @@ class _Sound:
 
 
 class Stream:
-    """Answers parts of a stream as they fill. `Recognizer.stream` returns one.
+    """Scores the parts of a stream when they are complete. `Recognizer.stream` returns a `Stream`.
 
     Args:
         model: the model that scores.
-        cutter: decides which parts are answered.
-        settings: what is asked.
+        cutter: decides which parts are scored.
+        settings: what to score.
 
     Examples:
         A buzz whose pitch and loudness change stands in for a voice.
@@ -116,6 +116,7 @@ class Stream:
         self._waiting: list[Part] = []
         self._last: Part | None = None  # the last part, once the end of the stream is known
         self._told_until = 0.0  # the texts of turns before this time were given to parts
+        self._passed = 0.0  # seconds that passed without sound and frames
         self._mixer = Mixer()
         self._finished = False
         self._rate: int | None = None
@@ -181,17 +182,21 @@ class Stream:
         if "video" in self.model.modalities and slot > self._slot:
             self._slot = slot
             if self.settings.every_face:
-                found = self._finder.find_all(grey, time)
+                faces = self._finder.find_all(grey, time)
             else:
                 face = self._finder.find(grey, time)
-                found = {} if face is None else {0: face}
-            self._faces.append((time, {number: face[0] for number, face in found.items()}))
+                faces = {} if face is None else {0: face}
+            self._faces.append((time, {number: face[0] for number, face in faces.items()}))
             del self._faces[:-MOST_FRAMES]
+
+    def let_pass(self, seconds: float) -> None:
+        """Let time pass without sound and frames, as for a transcript alone."""
+        self._passed += seconds
 
     @property
     def clock(self) -> float:
         """The time of the latest sample or frame, in seconds."""
-        return max([*self._clocks(), 0.0])
+        return max([*self._clocks(), self._passed])
 
     def _clocks(self) -> list[float]:
         clocks = [self._sound.total / SAMPLING_RATE] if self._sound.total else []
@@ -209,14 +214,14 @@ class Stream:
         return parts
 
     def remaining(self, unanswered: Sequence[Part] = ()) -> list[Part]:
-        """The parts that remain when the stream ends, after those that are complete and not answered yet."""
+        """The parts that remain when the stream ends, after complete parts that were not scored yet."""
         parts = [*unanswered, *self._waiting, *self.cutter.complete(self.clock), *self.cutter.rest(self.clock)]
         self._waiting, self._last = [], parts[-1] if parts else None
         return parts
 
     @torch.inference_mode()
     def answer(self, parts: Sequence[Part]) -> list[WindowResult]:
-        """Answer parts in batches, and forget what no later part needs."""
+        """Score parts in batches, and discard what no later part needs."""
         batches = [parts[i : i + BATCH_SIZE] for i in range(0, len(parts), BATCH_SIZE)]
         results = [result for batch in batches for result in self._answer_batch(batch)]
         self._forget()
@@ -230,12 +235,12 @@ class Stream:
             sources: dict[str, Any] = {"text": text, "audio": self._sound_of(part)}
             faces = self._faces_of(part)
             for number, track in faces.items() or [(None, None)]:
-                given = {name: source for name, source in {**sources, "video": track}.items() if source is not None}
-                item = read_what_can_be(self.model, given)
+                present = {name: source for name, source in {**sources, "video": track}.items() if source is not None}
+                item = read_what_can_be(self.model, present)
                 places.append((part, number, text))
-                items.append(Item(item.readings, {**self._not_there(given), **item.absent}))
-        asked = self.settings
-        results = answer_items(self.model, items, asked.labels, multi_label=asked.multi_label, risk=asked.risk)
+                items.append(Item(item.readings, {**self._not_there(present), **item.absent}))
+        settings = self.settings
+        results = answer_items(self.model, items, settings.labels, multi_label=settings.multi_label, risk=settings.risk)
         return [
             _window_result(result, part, number or None, text)
             for result, (part, number, text) in zip(results, places, strict=True)
@@ -270,11 +275,17 @@ class Stream:
                 seen.setdefault(number, []).append(pixels.reshape(-1))
         return {number: Features(np.stack(rows), video.FACES) for number, rows in sorted(seen.items())}
 
-    def _not_there(self, given: Mapping[str, Any]) -> dict[str, str]:
+    def _not_there(self, sources: Mapping[str, Any]) -> dict[str, str]:
         """Why a part lacks sound or a face, if the stream has had sound or frames."""
-        silent = "audio" not in given and self._sound.total > 0
-        faceless = "video" not in given and self._frame_clock is not None and "video" in self.model.modalities
-        return {**({"audio": NO_SOUND} if silent else {}), **({"video": NO_FACE} if faceless else {})}
+        silent = "audio" not in sources and self._sound.total > 0
+        faceless = "video" not in sources and self._frame_clock is not None and "video" in self.model.modalities
+        untold = not sources and not self._clocks()
+        absent = {
+            "audio": NO_SOUND if silent else "",
+            "video": NO_FACE if faceless else "",
+            "text": NO_TEXT if untold else "",
+        }
+        return {name: reason for name, reason in absent.items() if reason}
 
     def _forget(self) -> None:
         needed = min([self.cutter.needed_from(), *(part.start for part in self._waiting)])

@@ -23,7 +23,7 @@ from emoembed.reading.rows import EmotionData
 from emoembed.training.calibrate import calibrate
 from emoembed.training.config import Execution, TrainConfig
 from emoembed.training.dialogue.rows import LONGEST_HISTORY, SAME_SPEAKER, TURNS, DialoguePoints, turn_rows
-from emoembed.training.loop import History, encode_rows, fit, predict_logits, validation_score
+from emoembed.training.loop import History, encode_rows, optimise, predict_logits, validation_score
 
 STRENGTHS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Weights of the mean of earlier turns to choose from."""
@@ -86,7 +86,7 @@ def train_context(
     for name, strength in strengths.items():
         nn.init.constant_(scorer.encoder.strength[name], strength)
     if settings.hidden_dim:
-        history = fit(scorer, train_rows, valid_rows, config, execution=execution)
+        history = optimise(scorer, train_rows, valid_rows, config, execution=execution)
     else:
         history = History((), (validation_score(scorer, valid_rows),), 0)
     copy = copy.to("cpu").eval()
@@ -198,7 +198,7 @@ def _calibrate(model: EmotionModel, scorer: ContextScorer, valid: EmotionData) -
 
     First turns are left out, because the calibration of single items answers them.
     """
-    for name, modality in model.each_modality():  # a modality that the turns lack keeps this one
+    for name, modality in model.each_modality():  # a modality that the turns lack keeps this calibration
         _context_calibration(model, name).copy_from(modality.calibration)
     later = np.array([len(valid.inputs[TURNS][row]) > 0 for row in valid.ids])
     if not later.any():

@@ -15,7 +15,7 @@ from emoembed.corpora.corpus import Corpus
 from emoembed.errors import InputError
 from emoembed.model.model import EmotionModel
 from emoembed.reading import media
-from emoembed.reading.media import Pixels
+from emoembed.reading.media import prepared
 from emoembed.reading.rows import EmotionData
 from emoembed.reading.turns import dialogue_rows
 from emoembed.training.config import Execution
@@ -85,8 +85,7 @@ class Dialogues:
         others = tuple(row for row in store if row not in trained_on)
         no_labels = np.zeros((len(others), 0), np.float32), np.zeros(len(others), bool)
         config = recipe.modalities[modality]
-        stores = {modality: Pixels(store, config) if config.features == "pixels" else store}
-        unseen = EmotionData(others, stores, (), *no_labels)
+        unseen = EmotionData(others, {modality: prepared(store, config)}, (), *no_labels)
         points = cross_fit(recipe, train_rows, valid_rows, group_of, model, execution=self.execution)
         if others:
             points |= dict(zip(others, encode_rows(model, unseen)[modality].clone(), strict=True))

@@ -22,10 +22,11 @@ from emoembed.errors import InputError, TrainingError
 from emoembed.model.device import check_device
 
 FEWEST_ROWS = 2
-"""Rows of a part, which batch normalisation needs."""
+"""Fewest rows of a part. Batch normalisation needs them."""
 SHARED_STORE, OWN_STORE = "TORCHELASTIC_USE_AGENT_STORE", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE"
-"""Environment: whether the processes find each other through torchrun's own store, and how to prevent it. That store
-keeps the addresses of stopped processes (https://github.com/pytorch/pytorch/issues/135712)."""
+"""Environment variables: the first says whether the processes find each other through torchrun's own store, the second
+prevents this. That store keeps the addresses of stopped processes
+(https://github.com/pytorch/pytorch/issues/135712)."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Group:
         return float(flat[-1])
 
     def require_same(self, facts: Hashable, what: str) -> None:
-        """Raise TrainingError if the processes do not have the same facts."""
+        """Raise TrainingError if the processes do not have equal values."""
         if self.size > 1:
             gathered: list[Hashable] = [None] * self.size
             distributed.all_gather_object(gathered, facts)
@@ -75,7 +76,7 @@ class Group:
                 raise TrainingError(f"the processes do not have the same {what}; give all of them the same files")
 
     def average_statistics(self, model: Module) -> None:
-        """Average what layers such as batch normalisation have counted in each process."""
+        """Average the statistics that layers such as batch normalisation have collected in each process."""
         if self.size > 1:
             for buffer in model.buffers():
                 if buffer.is_floating_point():
@@ -104,7 +105,7 @@ def joined(device: str = "cpu") -> Iterator[Group]:
         device: `cpu`, or `cuda` for one GPU per process.
 
     Raises:
-        InputError: torchrun did not start this process, its settings do not admit restarts, or the device cannot be
+        InputError: torchrun did not start this process, its settings do not allow restarts, or the device cannot be
             used.
         TrainingError: the processes cannot find each other.
     """

@@ -36,11 +36,11 @@ class Run:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch with the highest score. Of equal scores, the last, which was trained longest."""
+        """The epoch with the highest score. If scores are equal, the last epoch, because it was trained longest."""
         return len(self.scores) - 1 - int(np.argmax(self.scores[::-1]))
 
     def has_waited(self, patience: int) -> bool:
-        """Whether at least `patience` epochs have passed since the best one."""
+        """Whether at least `patience` epochs have passed since the best epoch."""
         return bool(self.scores) and len(self.scores) - 1 - self.best_epoch >= patience
 
     def add(self, loss: float, score: float) -> None:

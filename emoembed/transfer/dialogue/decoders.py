@@ -1,7 +1,7 @@
 """Decoders: from the state of the recurrence, they predict the point, the words or the text of the next turn.
 
 `HredDecoder` is the decoder of HRED (Sordoni et al. 2015), `VhredDecoder` that of VHRED (Serban et al. 2017). TL-ERC
-uses both. They are smaller here, because the data are.
+uses both. They are smaller here, because there are fewer data.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class ContrastDecoder(Decoder):
     """Picks the next turn's point among those of the batch (InfoNCE, van den Oord et al. 2018).
 
     Args:
-        outputs: modality -> projection from the state to a difference. They belong to the context and move with it.
+        outputs: modality -> projection from the state to a difference. They belong to the context and are transferred
+            with it.
     """
 
     def __init__(self, outputs: nn.ModuleDict) -> None:
@@ -92,7 +93,7 @@ class ContrastDecoder(Decoder):
 
 
 class BagOfWordsDecoder(Decoder):
-    """Predicts the words of the next turn, whatever their order.
+    """Predicts the words of the next turn, without their order (bag of words).
 
     Args:
         hidden_dim: size of the states.

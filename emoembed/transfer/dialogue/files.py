@@ -21,7 +21,7 @@ VERSION = 1
 
 
 def require_own_folder(folder: str | Path) -> Path:
-    """Check that a pre-trained context may be saved to a folder. Raises OutputError if it holds anything else."""
+    """Check that a pre-trained context may be saved to a folder. Raises OutputError if the folder has other files."""
     folder = Path(folder)
     others = (
         [path.name for path in folder.iterdir() if path.name not in (WEIGHTS, DESCRIPTION)] if folder.is_dir() else []
@@ -40,7 +40,7 @@ def save_pretrained(pretrained: Pretrained, folder: str | Path, config: Pretrain
         pretrained: the context.
         folder: a folder for it only.
         config: the settings of the pre-training.
-        source: what it was trained on, as plain values.
+        source: the data of the pre-training, as plain values.
     """
     encoder = pretrained.encoder
     description = {
@@ -69,7 +69,7 @@ class PretrainedStart:
         spec: which of its weights move.
 
     Attributes:
-        report: what was loaded, after training has started.
+        report: the loaded weights, after training has started.
     """
 
     def __init__(self, source: ContextEncoder, spec: TransferSpec = SPECS["tl_erc"]) -> None:
@@ -112,5 +112,5 @@ def read_pretrained(folder: str | Path) -> ContextEncoder:
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
             if isinstance(error, CheckpointError):
                 raise
-            raise CheckpointError(f"{folder} holds no pre-trained context that can be read: {error}") from error
+            raise CheckpointError(f"the pre-trained context in {folder} cannot be read: {error}") from error
     return encoder.eval()

@@ -26,7 +26,7 @@ from emoembed.transfer.dialogue.decoders import (
 
 DECODERS = ("contrast", "bag_of_words", "hred", "vhred")
 COLLAPSED = 0.1
-"""Below this KL term, in nats per turn, the latent vector of VHRED carries no information: it has collapsed."""
+"""Below this KL term, in nats per turn, the latent vector of VHRED has no information: it has collapsed."""
 MOST_WORDS = 40
 """Words of a turn that a decoder predicts."""
 
@@ -95,12 +95,12 @@ class Pretrained:
 
     @property
     def perplexity(self) -> float:
-        """Exponential of the best validation loss; for VHRED of a bound, estimated with one latent vector a turn."""
+        """Exponential of the best validation loss. For VHRED, the loss is a bound from one latent vector per turn."""
         return math.exp(min(self.losses[self.best_epoch], 50.0))
 
     @property
     def has_collapsed(self) -> bool:
-        """Whether the latent vector of VHRED carries no information about the next turn."""
+        """Whether the latent vector of VHRED has no information about the next turn."""
         return bool(self.divergences) and self.divergences[self.best_epoch] < COLLAPSED
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from studies import dialogue
+from studies.dialogue_measures import Answers, mean_auc, mean_gain, micro_f1_without, weighted_f1
 
 from emoembed import metrics
 from emoembed.corpora.corpus import Corpus, make_samples
@@ -12,30 +13,30 @@ def answers(seed, good):
     generator = np.random.default_rng(seed)
     true = np.random.default_rng(0).integers(3, size=60)
     logits = good * np.eye(3)[true] + generator.standard_normal((60, 3))
-    return dialogue.Answers(logits, true, np.arange(60) // 10, np.full((60, 3), 1 / 3))
+    return Answers(logits, true, np.arange(60) // 10, np.full((60, 3), 1 / 3))
 
 
 def test_the_mean_auc_is_that_of_each_label_also_with_ties():
-    found = answers(0, 1.0)
-    logits = found.logits.round(0)
-    expected = [metrics.auc(logits[:, i], found.true == i) for i in range(3)]
-    assert dialogue.mean_auc(logits, found.true) == pytest.approx(100 * np.mean(expected))
+    rounded = answers(0, 1.0)
+    logits = rounded.logits.round(0)
+    expected = [metrics.auc(logits[:, i], rounded.true == i) for i in range(3)]
+    assert mean_auc(logits, rounded.true) == pytest.approx(100 * np.mean(expected))
 
 
 def test_a_label_that_does_not_occur_has_no_auc():
     logits, true = np.array([[1.0, 0, 0], [0, 1, 0], [2, 0, 0]]), np.array([0, 1, 0])
-    assert dialogue.mean_auc(logits, true) == 100
+    assert mean_auc(logits, true) == 100
 
 
 def test_micro_f1_leaves_out_neutral():
     logits, true = np.eye(3)[[0, 1, 2, 2]], np.array([0, 1, 1, 2])
-    assert dialogue.micro_f1_without(2)(logits, true) == pytest.approx(100 * 2 * 2 / (2 + 3))
+    assert micro_f1_without(2)(logits, true) == pytest.approx(100 * 2 * 2 / (2 + 3))
 
 
 def test_a_gain_is_the_difference_of_means_over_models():
     better, worse = [answers(i, 3.0) for i in range(2)], [answers(i, 0.0) for i in range(2, 5)]
-    gain, low, high = dialogue.mean_gain(better, worse, dialogue.weighted_f1)
-    means = [np.mean([dialogue.weighted_f1(each.logits, each.true) for each in group]) for group in (better, worse)]
+    gain, low, high = mean_gain(better, worse, weighted_f1)
+    means = [np.mean([weighted_f1(each.logits, each.true) for each in group]) for group in (better, worse)]
     assert gain == pytest.approx(means[0] - means[1])
     assert 0 < low < gain < high
 

@@ -8,12 +8,12 @@ from emoembed.model.expectation import HeldOut
 
 
 def test_what_is_expected_is_the_line_through_what_was_held_out(units_model):
-    found = [
+    held_out = [
         HeldOut(str(i), x, 0.5 + 0.4 * x, 2.0 * new, -3.0 * new)
         for i, (x, new) in enumerate(((0.1, 1.0), (0.5, 1.0), (0.9, 0.2)))
     ]
     units_model = units_model.with_seen({"video": ("joy",)})
-    expectation.apply(units_model, "video", found * 5)
+    expectation.apply(units_model, "video", held_out * 5)
     trust = units_model.modality("video").calibration
     torch.testing.assert_close(trust.novelty, torch.tensor([2.0, -3.0]) * 3 / 11)
     start, slope, error = trust.expected.tolist()

@@ -20,14 +20,14 @@ def manifest(tmp_path):
 
 
 def test_rows_of_one_label_are_scored_unless_each_label_is_asked_by_itself(text_model, manifest):
-    single = outside.ask(text_model, Question(str(manifest), "UAR"), manifest.parent)
-    every = outside.ask(text_model, Question(str(manifest), "AUC"), manifest.parent)
+    single = outside.encode_question(text_model, Question(str(manifest), "UAR"), manifest.parent)
+    every = outside.encode_question(text_model, Question(str(manifest), "AUC"), manifest.parent)
     assert (len(single.rows), len(every.rows)) == (60, 90)
     softmax, sigmoid = outside.logits_of(text_model, "text", single.points, single.rows.labels)
-    found = outside.measure(text_model, single)
-    assert found[""] == pytest.approx(metrics.uar(softmax.argmax(dim=1).numpy(), single.true))
-    assert found["low"] <= found[""] <= found["high"]
-    assert outside.value(text_model, single) == pytest.approx(found[""])
+    figures = outside.measure(text_model, single)
+    assert figures[""] == pytest.approx(metrics.uar(softmax.argmax(dim=1).numpy(), single.true))
+    assert figures["low"] <= figures[""] <= figures["high"]
+    assert outside.value(text_model, single) == pytest.approx(figures[""])
     _, sigmoid = outside.logits_of(text_model, "text", every.points, every.rows.labels)
     by_hand = [metrics.auc(sigmoid[:, j].numpy(), every.rows.targets[:, j] == 1) for j in range(2)]
     assert outside.value(text_model, every) == pytest.approx(np.mean(by_hand))
@@ -40,14 +40,14 @@ def test_a_label_that_all_or_no_rows_have_has_no_auc():
 
 
 def test_labels_are_taught_from_few_rows_and_scored_on_the_others(text_model, manifest, monkeypatch):
-    asked = outside.ask(text_model, Question(str(manifest), "UAR"), manifest.parent)
-    fit_background(text_model, asked.rows)
+    encoded = outside.encode_question(text_model, Question(str(manifest), "UAR"), manifest.parent)
+    fit_background(text_model, encoded.rows)
     supports, scored = [], []
     teach, value = outside.teach, outside.value
     monkeypatch.setattr(outside, "teach", lambda *given: supports.append(given[2]) or teach(*given))
     monkeypatch.setattr(outside, "value", lambda *given: scored.append(given[2]) or value(*given))
-    outside.adapted(text_model, asked, shots=5, draws=2)
+    outside.adapted(text_model, encoded, shots=5, draws=2)
     assert [sorted(map(len, support.values())) for support in supports] == [[5, 5], [5, 5]]
     for support, rows in zip(supports, scored[::2], strict=True):
         assert not set(rows) & set(np.concatenate(list(support.values())))
-        assert len(rows) == len(asked.rows) - 10
+        assert len(rows) == len(encoded.rows) - 10

@@ -21,14 +21,14 @@ def manifest(tmp_path):
 
 
 def test_rows_of_one_of_the_labels_are_answered_by_name(text_model, manifest):
-    found = shipped.by_name(text_model, str(manifest), manifest.parent, ("joy", "anger", "awe"), "valid")
-    assert found["rows"].item() == 40  # not those of both
+    figures = shipped.by_name(text_model, str(manifest), manifest.parent, ("joy", "anger", "awe"), "valid")
+    assert figures["rows"].item() == 40  # not those of both
     modality, rows = shipped.rows_of(text_model, _one_label(manifest))
     shares, _ = shipped.probabilities(text_model, modality, rows, ("joy", "anger", "awe"))
     true = rows.targets[:, [rows.labels.index("joy"), rows.labels.index("anger")]].argmax(axis=1)
-    assert found["accuracy"].item() == pytest.approx((shares.argmax(axis=1) == true).mean())
-    assert found["UAR"].item() == pytest.approx(metrics.uar(shares.argmax(axis=1), true))
-    assert found["accuracy low"].item() <= found["accuracy"].item() <= found["accuracy high"].item()
+    assert figures["accuracy"].item() == pytest.approx((shares.argmax(axis=1) == true).mean())
+    assert figures["UAR"].item() == pytest.approx(metrics.uar(shares.argmax(axis=1), true))
+    assert figures["accuracy low"].item() <= figures["accuracy"].item() <= figures["accuracy high"].item()
 
 
 def _all(manifest):
@@ -56,23 +56,23 @@ def test_probabilities_are_those_of_the_model(text_model, manifest):
 def test_abstaining_leaves_fewer_answers_at_less_risk(text_model, manifest):
     _, rows = shipped.rows_of(text_model, _one_label(manifest))
     calibrate(text_model, "text", rows)
-    found = shipped.abstention(text_model, str(manifest), manifest.parent, "valid")
-    assert list(found.index) == list(shipped.RISKS)
-    assert bool((found["answered"].diff().dropna() >= 0).all())
+    table = shipped.abstention(text_model, str(manifest), manifest.parent, "valid")
+    assert list(table.index) == list(shipped.RISKS)
+    assert bool((table["answered"].diff().dropna() >= 0).all())
 
 
 def test_calibration_is_measured_in_both_readings(text_model, manifest):
-    found = shipped.calibration(text_model, str(manifest), manifest.parent, "valid")
-    assert 0 < found["rows of one label"].item() <= 60
-    assert 0 <= found["ECE, among labels"].item() <= 1
-    assert 0 <= found["ECE, each label"].item() <= 1
+    figures = shipped.calibration(text_model, str(manifest), manifest.parent, "valid")
+    assert 0 < figures["rows of one label"].item() <= 60
+    assert 0 <= figures["ECE, among labels"].item() <= 1
+    assert 0 <= figures["ECE, each label"].item() <= 1
     judged = shipped.judged(text_model, str(manifest), manifest.parent, "valid")
     shares, right, drawn = judged["among labels"]
-    assert len(shares) == found["rows of one label"].item()
+    assert len(shares) == figures["rows of one label"].item()
     assert set(np.unique(right)) <= {False, True}
-    assert found["ECE, among labels"].item() == pytest.approx(metrics.expected_calibration_error(shares, right))
+    assert figures["ECE, among labels"].item() == pytest.approx(metrics.expected_calibration_error(shares, right))
     chance = metrics.chance_calibration_error(shares)
-    assert found["ECE, among labels, by chance"].item() == pytest.approx(chance)
+    assert figures["ECE, among labels, by chance"].item() == pytest.approx(chance)
     _, rows = shipped.rows_of(text_model, _all(manifest))
     one = (rows.targets == 1).sum(axis=1) == 1
     assert list(drawn) == [i.partition("/")[2] for i in np.array(rows.ids)[one]]
@@ -92,9 +92,9 @@ def test_figures_of_a_checkpoint_have_their_intervals(text_model, manifest):
         if abstained["answered"] < 0.8:
             break
     errors = shipped.calibration(text_model, str(manifest), manifest.parent, "valid").iloc[0]
-    for what, found in (("answered", abstained), ("wrong of those", abstained), ("ECE, among labels", errors)):
-        assert found[f"{what} low"] < found[f"{what} high"], what
-        assert "ECE" in what or found[f"{what} low"] <= found[what] <= found[f"{what} high"], what
+    for what, figures in (("answered", abstained), ("wrong of those", abstained), ("ECE, among labels", errors)):
+        assert figures[f"{what} low"] < figures[f"{what} high"], what
+        assert "ECE" in what or figures[f"{what} low"] <= figures[what] <= figures[f"{what} high"], what
 
 
 def test_shares_are_of_sums_over_rows():

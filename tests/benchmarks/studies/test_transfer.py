@@ -114,3 +114,25 @@ def test_means_over_pairs_weigh_complete_pairs_alike_and_show_what_a_user_gets()
     assert means["chosen on validation"] == means["scratch"]  # validation prefers the first
     fair = [name for name in strategies.STRATEGIES if name not in strategies.CONTROLS]
     assert means["best on test"] == pytest.approx(max(means[name] for name in fair))
+
+
+def test_the_packages_choice_is_measured_on_test_rows():
+    modality = ModalityConfig("units", "pooled", 24, COLUMNS, PooledSettings(), LabelParts(vad_share=0.5))
+    domain, test = transfer.target_of(rows_of("emodb", each=6), 0, 0.5)
+    task = Task(transfer.recipe_of("video", modality), [transfer.source_of(rows_of("tess", speakers=2))], domain, SMALL)
+    facts = transfer.measure_choice(task, test)
+    assert facts["chosen"] in set(strategies.STRATEGIES) - set(strategies.CONTROLS)
+    assert facts["UAR"] > 0.8
+    assert 0 < facts["validation"] <= 1
+
+
+def test_choices_stand_beside_fixed_strategies_on_the_same_targets_and_rate():
+    keys = {"pair": "a -> b", "share": 0.1, "seed": [0, 0, 0, 1], "rate": [1e-3, 1e-3, 3e-3, 1e-3]}
+    table = pd.DataFrame(
+        {**keys, "strategy": ["scratch", "fine-tune", "scratch", "scratch"], "UAR": [0.3, 0.4, 0.9, 0.9]}
+    )
+    choices = pd.DataFrame({"pair": ["a -> b"], "share": 0.1, "seed": 0, "rate": 1e-3, "UAR": 0.35})
+    means = transfer.choices_beside(choices, table, "UAR")[0.1]
+    assert means.to_dict() == pytest.approx(
+        {"scratch": 30, "fine-tune": 40, "chosen by the package": 35, "best on test": 40}
+    )

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,6 +7,7 @@ import soundfile
 import torch
 from studies import novelty, unseen
 from studies.novelty import Scores
+from studies.unseen import UnseenStudy
 
 from emoembed.corpora.corpus import Corpus, make_samples
 from emoembed.evaluation import few_shot, held_out
@@ -19,25 +22,29 @@ def _quick(monkeypatch):
     monkeypatch.setitem(held_out.HELD_OUT_TRAINING, "text", TrainConfig(epochs=1, batch_size=8, bf16=False))
 
 
+def study_of(manifest, model, cache, seeds=(0,)):
+    return Study(str(manifest), manifest.parent, model, seeds=seeds, cache=cache)
+
+
 @pytest.fixture
 def folds(manifest, text_model):
     return list(Study(str(manifest), manifest.parent, text_model).folds)
 
 
 def test_each_label_is_held_out_taught_and_looked_at(folds, text_model, tmp_path):
-    found = unseen.each(folds, "text", text_model, seeds=2, draws=2, cache=tmp_path)
-    assert sorted(found.alone["unseen"]) == sorted(list(folds[0].train.labels) * 2)
-    assert found.zero.equals(found.alone)
-    assert [one.label for one in found.expected] == list(folds[0].train.labels)
-    assert set(found.few["shots"]) == set(unseen.SHOTS)
-    assert {name.split(",")[0] for name in found.calibration.index} == {"by itself", "among labels"}
-    beside = unseen.beside_untrained(found, folds, text_model, "valid")
+    results = unseen.each(UnseenStudy(folds, "text", text_model, seeds=2, draws=2, cache=tmp_path))
+    assert sorted(results.alone["unseen"]) == sorted(list(folds[0].train.labels) * 2)
+    assert results.zero.equals(results.alone)
+    assert [one.label for one in results.expected] == list(folds[0].train.labels)
+    assert set(results.few["shots"]) == set(unseen.SHOTS)
+    assert {name.split(",")[0] for name in results.calibration.index} == {"by itself", "among labels"}
+    beside = unseen.beside_untrained(results, folds, text_model, "valid")
     assert not beside.isna().any().any()
 
 
 def test_measures_of_later_seeds_are_kept(folds, text_model, tmp_path, monkeypatch):
-    kept = tmp_path / "each.csv"
-    first = unseen.each(folds, "text", text_model, seeds=2, draws=1, cache=tmp_path, kept=kept)
+    study = UnseenStudy(folds, "text", text_model, 2, draws=1, cache=tmp_path, measures_file=tmp_path / "each.csv")
+    first = unseen.each(study)
     trained = []
     train = held_out.train_without
     monkeypatch.setattr(
@@ -45,11 +52,11 @@ def test_measures_of_later_seeds_are_kept(folds, text_model, tmp_path, monkeypat
         "train_without",
         lambda *given, **named: trained.append(given[2].config.seed) or train(*given, **named),
     )
-    again = unseen.each(folds, "text", text_model, seeds=3, draws=1, cache=tmp_path, kept=kept)
+    again = unseen.each(replace(study, seeds=3))
     assert set(trained) == {0, 2}
     pd.testing.assert_frame_equal(again.alone[again.alone["seed"] < 2].reset_index(drop=True), first.alone)
     assert len(again.alone) == 3 * len(folds[0].train.labels)
-    unseen.each(folds, "text", text_model, seeds=2, split="test", draws=1, cache=tmp_path, kept=kept)
+    unseen.each(replace(study, split="test"))
     assert set(trained) == {0, 1, 2}  # measures of another split are others
 
 
@@ -66,9 +73,9 @@ def test_the_interval_of_a_mean_holds_it_and_knows_the_spread():
 def test_over_seeds_figures_are_means_and_bounds_the_widest():
     table = pd.DataFrame({"UAR": [0.2, 0.4, 0.9], "UAR low": [0.15, 0.3, 0.8], "UAR high": [0.3, 0.5, 1.0], "rows": 9})
     table.index = pd.MultiIndex.from_tuples([("b", 0), ("b", 1), ("a", 0)], names=["way", "seed"])
-    found = unseen.over_seeds(table, ["way"])
-    assert list(found.index) == ["b", "a"]
-    assert found.loc["b"].tolist() == pytest.approx([0.3, 0.15, 0.5, 9])
+    means = unseen.over_seeds(table, ["way"])
+    assert list(means.index) == ["b", "a"]
+    assert means.loc["b"].tolist() == pytest.approx([0.3, 0.15, 0.5, 9])
 
 
 def test_a_gain_is_over_the_same_label_without_examples():
@@ -83,10 +90,10 @@ def test_a_gain_is_over_the_same_label_without_examples():
         ("c", 8, 0.7),
     ]
     table = pd.DataFrame([{"unseen": u, "shots": n, "ap": v, "fold": "f", "seed": 0} for u, n, v in rows])
-    found = few_shot.gain(table, 8)
-    assert found["gain"] == pytest.approx((0.3 + 0.1 + 0.2) / 3)
-    assert found["low"] == pytest.approx(0.1)
-    assert found["high"] == pytest.approx(0.3)
+    gain = few_shot.gain(table, 8)
+    assert gain["gain"] == pytest.approx((0.3 + 0.1 + 0.2) / 3)
+    assert gain["low"] == pytest.approx(0.1)
+    assert gain["high"] == pytest.approx(0.3)
 
 
 def test_what_others_lacked_mends_the_probabilities_of_a_new_label():
@@ -100,7 +107,7 @@ def test_what_others_lacked_mends_the_probabilities_of_a_new_label():
         return HeldOut(label, 1 - distance, 0.7, 6.0 * distance, 0.0), scores
 
     found, said = zip(*[one(str(i), 0.2 + 0.01 * i) for i in range(30)], strict=True)
-    errors = unseen.Found(*[pd.DataFrame()] * 3, pooled=novelty.pooled(found, said)).calibration
+    errors = unseen.UnseenResults(*[pd.DataFrame()] * 3, pooled=novelty.pooled(found, said)).calibration
     assert errors["ECE"]["among labels, calibrated"] < 0.1 < 0.15 < errors["ECE"]["among labels, as seen labels are"]
     assert (errors["ECE low"] < errors["ECE high"]).all()
 
@@ -108,21 +115,21 @@ def test_what_others_lacked_mends_the_probabilities_of_a_new_label():
 def test_calibration_of_new_labels_has_its_interval_over_labels():
     right = np.repeat([True, True, False], 50)
     one = (np.full(150, 0.9), right, np.repeat(["joy", "awe", "fear"], 50))
-    found = unseen.Found(*[pd.DataFrame()] * 3, pooled={"by itself": one}).calibration.loc["by itself"]
+    found = unseen.UnseenResults(*[pd.DataFrame()] * 3, pooled={"by itself": one}).calibration.loc["by itself"]
     assert found.tolist() == pytest.approx([0.9 - 2 / 3, 0.1, 0.9])  # labels are all right or all wrong
 
 
 def test_emotions_absent_from_training_are_answered_by_name(folds, manifest, text_model, tmp_path, monkeypatch):
     monkeypatch.setattr(Study, "folds", tuple(folds))
     monkeypatch.setattr(unseen.shipped, "SIX", ("joy", "anger"))
-    asked = []
+    left_out = []
     real = unseen.held_out.train_without
     monkeypatch.setattr(
-        unseen.held_out, "train_without", lambda fold, out, *a, **k: asked.append(out) or real(fold, out, *a, **k)
+        unseen.held_out, "train_without", lambda fold, out, *a, **k: left_out.append(out) or real(fold, out, *a, **k)
     )
     table = unseen.six_absent(text_model, manifest.parent, str(manifest), seeds=2, cache=tmp_path)
     assert list(table.index) == [("without them", 0), ("without them", 1), ("untrained", 0)]
-    assert asked == [("joy", "anger")] * 2
+    assert left_out == [("joy", "anger")] * 2
     assert (
         table["rows"]
         == (folds[0].valid.targets[:, [folds[0].valid.labels.index(x) for x in ("joy", "anger")]] == 1).sum()
@@ -131,7 +138,7 @@ def test_emotions_absent_from_training_are_answered_by_name(folds, manifest, tex
 
 def test_an_emotion_held_out_competes_with_those_seen(folds, manifest, text_model, tmp_path, monkeypatch):
     monkeypatch.setattr(Study, "folds", tuple(folds))
-    table = unseen.together(str(manifest), manifest.parent, ("joy",), text_model, seeds=2, cache=tmp_path)
+    table = unseen.together(study_of(manifest, text_model, tmp_path, seeds=(0, 1)), ("joy",))
     assert table.loc[("trained", "joy"), "auc sd over seeds"] >= 0
     assert table.loc[("untrained", "joy"), "auc sd over seeds"] == 0
     assert list(table.index) == [("trained", "joy"), ("untrained", "joy")]
@@ -151,7 +158,7 @@ def test_the_untrained_encoder_gives_up_what_serves_it_and_not_what_serves_a_tra
         return measure(model, fold, labels, split, facts, offset=offset)
 
     monkeypatch.setattr(unseen.zero_shot, "measure", noted)
-    unseen.together(str(manifest), manifest.parent, ("joy",), text_model, cache=tmp_path)
+    unseen.together(study_of(manifest, text_model, tmp_path), ("joy",))
     assert used == {"trained": 3.0, "untrained": 7.0}
 
 
@@ -186,12 +193,12 @@ def test_a_corpus_of_speech_is_asked_of_models_of_the_others(speech, text_model,
     fold = unseen.speech_without("emodb", text_model, tmp_path, tmp_path)
     assert {i.partition("/")[0] for i in fold.train.ids} == {"ravdess", "tess"}
     assert {i.partition("/")[0] for i in fold.valid.ids} == {"ravdess"}
-    found = unseen.other_corpus(text_model, tmp_path, "emodb", seeds=2, cache=tmp_path)
-    assert list(found.index.get_level_values("way").unique()) == ["as it is", "attuned", "attuned, each speaker"]
-    assert (found["rows"] == 18).all()
-    assert found["AUC of boredom"].between(0, 1).all()
-    assert "AUC of joy" not in found
-    means = found.groupby("way")[["UAR", "ECE"]].mean()
+    figures = unseen.other_corpus(text_model, tmp_path, "emodb", seeds=2, cache=tmp_path)
+    assert list(figures.index.get_level_values("way").unique()) == ["as it is", "attuned", "attuned, each speaker"]
+    assert (figures["rows"] == 18).all()
+    assert figures["AUC of boredom"].between(0, 1).all()
+    assert "AUC of joy" not in figures
+    means = figures.groupby("way")[["UAR", "ECE"]].mean()
     assert not means.loc["as it is"].equals(means.loc["attuned"])
     assert "AUC of boredom" not in unseen.other_corpus(text_model, tmp_path, "tess", cache=tmp_path)
 
@@ -219,15 +226,15 @@ def test_a_recording_that_cannot_be_read_is_left_out_and_no_other_speaker_takes_
 
 
 def test_another_corpus_is_asked_of_other_readers_of_speech(speech, text_model, tmp_path, monkeypatch):
-    asked = []
+    overviews = []
     real = unseen.held_out.train_without
 
     def train_without(fold, unseen, recipe, **more):
-        asked.append(fold.modalities["audio"].settings.overview)
+        overviews.append(fold.modalities["audio"].settings.overview)
         return real(fold, unseen, recipe, **more)
 
     monkeypatch.setattr(unseen.held_out, "train_without", train_without)
     alone = recipes.audio_modality().with_settings(overview=1.0)
     unseen.other_corpus(text_model, tmp_path, "tess", cache=tmp_path)
     unseen.other_corpus(text_model, tmp_path, "tess", modality=alone, cache=tmp_path)
-    assert asked == [0.5, 1.0]
+    assert overviews == [0.5, 1.0]

@@ -56,7 +56,7 @@ def test_both_together_beat_either_alone(both, quick):
 
 def test_speech_of_other_corpora_reaches_its_ridge_map_alone(both, quick, monkeypatch):
     taught = []
-    monkeypatch.setattr("emoembed.training.fit.fit", lambda model, rows, *rest, **more: taught.append(rows))
+    monkeypatch.setattr("emoembed.training.fit.optimise", lambda model, rows, *rest, **more: taught.append(rows))
     train_rows, valid = both(96, 1), both(48, 2)
     ridge_rows = only(both(96, 3), "audio")
     alone, joined = (voice_and_face.train_on(quick, train_rows, valid, 0, ridge_rows=one) for one in (None, ridge_rows))
@@ -69,14 +69,14 @@ def test_speech_of_other_corpora_reaches_its_ridge_map_alone(both, quick, monkey
 def test_calibration_leaves_what_was_learned_together_in_proportion(both, quick):
     valid = both(48, 2)
     joint = voice_and_face.train_on(quick, both(96, 1), valid, 0)
-    points, known = encode_rows(joint, valid), joint.label_trust(joint.label_points(LABELS))
-    slopes = [one.softmax.slope for one in known.values()]
-    raw = {name: matrix.detach() for name, matrix in joint.score(points, joint.label_points(LABELS), known).items()}
+    points, trust = encode_rows(joint, valid), joint.label_trust(joint.label_points(LABELS))
+    slopes = [one.softmax.slope for one in trust.values()]
+    raw = {name: matrix.detach() for name, matrix in joint.score(points, joint.label_points(LABELS), trust).items()}
     said = torch.from_numpy(shipped.fused(joint, valid))
-    assert said.argmax(dim=1).tolist() == joint.fuse(raw, known).argmax(dim=1).tolist()
+    assert said.argmax(dim=1).tolist() == joint.fuse(raw, trust).argmax(dim=1).tolist()
     torch.testing.assert_close(slopes[0], slopes[1])
     goal = torch.from_numpy(valid.targets.argmax(axis=1))
-    views = [joint.fuse(raw, known).detach(), *raw.values()]
+    views = [joint.fuse(raw, trust).detach(), *raw.values()]
     losses = [
         sum(float(cross_entropy(factor * slopes[0] * view, goal)) for view in views) for factor in (0.8, 1.0, 1.25)
     ]
@@ -99,10 +99,12 @@ def test_the_ridge_baseline_reads_what_the_models_read_and_is_scored_on_other_ro
 
 def test_statistics_of_both_are_those_of_each(both, three_model):
     data = both(6, 1)
-    found = voice_and_face.statistics_of(data, three_model)
-    assert all(len(rows) == 6 for rows in found.values())
-    np.testing.assert_array_equal(found["both"], np.concatenate([found["sound"], found["action units"]], axis=1))
-    np.testing.assert_allclose(found["action units"][2], data.inputs["video"][data.ids[2]].mean(axis=0))
+    statistics = voice_and_face.statistics_of(data, three_model)
+    assert all(len(rows) == 6 for rows in statistics.values())
+    np.testing.assert_array_equal(
+        statistics["both"], np.concatenate([statistics["sound"], statistics["action units"]], axis=1)
+    )
+    np.testing.assert_allclose(statistics["action units"][2], data.inputs["video"][data.ids[2]].mean(axis=0))
 
 
 def test_weights_by_label_are_measured_on_speakers_they_were_not_fitted_on(both, quick, monkeypatch):
@@ -116,9 +118,9 @@ def test_weights_by_label_are_measured_on_speakers_they_were_not_fitted_on(both,
         calibrate(model, rows)
 
     monkeypatch.setattr(voice_and_face, "calibrate_jointly", keep)
-    found = voice_and_face.fusion_measures(joint, valid, speakers)
-    assert list(found) == [f"{name}, {way}" for way in ("by label", "one weight") for name in ("UAR", "AP", "AUC")]
-    assert min(found.values()) > 0.8
-    assert found["AP, by label"] != found["AP, one weight"]
+    measures = voice_and_face.fusion_measures(joint, valid, speakers)
+    assert list(measures) == [f"{name}, {way}" for way in ("by label", "one weight") for name in ("UAR", "AP", "AUC")]
+    assert min(measures.values()) > 0.8
+    assert measures["AP, by label"] != measures["AP, one weight"]
     odd, even = (tuple(np.array(valid.ids)[np.isin(speakers, names)]) for names in (["1", "3"], ["2", "4"]))
     assert fitted == [even, odd] * 2

@@ -6,7 +6,7 @@ from emoembed.corpora.forms import alignment
 
 def plain(reference, intervals, values):
     """The definition, word by word: the mean of all that overlaps it by more than the tolerance."""
-    found = {}
+    averages = {}
     for row, (start, end) in enumerate(reference):
         if end - start <= alignment.EPSILON:
             continue
@@ -14,8 +14,8 @@ def plain(reference, intervals, values):
         inside = clipped[:, 1] - clipped[:, 0] > alignment.EPSILON
         if inside.any():
             times = clipped[inside]
-            found[row] = (values[inside].astype(np.float64).mean(axis=0), times.min(), times.max())
-    return found
+            averages[row] = (values[inside].astype(np.float64).mean(axis=0), times.min(), times.max())
+    return averages
 
 
 def frames(seconds, rate, dim, seed=0):
@@ -24,9 +24,9 @@ def frames(seconds, rate, dim, seed=0):
     return np.stack([starts, starts + 1 / rate], axis=1), values
 
 
-def assert_same(found, expected):
-    assert found.rows.tolist() == list(expected)
-    for values, times, (mean, start, end) in zip(found.values, found.intervals, expected.values(), strict=True):
+def assert_same(aligned, expected):
+    assert aligned.rows.tolist() == list(expected)
+    for values, times, (mean, start, end) in zip(aligned.values, aligned.intervals, expected.values(), strict=True):
         np.testing.assert_allclose(values, mean, atol=1e-5)
         np.testing.assert_allclose(times, (start, end), atol=1e-9)
 

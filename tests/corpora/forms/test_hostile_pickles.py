@@ -186,10 +186,10 @@ def test_what_takes_long_or_much_memory_is_refused_on_the_way(tmp_path, kind):
 def test_a_table_of_many_short_arrays_and_tuples_is_read(tmp_path):
     held = {f"video{i}_{j}": (np.full(3, i, np.float32), [j, "text"], ("a", i)) for i in range(200) for j in range(20)}
     (tmp_path / "many.pkl").write_bytes(pickle.dumps(held | {("a", 1): {1, 2}}))
-    found = read_pickle(tmp_path / "many.pkl")
-    assert len(found) == 4001
-    assert found["video7_3"][2] == ("a", 7)
-    np.testing.assert_array_equal(found["video7_3"][0], np.full(3, 7, np.float32))
+    content = read_pickle(tmp_path / "many.pkl")
+    assert len(content) == 4001
+    assert content["video7_3"][2] == ("a", 7)
+    np.testing.assert_array_equal(content["video7_3"][0], np.full(3, 7, np.float32))
 
 
 def test_characters_that_there_are_not_are_refused(tmp_path):

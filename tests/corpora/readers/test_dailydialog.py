@@ -29,7 +29,7 @@ def test_train_is_read_where_it_is_there(folder):
     ("line", "message"),
     [
         ("0\tHi .", "line 2: 2 cells; expected speaker, text, emotion"),
-        ("0\tHi .\tglee", "line 2: 'glee' is no emotion"),
+        ("0\tHi .\tglee", "line 2: 'glee' is not an emotion"),
     ],
 )
 def test_a_malformed_line_is_named(folder, line, message):

@@ -22,7 +22,8 @@ def test_reads_the_release_layout_with_and_without_header(folder):
 
 def test_an_unknown_emotion_is_named_with_its_row(folder):
     (folder / "val.txt").write_text("text;label_name\nfine;joy\nhm;happy\n")
-    with pytest.raises(CorpusError, match=r"val\.txt, row 2, column label_name: 'happy' is no emotion of dair_emotion"):
+    message = r"val\.txt, row 2, column label_name: 'happy' is not an emotion of dair_emotion"
+    with pytest.raises(CorpusError, match=message):
         dair_emotion.read(folder)
 
 

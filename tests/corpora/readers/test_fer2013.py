@@ -43,7 +43,7 @@ def test_duplicates_stay_on_request(folder):
 
 def test_an_unknown_folder_is_named(folder):
     (folder / "train" / "angry").rename(folder / "train" / "glad")
-    with pytest.raises(CorpusError, match=r"4\.jpg: 'glad' is no emotion of fer2013; its emotions are angry"):
+    with pytest.raises(CorpusError, match=r"4\.jpg: 'glad' is not an emotion of fer2013; its emotions are angry"):
         fer2013.read(folder)
 
 

@@ -38,5 +38,6 @@ def test_a_missing_field_is_named(tmp_path):
 
 
 def test_an_unknown_split_is_named(tmp_path):
-    with pytest.raises(CorpusError, match="row 1, column split: 'dev' is no split; expected train, validation, test"):
+    message = "row 1, column split: 'dev' is not a split; expected train, validation, test"
+    with pytest.raises(CorpusError, match=message):
         iemocap_text.read(write(tmp_path, ROW | {"split": "dev"}))

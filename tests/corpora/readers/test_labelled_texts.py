@@ -53,7 +53,7 @@ def test_the_choices_of_a_question_are_kept(tmp_path):
 
 def test_an_unknown_name_is_told_with_its_place(tmp_path):
     written(tmp_path, "tec", "all\thm\tglee\t")
-    with pytest.raises(CorpusError, match=r"tec\.tsv, row 1, column labels: 'glee' is no emotion of tec"):
+    with pytest.raises(CorpusError, match=r"tec\.tsv, row 1, column labels: 'glee' is not an emotion of tec"):
         labelled_texts.read(tmp_path, "tec")
 
 

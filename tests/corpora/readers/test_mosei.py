@@ -69,9 +69,11 @@ def test_segments_by_number_bear_their_own_emotions_in_whatever_order_the_file_k
     sentiment = dict(zip(numbers, values[:, 0].tolist(), strict=True))
     native = dict(zip(numbers, ("joy", "sadness", "anger", "surprise", "disgust"), strict=True))
 
-    def ask(asked):
-        found, unmatched = mosei_labels.emotions_of([f"v$_${n}" for n in asked], [sentiment[n] for n in asked], labels)
-        return dict(zip(asked, found, strict=True)), unmatched
+    def ask(numbers):
+        emotions, unmatched = mosei_labels.emotions_of(
+            [f"v$_${n}" for n in numbers], [sentiment[n] for n in numbers], labels
+        )
+        return dict(zip(numbers, emotions, strict=True)), unmatched
 
     assert ask(["2", "3", "4", "10", "13"]) == ({n: (native[n],) for n in ("2", "3", "4", "10", "13")}, 0)
     assert ask(["2", "3", "4", "10"])[1] == 4  # which rows they are nobody can tell

@@ -23,8 +23,8 @@ def test_reads_train_and_dev_and_leaves_out_withheld_labels(tmp_path, name):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("train,t4,hm,joy|glee", "row 4, column labels: 'glee' is no emotion of semeval2018"),
-        ("eval,t4,hm,joy", "column split: 'eval' is no split; expected train, dev, test"),
+        ("train,t4,hm,joy|glee", "row 4, column labels: 'glee' is not an emotion of semeval2018"),
+        ("eval,t4,hm,joy", "column split: 'eval' is not a split; expected train, dev, test"),
     ],
 )
 def test_unknown_names_are_named_with_their_place(tmp_path, row, message):

@@ -34,5 +34,5 @@ def test_the_texts_of_a_pair_follow_one_another_and_name_each_other_s_emotion(pa
 def test_an_unknown_split_is_named(pairs):
     path = pairs / "pairs.tsv"
     path.write_text(path.read_text().replace("train", "dev"))
-    with pytest.raises(CorpusError, match="row 2, column split: 'dev' is no split"):
+    with pytest.raises(CorpusError, match="row 2, column split: 'dev' is not a split"):
         situations.read_pairs(pairs)

@@ -21,7 +21,7 @@ def test_reads_file_names(tmp_path):
     ("name", "message"),
     [
         ("OAF_back.wav", r"OAF_back\.wav: expected a name <speaker>_<word>_<emotion>"),
-        ("OAF_back_glad.wav", r"OAF_back_glad\.wav: 'glad' is no emotion of tess"),
+        ("OAF_back_glad.wav", r"OAF_back_glad\.wav: 'glad' is not an emotion of tess"),
     ],
 )
 def test_a_file_of_another_name_is_named(tmp_path, name, message):

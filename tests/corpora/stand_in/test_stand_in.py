@@ -19,11 +19,11 @@ def written(writer, folder, words, **settings):
     ids=["iemocap", "mosei"],
 )
 def test_a_seed_says_all_that_is_written(writer, form, word_table, tmp_path):
-    one, again, other = (
+    first, again, other = (
         written(writer, tmp_path / str(i), word_table, form=form, seed=seed) for i, seed in enumerate((3, 3, 4))
     )
-    assert one == again
-    assert one != other
+    assert first == again
+    assert first != other
 
 
 def test_a_form_nobody_has_is_refused(word_table, tmp_path):

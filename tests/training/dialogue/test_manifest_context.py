@@ -43,9 +43,9 @@ def test_context_needs_dialogues(corpus_of, word_table):
     rows = corpus_of(["jubilant", "irate"] * 10, ["joy", "anger"] * 10)
     with pytest.raises(InputError, match="toy has no dialogues"):
         manifest.train_manifest(rows, base=word_table, context=True, epochs=1)
-    one = corpus_of(["jubilant", "irate"] * 10, ["joy", "anger"] * 10, dialogue=["d"] * 20)
+    single = corpus_of(["jubilant", "irate"] * 10, ["joy", "anger"] * 10, dialogue=["d"] * 20)
     with pytest.raises(InputError, match="at least two training dialogues and one validation dialogue"):
-        manifest.train_manifest(one, base=word_table, context=True, epochs=1)
+        manifest.train_manifest(single, base=word_table, context=True, epochs=1)
 
 
 def test_held_out_rows_keep_dialogues_whole_with_their_speakers(chats):
@@ -53,30 +53,6 @@ def test_held_out_rows_keep_dialogues_whole_with_their_speakers(chats):
     assert set(held_out["split"]) == {"train", "valid"}
     for column in ("dialogue", "speaker"):
         assert (held_out.groupby(column)["split"].nunique() == 1).all()
-
-
-def test_speakers_of_several_dialogues_stay_together(corpus_of):
-    count = 48
-    dialogues = [f"d{i // 4}" for i in range(count)]
-    speakers = [f"s{i // 8}" for i in range(count)]  # each speaker has two dialogues
-    rows = corpus_of(["x"] * count, ["joy", "anger"] * (count // 2), dialogue=dialogues, speaker=speakers)
-    held_out = manifest.hold_out(rows).samples
-    assert (held_out.groupby("speaker")["split"].nunique() == 1).all()
-    agent = ["agent" if i % 2 else f"caller {i // 4}" for i in range(count)]  # one speaker is in all dialogues
-    rows = corpus_of(["x"] * count, ["joy", "anger"] * (count // 2), dialogue=dialogues, speaker=agent)
-    held_out = manifest.hold_out(rows).samples
-    assert (held_out.groupby("dialogue")["split"].nunique() == 1).all()
-    assert "valid" in set(held_out["split"])
-
-
-def test_one_agent_in_most_dialogues_does_not_leave_one_dialogue(corpus_of):
-    count = 80
-    dialogues = [f"d{i // 4}" for i in range(count)]
-    agents = ["B" if i < 4 else "A" for i in range(count)]  # B has one dialogue
-    rows = corpus_of(["x"] * count, ["joy", "anger"] * (count // 2), dialogue=dialogues, speaker=agents)
-    held_out = manifest.hold_out(rows).samples
-    assert 0.1 < (held_out["split"] == "valid").mean() < 0.3
-    assert (held_out.groupby("dialogue")["split"].nunique() == 1).all()
 
 
 def test_context_trains_on_text_and_sound_where_some_turns_lack_one(corpus_of, word_table, tmp_path, monkeypatch):

@@ -40,11 +40,11 @@ def test_other_folders_are_not_overwritten(pretrained, tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("context.json", b"{", "no pre-trained context"),
+        ("context.json", b"{", "the pre-trained context in"),
         ("context.json", b'{"version": 9}', "version 9"),
-        ("context.json", b"[]", "no pre-trained context"),
-        ("context.safetensors", b"x" * 40, "no pre-trained context"),
-        ("context.safetensors", b"", "no pre-trained context"),
+        ("context.json", b"[]", "the pre-trained context in"),
+        ("context.safetensors", b"x" * 40, "the pre-trained context in"),
+        ("context.safetensors", b"", "the pre-trained context in"),
     ],
 )
 def test_a_damaged_folder_is_refused(pretrained, tmp_path, file, content, message):

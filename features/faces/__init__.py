@@ -1,0 +1,1 @@
+"""Faces in pictures and films: find them, follow them, cut them out."""
